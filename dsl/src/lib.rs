@@ -1,0 +1,12 @@
+//! The policy language: text to checked trees.
+//!
+//! This crate reads no files, knows no HTTP and starts no thread: it takes `(path, text)` pairs and returns data. That is why
+//! `check`, `fmt`, completion and the server can share it.
+
+pub mod ast;
+pub mod diagnostic;
+pub mod span;
+pub mod spec;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use span::{FileId, Origin, Source, Sources, Span, Spanned};

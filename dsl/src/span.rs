@@ -1,0 +1,132 @@
+//! Where a piece of text stands: a file and two byte offsets.
+
+use std::fmt;
+
+/// Index of a source file in a [`Sources`] table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
+pub struct FileId(pub u32);
+
+/// A byte range in one file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// A span over `start..end` of `file`.
+    pub fn new(file: FileId, start: usize, end: usize) -> Self {
+        Span { file, start: start as u32, end: end as u32 }
+    }
+
+    /// The smallest span that covers both; both must be of one file.
+    pub fn to(self, other: Span) -> Span {
+        Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+/// A node with its place. Equality looks at the node only, so trees parsed from differently laid out texts compare equal.
+#[derive(Clone, Default)]
+pub struct Spanned<T> {
+    /// What stands there.
+    pub node: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// Puts `node` at `span`.
+    pub fn new(node: T, span: Span) -> Self {
+        Spanned { node, span }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Spanned<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Spanned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.node.fmt(f)
+    }
+}
+
+impl<T> std::ops::Deref for Spanned<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.node
+    }
+}
+
+/// Which part of the installation a file belongs to; it decides what the file may declare.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// Read-only: `policies/` and `fragments/`, embedded in the binary.
+    Shipped,
+    /// `customizations/`: `customize` and `extension` only.
+    Customization,
+    /// `services/`: an operator's own services, fragments, assertions, tasks and commands.
+    Operator,
+}
+
+/// One source file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Path as the author knows it, `/`-separated, e.g. `customizations/configuration/#otk-storage-configuration.policy`.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+    /// Which part of the installation it belongs to.
+    pub origin: Origin,
+}
+
+/// All files of a policy set, policies and the data files (`html file "…"`) they name.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Policy files; a [`FileId`] is an index here.
+    pub files: Vec<Source>,
+    /// Data files by path: text that a policy pulls in with `file "…"`.
+    pub data: std::collections::BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// Adds a policy file.
+    pub fn add(&mut self, path: impl Into<String>, text: impl Into<String>, origin: Origin) -> FileId {
+        self.files.push(Source { path: path.into(), text: text.into(), origin });
+        FileId(self.files.len() as u32 - 1)
+    }
+
+    /// The file behind an id.
+    pub fn get(&self, id: FileId) -> &Source {
+        &self.files[id.0 as usize]
+    }
+
+    /// `path:line:column`, both counted from one, column in characters.
+    pub fn place(&self, span: Span) -> String {
+        let source = self.get(span.file);
+        let (line, column) = line_column(&source.text, span.start as usize);
+        format!("{}:{line}:{column}", source.path)
+    }
+
+    /// Resolves the path in `file "…"` against the folder of the policy that names it: an own data file first, then a shipped one of
+    /// the same relative path.
+    pub fn data_path(&self, from: FileId, path: &str) -> Option<&str> {
+        let folder = self.get(from).path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let own = if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
+        [own.as_str(), path].iter().find_map(|path| self.data.get_key_value(*path).map(|(path, _)| path.as_str()))
+    }
+}
+
+/// Line and column of a byte offset, counted from one, the column in characters.
+pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..offset.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}

@@ -1,0 +1,235 @@
+//! What the language knows of an assertion: one description that checking, the reference pages, completion and the tests share.
+//! The engine fills these in, one per assertion, and hands them over as a [`Catalogue`].
+
+use crate::ast::{Syntax, Type};
+
+/// Description of one assertion.
+#[derive(Debug)]
+pub struct Spec {
+    /// Name as policies spell it, `UpperCamelCase`.
+    pub name: &'static str,
+    /// Group on the reference page: `logic`, `message`, `crypto`, `access`, `data`, `routing`, `traffic`, `audit`.
+    pub category: &'static str,
+    /// One sentence: what it does and when it holds.
+    pub summary: &'static str,
+    /// Properties in the order of the reference page.
+    pub props: &'static [Prop],
+    /// Variables it sets.
+    pub sets: &'static [Sets],
+    /// Why it fails; empty = never.
+    pub fails: &'static [&'static str],
+    /// Takes a block: `Transaction(…) { … }`.
+    pub block: bool,
+    /// Examples; the engine's tests run them.
+    pub examples: &'static [Example],
+}
+
+impl Spec {
+    /// The property of this name.
+    pub fn prop(&self, name: &str) -> Option<&Prop> {
+        self.props.iter().find(|prop| prop.name == name)
+    }
+}
+
+/// A property of an assertion.
+#[derive(Debug)]
+pub struct Prop {
+    /// Name as written before the colon.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Whether it may be left out, and what holds then.
+    pub need: Need,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+impl Prop {
+    /// A property that must be given.
+    pub const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Prop {
+        Prop { name, kind, need: Need::Required, doc }
+    }
+
+    /// A property with a default, spelled as an author would write it (`"HS256"`, `true`, `30s`).
+    pub const fn optional(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Prop {
+        Prop { name, kind, need: Need::Default(default), doc }
+    }
+
+    /// A property whose absence means that its feature is off.
+    pub const fn absent(name: &'static str, kind: Kind, doc: &'static str) -> Prop {
+        Prop { name, kind, need: Need::Absent, doc }
+    }
+}
+
+/// Whether a property may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It must be given.
+    Required,
+    /// This literal holds when it is not.
+    Default(&'static str),
+    /// Its absence has a meaning of its own, told in `doc`.
+    Absent,
+}
+
+/// What values a property takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any expression; evaluated on each run.
+    Value,
+    /// Text, usually with variables; evaluated on each run.
+    Text,
+    /// An integer literal or expression.
+    Int,
+    /// `true` / `false` or an expression.
+    Bool,
+    /// A duration literal, or an expression that gives seconds.
+    Duration,
+    /// One of these words, literally or by an expression.
+    OneOf(&'static [&'static str]),
+    /// The name of a variable to write, as a literal.
+    Target(Type),
+    /// The literal prefix of the variables it sets.
+    Prefix,
+    /// A variable that holds a message, by name: `request`, `response` or an own one. Read, and written by assertions that change messages.
+    MessageName,
+    /// A template of exactly this syntax (`sql "…"`).
+    Template(Syntax),
+    /// A literal regular expression, compiled when the policy loads.
+    Regex,
+    /// The literal name of a connection, identity provider or key in `gateway.yaml`; may be an expression where noted.
+    Name,
+    /// A JSON object template or expression: `headers: json { "X-A": "b" }`.
+    Object,
+}
+
+/// A variable that an assertion sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sets {
+    /// Its name. `{prop}` stands for that property's literal: `{target}`, `{prefix}.count`, `{prefix}.*` (any name with this start).
+    pub name: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+/// `Sets` in short.
+pub const fn sets(name: &'static str, doc: &'static str) -> Sets {
+    Sets { name, doc }
+}
+
+/// A runnable example.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// What it shows.
+    pub title: &'static str,
+    /// Statements; all but the last prepare, the last calls the assertion.
+    pub source: &'static str,
+    /// What comes of it.
+    pub expect: Expect,
+}
+
+/// What comes of an example.
+#[derive(Clone, Copy, Debug)]
+pub enum Expect {
+    /// It holds.
+    Holds,
+    /// It fails.
+    Fails,
+    /// It holds and the variable then prints as this text.
+    Sets(&'static str, &'static str),
+}
+
+/// An example in short.
+pub const fn example(title: &'static str, source: &'static str, expect: Expect) -> Example {
+    Example { title, source, expect }
+}
+
+/// The assertions and functions that policies may use.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    specs: std::collections::BTreeMap<&'static str, &'static Spec>,
+    functions: std::collections::BTreeMap<&'static str, &'static FunctionSpec>,
+    builtins: Vec<&'static Builtin>,
+}
+
+impl Catalogue {
+    /// A catalogue of these assertions, pure functions and built-in variables.
+    pub fn new(
+        specs: impl IntoIterator<Item = &'static Spec>,
+        functions: impl IntoIterator<Item = &'static FunctionSpec>,
+        builtins: impl IntoIterator<Item = &'static Builtin>,
+    ) -> Self {
+        Catalogue {
+            specs: specs.into_iter().map(|spec| (spec.name, spec)).collect(),
+            functions: functions.into_iter().map(|spec| (spec.name, spec)).collect(),
+            builtins: builtins.into_iter().collect(),
+        }
+    }
+
+    /// The assertion of this name.
+    pub fn get(&self, name: &str) -> Option<&'static Spec> {
+        self.specs.get(name).copied()
+    }
+
+    /// All assertions by name.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Spec> + '_ {
+        self.specs.values().copied()
+    }
+
+    /// The pure function of this name.
+    pub fn function(&self, name: &str) -> Option<&'static FunctionSpec> {
+        self.functions.get(name).copied()
+    }
+
+    /// All functions by name.
+    pub fn functions(&self) -> impl Iterator<Item = &'static FunctionSpec> + '_ {
+        self.functions.values().copied()
+    }
+
+    /// All built-in variables.
+    pub fn builtins(&self) -> impl Iterator<Item = &'static Builtin> + '_ {
+        self.builtins.iter().copied()
+    }
+
+    /// The built-in that `name` (any case) is, or starts with, so that the rest is a selector; the longest wins.
+    pub fn builtin(&self, name: &str) -> Option<&'static Builtin> {
+        self.builtins
+            .iter()
+            .copied()
+            .filter(|builtin| {
+                let root = builtin.name.trim_end_matches(".*");
+                let open = root.len() < builtin.name.len();
+                name.get(..root.len()).is_some_and(|start| start.eq_ignore_ascii_case(root))
+                    && match name.as_bytes().get(root.len()) {
+                        None => true,
+                        Some(b'.') => open,
+                        Some(_) => false,
+                    }
+            })
+            .max_by_key(|builtin| builtin.name.len())
+    }
+}
+
+/// A pure function: the right side of `set` and of comparisons. It cannot fail and does no I/O.
+#[derive(Debug)]
+pub struct FunctionSpec {
+    /// Name, `snake_case`.
+    pub name: &'static str,
+    /// Parameter names; a last one that ends in `…` may repeat (also not at all).
+    pub params: &'static [&'static str],
+    /// How many of them must be given.
+    pub required: usize,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+/// A built-in variable, or a family of them (`request.http.header.*`).
+#[derive(Debug)]
+pub struct Builtin {
+    /// Name; `.*` at the end: a family.
+    pub name: &'static str,
+    /// Whether policies may assign it.
+    pub writable: bool,
+    /// One sentence.
+    pub doc: &'static str,
+}

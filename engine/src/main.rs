@@ -1,0 +1,3 @@
+//! `portcullis`: the gateway and its command line.
+
+fn main() {}
