@@ -1,1 +1,7 @@
-//! The gateway.
+//! The gateway: policies compiled to a program, and everything that runs it.
+
+pub mod certificate;
+pub mod fault;
+pub mod message;
+pub mod time;
+pub mod value;

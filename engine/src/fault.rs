@@ -1,0 +1,102 @@
+//! What ends an assertion other than an answer. A *failure* ("the token is expired") is an answer and lets `AtLeastOne` try its next
+//! branch; a *fault* ("the database is down") is not: it reaches the nearest `HandleErrors`, or ends the request as an internal error
+//! whose cause stands in the log and nowhere else.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What an assertion answered, or why it could not.
+pub type Verdict = Result<Outcome, Fault>;
+
+/// An assertion's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Yes.
+    Held,
+    /// No, and why, for traces and audit. Never sent to a client, never holds secrets.
+    Falsified(Cow<'static, str>),
+}
+
+/// `Ok(Outcome::Held)`.
+pub const HELD: Verdict = Ok(Outcome::Held);
+
+/// A failure with its reason.
+pub fn falsified(reason: impl Into<Cow<'static, str>>) -> Verdict {
+    Ok(Outcome::Falsified(reason.into()))
+}
+
+/// Whose doing a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The sender of the request (broken off, unreadable).
+    Client,
+    /// A server that was called.
+    Upstream,
+    /// A database.
+    Store,
+    /// A policy or configuration that cannot work.
+    Configuration,
+    /// A defect of ours.
+    Internal,
+}
+
+impl Blame {
+    /// A word for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Blame::Client => "client",
+            Blame::Upstream => "upstream",
+            Blame::Store => "store",
+            Blame::Configuration => "configuration",
+            Blame::Internal => "internal",
+        }
+    }
+}
+
+/// Something broke. `Display` with `{:#}`-like chain is for logs only.
+#[derive(Debug)]
+pub struct Fault {
+    /// Whose doing.
+    pub blame: Blame,
+    /// What was being done.
+    pub context: Cow<'static, str>,
+    /// Why it broke.
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// A policy raised it on purpose (`Raise`).
+    pub raised: bool,
+}
+
+impl Fault {
+    /// A fault without an underlying error.
+    pub fn new(blame: Blame, context: impl Into<Cow<'static, str>>) -> Self {
+        Fault { blame, context: context.into(), cause: None, raised: false }
+    }
+
+    /// A fault with its cause.
+    pub fn because(
+        blame: Blame,
+        context: impl Into<Cow<'static, str>>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Fault { cause: Some(cause.into()), ..Fault::new(blame, context) }
+    }
+
+    /// What `Raise` makes.
+    pub fn raised(message: impl Into<Cow<'static, str>>) -> Self {
+        Fault { raised: true, ..Fault::new(Blame::Configuration, message) }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.context)?;
+        let mut cause = self.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,197 @@
+//! A message: headers, body, and for answers a status. Forms, JSON and XML in the body are read when first asked for.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use smol_str::SmolStr;
+
+use crate::value::Value;
+
+/// Most parameters a form or query may have; one with more counts as malformed.
+pub const MAX_PARAMETERS: usize = 1000;
+
+/// Headers, status, body.
+#[derive(Clone, Default, Debug)]
+pub struct Message {
+    /// Header fields, `Content-Type` among them.
+    pub headers: HeaderMap,
+    /// Status, of answers.
+    pub status: Option<u16>,
+    /// The body as it travels. Change it by [`Message::set_body`], which forgets what was read from the old one.
+    pub body: Bytes,
+    form: OnceLock<Parameters>,
+    json: OnceLock<Option<Arc<serde_json::Value>>>,
+}
+
+impl Message {
+    /// A message of this type and body.
+    pub fn new(content_type: &str, body: impl Into<Bytes>) -> Self {
+        let mut message = Message { body: body.into(), ..Message::default() };
+        message.set_content_type(content_type);
+        message
+    }
+
+    /// What `set m: message = …` makes of another value: JSON and XML keep their type, everything else is plain text.
+    pub fn from_value(value: &Value) -> Self {
+        use portcullis_dsl::ast::Syntax;
+        let content_type = match value {
+            Value::Json(_) => "application/json; charset=utf-8",
+            Value::Markup(Syntax::Xml, _) => "text/xml; charset=utf-8",
+            Value::Markup(Syntax::Html, _) => "text/html; charset=utf-8",
+            _ => "text/plain; charset=utf-8",
+        };
+        Message::new(content_type, value.as_text().into_owned())
+    }
+
+    /// Replaces the body.
+    pub fn set_body(&mut self, body: impl Into<Bytes>) {
+        self.body = body.into();
+        self.form = OnceLock::new();
+        self.json = OnceLock::new();
+    }
+
+    /// Replaces the content type; one that is no header value is left out.
+    pub fn set_content_type(&mut self, content_type: &str) {
+        match HeaderValue::from_str(content_type) {
+            Ok(value) => self.headers.insert(header::CONTENT_TYPE, value),
+            Err(_) => self.headers.remove(header::CONTENT_TYPE),
+        };
+    }
+
+    /// The `Content-Type` field, empty when there is none.
+    pub fn content_type(&self) -> &str {
+        self.header("content-type").unwrap_or("")
+    }
+
+    /// Whether the media type (without parameters) is this one, in any case.
+    pub fn is_type(&self, media_type: &str) -> bool {
+        self.content_type().split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(media_type)
+    }
+
+    /// The first field of this name, if it is visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Adds a field after those of the same name; a name or value that HTTP does not allow is refused.
+    pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        let (name, value) = header_field(name, value)?;
+        self.headers.append(name, value);
+        Ok(())
+    }
+
+    /// Replaces all fields of this name.
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        let (name, value) = header_field(name, value)?;
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    /// The body as text, invalid UTF-8 replaced.
+    pub fn body_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// The body as JSON, whatever its content type says; `None` when it is not JSON.
+    pub fn json(&self) -> Option<Arc<serde_json::Value>> {
+        self.json.get_or_init(|| serde_json::from_slice(&self.body).ok().map(Arc::new)).clone()
+    }
+
+    /// Parameters of a form body; none unless the content type is `application/x-www-form-urlencoded`.
+    pub fn form(&self) -> &Parameters {
+        self.form.get_or_init(|| {
+            if self.is_type("application/x-www-form-urlencoded") { Parameters::parse(&self.body) } else { Parameters::default() }
+        })
+    }
+}
+
+fn header_field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "not a header name")?;
+    // INVARIANT: no line break ever reaches a header, so none can be split. `HeaderValue` refuses them.
+    let value = HeaderValue::from_str(value).map_err(|_| "not a header value")?;
+    Ok((name, value))
+}
+
+/// Parameters of a query or a form, in order, repeated names kept.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    pairs: Vec<(SmolStr, SmolStr)>,
+    malformed: bool,
+}
+
+impl Parameters {
+    /// Reads `application/x-www-form-urlencoded` strictly: a bad percent-escape or invalid UTF-8 marks the whole as malformed, and the
+    /// pair in question is left out.
+    pub fn parse(bytes: &[u8]) -> Parameters {
+        let mut parameters = Parameters::default();
+        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            let name = decode(halves.next().unwrap_or_default());
+            let value = decode(halves.next().unwrap_or_default());
+            match (name, value) {
+                (Some(name), Some(value)) if parameters.pairs.len() < MAX_PARAMETERS => parameters.pairs.push((name, value)),
+                _ => parameters.malformed = true,
+            }
+        }
+        parameters
+    }
+
+    /// Whether anything could not be read.
+    pub fn is_malformed(&self) -> bool {
+        self.malformed
+    }
+
+    /// The first value of this name (case-sensitive).
+    pub fn first(&self, name: &str) -> Option<&SmolStr> {
+        self.pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// All values of this name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a SmolStr> + 'a {
+        self.pairs.iter().filter(move |(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// Names in order of first appearance.
+    pub fn names(&self) -> Vec<&SmolStr> {
+        let mut names: Vec<&SmolStr> = Vec::new();
+        for (name, _) in &self.pairs {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// All pairs in order.
+    pub fn pairs(&self) -> &[(SmolStr, SmolStr)] {
+        &self.pairs
+    }
+}
+
+/// Undoes form encoding: `+` is a blank, `%XX` a byte. `None` on a bad escape or invalid UTF-8.
+fn decode(bytes: &[u8]) -> Option<SmolStr> {
+    if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return std::str::from_utf8(bytes).ok().map(SmolStr::new);
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let [high, low, tail @ ..] = rest else { return None };
+                out.push((hex(*high)? << 4) | hex(*low)?);
+                rest = tail;
+            }
+            other => out.push(*other),
+        }
+    }
+    String::from_utf8(out).ok().map(SmolStr::from)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    (digit as char).to_digit(16).map(|value| value as u8)
+}

@@ -1,0 +1,81 @@
+//! Time: the one clock of a gateway, which tests can move, and date formats.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
+
+/// The clock that everything policy-visible reads. Tests move it forward; nothing waits.
+#[derive(Debug, Default)]
+pub struct Clock {
+    offset_millis: AtomicI64,
+}
+
+impl Clock {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn now_millis(&self) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        now + self.offset_millis.load(Ordering::Relaxed)
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z.
+    pub fn now_seconds(&self) -> i64 {
+        self.now_millis().div_euclid(1000)
+    }
+
+    /// Moves the clock; for tests.
+    pub fn advance(&self, millis: i64) {
+        self.offset_millis.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+fn at(millis: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Appends `2026-11-22T08:30:00.000Z`, the form in which a date-time variable prints.
+pub fn write_iso8601(millis: i64, out: &mut String) {
+    use std::fmt::Write;
+    let t = at(millis);
+    let _ = write!(
+        out,
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        t.year(),
+        u8::from(t.month()),
+        t.day(),
+        t.hour(),
+        t.minute(),
+        t.second(),
+        t.millisecond()
+    );
+}
+
+/// [`write_iso8601`] as a text.
+pub fn iso8601(millis: i64) -> String {
+    let mut out = String::with_capacity(24);
+    write_iso8601(millis, &mut out);
+    out
+}
+
+/// `Sun, 22 Nov 2026 08:30:00 GMT` (RFC 9110, section 5.6.7).
+pub fn rfc1123(millis: i64) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_millis(millis.max(0) as u64))
+}
+
+/// Reads ISO 8601, RFC 1123 / 2822, or a number: ten digits or fewer are seconds, more are milliseconds.
+pub fn parse(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(number) = text.parse::<i64>() {
+        return Some(if text.trim_start_matches('-').len() <= 10 { number.checked_mul(1000)? } else { number });
+    }
+    let moment = OffsetDateTime::parse(text, &Rfc3339)
+        .or_else(|_| OffsetDateTime::parse(text, &Rfc2822))
+        .ok()
+        .map(|t| (t.unix_timestamp_nanos() / 1_000_000) as i64);
+    moment.or_else(|| {
+        let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis()).ok()
+    })
+}
