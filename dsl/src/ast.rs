@@ -18,7 +18,7 @@ pub struct File {
 }
 
 /// `// text` or `/// text` on a line of its own or at a line's end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Comment {
     /// The text after the slashes, without the line end and trailing blanks.
     pub text: String,
@@ -26,6 +26,26 @@ pub struct Comment {
     pub doc: bool,
     /// A blank line stands before it.
     pub blank_before: bool,
+    /// It is the last one before something, and a blank line stands between the two.
+    pub blank_after: bool,
+}
+
+/// Comments around an argument, parameter or JSON member.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Comments {
+    /// On the lines before it.
+    pub leading: Vec<Comment>,
+    /// At the end of its line.
+    pub trailing: Option<Comment>,
+    /// On the lines after it; only the last of a list has these.
+    pub after: Vec<Comment>,
+}
+
+impl Comments {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.leading.is_empty() && self.trailing.is_none() && self.after.is_empty()
+    }
 }
 
 /// One declaration.
@@ -91,6 +111,8 @@ pub struct Param {
     pub default: Option<Expr>,
     /// Documentation.
     pub leading: Vec<Comment>,
+    /// Comment at the end of its line.
+    pub trailing: Option<Comment>,
 }
 
 /// Which way a parameter goes.
@@ -254,6 +276,8 @@ pub struct Arg {
     pub name: Name,
     /// Value.
     pub value: Expr,
+    /// Comments around it.
+    pub comments: Comments,
 }
 
 /// A condition.
@@ -574,4 +598,8 @@ pub struct JsonMember {
     pub optional: bool,
     /// Its value.
     pub value: Json,
+    /// Comments around it.
+    pub comments: Comments,
+    /// From key to value.
+    pub span: Spanned<()>,
 }
