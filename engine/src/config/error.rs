@@ -1,0 +1,90 @@
+//! A mistake in `gateway.yaml`, told the way policy diagnostics are: the place, the line, what to do.
+
+use std::fmt;
+
+use portcullis_dsl::diagnostic::nearest;
+
+/// A mistake in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// File as shown to the operator.
+    pub path: String,
+    /// Line and column, counted from one, where known.
+    pub place: Option<(usize, usize)>,
+    /// The text of that line.
+    pub line: String,
+    /// What is wrong.
+    pub message: String,
+    /// The likely fix.
+    pub help: Option<String>,
+}
+
+impl ConfigError {
+    /// A mistake without a place.
+    pub fn new(path: &str, message: impl Into<String>) -> Self {
+        ConfigError { path: path.to_owned(), place: None, line: String::new(), message: message.into(), help: None }
+    }
+
+    /// A mistake at the first line that begins with this key.
+    pub fn at_key(path: &str, text: &str, key: &str, message: String) -> Self {
+        let place = text.lines().enumerate().find_map(|(index, line)| {
+            let bare = line.trim_start().trim_start_matches(['"', '\'']);
+            bare.starts_with(key).then(|| (index + 1, line.len() - line.trim_start().len() + 1))
+        });
+        ConfigError { place, ..ConfigError::new(path, message) }.with_line(text)
+    }
+
+    /// What the YAML reader says, in words for an operator.
+    pub(super) fn from_yaml(path: &str, text: &str, error: &serde_yaml::Error) -> Self {
+        let full = error.to_string();
+        // The reader appends the place in words; we show it in front.
+        let said = full.rsplit_once(" at line ").map_or(full.as_str(), |(said, _)| said);
+        let (message, help) = unknown_key(said).unwrap_or_else(|| (said.to_owned(), None));
+        let place = error.location().map(|location| (location.line(), location.column()));
+        ConfigError { path: path.to_owned(), place, line: String::new(), message, help }.with_line(text)
+    }
+
+    fn with_line(mut self, text: &str) -> Self {
+        if let Some((line, _)) = self.place {
+            self.line = text.lines().nth(line - 1).unwrap_or("").to_owned();
+        }
+        self
+    }
+}
+
+/// `listeners: unknown field `htps`, expected `https` or `http`` → what to say and what was probably meant.
+fn unknown_key(said: &str) -> Option<(String, Option<String>)> {
+    let (section, rest) = said.split_once("unknown field `")?;
+    let (wrong, rest) = rest.split_once('`')?;
+    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+    let section = section.trim_end_matches([':', ' ']);
+    let place = if section.is_empty() { String::new() } else { format!(" in `{section}`") };
+    let help = match nearest(wrong, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    Some((format!("unknown key `{wrong}`{place}"), Some(help)))
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((line, column)) = self.place else {
+            return match &self.help {
+                Some(help) => write!(f, "{}: {}; {help}", self.path, self.message),
+                None => write!(f, "{}: {}", self.path, self.message),
+            };
+        };
+        let number = line.to_string();
+        let margin = " ".repeat(number.len());
+        writeln!(f, "error: {}", self.message)?;
+        writeln!(f, "{margin}--> {}:{line}:{column}", self.path)?;
+        writeln!(f, "{number} | {}", self.line)?;
+        write!(f, "{margin} | {}^", " ".repeat(column.saturating_sub(1)))?;
+        if let Some(help) = &self.help {
+            write!(f, " {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}

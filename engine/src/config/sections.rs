@@ -1,0 +1,275 @@
+//! The sections of `gateway.yaml`, each with its defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+
+use super::HostName;
+use super::units::{Bytes, ListenAddress, Span, scalar_text};
+
+/// Where the gateway listens.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listeners {
+    /// HTTPS. Default: `0.0.0.0:8443`.
+    pub https: ListenAddress,
+    /// Plain HTTP. Default: `0.0.0.0:8080`.
+    pub http: ListenAddress,
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        let at = |port| ListenAddress::At(([0, 0, 0, 0], port).into());
+        Listeners { https: at(8443), http: at(8080) }
+    }
+}
+
+/// Certificate and protocol versions of the HTTPS listener.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Alias of the private key (in `keys/`) whose certificate is served. Default: `default_ssl_key`.
+    pub key: String,
+    /// Oldest version spoken. Default: `1.2`.
+    pub min_version: TlsVersion,
+    /// Whether clients are asked for a certificate. Default: `optional`.
+    pub client_certificate: ClientCertificate,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Tls { key: "default_ssl_key".to_owned(), min_version: TlsVersion::V12, client_certificate: ClientCertificate::Optional }
+    }
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V12,
+    /// RFC 8446.
+    V13,
+}
+
+impl<'de> Deserialize<'de> for TlsVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Unquoted, `1.2` is a number to YAML.
+        match scalar_text(deserializer, "`1.2` or `1.3`")?.as_str() {
+            "1.2" => Ok(TlsVersion::V12),
+            "1.3" => Ok(TlsVersion::V13),
+            other => Err(de::Error::custom(format_args!("`{other}` is not a TLS version served here: `1.2` or `1.3`"))),
+        }
+    }
+}
+
+/// Whether TLS clients are asked for a certificate. Any certificate is taken whose key the client proves to hold; whether it is
+/// trusted is for policies to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificate {
+    /// Not asked for.
+    None,
+    /// Asked for, none is fine.
+    Optional,
+    /// A handshake without one fails.
+    Required,
+}
+
+/// What one client may ask for.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Request line and header fields together; more is answered 431. Default: 32 KiB.
+    pub header_bytes: Bytes,
+    /// Request body; more is answered 413. Default: 1 MiB.
+    pub body_bytes: Bytes,
+    /// From connecting to the first complete header, TLS handshake included, and from a later header's first byte to its last.
+    /// Default: 10s.
+    pub header_timeout: Span,
+    /// For a request body, from header to last byte. Default: 30s.
+    pub body_timeout: Span,
+    /// For a connection with no request under way. Default: 60s.
+    pub idle_timeout: Span,
+    /// For answering one request once it has been read; then 504. Default: 60s.
+    pub request_timeout: Span,
+    /// Connections at a time over all listeners; further ones wait. Default: 10000.
+    pub max_connections: usize,
+    /// Requests at a time on one HTTP/2 connection. Default: 128.
+    pub http2_streams: u32,
+    /// How long requests under way may take to finish when the gateway is told to stop. Default: 30s.
+    pub shutdown_timeout: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = |n| Span(Duration::from_secs(n));
+        Limits {
+            header_bytes: Bytes(32 << 10),
+            body_bytes: Bytes(1 << 20),
+            header_timeout: seconds(10),
+            body_timeout: seconds(30),
+            idle_timeout: seconds(60),
+            request_timeout: seconds(60),
+            max_connections: 10_000,
+            http2_streams: 128,
+            shutdown_timeout: seconds(30),
+        }
+    }
+}
+
+/// What one client may see of the gateway itself.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Monitoring {
+    /// Path of the health page. Default: `/health`.
+    pub health: String,
+    /// Path of the metrics page. Default: `/metrics`.
+    pub metrics: String,
+    /// Who may read them: `loopback` (default), `any`, `off`.
+    pub audience: Audience,
+}
+
+impl Default for Monitoring {
+    fn default() -> Self {
+        Monitoring { health: "/health".to_owned(), metrics: "/metrics".to_owned(), audience: Audience::Loopback }
+    }
+}
+
+/// Who may read the monitoring pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Peers on this machine.
+    Loopback,
+    /// Everybody.
+    Any,
+    /// Nobody.
+    Off,
+}
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match scalar_text(deserializer, "`loopback`, `any` or `off`")?.as_str() {
+            "loopback" => Ok(Audience::Loopback),
+            "any" => Ok(Audience::Any),
+            "off" | "false" => Ok(Audience::Off),
+            other => Err(de::Error::custom(format_args!("`{other}` is not an audience: `loopback`, `any` or `off`"))),
+        }
+    }
+}
+
+/// Log and audit.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logging {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,portcullis::store=debug`. Default: `info`.
+    pub level: String,
+    /// `text` (default) or `json`. The log goes to standard error.
+    pub format: LogFormat,
+    /// Whether every request gets a line. Default: no.
+    pub access: bool,
+    /// Where audit details go: `log` (default), `off`, `stdout`, or a file (relative to the home) that gets one JSON object a line.
+    pub audit: AuditTarget,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Logging { level: "info".to_owned(), format: LogFormat::Text, access: false, audit: AuditTarget::Log }
+    }
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where audit details go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Into the log.
+    Log,
+    /// Nowhere.
+    Off,
+    /// Standard output, one JSON object a line.
+    Stdout,
+    /// A file, one JSON object a line.
+    File(PathBuf),
+}
+
+impl<'de> Deserialize<'de> for AuditTarget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match scalar_text(deserializer, "`log`, `off`, `stdout` or a file")?.as_str() {
+            "log" | "true" => AuditTarget::Log,
+            "off" | "false" => AuditTarget::Off,
+            "stdout" => AuditTarget::Stdout,
+            path => AuditTarget::File(PathBuf::from(path)),
+        })
+    }
+}
+
+/// Calls to other servers.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    /// For connecting, TLS handshake included. Default: 5s.
+    pub connect_timeout: Span,
+    /// From the request's last byte to the answer's last. Default: 30s.
+    pub read_timeout: Span,
+    /// Most bytes of an answer's body. Default: 10 MiB.
+    pub response_bytes: Bytes,
+    /// PEM files (relative to the home) of further authorities trusted for TLS, beside the gateway's own.
+    pub trusted: Vec<PathBuf>,
+    /// Whether the authorities that browsers trust are trusted too. Default: yes.
+    pub public_authorities: bool,
+    /// If not empty, the only hosts that may be called: `host`, `host:port` or `*.domain`.
+    pub allow: Vec<String>,
+    /// Hosts that may not be called, in the same form; checked before `allow`.
+    pub deny: Vec<String>,
+    /// Whether addresses of this machine and of private networks may be called. Default: yes.
+    pub private_targets: bool,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Outbound {
+            connect_timeout: Span(Duration::from_secs(5)),
+            read_timeout: Span(Duration::from_secs(30)),
+            response_bytes: Bytes(10 << 20),
+            trusted: Vec::new(),
+            public_authorities: true,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            private_targets: true,
+        }
+    }
+}
+
+/// How saves become live.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reload {
+    /// Whether files are watched at all. Default: yes.
+    pub watch: bool,
+    /// How long files must be quiet before they are read. Default: 120ms.
+    pub settle: Span,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Reload { watch: true, settle: Span(Duration::from_millis(120)) }
+    }
+}
+
+pub(super) fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HostName, D::Error> {
+    let name = scalar_text(deserializer, "a host name")?;
+    let fits = !name.is_empty()
+        && name.len() <= 253
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':'));
+    if fits { Ok(HostName(name)) } else { Err(de::Error::custom(format_args!("`{name}` is not a host name"))) }
+}

@@ -1,0 +1,84 @@
+//! What operators write, and what they are told.
+
+use super::*;
+
+fn own(text: &str) -> Result<Config, ConfigError> {
+    Config::read(None, Some(("gateway.yaml", text)))
+}
+
+#[test]
+fn nothing_written_means_the_documented_defaults() {
+    for text in ["", "# only a comment\n", "limits:\n"] {
+        let config = own(text).unwrap();
+        assert_eq!(config, Config::default(), "{text:?}");
+        assert_eq!(config.limits.header_bytes, Bytes(32768));
+        assert_eq!(config.listeners.https, ListenAddress::At(([0, 0, 0, 0], 8443).into()));
+    }
+}
+
+#[test]
+fn units_read_as_written() {
+    let config =
+        own("limits: { header_bytes: 16 KiB, body_bytes: 2 MiB, idle_timeout: 5m, header_timeout: 250ms, request_timeout: 7 }\n\
+         listeners: { https: 127.0.0.1:0, http: off }\ntls: { min_version: 1.3 }\nproperties: { a: 1, b: true, c: x y }\n")
+        .unwrap();
+    assert_eq!((config.limits.header_bytes, config.limits.body_bytes), (Bytes(16384), Bytes(2 << 20)));
+    assert_eq!(config.limits.idle_timeout.0.as_secs(), 300);
+    assert_eq!(config.limits.header_timeout.0.as_millis(), 250);
+    assert_eq!(config.limits.request_timeout.0.as_secs(), 7);
+    assert_eq!(config.listeners.http, ListenAddress::Off);
+    assert_eq!(config.tls.min_version, TlsVersion::V13);
+    let properties: Vec<_> = config.properties.values().map(|p| p.0.as_str()).collect();
+    assert_eq!(properties, ["1", "true", "x y"]);
+}
+
+#[test]
+fn an_unknown_key_names_place_and_nearest() {
+    let error = own("host_name: a\nlisteners:\n  htps: 1.2.3.4:1\n").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "error: unknown key `htps` in `listeners`\n --> gateway.yaml:3:3\n3 |   htps: 1.2.3.4:1\n  |   ^ did you mean `https`?"
+    );
+    let error = own("conections: {}\n").unwrap_err();
+    assert!(error.to_string().contains("did you mean `connections`?"), "{error}");
+    let error = own("connections:\n  A: { url: 'sqlite://x', pasword: y }\n").unwrap_err();
+    assert!(error.to_string().contains("unknown key `pasword` in `connections.A`"), "{error}");
+    assert!(error.to_string().contains("did you mean `password`?"), "{error}");
+}
+
+#[test]
+fn a_bad_value_says_what_would_fit() {
+    for (text, part) in [
+        ("limits: { idle_timeout: soon }", "`soon` is not a duration such as"),
+        ("limits: { body_bytes: [1] }", "a size such as"),
+        ("listeners: { https: nowhere }", "an address and port"),
+        ("tls: { min_version: 1.1 }", "not a TLS version"),
+        ("limits: { header_bytes: 100 }", "must be 8 KiB or more"),
+        ("instance_modifier: a/b", "may hold letters"),
+        ("listeners: { https: off, http: off }", "nobody could reach"),
+        ("identity_providers: { L: { type: ldap } }", "needs a `url`"),
+        ("connections: { A: data/x.db }", "is not a database URL"),
+        ("host_name: [", "gateway.yaml:"),
+        ("host_name: a b", "is not a host name"),
+    ] {
+        let error = own(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_operator_s_entries_replace_shipped_ones_by_name() {
+    let shipped = "connections: { A: 'sqlite://data/a.db', B: 'sqlite://data/b.db' }\nproperties: { x: 1 }\n";
+    let own = "connections: { B: { url: 'postgres://db/b', user: u } }\nproperties: { y: 2 }\n";
+    let config = Config::read(Some(("shipped", shipped)), Some(("gateway.yaml", own))).unwrap();
+    assert_eq!(config.connections["A"].url, "sqlite://data/a.db");
+    assert_eq!(config.connections["B"].url, "postgres://db/b");
+    assert_eq!(config.properties.len(), 2);
+}
+
+#[test]
+fn passwords_never_print() {
+    let config = own("connections: { A: { url: 'mysql://u:hunter2@db/x', password: hunter3 } }").unwrap();
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("hunter"), "{printed}");
+}
