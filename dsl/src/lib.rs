@@ -5,8 +5,10 @@
 
 pub mod ast;
 pub mod diagnostic;
+pub mod resolve;
 pub mod span;
 pub mod spec;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use resolve::{Access, Frame, Library, Policy, PolicyId, load};
 pub use span::{FileId, Origin, Source, Sources, Span, Spanned};

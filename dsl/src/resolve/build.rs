@@ -1,0 +1,141 @@
+//! Builds the frames: one walk over the event lists of everything that a service, assertion, task or command includes.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::resolve::frame::Frame;
+use crate::resolve::index::{Policy, PolicyId};
+use crate::resolve::names::{Names, Sym};
+use crate::resolve::summary::{Event, SetBy};
+use crate::span::Span;
+
+/// A frame with the policies that share it.
+#[derive(Debug)]
+pub(crate) struct Space {
+    /// The variables.
+    pub(crate) frame: Frame,
+    /// The owner first, then what it includes, each once, in the order of first inclusion.
+    pub(crate) members: Vec<Member>,
+}
+
+/// A policy in a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    pub(crate) policy: PolicyId,
+    /// By which member, and where, it was first included; `None` for the owner.
+    pub(crate) via: Option<(u32, Span)>,
+}
+
+impl Space {
+    /// How a member was reached: the innermost include first.
+    pub(crate) fn chain(&self, member: usize) -> impl Iterator<Item = Span> + '_ {
+        let up = |(parent, _): &(u32, Span)| self.members[*parent as usize].via;
+        std::iter::successors(self.members[member].via, up).map(|(_, span)| span)
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+/// Tables by name and by policy that all frames share, so that a frame costs what it holds and not what there is.
+pub(crate) struct Builder<'a> {
+    names: &'a Arc<Names>,
+    events: &'a [Vec<Event>],
+    slot_of: Vec<u32>,
+    wildcard: Vec<bool>,
+    seen: Vec<u32>,
+    round: u32,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(names: &'a Arc<Names>, events: &'a [Vec<Event>]) -> Self {
+        Builder {
+            names,
+            events,
+            slot_of: vec![NONE; names.len()],
+            wildcard: vec![false; names.len()],
+            seen: vec![0; events.len()],
+            round: 0,
+        }
+    }
+
+    /// The frame that `owner` owns.
+    pub(crate) fn space(&mut self, owner: &Policy) -> Space {
+        let members = self.members(owner.id);
+        let mut slots: Vec<(Sym, SmolStr)> = Vec::new();
+        let mut wildcards: Vec<Sym> = Vec::new();
+        for member in &members {
+            for event in &self.events[member.policy.index()] {
+                match event {
+                    Event::Set { name, spelling, by, .. } => self.add(&mut slots, *name, spelling, *by),
+                    Event::Wildcard { prefix } if !self.wildcard[prefix.index()] => {
+                        self.wildcard[prefix.index()] = true;
+                        wildcards.push(*prefix);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if !wildcards.is_empty() {
+            self.add_matched(&members, &mut slots);
+        }
+        slots.iter().for_each(|(name, _)| self.slot_of[name.index()] = NONE);
+        wildcards.iter().for_each(|prefix| self.wildcard[prefix.index()] = false);
+        Space { frame: Frame::new(self.names.clone(), slots), members }
+    }
+
+    fn members(&mut self, owner: PolicyId) -> Vec<Member> {
+        self.round += 1;
+        self.seen[owner.index()] = self.round;
+        let mut members = vec![Member { policy: owner, via: None }];
+        let mut next = 0;
+        while next < members.len() {
+            for event in &self.events[members[next].policy.index()] {
+                if let Event::Include { to, span } = event
+                    && self.seen[to.index()] != self.round
+                {
+                    self.seen[to.index()] = self.round;
+                    members.push(Member { policy: *to, via: Some((next as u32, *span)) });
+                }
+            }
+            next += 1;
+        }
+        members
+    }
+
+    fn add(&mut self, slots: &mut Vec<(Sym, SmolStr)>, name: Sym, spelling: &SmolStr, by: SetBy) {
+        if self.slot_of[name.index()] != NONE {
+            return;
+        }
+        // Setting a built-in changes the message or session behind it and makes no variable, unless a parameter hides the built-in.
+        let hidden = || self.names.chain(name).any(|name| self.slot_of[name.index()] != NONE);
+        if matches!(by, SetBy::Param(_)) || self.names.builtin(name).is_none() || hidden() {
+            self.slot_of[name.index()] = slots.len() as u32;
+            slots.push((name, spelling.clone()));
+        }
+    }
+
+    /// Gives slots to the names that are read and that some `prefix.*` sets. A variable set by name between prefix and rest is nearer:
+    /// the name is then a selector on it.
+    fn add_matched(&mut self, members: &[Member], slots: &mut Vec<(Sym, SmolStr)>) {
+        let set_by_name = slots.len() as u32;
+        for member in members {
+            for event in &self.events[member.policy.index()] {
+                let Event::Read { name, .. } = event else { continue };
+                if self.slot_of[name.index()] != NONE || self.names.builtin(*name).is_some() {
+                    continue;
+                }
+                for prefix in self.names.chain(*name).skip(1) {
+                    if self.wildcard[prefix.index()] {
+                        self.slot_of[name.index()] = slots.len() as u32;
+                        slots.push((*name, self.names.text(*name).into()));
+                        break;
+                    }
+                    if self.slot_of[prefix.index()] < set_by_name {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

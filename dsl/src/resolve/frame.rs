@@ -1,0 +1,89 @@
+//! The variable space of one service, assertion, task or command with everything it includes: names get numbered slots here, and
+//! reading a name is settled as a slot, a selector on a slot, a built-in, or nothing.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::resolve::names::{Names, Sym};
+use crate::spec::Builtin;
+
+/// The variable space of one service, assertion, task or command.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub(crate) names: Arc<Names>,
+    /// By slot: the name and its author's spelling.
+    pub(crate) slots: Vec<(Sym, SmolStr)>,
+    /// Sorted by name.
+    pub(crate) index: Vec<(Sym, u32)>,
+}
+
+/// What a name means in a frame.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// A variable of the frame.
+    Slot(usize),
+    /// A variable of the frame, and what follows the dot after its name.
+    Selector(usize, String),
+    /// A built-in; the whole name says which value of a family.
+    Builtin(&'static Builtin),
+    /// Nothing sets it: undefined.
+    Unknown,
+}
+
+impl Frame {
+    pub(crate) fn new(names: Arc<Names>, slots: Vec<(Sym, SmolStr)>) -> Self {
+        let mut index: Vec<_> = slots.iter().enumerate().map(|(slot, (sym, _))| (*sym, slot as u32)).collect();
+        index.sort_unstable();
+        Frame { names, slots, index }
+    }
+
+    /// How many variables there are.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The author's spelling of a slot's name; empty for a slot that does not exist.
+    pub fn name(&self, slot: usize) -> &str {
+        self.slots.get(slot).map_or("", |(_, spelling)| spelling)
+    }
+
+    /// The slot of exactly this name, in any case.
+    pub fn slot(&self, name: &str) -> Option<usize> {
+        self.names.get(name).and_then(|sym| self.slot_of(sym))
+    }
+
+    pub(crate) fn slot_of(&self, sym: Sym) -> Option<usize> {
+        let at = self.index.binary_search_by_key(&sym, |(sym, _)| *sym).ok()?;
+        Some(self.index[at].1 as usize)
+    }
+
+    /// The slots whose names start with `prefix.`, each with the rest of its name in lower case.
+    pub fn with_prefix(&self, prefix: &str) -> Vec<(String, usize)> {
+        let prefix = prefix.to_ascii_lowercase();
+        let rest_of = |sym: Sym| self.names.text(sym).strip_prefix(&prefix)?.strip_prefix('.').map(str::to_owned);
+        self.slots.iter().enumerate().filter_map(|(slot, (sym, _))| Some((rest_of(*sym)?, slot))).collect()
+    }
+
+    /// What `name` means: a variable of the frame, else the longest dotted prefix that is one, else a built-in.
+    pub fn access(&self, name: &str) -> Access {
+        if let Some(slot) = self.slot(name) {
+            return Access::Slot(slot);
+        }
+        let prefixes = name.rmatch_indices('.').map(|(dot, _)| dot);
+        for dot in prefixes {
+            if let Some(slot) = self.slot(&name[..dot]) {
+                return Access::Selector(slot, name[dot + 1..].to_owned());
+            }
+        }
+        match self.names.catalogue().builtin(name) {
+            Some(builtin) => Access::Builtin(builtin),
+            None => Access::Unknown,
+        }
+    }
+
+    /// Whether reading the name can give anything.
+    pub(crate) fn knows(&self, sym: Sym) -> bool {
+        self.names.chain(sym).any(|sym| self.slot_of(sym).is_some()) || self.names.builtin(sym).is_some()
+    }
+}

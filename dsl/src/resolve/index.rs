@@ -1,0 +1,136 @@
+//! Which policies there are, by kind and name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::ast::{Item, ItemKind, Param};
+use crate::span::{FileId, Origin, Span};
+
+/// Number of a declaration, in the order of files and of declarations in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PolicyId(pub u32);
+
+impl PolicyId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One declaration with where it is from.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its name; of a customization or extension: the name of what it fills.
+    pub name: String,
+    /// Its number.
+    pub id: PolicyId,
+    /// The declaration.
+    pub item: Arc<Item>,
+    /// The file it stands in.
+    pub file: FileId,
+    /// The part of the installation that file belongs to.
+    pub origin: Origin,
+}
+
+impl Policy {
+    /// The parameters of an assertion or command; of all others, none.
+    pub fn params(&self) -> &[Param] {
+        match &self.item.kind {
+            ItemKind::Assertion(params) | ItemKind::Command(params) => params,
+            _ => &[],
+        }
+    }
+
+    /// Whether it has variables of its own: everything but fragments, customizations and extensions.
+    pub fn owns_frame(&self) -> bool {
+        match self.item.kind {
+            ItemKind::Assertion(_) | ItemKind::Service(_) | ItemKind::Task { .. } | ItemKind::Command(_) => true,
+            ItemKind::Fragment | ItemKind::Customize | ItemKind::Extension => false,
+        }
+    }
+
+    /// Where its name stands.
+    pub(crate) fn name_span(&self) -> Span {
+        self.item.name.span
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        !self.item.body.stmts.is_empty()
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::of(&self.item.kind)
+    }
+}
+
+/// The kinds of declaration, as a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Fragment,
+    Assertion,
+    Service,
+    Task,
+    Command,
+    Customize,
+    Extension,
+}
+
+impl Kind {
+    pub(crate) fn of(kind: &ItemKind) -> Kind {
+        match kind {
+            ItemKind::Fragment => Kind::Fragment,
+            ItemKind::Assertion(_) => Kind::Assertion,
+            ItemKind::Service(_) => Kind::Service,
+            ItemKind::Task { .. } => Kind::Task,
+            ItemKind::Command(_) => Kind::Command,
+            ItemKind::Customize => Kind::Customize,
+            ItemKind::Extension => Kind::Extension,
+        }
+    }
+
+    /// The word a message uses, with its article.
+    pub(crate) fn article(self) -> &'static str {
+        match self {
+            Kind::Fragment => "a fragment",
+            Kind::Assertion => "an assertion",
+            Kind::Service => "a service",
+            Kind::Task => "a task",
+            Kind::Command => "a command",
+            Kind::Customize => "a customization",
+            Kind::Extension => "an extension",
+        }
+    }
+
+    /// The word a message uses.
+    pub(crate) fn word(self) -> &'static str {
+        self.article().split_once(' ').map_or("", |(_, word)| word)
+    }
+}
+
+/// Declarations by kind and name; of two with the same name, the first.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    by_kind: HashMap<Kind, HashMap<String, PolicyId>>,
+}
+
+impl Index {
+    /// Adds a policy, unless the name is taken: then answers by whom.
+    pub(crate) fn add(&mut self, policy: &Policy) -> Option<PolicyId> {
+        let names = self.by_kind.entry(policy.kind()).or_default();
+        match names.get(&policy.name) {
+            Some(taken) => Some(*taken),
+            None => {
+                names.insert(policy.name.clone(), policy.id);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, kind: Kind, name: &str) -> Option<PolicyId> {
+        self.by_kind.get(&kind)?.get(name).copied()
+    }
+
+    /// All names of a kind.
+    pub(crate) fn names(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        self.by_kind.get(&kind).into_iter().flat_map(|names| names.keys().map(String::as_str))
+    }
+}

