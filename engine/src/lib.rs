@@ -3,6 +3,7 @@
 pub mod certificate;
 pub mod config;
 pub mod fault;
+pub mod home;
 pub mod message;
 pub mod time;
 pub mod value;

@@ -82,3 +82,27 @@ fn passwords_never_print() {
     let printed = format!("{config:?}");
     assert!(!printed.contains("hunter"), "{printed}");
 }
+
+/// The template that `init` writes: nothing in effect, and every line of it right when its `#` is taken away.
+#[test]
+fn the_shipped_template_is_true() {
+    let template = include_str!("../../../policies/gateway.template.yaml");
+    let defaults = ("gateway.defaults.yaml", include_str!("../../../policies/gateway.defaults.yaml"));
+    let shipped = Config::read(Some(defaults), None).unwrap();
+    assert_eq!(Config::read(Some(defaults), Some(("gateway.yaml", template))).unwrap(), shipped);
+    // Options come commented with `#key`, prose with `# Prose`. Of an entry shown twice, the second is the example.
+    let mut lines: Vec<&str> =
+        template.lines().filter(|line| line.starts_with('#') && !line.starts_with("# ")).map(|l| &l[1..]).collect();
+    let mut seen = std::collections::HashSet::new();
+    lines = lines
+        .into_iter()
+        .rev()
+        .filter(|line| !line.contains("sqlite:") && (!line.ends_with(':') || seen.insert(*line)))
+        .collect();
+    lines.reverse();
+    let full = Config::read(None, Some(("gateway.yaml", &lines.join("\n")))).unwrap_or_else(|error| panic!("{error}"));
+    let default = Config::default();
+    assert_eq!((&full.listeners, &full.tls, &full.limits), (&default.listeners, &default.tls, &default.limits));
+    assert_eq!((&full.logging, &full.outbound, &full.monitoring), (&default.logging, &default.outbound, &default.monitoring));
+    assert_eq!((&full.reload, &full.host_name), (&default.reload, &default.host_name));
+}

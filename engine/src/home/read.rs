@@ -1,0 +1,114 @@
+//! Reading folders that people edit while we look: files vanish, are half there, are no files at all.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::ShippedFile;
+
+/// Largest policy or data file.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Deepest folder; a link that leads back to its parent ends here.
+const MAX_DEPTH: usize = 16;
+
+/// A file that cannot be part of a policy set, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub message: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: cannot read {}: {}", self.path.display(), self.message)
+    }
+}
+
+/// Reads a text file: `None` when there is none.
+pub(super) fn text(path: &Path) -> Result<Option<String>, String> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    // A pipe would block, a directory cannot be read: say so instead.
+    if metadata.is_dir() {
+        return Err("it is a directory, not a file".to_owned());
+    }
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let too_large = |bytes: u64| format!("it is too large ({} KiB; at most {} KiB)", bytes >> 10, MAX_FILE_BYTES >> 10);
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    let read = fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => Err(too_large(bytes.len() as u64)),
+        Ok(_) => match String::from_utf8(bytes) {
+            Ok(text) if text.contains('\0') => Err("it is binary (it holds zero bytes)".to_owned()),
+            Ok(text) => Ok(Some(text)),
+            Err(error) => {
+                let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+                Err(format!("it is not UTF-8 text (line {line})"))
+            }
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Reads every policy and text file below `folder`, by path. What editors leave beside a file (`.x.swp`, `x~`, `#x#`) is passed over, and
+/// so are files that are no policies and no texts: pictures may lie there, only `file "…"` could want them, and it wants text.
+pub(super) fn folder(folder: &Path, name: &str, files: &mut Vec<ShippedFile>, problems: &mut Vec<Unreadable>) {
+    walk(folder, name, 0, files, problems);
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+}
+
+fn walk(folder: &Path, name: &str, depth: usize, files: &mut Vec<ShippedFile>, problems: &mut Vec<Unreadable>) {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return,
+        Err(error) => return problems.push(Unreadable { path: folder.to_owned(), message: error.to_string() }),
+    };
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(error) => {
+                problems.push(Unreadable { path: folder.to_owned(), message: error.to_string() });
+                continue;
+            }
+        };
+        let Some(own) = path.file_name().and_then(|own| own.to_str()) else {
+            problems.push(Unreadable { path, message: "its name is not UTF-8".to_owned() });
+            continue;
+        };
+        if own.starts_with('.') || own.ends_with(['~', '#']) {
+            continue;
+        }
+        let policy = own.ends_with(".policy");
+        let relative = format!("{name}/{own}");
+        if path.is_dir() && !policy {
+            if depth < MAX_DEPTH {
+                walk(&path, &relative, depth + 1, files, problems);
+            } else {
+                problems.push(Unreadable {
+                    path,
+                    message: format!("folders nest more than {MAX_DEPTH} deep here (a link to itself?)"),
+                });
+            }
+            continue;
+        }
+        match text(&path) {
+            Ok(Some(text)) => files.push(ShippedFile { path: Cow::Owned(relative), text: Cow::Owned(text) }),
+            Ok(None) => {} // vanished since the folder was listed, or a link to nowhere
+            Err(message) if policy => problems.push(Unreadable { path, message }),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The read-only files: embedded in the binary, or read from a source tree by those who work on them.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use super::read::{self, Unreadable};
+
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
+}
+
+/// The folders that ship.
+pub(super) const FOLDERS: [&str; 3] = ["policies", "fragments", "customizations"];
+
+/// Where shipped files come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shipped {
+    /// The binary.
+    Embedded,
+    /// A source tree: its `policies/`, `fragments/` and `customizations/`.
+    Directory(PathBuf),
+}
+
+/// A file by its path relative to the tree or home, `/`-separated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShippedFile {
+    /// Path, e.g. `policies/hello.policy`.
+    pub path: Cow<'static, str>,
+    /// Text.
+    pub text: Cow<'static, str>,
+}
+
+impl Shipped {
+    /// All shipped files, by path.
+    pub fn files(&self) -> Result<Vec<ShippedFile>, Unreadable> {
+        match self {
+            Shipped::Embedded => Ok(embedded::FILES
+                .iter()
+                .map(|(path, text)| ShippedFile { path: Cow::Borrowed(path), text: Cow::Borrowed(text) })
+                .collect()),
+            Shipped::Directory(dir) => {
+                let (mut files, mut problems) = (Vec::new(), Vec::new());
+                for folder in FOLDERS {
+                    read::folder(&dir.join(folder), folder, &mut files, &mut problems);
+                }
+                match problems.into_iter().next() {
+                    None => Ok(files),
+                    Some(problem) => Err(problem),
+                }
+            }
+        }
+    }
+
+    /// One shipped file.
+    pub fn file(&self, path: &str) -> Result<Option<ShippedFile>, Unreadable> {
+        match self {
+            Shipped::Embedded => {
+                let found = embedded::FILES.binary_search_by(|(own, _)| (*own).cmp(path)).ok();
+                Ok(found.map(|index| {
+                    let (path, text) = embedded::FILES[index];
+                    ShippedFile { path: Cow::Borrowed(path), text: Cow::Borrowed(text) }
+                }))
+            }
+            Shipped::Directory(dir) => match read::text(&dir.join(path)) {
+                Ok(text) => Ok(text.map(|text| ShippedFile { path: Cow::Owned(path.to_owned()), text: Cow::Owned(text) })),
+                Err(message) => Err(Unreadable { path: dir.join(path), message }),
+            },
+        }
+    }
+}
