@@ -1,0 +1,20 @@
+//! The assertions, one file each, in folders by category.
+
+use crate::assertion::Entry;
+
+/// Declares the modules of a category and lists their entries together, so that neither can be forgotten.
+macro_rules! catalogue {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name;)*
+        /// This category's assertions.
+        pub static ENTRIES: &[&crate::assertion::Entry] = &[$(&$name::ENTRY),*];
+    };
+}
+pub(crate) use catalogue;
+
+pub mod message;
+
+/// All assertions.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    [message::ENTRIES].into_iter().flatten().copied()
+}

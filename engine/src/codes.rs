@@ -1,0 +1,12 @@
+//! Codes of the diagnostics that only the engine can give; the language's own are in `portcullis_dsl::codes`. Retired, never reused.
+
+/// A part that no kind of value has.
+pub const UNKNOWN_SELECTOR: &str = "P0401";
+/// A property whose value its assertion refuses.
+pub const BAD_PROPERTY: &str = "P0402";
+/// A built-in that does not exist.
+pub const UNKNOWN_BUILTIN: &str = "P0403";
+/// A regular expression that does not compile.
+pub const BAD_REGEX: &str = "P0404";
+/// A template in a place that takes none.
+pub const BAD_TEMPLATE: &str = "P0405";

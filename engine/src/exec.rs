@@ -1,0 +1,306 @@
+//! The executor: one loop over one flat program. It does not recurse, and it yields only where an assertion does I/O.
+
+pub mod compare;
+pub mod program;
+
+use std::sync::Arc;
+
+use crate::ctx::{Ctx, OpenTransaction, Slot};
+use crate::fault::{Blame, Fault, Outcome};
+use crate::value::Value;
+use program::{CallSite, FrameProgram, Loop, Op, Program};
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The policy held.
+    Held,
+    /// It failed, and its error answer, if it has any, is drafted.
+    Failed,
+    /// Something broke that nobody handled, and the error answer, if any, is drafted. The cause is for the log.
+    Broken(Fault),
+}
+
+/// One run's control state, beside the variables in [`Ctx`].
+struct Run {
+    calls: Vec<Activation>,
+    loops: Vec<LoopState>,
+    handlers: Vec<Handler>,
+    /// The fault that made the run go to its fault tail.
+    broken: Option<Fault>,
+}
+
+/// A call of an encapsulated assertion.
+struct Activation {
+    at: u32,
+    base: usize,
+    loops: usize,
+}
+
+struct LoopState {
+    values: Value,
+    next: usize,
+}
+
+/// A `HandleErrors` that is open: how far to unwind, and where to go on.
+struct Handler {
+    at: u32,
+    message: Slot,
+    base: usize,
+    slots: usize,
+    calls: usize,
+    loops: usize,
+    transactions: usize,
+}
+
+/// Runs a service, task or command to its end. The inputs of a command are set before.
+pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Ending {
+    ctx.base = 0;
+    if ctx.slots.len() < frame.slots {
+        ctx.slots.resize(frame.slots, Value::Undefined);
+    }
+    let mut run = Run { calls: Vec::new(), loops: Vec::new(), handlers: Vec::new(), broken: None };
+    let mut pc = frame.entry;
+    loop {
+        let instr = &program.code[pc as usize];
+        let step: Result<u32, Fault> = match &instr.op {
+            Op::Jump => Ok(instr.ok),
+            Op::Set(slot, value, ty) => Ok(if assign(ctx, *slot, value.eval(ctx), *ty) { instr.ok } else { instr.no }),
+            Op::Default(slot, value, ty) => {
+                let held = !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty);
+                Ok(if held { instr.ok } else { instr.no })
+            }
+            Op::Test(compare) => Ok(if compare.holds(ctx) { instr.ok } else { instr.no }),
+            Op::Sync(assertion) => match assertion.run(ctx) {
+                Ok(outcome) => Ok(after(ctx, outcome, instr.ok, instr.no)),
+                Err(fault) => Err(fault),
+            },
+            Op::Async(assertion) => match assertion.run(ctx).await {
+                Ok(outcome) => Ok(after(ctx, outcome, instr.ok, instr.no)),
+                Err(fault) => Err(fault),
+            },
+            Op::Call(site) => {
+                if call(ctx, &mut run, site, pc) {
+                    Ok(site.entry)
+                } else {
+                    ctx.last_failure = Some(format!("an input of `{}` has the wrong type", site.name).into());
+                    Ok(instr.no)
+                }
+            }
+            Op::Return(held) => Ok(ret(ctx, &mut run, program, *held)),
+            Op::LoopBegin(list) => {
+                let values = match list.eval(ctx) {
+                    Value::Undefined => Value::list([]),
+                    other => other,
+                };
+                run.loops.push(LoopState { values, next: 0 });
+                Ok(instr.ok)
+            }
+            Op::LoopNext(data) => Ok(if next_round(ctx, &mut run, data) { instr.ok } else { instr.no }),
+            Op::LoopLeave => {
+                run.loops.pop();
+                Ok(instr.ok)
+            }
+            Op::PushHandler(message) => {
+                run.handlers.push(Handler {
+                    at: pc,
+                    message: *message,
+                    base: ctx.base,
+                    slots: ctx.slots.len(),
+                    calls: run.calls.len(),
+                    loops: run.loops.len(),
+                    transactions: ctx.transactions.len(),
+                });
+                Ok(instr.ok)
+            }
+            Op::PopHandler => {
+                run.handlers.pop();
+                Ok(instr.ok)
+            }
+            Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
+            Op::Begin(connection) => begin(ctx, connection).await.map(|()| instr.ok),
+            Op::Commit => match ctx.transactions.pop() {
+                Some(open) => open.handle.commit().await.map(|()| instr.ok),
+                None => Ok(instr.ok),
+            },
+            Op::Rollback => {
+                roll_back_to(ctx, ctx.transactions.len().saturating_sub(1)).await;
+                Ok(instr.ok)
+            }
+            Op::Fail(slot, code) => {
+                let code = code.eval(ctx);
+                unwind_to_service(ctx, &mut run, frame).await;
+                ctx.set(*slot, code);
+                Ok(instr.ok)
+            }
+            Op::DropDraft => {
+                ctx.draft = None;
+                Ok(instr.ok)
+            }
+            Op::End(held) => {
+                return match (run.broken.take(), held) {
+                    (Some(fault), _) => Ending::Broken(fault),
+                    (None, true) => Ending::Held,
+                    (None, false) => Ending::Failed,
+                };
+            }
+        };
+        pc = match step {
+            Ok(next) => next,
+            Err(fault) => match recover(ctx, &mut run, program, frame, fault, pc).await {
+                Ok(next) => next,
+                Err(fault) => return Ending::Broken(fault),
+            },
+        };
+    }
+}
+
+fn after(ctx: &mut Ctx, outcome: Outcome, ok: u32, no: u32) -> u32 {
+    match outcome {
+        Outcome::Held => ok,
+        Outcome::Falsified(reason) => {
+            ctx.last_failure = Some(reason);
+            no
+        }
+    }
+}
+
+fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<portcullis_dsl::ast::Type>) -> bool {
+    let value = match ty {
+        None => value,
+        Some(ty) => match value.convert(ty) {
+            Some(value) => value,
+            None => return false,
+        },
+    };
+    ctx.set(slot, value);
+    true
+}
+
+/// Enters an encapsulated assertion: inputs are evaluated in the caller, then the callee gets slots of its own. `false`: an input
+/// cannot be converted to its type, so the call fails.
+fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
+    let base = ctx.slots.len();
+    ctx.slots.resize(base + site.slots, Value::Undefined);
+    for (slot, expr, ty) in &site.inputs {
+        let value = expr.eval(ctx);
+        let value = match ty {
+            Some(ty) if !value.is_undefined() => match value.convert(*ty) {
+                Some(value) => value,
+                None => {
+                    ctx.slots.truncate(base);
+                    return false;
+                }
+            },
+            _ => value,
+        };
+        ctx.slots[base + slot.0 as usize] = value;
+    }
+    run.calls.push(Activation { at, base: ctx.base, loops: run.loops.len() });
+    ctx.base = base;
+    true
+}
+
+/// Leaves an encapsulated assertion. Outputs that were set are copied back, also after a failure.
+fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> u32 {
+    let Some(activation) = run.calls.pop() else { return program.code.len() as u32 - 1 };
+    let instr = &program.code[activation.at as usize];
+    if let Op::Call(site) = &instr.op {
+        for (inner, outer) in &site.outputs {
+            let value = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+            if !value.is_undefined() {
+                ctx.slots[activation.base + outer.0 as usize] = value;
+            }
+        }
+    }
+    ctx.slots.truncate(ctx.base);
+    ctx.base = activation.base;
+    run.loops.truncate(activation.loops);
+    if held { instr.ok } else { instr.no }
+}
+
+fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> bool {
+    let Some(state) = run.loops.last_mut() else { return false };
+    let broken = state.next > 0 && ctx.get(data.stop).to_bool() == Some(true);
+    let value = state.values.values().get(state.next).cloned();
+    let exceeded = data.limit.is_some_and(|limit| state.next >= limit) && value.is_some();
+    match value {
+        Some(value) if !broken && !exceeded => {
+            state.next += 1;
+            let round = state.next as i64;
+            ctx.set(data.current, value);
+            ctx.set(data.iterations, round);
+            true
+        }
+        _ => {
+            run.loops.pop();
+            if exceeded && !broken {
+                ctx.set(data.exceeded, true);
+            }
+            false
+        }
+    }
+}
+
+async fn begin(ctx: &mut Ctx, connection: &crate::expr::Expr) -> Result<(), Fault> {
+    let name = connection.to_text(ctx);
+    let site = Arc::clone(&ctx.site);
+    let handle = site.gateway.connection(&name)?.begin().await?;
+    ctx.transactions.push(OpenTransaction { connection: name, handle });
+    Ok(())
+}
+
+async fn roll_back_to(ctx: &mut Ctx, depth: usize) {
+    while ctx.transactions.len() > depth {
+        if let Some(open) = ctx.transactions.pop() {
+            open.handle.rollback().await;
+        }
+    }
+}
+
+/// Leaves everything that is open, so that the service's own frame runs again.
+async fn unwind_to_service(ctx: &mut Ctx, run: &mut Run, frame: &FrameProgram) {
+    roll_back_to(ctx, 0).await;
+    run.loops.clear();
+    run.handlers.clear();
+    run.calls.clear();
+    ctx.slots.truncate(frame.slots);
+    ctx.base = 0;
+}
+
+/// A fault or a raised error: unwinds to the nearest `HandleErrors`, else to the service's fault tail, else ends the run.
+async fn recover(
+    ctx: &mut Ctx,
+    run: &mut Run,
+    program: &Program,
+    frame: &FrameProgram,
+    fault: Fault,
+    pc: u32,
+) -> Result<u32, Fault> {
+    if !fault.raised {
+        let place = program.place(pc);
+        tracing::error!(service = %ctx.service, place, blame = fault.blame.word(), "fault: {fault}");
+    }
+    let Some(handler) = run.handlers.pop() else {
+        let Some(tail) = frame.fault_tail.filter(|_| run.broken.is_none()) else {
+            roll_back_to(ctx, 0).await;
+            return Err(run.broken.take().unwrap_or(fault));
+        };
+        unwind_to_service(ctx, run, frame).await;
+        run.broken = Some(fault);
+        return Ok(tail);
+    };
+    roll_back_to(ctx, handler.transactions).await;
+    run.loops.truncate(handler.loops);
+    run.calls.truncate(handler.calls);
+    ctx.slots.truncate(handler.slots);
+    ctx.base = handler.base;
+    let message = if fault.raised { fault.context.to_string() } else { "an internal error occurred".to_owned() };
+    ctx.set(handler.message, message);
+    Ok(program.code[handler.at as usize].no)
+}
+
+/// A fault for a missing piece of configuration.
+pub fn unconfigured(what: &str, name: &str) -> Fault {
+    Fault::new(Blame::Configuration, format!("there is no {what} `{name}` in gateway.yaml"))
+}

@@ -1,0 +1,87 @@
+//! The one place where the outcome of a policy becomes HTTP.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::ctx::{Ctx, Draft};
+use crate::exec::Ending;
+
+/// Turns the end of a run into the answer.
+pub fn answer(mut ctx: Ctx, ending: Ending) -> Response<Bytes> {
+    match ending {
+        Ending::Held => match ctx.draft.take() {
+            Some(draft) => drafted(draft, ctx.response.headers),
+            None => {
+                let status = ctx.response.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
+                build(status, ctx.response.headers, ctx.response.body)
+            }
+        },
+        Ending::Failed | Ending::Broken(_) => failed(ctx, matches!(ending, Ending::Broken(_))),
+    }
+}
+
+/// What a failed policy answers: the error assertion's draft, the customized error, a challenge for missing credentials, or 500.
+fn failed(mut ctx: Ctx, broken: bool) -> Response<Bytes> {
+    if let Some(draft) = ctx.draft.take() {
+        return drafted(draft, survivors(&ctx));
+    }
+    if let Some(template) = ctx.error_draft.take()
+        && let Some(draft) = template.render(&ctx)
+    {
+        return drafted(draft, survivors(&ctx));
+    }
+    let headers = survivors(&ctx);
+    if !broken && headers.contains_key(header::WWW_AUTHENTICATE) {
+        return build(StatusCode::UNAUTHORIZED, headers, Bytes::new());
+    }
+    build(StatusCode::INTERNAL_SERVER_ERROR, headers, Bytes::new())
+}
+
+/// Headers that go out although the policy failed: all that describe no body.
+fn survivors(ctx: &Ctx) -> HeaderMap {
+    let mut headers = ctx.response.headers.clone();
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::LOCATION, header::ETAG, header::LAST_MODIFIED] {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn drafted(draft: Draft, mut headers: HeaderMap) -> Response<Bytes> {
+    for name in draft.headers.keys() {
+        // The draft's own fields win; cookies add up.
+        if name != header::SET_COOKIE {
+            headers.remove(name);
+        }
+    }
+    for (name, value) in &draft.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    let status = StatusCode::from_u16(draft.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    build(status, headers, draft.body)
+}
+
+fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Bytes> {
+    // Hop-by-hop fields and lengths are the server's (RFC 9110, section 7.6.1).
+    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE, header::TE, header::TRAILER] {
+        headers.remove(name);
+    }
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// No service at this path.
+pub fn not_found() -> Response<Bytes> {
+    build(StatusCode::NOT_FOUND, HeaderMap::new(), Bytes::new())
+}
+
+/// The service does not answer this method (RFC 9110, section 15.5.6).
+pub fn method_not_allowed(allow: &str) -> Response<Bytes> {
+    let mut headers = HeaderMap::new();
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        headers.insert(header::ALLOW, allow);
+    }
+    build(StatusCode::METHOD_NOT_ALLOWED, headers, Bytes::new())
+}

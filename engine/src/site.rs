@@ -1,0 +1,159 @@
+//! One generation of policies: the program, its routes, and how a request runs on them from first byte to last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::Method;
+use portcullis_dsl::ast::ItemKind;
+use portcullis_dsl::spec::Catalogue;
+use portcullis_dsl::{Diagnostic, Library, Severity, Sources};
+use smol_str::SmolStr;
+
+use crate::ctx::Ctx;
+use crate::exec::program::{FrameProgram, Program};
+use crate::gateway::Gateway;
+use crate::request::Request;
+use crate::value::Value;
+use crate::{assertions, compile, exec, function, respond, vars};
+
+/// A generation: swapped as a whole on reload.
+pub struct Site {
+    /// Instructions.
+    pub program: Program,
+    /// The checked trees, for `explain` and the command line.
+    pub library: Library,
+    /// What outlives generations.
+    pub gateway: Arc<Gateway>,
+    /// Empty, or `/` and the instance modifier.
+    pub instance_modifier: SmolStr,
+    exact: HashMap<String, Arc<Route>>,
+    /// Routes that end in `*`, longest first.
+    prefixes: Vec<(String, Arc<Route>)>,
+    paths: HashMap<SmolStr, String>,
+}
+
+/// A service and where it is reached.
+pub struct Route {
+    /// Name of the service.
+    pub name: SmolStr,
+    /// Methods it answers; empty = any.
+    pub methods: Vec<Method>,
+    /// Its program.
+    pub frame: Arc<FrameProgram>,
+    /// `Allow` of a 405.
+    pub allow: String,
+}
+
+/// Everything that policies may call, for the language's checks.
+pub fn catalogue() -> Catalogue {
+    Catalogue::new(
+        assertions::all().map(|entry| entry.spec),
+        function::all().map(|function| &function.spec),
+        vars::BUILTINS.iter(),
+    )
+}
+
+impl Site {
+    /// Parses, checks and compiles a policy set. On any error there is no site; warnings come with one. `enabled` names the services
+    /// to serve although they are declared `disabled`.
+    pub fn build(
+        sources: Sources,
+        gateway: Arc<Gateway>,
+        instance_modifier: &str,
+        enabled: &[String],
+    ) -> (Option<Site>, Library, Vec<Diagnostic>) {
+        let (library, mut diagnostics) = portcullis_dsl::load(sources, &catalogue());
+        if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            return (None, library, diagnostics);
+        }
+        let entries = assertions::all().map(|entry| (entry.spec.name, entry)).collect();
+        let (program, found) = compile::compile(&library, &entries);
+        diagnostics.extend(found);
+        if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            return (None, library, diagnostics);
+        }
+        let modifier = match instance_modifier.trim_matches('/') {
+            "" => SmolStr::default(),
+            name => SmolStr::from(format!("/{name}")),
+        };
+        let mut site = Site {
+            program,
+            library: library.clone(),
+            gateway,
+            instance_modifier: modifier.clone(),
+            exact: HashMap::new(),
+            prefixes: Vec::new(),
+            paths: HashMap::new(),
+        };
+        for policy in library.services() {
+            let ItemKind::Service(head) = &policy.item.kind else { continue };
+            if head.disabled && !enabled.contains(&policy.name) {
+                continue;
+            }
+            let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
+            let methods: Vec<Method> = head.methods.iter().filter_map(|method| method.node.parse().ok()).collect();
+            let allow = head.methods.iter().map(|method| method.node.as_str()).collect::<Vec<_>>().join(",");
+            let route = Arc::new(Route { name: policy.name.as_str().into(), methods, frame, allow });
+            let path = format!("{modifier}{}", head.path.node);
+            site.paths.insert(route.name.clone(), path.trim_end_matches("/*").to_owned());
+            match path.strip_suffix('*') {
+                Some(prefix) => site.prefixes.push((prefix.to_owned(), route)),
+                None => {
+                    site.exact.insert(path, route);
+                }
+            }
+        }
+        site.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        (Some(site), library, diagnostics)
+    }
+
+    /// Path of a service, with the instance modifier.
+    pub fn service_path(&self, name: &str) -> &str {
+        self.paths.get(name).map_or("", String::as_str)
+    }
+
+    /// Names and paths of all services that are served.
+    pub fn services(&self) -> impl Iterator<Item = (&SmolStr, &str)> {
+        self.paths.iter().map(|(name, path)| (name, path.as_str()))
+    }
+
+    /// The service a path leads to, and what `*` matched.
+    pub fn route<'p>(&self, path: &'p str) -> Option<(&Arc<Route>, &'p str)> {
+        if let Some(route) = self.exact.get(path) {
+            return Some((route, ""));
+        }
+        self.prefixes.iter().find_map(|(prefix, route)| Some((route, path.strip_prefix(prefix.as_str())?)))
+    }
+
+    /// Answers a request. A self-call of a policy enters here too.
+    pub async fn handle(self: &Arc<Self>, mut request: Request) -> http::Response<bytes::Bytes> {
+        let (route, rest) = match self.route(&request.path) {
+            Some((route, rest)) => (Arc::clone(route), SmolStr::new(rest)),
+            None => return respond::not_found(),
+        };
+        if !route.methods.is_empty() && !route.methods.contains(&request.method) {
+            return respond::method_not_allowed(&route.allow);
+        }
+        request.path_rest = rest;
+        let mut ctx = Ctx::new(Arc::clone(self), request, route.name.clone());
+        let ending = exec::run(&self.program, &route.frame, &mut ctx).await;
+        respond::answer(ctx, ending)
+    }
+
+    /// Runs a `command` or `task` by name. Gives its outputs in order, and whether it held; `None` when there is none of that name.
+    pub async fn run_named(self: &Arc<Self>, name: &str, inputs: &[(String, Value)]) -> Option<(exec::Ending, Vec<(SmolStr, Value)>)> {
+        let policy = self.library.commands().chain(self.library.tasks()).find(|policy| policy.name == name)?;
+        let frame = self.program.frames.get(&policy.id)?.clone();
+        let mut ctx = Ctx::new(Arc::clone(self), Request::new(Method::GET, ""), frame.name.clone());
+        ctx.slots.resize(frame.slots, Value::Undefined);
+        for (input, slot, ty) in &frame.inputs {
+            if let Some((_, value)) = inputs.iter().find(|(name, _)| name.eq_ignore_ascii_case(input)) {
+                let value = ty.map_or_else(|| Some(value.clone()), |ty| value.convert(ty))?;
+                ctx.set(*slot, value);
+            }
+        }
+        let ending = exec::run(&self.program, &frame, &mut ctx).await;
+        let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
+        Some((ending, outputs))
+    }
+}
