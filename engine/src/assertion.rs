@@ -32,7 +32,12 @@ pub enum Runnable {
     /// May wait.
     Async(Box<dyn AsyncAssertion>),
     /// Begins a transaction around its block; the executor ends it.
-    Transaction(crate::expr::Expr),
+    Transaction {
+        /// Name of the connection.
+        connection: crate::expr::Expr,
+        /// Transactions under the same lock run one after the other.
+        lock: Option<crate::expr::Expr>,
+    },
 }
 
 impl Runnable {

@@ -27,7 +27,10 @@ use code::{Code, Label};
 pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry>) -> (Program, Vec<Diagnostic>) {
     let mut compiler = Compiler { library, entries, code: Code::default(), frames: HashMap::new(), diagnostics: Vec::new() };
     for policy in library.policies() {
-        if matches!(policy.item.kind, ItemKind::Service(_) | ItemKind::Task { .. } | ItemKind::Command(_) | ItemKind::Assertion(_)) {
+        if matches!(
+            policy.item.kind,
+            ItemKind::Service(_) | ItemKind::Task { .. } | ItemKind::Command(_) | ItemKind::Assertion(_)
+        ) {
             compiler.frame(policy);
         }
     }
@@ -201,11 +204,8 @@ impl<'a> Compiler<'a> {
                 inputs.push((*slot, value, *ty));
             }
         }
-        let outputs = callee
-            .outputs
-            .iter()
-            .filter_map(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32))))
-            .collect();
+        let outputs =
+            callee.outputs.iter().filter_map(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32)))).collect();
         CallSite { entry: callee.entry, slots: callee.slots, inputs, outputs, name: callee.name.clone() }
     }
 

@@ -7,8 +7,8 @@ use smol_str::SmolStr;
 
 use crate::fault::Fault;
 use crate::gateway::Gateway;
-use crate::principal::{Credential, User};
 use crate::message::Message;
+use crate::principal::{Credential, User};
 use crate::request::Request;
 use crate::site::Site;
 use crate::value::Value;
@@ -70,7 +70,7 @@ pub struct OpenTransaction {
     /// Name of its connection.
     pub connection: SmolStr,
     /// Its handle.
-    pub handle: crate::store::Transaction,
+    pub handle: crate::store_shim::Transaction,
 }
 
 impl Ctx {
@@ -137,11 +137,13 @@ impl Ctx {
             MessageRef::Slot(slot) => {
                 let index = self.base + slot.0 as usize;
                 let value = &mut self.slots[index];
-                if !matches!(value, Value::Message(_)) {
-                    *value = Value::Message(Arc::new(match value {
-                        Value::Undefined => Message::default(),
-                        other => Message::from_value(other),
-                    }));
+                let made = match &*value {
+                    Value::Message(_) => None,
+                    Value::Undefined => Some(Message::default()),
+                    other => Some(Message::from_value(other)),
+                };
+                if let Some(message) = made {
+                    *value = Value::Message(Arc::new(message));
                 }
                 match value {
                     Value::Message(message) => Arc::make_mut(message),
@@ -152,7 +154,7 @@ impl Ctx {
     }
 
     /// The connection's open transaction, if this run is inside one.
-    pub fn transaction(&mut self, connection: &str) -> Option<&mut crate::store::Transaction> {
+    pub fn transaction(&mut self, connection: &str) -> Option<&mut crate::store_shim::Transaction> {
         self.transactions.iter_mut().rev().find(|open| open.connection == connection).map(|open| &mut open.handle)
     }
 

@@ -6,7 +6,9 @@ pub mod program;
 use std::sync::Arc;
 
 use crate::ctx::{Ctx, OpenTransaction, Slot};
-use crate::fault::{Blame, Fault, Outcome};
+use crate::expr::Expr;
+use crate::fault::{Fault, Outcome};
+use crate::store_shim::BeginOptions;
 use crate::value::Value;
 use program::{CallSite, FrameProgram, Loop, Op, Program};
 
@@ -118,9 +120,9 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 Ok(instr.ok)
             }
             Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
-            Op::Begin(connection) => begin(ctx, connection).await.map(|()| instr.ok),
+            Op::Begin(connection, lock) => begin(ctx, connection, lock.as_ref()).await.map(|()| instr.ok),
             Op::Commit => match ctx.transactions.pop() {
-                Some(open) => open.handle.commit().await.map(|()| instr.ok),
+                Some(open) => open.handle.commit().await.map(|()| instr.ok).map_err(Fault::from),
                 None => Ok(instr.ok),
             },
             Op::Rollback => {
@@ -242,10 +244,11 @@ fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> bool {
     }
 }
 
-async fn begin(ctx: &mut Ctx, connection: &crate::expr::Expr) -> Result<(), Fault> {
+async fn begin(ctx: &mut Ctx, connection: &Expr, lock: Option<&Expr>) -> Result<(), Fault> {
     let name = connection.to_text(ctx);
-    let site = Arc::clone(&ctx.site);
-    let handle = site.gateway.connection(&name)?.begin().await?;
+    let lock = lock.map(|lock| lock.to_text(ctx));
+    let connection = ctx.gateway().connection(&name)?.clone();
+    let handle = connection.begin(BeginOptions { lock: lock.as_deref(), timeout: None }).await?;
     ctx.transactions.push(OpenTransaction { connection: name, handle });
     Ok(())
 }
@@ -253,7 +256,10 @@ async fn begin(ctx: &mut Ctx, connection: &crate::expr::Expr) -> Result<(), Faul
 async fn roll_back_to(ctx: &mut Ctx, depth: usize) {
     while ctx.transactions.len() > depth {
         if let Some(open) = ctx.transactions.pop() {
-            open.handle.rollback().await;
+            // A transaction whose undoing fails is undone by its database all the same.
+            if let Err(error) = open.handle.rollback().await {
+                tracing::warn!("rollback failed: {error}");
+            }
         }
     }
 }
@@ -298,9 +304,4 @@ async fn recover(
     let message = if fault.raised { fault.context.to_string() } else { "an internal error occurred".to_owned() };
     ctx.set(handler.message, message);
     Ok(program.code[handler.at as usize].no)
-}
-
-/// A fault for a missing piece of configuration.
-pub fn unconfigured(what: &str, name: &str) -> Fault {
-    Fault::new(Blame::Configuration, format!("there is no {what} `{name}` in gateway.yaml"))
 }

@@ -139,7 +139,7 @@ impl Expr {
             Expr::Text(pieces) => {
                 let mut out = String::new();
                 for piece in pieces.iter() {
-                    piece.expr().map_or_else(|literal| out.push_str(literal), |expr| expr.write(ctx, &mut out));
+                    piece.write(ctx, &mut out);
                 }
                 Value::from(out)
             }
@@ -186,11 +186,11 @@ impl Expr {
 }
 
 impl Piece {
-    /// The expression, or the literal.
-    pub fn expr(&self) -> Result<&Expr, &str> {
+    /// Appends it as text, without escaping.
+    pub fn write(&self, ctx: &Ctx, out: &mut String) {
         match self {
-            Piece::Literal(text) => Err(text),
-            Piece::Value(expr) | Piece::Raw(expr) => Ok(expr),
+            Piece::Literal(text) => out.push_str(text),
+            Piece::Value(expr) | Piece::Raw(expr) => expr.write(ctx, out),
         }
     }
 }
@@ -211,7 +211,7 @@ impl JsonNode {
                     };
                     let mut name = String::new();
                     for piece in key {
-                        piece.expr().map_or_else(|literal| name.push_str(literal), |expr| expr.write(ctx, &mut name));
+                        piece.write(ctx, &mut name);
                     }
                     object.insert(name, value);
                 }

@@ -63,7 +63,9 @@ fn drafted(draft: Draft, mut headers: HeaderMap) -> Response<Bytes> {
 
 fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Bytes> {
     // Hop-by-hop fields and lengths are the server's (RFC 9110, section 7.6.1).
-    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE, header::TE, header::TRAILER] {
+    for name in
+        [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE, header::TE, header::TRAILER]
+    {
         headers.remove(name);
     }
     let mut response = Response::new(body);

@@ -141,7 +141,11 @@ impl Site {
     }
 
     /// Runs a `command` or `task` by name. Gives its outputs in order, and whether it held; `None` when there is none of that name.
-    pub async fn run_named(self: &Arc<Self>, name: &str, inputs: &[(String, Value)]) -> Option<(exec::Ending, Vec<(SmolStr, Value)>)> {
+    pub async fn run_named(
+        self: &Arc<Self>,
+        name: &str,
+        inputs: &[(String, Value)],
+    ) -> Option<(exec::Ending, Vec<(SmolStr, Value)>)> {
         let policy = self.library.commands().chain(self.library.tasks()).find(|policy| policy.name == name)?;
         let frame = self.program.frames.get(&policy.id)?.clone();
         let mut ctx = Ctx::new(Arc::clone(self), Request::new(Method::GET, ""), frame.name.clone());

@@ -7,8 +7,8 @@ super::catalogue! {
 
 pub use customize_error_response::ErrorTemplate;
 
-use crate::expr::Expr;
 use crate::ctx::Ctx;
+use crate::expr::Expr;
 
 /// Header fields from a JSON object: names to texts, or to lists of texts. A field that HTTP does not allow gives its name back.
 pub(crate) fn header_fields(object: &Expr, ctx: &Ctx) -> Result<http::HeaderMap, String> {
@@ -19,7 +19,8 @@ pub(crate) fn header_fields(object: &Expr, ctx: &Ctx) -> Result<http::HeaderMap,
         let one = [value.clone()];
         for value in value.as_array().map_or(&one[..], Vec::as_slice) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let (Ok(field), Ok(text)) = (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_str(&text)) else {
+            let (Ok(field), Ok(text)) = (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_str(&text))
+            else {
                 return Err(name.clone());
             };
             headers.append(field, text);

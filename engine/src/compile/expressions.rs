@@ -160,7 +160,8 @@ impl<'a> Compiler<'a> {
                 None => {
                     let names = BUILTINS.iter().map(|builtin| builtin.name);
                     self.report(
-                        Diagnostic::error(codes::UNKNOWN_BUILTIN, format!("there is no built-in `{name}`"), span).suggest(name, names),
+                        Diagnostic::error(codes::UNKNOWN_BUILTIN, format!("there is no built-in `{name}`"), span)
+                            .suggest(name, names),
                     );
                     Expr::Const(Value::Undefined)
                 }

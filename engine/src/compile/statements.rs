@@ -183,9 +183,9 @@ impl<'a> Compiler<'a> {
                 match built {
                     Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion), span, ok, no),
                     Ok(Runnable::Async(assertion)) => self.code.emit(Op::Async(assertion), span, ok, no),
-                    Ok(Runnable::Transaction(connection)) => {
+                    Ok(Runnable::Transaction { connection, lock }) => {
                         let (body, held, failed) = (self.code.label(), self.code.label(), self.code.label());
-                        self.code.emit(Op::Begin(connection), span, body, no);
+                        self.code.emit(Op::Begin(connection, lock), span, body, no);
                         self.code.place(body);
                         match &call.block {
                             Some(block) => self.block(block, scope, held, failed),

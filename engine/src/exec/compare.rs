@@ -136,7 +136,8 @@ impl Compare {
             let right = right.eval(ctx).convert(ty)?;
             return Some(ordered(*op, compare_typed(&left, &right, self.ignore_case)));
         }
-        if let (Test::Binary(op, right), Value::Int(_) | Value::Decimal(_) | Value::Bool(_) | Value::Time(_)) = (&self.test, left) {
+        if let (Test::Binary(op, right), Value::Int(_) | Value::Decimal(_) | Value::Bool(_) | Value::Time(_)) = (&self.test, left)
+        {
             let right = right.view(ctx);
             let right = match &right {
                 View::Value(value) => value,
@@ -201,7 +202,11 @@ impl Compare {
 }
 
 fn eq_ignoring_case(left: &str, right: &str) -> bool {
-    if left.is_ascii() && right.is_ascii() { left.eq_ignore_ascii_case(right) } else { left.to_lowercase() == right.to_lowercase() }
+    if left.is_ascii() && right.is_ascii() {
+        left.eq_ignore_ascii_case(right)
+    } else {
+        left.to_lowercase() == right.to_lowercase()
+    }
 }
 
 fn compare_typed(left: &Value, right: &Value, ignore_case: bool) -> Ordering {

@@ -72,8 +72,8 @@ pub enum Op {
     PopHandler,
     /// Raises an error.
     Raise(Expr),
-    /// Begins a transaction on a connection.
-    Begin(Expr),
+    /// Begins a transaction on a connection, under a lock if one is named.
+    Begin(Expr, Option<Expr>),
     /// Commits it.
     Commit,
     /// Rolls it back.

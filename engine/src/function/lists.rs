@@ -37,10 +37,16 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let mut seen = std::collections::HashSet::new();
         Value::list(args[0].values().iter().filter(|value| seen.insert(value.to_text())).cloned())
     }),
-    function("intersect", &["list", "other"], 2, "the values of a list that are also in the other one, in the first one's order", |args, _| {
-        let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
-        Value::list(args[0].values().iter().filter(|value| other.contains(&value.to_text())).cloned())
-    }),
+    function(
+        "intersect",
+        &["list", "other"],
+        2,
+        "the values of a list that are also in the other one, in the first one's order",
+        |args, _| {
+            let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
+            Value::list(args[0].values().iter().filter(|value| other.contains(&value.to_text())).cloned())
+        },
+    ),
     function("difference", &["list", "other"], 2, "the values of a list that are not in the other one", |args, _| {
         let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
         Value::list(args[0].values().iter().filter(|value| !other.contains(&value.to_text())).cloned())

@@ -283,7 +283,9 @@ impl Accessor {
             Accessor::Header(name) => Value::from(request.message.header(name)),
             Accessor::Parameter(name) => Value::from(request.parameter(name).cloned()),
             Accessor::Parameters(name) => Value::list(request.parameters(name).cloned().map(Value::Text)),
-            Accessor::ParameterNames => Value::list(parameter_names(request).into_iter().map(|(name, _)| Value::Text(name.clone()))),
+            Accessor::ParameterNames => {
+                Value::list(parameter_names(request).into_iter().map(|(name, _)| Value::Text(name.clone())))
+            }
             Accessor::DuplicateParameters => Value::list(
                 parameter_names(request).into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| Value::Text(name.clone())),
             ),
@@ -292,9 +294,7 @@ impl Accessor {
             }
             Accessor::Query(name) => Value::from(request.query_parameters().first(name).cloned()),
             Accessor::QueryValues(name) => Value::list(request.query_parameters().all(name).cloned().map(Value::Text)),
-            Accessor::Cookie(name) => {
-                Value::from(cookies(&request.message).find(|(own, _)| own == name).map(|(_, value)| value))
-            }
+            Accessor::Cookie(name) => Value::from(cookies(&request.message).find(|(own, _)| own == name).map(|(_, value)| value)),
             Accessor::Id => Value::Text(request.id().clone()),
             Accessor::Time => Value::Time(ctx.now_millis() - request.started.elapsed().as_millis() as i64),
             Accessor::Elapsed => Value::Int(request.started.elapsed().as_millis() as i64),

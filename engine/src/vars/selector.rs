@@ -103,9 +103,29 @@ impl Selector {
 
     /// Words for "did you mean".
     pub const WORDS: &[&str] = &[
-        "length", "mainpart", "contentType", "size", "http.status", "http.header", "http.headerValues", "http.headerNames", "http.form",
-        "http.formValues", "http.cookies", "http.cookieNames", "subject", "issuer", "serial", "notAfter", "notBefore", "thumbprintSHA1",
-        "thumbprintSHA256", "seconds", "millis", "utc", "rfc1123",
+        "length",
+        "mainpart",
+        "contentType",
+        "size",
+        "http.status",
+        "http.header",
+        "http.headerValues",
+        "http.headerNames",
+        "http.form",
+        "http.formValues",
+        "http.cookies",
+        "http.cookieNames",
+        "subject",
+        "issuer",
+        "serial",
+        "notAfter",
+        "notBefore",
+        "thumbprintSHA1",
+        "thumbprintSHA256",
+        "seconds",
+        "millis",
+        "utc",
+        "rfc1123",
     ];
 
     /// Applies it; a value of another kind gives undefined.
@@ -164,9 +184,9 @@ impl MessageSelector {
             MessageSelector::Size => Value::Int(message.body.len() as i64),
             MessageSelector::Status => Value::from(message.status.map(i64::from)),
             MessageSelector::Header(name) => Value::from(message.header(name)),
-            MessageSelector::HeaderValues(name) => {
-                Value::list(message.headers.get_all(name.as_str()).iter().filter_map(|value| value.to_str().ok()).map(Value::from))
-            }
+            MessageSelector::HeaderValues(name) => Value::list(
+                message.headers.get_all(name.as_str()).iter().filter_map(|value| value.to_str().ok()).map(Value::from),
+            ),
             MessageSelector::HeaderNames => Value::list(message.headers.keys().map(|name| Value::from(name.as_str()))),
             MessageSelector::Form(name) => Value::from(message.form().first(name).cloned()),
             MessageSelector::FormValues(name) => Value::list(message.form().all(name).cloned().map(Value::Text)),
