@@ -70,7 +70,7 @@ pub struct OpenTransaction {
     /// Name of its connection.
     pub connection: SmolStr,
     /// Its handle.
-    pub handle: crate::store_shim::Transaction,
+    pub handle: crate::store::Transaction,
 }
 
 impl Ctx {
@@ -154,7 +154,7 @@ impl Ctx {
     }
 
     /// The connection's open transaction, if this run is inside one.
-    pub fn transaction(&mut self, connection: &str) -> Option<&mut crate::store_shim::Transaction> {
+    pub fn transaction(&mut self, connection: &str) -> Option<&mut crate::store::Transaction> {
         self.transactions.iter_mut().rev().find(|open| open.connection == connection).map(|open| &mut open.handle)
     }
 

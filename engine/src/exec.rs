@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::ctx::{Ctx, OpenTransaction, Slot};
 use crate::expr::Expr;
 use crate::fault::{Fault, Outcome};
-use crate::store_shim::BeginOptions;
+use crate::store::BeginOptions;
 use crate::value::Value;
 use program::{CallSite, FrameProgram, Loop, Op, Program};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use crate::fault::{Blame, Fault};
-use crate::store_shim::{Connection, Connections};
+use crate::store::{Connection, Connections};
 use crate::time::Clock;
 
 /// The services that assertions reach through [`crate::ctx::Ctx::gateway`].

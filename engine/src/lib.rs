@@ -19,7 +19,7 @@ pub mod principal;
 pub mod request;
 pub mod respond;
 pub mod site;
-pub mod store_shim;
+pub mod store;
 pub mod template;
 pub mod time;
 pub mod value;
