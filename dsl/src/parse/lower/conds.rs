@@ -1,0 +1,280 @@
+//! Conditions. The grammar has one rule for conditions and values; here it is read as a condition.
+
+use super::items::unreachable_rule;
+use super::{Lower, Node, Rule};
+use crate::ast::{BinaryOp, Bounds, Comparison, Cond, ExprKind, Multi, Predicate};
+use crate::codes;
+use crate::parse::MAX_CHAIN;
+use crate::span::{Span, Spanned};
+
+impl Lower<'_> {
+    pub fn cond(&mut self, node: Node<'_>) -> Option<Cond> {
+        self.chain(node, Rule::and_chain, "or", |lower, child| lower.and_chain(child), Cond::Or)
+    }
+
+    fn and_chain(&mut self, node: Node<'_>) -> Option<Cond> {
+        self.chain(node, Rule::unary, "and", |lower, child| lower.unary(child), Cond::And)
+    }
+
+    fn chain(
+        &mut self,
+        node: Node<'_>,
+        operand: Rule,
+        word: &str,
+        mut one: impl FnMut(&mut Self, Node<'_>) -> Option<Cond>,
+        join: fn(Vec<Cond>) -> Cond,
+    ) -> Option<Cond> {
+        let mut operands = Vec::new();
+        for child in self.children(node) {
+            match child.as_rule() {
+                rule if rule == operand => operands.push(one(self, child)),
+                Rule::or_op | Rule::and_op => self.word_operator(&child, word),
+                rule => unreachable_rule(rule),
+            }
+        }
+        let mut operands = operands.into_iter().collect::<Option<Vec<Cond>>>()?;
+        if operands.len() == 1 { operands.pop() } else { Some(join(operands)) }
+    }
+
+    /// `and`, `or`, `not`, in the right spelling.
+    fn word_operator(&mut self, node: &Node<'_>, word: &str) {
+        let text = node.as_str();
+        if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            self.spelling(node, word);
+        } else {
+            let span = self.span(node);
+            self.error(codes::OPERATOR_SIGNS, format!("there is no operator `{text}`"), span, format!("write `{word}`"));
+        }
+    }
+
+    fn unary(&mut self, node: Node<'_>) -> Option<Cond> {
+        let span = self.span(&node);
+        let mut nots = 0;
+        let mut cond = None;
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::not_op => {
+                    self.word_operator(&child, "not");
+                    nots += 1;
+                }
+                Rule::comparison => cond = self.comparison(child),
+                rule => unreachable_rule(rule),
+            }
+        }
+        if nots > MAX_CHAIN {
+            self.error(codes::TOO_DEEP, format!("more than {MAX_CHAIN} `not` in a row"), span, "two of them say nothing");
+            return None;
+        }
+        (0..nots).fold(cond, |cond, _| cond.map(|cond| Cond::Not(Box::new(cond))))
+    }
+
+    fn comparison(&mut self, node: Node<'_>) -> Option<Cond> {
+        let whole = self.span(&node);
+        let (mut mode, mut left, mut ty, mut ignore_case) = (None, None, None, false);
+        let mut predicate: Option<Option<Predicate>> = None;
+        let mut negated = false;
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::mode => mode = self.mode(&child),
+                Rule::sum => left = Some(child),
+                Rule::as_type => {
+                    let word = self.children(child).pop()?;
+                    ty = Some(self.ty(&word));
+                }
+                Rule::negated => {
+                    self.children(child);
+                    negated = true;
+                }
+                Rule::ignoring => {
+                    self.children(child);
+                    ignore_case = true;
+                }
+                _ => predicate = Some(self.predicate(child)),
+            }
+        }
+        let left = left?;
+        let Some(predicate) = predicate else {
+            if mode.is_some() || ty.is_some() || ignore_case {
+                let help = "compare it: `== …`, `is empty`, `contains …`, `in […]`";
+                self.error(codes::NOT_A_CONDITION, "this comparison compares with nothing", whole, help);
+                return None;
+            }
+            return self.lone(left);
+        };
+        let left = self.sum(left);
+        let ty = match ty {
+            Some(None) => return None,
+            Some(ty) => ty,
+            None => None,
+        };
+        let span = Spanned::new((), whole);
+        let compare = Comparison { mode: mode.unwrap_or(Multi::All), left: left?, ty, predicate: predicate?, ignore_case, span };
+        let cond = Cond::Compare(Box::new(compare));
+        Some(if negated { Cond::Not(Box::new(cond)) } else { cond })
+    }
+
+    fn mode(&mut self, node: &Node<'_>) -> Option<Multi> {
+        let lower = node.as_str().to_ascii_lowercase();
+        self.spelling(node, &lower);
+        match lower.as_str() {
+            "all" => Some(Multi::All),
+            "any" => Some(Multi::Any),
+            "first" => Some(Multi::First),
+            "last" => Some(Multi::Last),
+            "single" => Some(Multi::Single),
+            _ => None,
+        }
+    }
+
+    /// A condition without a predicate: a call, or something in parentheses.
+    fn lone(&mut self, sum: Node<'_>) -> Option<Cond> {
+        let span = self.span(&sum);
+        let mut operands = sum.clone().into_inner().filter(|child| child.as_rule() != Rule::comment);
+        let only = operands.next().filter(|_| operands.next().is_none());
+        match only {
+            Some(node) if node.as_rule() == Rule::paren => {
+                let inner = self.children(node).pop()?;
+                self.cond(inner).map(|cond| Cond::Group(Box::new(cond)))
+            }
+            Some(node) if node.as_rule() == Rule::call && self.is_assertion(&node) => {
+                self.assertion_call(node).map(|call| Cond::Call(Box::new(call)))
+            }
+            Some(node) if node.as_rule() == Rule::bare_word => {
+                self.bare_condition(&node);
+                None
+            }
+            _ => {
+                let said = self.out.len();
+                let value = self.sum(sum)?;
+                if self.out.len() == said {
+                    let text = self.text[span.start as usize..span.end as usize].trim();
+                    let help = match &*value.kind {
+                        ExprKind::Bool(true) => "write `Continue`, which always holds".to_owned(),
+                        ExprKind::Bool(false) => "write `Stop`, which always fails".to_owned(),
+                        kind if Self::is_variable(kind) => format!("write `{text} == true` or `{text} is not empty`"),
+                        _ => "compare it: `== …`, `is empty`, `contains …`, `in […]`".to_owned(),
+                    };
+                    self.error(codes::NOT_A_CONDITION, "a value alone is not a condition", span, help);
+                }
+                None
+            }
+        }
+    }
+
+    /// A word that stands where a condition, or a statement, should.
+    fn bare_condition(&mut self, node: &Node<'_>) {
+        let word = node.as_str();
+        let span = self.span(node);
+        let statements = [
+            "set",
+            "default",
+            "include",
+            "if",
+            "fail",
+            "ForEach",
+            "HandleErrors",
+            "Raise",
+            "Continue",
+            "Stop",
+            "All",
+            "AtLeastOne",
+        ];
+        if let Some(near) = crate::diagnostic::nearest(word, statements) {
+            self.error(
+                codes::UNKNOWN_STATEMENT,
+                format!("there is no statement `{word}`"),
+                span,
+                format!("did you mean `{near}`?"),
+            );
+        } else if word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.contains(['.', '-']) {
+            self.error(codes::MISSING_PARENTHESES, format!("`{word}` lacks its parentheses"), span, format!("write `{word}()`"));
+        } else {
+            self.bare_word(node);
+        }
+    }
+
+    fn predicate(&mut self, node: Node<'_>) -> Option<Predicate> {
+        let rule = node.as_rule();
+        if rule == Rule::compare {
+            return self.compare(node);
+        }
+        let span = self.span(&node);
+        let operand = self.children(node).pop();
+        let make = match rule {
+            Rule::empty => return Some(Predicate::Empty),
+            Rule::not_empty => return Some(Predicate::NotEmpty),
+            Rule::length => return self.bounds(operand?, span).map(Predicate::Length),
+            Rule::count => return self.bounds(operand?, span).map(Predicate::Count),
+            Rule::contains => Predicate::Contains,
+            Rule::contains_all => Predicate::ContainsAll,
+            Rule::contains_any => Predicate::ContainsAny,
+            Rule::one_of => Predicate::In,
+            Rule::matches => Predicate::Matches,
+            Rule::starts_with => Predicate::StartsWith,
+            Rule::ends_with => Predicate::EndsWith,
+            rule => {
+                unreachable_rule(rule);
+                return None;
+            }
+        };
+        self.sum(operand?).map(make)
+    }
+
+    fn compare(&mut self, node: Node<'_>) -> Option<Predicate> {
+        let (mut op, mut right) = (None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::compare_op => op = self.compare_op(&child),
+                Rule::sum => right = self.sum(child),
+                rule => unreachable_rule(rule),
+            }
+        }
+        Some(Predicate::Binary(op?, right?))
+    }
+
+    fn compare_op(&mut self, node: &Node<'_>) -> Option<BinaryOp> {
+        let text = node.as_str();
+        let help = match text {
+            "==" => return Some(BinaryOp::Eq),
+            "!=" => return Some(BinaryOp::Ne),
+            "<" => return Some(BinaryOp::Lt),
+            "<=" => return Some(BinaryOp::Le),
+            ">" => return Some(BinaryOp::Gt),
+            ">=" => return Some(BinaryOp::Ge),
+            "=" | "===" => "write `==`",
+            "!==" | "<>" => "write `!=`",
+            "=>" => "write `>=`",
+            "=<" => "write `<=`",
+            "=~" => "write `matches r\"…\"`",
+            _ => "comparisons are `==`, `!=`, `<`, `<=`, `>` and `>=`",
+        };
+        let span = self.span(node);
+        self.error(codes::WRONG_OPERATOR, format!("`{text}` does not compare"), span, help);
+        None
+    }
+
+    fn bounds(&mut self, node: Node<'_>, span: Span) -> Option<Bounds> {
+        let text = node.as_str().trim();
+        let (min, max) = match text.split_once("..") {
+            Some((min, max)) => (min, max),
+            None => (text, text),
+        };
+        let number = |digits: &str| if digits.is_empty() { Some(None) } else { digits.parse::<u64>().ok().map(Some) };
+        match (number(min), number(max)) {
+            (Some(min), Some(max)) if min.zip(max).is_none_or(|(min, max)| min <= max) => Some(Bounds { min, max }),
+            (Some(_), Some(_)) => {
+                self.error(codes::BAD_BOUNDS, format!("nothing is within `{text}`"), span, "write the smaller bound first");
+                None
+            }
+            _ => {
+                self.error(
+                    codes::NUMBER_RANGE,
+                    format!("a number in `{text}` is too large"),
+                    span,
+                    "write a smaller one, or leave it out",
+                );
+                None
+            }
+        }
+    }
+}

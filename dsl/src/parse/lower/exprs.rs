@@ -1,0 +1,442 @@
+//! Values. The grammar has one rule for conditions and values; here it is read as a value.
+
+use super::items::unreachable_rule;
+use super::{Lower, Node, Rule};
+use crate::ast::{Arg, ArithmeticOp, Call, Callee, Comments, DurationLit, DurationUnit, Expr, ExprKind, Part, Syntax, Type};
+use crate::codes;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::parse::{MAX_CHAIN, parts};
+use crate::span::{Span, Spanned};
+
+/// Words that say for which syntax a template escapes.
+pub const SYNTAXES: [(&str, Syntax); 6] = [
+    ("text", Syntax::Text),
+    ("json", Syntax::Json),
+    ("xml", Syntax::Xml),
+    ("html", Syntax::Html),
+    ("url", Syntax::Url),
+    ("sql", Syntax::Sql),
+];
+
+impl Lower<'_> {
+    /// A value. A condition in its place is reported.
+    pub fn expr(&mut self, node: Node<'_>) -> Option<Expr> {
+        let whole = self.span(&node);
+        let mut node = node;
+        loop {
+            let mut children = self.children(node);
+            if children.len() != 1 {
+                return self.condition_for_value(whole);
+            }
+            let only = children.pop()?;
+            match only.as_rule() {
+                Rule::sum => return self.sum(only),
+                Rule::and_chain | Rule::unary | Rule::comparison => node = only,
+                rule => {
+                    unreachable_rule(rule);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn condition_for_value<T>(&mut self, span: Span) -> Option<T> {
+        let help = "decide with `if`: `if … { set x = true } else { set x = false }`";
+        self.error(codes::NOT_A_VALUE, "a condition cannot stand for a value", span, help);
+        None
+    }
+
+    /// Operands and operators: `*`, `/`, `%` before `+`, `-`, each from the left.
+    pub fn sum(&mut self, node: Node<'_>) -> Option<Expr> {
+        let span = self.span(&node);
+        let mut operands: Vec<Option<Expr>> = Vec::new();
+        let mut ops: Vec<ArithmeticOp> = Vec::new();
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::product_op | Rule::minus => ops.extend(arithmetic(child.as_str())),
+                _ => operands.push(self.primary(child)),
+            }
+        }
+        if operands.len() > MAX_CHAIN {
+            self.error(
+                codes::TOO_DEEP,
+                format!("more than {MAX_CHAIN} operands in one expression"),
+                span,
+                "use several `set` lines",
+            );
+            return None;
+        }
+        let mut operands = operands.into_iter().collect::<Option<Vec<Expr>>>()?.into_iter();
+        // `total` is what `+` and `-` have made so far, `term` what `*`, `/` and `%` are making.
+        let mut total: Option<(Expr, ArithmeticOp)> = None;
+        let mut term = operands.next()?;
+        for (op, right) in ops.into_iter().zip(operands) {
+            if matches!(op, ArithmeticOp::Add | ArithmeticOp::Sub) {
+                total = Some((combine(total, term), op));
+                term = right;
+            } else {
+                term = combine(Some((term, op)), right);
+            }
+        }
+        Some(combine(total, term))
+    }
+
+    fn primary(&mut self, node: Node<'_>) -> Option<Expr> {
+        let span = self.span(&node);
+        let text = node.as_str();
+        let kind = match node.as_rule() {
+            Rule::duration => ExprKind::Duration(self.duration(&node)?.node),
+            Rule::number => self.number(&node)?,
+            Rule::raw => ExprKind::Raw(text[2..text.len() - 1].to_owned()),
+            Rule::string => return Some(self.string(&node)),
+            Rule::json_expr => {
+                let value = self.children(node).pop()?;
+                ExprKind::Json(self.json_value(value)?)
+            }
+            Rule::file_text => self.file_text(node)?,
+            Rule::template => self.template(node)?,
+            Rule::triple => {
+                self.error(
+                    codes::UNKNOWN_SYNTAX,
+                    "this text does not say what it is",
+                    span,
+                    "write `text \"\"\"`, or `html`, `xml`, `sql`, `url`",
+                );
+                return None;
+            }
+            Rule::single_quoted => {
+                self.single_quotes(&node);
+                return None;
+            }
+            Rule::var => match parts::reference(self.file, &text[2..text.len() - 1], span.start as usize + 2) {
+                Ok((var, false)) => ExprKind::Var(var),
+                Ok((var, true)) => {
+                    let help = format!("write `${{{}}}`; `raw` is for templates, where values are escaped", var.name.node);
+                    self.error(codes::BAD_VARIABLE, "`raw` has no meaning here", span, help);
+                    return None;
+                }
+                Err(diagnostic) => {
+                    self.out.push(*diagnostic);
+                    return None;
+                }
+            },
+            Rule::bare_var => {
+                let help = format!("write `${{{}}}`", &text[1..]);
+                self.error(codes::MISSING_BRACES, format!("`{text}` lacks its braces"), span, help);
+                return None;
+            }
+            Rule::list => ExprKind::List(self.list(node)?),
+            Rule::paren => {
+                let inner = self.children(node).pop()?;
+                ExprKind::Group(self.expr(inner)?)
+            }
+            Rule::call => return self.function(node),
+            Rule::boolean => {
+                let lower = text.to_ascii_lowercase();
+                self.spelling(&node, &lower);
+                ExprKind::Bool(lower == "true")
+            }
+            Rule::bare_word => {
+                self.bare_word(&node);
+                return None;
+            }
+            rule => {
+                unreachable_rule(rule);
+                return None;
+            }
+        };
+        Some(Expr::new(kind, span))
+    }
+
+    pub fn bare_word(&mut self, node: &Node<'_>) {
+        let word = node.as_str();
+        let span = self.span(node);
+        let help = match word {
+            "null" | "nil" | "none" | "undefined" => "`null` exists in JSON only; test with `is empty`".to_owned(),
+            _ => format!("text needs quotes, `\"{word}\"`; a variable is `${{{word}}}`"),
+        };
+        self.error(codes::BARE_WORD, format!("`{word}` is neither text nor a variable"), span, help);
+    }
+
+    pub fn single_quotes(&mut self, node: &Node<'_>) {
+        let span = self.span(node);
+        let text = node.as_str().trim_matches('\'');
+        self.error(codes::SINGLE_QUOTES, "texts stand between double quotes", span, format!("write `\"{text}\"`"));
+    }
+
+    /// `"…"` with its parts.
+    pub fn string(&mut self, node: &Node<'_>) -> Expr {
+        let span = self.span(node);
+        let text = node.as_str().trim_end();
+        let parts = parts::quoted(self.file, &text[1..text.len() - 1], span.start as usize + 1, self.out);
+        Expr::new(ExprKind::Text(parts), span)
+    }
+
+    /// `"…"` or `"""…"""` as parts.
+    fn quoted_parts(&mut self, node: &Node<'_>) -> Vec<Part> {
+        let start = self.span(node).start as usize;
+        let text = node.as_str().trim_end();
+        match node.as_rule() {
+            Rule::triple => parts::block(self.file, &text[3..text.len() - 3], start + 3, self.out),
+            _ => parts::quoted(self.file, &text[1..text.len() - 1], start + 1, self.out),
+        }
+    }
+
+    fn number(&mut self, node: &Node<'_>) -> Option<ExprKind> {
+        let text = node.as_str();
+        if text.contains(['.', 'e', 'E']) {
+            return Some(ExprKind::Decimal(text.to_owned()));
+        }
+        match text.parse() {
+            Ok(number) => Some(ExprKind::Int(number)),
+            Err(_) => {
+                let span = self.span(node);
+                self.error(codes::NUMBER_RANGE, format!("`{text}` is too large"), span, format!("numbers go up to {}", i64::MAX));
+                None
+            }
+        }
+    }
+
+    pub fn duration(&mut self, node: &Node<'_>) -> Option<Spanned<DurationLit>> {
+        let text = node.as_str();
+        let span = self.span(node);
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (digits, unit) = text.split_at(split);
+        let unit = match unit {
+            "ms" => DurationUnit::Millis,
+            "s" => DurationUnit::Seconds,
+            "m" => DurationUnit::Minutes,
+            "h" => DurationUnit::Hours,
+            "d" => DurationUnit::Days,
+            _ => {
+                let help = match unit.to_ascii_lowercase().as_str() {
+                    "sec" | "secs" | "second" | "seconds" => format!("write `{digits}s`"),
+                    "min" | "mins" | "minute" | "minutes" => format!("write `{digits}m`"),
+                    "hour" | "hours" | "hr" => format!("write `{digits}h`"),
+                    "day" | "days" => format!("write `{digits}d`"),
+                    _ => "units are `ms`, `s`, `m`, `h` and `d`".to_owned(),
+                };
+                self.error(codes::UNKNOWN_UNIT, format!("there is no unit `{unit}`"), span, help);
+                return None;
+            }
+        };
+        match digits.parse() {
+            Ok(count) => Some(Spanned::new(DurationLit { count, unit }, span)),
+            Err(_) => {
+                self.error(codes::NUMBER_RANGE, format!("`{digits}` is too large"), span, "use a larger unit");
+                None
+            }
+        }
+    }
+
+    pub fn ty(&mut self, node: &Node<'_>) -> Option<Spanned<Type>> {
+        let word = node.as_str();
+        if let Some((_, ty)) = Type::ALL.iter().find(|(name, _)| *name == word) {
+            return Some(self.spanned(*ty, node));
+        }
+        let known = Type::ALL.iter().map(|(name, _)| *name);
+        let alias = match word.to_ascii_lowercase().as_str() {
+            "str" | "text" => Some("string"),
+            "integer" | "number" | "long" => Some("int"),
+            "bool" => Some("boolean"),
+            "float" | "double" => Some("decimal"),
+            "date" | "time" | "timestamp" => Some("datetime"),
+            "array" => Some("list"),
+            _ => nearest(word, known.clone()),
+        };
+        let help = match alias {
+            Some(alias) => format!("did you mean `{alias}`?"),
+            None => format!("types are {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        let span = self.span(node);
+        self.error(codes::UNKNOWN_TYPE, format!("there is no type `{word}`"), span, help);
+        None
+    }
+
+    fn list(&mut self, node: Node<'_>) -> Option<Vec<Expr>> {
+        let said = self.out.len();
+        let entries =
+            self.entries(node, |lower, child| lower.expr(child).map(|expr| (expr, Comments::default())), |entry| &mut entry.1);
+        let mut list = Vec::with_capacity(entries.len());
+        for (expr, comments) in entries {
+            self.loosen(comments);
+            list.push(expr);
+        }
+        (self.out.len() == said).then_some(list)
+    }
+
+    /// Hands comments that have no place here to the statement around them.
+    pub fn loosen(&mut self, comments: Comments) {
+        self.loose.extend(comments.leading);
+        self.loose.extend(comments.trailing);
+        self.loose.extend(comments.after);
+    }
+
+    fn syntax(&mut self, node: &Node<'_>) -> Option<Syntax> {
+        let word = node.as_str();
+        if let Some((_, syntax)) = SYNTAXES.iter().find(|(name, _)| *name == word) {
+            return Some(*syntax);
+        }
+        let names = SYNTAXES.iter().map(|(name, _)| *name);
+        let help = match nearest(word, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if word.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                format!("an assertion is called with parentheses: `{word}(…)`")
+            }
+            None => format!("templates are {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        let span = self.span(node);
+        self.error(codes::UNKNOWN_SYNTAX, format!("there is no template syntax `{word}`"), span, help);
+        None
+    }
+
+    fn template(&mut self, node: Node<'_>) -> Option<ExprKind> {
+        let mut children = self.children(node).into_iter();
+        let word = children.next()?;
+        let text = children.next()?;
+        let parts = self.quoted_parts(&text);
+        match self.syntax(&word)? {
+            Syntax::Json => {
+                let span = self.span(&text);
+                self.error(codes::UNKNOWN_SYNTAX, "JSON is not written in quotes", span, "write `json { \"name\": ${value} }`");
+                None
+            }
+            syntax => Some(ExprKind::Template(syntax, parts)),
+        }
+    }
+
+    fn file_text(&mut self, node: Node<'_>) -> Option<ExprKind> {
+        let mut children = self.children(node).into_iter();
+        let word = children.next()?;
+        let syntax = self.syntax(&word);
+        let path = self.plain_text(&children.next()?)?;
+        Some(ExprKind::File(syntax?, path))
+    }
+
+    /// Whether a call addresses an assertion: a name in quotes, or one that begins upper case.
+    pub fn is_assertion(&self, call: &Node<'_>) -> bool {
+        call.as_str().starts_with(|c: char| c == '"' || c.is_ascii_uppercase())
+    }
+
+    pub fn assertion_call(&mut self, node: Node<'_>) -> Option<Call> {
+        let span = self.span(&node);
+        let (mut callee, mut args) = (None, Vec::new());
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::string => callee = self.name(child).map(Callee::Encapsulated),
+                Rule::callee_name => {
+                    let name = self.spanned(child.as_str().to_owned(), &child);
+                    if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+                        let help = "functions give values; the names of assertions begin upper case";
+                        self.error(codes::NOT_A_CONDITION, format!("`{}` is not an assertion", name.node), name.span, help);
+                        return None;
+                    }
+                    callee = Some(Callee::Native(name));
+                }
+                Rule::arguments => args = self.named_arguments(child),
+                rule => unreachable_rule(rule),
+            }
+        }
+        Some(Call { callee: callee?, args, block: None, span: Spanned::new((), span) })
+    }
+
+    pub fn named_arguments(&mut self, node: Node<'_>) -> Vec<Arg> {
+        self.entries(node, |lower, node| lower.named_argument(node), |arg| &mut arg.comments)
+    }
+
+    fn named_argument(&mut self, node: Node<'_>) -> Option<Arg> {
+        let span = self.span(&node);
+        if let Some(sign) = node.clone().into_inner().find(|child| child.as_rule() == Rule::assign_sign) {
+            let place = self.span(&sign);
+            self.error(codes::BAD_ARGUMENT, "arguments are given with `:`", place, "write `:` instead of `=`");
+        }
+        let (mut name, mut value) = (None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::arg_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
+                Rule::value => value = self.expr(child),
+                rule => unreachable_rule(rule),
+            }
+        }
+        let value = value?;
+        if name.is_none() {
+            self.error(
+                codes::BAD_ARGUMENT,
+                "this argument has no name",
+                span,
+                "arguments of assertions are named: `name: value`",
+            );
+        }
+        Some(Arg { name: name?, value, comments: Comments::default() })
+    }
+
+    /// A call in the place of a value.
+    fn function(&mut self, node: Node<'_>) -> Option<Expr> {
+        let span = self.span(&node);
+        if self.is_assertion(&node) {
+            let help = "call it as a statement of its own, then read the variables that it sets";
+            self.error(codes::NOT_A_VALUE, "an assertion gives no value", span, help);
+            return None;
+        }
+        let (mut name, mut args) = (None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::callee_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
+                Rule::arguments => args = self.positional(child),
+                rule => unreachable_rule(rule),
+            }
+        }
+        Some(Expr::new(ExprKind::Function(name?, args?), span))
+    }
+
+    fn positional(&mut self, node: Node<'_>) -> Option<Vec<Expr>> {
+        let said = self.out.len();
+        let entries = self.entries(
+            node,
+            |lower, node| {
+                let mut value = None;
+                for child in lower.children(node) {
+                    match child.as_rule() {
+                        Rule::arg_name => {
+                            let span = lower.span(&child);
+                            let diagnostic =
+                                Diagnostic::error(codes::BAD_ARGUMENT, "functions take their arguments by place", span);
+                            lower.out.push(diagnostic.help("remove the name"));
+                        }
+                        Rule::value => value = lower.expr(child),
+                        rule => unreachable_rule(rule),
+                    }
+                }
+                value.map(|value| (value, Comments::default()))
+            },
+            |entry| &mut entry.1,
+        );
+        let mut args = Vec::with_capacity(entries.len());
+        for (expr, comments) in entries {
+            self.loosen(comments);
+            args.push(expr);
+        }
+        (self.out.len() == said).then_some(args)
+    }
+}
+
+fn arithmetic(sign: &str) -> Option<ArithmeticOp> {
+    match sign {
+        "+" => Some(ArithmeticOp::Add),
+        "-" => Some(ArithmeticOp::Sub),
+        "*" => Some(ArithmeticOp::Mul),
+        "/" => Some(ArithmeticOp::Div),
+        "%" => Some(ArithmeticOp::Rem),
+        _ => None,
+    }
+}
+
+fn combine(left: Option<(Expr, ArithmeticOp)>, right: Expr) -> Expr {
+    match left {
+        None => right,
+        Some((left, op)) => {
+            let span = left.span.span.to(right.span.span);
+            Expr::new(ExprKind::Arithmetic(op, left, right), span)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Comma-separated entries and the comments around them: parameters, arguments, JSON members, list values.
+
+use super::{Lower, Node, Rule};
+use crate::ast::{Comment, Comments};
+use crate::codes;
+use crate::span::Span;
+
+impl Lower<'_> {
+    /// Lowers each entry of a bracketed list with `one`, and hands comments to the entry they stand at. Missing commas are reported.
+    pub fn entries<'i, T>(
+        &mut self,
+        node: Node<'i>,
+        mut one: impl FnMut(&mut Self, Node<'i>) -> Option<T>,
+        comments_of: impl Fn(&mut T) -> &mut Comments,
+    ) -> Vec<T> {
+        let mut made: Vec<T> = Vec::new();
+        let mut pending: Vec<Comment> = Vec::new();
+        let mut last: Option<Span> = None;
+        let mut last_is_made = false;
+        let mut comma = true;
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::comment => {
+                    let comment = Comment { blank_before: false, ..self.comment(&child) };
+                    let start = self.span(&child).start;
+                    let beside = last_is_made && pending.is_empty() && last.is_some_and(|last| self.same_line(last.end, start));
+                    match made.last_mut().filter(|_| beside).map(&comments_of) {
+                        Some(comments) if comments.trailing.is_none() => comments.trailing = Some(comment),
+                        _ => pending.push(comment),
+                    }
+                }
+                Rule::comma => comma = true,
+                _ => {
+                    let span = self.span(&child);
+                    if !comma {
+                        let after = last.unwrap_or(span).end as usize;
+                        let place = Span::new(self.file, after.saturating_sub(1), after);
+                        self.error(codes::MISSING_COMMA, "a comma is missing here", place, "add `,` after this");
+                    }
+                    comma = false;
+                    last = Some(span);
+                    let before = std::mem::take(&mut self.loose);
+                    let entry = one(self, child);
+                    let inner = self.take_loose(before);
+                    last_is_made = entry.is_some();
+                    match entry {
+                        Some(mut entry) => {
+                            let comments = comments_of(&mut entry);
+                            comments.leading = std::mem::take(&mut pending);
+                            comments.leading.extend(inner);
+                            made.push(entry);
+                        }
+                        None => pending.extend(inner),
+                    }
+                }
+            }
+        }
+        match made.last_mut().map(comments_of) {
+            Some(comments) => comments.after = pending,
+            None => self.loose.extend(pending),
+        }
+        made
+    }
+}

@@ -1,0 +1,188 @@
+//! Grammar to tree. Only this folder names `Rule`; each rule has one function, and none of them has an arm that gives a meaning to text
+//! it does not know: what is wrong is reported and left out of the tree.
+
+mod conds;
+mod exprs;
+mod items;
+mod json;
+mod lists;
+mod stmts;
+mod words;
+
+use pest::Parser;
+use pest::iterators::Pair;
+use pest_derive::Parser;
+
+use super::explain;
+use super::scan::Scan;
+use crate::ast::{Comment, File, Json};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::span::{FileId, Span, Spanned};
+
+#[derive(Parser)]
+#[grammar = "grammar.pest"]
+struct Grammar;
+
+type Node<'i> = Pair<'i, Rule>;
+
+/// Makes the tree of a file whose brackets pair up.
+pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> File {
+    let mut lower = Lower { file, text, scan, out, loose: Vec::new() };
+    match Grammar::parse(Rule::file, &scan.text) {
+        Ok(pairs) => lower.file(pairs),
+        Err(error) => {
+            lower.unreadable(&error);
+            File::default()
+        }
+    }
+}
+
+/// Makes the tree of a JSON data file.
+pub fn json_file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> Option<Json> {
+    let mut lower = Lower { file, text, scan, out, loose: Vec::new() };
+    match Grammar::parse(Rule::json_file, &scan.text) {
+        Ok(mut pairs) => {
+            let node = pairs.find(|node| node.as_rule() != Rule::comment && node.as_rule() != Rule::EOI)?;
+            lower.json_value(node)
+        }
+        Err(error) => {
+            let (at, expected) = words::expectation(&error);
+            let diagnostic = explain::unexpected(&scan.text, at, &expected, |from, to| Span::new(file, from, to));
+            lower.out.push(diagnostic);
+            None
+        }
+    }
+}
+
+/// The state of one reading.
+struct Lower<'a> {
+    file: FileId,
+    /// The author's text.
+    text: &'a str,
+    /// Its mended copy, which the grammar has read.
+    scan: &'a Scan,
+    out: &'a mut Vec<Diagnostic>,
+    /// Comments seen at places that have none in the tree; the statement or entry around them takes them.
+    loose: Vec<Comment>,
+}
+
+impl Lower<'_> {
+    fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span, help: impl Into<String>) {
+        self.out.push(Diagnostic::error(code, message, span).help(help));
+    }
+
+    /// The place of a node, without the blanks that the grammar may have read after it.
+    fn span(&self, node: &Node<'_>) -> Span {
+        let start = node.as_span().start();
+        self.range(start, start + node.as_str().trim_end().len())
+    }
+
+    /// A range of the mended copy as a place in the author's text.
+    fn range(&self, start: usize, end: usize) -> Span {
+        Span::new(self.file, self.scan.original(start), self.scan.original(end))
+    }
+
+    fn spanned<T>(&self, value: T, node: &Node<'_>) -> Spanned<T> {
+        Spanned::new(value, self.span(node))
+    }
+
+    /// A node's children. Comments among them wait in `loose`; keywords are checked for their case and left out, as is punctuation.
+    fn children<'i>(&mut self, node: Node<'i>) -> Vec<Node<'i>> {
+        node.into_inner().filter(|child| self.is_part(child)).collect()
+    }
+
+    fn is_part(&mut self, child: &Node<'_>) -> bool {
+        if child.as_rule() == Rule::comment {
+            let comment = self.comment(child);
+            self.loose.push(Comment { blank_before: false, ..comment });
+            return false;
+        }
+        if let Some(spelling) = words::keyword(child.as_rule()) {
+            self.spelling(child, spelling);
+            return false;
+        }
+        !matches!(child.as_rule(), Rule::colon | Rule::assign_sign | Rule::comma)
+    }
+
+    /// Reports a word that differs from `spelling` in case.
+    fn spelling(&mut self, node: &Node<'_>, spelling: &str) {
+        if node.as_str() != spelling {
+            let span = self.span(node);
+            self.error(
+                codes::WRONG_CASE,
+                format!("`{}` is spelled `{spelling}`", node.as_str()),
+                span,
+                format!("write `{spelling}`"),
+            );
+        }
+    }
+
+    fn comment(&self, node: &Node<'_>) -> Comment {
+        let line = node.as_str().trim_end();
+        let slashes = line.bytes().take_while(|b| *b == b'/').count();
+        let doc = slashes == 3;
+        let rest = &line[if doc { 3 } else { 2 }..];
+        let text = rest.strip_prefix(' ').unwrap_or(rest).to_owned();
+        let blank_before = self.lines_before(self.span(node).start) > 1;
+        Comment { text, doc, blank_before, blank_after: false }
+    }
+
+    /// Line breaks between an offset of the author's text and what stands before it.
+    fn lines_before(&self, offset: u32) -> usize {
+        let before = &self.text[..offset as usize];
+        before[before.trim_end().len()..].matches('\n').count()
+    }
+
+    /// Whether two offsets of the author's text are on one line.
+    fn same_line(&self, from: u32, to: u32) -> bool {
+        from <= to && !self.text[from as usize..to as usize].contains('\n')
+    }
+
+    /// Takes the comments that came up since `before` was set aside, and puts those back.
+    fn take_loose(&mut self, before: Vec<Comment>) -> Vec<Comment> {
+        std::mem::replace(&mut self.loose, before)
+    }
+
+    /// The grammar takes any text; only its own limits (the stack) stop it.
+    fn unreadable(&mut self, error: &pest::error::Error<Rule>) {
+        let (at, _) = words::expectation(error);
+        let span = self.range(at, at);
+        self.error(
+            codes::TOO_DEEP,
+            "this is nested too deeply to be read",
+            span,
+            "move inner parts to a `fragment` and `include` it",
+        );
+    }
+
+    /// Explains text that fits nothing: reads it again as a statement, to see how far that goes.
+    fn explain_junk(&mut self, node: &Node<'_>) {
+        let start = node.as_span().start();
+        let text = node.as_str().trim_end();
+        let failure = Grammar::parse(Rule::lone_stmt, text).err().map(|error| words::expectation(&error));
+        let diagnostic = explain::statement(text, failure, |from, to| self.range(start + from, start + to));
+        self.out.push(diagnostic);
+    }
+
+    /// Explains text between declarations.
+    fn explain_stray(&mut self, node: &Node<'_>) {
+        let start = node.as_span().start();
+        let text = node.as_str().trim_end();
+        let failure = Grammar::parse(Rule::lone_item, text).err().map(|error| words::expectation(&error));
+        let diagnostic = explain::declaration(text, failure, |from, to| self.range(start + from, start + to));
+        self.out.push(diagnostic);
+    }
+}
+
+/// Merges leading comments with those found inside, in the form in which they would be read again.
+fn join_comments(mut leading: Vec<Comment>, loose: Vec<Comment>) -> Vec<Comment> {
+    if loose.is_empty() {
+        return leading;
+    }
+    let from = leading.len();
+    let blank = leading.last_mut().is_some_and(|last| std::mem::take(&mut last.blank_after));
+    leading.extend(loose.into_iter().map(|comment| Comment { blank_before: false, blank_after: false, ..comment }));
+    leading[from].blank_before = blank;
+    leading
+}

@@ -1,0 +1,445 @@
+//! Blocks and statements.
+
+use super::items::unreachable_rule;
+use super::{Lower, Node, Rule, explain, join_comments};
+use crate::ast::{Block, Callee, Comment, Cond, ExprKind, GroupKind, Stmt, StmtKind};
+use crate::codes;
+use crate::diagnostic::nearest;
+use crate::parse::MAX_CHAIN;
+use crate::span::{Span, Spanned};
+
+impl Lower<'_> {
+    pub fn block(&mut self, node: Node<'_>) -> Block {
+        let span = Spanned::new((), self.span(&node));
+        let mut stmts: Vec<Stmt> = Vec::new();
+        let mut pending: Vec<Comment> = Vec::new();
+        // The end of the last statement that is in the tree, as long as nothing came after it.
+        let mut last_end: Option<u32> = None;
+        for child in node.into_inner() {
+            let child_span = self.span(&child);
+            match child.as_rule() {
+                Rule::comment => {
+                    let comment = self.comment(&child);
+                    let beside = last_end.is_some_and(|end| self.same_line(end, child_span.start));
+                    last_end = None;
+                    match stmts.last_mut().filter(|_| beside) {
+                        Some(stmt) => stmt.trailing = Some(Comment { blank_before: false, ..comment }),
+                        None => {
+                            let first = stmts.is_empty() && pending.is_empty();
+                            pending.push(Comment { blank_before: comment.blank_before && !first, ..comment });
+                        }
+                    }
+                }
+                Rule::line => {
+                    last_end = None;
+                    let blank = self.lines_before(child_span.start) > 1;
+                    if let Some(mut stmt) = self.line(child) {
+                        let mut leading = std::mem::take(&mut pending);
+                        match leading.last_mut() {
+                            Some(last) => {
+                                last.blank_after = blank;
+                                stmt.blank_before = std::mem::take(&mut leading[0].blank_before);
+                            }
+                            None => stmt.blank_before = blank && !stmts.is_empty(),
+                        }
+                        stmt.leading = join_comments(leading, std::mem::take(&mut stmt.leading));
+                        stmts.push(stmt);
+                        last_end = Some(child_span.end);
+                    }
+                }
+                Rule::junk => {
+                    last_end = None;
+                    self.explain_junk(&child);
+                }
+                rule => unreachable_rule(rule),
+            }
+        }
+        Block { stmts, trailing: pending, span }
+    }
+
+    /// A statement, and what stands on its line without belonging to it.
+    fn line(&mut self, node: Node<'_>) -> Option<Stmt> {
+        let said = self.out.len();
+        let mut stmt = None;
+        let mut stmt_text = "";
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::stmt => {
+                    stmt_text = child.as_str();
+                    stmt = self.stmt(child);
+                }
+                Rule::rest => {
+                    let rest = child.as_str().trim_end();
+                    let start = child.as_span().start();
+                    let place = |from: usize, to: usize| self.range(start + from, start + to);
+                    if let Some(diagnostic) = explain::known_rest(stmt_text, rest, place) {
+                        self.out.truncate(said);
+                        self.out.push(diagnostic);
+                    } else if self.out.len() == said {
+                        let diagnostic = explain::rest(rest, place);
+                        self.out.push(diagnostic);
+                    }
+                    stmt = None;
+                }
+                rule => unreachable_rule(rule),
+            }
+        }
+        stmt
+    }
+
+    /// `a else b else c`: to the right.
+    fn stmt(&mut self, node: Node<'_>) -> Option<Stmt> {
+        let span = self.span(&node);
+        let before = std::mem::take(&mut self.loose);
+        let children = self.children(node);
+        if children.len() > MAX_CHAIN {
+            self.error(
+                codes::TOO_DEEP,
+                format!("more than {MAX_CHAIN} statements are joined by `else`"),
+                span,
+                "put them into an `AtLeastOne`",
+            );
+            self.loose = before;
+            return None;
+        }
+        let count = children.len();
+        let mut made: Vec<Option<Stmt>> = Vec::with_capacity(count);
+        for (n, child) in children.into_iter().enumerate() {
+            let (rule, place) = (child.as_rule(), self.span(&child));
+            made.push(self.simple(child));
+            let last = n + 1 == count;
+            if rule == Rule::if_stmt && !last {
+                let help = "write `else { … }`; an `if` has one `else`, at its end";
+                self.error(
+                    codes::BAD_ELSE,
+                    "the `else` of an `if` takes a block",
+                    Span { start: place.end, end: span.end, ..span },
+                    help,
+                );
+                made[n] = None;
+            }
+        }
+        let loose = self.take_loose(before);
+        let mut stmts = made.into_iter().collect::<Option<Vec<Stmt>>>()?.into_iter().rev();
+        let mut whole = stmts.next()?;
+        for left in stmts {
+            let span = Spanned::new((), left.span.span.to(whole.span.span));
+            whole = plain(StmtKind::Else(Box::new(left), Box::new(whole)), span.span);
+        }
+        whole.span = Spanned::new((), span);
+        whole.leading = loose;
+        Some(whole)
+    }
+
+    fn simple(&mut self, node: Node<'_>) -> Option<Stmt> {
+        let span = self.span(&node);
+        let kind = match node.as_rule() {
+            Rule::set => self.assignment(node, false),
+            Rule::default => self.assignment(node, true),
+            Rule::include => {
+                let name = self.children(node).pop()?;
+                self.name(name).map(StmtKind::Include)
+            }
+            Rule::include_extension => {
+                let name = self.children(node).pop()?;
+                self.name(name).map(StmtKind::IncludeExtension)
+            }
+            Rule::if_stmt => self.if_stmt(node),
+            Rule::for_each => self.for_each(node),
+            Rule::handle_errors => self.handle_errors(node),
+            Rule::raise => {
+                let value = self.children(node).pop()?;
+                self.expr(value).map(StmtKind::Raise)
+            }
+            Rule::fail => {
+                let value = self.children(node).pop()?;
+                self.expr(value).map(StmtKind::Fail)
+            }
+            Rule::continue_stmt => {
+                self.children(node);
+                Some(StmtKind::Continue)
+            }
+            Rule::stop_stmt => {
+                self.children(node);
+                Some(StmtKind::Stop)
+            }
+            Rule::group => self.group(node),
+            Rule::assign => self.missing_set(node),
+            Rule::call_block => self.call_block(node),
+            Rule::check => self.check(node),
+            Rule::block => {
+                let body = self.block(node);
+                Some(StmtKind::Group { kind: GroupKind::Bare, label: None, body })
+            }
+            rule => {
+                unreachable_rule(rule);
+                None
+            }
+        };
+        kind.map(|kind| plain(kind, span))
+    }
+
+    fn assignment(&mut self, node: Node<'_>, default: bool) -> Option<StmtKind> {
+        let (mut target, mut ty, mut value) = (None, None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
+                Rule::var | Rule::bare_var => {
+                    let name = child.as_str().trim_start_matches(['$', '{']).trim_end_matches('}').trim();
+                    let span = self.span(&child);
+                    let word = if default { "default" } else { "set" };
+                    self.error(
+                        codes::BAD_NAME,
+                        "a variable that is set is named without `${}`",
+                        span,
+                        format!("write `{word} {name} = …`"),
+                    );
+                }
+                Rule::type_word => ty = self.ty(&child),
+                Rule::value => value = self.expr(child),
+                rule => unreachable_rule(rule),
+            }
+        }
+        let (target, value) = (target?, value?);
+        Some(if default { StmtKind::Default { target, ty, value } } else { StmtKind::Set { target, ty, value } })
+    }
+
+    fn missing_set(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let target = node.into_inner().next()?;
+        let span = self.span(&target);
+        let text = target.as_str();
+        if target.as_rule() == Rule::var {
+            let name = text.trim_start_matches("${").trim_end_matches('}').trim();
+            let help = format!("write `set {name} = …` to assign, `{text} == …` to compare");
+            self.error(codes::MISSING_SET, "`=` alone does neither assign nor compare", span, help);
+        } else {
+            self.error(
+                codes::MISSING_SET,
+                format!("the assignment to `{text}` lacks `set`"),
+                span,
+                format!("write `set {text} = …`"),
+            );
+        }
+        None
+    }
+
+    fn if_stmt(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let mut arms: Vec<(Option<Cond>, Block)> = Vec::new();
+        let mut otherwise: Option<Block> = None;
+        let mut cond: Option<Option<Cond>> = None;
+        let mut is_else = false;
+        // Comments between two blocks: those beside a closing brace end that block, others begin the next.
+        let mut between: Vec<Comment> = Vec::new();
+        let mut last_end: Option<u32> = None;
+        for child in node.into_inner() {
+            let place = self.span(&child);
+            match child.as_rule() {
+                Rule::comment if last_end.is_some() => {
+                    let comment = Comment { blank_before: false, ..self.comment(&child) };
+                    let beside = between.is_empty() && last_end.is_some_and(|end| self.same_line(end, place.start));
+                    match arms.last_mut().filter(|_| beside) {
+                        Some((_, block)) => block.trailing.push(comment),
+                        None => between.push(comment),
+                    }
+                }
+                Rule::kw_else => {
+                    self.is_part(&child);
+                    is_else = true;
+                }
+                Rule::else_if => {
+                    let text = child.as_str().trim_end().to_owned();
+                    let has_wrong_word = child.clone().into_inner().any(|word| word.as_rule() == Rule::kw_elseif);
+                    if has_wrong_word {
+                        self.error(codes::ELSEIF, format!("there is no `{text}`"), place, "write `else if`");
+                    } else {
+                        self.children(child);
+                    }
+                }
+                Rule::value => {
+                    last_end = None;
+                    cond = Some(self.cond(child));
+                }
+                Rule::block => {
+                    let mut block = self.block(child);
+                    prepend(&mut block, std::mem::take(&mut between));
+                    last_end = Some(place.end);
+                    match cond.take() {
+                        Some(cond) => arms.push((cond, block)),
+                        None if is_else => otherwise = Some(block),
+                        None => unreachable_rule(Rule::block),
+                    }
+                }
+                _ => {
+                    if self.is_part(&child) {
+                        unreachable_rule(child.as_rule());
+                    }
+                }
+            }
+        }
+        let arms = arms.into_iter().map(|(cond, block)| cond.map(|cond| (cond, block))).collect::<Option<Vec<_>>>()?;
+        Some(StmtKind::If { arms, otherwise })
+    }
+
+    fn for_each(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let (mut prefix, mut list, mut limit, mut body) = (None, None, None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::variable_name => prefix = Some(self.spanned(child.as_str().to_owned(), &child)),
+                Rule::sum => list = self.sum(child),
+                Rule::limit => {
+                    let number = self.children(child).pop()?;
+                    let value = number.as_str().parse::<i64>().ok().filter(|n| *n > 0);
+                    if value.is_none() {
+                        let span = self.span(&number);
+                        let help = "write a whole number from 1 on";
+                        self.error(codes::NUMBER_RANGE, format!("`{}` is no number of rounds", number.as_str()), span, help);
+                    }
+                    limit = value.map(|value| self.spanned(value, &number));
+                }
+                Rule::block => body = Some(self.block(child)),
+                rule => unreachable_rule(rule),
+            }
+        }
+        Some(StmtKind::ForEach { prefix: prefix?, list: list?, limit, body: body? })
+    }
+
+    fn handle_errors(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let (mut prefix, mut body, mut handler) = (None, None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::string => prefix = self.name(child),
+                Rule::block => body = Some(self.block(child)),
+                Rule::on_error => handler = self.children(child).pop().map(|block| self.block(block)),
+                rule => unreachable_rule(rule),
+            }
+        }
+        Some(StmtKind::HandleErrors { prefix, body: body?, handler })
+    }
+
+    fn group(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let (mut kind, mut label, mut body) = (None, None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::group_word => kind = self.group_kind(&child),
+                Rule::string => label = self.plain_text(&child),
+                Rule::block => body = Some(self.block(child)),
+                rule => unreachable_rule(rule),
+            }
+        }
+        Some(StmtKind::Group { kind: kind?, label, body: body? })
+    }
+
+    fn group_kind(&mut self, node: &Node<'_>) -> Option<GroupKind> {
+        let word = node.as_str();
+        match word {
+            "All" => return Some(GroupKind::All),
+            "AtLeastOne" => return Some(GroupKind::AtLeastOne),
+            _ => {}
+        }
+        let span = self.span(node);
+        let near = ["All", "AtLeastOne", "HandleErrors", "ForEach"].into_iter().find(|known| known.eq_ignore_ascii_case(word));
+        if let Some(known) = near {
+            self.error(codes::WRONG_CASE, format!("`{word}` is spelled `{known}`"), span, format!("write `{known} {{`"));
+            return None;
+        }
+        let near = nearest(word, ["All", "AtLeastOne", "HandleErrors", "ForEach", "if", "else"]);
+        let (code, message, help) = match (word, near) {
+            ("on", _) => (
+                codes::UNKNOWN_STATEMENT,
+                "`on error` without a `HandleErrors`".to_owned(),
+                "put it directly after that block".to_owned(),
+            ),
+            ("any" | "Any" | "or" | "OneOf", _) => {
+                (codes::UNKNOWN_STATEMENT, format!("there is no statement `{word} {{ }}`"), "write `AtLeastOne {`".to_owned())
+            }
+            ("and", _) => (codes::UNKNOWN_STATEMENT, "there is no statement `and { }`".to_owned(), "write `All {`".to_owned()),
+            (_, Some(near)) => {
+                (codes::UNKNOWN_STATEMENT, format!("there is no statement `{word}`"), format!("did you mean `{near}`?"))
+            }
+            _ if word.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                (codes::MISSING_PARENTHESES, format!("`{word}` lacks its parentheses"), format!("write `{word}() {{`"))
+            }
+            _ => (
+                codes::UNKNOWN_STATEMENT,
+                format!("there is no statement `{word}`"),
+                "blocks are `All { }`, `AtLeastOne { }` and `if … { }`".to_owned(),
+            ),
+        };
+        self.error(code, message, span, help);
+        None
+    }
+
+    fn call_block(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let (mut call, mut block) = (None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::call => call = self.assertion_call(child),
+                Rule::block => block = Some(self.block(child)),
+                rule => unreachable_rule(rule),
+            }
+        }
+        let mut call = call?;
+        if let Callee::Encapsulated(name) = &call.callee {
+            let span = block.map(|block| block.span.span).unwrap_or(name.span);
+            self.error(
+                codes::UNEXPECTED,
+                "an encapsulated assertion takes no block",
+                span,
+                "only some assertions of the gateway do",
+            );
+            return None;
+        }
+        call.block = block;
+        Some(StmtKind::Call(call))
+    }
+
+    /// A bare condition; one that is nothing but a call is a call.
+    fn check(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let value = self.children(node).pop()?;
+        if let Some(name) = self.lone_text(&value) {
+            let span = self.span(&value);
+            let help = format!("to call the assertion of this name write `{name} ()`");
+            self.error(codes::MISSING_PARENTHESES, "a text alone does nothing", span, help);
+            return None;
+        }
+        match self.cond(value)? {
+            Cond::Call(call) => Some(StmtKind::Call(*call)),
+            cond => Some(StmtKind::Check(cond)),
+        }
+    }
+
+    /// The text of a value that is one text in quotes.
+    fn lone_text(&self, node: &Node<'_>) -> Option<String> {
+        let mut node = node.clone();
+        loop {
+            let mut inner = node.clone().into_inner().filter(|child| child.as_rule() != Rule::comment);
+            let first = inner.next()?;
+            if inner.next().is_some() {
+                return None;
+            }
+            match first.as_rule() {
+                Rule::and_chain | Rule::unary | Rule::comparison | Rule::sum => node = first,
+                Rule::string => return Some(first.as_str().to_owned()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Whether an expression is a plain variable, for hints.
+    pub fn is_variable(kind: &ExprKind) -> bool {
+        matches!(kind, ExprKind::Var(_))
+    }
+}
+
+fn plain(kind: StmtKind, span: Span) -> Stmt {
+    Stmt { leading: Vec::new(), trailing: None, blank_before: false, kind, span: Spanned::new((), span) }
+}
+
+/// Puts comments at the start of a block.
+fn prepend(block: &mut Block, comments: Vec<Comment>) {
+    let slot = match block.stmts.first_mut() {
+        Some(stmt) => &mut stmt.leading,
+        None => &mut block.trailing,
+    };
+    slot.splice(0..0, comments);
+}

@@ -1,0 +1,386 @@
+//! A first walk over the text: brackets and quotes. It reports those that do not pair up and mends them in a copy, so that the grammar, which only ever sees paired ones, can read the rest of the file and report what else is wrong.
+
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::span::{FileId, Span};
+
+/// Brackets inside brackets; policies need about ten.
+pub const MAX_DEPTH: usize = 64;
+
+/// Bracket problems after which a file is not read on: it is something else than a policy.
+const MAX_PROBLEMS: usize = 50;
+
+/// What the walk found.
+pub struct Scan {
+    /// The text with brackets and quotes paired.
+    pub text: String,
+    /// What was added to it, by place.
+    inserted: Vec<Inserted>,
+    /// What did not pair up.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Byte ranges of lines that were changed: whatever else is said about them would only be a consequence.
+    pub touched: Vec<std::ops::Range<usize>>,
+    /// Whether the copy can be read at all.
+    pub readable: bool,
+}
+
+/// Walks over a text.
+pub fn scan(file: FileId, text: &str) -> Scan {
+    let mut scanner = Scanner {
+        file,
+        text,
+        bytes: text.as_bytes(),
+        copy: text.as_bytes().to_vec(),
+        open: Vec::new(),
+        suspect: None,
+        diagnostics: Vec::new(),
+        touched: Vec::new(),
+        readable: true,
+        inserted: Vec::new(),
+        line: 0,
+    };
+    scanner.run();
+    let Scanner { copy, diagnostics, touched, readable, inserted, .. } = scanner;
+    // Whole characters are replaced by ASCII, so the copy is UTF-8; were it not, the file would still be refused, with less said.
+    let (mut copy, readable) = match String::from_utf8(copy) {
+        Ok(copy) => (copy, readable),
+        Err(_) => (text.to_owned(), false),
+    };
+    for insertion in inserted.iter().rev() {
+        copy.insert_str(insertion.at, &insertion.text);
+    }
+    Scan { text: copy, inserted, diagnostics, touched, readable }
+}
+
+/// Text added to the copy before offset `at` of the original.
+pub struct Inserted {
+    at: usize,
+    text: String,
+}
+
+impl Scan {
+    /// The offset in the original of an offset in the copy.
+    pub fn original(&self, offset: usize) -> usize {
+        let mut added = 0;
+        for insertion in &self.inserted {
+            if insertion.at + added >= offset {
+                break;
+            }
+            added += insertion.text.len().min(offset - insertion.at - added);
+        }
+        offset - added
+    }
+}
+
+/// An open bracket.
+#[derive(Clone, Copy)]
+struct Open {
+    at: usize,
+    kind: u8,
+    /// A block's brace; anything else belongs to a value and ends where its statement ends.
+    block: bool,
+    /// Blanks before the first character of its line.
+    indent: usize,
+}
+
+struct Scanner<'a> {
+    file: FileId,
+    text: &'a str,
+    bytes: &'a [u8],
+    copy: Vec<u8>,
+    open: Vec<Open>,
+    /// The brace that indentation says was left open.
+    suspect: Option<Open>,
+    diagnostics: Vec<Diagnostic>,
+    touched: Vec<std::ops::Range<usize>>,
+    readable: bool,
+    inserted: Vec<Inserted>,
+    /// Where the current line begins.
+    line: usize,
+}
+
+/// Words that begin a statement and never an argument.
+const STATEMENT_WORDS: [&str; 7] = ["set", "default", "include", "if", "fail", "ForEach", "Raise"];
+/// Words that begin a declaration, at the start of a line and followed by a quote.
+const DECLARATION_WORDS: [&str; 7] = ["fragment", "assertion", "service", "task", "command", "customize", "extension"];
+
+impl Scanner<'_> {
+    fn run(&mut self) {
+        let mut at = 0;
+        let mut line_start = true;
+        while at < self.bytes.len() {
+            if line_start {
+                self.line = at;
+                self.at_line(at);
+                line_start = false;
+            }
+            let byte = self.bytes[at];
+            at = match byte {
+                b'\n' => {
+                    line_start = true;
+                    at + 1
+                }
+                b'/' if self.bytes[at..].starts_with(b"//") => self.line_end(at),
+                b'"' if self.bytes[at..].starts_with(b"\"\"\"") => self.block_text(at),
+                b'"' => self.quoted(at),
+                b'\'' => self.single_quoted(at),
+                b'$' if self.bytes[at..].starts_with(b"${") => self.variable(at),
+                b'(' | b'[' | b'{' => {
+                    self.open_bracket(at, byte);
+                    at + 1
+                }
+                b')' | b']' | b'}' => {
+                    self.close_bracket(at, byte);
+                    at + 1
+                }
+                _ => at + 1,
+            };
+            if self.diagnostics.len() >= MAX_PROBLEMS {
+                self.readable = false;
+                return;
+            }
+            if self.open.len() > MAX_DEPTH {
+                let place = Span::new(self.file, at - 1, at);
+                let message = format!("brackets are nested more than {MAX_DEPTH} deep");
+                let help = "move inner parts to a `fragment` and `include` it";
+                self.diagnostics.push(Diagnostic::error(codes::TOO_DEEP, message, place).help(help));
+                self.readable = false;
+                return;
+            }
+        }
+        self.end_of_declaration(self.bytes.len());
+    }
+
+    fn line_end(&self, at: usize) -> usize {
+        self.bytes[at..].iter().position(|b| *b == b'\n').map_or(self.bytes.len(), |n| at + n)
+    }
+
+    fn line_begin(&self, at: usize) -> usize {
+        self.bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1)
+    }
+
+    fn indent(&self, line: usize) -> usize {
+        self.bytes[line..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count()
+    }
+
+    /// At the start of a line: a declaration ends every bracket before it, a statement every bracket of a value.
+    fn at_line(&mut self, at: usize) {
+        let line = &self.text[at..self.line_end(at)];
+        let word_end = |word: &str, rest: &str| rest[word.len()..].starts_with([' ', '\t']);
+        if DECLARATION_WORDS
+            .iter()
+            .any(|w| line.starts_with(w) && word_end(w, line) && line[w.len()..].trim_start().starts_with('"'))
+        {
+            self.end_of_declaration(at);
+            return;
+        }
+        let trimmed = line.trim_start();
+        let begins = STATEMENT_WORDS.iter().any(|w| {
+            trimmed.starts_with(w) && word_end(w, trimmed) && !trimmed[w.len()..].trim_start().starts_with([':', ',', ')', '='])
+        });
+        if begins {
+            self.end_of_statement(at);
+        }
+    }
+
+    /// Closes what a value left open; `at` is where something begins that cannot be inside a value.
+    fn end_of_statement(&mut self, at: usize) {
+        let Some(first) = self.open.iter().position(|open| !open.block) else { return };
+        let unclosed = self.open[first];
+        self.open.truncate(first);
+        self.report_unclosed(unclosed);
+        // From the bracket's statement to here nothing can be told; blank it.
+        let from = self.start_of_statement(unclosed.at);
+        self.blank(from, at);
+    }
+
+    /// Closes everything before a declaration or the end of the file.
+    fn end_of_declaration(&mut self, at: usize) {
+        self.end_of_statement(at);
+        if self.open.is_empty() {
+            self.suspect = None;
+            return;
+        }
+        let unclosed = self.suspect.take().unwrap_or(self.open[self.open.len() - 1]);
+        self.report_unclosed(unclosed);
+        self.insert_braces(at);
+    }
+
+    /// Adds the braces that are missing before `at`, on a line of their own.
+    fn insert_braces(&mut self, at: usize) {
+        if !self.open.is_empty() {
+            self.inserted.push(Inserted { at, text: format!("\n{}\n", "}".repeat(self.open.len())) });
+            self.open.clear();
+        }
+    }
+
+    fn report_unclosed(&mut self, open: Open) {
+        let closer = closer(open.kind) as char;
+        let span = Span::new(self.file, open.at, open.at + 1);
+        let message = format!("`{}` is never closed", open.kind as char);
+        self.diagnostics
+            .push(Diagnostic::error(codes::UNCLOSED, message, span).help(format!("add the `{closer}` that ends this")));
+    }
+
+    fn open_bracket(&mut self, at: usize, kind: u8) {
+        let in_value = self.open.last().is_some_and(|open| !open.block);
+        let json = self.text[..at].trim_end().ends_with("json");
+        let indent = self.indent(self.line);
+        self.open.push(Open { at, kind, block: kind == b'{' && !in_value && !json, indent });
+    }
+
+    fn close_bracket(&mut self, at: usize, kind: u8) {
+        let value_from = self.open.iter().rposition(|open| open.block).map_or(0, |n| n + 1);
+        match self.open[value_from..].iter().rposition(|open| closer(open.kind) == kind) {
+            Some(found) => {
+                let found = value_from + found;
+                if let Some(unclosed) = self.open.get(found + 1).copied() {
+                    self.report_unclosed(unclosed);
+                    self.blank(unclosed.at, unclosed.at + 1);
+                    self.touch(unclosed.at, at);
+                }
+                // Brackets between the two are blanked as well.
+                for inner in self.open.split_off(found).into_iter().skip(2) {
+                    self.blank(inner.at, inner.at + 1);
+                }
+            }
+            None if kind == b'}' && value_from > 0 => {
+                if self.open.len() > value_from {
+                    let unclosed = self.open[value_from];
+                    self.report_unclosed(unclosed);
+                    let to = if self.line_begin(at) > unclosed.at { self.line_begin(at) } else { at };
+                    let from = self.start_of_statement(unclosed.at);
+                    self.blank(from, to);
+                }
+                self.open.truncate(value_from);
+                if let Some(block) = self.open.pop() {
+                    let indent = self.indent(self.line);
+                    if self.line + indent == at && indent < block.indent && self.suspect.is_none() {
+                        self.suspect = Some(block);
+                    }
+                }
+            }
+            None => {
+                let span = Span::new(self.file, at, at + 1);
+                let message = format!("`{}` closes nothing", kind as char);
+                let help = format!("remove it, or open a `{}` before it", opener(kind) as char);
+                self.diagnostics.push(Diagnostic::error(codes::STRAY_CLOSER, message, span).help(help));
+                self.blank(at, at + 1);
+            }
+        }
+    }
+
+    /// Where the statement on the line of `at` begins: after a brace or `;` on the same line, if there is one.
+    fn start_of_statement(&self, at: usize) -> usize {
+        let begin = self.line_begin(at);
+        self.copy[begin..at].iter().rposition(|b| matches!(b, b'{' | b';' | b'}')).map_or(begin, |n| begin + n + 1)
+    }
+
+    /// A text in quotes, which ends on its line.
+    fn quoted(&mut self, at: usize) -> usize {
+        let raw =
+            self.text[..at].ends_with('r') && !self.text[..at - 1].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let mut next = at + 1;
+        while let Some(byte) = self.bytes.get(next) {
+            match byte {
+                b'"' => return next + 1,
+                b'\n' => break,
+                b'\\' if !raw && self.bytes.get(next + 1).is_some_and(|b| *b != b'\n') => next += 2,
+                _ => next += 1,
+            }
+        }
+        let end = next.min(self.bytes.len());
+        let end = at + self.text[at..end].trim_end().len();
+        // What follows the last word may be the rest of the line's statement: `Foo(a: "x)`.
+        let kept = end - self.text[at..end].bytes().rev().take_while(|b| matches!(b, b')' | b']' | b'{' | b',' | b' ')).count();
+        let span = Span::new(self.file, at, kept.max(at + 1));
+        let diagnostic = Diagnostic::error(codes::UNCLOSED_TEXT, "this text has no closing quote", span);
+        self.diagnostics.push(diagnostic.help("add `\"` at its end; texts over several lines stand between `\"\"\"`"));
+        let kept = kept.max(at + 1);
+        self.blank(at, kept);
+        self.copy[at] = b'0'; // a value, where the text was one
+        if raw {
+            self.copy[at - 1] = b' ';
+        }
+        kept
+    }
+
+    fn single_quoted(&mut self, at: usize) -> usize {
+        match self.bytes[at + 1..].iter().position(|b| matches!(b, b'\'' | b'\n')) {
+            Some(n) if self.bytes[at + 1 + n] == b'\'' => at + n + 2,
+            _ => at + 1,
+        }
+    }
+
+    fn variable(&mut self, at: usize) -> usize {
+        match self.bytes[at..].iter().position(|b| matches!(b, b'}' | b'\n')) {
+            Some(n) if self.bytes[at + n] == b'}' => at + n + 1,
+            _ => {
+                let end = self.line_end(at);
+                let word = self.text[at + 2..end]
+                    .bytes()
+                    .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+                    .count();
+                let span = Span::new(self.file, at, at + 2 + word);
+                let message = "`${` has no closing `}`";
+                let help = format!("write `${{{}}}`", &self.text[at + 2..at + 2 + word]);
+                self.diagnostics.push(Diagnostic::error(codes::UNCLOSED, message, span).help(help));
+                self.blank(at, at + 2 + word);
+                self.copy[at] = b'0';
+                at + 2 + word
+            }
+        }
+    }
+
+    fn block_text(&mut self, at: usize) -> usize {
+        let mut next = at + 3;
+        while next < self.bytes.len() {
+            if self.bytes[next..].starts_with(b"\\\"\"\"") {
+                next += 4;
+            } else if self.bytes[next..].starts_with(b"\"\"\"") {
+                return next + 3;
+            } else {
+                next += 1;
+            }
+        }
+        let span = Span::new(self.file, at, at + 3);
+        let diagnostic = Diagnostic::error(codes::UNCLOSED_TEXT, "this `\"\"\"` text never ends", span);
+        self.diagnostics.push(diagnostic.help("add `\"\"\"` after its last line"));
+        // Everything after it may be text or policy; read up to here only.
+        self.blank(self.line_begin(at), self.bytes.len());
+        let from = self.line_begin(at);
+        self.open.retain(|open| open.at < from && open.block);
+        self.insert_braces(self.bytes.len());
+        self.bytes.len()
+    }
+
+    fn blank(&mut self, from: usize, to: usize) {
+        for byte in &mut self.copy[from..to] {
+            if *byte != b'\n' {
+                *byte = b' ';
+            }
+        }
+        self.touch(from, to);
+    }
+
+    fn touch(&mut self, from: usize, to: usize) {
+        let range = self.line_begin(from)..self.line_end(to.max(from));
+        self.touched.push(range);
+    }
+}
+
+fn closer(opener: u8) -> u8 {
+    match opener {
+        b'(' => b')',
+        b'[' => b']',
+        _ => b'}',
+    }
+}
+
+fn opener(closer: u8) -> u8 {
+    match closer {
+        b')' => b'(',
+        b']' => b'[',
+        _ => b'{',
+    }
+}
