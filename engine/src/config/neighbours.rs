@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
+use super::units::Span;
+
 /// A database. `Main: sqlite://data/main.db` is short for `Main: { url: … }`.
 #[derive(Clone, PartialEq, Default)]
 pub struct Connection {
@@ -17,8 +19,14 @@ pub struct Connection {
     pub password: Option<String>,
     /// File (relative to the home) whose first line is the password.
     pub password_file: Option<PathBuf>,
-    /// Connections at a time.
+    /// Connections at a time; of an embedded database, those that read. Default: 16; embedded: processors + 2.
     pub pool_size: Option<u32>,
+    /// For one statement. Default: 5s.
+    pub statement_timeout: Option<Span>,
+    /// For one `Transaction`; then everything in it is undone, so that a stuck policy holds no locks. Default: 5s.
+    pub transaction_timeout: Option<Span>,
+    /// For getting a connection, or the lock of an embedded database. Default: 5s.
+    pub wait_timeout: Option<Span>,
     /// Durability of the embedded database: `full` (default) survives a power cut, `normal` only a crash of the gateway.
     pub synchronous: Option<Synchronous>,
 }
@@ -112,6 +120,12 @@ struct ConnectionFields {
     #[serde(default)]
     pool_size: Option<u32>,
     #[serde(default)]
+    statement_timeout: Option<Span>,
+    #[serde(default)]
+    transaction_timeout: Option<Span>,
+    #[serde(default)]
+    wait_timeout: Option<Span>,
+    #[serde(default)]
     synchronous: Option<Synchronous>,
 }
 
@@ -123,6 +137,9 @@ impl From<ConnectionFields> for Connection {
             password: f.password,
             password_file: f.password_file,
             pool_size: f.pool_size,
+            statement_timeout: f.statement_timeout,
+            transaction_timeout: f.transaction_timeout,
+            wait_timeout: f.wait_timeout,
             synchronous: f.synchronous,
         }
     }

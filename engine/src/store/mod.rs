@@ -20,11 +20,13 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-pub use config::{ConnectionConfig, Dialect, Synchronous, parse_duration};
+pub use config::Dialect;
 pub use error::{Kind, StoreError};
 pub use statement::Statement;
 pub use transaction::{BeginOptions, Transaction};
 
+use self::config::ConnectionConfig;
+use crate::config::Connection as Config;
 use crate::value::Value;
 
 /// How a statement is to be run.
@@ -59,7 +61,7 @@ pub struct Connections(Arc<BTreeMap<SmolStr, Connection>>);
 
 impl Connections {
     /// Prepares the connections. Paths of embedded databases are relative to `home`. Fails only for an address that can never work.
-    pub fn open(configs: &BTreeMap<String, ConnectionConfig>, home: &Path) -> Result<Connections, StoreError> {
+    pub fn open(configs: &BTreeMap<String, Config>, home: &Path) -> Result<Connections, StoreError> {
         let mut connections = BTreeMap::new();
         for (name, config) in configs {
             let name = SmolStr::new(name);
@@ -107,7 +109,8 @@ enum Backend {
 }
 
 impl Connection {
-    fn open(name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Connection, StoreError> {
+    fn open(name: SmolStr, config: &Config, home: &Path) -> Result<Connection, StoreError> {
+        let config = &ConnectionConfig::new(config, home).map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
         let dialect = config.dialect().map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
         let backend = match dialect {
             Dialect::Sqlite => Backend::Sqlite(sqlite::Database::open(name.clone(), config, home)?),

@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use self::execute::{Deadline, Handle, store_error};
 pub(super) use self::session::Session;
 use self::writer::{Job, Run};
-use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, Statement, StoreError, Synchronous};
+use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, Statement, StoreError};
+use crate::config::Synchronous;
 use crate::value::Value;
 
 /// Writes that may wait; beyond it callers wait for a place.

@@ -1,6 +1,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::config::Span;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_writers_error_is_nobody_elses() {
@@ -92,8 +93,7 @@ async fn returning_and_with_write_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_says_so() {
-    let db =
-        open(ConnectionConfig { acquire_timeout: Duration::from_millis(100), ..ConnectionConfig::new("sqlite://data/test.db") });
+    let db = open(Config { wait_timeout: Some(Span(Duration::from_millis(100))), ..config("sqlite://data/test.db") });
     let table = db.table().await;
     let other = rusqlite::Connection::open(db.home.path().join("data/test.db")).unwrap();
     other.execute_batch("begin immediate").unwrap();
@@ -108,7 +108,7 @@ async fn a_locked_database_says_so() {
 async fn a_read_only_database_says_so() {
     let db = sqlite();
     let table = db.table().await;
-    let configs = BTreeMap::from([("Test".to_owned(), ConnectionConfig::new("sqlite://data/test.db?mode=ro"))]);
+    let configs = BTreeMap::from([("Test".to_owned(), config("sqlite://data/test.db?mode=ro"))]);
     let reader = Connections::open(&configs, db.home.path()).unwrap();
     let reader = reader.get("Test").unwrap();
     let insert = statement(&format!("insert into {table} values ('a', 1)"));
@@ -138,7 +138,7 @@ async fn a_deleted_database_is_not_written_to_and_works_again_when_it_is_back() 
 async fn a_database_that_cannot_be_opened_keeps_nobody_from_starting() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("data"), "not a folder").unwrap();
-    let configs = BTreeMap::from([("Test".to_owned(), ConnectionConfig::new("sqlite://data/test.db"))]);
+    let configs = BTreeMap::from([("Test".to_owned(), config("sqlite://data/test.db"))]);
     let connections = Connections::open(&configs, home.path()).unwrap();
     let connection = connections.get("Test").unwrap();
     let create = statement("create table t (k text)");
@@ -147,17 +147,4 @@ async fn a_database_that_cannot_be_opened_keeps_nobody_from_starting() {
     std::fs::remove_file(home.path().join("data")).unwrap();
     connection.run(&create, &[], QueryOptions::default()).await.unwrap();
     connections.close().await;
-}
-
-#[test]
-fn configuration_is_an_address_or_a_mapping() {
-    let short: ConnectionConfig = serde_yaml::from_str("sqlite://data/x.db").unwrap();
-    assert_eq!(short.dialect(), Ok(Dialect::Sqlite));
-    let long: ConnectionConfig =
-        serde_yaml::from_str("{url: 'mysql://u:hidden1@h/d', synchronous: normal, statement_timeout: 250ms}").unwrap();
-    assert_eq!((long.synchronous, long.statement_timeout), (Synchronous::Normal, Duration::from_millis(250)));
-    assert!(!format!("{long:?}").contains("hidden1"));
-    let error = serde_yaml::from_str::<ConnectionConfig>("{url: 'sqlite://x', sync: full}").unwrap_err().to_string();
-    assert!(error.contains("unknown field `sync`"), "{error}");
-    assert!(serde_yaml::from_str::<ConnectionConfig>("oracle://x").is_err());
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Span;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn values_come_back_as_they_went_in() {
@@ -241,8 +242,8 @@ async fn migrations_run_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_down_is_an_error_and_no_obstacle() {
     for url in ["mysql://root@127.0.0.1:1/test", "postgres://nobody@127.0.0.1:1/test"] {
-        let config = ConnectionConfig { acquire_timeout: Duration::from_millis(500), ..ConnectionConfig::new(url) };
-        let db = open(config);
+        let slow = Config { wait_timeout: Some(Span(Duration::from_millis(500))), ..config(url) };
+        let db = open(slow);
         let error = db.ping().await.unwrap_err();
         assert_eq!(error.kind, Kind::Unavailable, "{error}");
         assert_eq!(crate::fault::Fault::from(error).blame, crate::fault::Blame::Store);

@@ -22,21 +22,25 @@ impl std::ops::Deref for Db {
     }
 }
 
-fn open(config: ConnectionConfig) -> Db {
+fn config(url: &str) -> Config {
+    Config { url: url.to_owned(), ..Config::default() }
+}
+
+fn open(config: Config) -> Db {
     let home = tempfile::tempdir().unwrap();
     let connections = Connections::open(&BTreeMap::from([("Test".to_owned(), config)]), home.path()).unwrap();
     Db { connection: connections.get("Test").unwrap().clone(), home }
 }
 
 fn sqlite() -> Db {
-    open(ConnectionConfig::new("sqlite://data/test.db"))
+    open(config("sqlite://data/test.db"))
 }
 
 /// The embedded database, and the servers that the environment names.
 fn databases() -> Vec<Db> {
     let servers = ["PORTCULLIS_TEST_MYSQL", "PORTCULLIS_TEST_POSTGRES"];
     let servers = servers.iter().filter_map(|name| std::env::var(name).ok()).filter(|url| !url.is_empty());
-    std::iter::once(sqlite()).chain(servers.map(|url| open(ConnectionConfig::new(url)))).collect()
+    std::iter::once(sqlite()).chain(servers.map(|url| open(config(&url)))).collect()
 }
 
 impl Db {
