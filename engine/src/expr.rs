@@ -196,6 +196,30 @@ impl Piece {
 }
 
 impl JsonNode {
+    /// The tree, when no variable is in it.
+    pub fn constant(&self) -> Option<serde_json::Value> {
+        match self {
+            JsonNode::Object(members) => {
+                let mut object = serde_json::Map::with_capacity(members.len());
+                for (key, optional, node) in members {
+                    let name = match &key[..] {
+                        [] => String::new(),
+                        [Piece::Literal(text)] => text.to_string(),
+                        _ => return None,
+                    };
+                    if *optional {
+                        return None;
+                    }
+                    object.insert(name, node.constant()?);
+                }
+                Some(serde_json::Value::Object(object))
+            }
+            JsonNode::Array(items) => items.iter().map(JsonNode::constant).collect::<Option<_>>().map(serde_json::Value::Array),
+            JsonNode::Value(expr) => expr.as_const().map(Value::to_json),
+            JsonNode::Null => Some(serde_json::Value::Null),
+        }
+    }
+
     /// Evaluates to a tree.
     pub fn eval(&self, ctx: &Ctx) -> serde_json::Value {
         match self {

@@ -48,7 +48,7 @@ impl<'a> Compiler<'a> {
                 Expr::Arithmetic(*op, Box::new((self.expr(left, scope), self.expr(right, scope))))
             }
             ExprKind::Group(inner) => self.expr(inner, scope),
-            ExprKind::Json(json) => Expr::Json(Arc::new(self.json(json, scope))),
+            ExprKind::Json(json) => folded(self.json(json, scope)),
             ExprKind::Template(syntax, parts) => self.template(*syntax, parts, scope, span),
             ExprKind::File(syntax, path) => self.data_file(*syntax, path, scope, span),
         }
@@ -67,7 +67,7 @@ impl<'a> Compiler<'a> {
     fn data_file(&mut self, syntax: Syntax, path: &portcullis_dsl::Spanned<String>, scope: Scope<'a>, span: Span) -> Expr {
         if syntax == Syntax::Json {
             return match self.library.json_template(scope.file(), path) {
-                Some(json) => Expr::Json(Arc::new(self.json(json, scope))),
+                Some(json) => folded(self.json(json, scope)),
                 None => Expr::Const(Value::Undefined),
             };
         }
@@ -169,5 +169,13 @@ impl<'a> Compiler<'a> {
             // The resolver has reported it.
             Access::Unknown => Expr::Const(Value::Undefined),
         }
+    }
+}
+
+/// A JSON template without variables is a constant.
+fn folded(node: JsonNode) -> Expr {
+    match node.constant() {
+        Some(tree) => Expr::Const(Value::json(tree)),
+        None => Expr::Json(Arc::new(node)),
     }
 }
