@@ -113,16 +113,9 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Adds a policy, unless the name is taken: then answers by whom.
-    pub(crate) fn add(&mut self, policy: &Policy) -> Option<PolicyId> {
-        let names = self.by_kind.entry(policy.kind()).or_default();
-        match names.get(&policy.name) {
-            Some(taken) => Some(*taken),
-            None => {
-                names.insert(policy.name.clone(), policy.id);
-                None
-            }
-        }
+    /// Adds a policy, unless its name is taken.
+    pub(crate) fn add(&mut self, policy: &Policy) {
+        self.by_kind.entry(policy.kind()).or_default().entry(policy.name.clone()).or_insert(policy.id);
     }
 
     pub(crate) fn get(&self, kind: Kind, name: &str) -> Option<PolicyId> {

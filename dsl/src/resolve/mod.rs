@@ -5,6 +5,7 @@
 //! (`summary`), builds the frames (`build`), and then runs the checks over these results.
 
 mod build;
+mod check;
 pub(crate) mod codes;
 mod data;
 mod frame;
@@ -13,14 +14,15 @@ mod names;
 mod summary;
 mod visit;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use frame::{Access, Frame};
 pub use index::{Policy, PolicyId};
 
 use crate::ast::{self, Item};
-use crate::diagnostic::Diagnostic;
-use crate::span::{FileId, Sources};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::span::{FileId, Origin, Sources};
 use crate::spec::Catalogue;
 use build::{Builder, Space};
 use data::DataFiles;
@@ -48,10 +50,14 @@ struct Inner {
 pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut policies = Vec::new();
+    let mut broken = HashSet::new();
     for at in 0..sources.files.len() {
         let file = FileId(at as u32);
         let source = sources.get(file);
         let (tree, found) = parse(file, &source.text);
+        if found.iter().any(|found| found.severity == Severity::Error) {
+            broken.insert(file);
+        }
         diagnostics.extend(found);
         policies.extend(tree.items.into_iter().map(|item| (file, source.origin, item)));
     }
@@ -61,9 +67,9 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
         .map(|(at, (file, origin, item))| policy(PolicyId(at as u32), file, origin, item))
         .collect();
     let mut index = Index::default();
-    for policy in &policies {
-        index.add(policy);
-    }
+    // A shipped policy keeps its name whatever an operator declares.
+    let (shipped, own): (Vec<_>, Vec<_>) = policies.iter().partition(|policy| policy.origin == Origin::Shipped);
+    shipped.into_iter().chain(own).for_each(|policy| index.add(policy));
     let data = DataFiles::read(&policies, &mut sources, &mut diagnostics);
     let mut names = Names::new(catalogue);
     let mut gather = Gather { policies: &policies, index: &index, data: &data, names: &mut names };
@@ -71,11 +77,21 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     let names = Arc::new(names);
     let mut builder = Builder::new(&names, &events);
     let spaces: Vec<_> = policies.iter().map(|policy| policy.owns_frame().then(|| builder.space(policy))).collect();
+    diagnostics.extend(check::run(&check::Set {
+        sources: &sources,
+        policies: &policies,
+        index: &index,
+        data: &data,
+        names: &names,
+        events: &events,
+        spaces: &spaces,
+        broken: &broken,
+    }));
     let library = Library { inner: Arc::new(Inner { sources, policies, index, data, events, spaces }) };
     (library, tidy(diagnostics))
 }
 
-fn policy(id: PolicyId, file: FileId, origin: crate::Origin, item: Item) -> Policy {
+fn policy(id: PolicyId, file: FileId, origin: Origin, item: Item) -> Policy {
     Policy { name: item.name.node.clone(), id, item: Arc::new(item), file, origin }
 }
 

@@ -26,6 +26,8 @@ pub(crate) enum Event {
     Call { to: PolicyId, span: Span },
     /// `fail`.
     Fail { span: Span },
+    /// Something that should stand here does not exist, and might set anything.
+    Unresolved,
 }
 
 /// How a variable is set.
@@ -119,7 +121,12 @@ impl<'w> Walk<'w, '_> {
     }
 
     fn include(&mut self, kind: Kind, name: &str, span: Span) {
-        let Some(to) = self.all.index.get(kind, name) else { return };
+        let Some(to) = self.all.index.get(kind, name) else {
+            if kind == Kind::Fragment {
+                self.events.push(Event::Unresolved);
+            }
+            return;
+        };
         // An absent hook or extension does nothing; an empty fragment is walked like any other.
         if kind == Kind::Fragment || self.all.policies[to.index()].has_body() {
             self.events.push(Event::Include { to, span });
@@ -141,7 +148,10 @@ impl<'w> Walk<'w, '_> {
             self.block(block);
         }
         for sets in spec.sets {
-            let Some((name, arg)) = expand(sets.name, call, spec) else { continue };
+            let Some((name, arg)) = expand(sets.name, call, spec) else {
+                self.events.extend(lacks_name(sets.name, call).then_some(Event::Unresolved));
+                continue;
+            };
             let span = arg.map_or(call.callee.name().span, |arg| arg.value.span.span);
             match name.strip_suffix(".*") {
                 Some(prefix) => {
@@ -158,7 +168,10 @@ impl<'w> Walk<'w, '_> {
     }
 
     fn encapsulated(&mut self, call: &'w Call, name: &str) {
-        let Some(to) = self.all.index.get(Kind::Assertion, name) else { return };
+        let Some(to) = self.all.index.get(Kind::Assertion, name) else {
+            self.events.push(Event::Unresolved);
+            return;
+        };
         let span = call.callee.name().span;
         let callee = &self.all.policies[to.index()];
         let item = callee.item.clone();
@@ -174,6 +187,11 @@ impl<'w> Walk<'w, '_> {
             self.set(&param.name, span, Some(call.span.span), SetBy::Output);
         }
     }
+}
+
+/// Whether a name is missing because an argument that should be a literal is none; that is reported where the call is checked.
+fn lacks_name(pattern: &str, call: &Call) -> bool {
+    pattern.split('{').skip(1).filter_map(|rest| rest.split('}').next()).any(|prop| call.args.iter().any(|arg| *arg.name == prop))
 }
 
 /// Fills the placeholders of a `Sets` name with the literals of a call. `None` when one of them is absent or no literal; otherwise also
@@ -248,7 +266,10 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
         match &call.callee {
             Callee::Native(name) => match self.all.names.catalogue().get(name) {
                 Some(spec) => self.native(call, spec),
-                None => call.block.iter().for_each(|block| self.block(block)),
+                None => {
+                    self.events.push(Event::Unresolved);
+                    call.block.iter().for_each(|block| self.block(block));
+                }
             },
             Callee::Encapsulated(name) => {
                 self.encapsulated(call, name);

@@ -1,0 +1,183 @@
+//! Calls: of catalogue assertions against their description, of encapsulated assertions against their parameters, of functions
+//! against their arity.
+
+use crate::ast::{Arg, Call, Direction, Expr, Name};
+use crate::diagnostic::Diagnostic;
+use crate::resolve::check::{Set, values};
+use crate::resolve::codes;
+use crate::resolve::index::Kind;
+use crate::span::Span;
+use crate::spec::{Need, Spec};
+
+pub(crate) fn native(set: &Set<'_>, call: &Call, name: &Name, found: &mut Vec<Diagnostic>) {
+    let Some(spec) = set.catalogue().get(name) else {
+        found.push(unknown_native(set, name));
+        return;
+    };
+    twice(&call.args, |a, b| a == b, found);
+    for arg in &call.args {
+        match spec.prop(&arg.name) {
+            Some(prop) => found.extend(values::property(spec, prop, &arg.value)),
+            None => {
+                let message = format!("`{}` has no property `{}`", spec.name, *arg.name);
+                let error = Diagnostic::error(codes::UNKNOWN_PROPERTY, message, arg.name.span);
+                let error = error.suggest(&arg.name, spec.props.iter().map(|prop| prop.name));
+                found.push(if error.help.is_none() { error.help(known_properties(spec)) } else { error });
+            }
+        }
+    }
+    let missing = spec.props.iter().filter(|prop| prop.need == Need::Required);
+    for prop in missing.filter(|prop| call.args.iter().all(|arg| *arg.name != prop.name)) {
+        let message = format!("`{}` needs the property `{}`", spec.name, prop.name);
+        found.push(Diagnostic::error(codes::MISSING_PROPERTY, message, name.span).help(first_lower(prop.doc)));
+    }
+    match (&call.block, spec.block) {
+        (Some(block), false) => {
+            let open = Span { end: block.span.span.start + 1, ..block.span.span };
+            found.push(Diagnostic::error(codes::UNEXPECTED_BLOCK, format!("`{}` takes no block", spec.name), open));
+        }
+        (None, true) => {
+            let error = Diagnostic::error(codes::MISSING_BLOCK, format!("`{}` needs a block", spec.name), call.span.span);
+            found.push(error.help("write `{ … }` after it"));
+        }
+        (Some(_), true) | (None, false) => {}
+    }
+}
+
+fn unknown_native(set: &Set<'_>, name: &Name) -> Diagnostic {
+    let error = Diagnostic::error(codes::UNKNOWN_NATIVE, format!("there is no assertion `{}`", **name), name.span);
+    if set.index.get(Kind::Assertion, name).is_some() {
+        return error.help(format!("it is a policy's: write its name in quotes, `\"{}\" (…)`", **name));
+    }
+    if set.catalogue().function(name).is_some() {
+        return error.help(format!("`{}` is a function; it gives a value and is no statement", **name));
+    }
+    error.suggest(name, set.catalogue().iter().map(|spec| spec.name))
+}
+
+fn known_properties(spec: &Spec) -> String {
+    let names: Vec<_> = spec.props.iter().map(|prop| format!("`{}`", prop.name)).collect();
+    match names.as_slice() {
+        [] => "it has none".to_owned(),
+        [one] => format!("it has {one} only"),
+        [most @ .., last] => format!("it has {} and {last}", most.join(", ")),
+    }
+}
+
+/// A catalogue's sentence as help: lower case, no full stop.
+fn first_lower(doc: &str) -> String {
+    let doc = doc.trim_end_matches('.');
+    let mut chars = doc.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
+        _ => doc.to_owned(),
+    }
+}
+
+fn twice(args: &[Arg], same: impl Fn(&str, &str) -> bool, found: &mut Vec<Diagnostic>) {
+    for (at, arg) in args.iter().enumerate() {
+        if let Some(first) = args[..at].iter().find(|first| same(&first.name, &arg.name)) {
+            let error = Diagnostic::error(codes::DUPLICATE_ARGUMENT, format!("`{}` is given twice", *arg.name), arg.name.span);
+            found.push(error.related(first.name.span, "first given here"));
+        }
+    }
+}
+
+/// A call of an encapsulated assertion; with `first_given`, its first input comes from elsewhere when the call leaves it out.
+pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given: bool, found: &mut Vec<Diagnostic>) {
+    let Some(id) = set.index.get(Kind::Assertion, name) else {
+        found.extend(unknown_assertion(set, name));
+        return;
+    };
+    let callee = set.policy(id);
+    let params = callee.params();
+    twice(&call.args, str::eq_ignore_ascii_case, found);
+    for arg in &call.args {
+        let declared = params.iter().find(|param| param.name.eq_ignore_ascii_case(&arg.name));
+        match declared {
+            Some(param) if param.direction == Direction::In => {
+                if let Some(ty) = &param.ty {
+                    let wrong = values::conversion(&arg.value, ty.node, &param.name);
+                    found.extend(wrong.map(|error| error.related(param.name.span, "declared here")));
+                }
+            }
+            Some(param) => {
+                let message = format!("`{}` is an output of `{}`", *param.name, callee.name);
+                let error = Diagnostic::error(codes::UNKNOWN_INPUT, message, arg.name.span);
+                found.push(error.help("it is copied back under its own name").related(param.name.span, "declared here"));
+            }
+            None => {
+                let message = format!("`{}` has no input `{}`", callee.name, *arg.name);
+                let error = Diagnostic::error(codes::UNKNOWN_INPUT, message, arg.name.span);
+                let inputs = params.iter().filter(|param| param.direction == Direction::In);
+                let error = error.suggest(&arg.name, inputs.map(|param| param.name.as_str()));
+                found.push(error.related(callee.name_span(), "declared here"));
+            }
+        }
+    }
+    let inputs = params.iter().filter(|param| param.direction == Direction::In);
+    for (at, param) in inputs.enumerate() {
+        let given = call.args.iter().any(|arg| arg.name.eq_ignore_ascii_case(&param.name));
+        if !given && param.default.is_none() && !(first_given && at == 0) {
+            let message = format!("`{}` needs the input `{}`", callee.name, *param.name);
+            let error = Diagnostic::error(codes::MISSING_INPUT, message, name.span);
+            found.push(
+                error.help(format!("add `{}: …`", *param.name)).related(param.name.span, "declared here without a default"),
+            );
+        }
+    }
+    if let Some(block) = &call.block {
+        let open = Span { end: block.span.span.start + 1, ..block.span.span };
+        found.push(Diagnostic::error(codes::UNEXPECTED_BLOCK, format!("`{}` takes no block", callee.name), open));
+    }
+}
+
+fn unknown_assertion(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
+    if set.may_exist(Kind::Assertion, name) {
+        return None;
+    }
+    let error = |message: String| Diagnostic::error(codes::UNKNOWN_ASSERTION, message, name.span);
+    if set.catalogue().get(name).is_some() {
+        let error = error(format!("`{}` is built in, not a policy's assertion", **name));
+        return Some(error.help(format!("write it without quotes: `{}(…)`", **name)));
+    }
+    Some(match set.other_kind(name, Kind::Assertion) {
+        Some((kind, id)) => {
+            let error = error(format!("`{}` is {}, not an assertion", **name, kind.article()));
+            let error = error.related(set.policy(id).name_span(), "declared here");
+            match kind {
+                Kind::Fragment => error.help(format!("write `include \"{}\"`", **name)),
+                Kind::Extension => error.help(format!("write `include extension \"{}\"`", **name)),
+                _ => error.help("only assertions can be called"),
+            }
+        }
+        None => error(format!("there is no assertion `{}`", **name)).suggest(name, set.index.names(Kind::Assertion)),
+    })
+}
+
+pub(crate) fn function(set: &Set<'_>, name: &Name, args: &[Expr], span: Span) -> Option<Diagnostic> {
+    let Some(spec) = set.catalogue().function(name) else {
+        let error = Diagnostic::error(codes::UNKNOWN_FUNCTION, format!("there is no function `{}`", **name), name.span);
+        return Some(if set.catalogue().get(name).is_some() {
+            error.help("it is an assertion: a statement of its own, which sets a variable")
+        } else {
+            error.suggest(name, set.catalogue().functions().map(|spec| spec.name))
+        });
+    };
+    let most = match spec.params.last() {
+        Some(last) if last.ends_with('…') => None,
+        _ => Some(spec.params.len()),
+    };
+    if args.len() >= spec.required && most.is_none_or(|most| args.len() <= most) {
+        return None;
+    }
+    let takes = match most {
+        Some(most) if most == spec.required => format!("{most}"),
+        Some(most) => format!("{} to {most}", spec.required),
+        None => format!("{} or more", spec.required),
+    };
+    let plural = if takes == "1" { "" } else { "s" };
+    let message = format!("`{}` takes {takes} value{plural}, not {}", **name, args.len());
+    let error = Diagnostic::error(codes::WRONG_ARITY, message, span);
+    Some(error.help(format!("it reads `{}({})`", spec.name, spec.params.join(", "))))
+}

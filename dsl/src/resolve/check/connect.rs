@@ -1,0 +1,221 @@
+//! How declarations connect: names that exist, hooks and extensions in their places, each declaration in the right part of the
+//! installation.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::ast::{Name, Stmt, StmtKind};
+use crate::diagnostic::Diagnostic;
+use crate::resolve::check::Set;
+use crate::resolve::codes;
+use crate::resolve::index::{Kind, Policy, PolicyId};
+use crate::resolve::summary::Event;
+use crate::resolve::visit::{self, Visit};
+use crate::span::{Origin, Span};
+
+/// The `include` statements of one declaration.
+#[derive(Default)]
+struct Includes<'a> {
+    fragments: Vec<&'a Name>,
+    extensions: Vec<&'a Name>,
+}
+
+impl<'a> Visit<'a> for Includes<'a> {
+    fn stmt(&mut self, stmt: &'a Stmt) {
+        match &stmt.kind {
+            StmtKind::Include(name) => self.fragments.push(name),
+            StmtKind::IncludeExtension(name) => self.extensions.push(name),
+            _ => visit::walk_stmt(self, stmt),
+        }
+    }
+}
+
+/// The places that operators can fill, by name.
+#[derive(Default)]
+struct Places<'a> {
+    hooks: BTreeMap<&'a str, Span>,
+    extensions: BTreeMap<&'a str, Span>,
+}
+
+pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
+    let mut found = duplicates(set);
+    let includes: Vec<_> = set
+        .policies
+        .iter()
+        .map(|policy| {
+            let mut includes = Includes::default();
+            includes.block(&policy.item.body);
+            (policy, includes)
+        })
+        .collect();
+    let mut places = Places::default();
+    for (policy, includes) in &includes {
+        for name in &includes.fragments {
+            if name.strip_prefix('#') == Some(&policy.name) && policy.kind() != Kind::Customize {
+                places.hooks.insert(&name[1..], name.span);
+            }
+        }
+        places.extensions.extend(includes.extensions.iter().map(|name| (name.as_str(), name.span)));
+    }
+    for (policy, includes) in &includes {
+        found.extend(includes.fragments.iter().filter_map(|name| match name.strip_prefix('#') {
+            Some(target) => hook(set, policy, name, target),
+            None => fragment(set, name),
+        }));
+        found.extend(includes.extensions.iter().filter_map(|name| extension_place(set, name)));
+        found.extend(place(policy));
+        found.extend(match policy.kind() {
+            Kind::Customize => customization(set, policy, &places),
+            Kind::Extension => extension(set, policy, &places),
+            Kind::Fragment | Kind::Assertion | Kind::Service | Kind::Task | Kind::Command => None,
+        });
+    }
+    never_included(set, &mut found);
+    found
+}
+
+/// Two declarations of one kind and name; the shipped one, else the earlier one, counts.
+fn duplicates(set: &Set<'_>) -> Vec<Diagnostic> {
+    let mut first: HashMap<(Kind, &str), &Policy> = HashMap::new();
+    let mut found = Vec::new();
+    let (shipped, own): (Vec<_>, Vec<_>) = set.policies.iter().partition(|policy| policy.origin == Origin::Shipped);
+    for policy in shipped.into_iter().chain(own) {
+        let Some(before) = first.get(&(policy.kind(), policy.name.as_str())) else {
+            first.insert((policy.kind(), &policy.name), policy);
+            continue;
+        };
+        let (name, word) = (&policy.name, policy.kind().word());
+        let of_ours = before.origin == Origin::Shipped && policy.origin != Origin::Shipped;
+        let (message, help) = match policy.kind() {
+            Kind::Customize => (format!("`{name}` is customized twice"), "put both into one customization"),
+            Kind::Extension => (format!("extension `{name}` has two bodies"), "put both into one extension"),
+            _ if of_ours => {
+                (format!("`{name}` is a shipped {word}, which nobody can declare again"), "choose another name, or customize it")
+            }
+            _ => (format!("{word} `{name}` is declared twice"), "choose another name"),
+        };
+        let diagnostic = Diagnostic::error(codes::DUPLICATE_NAME, message, policy.name_span());
+        found.push(diagnostic.help(help).related(before.name_span(), "first declared here"));
+    }
+    found
+}
+
+fn fragment(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
+    if set.index.get(Kind::Fragment, name).is_some() || set.may_exist(Kind::Fragment, name) {
+        return None;
+    }
+    let error = |message: String| Diagnostic::error(codes::UNKNOWN_FRAGMENT, message, name.span);
+    Some(match set.other_kind(name, Kind::Fragment) {
+        Some((kind, id)) => {
+            let help = match kind {
+                Kind::Assertion => format!("call it: `\"{}\" (…)`", **name),
+                Kind::Extension => format!("write `include extension \"{}\"`", **name),
+                _ => "only fragments can be included".to_owned(),
+            };
+            error(format!("`{}` is {}, not a fragment", **name, kind.article()))
+                .help(help)
+                .related(set.policy(id).name_span(), "declared here")
+        }
+        None => error(format!("there is no fragment `{}`", **name)).suggest(name, set.index.names(Kind::Fragment)),
+    })
+}
+
+fn hook(set: &Set<'_>, policy: &Policy, name: &Name, target: &str) -> Option<Diagnostic> {
+    if target == policy.name && policy.kind() != Kind::Customize {
+        return None;
+    }
+    let own = format!("#{}", policy.name);
+    let error = |message: String| Diagnostic::error(codes::FOREIGN_HOOK, message, name.span);
+    Some(if policy.kind() == Kind::Customize && target == policy.name {
+        error(format!("the customization of `{target}` includes itself"))
+    } else if set.index.get(Kind::Fragment, target).is_some() {
+        error(format!("`#{target}` has its place in `{target}` only"))
+            .help(format!("include `{target}`, which includes its hook"))
+    } else {
+        let error = error(format!("`#{target}` is the hook of `{target}`, and this is `{}`", policy.name));
+        error.suggest(name, [own.as_str()])
+    })
+}
+
+fn extension_place(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
+    let (kind, id) = match set.index.get(Kind::Extension, name) {
+        Some(_) => return None,
+        None => set.other_kind(name, Kind::Extension)?,
+    };
+    let help = match kind {
+        Kind::Fragment => format!("write `include \"{}\"`", **name),
+        Kind::Assertion => format!("call it: `\"{}\" (…)`", **name),
+        _ => return None,
+    };
+    let message = format!("`{}` is {}, not an extension", **name, kind.article());
+    let error = Diagnostic::error(codes::UNKNOWN_FRAGMENT, message, name.span);
+    Some(error.help(help).related(set.policy(id).name_span(), "declared here"))
+}
+
+fn customization(set: &Set<'_>, policy: &Policy, places: &Places<'_>) -> Option<Diagnostic> {
+    let name = policy.name.as_str();
+    if places.hooks.contains_key(name) {
+        return None;
+    }
+    let target = [Kind::Fragment, Kind::Assertion, Kind::Service, Kind::Task, Kind::Command].into_iter();
+    let declared = |kind: Kind| Some((kind, set.index.get(kind, name)?));
+    if let Some((kind, id)) = target.clone().find_map(declared) {
+        let message = format!("{} `{name}` has no hook: it does not include `#{name}`", kind.word());
+        let error = Diagnostic::error(codes::NO_HOOK, message, policy.name_span());
+        return Some(error.related(set.policy(id).name_span(), "declared here").suggest(name, places.hooks.keys().copied()));
+    }
+    if target.clone().any(|kind| set.may_exist(kind, name)) {
+        return None;
+    }
+    let error = Diagnostic::error(codes::UNKNOWN_TARGET, format!("there is no policy `{name}` to customize"), policy.name_span());
+    Some(if places.extensions.contains_key(name) {
+        error.help(format!("it is an extension: write `extension \"{name}\" {{ … }}`"))
+    } else if let Some(target) = name.strip_prefix('#').filter(|target| places.hooks.contains_key(target)) {
+        error.help(format!("name the policy without `#`: `customize \"{target}\"`"))
+    } else {
+        error.suggest(name, places.hooks.keys().copied())
+    })
+}
+
+fn extension(set: &Set<'_>, policy: &Policy, places: &Places<'_>) -> Option<Diagnostic> {
+    let name = policy.name.as_str();
+    if places.extensions.contains_key(name) || !set.broken.is_empty() {
+        return None;
+    }
+    let error = Diagnostic::error(codes::UNKNOWN_TARGET, format!("no policy includes an extension `{name}`"), policy.name_span());
+    Some(if places.hooks.contains_key(name) {
+        error.help(format!("it has a hook: write `customize \"{name}\" {{ … }}`"))
+    } else {
+        error.suggest(name, places.extensions.keys().copied())
+    })
+}
+
+/// Upgrades replace the shipped part and leave `customizations/` alone, so each part holds only what the other cannot break.
+fn place(policy: &Policy) -> Option<Diagnostic> {
+    let fills = matches!(policy.kind(), Kind::Customize | Kind::Extension);
+    let error = |message: String| Diagnostic::error(codes::WRONG_PLACE, message, policy.name_span());
+    let word = policy.kind().word();
+    match policy.origin {
+        Origin::Customization if !fills => {
+            let error = error(format!("{} cannot stand among the customizations", policy.kind().article()));
+            Some(error.help("only `customize` and `extension` stand here; a policy of your own goes to `services/`"))
+        }
+        Origin::Shipped | Origin::Operator if fills => Some(
+            error(format!("{} stands outside `customizations/`", policy.kind().article())).help(format!("move the {word} there")),
+        ),
+        Origin::Customization | Origin::Shipped | Origin::Operator => None,
+    }
+}
+
+fn never_included(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
+    let targets = set.events.iter().flatten().filter_map(|event| match event {
+        Event::Include { to, .. } => Some(*to),
+        _ => None,
+    });
+    let included: HashSet<PolicyId> = targets.collect();
+    let idle =
+        |policy: &&Policy| policy.kind() == Kind::Fragment && policy.origin == Origin::Operator && !included.contains(&policy.id);
+    found.extend(set.policies.iter().filter(idle).map(|policy| {
+        let message = format!("nothing includes fragment `{}`", policy.name);
+        Diagnostic::warning(codes::NEVER_INCLUDED, message, policy.name_span())
+    }));
+}

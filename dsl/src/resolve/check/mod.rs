@@ -1,0 +1,99 @@
+//! Everything that can be wrong with a policy set whose files were read. Checks only look: what they need was made by the steps
+//! before, and no check stops another, so that an author sees all problems at once.
+
+mod calls;
+mod connect;
+mod cycles;
+mod flow;
+mod local;
+mod markup;
+mod routes;
+mod templates;
+mod values;
+mod variables;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::diagnostic::Diagnostic;
+use crate::resolve::build::Space;
+use crate::resolve::data::DataFiles;
+use crate::resolve::index::{Index, Kind, Policy, PolicyId};
+use crate::resolve::names::Names;
+use crate::resolve::summary::Event;
+use crate::span::{FileId, Sources, Span};
+use crate::spec::Catalogue;
+
+/// The policy set as the checks see it.
+pub(crate) struct Set<'a> {
+    pub(crate) sources: &'a Sources,
+    pub(crate) policies: &'a [Policy],
+    pub(crate) index: &'a Index,
+    pub(crate) data: &'a DataFiles,
+    pub(crate) names: &'a Names,
+    pub(crate) events: &'a [Vec<Event>],
+    pub(crate) spaces: &'a [Option<Space>],
+    /// Files with syntax errors: what they lack may only have been misspelt.
+    pub(crate) broken: &'a HashSet<FileId>,
+}
+
+/// Runs all checks.
+pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
+    let mut found = connect::check(set);
+    routes::check(set, &mut found);
+    cycles::check(set, &mut found);
+    variables::check(set, &mut found);
+    let reached = set.reached();
+    for policy in set.policies {
+        let chain = reached.get(&policy.id).map(|(space, member)| space.chain(*member).collect::<Vec<_>>()).unwrap_or_default();
+        let mut own = Vec::new();
+        local::check(set, policy, &mut own);
+        flow::check(set, policy, &mut own);
+        found.extend(own.into_iter().map(|diagnostic| diagnostic.included_by(chain.iter().copied())));
+    }
+    found
+}
+
+impl<'a> Set<'a> {
+    pub(crate) fn policy(&self, id: PolicyId) -> &'a Policy {
+        &self.policies[id.index()]
+    }
+
+    pub(crate) fn catalogue(&self) -> &'a Catalogue {
+        self.names.catalogue()
+    }
+
+    /// Spaces with their owners.
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = (&'a Policy, &'a Space)> {
+        self.policies.iter().zip(self.spaces).filter_map(|(policy, space)| Some((policy, space.as_ref()?)))
+    }
+
+    /// For each policy that some frame includes, the first such frame and its place there.
+    fn reached(&self) -> HashMap<PolicyId, (&'a Space, usize)> {
+        let mut reached = HashMap::new();
+        for (_, space) in self.spaces() {
+            for (at, member) in space.members.iter().enumerate() {
+                reached.entry(member.policy).or_insert((space, at));
+            }
+        }
+        reached
+    }
+
+    /// Whether a file that could not be read in full may declare this name, so that its absence says nothing.
+    pub(crate) fn may_exist(&self, kind: Kind, name: &str) -> bool {
+        let declaration = format!("{} \"{name}\"", kind.word());
+        self.broken.iter().any(|file| self.sources.get(*file).text.contains(&declaration))
+    }
+
+    /// The first other kind under which the name exists.
+    pub(crate) fn other_kind(&self, name: &str, but: Kind) -> Option<(Kind, PolicyId)> {
+        [Kind::Fragment, Kind::Assertion, Kind::Extension, Kind::Service, Kind::Task, Kind::Command]
+            .into_iter()
+            .filter(|kind| *kind != but)
+            .find_map(|kind| Some((kind, self.index.get(kind, name)?)))
+    }
+
+    /// The text of a span.
+    pub(crate) fn text(&self, span: Span) -> &'a str {
+        self.sources.get(span.file).text.get(span.start as usize..span.end as usize).unwrap_or("")
+    }
+}

@@ -1,0 +1,90 @@
+//! Where variables stand in templates. Escaping makes a value harmless in one place of a syntax and not in another: HTML text is one
+//! thing, a script another. What no escaping covers is refused here, so that it cannot be written by accident.
+
+use crate::ast::{Part, Syntax};
+use crate::diagnostic::Diagnostic;
+use crate::resolve::check::Set;
+use crate::resolve::check::markup::{Dialect, Markup};
+use crate::resolve::codes;
+
+pub(crate) fn check(set: &Set<'_>, syntax: Syntax, parts: &[Part], found: &mut Vec<Diagnostic>) {
+    match syntax {
+        Syntax::Html => markup(set, Dialect::Html, parts, found),
+        Syntax::Xml => markup(set, Dialect::Xml, parts, found),
+        Syntax::Url => url(parts, found),
+        Syntax::Sql => sql(parts, found),
+        Syntax::Text | Syntax::Json => {}
+    }
+}
+
+fn markup(set: &Set<'_>, dialect: Dialect, parts: &[Part], found: &mut Vec<Diagnostic>) {
+    let mut state = Markup::new(dialect);
+    for part in parts {
+        match part {
+            Part::Text(text) => state.text(text),
+            Part::RawVar(_) => state.value(),
+            Part::Var(var) => {
+                let from_client = set.names.get(&var.name).and_then(|name| set.names.builtin(name)).is_some_and(is_client_input);
+                if let Some((problem, help)) = state.problem(&var.name, from_client) {
+                    found.push(Diagnostic::error(codes::UNSAFE_PLACE, problem, var.name.span).help(help));
+                }
+                state.value();
+            }
+        }
+    }
+}
+
+/// Built-ins whose text the other side of a connection chooses.
+fn is_client_input(builtin: &crate::spec::Builtin) -> bool {
+    builtin.name == "request" || builtin.name.starts_with("request.") || builtin.name.starts_with("response.")
+}
+
+/// A variable is percent-encoded as a component, which no scheme and no host survives; who means it writes `raw`.
+fn url(parts: &[Part], found: &mut Vec<Diagnostic>) {
+    let mut before = String::new();
+    for part in parts {
+        match part {
+            Part::Text(text) => before.push_str(text),
+            // An address that begins with a raw value has its scheme and host from there; otherwise the value stands for one character.
+            Part::RawVar(_) => before.push_str(if before.is_empty() { "raw:/" } else { "x" }),
+            Part::Var(var) => {
+                let authority = before.split_once("//").filter(|(scheme, _)| scheme.is_empty() || scheme.ends_with(':'));
+                let problem = match authority {
+                    _ if before.is_empty() => Some("the beginning of a URL"),
+                    Some((_, host)) if !host.contains(['/', '?', '#']) => Some("the host of a URL"),
+                    _ => None,
+                };
+                if let Some(place) = problem {
+                    let message = format!("`{}` stands at {place}, where percent-encoding breaks it", *var.name);
+                    let error = Diagnostic::error(codes::UNSAFE_URL, message, var.name.span);
+                    found.push(error.help(format!("if nobody outside can decide it, write `${{raw({})}}`", *var.name)));
+                }
+                before.push('x');
+            }
+        }
+    }
+}
+
+/// Variables in SQL are bound parameters, which a database does not look for inside quotes.
+fn sql(parts: &[Part], found: &mut Vec<Diagnostic>) {
+    let mut quote = None;
+    for part in parts {
+        match part {
+            Part::Text(text) => {
+                for c in text.chars() {
+                    quote = match quote {
+                        None if matches!(c, '\'' | '"' | '`') => Some(c),
+                        Some(open) if open == c => None,
+                        other => other,
+                    };
+                }
+            }
+            Part::Var(var) if quote.is_some() => {
+                let message = format!("`{}` is a bound parameter, which cannot stand inside quotes", *var.name);
+                let error = Diagnostic::error(codes::QUOTED_PARAMETER, message, var.name.span);
+                found.push(error.help("leave the quotes out; join texts with `set` before the query"));
+            }
+            Part::Var(_) | Part::RawVar(_) => {}
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Literals against the kinds of properties and the declared types of variables. Expressions with variables are settled when they
+//! run; what stands in the text is settled here.
+
+use crate::ast::{Expr, ExprKind, Syntax, Type};
+use crate::diagnostic::Diagnostic;
+use crate::resolve::codes;
+use crate::resolve::names::is_variable_name;
+use crate::spec::{Kind, Prop, Spec};
+
+/// What a property's value does wrong.
+pub(crate) fn property(spec: &Spec, prop: &Prop, value: &Expr) -> Option<Diagnostic> {
+    let value = inner(value);
+    let takes = |what: &str| {
+        let message = format!("`{}` of `{}` takes {what}, not {}", prop.name, spec.name, describe(value));
+        Diagnostic::error(codes::WRONG_TYPE, message, value.span.span)
+    };
+    match prop.kind {
+        Kind::Value => None,
+        Kind::Text => matches!(*value.kind, ExprKind::Duration(_)).then(|| takes("text")),
+        Kind::Int => match &*value.kind {
+            ExprKind::Int(_) => None,
+            _ if !is_literal(value) => None,
+            _ => Some(match value.literal() {
+                Some(text) if text.trim().parse::<i64>().is_ok() => takes("a whole number").help("write it without quotes"),
+                _ => takes("a whole number"),
+            }),
+        },
+        Kind::Bool => match &*value.kind {
+            ExprKind::Bool(_) => None,
+            _ if !is_literal(value) => None,
+            _ => Some(match value.literal() {
+                Some("true" | "false") => takes("`true` or `false`").help("write it without quotes"),
+                _ => takes("`true` or `false`"),
+            }),
+        },
+        Kind::Duration => match &*value.kind {
+            ExprKind::Duration(_) => None,
+            ExprKind::Int(count) => Some(takes("a duration").help(format!("add the unit: `{count}s`"))),
+            _ if !is_literal(value) => None,
+            _ => Some(takes("a duration").help("write it as `30s`, `5m`, `2h` or `7d`")),
+        },
+        Kind::OneOf(words) => one_of(spec, prop, value, words, takes),
+        Kind::Target(_) | Kind::Prefix | Kind::MessageName => name(prop, value),
+        Kind::Template(syntax) => template(spec, prop, value, syntax),
+        Kind::Regex => regex(value),
+        Kind::Name => {
+            let wrong = is_literal(value) && !matches!(*value.kind, ExprKind::Text(_) | ExprKind::Raw(_));
+            wrong.then(|| takes("a name").help("write it in quotes"))
+        }
+        Kind::Object => match &*value.kind {
+            ExprKind::Json(crate::ast::Json::Object(_)) | ExprKind::File(Syntax::Json, _) => None,
+            ExprKind::Var(_) | ExprKind::Function(..) => None,
+            _ => Some(takes("a JSON object").help("write `json { \"name\": value }`")),
+        },
+    }
+}
+
+/// Parentheses around a value mean nothing here.
+fn inner(mut value: &Expr) -> &Expr {
+    while let ExprKind::Group(group) = &*value.kind {
+        value = group;
+    }
+    value
+}
+
+/// Whether the value stands in the text as a whole.
+pub(crate) fn is_literal(value: &Expr) -> bool {
+    match &*value.kind {
+        ExprKind::Raw(_) | ExprKind::Int(_) | ExprKind::Decimal(_) | ExprKind::Bool(_) | ExprKind::Duration(_) => true,
+        ExprKind::Text(_) => value.literal().is_some(),
+        ExprKind::List(items) => items.iter().all(is_literal),
+        ExprKind::Group(inner) => is_literal(inner),
+        ExprKind::Json(_) | ExprKind::Template(..) | ExprKind::File(..) => false,
+        ExprKind::Var(_) | ExprKind::Function(..) | ExprKind::Arithmetic(..) => false,
+    }
+}
+
+fn describe(value: &Expr) -> &'static str {
+    match &*value.kind {
+        ExprKind::Text(_) | ExprKind::Raw(_) => "a text",
+        ExprKind::Int(_) => "a number",
+        ExprKind::Decimal(_) => "a decimal number",
+        ExprKind::Bool(_) => "`true` or `false`",
+        ExprKind::Duration(_) => "a duration",
+        ExprKind::List(_) => "a list",
+        ExprKind::Var(_) => "a variable",
+        ExprKind::Function(..) => "a function",
+        ExprKind::Arithmetic(..) => "a calculation",
+        ExprKind::Group(inner) => describe(inner),
+        ExprKind::Json(_) => "JSON",
+        ExprKind::Template(..) | ExprKind::File(..) => "a template",
+    }
+}
+
+fn one_of(
+    spec: &Spec,
+    prop: &Prop,
+    value: &Expr,
+    words: &[&'static str],
+    takes: impl Fn(&str) -> Diagnostic,
+) -> Option<Diagnostic> {
+    let list = || words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+    let Some(word) = value.literal() else {
+        return is_literal(value).then(|| takes("a word in quotes").help(format!("one of {}", list())));
+    };
+    if words.contains(&word) {
+        return None;
+    }
+    let message = format!("`{}` of `{}` cannot be `{word}`", prop.name, spec.name);
+    let error = Diagnostic::error(codes::UNKNOWN_WORD, message, value.span.span).suggest(word, words.iter().copied());
+    Some(if error.help.is_none() { error.help(format!("one of {}", list())) } else { error })
+}
+
+fn name(prop: &Prop, value: &Expr) -> Option<Diagnostic> {
+    let what = match prop.kind {
+        Kind::Target(_) => "the name of the variable to set",
+        Kind::Prefix => "the prefix of the variables it sets",
+        _ => "the name of a message variable",
+    };
+    match (value.literal(), &*value.kind) {
+        (Some(name), _) if is_variable_name(name) => None,
+        (Some(name), _) => {
+            let message = format!("`{name}` cannot name a variable");
+            let error = Diagnostic::error(codes::NAME_NEEDED, message, value.span.span);
+            Some(error.help("names have letters, digits, `_`, `-` and dots, and begin with a letter"))
+        }
+        (None, kind) => {
+            let message = format!("`{}` takes {what}, in quotes", prop.name);
+            let error = Diagnostic::error(codes::NAME_NEEDED, message, value.span.span);
+            Some(match kind {
+                ExprKind::Var(var) if var.index.is_none() => error.help(format!("write `\"{}\"`", *var.name)),
+                _ => error,
+            })
+        }
+    }
+}
+
+fn template(spec: &Spec, prop: &Prop, value: &Expr, syntax: Syntax) -> Option<Diagnostic> {
+    let fits = match &*value.kind {
+        ExprKind::Template(given, _) | ExprKind::File(given, _) => *given == syntax,
+        ExprKind::Json(_) => syntax == Syntax::Json,
+        ExprKind::Text(_) | ExprKind::Raw(_) => syntax == Syntax::Text,
+        _ => false,
+    };
+    let word = syntax_word(syntax);
+    let message = format!("`{}` of `{}` takes {} template", prop.name, spec.name, syntax_article(syntax));
+    let error = || Diagnostic::error(codes::WRONG_SYNTAX, message, value.span.span);
+    (!fits).then(|| match &*value.kind {
+        ExprKind::Text(_) => error().help(format!("write `{word}` before the quotes, so that variables are escaped for it")),
+        _ => error().help(format!("write `{word} \"…\"`")),
+    })
+}
+
+/// The word before a template.
+pub(crate) fn syntax_word(syntax: Syntax) -> &'static str {
+    match syntax {
+        Syntax::Text => "text",
+        Syntax::Json => "json",
+        Syntax::Xml => "xml",
+        Syntax::Html => "html",
+        Syntax::Url => "url",
+        Syntax::Sql => "sql",
+    }
+}
+
+fn syntax_article(syntax: Syntax) -> &'static str {
+    match syntax {
+        Syntax::Text => "a text",
+        Syntax::Json => "a JSON",
+        Syntax::Xml => "an XML",
+        Syntax::Html => "an HTML",
+        Syntax::Url => "a URL",
+        Syntax::Sql => "an SQL",
+    }
+}
+
+/// A pattern is literal, so that it compiles when the policy loads and no client can bring one.
+pub(crate) fn regex(value: &Expr) -> Option<Diagnostic> {
+    let value = inner(value);
+    let Some(pattern) = value.literal() else {
+        let error = Diagnostic::error(codes::INVALID_REGEX, "a pattern is a text without variables", value.span.span);
+        return Some(error.help("compare texts with `contains`, `starts with` or `==`"));
+    };
+    let error = regex::Regex::new(pattern).err()?;
+    let reason = match &error {
+        // The crate's own text draws the pattern over several lines; its last line says what is wrong.
+        regex::Error::Syntax(text) => text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned(),
+        regex::Error::CompiledTooBig(_) => "it grows too big".to_owned(),
+        other => other.to_string(),
+    };
+    Some(Diagnostic::error(codes::INVALID_REGEX, format!("the pattern does not compile: {reason}"), value.span.span))
+}
+
+/// What prevents a literal from being converted to a declared type.
+pub(crate) fn conversion(value: &Expr, ty: Type, target: &str) -> Option<Diagnostic> {
+    let value = inner(value);
+    let text = value.literal();
+    let wrong = match (ty, &*value.kind) {
+        (Type::Int, ExprKind::Text(_) | ExprKind::Raw(_)) => text.is_some_and(|text| text.trim().parse::<i64>().is_err()),
+        (Type::Int, ExprKind::Decimal(_) | ExprKind::Bool(_) | ExprKind::List(_) | ExprKind::Json(_)) => true,
+        (Type::Decimal, ExprKind::Text(_) | ExprKind::Raw(_)) => text.is_some_and(|text| text.trim().parse::<f64>().is_err()),
+        (Type::Decimal, ExprKind::Bool(_) | ExprKind::List(_) | ExprKind::Json(_)) => true,
+        (Type::Boolean, ExprKind::Text(_) | ExprKind::Raw(_)) => {
+            text.is_some_and(|text| !text.eq_ignore_ascii_case("true") && !text.eq_ignore_ascii_case("false"))
+        }
+        (Type::Boolean, ExprKind::Int(_) | ExprKind::Decimal(_) | ExprKind::Duration(_)) => true,
+        (Type::Boolean | Type::DateTime | Type::Certificate, ExprKind::List(_) | ExprKind::Json(_)) => true,
+        (Type::DateTime | Type::Certificate | Type::Message, ExprKind::Bool(_)) => true,
+        (Type::Certificate, ExprKind::Int(_) | ExprKind::Decimal(_) | ExprKind::Duration(_)) => true,
+        _ => false,
+    };
+    wrong.then(|| {
+        let word = Type::ALL.iter().find(|(_, named)| *named == ty).map_or("", |(word, _)| word);
+        let shown = text.map_or_else(|| describe(value).to_owned(), |text| format!("`{text}`"));
+        Diagnostic::error(codes::WRONG_TYPE, format!("`{target}` is of type {word}, which {shown} is not"), value.span.span)
+    })
+}
