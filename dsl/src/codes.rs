@@ -1,6 +1,6 @@
 //! Every diagnostic code, in one place. A number keeps its meaning for ever: it is retired, never reused, so that a runbook can name it.
 //!
-//! `P01xx`: what the text says (syntax).
+//! `P01xx`: what the text says (syntax). `P02xx`: names, and how policies connect. `P03xx`: values and control flow.
 
 /// The file is larger than a policy file may be.
 pub const FILE_TOO_LARGE: &str = "P0100";
@@ -72,3 +72,91 @@ pub const BAD_NAME: &str = "P0132";
 pub const BAD_BOUNDS: &str = "P0133";
 /// A service path, or a method, that HTTP does not have.
 pub const BAD_ROUTE: &str = "P0134";
+
+/// An `include` names no fragment.
+pub const UNKNOWN_FRAGMENT: &str = "P0201";
+/// A quoted call names no assertion.
+pub const UNKNOWN_ASSERTION: &str = "P0202";
+/// A call names nothing in the catalogue.
+pub const UNKNOWN_NATIVE: &str = "P0203";
+/// An assertion has no such property.
+pub const UNKNOWN_PROPERTY: &str = "P0204";
+/// A property that must be given is missing.
+pub const MISSING_PROPERTY: &str = "P0205";
+/// An argument is given twice.
+pub const DUPLICATE_ARGUMENT: &str = "P0206";
+/// An encapsulated assertion has no such input.
+pub const UNKNOWN_INPUT: &str = "P0207";
+/// An input without default is missing.
+pub const MISSING_INPUT: &str = "P0208";
+/// `include "#X"` outside X.
+pub const FOREIGN_HOOK: &str = "P0209";
+/// A customization of a policy without hook.
+pub const NO_HOOK: &str = "P0210";
+/// A customization or extension of something that does not exist.
+pub const UNKNOWN_TARGET: &str = "P0211";
+/// Two declarations have the same name.
+pub const DUPLICATE_NAME: &str = "P0212";
+/// A declaration stands in a part of the installation that may not hold it.
+pub const WRONG_PLACE: &str = "P0213";
+/// Policies include or call each other in a circle.
+pub const CYCLE: &str = "P0214";
+/// Includes and calls are nested too deep, or make a policy too large.
+pub const TOO_LARGE: &str = "P0215";
+/// A variable is read that nothing can set.
+pub const UNKNOWN_VARIABLE: &str = "P0216";
+/// A function that does not exist.
+pub const UNKNOWN_FUNCTION: &str = "P0217";
+/// Too few or too many arguments of a function.
+pub const WRONG_ARITY: &str = "P0218";
+/// A built-in variable that policies may not assign.
+pub const READ_ONLY: &str = "P0219";
+/// Two services answer the same requests.
+pub const DUPLICATE_ROUTE: &str = "P0220";
+/// A path that a service cannot have.
+pub const INVALID_PATH: &str = "P0221";
+/// `file "…"` names no file.
+pub const UNKNOWN_FILE: &str = "P0222";
+/// Two parameters have the same name.
+pub const DUPLICATE_PARAM: &str = "P0223";
+/// A fragment that nothing includes.
+pub const NEVER_INCLUDED: &str = "P0224";
+/// `errors` names something that is no encapsulated assertion.
+pub const WRONG_ERRORS: &str = "P0225";
+
+/// A literal is of the wrong type.
+pub const WRONG_TYPE: &str = "P0301";
+/// A word that is not among the ones allowed.
+pub const UNKNOWN_WORD: &str = "P0302";
+/// A name is needed, literally.
+pub const NAME_NEEDED: &str = "P0303";
+/// A template of another syntax is needed.
+pub const WRONG_SYNTAX: &str = "P0304";
+/// A regular expression that does not compile.
+pub const INVALID_REGEX: &str = "P0305";
+/// A block given to an assertion that takes none.
+pub const UNEXPECTED_BLOCK: &str = "P0306";
+/// An assertion lacks its block.
+pub const MISSING_BLOCK: &str = "P0307";
+/// `fail` in an `assertion`.
+pub const FAIL_IN_ASSERTION: &str = "P0308";
+/// `fail` in a service without `errors`.
+pub const FAIL_WITHOUT_ERRORS: &str = "P0309";
+/// A variable stands where no escaping makes it safe.
+pub const UNSAFE_PLACE: &str = "P0310";
+/// A variable decides which host or scheme a URL has.
+pub const UNSAFE_URL: &str = "P0311";
+/// A bound parameter inside a quoted SQL literal.
+pub const QUOTED_PARAMETER: &str = "P0312";
+/// An operator's file opts out of escaping.
+pub const RAW_IN_CUSTOMIZATION: &str = "P0320";
+/// An assignment that nothing reads.
+pub const NEVER_READ: &str = "P0321";
+/// A statement that is never reached.
+pub const UNREACHABLE: &str = "P0322";
+/// An input is overwritten before it is read.
+pub const SHADOWED_INPUT: &str = "P0323";
+/// An `AtLeastOne` without children: it always fails.
+pub const EMPTY_GROUP: &str = "P0324";
+/// A comparison whose result is known.
+pub const CONSTANT_COMPARISON: &str = "P0325";

@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
         let mut next = 0;
         while next < members.len() {
             for event in &self.events[members[next].policy.index()] {
-                if let Event::Include { to, span } = event
+                if let Event::Include { to, span, .. } = event
                     && self.seen[to.index()] != self.round
                 {
                     self.seen[to.index()] = self.round;

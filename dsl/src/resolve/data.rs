@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use crate::ast::{Expr, ExprKind, Json, Part, Syntax};
 use crate::diagnostic::Diagnostic;
+use crate::parse::{parse_json_template, parse_template};
 use crate::resolve::index::Policy;
 use crate::resolve::visit::{self, Visit};
-use crate::span::{FileId, Sources, Span};
+use crate::span::{FileId, Sources};
 
 /// One data file.
 #[derive(Debug)]
@@ -30,7 +31,6 @@ pub(crate) struct DataFiles {
 pub(crate) struct Reference<'a> {
     pub(crate) syntax: Syntax,
     pub(crate) path: &'a str,
-    pub(crate) span: Span,
 }
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ struct References<'a> {
 impl<'a> Visit<'a> for References<'a> {
     fn expr(&mut self, expr: &'a Expr) {
         if let ExprKind::File(syntax, path) = &*expr.kind {
-            self.found.push(Reference { syntax: *syntax, path, span: path.span });
+            self.found.push(Reference { syntax: *syntax, path });
         }
         visit::walk_expr(self, expr);
     }
@@ -111,6 +111,18 @@ impl DataFiles {
 
 impl DataFile {
     fn parse(&mut self, file: FileId, syntax: Syntax, diagnostics: &mut Vec<Diagnostic>) {
-        let _ = (file, syntax, diagnostics);
+        match syntax {
+            Syntax::Json if self.json.is_none() => {
+                let (json, found) = parse_json_template(file, &self.text);
+                diagnostics.extend(found);
+                self.json = Some(json);
+            }
+            Syntax::Text | Syntax::Xml | Syntax::Html | Syntax::Url | Syntax::Sql if self.parts.is_none() => {
+                let (parts, found) = parse_template(file, &self.text);
+                diagnostics.extend(found);
+                self.parts = Some(parts);
+            }
+            _ => {}
+        }
     }
 }

@@ -6,7 +6,6 @@
 
 mod build;
 mod check;
-pub(crate) mod codes;
 mod data;
 mod frame;
 mod index;
@@ -22,6 +21,7 @@ pub use index::{Policy, PolicyId};
 
 use crate::ast::{self, Item};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::parse::parse;
 use crate::span::{FileId, Origin, Sources};
 use crate::spec::Catalogue;
 use build::{Builder, Space};
@@ -100,11 +100,6 @@ fn tidy(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by_key(|found| (found.span.file, found.span.start, found.span.end, found.code));
     diagnostics.dedup_by_key(|found| (found.code, found.span));
     diagnostics
-}
-
-fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
-    let _ = (file, text);
-    (ast::File::default(), Vec::new())
 }
 
 impl Library {

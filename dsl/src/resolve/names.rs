@@ -103,11 +103,3 @@ impl Names {
         &self.catalogue
     }
 }
-
-/// Whether `name` can name a variable: `[A-Za-z_][A-Za-z0-9_-]*`, then segments after dots that may start with a digit.
-pub(crate) fn is_variable_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.split('.').all(|segment| {
-            !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
-        })
-}

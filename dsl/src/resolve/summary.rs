@@ -3,10 +3,11 @@
 
 use smol_str::SmolStr;
 
-use crate::ast::{Arg, Call, Callee, Direction, Expr, ExprKind, ItemKind, Stmt, StmtKind, VarRef};
+use crate::ast::{Arg, Block, Call, Callee, Direction, Expr, ExprKind, ItemKind, Stmt, StmtKind, VarRef};
+use crate::parse::is_variable_name;
 use crate::resolve::data::DataFiles;
 use crate::resolve::index::{Index, Kind, Policy, PolicyId};
-use crate::resolve::names::{Names, Sym, is_variable_name};
+use crate::resolve::names::{Names, Sym};
 use crate::resolve::visit::{self, Visit};
 use crate::span::Span;
 use crate::spec::{Kind as PropKind, Need, Spec};
@@ -20,10 +21,10 @@ pub(crate) enum Event {
     Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy },
     /// Variables with this prefix are set: whichever of them are read.
     Wildcard { prefix: Sym },
-    /// Another policy's statements run here, in the same frame.
-    Include { to: PolicyId, span: Span },
+    /// Another policy's statements run here, in the same frame. `nesting` counts the blocks around.
+    Include { to: PolicyId, span: Span, nesting: u32 },
     /// An encapsulated assertion is called.
-    Call { to: PolicyId, span: Span },
+    Call { to: PolicyId, span: Span, nesting: u32 },
     /// `fail`.
     Fail { span: Span },
     /// Something that should stand here does not exist, and might set anything.
@@ -60,7 +61,7 @@ pub(crate) struct Gather<'a> {
 impl Gather<'_> {
     /// The events of one declaration.
     pub(crate) fn events(&mut self, policy: &Policy) -> Vec<Event> {
-        let mut walk = Walk { all: self, policy, events: Vec::new(), soft: false };
+        let mut walk = Walk { all: self, policy, events: Vec::new(), soft: false, nesting: 0 };
         for param in policy.params() {
             let by = SetBy::Param(param.direction);
             walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by);
@@ -79,6 +80,8 @@ struct Walk<'w, 'a> {
     policy: &'w Policy,
     events: Vec<Event>,
     soft: bool,
+    /// Blocks around the place of walking.
+    nesting: u32,
 }
 
 impl<'w> Walk<'w, '_> {
@@ -129,7 +132,7 @@ impl<'w> Walk<'w, '_> {
         };
         // An absent hook or extension does nothing; an empty fragment is walked like any other.
         if kind == Kind::Fragment || self.all.policies[to.index()].has_body() {
-            self.events.push(Event::Include { to, span });
+            self.events.push(Event::Include { to, span, nesting: self.nesting });
         }
     }
 
@@ -159,7 +162,8 @@ impl<'w> Walk<'w, '_> {
                     self.events.push(Event::Wildcard { prefix });
                 }
                 None if is_variable_name(&name) => {
-                    let by = if sets.name.starts_with('{') { SetBy::Target } else { SetBy::Native };
+                    let prop = arg.and_then(|arg| spec.prop(&arg.name)).map(|prop| prop.kind);
+                    let by = if matches!(prop, Some(PropKind::Target(_))) { SetBy::Target } else { SetBy::Native };
                     self.set(&name, span, Some(call.span.span), by);
                 }
                 None => {}
@@ -182,7 +186,7 @@ impl<'w> Walk<'w, '_> {
                 self.softly(value);
             }
         }
-        self.events.push(Event::Call { to, span });
+        self.events.push(Event::Call { to, span, nesting: self.nesting });
         for param in params.iter().filter(|param| param.direction == Direction::Out) {
             self.set(&param.name, span, Some(call.span.span), SetBy::Output);
         }
@@ -210,6 +214,12 @@ fn expand<'c>(pattern: &str, call: &'c Call, spec: &Spec) -> Option<(String, Opt
 }
 
 impl<'w> Visit<'w> for Walk<'w, '_> {
+    fn block(&mut self, block: &'w Block) {
+        self.nesting += 1;
+        visit::walk_block(self, block);
+        self.nesting -= 1;
+    }
+
     fn stmt(&mut self, stmt: &'w Stmt) {
         match &stmt.kind {
             StmtKind::Set { target, value, .. } => {

@@ -2,9 +2,9 @@
 //! against their arity.
 
 use crate::ast::{Arg, Call, Direction, Expr, Name};
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::{Set, values};
-use crate::resolve::codes;
 use crate::resolve::index::Kind;
 use crate::span::Span;
 use crate::spec::{Need, Spec};

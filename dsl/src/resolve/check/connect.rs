@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::ast::{Name, Stmt, StmtKind};
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
-use crate::resolve::codes;
 use crate::resolve::index::{Kind, Policy, PolicyId};
 use crate::resolve::summary::Event;
 use crate::resolve::visit::{self, Visit};

@@ -1,15 +1,17 @@
 //! Circles of includes and calls, and sets that go too deep or grow too large. All walks here keep their own stack: a set of ten
 //! thousand fragments that include each other in a row must end in a message, and not in the process.
 
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
-use crate::resolve::codes;
 use crate::resolve::index::PolicyId;
 use crate::resolve::summary::Event;
 use crate::span::Span;
 
 /// Deepest nesting of includes and calls.
 const MAX_DEPTH: u32 = 64;
+/// Deepest nesting of blocks along includes and calls: what walks them needs a stack of its own kind.
+const MAX_NESTING: u32 = 400;
 /// Most steps of a policy once all its includes stand in place.
 const MAX_STEPS: u64 = 200_000;
 
@@ -18,13 +20,14 @@ struct Edge {
     to: PolicyId,
     span: Span,
     call: bool,
+    nesting: u32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
     New,
     Open,
-    Done { depth: u32, steps: u64, deepest: Option<Span> },
+    Done { depth: u32, nesting: u32, steps: u64, deepest: Option<Span> },
 }
 
 pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
@@ -36,10 +39,13 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
     for policy in set.policies {
-        let Mark::Done { depth, steps, deepest } = marks[policy.id.index()] else { continue };
-        if let (true, Some(span)) = (depth == MAX_DEPTH + 1, deepest) {
-            let message = format!("includes and calls below `{}` are nested more than {MAX_DEPTH} deep", policy.name);
-            found.push(Diagnostic::error(codes::TOO_LARGE, message, span));
+        let Mark::Done { depth, nesting, steps, deepest } = marks[policy.id.index()] else { continue };
+        // Where the limit is crossed, not again in everything above: the next policy down is still within it.
+        let crossed = depth == MAX_DEPTH + 1 || nesting > MAX_NESTING && below(&edges[policy.id.index()], &marks) <= MAX_NESTING;
+        if let (true, Some(span)) = (crossed, deepest) {
+            let message = format!("includes and calls below `{}` are nested too deep", policy.name);
+            let error = Diagnostic::error(codes::TOO_LARGE, message, span);
+            found.push(error.help(format!("at most {MAX_DEPTH} policies, and {MAX_NESTING} blocks along them")));
         }
         if steps > MAX_STEPS && policy.owns_frame() {
             let message = format!("`{}` grows to more than {MAX_STEPS} steps once its includes stand in place", policy.name);
@@ -51,8 +57,8 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
 
 fn edge(event: &Event) -> Option<Edge> {
     match event {
-        Event::Include { to, span } => Some(Edge { to: *to, span: *span, call: false }),
-        Event::Call { to, span } => Some(Edge { to: *to, span: *span, call: true }),
+        Event::Include { to, span, nesting } => Some(Edge { to: *to, span: *span, call: false, nesting: *nesting }),
+        Event::Call { to, span, nesting } => Some(Edge { to: *to, span: *span, call: true, nesting: *nesting }),
         _ => None,
     }
 }
@@ -80,19 +86,30 @@ fn visit(set: &Set<'_>, edges: &[Vec<Edge>], start: PolicyId, marks: &mut [Mark]
     }
 }
 
+/// The deepest nesting among the policies that these edges lead to.
+fn below(edges: &[Edge], marks: &[Mark]) -> u32 {
+    let nesting = edges.iter().map(|edge| match marks[edge.to.index()] {
+        Mark::Done { nesting, .. } => nesting,
+        Mark::New | Mark::Open => 0,
+    });
+    nesting.max().unwrap_or(0)
+}
+
 fn done(edges: &[Edge], own: usize, marks: &[Mark]) -> Mark {
-    let (mut depth, mut steps, mut deepest) = (0, own as u64, None);
+    let (mut depth, mut nesting, mut steps, mut deepest) = (0, 0, own as u64, None);
     for edge in edges {
-        if let Mark::Done { depth: below, steps: more, .. } = marks[edge.to.index()] {
-            if below + 1 > depth {
-                (depth, deepest) = (below + 1, Some(edge.span));
+        if let Mark::Done { depth: below, nesting: blocks, steps: more, .. } = marks[edge.to.index()] {
+            if below + 1 > depth || edge.nesting + blocks > nesting {
+                deepest = Some(edge.span);
             }
+            depth = depth.max(below + 1);
+            nesting = nesting.max(edge.nesting.saturating_add(blocks));
             if !edge.call {
                 steps = steps.saturating_add(more);
             }
         }
     }
-    Mark::Done { depth, steps, deepest }
+    Mark::Done { depth, nesting, steps, deepest }
 }
 
 /// The circle that `last` closes: from the policy it leads to, up the stack to where it stands.

@@ -1,9 +1,9 @@
 //! What never runs, or runs with a result that is known beforehand: mistakes that a policy survives and its author should hear of.
 
 use crate::ast::{Block, Comparison, Direction, GroupKind, Stmt, StmtKind};
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::{Set, values};
-use crate::resolve::codes;
 use crate::resolve::index::Policy;
 use crate::resolve::summary::{Event, SetBy};
 use crate::resolve::visit::{self, Visit};
@@ -74,9 +74,7 @@ impl<'a> Visit<'a> for Flow<'_> {
             let message = "both sides are fixed, so the result is too";
             let warning = Diagnostic::warning(codes::CONSTANT_COMPARISON, message, comparison.span.span);
             self.found.push(match comparison.left.literal() {
-                Some(name) if crate::resolve::names::is_variable_name(name) => {
-                    warning.help(format!("for a variable write `${{{name}}}`"))
-                }
+                Some(name) if crate::parse::is_variable_name(name) => warning.help(format!("for a variable write `${{{name}}}`")),
                 _ => warning.help("write `Continue` or `Stop`, or compare a variable"),
             });
         }

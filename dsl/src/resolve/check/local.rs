@@ -6,9 +6,9 @@ use crate::ast::{
     Call, Callee, Comparison, Direction, Expr, ExprKind, Item, ItemKind, Json, Param, Part, Predicate, Stmt, StmtKind, Syntax,
     VarRef,
 };
+use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::resolve::check::{Set, calls, routes, templates, values};
-use crate::resolve::codes;
 use crate::resolve::index::Policy;
 use crate::resolve::visit::{self, Visit};
 use crate::span::Origin;

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::ast::{ItemKind, ServiceHead};
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
-use crate::resolve::codes;
 use crate::resolve::index::Policy;
 
 pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
@@ -32,17 +32,12 @@ fn meet(a: &ServiceHead, b: &ServiceHead) -> bool {
     a.methods.is_empty() || b.methods.is_empty() || a.methods.iter().any(|method| b.methods.contains(method))
 }
 
-/// What is wrong with a path, if anything: it begins with `/`, has no empty or dot segments, and `*` only as its last segment.
+/// What is wrong with a path that the grammar accepted, if anything.
 pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
-    let Some(rest) = path.strip_prefix('/') else { return Some("a path begins with `/`") };
-    let segments: Vec<_> = rest.split('/').collect();
-    let last = segments.len() - 1;
+    let segments: Vec<_> = path.split('/').skip(1).collect();
     segments.iter().enumerate().find_map(|(at, segment)| match *segment {
-        "" if at != last => Some("a path has no empty segments"),
+        "" if at + 1 != segments.len() => Some("a path has no empty segments"),
         "." | ".." => Some("a path has no `.` and `..`"),
-        "*" if at != last => Some("`*` stands for the rest of a path, so it comes last"),
-        "*" => None,
-        other if other.contains('*') => Some("`*` is a segment of its own"),
         other if other.contains(['?', '#']) => Some("a path has no query and no fragment"),
         other if other.contains(|c: char| c.is_whitespace() || c.is_control()) => Some("a path has no blanks"),
         _ => None,

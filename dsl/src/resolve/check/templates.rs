@@ -2,10 +2,10 @@
 //! thing, a script another. What no escaping covers is refused here, so that it cannot be written by accident.
 
 use crate::ast::{Part, Syntax};
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
 use crate::resolve::check::markup::{Dialect, Markup};
-use crate::resolve::codes;
 
 pub(crate) fn check(set: &Set<'_>, syntax: Syntax, parts: &[Part], found: &mut Vec<Diagnostic>) {
     match syntax {

@@ -2,9 +2,9 @@
 //! run; what stands in the text is settled here.
 
 use crate::ast::{Expr, ExprKind, Syntax, Type};
+use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::codes;
-use crate::resolve::names::is_variable_name;
+use crate::parse::is_variable_name;
 use crate::spec::{Kind, Prop, Spec};
 
 /// What a property's value does wrong.

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use crate::ast::{Direction, ItemKind};
+use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::resolve::build::Space;
 use crate::resolve::check::Set;
-use crate::resolve::codes;
 use crate::resolve::index::{Kind, Policy};
 use crate::resolve::names::Sym;
 use crate::resolve::summary::{Event, SetBy};

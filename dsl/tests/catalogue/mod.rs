@@ -1,0 +1,84 @@
+//! A catalogue to check against: one assertion for each kind of property and each way to set variables.
+
+use portcullis_dsl::ast::{Syntax, Type};
+use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Kind, Prop, Sets, Spec, sets};
+
+const fn spec(name: &'static str, props: &'static [Prop], sets: &'static [Sets]) -> Spec {
+    Spec { name, category: "logic", summary: "Does something.", props, sets, fails: &[], block: false, examples: &[] }
+}
+
+static SPECS: &[Spec] = &[
+    spec(
+        "RateLimit",
+        &[
+            Prop::required("key", Kind::Text, "Whose requests are counted together."),
+            Prop::optional("limit", Kind::Int, "10", "How many."),
+            Prop::optional("window", Kind::Duration, "1s", "In what time."),
+            Prop::optional("log", Kind::Bool, "false", "Whether refusals are logged."),
+            Prop::optional("on_limit", Kind::OneOf(&["fail", "delay"]), "fail", "What happens then."),
+        ],
+        &[],
+    ),
+    spec(
+        "SqlQuery",
+        &[
+            Prop::required("connection", Kind::Name, "Which database."),
+            Prop::required("query", Kind::Template(Syntax::Sql), "What is asked."),
+            Prop::optional("prefix", Kind::Prefix, "query", "Prefix of the columns."),
+        ],
+        &[sets("{prefix}.*", "the columns"), sets("{prefix}.queryresult.count", "how many rows")],
+    ),
+    spec(
+        "MatchText",
+        &[
+            Prop::required("text", Kind::Text, "The text."),
+            Prop::required("pattern", Kind::Regex, "The pattern."),
+            Prop::absent("target", Kind::Target(Type::List), "Variable for the groups."),
+        ],
+        &[sets("{target}", "the groups")],
+    ),
+    spec(
+        "AddHeader",
+        &[
+            Prop::optional("message", Kind::MessageName, "response", "To which message."),
+            Prop::required("name", Kind::Text, "Name of the field."),
+            Prop::required("value", Kind::Text, "Its value."),
+        ],
+        &[],
+    ),
+    spec(
+        "Route",
+        &[
+            Prop::required("url", Kind::Text, "Where to."),
+            Prop::optional("response", Kind::Target(Type::Message), "response", "Where the answer goes."),
+            Prop::absent("headers", Kind::Object, "Further header fields."),
+        ],
+        &[sets("{response}", "the answer"), sets("route.latency", "milliseconds it took")],
+    ),
+    spec("Respond", &[Prop::optional("status", Kind::Int, "200", "Status."), Prop::absent("body", Kind::Value, "Body.")], &[]),
+    Spec { block: true, ..spec("Transaction", &[Prop::required("connection", Kind::Name, "Which database.")], &[]) },
+];
+
+static FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec { name: "split", params: &["text", "separator"], required: 2, doc: "Parts of a text." },
+    FunctionSpec { name: "substring", params: &["text", "from", "length"], required: 2, doc: "A part of a text." },
+    FunctionSpec { name: "lower", params: &["text"], required: 1, doc: "In lower case." },
+    FunctionSpec { name: "coalesce", params: &["value", "more…"], required: 1, doc: "The first that is not empty." },
+    FunctionSpec { name: "now", params: &[], required: 0, doc: "Seconds." },
+];
+
+static BUILTINS: &[Builtin] = &[
+    Builtin { name: "request", writable: false, doc: "The request." },
+    Builtin { name: "request.http.method", writable: false, doc: "Its method." },
+    Builtin { name: "request.http.header.*", writable: false, doc: "A header." },
+    Builtin { name: "request.http.parameter.*", writable: false, doc: "A parameter." },
+    Builtin { name: "request.authenticatedUser", writable: false, doc: "Who." },
+    Builtin { name: "response", writable: false, doc: "The response." },
+    Builtin { name: "response.http.status", writable: false, doc: "Its status." },
+    Builtin { name: "gateway.*", writable: false, doc: "A property." },
+];
+
+/// The catalogue of these.
+pub fn catalogue() -> Catalogue {
+    Catalogue::new(SPECS, FUNCTIONS, BUILTINS)
+}

@@ -1,0 +1,75 @@
+//! Files in, diagnostics out: `tests/resolve/*.case`. A case is a comment that says what it shows, files after `== path` lines, and
+//! what the resolver says after `== diagnostics`. Folders decide as in an installation: `customizations/`, `services/` are the
+//! operator's, everything else is shipped; what does not end in `.policy` is a data file.
+
+mod catalogue;
+mod support;
+
+use std::fmt::Write;
+
+use portcullis_dsl::{Diagnostic, Origin, Severity, Sources, Span, load};
+
+const ANSWER: &str = "== diagnostics\n";
+
+#[test]
+fn cases_give_their_diagnostics() {
+    let catalogue = catalogue::catalogue();
+    let mut failed = Vec::new();
+    for path in support::cases("resolve", ".case") {
+        let text = support::read(&path);
+        let question = text.split_once(ANSWER).map_or(text.as_str(), |(question, _)| question);
+        let (library, diagnostics) = load(sources(question), &catalogue);
+        let answer = format!("{question}{ANSWER}{}", print(&diagnostics, library.sources()));
+        if !support::agrees(&path, &answer) {
+            failed.push(path);
+        }
+    }
+    support::report(&failed);
+}
+
+fn sources(case: &str) -> Sources {
+    let mut sources = Sources::default();
+    for section in case.split("\n== ").skip(1) {
+        let (path, text) = section.split_once('\n').expect("text after `== path`");
+        if path.ends_with(".policy") {
+            sources.add(path, text, origin(path));
+        } else {
+            sources.data.insert(path.to_owned(), text.to_owned());
+        }
+    }
+    sources
+}
+
+fn origin(path: &str) -> Origin {
+    match path.split('/').next() {
+        Some("customizations") => Origin::Customization,
+        Some("services") => Origin::Operator,
+        _ => Origin::Shipped,
+    }
+}
+
+fn print(diagnostics: &[Diagnostic], sources: &Sources) -> String {
+    let mut out = String::new();
+    let place = |span: Span| format!("{}: {}", sources.place(span), underlined(sources, span));
+    for found in diagnostics {
+        let severity = if found.severity == Severity::Error { "error" } else { "warning" };
+        writeln!(out, "{severity} {}: {}", found.code, found.message).expect("a string takes everything");
+        writeln!(out, "    at {}", place(found.span)).expect("a string takes everything");
+        for help in &found.help {
+            writeln!(out, "    help: {help}").expect("a string takes everything");
+        }
+        for (span, note) in &found.related {
+            writeln!(out, "    {note}: {}", place(*span)).expect("a string takes everything");
+        }
+        for span in &found.included_by {
+            writeln!(out, "    included by {}", sources.place(*span)).expect("a string takes everything");
+        }
+    }
+    out
+}
+
+/// The text of a span on one line.
+fn underlined(sources: &Sources, span: Span) -> String {
+    let text = &sources.get(span.file).text[span.start as usize..span.end as usize];
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
