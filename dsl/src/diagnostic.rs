@@ -1,6 +1,10 @@
 //! Problems in policies, said so that their author can act: what, where, why there, and the likely fix.
 
-use crate::span::{Sources, Span};
+mod render;
+
+use crate::span::Span;
+
+pub use render::{render, render_one};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,21 +92,4 @@ pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(wrong.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-}
-
-/// Renders diagnostics as text for a terminal or a log, in the order of files and places, errors and warnings together.
-pub fn render(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) -> String {
-    let _ = colour;
-    diagnostics
-        .iter()
-        .map(|d| {
-            format!(
-                "{}[{}]: {}\n  --> {}\n",
-                if d.severity == Severity::Error { "error" } else { "warning" },
-                d.code,
-                d.message,
-                sources.place(d.span)
-            )
-        })
-        .collect()
 }

@@ -23,7 +23,19 @@ pub fn statement(text: &str, failure: Option<Failure>, place: impl Fn(usize, usi
     if matches!(lower.as_str(), "elseif" | "elsif" | "elif") {
         return error(codes::ELSEIF, format!("there is no `{word}`"), 0, word.len(), "write `} else if … {`");
     }
+    if lower == "on" {
+        return error(
+            codes::UNKNOWN_STATEMENT,
+            "`on error` without a `HandleErrors`".to_owned(),
+            0,
+            2,
+            "put it directly after that block",
+        );
+    }
     let rest = text.get(at..).unwrap_or("");
+    if matches!(lower.as_str(), "set" | "default") && rest.starts_with('=') && text[..at].ends_with(':') {
+        return error(codes::WRONG_OPERATOR, "`:=` does not assign".to_owned(), at - 1, at + 1, "write `=`");
+    }
     let ends_here = rest.trim().is_empty();
     if matches!(lower.as_str(), "set" | "default") && at > 0 && expected.contains(&"`=`") && rest.starts_with([':', '=']) {
         let sign = rest.split([' ', '"', '$']).next().unwrap_or("");
@@ -101,9 +113,32 @@ fn predicate_help(word: &str) -> String {
     }
 }
 
+/// What to write instead of a word that other languages have as a statement.
+pub fn foreign_word(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "return" => "a policy gives no value: `Stop` fails, `Continue` holds, `set` leaves a value behind",
+        "for" | "while" | "loop" => "write `ForEach item in ${list} { … }`",
+        "let" | "var" | "const" => "write `set name = …`",
+        "throw" => "write `Raise \"…\"`",
+        "call" => "an assertion is called by its name: `\"Name\" (…)` or `Name(…)`",
+        "assert" | "check" | "require" => "a condition alone is an assertion: write it without this word",
+        "switch" | "case" | "match" => "write `if … { } else if … { } else { }`",
+        "try" | "catch" => "write `HandleErrors { … } on error { … }`",
+        "break" => "write `set item.break = true`, with the name of the loop for `item`",
+        "import" | "use" => "write `include \"…\"`",
+        "exit" | "end" => "write `Stop`",
+        "unless" => "write `if not … { }`",
+        _ => return None,
+    })
+}
+
 /// Explains what follows a statement on its line.
 pub fn rest(rest: &str, place: impl Fn(usize, usize) -> Span) -> Diagnostic {
     let token = token(rest, 0);
+    if matches!(token, "+" | "-" | "*" | "/" | "%") {
+        let message = format!("`{token}` has nothing on its right side");
+        return Diagnostic::error(codes::UNEXPECTED, message, place(0, token.len())).help("write a value after it");
+    }
     let message = format!("`{token}` does not belong to this statement");
     let help = "a statement ends with its line or with `;`";
     Diagnostic::error(codes::UNEXPECTED, message, place(0, token.len())).help(help)

@@ -364,7 +364,7 @@ impl Scanner<'_> {
     }
 
     fn touch(&mut self, from: usize, to: usize) {
-        let range = self.line_begin(from)..self.line_end(to.max(from));
+        let range = self.line_begin(from)..self.line_end(to.saturating_sub(1).max(from));
         self.touched.push(range);
     }
 }

@@ -99,7 +99,7 @@ impl Lower<'_> {
                 self.error(codes::NOT_A_CONDITION, "this comparison compares with nothing", whole, help);
                 return None;
             }
-            return self.lone(left);
+            return self.lone_condition(left);
         };
         let left = self.sum(left);
         let ty = match ty {
@@ -127,7 +127,7 @@ impl Lower<'_> {
     }
 
     /// A condition without a predicate: a call, or something in parentheses.
-    fn lone(&mut self, sum: Node<'_>) -> Option<Cond> {
+    fn lone_condition(&mut self, sum: Node<'_>) -> Option<Cond> {
         let span = self.span(&sum);
         let mut operands = sum.clone().into_inner().filter(|child| child.as_rule() != Rule::comment);
         let only = operands.next().filter(|_| operands.next().is_none());
@@ -161,32 +161,11 @@ impl Lower<'_> {
         }
     }
 
-    /// A word that stands where a condition, or a statement, should.
+    /// A word that stands where a condition should.
     fn bare_condition(&mut self, node: &Node<'_>) {
         let word = node.as_str();
         let span = self.span(node);
-        let statements = [
-            "set",
-            "default",
-            "include",
-            "if",
-            "fail",
-            "ForEach",
-            "HandleErrors",
-            "Raise",
-            "Continue",
-            "Stop",
-            "All",
-            "AtLeastOne",
-        ];
-        if let Some(near) = crate::diagnostic::nearest(word, statements) {
-            self.error(
-                codes::UNKNOWN_STATEMENT,
-                format!("there is no statement `{word}`"),
-                span,
-                format!("did you mean `{near}`?"),
-            );
-        } else if word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.contains(['.', '-']) {
+        if word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.contains(['.', '-']) {
             self.error(codes::MISSING_PARENTHESES, format!("`{word}` lacks its parentheses"), span, format!("write `{word}()`"));
         } else {
             self.bare_word(node);

@@ -22,6 +22,8 @@ struct Clauses {
     methods: Option<(Vec<Spanned<String>>, Span)>,
     errors: Option<(Call, Span)>,
     disabled: Option<((), Span)>,
+    /// `every` or `at` was there, but could not be read; that it is missing need not be said.
+    unread: bool,
 }
 
 impl Lower<'_> {
@@ -77,15 +79,17 @@ impl Lower<'_> {
                 }
                 Rule::at => {
                     let span = self.span(&child);
-                    if let Some(path) = self.path(child) {
-                        self.once(&mut clauses.at, path, span, "at");
+                    match self.path(child) {
+                        Some(path) => self.once(&mut clauses.at, path, span, "at"),
+                        None => clauses.unread = true,
                     }
                 }
                 Rule::every => {
                     let span = self.span(&child);
                     let duration = self.children(child).pop().and_then(|child| self.duration(&child));
-                    if let Some(duration) = duration {
-                        self.once(&mut clauses.every, duration, span, "every");
+                    match duration {
+                        Some(duration) => self.once(&mut clauses.every, duration, span, "every"),
+                        None => clauses.unread = true,
                     }
                 }
                 Rule::methods => {
@@ -137,7 +141,7 @@ impl Lower<'_> {
             return None;
         };
         self.spelling(word, kind);
-        let Clauses { params, at, every, methods, errors, disabled } = clauses;
+        let Clauses { params, at, every, methods, errors, disabled, unread } = clauses;
         let takes_params = matches!(*kind, "assertion" | "command");
         let is_service = *kind == "service";
         let refused = [
@@ -165,6 +169,7 @@ impl Lower<'_> {
             "extension" => Some(ItemKind::Extension),
             "task" => match every {
                 Some((every, _)) => Some(ItemKind::Task { every }),
+                None if unread => None,
                 None => {
                     let span = self.span(word);
                     self.error(codes::BAD_CLAUSE, "this task does not say when it runs", span, "add `every 5m` after its name");
@@ -321,8 +326,21 @@ impl Lower<'_> {
                         "out" => Some(Direction::Out),
                         _ => None,
                     };
-                    let spelling = if direction == Some(Direction::In) { "in" } else { "out" };
-                    self.spelling(&child, spelling);
+                    match direction {
+                        Some(Direction::In) => self.spelling(&child, "in"),
+                        Some(Direction::Out) => self.spelling(&child, "out"),
+                        None => {
+                            let help = "a parameter that goes both ways is named twice: `in a, out a`";
+                            let place = self.span(&child);
+                            self.error(
+                                codes::MISSING_DIRECTION,
+                                format!("there is no direction `{}`", child.as_str()),
+                                place,
+                                help,
+                            );
+                            return None;
+                        }
+                    }
                 }
                 Rule::variable_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::type_word => ty = self.ty(&child),

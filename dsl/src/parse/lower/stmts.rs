@@ -396,11 +396,18 @@ impl Lower<'_> {
     /// A bare condition; one that is nothing but a call is a call.
     fn check(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let value = self.children(node).pop()?;
-        if let Some(name) = self.lone_text(&value) {
-            let span = self.span(&value);
-            let help = format!("to call the assertion of this name write `{name} ()`");
-            self.error(codes::MISSING_PARENTHESES, "a text alone does nothing", span, help);
-            return None;
+        match self.lone(&value) {
+            Some(node) if node.as_rule() == Rule::string => {
+                let span = self.span(&value);
+                let help = format!("to call the assertion of this name write `{} ()`", node.as_str());
+                self.error(codes::MISSING_PARENTHESES, "a text alone does nothing", span, help);
+                return None;
+            }
+            Some(node) if node.as_rule() == Rule::bare_word => {
+                self.unknown_statement(&node);
+                return None;
+            }
+            _ => {}
         }
         match self.cond(value)? {
             Cond::Call(call) => Some(StmtKind::Call(*call)),
@@ -408,20 +415,47 @@ impl Lower<'_> {
         }
     }
 
-    /// The text of a value that is one text in quotes.
-    fn lone_text(&self, node: &Node<'_>) -> Option<String> {
+    /// What a value consists of, when it is one thing only.
+    fn lone<'i>(&self, node: &Node<'i>) -> Option<Node<'i>> {
         let mut node = node.clone();
         loop {
-            let mut inner = node.clone().into_inner().filter(|child| child.as_rule() != Rule::comment);
-            let first = inner.next()?;
-            if inner.next().is_some() {
-                return None;
-            }
+            let mut inner = node.into_inner().filter(|child| child.as_rule() != Rule::comment);
+            let first = inner.next().filter(|_| inner.next().is_none())?;
             match first.as_rule() {
                 Rule::and_chain | Rule::unary | Rule::comparison | Rule::sum => node = first,
-                Rule::string => return Some(first.as_str().to_owned()),
-                _ => return None,
+                _ => return Some(first),
             }
+        }
+    }
+
+    /// A line that begins with a word the language does not have.
+    fn unknown_statement(&mut self, node: &Node<'_>) {
+        let word = node.as_str();
+        let span = self.span(node);
+        let statements = [
+            "set",
+            "default",
+            "include",
+            "if",
+            "fail",
+            "ForEach",
+            "HandleErrors",
+            "Raise",
+            "Continue",
+            "Stop",
+            "All",
+            "AtLeastOne",
+        ];
+        let (code, message) = (codes::UNKNOWN_STATEMENT, format!("there is no statement `{word}`"));
+        if let Some(help) = explain::foreign_word(&word.to_ascii_lowercase()) {
+            self.error(code, message, span, help);
+        } else if let Some(near) = nearest(word, statements) {
+            self.error(code, message, span, format!("did you mean `{near}`?"));
+        } else if word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.contains(['.', '-']) {
+            self.error(codes::MISSING_PARENTHESES, format!("`{word}` lacks its parentheses"), span, format!("write `{word}()`"));
+        } else {
+            let help = format!("assertions are `Name(…)` and `\"Name\" (…)`; a variable is `${{{word}}}`");
+            self.error(code, message, span, help);
         }
     }
 
