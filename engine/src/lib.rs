@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod principal;
 pub mod request;
 pub mod respond;
+pub mod server;
 pub mod site;
 pub mod store;
 pub mod template;

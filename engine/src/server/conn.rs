@@ -1,0 +1,247 @@
+//! One connection: TLS, protocol, and its requests one by one to the handler.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::guard::{Entered, Guard, Guards};
+use super::{ConnInfo, Handler, TlsServer, body};
+use crate::config::Limits;
+
+/// How long a closed connection is listened to.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What all connections share.
+pub(super) struct Shared<H> {
+    handler: Arc<H>,
+    limits: Arc<Limits>,
+    guards: Arc<Guards>,
+    /// For plain TCP: HTTP/2 begins with its preface, everything else is HTTP/1.
+    either: auto::Builder<TokioExecutor>,
+    /// For TLS, where ALPN has settled it.
+    http1: auto::Builder<TokioExecutor>,
+    http2: auto::Builder<TokioExecutor>,
+}
+
+impl<H> Shared<H> {
+    pub(super) fn new(handler: Arc<H>, limits: Arc<Limits>, guards: Arc<Guards>) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // No `pipeline_flush`: it keeps an answer back while more bytes wait to be read, also when those bytes are what the answer
+        // (431, 400) is about, or half a request.
+        builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.0); // for the time limit, see `guard`
+        builder
+            .http2()
+            .max_concurrent_streams(limits.http2_streams)
+            .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX));
+        let (http1, http2) = (builder.clone().http1_only(), builder.clone().http2_only());
+        Shared { handler, limits, guards, either: builder, http1, http2 }
+    }
+}
+
+/// One connection, as its requests see it.
+struct Connection<H> {
+    shared: Arc<Shared<H>>,
+    info: ConnInfo,
+    guard: Arc<Guard>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<H: Handler>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<Arc<TlsServer>>,
+    shared: Arc<Shared<H>>,
+) {
+    // Answers are written whole; waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr() else { return };
+    let entered = shared.guards.enter();
+    let mut info = ConnInfo { remote, local, secure: tls.is_some(), client_certificate: None };
+    let Some(tls) = tls else {
+        return drive(stream, &Arc::clone(&shared).either, info, shared, entered).await;
+    };
+    // A handshake that does not get on is ended by the guard, like a header that does not.
+    match entered.guard().unless_closing(tls.accept(stream)).await {
+        Some(Ok(stream)) => {
+            let session = stream.get_ref().1;
+            info.client_certificate = super::tls::client_certificate(session);
+            let http2 = session.alpn_protocol() == Some(b"h2");
+            let builders = Arc::clone(&shared);
+            let builder = if http2 { &builders.http2 } else { &builders.http1 };
+            drive(stream, builder, info, shared, entered).await;
+        }
+        Some(Err(error)) => tracing::debug!(%remote, %error, "TLS handshake failed"),
+        None => {}
+    }
+}
+
+async fn drive<S, H>(stream: S, builder: &auto::Builder<TokioExecutor>, info: ConnInfo, shared: Arc<Shared<H>>, entered: Entered)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let guard = Arc::clone(entered.guard());
+    let remote = info.remote;
+    let left = Arc::new(Mutex::new(None));
+    let io = TokioIo::new(Guarded { stream: Some(stream), guard: Arc::clone(&guard), left: Arc::clone(&left) });
+    let connection = Arc::new(Connection { shared, info, guard: Arc::clone(&guard) });
+    let (mut registered, mut told) = (false, false);
+    let ended = {
+        let service = service_fn(move |request| answer(Arc::clone(&connection), request));
+        let mut conn = pin!(builder.serve_connection(io, service));
+        poll_fn(|cx| {
+            match guard.orders(cx, &mut registered) {
+                Some(false) => {}
+                Some(true) if told => {}
+                Some(true) => {
+                    conn.as_mut().graceful_shutdown();
+                    told = true;
+                }
+                None => return Poll::Ready(None),
+            }
+            conn.as_mut().poll(cx).map(Some)
+        })
+        .await
+    };
+    match &ended {
+        None => return, // cut
+        Some(Ok(())) => {}
+        // Clients hang up, scan ports and send nonsense all day; hyper has answered what could be answered.
+        Some(Err(error)) => tracing::debug!(%remote, %error, "connection ended"),
+    }
+    let stream = left.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let (Some(stream), false) = (stream, told) {
+        let _ = timeout(LINGER, linger(stream)).await;
+    }
+}
+
+/// Closes our side and reads what the peer still sends, for a while (RFC 9112, section 9.6): closing with unread bytes would reset the
+/// connection, and the peer might lose the very answer (413, 431) that explains it.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    if stream.shutdown().await.is_ok() {
+        let mut rest = [0; 4096];
+        while matches!(stream.read(&mut rest).await, Ok(1..)) {}
+    }
+}
+
+async fn answer<H: Handler>(
+    connection: Arc<Connection<H>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let _active = connection.guard.begin();
+    let Connection { shared, info, .. } = &*connection;
+    let (head, incoming) = request.into_parts();
+    let body = match body::read(incoming, &shared.limits).await {
+        Ok(body) => body,
+        Err(status) => {
+            shared.handler.refused(status);
+            return Ok(refusal(status));
+        }
+    };
+    let handled = AssertUnwindSafe(shared.handler.handle(head, body, info)).catch_unwind();
+    Ok(match timeout(shared.limits.request_timeout.0, handled).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            // The hook has printed message and place; the gateway lives on.
+            tracing::error!("a request ended in a panic; answered 500");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+        Err(_) => {
+            tracing::warn!(limit = ?shared.limits.request_timeout.0, "a request was not answered in time; answered 504");
+            shared.handler.refused(StatusCode::GATEWAY_TIMEOUT);
+            refusal(StatusCode::GATEWAY_TIMEOUT)
+        }
+    })
+}
+
+/// The answer to a request that no policy sees.
+fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
+    let text = format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // What follows on this connection may be the rest of a body that nobody read.
+    if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A stream that leaves marks on its guard, and itself behind when hyper is done with it.
+struct Guarded<S> {
+    stream: Option<S>,
+    guard: Arc<Guard>,
+    left: Arc<Mutex<Option<S>>>,
+}
+
+impl<S: Unpin> Guarded<S> {
+    fn stream(&mut self) -> io::Result<Pin<&mut S>> {
+        // Taken only on drop, so always there.
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl<S> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = self.stream()?.poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.guard.read();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.stream()?.poll_write(cx, buf);
+        if polled.is_ready() {
+            self.guard.wrote();
+        }
+        polled
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let polled = self.stream()?.poll_write_vectored(cx, bufs);
+        if polled.is_ready() {
+            self.guard.wrote();
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(S::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
+}

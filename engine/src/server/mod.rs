@@ -1,0 +1,195 @@
+//! Listeners: from a socket to a request and its connection's facts, and from an answer back to bytes.
+//!
+//! What happens between is the [`Handler`]'s. Limits are enforced here, once, in front of every policy. A connection costs one task and
+//! no timer: one reaper for all of them looks at their marks now and then ([`guard`]).
+
+mod body;
+mod conn;
+mod guard;
+mod tls;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, request};
+use http_body_util::Full;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Semaphore, watch};
+
+use crate::certificate::Certificate;
+use crate::config::{Limits, ListenAddress, Listeners};
+
+use guard::Guards;
+
+pub use tls::{TlsError, TlsIdentity, TlsServer};
+
+/// What a connection says of the requests on it.
+#[derive(Clone, Debug)]
+pub struct ConnInfo {
+    /// The peer.
+    pub remote: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// Whether it is TLS.
+    pub secure: bool,
+    /// The certificate that the peer presented, possession of its key proven, trust not decided.
+    pub client_certificate: Option<Arc<Certificate>>,
+}
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request, whose body has been read within the limits.
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+
+    /// A request was refused before it got here, with this status.
+    fn refused(&self, _status: http::StatusCode) {}
+}
+
+/// Bound listeners, not yet accepting.
+pub struct Server {
+    https: Option<(TcpListener, Arc<TlsServer>)>,
+    http: Option<TcpListener>,
+    limits: Arc<Limits>,
+}
+
+/// A listener that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {}", explain(.error))]
+pub struct BindError {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process listens there (is a gateway running already?); choose another with --https or --http".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "not permitted (ports below 1024 need a privilege)".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl Server {
+    /// Opens the listeners. Must be called within a runtime.
+    pub fn bind(listeners: &Listeners, tls: &Arc<TlsServer>, limits: Limits) -> Result<Server, BindError> {
+        let https = listen(listeners.https)?.map(|listener| (listener, Arc::clone(tls)));
+        Ok(Server { https, http: listen(listeners.http)?, limits: Arc::new(limits) })
+    }
+
+    /// Where HTTPS listens.
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.https.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
+    /// Where plain HTTP listens.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Starts to accept connections.
+    pub fn start<H: Handler>(self, handler: Arc<H>) -> Running {
+        let guards = Arc::new(Guards::new(&self.limits));
+        let permits = Arc::new(Semaphore::new(self.limits.max_connections));
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(conn::Shared::new(handler, Arc::clone(&self.limits), Arc::clone(&guards)));
+        if let Some((listener, tls)) = self.https {
+            tokio::spawn(accept(listener, Some(tls), Arc::clone(&shared), Arc::clone(&permits), stopped.clone()));
+        }
+        if let Some(listener) = self.http {
+            tokio::spawn(accept(listener, None, shared, permits, stopped.clone()));
+        }
+        tokio::spawn(Arc::clone(&guards).reap(stopped));
+        Running { guards, stop, patience: self.limits.shutdown_timeout.0 }
+    }
+}
+
+fn listen(address: ListenAddress) -> Result<Option<TcpListener>, BindError> {
+    let ListenAddress::At(address) = address else { return Ok(None) };
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart must not wait for connections of the process before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(1024)
+    };
+    open().map(Some).map_err(|error| BindError { address, error })
+}
+
+async fn accept<H: Handler>(
+    listener: TcpListener,
+    tls: Option<Arc<TlsServer>>,
+    shared: Arc<conn::Shared<H>>,
+    permits: Arc<Semaphore>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        // One connection may be accepted before there is a place for it; the next ones wait in the backlog.
+        let next = async {
+            match listener.accept().await {
+                Ok(accepted) => {
+                    Arc::clone(&permits).acquire_owned().await.map(|permit| (accepted, permit)).map_err(io::Error::other)
+                }
+                Err(error) => Err(error),
+            }
+        };
+        let accepted = tokio::select! {
+            next = next => next,
+            _ = stopped.changed() => return,
+        };
+        match accepted {
+            Ok(((stream, remote), permit)) => {
+                let serve = conn::serve(stream, remote, tls.clone(), Arc::clone(&shared));
+                tokio::spawn(async move {
+                    serve.await;
+                    drop(permit);
+                });
+            }
+            // The peer gave up between connecting and our taking it: its affair.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                // Out of file descriptors, most likely. Trying again at once would spin.
+                tracing::warn!(%error, "cannot accept connections; trying again");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// A running server.
+pub struct Running {
+    guards: Arc<Guards>,
+    stop: watch::Sender<bool>,
+    patience: Duration,
+}
+
+impl Running {
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.guards.len()
+    }
+
+    /// Stops accepting, lets requests under way finish, closes every connection. Gives the number of connections that did not finish
+    /// in time.
+    pub async fn shutdown(self) -> usize {
+        let _ = self.stop.send(true);
+        self.guards.close_all();
+        let drained = async {
+            while self.guards.len() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(self.patience, drained).await;
+        let left = self.guards.len();
+        self.guards.kill_all();
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests;

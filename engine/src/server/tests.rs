@@ -1,0 +1,321 @@
+//! The server against a handler that says what it saw: protocols, limits, shutdown. Time limits are short, so that waiting is.
+
+use std::time::Instant;
+
+use http_body_util::BodyExt;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::config::{Bytes as Size, Span, Tls, TlsVersion};
+
+/// Answers `method path body-length client-subject`; `/slow` takes 300 ms, `/never` an hour, `/panic` panics.
+struct Echo;
+
+impl Handler for Echo {
+    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Full<Bytes>> {
+        match head.uri.path() {
+            "/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
+            "/never" => tokio::time::sleep(Duration::from_secs(3600)).await,
+            "/panic" => panic!("on purpose"),
+            _ => {}
+        }
+        let subject = conn.client_certificate.as_ref().map_or("-", |certificate| &certificate.subject);
+        let text = format!("{} {} {} {subject} {}", head.method, head.uri.path(), body.len(), conn.secure);
+        Response::new(Full::new(Bytes::from(text)))
+    }
+}
+
+fn limits() -> Limits {
+    let millis = |n| Span(Duration::from_millis(n));
+    Limits {
+        header_bytes: Size(8192),
+        body_bytes: Size(10_000),
+        header_timeout: millis(200),
+        body_timeout: millis(300),
+        idle_timeout: millis(400),
+        request_timeout: millis(800),
+        shutdown_timeout: millis(2000),
+        ..Limits::default()
+    }
+}
+
+fn identity(name: &str) -> TlsIdentity {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    TlsIdentity { chain: vec![made.cert.der().clone()], key: key.into() }
+}
+
+struct Started {
+    http: SocketAddr,
+    https: SocketAddr,
+    tls: Arc<TlsServer>,
+    running: Running,
+}
+
+fn start(limits: Limits, settings: &Tls) -> Started {
+    let tls = Arc::new(TlsServer::new(settings, identity("first.example")).unwrap());
+    let any = ListenAddress::At(([127, 0, 0, 1], 0).into());
+    let server = Server::bind(&Listeners { https: any, http: any }, &tls, limits).unwrap();
+    let (http, https) = (server.http_address().unwrap(), server.https_address().unwrap());
+    Started { http, https, tls, running: server.start(Arc::new(Echo)) }
+}
+
+/// Sends bytes and reads to the end of the connection.
+async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn http1_and_http2_in_clear() {
+    let started = start(limits(), &Tls::default());
+    let answer = raw(started.http, b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("\r\ndate: "), "{answer}");
+    assert!(answer.ends_with("POST /a 3 - false"), "{answer}");
+
+    let stream = TcpStream::connect(started.http).await.unwrap();
+    let (mut client, conn) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(conn);
+    let request = http::Request::get("http://x/b").body(Full::new(Bytes::from_static(b"hello"))).unwrap();
+    let body = client.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "GET /b 5 - false");
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let started = start(limits(), &Tls::default());
+    let one = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let requests = format!("{}{}GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", one("/a"), one("/slow"));
+    let answer = raw(started.http, requests.as_bytes()).await;
+    let order: Vec<usize> = ["GET /a", "GET /slow", "GET /c"].iter().map(|part| answer.find(part).unwrap()).collect();
+    assert!(order.is_sorted(), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_malformed_is_refused() {
+    let started = start(limits(), &Tls::default());
+    let long = "x".repeat(9000);
+    let chunk = format!("2000\r\n{}\r\n", "y".repeat(0x2000)).repeat(2);
+    for (request, status) in [
+        (format!("GET / HTTP/1.1\r\nHost: x\r\nA: {long}\r\n\r\n"), "431"),
+        (format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"), "431"),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10001\r\n\r\n".to_owned(), "413"),
+        (format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"), "413"),
+        ("GET / HTTP/1.1\r\nHo st: x\r\n\r\n".to_owned(), "400"),
+        ("nonsense\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".to_owned(), "400"),
+        ("GET /panic HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(), "500"),
+        ("GET /never HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(), "504"),
+    ] {
+        let answer = raw(started.http, request.as_bytes()).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{status}: {:?} got {answer}",
+            &request[..request.len().min(60)]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_slow_client_loses_its_connection() {
+    let started = start(limits(), &Tls::default());
+    for (name, begin, drip) in [
+        ("says nothing", "", ""),
+        ("drips a header", "GET / HTTP/1.1\r\n", "A: b\r\n"),
+        ("drips a second header", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n", "A: b\r\n"),
+        ("stays idle after an answer", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", ""),
+        ("drips a body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n", "y"),
+    ] {
+        for address in [started.http, started.https] {
+            if address == started.https && name != "says nothing" {
+                continue;
+            }
+            let began = Instant::now();
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begin.as_bytes()).await.unwrap();
+            let (mut read, mut write) = stream.into_split();
+            let dripping = async {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if !drip.is_empty() && write.write_all(drip.as_bytes()).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+            };
+            let mut answer = Vec::new();
+            tokio::select! {
+                _ = read.read_to_end(&mut answer) => {}
+                _ = dripping => unreachable!("it never ends"),
+            }
+            assert!(began.elapsed() < Duration::from_millis(1500), "{name}: {:?}", began.elapsed());
+        }
+    }
+    assert!(started.running.connections() <= 1);
+}
+
+#[tokio::test]
+async fn shutdown_finishes_what_is_under_way() {
+    let started = start(limits(), &Tls::default());
+    let _idle = TcpStream::connect(started.http).await.unwrap();
+    let address = started.http;
+    let slow = tokio::spawn(async move { raw(address, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    assert_eq!(started.running.shutdown().await, 0);
+    assert!(slow.await.unwrap().contains("GET /slow"));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn further_connections_wait_for_a_place() {
+    let started = start(Limits { max_connections: 1, ..limits() }, &Tls::default());
+    let first = TcpStream::connect(started.http).await.unwrap();
+    let address = started.http;
+    let second = tokio::spawn(async move { raw(address, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!second.is_finished());
+    drop(first);
+    assert!(second.await.unwrap().starts_with("HTTP/1.1 200"));
+}
+
+mod over_tls {
+    use super::*;
+    use rustls::ClientConfig;
+
+    #[derive(Debug)]
+    struct TrustAll(Arc<rustls::crypto::CryptoProvider>);
+
+    impl rustls::client::danger::ServerCertVerifier for TrustAll {
+        fn verify_server_cert(
+            &self,
+            _: &rustls::pki_types::CertificateDer<'_>,
+            _: &[rustls::pki_types::CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: rustls::pki_types::UnixTime,
+        ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+            Ok(rustls::client::danger::ServerCertVerified::assertion())
+        }
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &rustls::pki_types::CertificateDer<'_>,
+            dss: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        }
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &rustls::pki_types::CertificateDer<'_>,
+            dss: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        }
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            self.0.signature_verification_algorithms.supported_schemes()
+        }
+    }
+
+    /// Asks for `/t` over TLS: the answer's body and the served certificate.
+    async fn get(
+        address: SocketAddr,
+        version: &'static rustls::SupportedProtocolVersion,
+        alpn: &[u8],
+        client: Option<TlsIdentity>,
+    ) -> std::io::Result<(String, Vec<u8>)> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(TrustAll(provider)));
+        let mut config = match client {
+            Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).unwrap(),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let stream = TcpStream::connect(address).await?;
+        let name = ServerName::try_from("first.example").unwrap();
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let served = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+        let request = http::Request::get("https://x/t").body(Full::<Bytes>::default()).unwrap();
+        let response = if alpn == b"h2" {
+            let (mut client, conn) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .map_err(std::io::Error::other)?;
+            tokio::spawn(conn);
+            client.send_request(request).await
+        } else {
+            let (mut client, conn) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+            tokio::spawn(conn);
+            client.send_request(request).await
+        };
+        let body =
+            response.map_err(std::io::Error::other)?.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
+        Ok((String::from_utf8_lossy(&body).into_owned(), served))
+    }
+
+    #[tokio::test]
+    async fn versions_protocols_and_client_certificates() {
+        let started = start(limits(), &Tls::default());
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            for alpn in [&b"h2"[..], b"http/1.1"] {
+                let (plain, _) = get(started.https, version, alpn, None).await.unwrap();
+                assert!(plain.ends_with("/t 0 - true"), "{plain}");
+                let (proven, _) = get(started.https, version, alpn, Some(identity("client.example"))).await.unwrap();
+                assert!(proven.contains("CN=rcgen self signed cert"), "{proven}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn settings_narrow_what_is_spoken() {
+        let settings = Tls {
+            min_version: TlsVersion::V13,
+            client_certificate: crate::config::ClientCertificate::Required,
+            ..Tls::default()
+        };
+        let started = start(limits(), &settings);
+        assert!(get(started.https, &rustls::version::TLS12, b"h2", Some(identity("c"))).await.is_err());
+        assert!(get(started.https, &rustls::version::TLS13, b"h2", None).await.is_err());
+        assert!(get(started.https, &rustls::version::TLS13, b"h2", Some(identity("c"))).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_certificate_can_be_exchanged_while_serving() {
+        let started = start(limits(), &Tls::default());
+        let (_, before) = get(started.https, &rustls::version::TLS13, b"http/1.1", None).await.unwrap();
+        let other = identity("second.example");
+        let expected = other.chain[0].to_vec();
+        started.tls.replace(other).unwrap();
+        let (_, after) = get(started.https, &rustls::version::TLS13, b"http/1.1", None).await.unwrap();
+        assert_ne!(before, after);
+        assert_eq!(after, expected);
+    }
+
+    #[tokio::test]
+    async fn plain_text_at_the_tls_port_does_no_harm() {
+        let started = start(limits(), &Tls::default());
+        let answer = raw(started.https, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(!answer.contains("HTTP/1.1 200"));
+        assert!(get(started.https, &rustls::version::TLS13, b"h2", None).await.is_ok());
+    }
+
+    #[test]
+    fn a_key_that_does_not_fit_is_refused() {
+        let (a, b) = (identity("a"), identity("b"));
+        let mixed = TlsIdentity { chain: a.chain, key: b.key };
+        assert!(TlsServer::new(&Tls::default(), mixed).is_err());
+    }
+}
