@@ -1,0 +1,87 @@
+//! Case files: one scenario each, what is there, what is sent, what must come back. An operator writes them for customizations
+//! (`portcullis test`), and the same runner carries this project's own suites. Every case has a home, a database, ports and a clock of
+//! its own, so that cases run in any order at once and "expires in an hour" takes no hour.
+//!
+//! ```text
+//! # A greeting names whom it greets.
+//! == file services/hello.policy
+//! service "Hello" at "/hello" methods GET {
+//!     Respond(body: json { "hello": ${request.http.parameter.name} })
+//! }
+//! == request
+//! GET /hello?name=world
+//! == response
+//! 200
+//! content-type: application/json{*}
+//! {"hello": "world"}
+//! ```
+//!
+//! | section | meaning |
+//! |---|---|
+//! | `== include FILE` | the sections of another file, relative to this one, stand here |
+//! | `== customization PATH`, `== file PATH` | a file of the home (`customizations/` is put before the first if it is missing) |
+//! | `== config` | YAML laid over `gateway.yaml` |
+//! | `== user NAME PASSWORD [ROLE…]` | a user of the internal identity provider |
+//! | `== command [NAME:] WORDS…` | a command policy; its outputs become `{output}`, or `{NAME.output}`. Lines below: `fails`, or JSON |
+//! | `== sql CONNECTION` | statements, each ending in `;` |
+//! | `== rows CONNECTION` | a query, an empty line, and the rows it must give: columns divided by ` \| ` |
+//! | `== request [https\|http] [cert=NAME] [note]` | request line, header lines, an empty line, the body; a form may take a line a parameter |
+//! | `== raw [https\|http]` | bytes to send as they are, with `\r \n \t \0 \xHH \\`; line ends in the file count for nothing |
+//! | `== response` | what must come back, see below |
+//! | `== parallel N` | the next request is sent N times at once |
+//! | `== responses` | then: lines `COUNTx STATUS [header: value]`, which must account for every answer |
+//! | `== clock +TIME` | moves the clock, e.g. `+3601s`, `+2h` |
+//! | `== save PATH`, `== delete PATH`, `== rename OLD NEW` | an edit while the gateway runs; it has taken effect when the next section begins |
+//! | `== refused` | the edit before did not compile: the old set serves on, and the log has each of these lines |
+//! | `== log contains TEXT`, `== log !contains TEXT` | what the log says so far |
+//! | `== nocookies` | forgets cookies, and keeps none from here on |
+//!
+//! A response is its status, then header lines (`name: value`, or `!name` for one that must be absent), then the body: JSON, of which
+//! every member given must be there (`"{!}"`: must not), or lines that it must contain (`/regex/`, and `!` before either for the
+//! contrary). `= ` before the body asks for exactly this one.
+//!
+//! `{*}` stands for anything and `{*:name}` keeps it as `{name}`. There are `{https}` and `{http}` (origins), `{now}` (epoch seconds),
+//! `{form:NAME}` (a field of the last page), `{action}` (its form's action), `{cookie:NAME}`, and functions, which nest:
+//! `{base64:…}`, `{base64url:…}`, `{unbase64url:…}`, `{url:…}`, `{lower:…}`, `{upper:…}`, `{sha256:…}` (base64url), `{hs256:KEY:…}`
+//! (base64url), `{part:SEPARATOR:INDEX:…}`, `{repeat:COUNT:…}`, `{random:LENGTH}`, `{add:NUMBER:NUMBER}`.
+
+mod client;
+mod cookies;
+mod matching;
+mod page;
+mod parse;
+mod text;
+
+pub use client::{Answer, Client};
+pub use parse::{Case, Expectation, Step, StepKind};
+pub use text::Vars;
+
+use std::fmt;
+
+/// What is wrong with a case file, or with the gateway it describes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What was expected, what came, several lines.
+    pub message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(file: &str, line: usize, message: impl Into<String>) -> Self {
+        Failure { file: file.to_owned(), line, message: message.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests;
