@@ -3,8 +3,6 @@
 pub mod compare;
 pub mod program;
 
-use std::sync::Arc;
-
 use crate::ctx::{Ctx, OpenTransaction, Slot};
 use crate::expr::Expr;
 use crate::fault::{Fault, Outcome};
