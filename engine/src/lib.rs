@@ -14,6 +14,7 @@ pub mod fault;
 pub mod function;
 pub mod gateway;
 pub mod home;
+pub mod keys;
 pub mod message;
 pub mod pattern;
 pub mod principal;
