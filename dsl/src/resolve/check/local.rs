@@ -54,11 +54,13 @@ impl<'s> Local<'s, '_> {
     }
 
     fn params(&mut self, params: &'s [Param]) {
-        let mut seen: HashSet<String> = HashSet::new();
+        // A name may be input and output at once: it is then given back as the body left it.
+        let mut seen = HashSet::new();
         for param in params {
-            if !seen.insert(param.name.to_ascii_lowercase()) {
+            if !seen.insert((param.name.to_ascii_lowercase(), param.direction == Direction::In)) {
                 let message = format!("parameter `{}` is declared twice", *param.name);
-                let first = params.iter().find(|first| first.name.eq_ignore_ascii_case(&param.name));
+                let first =
+                    params.iter().find(|first| first.direction == param.direction && first.name.eq_ignore_ascii_case(&param.name));
                 let error = Diagnostic::error(codes::DUPLICATE_PARAM, message, param.name.span);
                 self.found
                     .push(first.into_iter().fold(error, |error, first| error.related(first.name.span, "first declared here")));
