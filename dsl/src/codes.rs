@@ -121,8 +121,6 @@ pub const UNKNOWN_FILE: &str = "P0222";
 pub const DUPLICATE_PARAM: &str = "P0223";
 /// A fragment that nothing includes.
 pub const NEVER_INCLUDED: &str = "P0224";
-/// `errors` names something that is no encapsulated assertion.
-pub const WRONG_ERRORS: &str = "P0225";
 
 /// A literal is of the wrong type.
 pub const WRONG_TYPE: &str = "P0301";

@@ -89,7 +89,11 @@ pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(wrong.len()) / 4)
+        .filter(|(distance, candidate)| {
+            // Something has to be right: of two one-letter names neither is a slip for the other.
+            let shorter = candidate.len().min(wrong.len());
+            *distance <= 1 + shorter / 4 && *distance < shorter.max(1)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

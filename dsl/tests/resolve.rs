@@ -55,7 +55,7 @@ fn print(diagnostics: &[Diagnostic], sources: &Sources) -> String {
         let severity = if found.severity == Severity::Error { "error" } else { "warning" };
         writeln!(out, "{severity} {}: {}", found.code, found.message).expect("a string takes everything");
         writeln!(out, "    at {}", place(found.span)).expect("a string takes everything");
-        for help in &found.help {
+        if let Some(help) = &found.help {
             writeln!(out, "    help: {help}").expect("a string takes everything");
         }
         for (span, note) in &found.related {

@@ -3,20 +3,20 @@
 
 use smol_str::SmolStr;
 
-use crate::ast::{Arg, Block, Call, Callee, Direction, Expr, ExprKind, ItemKind, Stmt, StmtKind, VarRef};
+use crate::ast::{Arg, Block, Call, Callee, Direction, Expr, ExprKind, ItemKind, Stmt, StmtKind, Syntax, VarRef};
 use crate::parse::is_variable_name;
 use crate::resolve::data::DataFiles;
 use crate::resolve::index::{Index, Kind, Policy, PolicyId};
 use crate::resolve::names::{Names, Sym};
 use crate::resolve::visit::{self, Visit};
-use crate::span::Span;
+use crate::span::{Span, Spanned};
 use crate::spec::{Kind as PropKind, Need, Spec};
 
 /// One thing that happens to a name.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// A variable is read. `soft`: one that nothing sets is simply undefined.
-    Read { name: Sym, span: Span, soft: bool },
+    /// A variable is read. `soft`: one that nothing sets is simply undefined. `file`: where the policy names the data file it is read in.
+    Read { name: Sym, span: Span, soft: bool, file: Option<Span> },
     /// A variable is set.
     Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy },
     /// Variables with this prefix are set: whichever of them are read.
@@ -61,7 +61,7 @@ pub(crate) struct Gather<'a> {
 impl Gather<'_> {
     /// The events of one declaration.
     pub(crate) fn events(&mut self, policy: &Policy) -> Vec<Event> {
-        let mut walk = Walk { all: self, policy, events: Vec::new(), soft: false, nesting: 0 };
+        let mut walk = Walk { all: self, policy, events: Vec::new(), soft: false, nesting: 0, file: None };
         for param in policy.params() {
             let by = SetBy::Param(param.direction);
             walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by);
@@ -82,6 +82,8 @@ struct Walk<'w, 'a> {
     soft: bool,
     /// Blocks around the place of walking.
     nesting: u32,
+    /// The mention of the data file that is being walked.
+    file: Option<Span>,
 }
 
 impl<'w> Walk<'w, '_> {
@@ -92,7 +94,7 @@ impl<'w> Walk<'w, '_> {
 
     fn read(&mut self, name: &str, span: Span) {
         let name = self.all.names.intern(name);
-        self.events.push(Event::Read { name, span, soft: self.soft });
+        self.events.push(Event::Read { name, span, soft: self.soft, file: self.file });
     }
 
     /// Reads in an expression of another scope: what this frame lacks is undefined there.
@@ -116,11 +118,13 @@ impl<'w> Walk<'w, '_> {
     }
 
     /// A data file's variables are read where the file is named, at the places in the file.
-    fn file(&mut self, syntax: crate::ast::Syntax, path: &str) {
+    fn file(&mut self, syntax: Syntax, path: &Spanned<String>) {
         let mut reads = Reads::default();
         let data = self.all.data;
         data.walk(self.policy.file, syntax, path, &mut reads);
+        self.file = Some(path.span);
         self.take(reads);
+        self.file = None;
     }
 
     fn include(&mut self, kind: Kind, name: &str, span: Span) {
@@ -144,7 +148,7 @@ impl<'w> Walk<'w, '_> {
                 // A message the assertion itself makes need not be there before.
                 let made = spec.sets.iter().any(|sets| sets.name.strip_prefix('{') == Some(&format!("{}}}", *arg.name)));
                 let name = self.all.names.intern(name);
-                self.events.push(Event::Read { name, span: arg.value.span.span, soft: self.soft || made });
+                self.events.push(Event::Read { name, span: arg.value.span.span, soft: self.soft || made, file: None });
             }
         }
         if let Some(block) = &call.block {

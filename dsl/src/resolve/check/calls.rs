@@ -126,10 +126,6 @@ pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given:
             );
         }
     }
-    if let Some(block) = &call.block {
-        let open = Span { end: block.span.span.start + 1, ..block.span.span };
-        found.push(Diagnostic::error(codes::UNEXPECTED_BLOCK, format!("`{}` takes no block", callee.name), open));
-    }
 }
 
 fn unknown_assertion(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {

@@ -212,8 +212,12 @@ fn never_included(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
         _ => None,
     });
     let included: HashSet<PolicyId> = targets.collect();
-    let idle =
-        |policy: &&Policy| policy.kind() == Kind::Fragment && policy.origin == Origin::Operator && !included.contains(&policy.id);
+    // Of two with one name only the first can be included; that is reported already.
+    let idle = |policy: &&Policy| {
+        policy.origin == Origin::Operator
+            && set.index.get(Kind::Fragment, &policy.name) == Some(policy.id)
+            && !included.contains(&policy.id)
+    };
     found.extend(set.policies.iter().filter(idle).map(|policy| {
         let message = format!("nothing includes fragment `{}`", policy.name);
         Diagnostic::warning(codes::NEVER_INCLUDED, message, policy.name_span())

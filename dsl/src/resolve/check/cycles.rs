@@ -4,7 +4,7 @@
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
-use crate::resolve::index::PolicyId;
+use crate::resolve::index::{Kind, PolicyId};
 use crate::resolve::summary::Event;
 use crate::span::Span;
 
@@ -116,7 +116,11 @@ fn done(edges: &[Edge], own: usize, marks: &[Mark]) -> Mark {
 fn circle(set: &Set<'_>, edges: &[Vec<Edge>], stack: &[(PolicyId, usize)], last: Edge) -> Diagnostic {
     let from = stack.iter().position(|(policy, _)| *policy == last.to).unwrap_or(0);
     let ring = &stack[from..];
-    let name = |policy: PolicyId| format!("`{}`", set.policy(policy).name);
+    let name = |policy: PolicyId| {
+        let policy = set.policy(policy);
+        let hash = if policy.kind() == Kind::Customize { "#" } else { "" };
+        format!("`{hash}{}`", policy.name)
+    };
     if let [(policy, _)] = ring {
         let verb = if last.call { "calls" } else { "includes" };
         let error = Diagnostic::error(codes::CYCLE, format!("{} {verb} itself", name(*policy)), last.span);

@@ -36,7 +36,7 @@ impl Flow<'_> {
     fn sequence(&mut self, stmts: &[Stmt], first_success_ends: bool) {
         for pair in stmts.windows(2) {
             let why = match (end(&pair[0]), first_success_ends) {
-                (End::Leaves, _) => "always ends the policy's way here",
+                (End::Leaves, _) => "nothing comes back from here",
                 (End::Fails, false) => "always fails, which ends the block here",
                 (End::Holds, true) => "always holds, which ends the `AtLeastOne` here",
                 _ => continue,

@@ -42,13 +42,8 @@ impl<'s> Local<'s, '_> {
 
     /// `fail CODE` and a fault give the error assertion its first input, so the clause may leave that one out.
     fn errors(&mut self, errors: &'s Call) {
-        match &errors.callee {
-            Callee::Encapsulated(name) => calls::encapsulated(self.set, errors, name, true, self.found),
-            Callee::Native(name) => {
-                let message = format!("`{}` cannot be a service's error assertion", **name);
-                let error = Diagnostic::error(codes::WRONG_ERRORS, message, name.span);
-                self.found.push(error.help("name an `assertion` in quotes"));
-            }
+        if let Callee::Encapsulated(name) = &errors.callee {
+            calls::encapsulated(self.set, errors, name, true, self.found);
         }
         errors.args.iter().for_each(|arg| self.expr(&arg.value));
     }

@@ -35,8 +35,10 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
         for (place, member) in space.members.iter().enumerate() {
             for event in &set.events[member.policy.index()] {
                 match event {
-                    Event::Read { name, span, soft: false } if !guessing && !space.frame.knows(*name) => {
-                        found.push(unknown(set, owner, space, *name, *span).included_by(space.chain(place)));
+                    Event::Read { name, span, soft: false, file } if !guessing && !space.frame.knows(*name) => {
+                        found.push(
+                            unknown(set, owner, space, *name, *span).included_by(file.iter().copied().chain(space.chain(place))),
+                        );
                     }
                     Event::Set { name, span, by: SetBy::Assignment | SetBy::Default, .. }
                         if space.frame.slot_of(*name).is_some() =>
