@@ -27,6 +27,24 @@ fn cases_give_their_diagnostics() {
     support::report(&failed);
 }
 
+/// `tests/explain/*.case`: files, then the names asked for, one a line after `== ask`, and what is said of them after `== answer`.
+#[test]
+fn names_are_explained() {
+    let catalogue = catalogue::catalogue();
+    let mut failed = Vec::new();
+    for path in support::cases("explain", ".case") {
+        let text = support::read(&path);
+        let question = text.split_once("== answer\n").map_or(text.as_str(), |(question, _)| question);
+        let (files, names) = question.split_once("== ask\n").expect("names after `== ask`");
+        let (library, _) = load(sources(files), &catalogue);
+        let answers: Vec<_> = names.trim().lines().map(|name| format!("-- {name}\n{}", library.explain(name))).collect();
+        if !support::agrees(&path, &format!("{question}== answer\n{}", answers.concat())) {
+            failed.push(path);
+        }
+    }
+    support::report(&failed);
+}
+
 fn sources(case: &str) -> Sources {
     let mut sources = Sources::default();
     for section in case.split("\n== ").skip(1) {

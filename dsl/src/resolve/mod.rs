@@ -7,6 +7,7 @@
 mod build;
 mod check;
 mod data;
+mod explain;
 mod frame;
 mod index;
 mod names;
@@ -16,6 +17,7 @@ mod visit;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+pub use explain::{Explanation, PolicyNotes, Setting, VariableNotes};
 pub use frame::{Access, Frame};
 pub use index::{Policy, PolicyId};
 
@@ -42,6 +44,7 @@ struct Inner {
     policies: Vec<Policy>,
     index: Index,
     data: DataFiles,
+    names: Arc<Names>,
     events: Vec<Vec<Event>>,
     spaces: Vec<Option<Space>>,
 }
@@ -87,7 +90,7 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
         spaces: &spaces,
         broken: &broken,
     }));
-    let library = Library { inner: Arc::new(Inner { sources, policies, index, data, events, spaces }) };
+    let library = Library { inner: Arc::new(Inner { sources, policies, index, data, names, events, spaces }) };
     (library, tidy(diagnostics))
 }
 

@@ -3,7 +3,7 @@
 
 use smol_str::SmolStr;
 
-use crate::ast::{Arg, Block, Call, Callee, Direction, Expr, ExprKind, ItemKind, Stmt, StmtKind, Syntax, VarRef};
+use crate::ast::{Arg, Block, Call, Callee, Direction, Expr, ExprKind, GroupKind, ItemKind, Stmt, StmtKind, Syntax, VarRef};
 use crate::parse::is_variable_name;
 use crate::resolve::data::DataFiles;
 use crate::resolve::index::{Index, Kind, Policy, PolicyId};
@@ -17,12 +17,12 @@ use crate::spec::{Kind as PropKind, Need, Spec};
 pub(crate) enum Event {
     /// A variable is read. `soft`: one that nothing sets is simply undefined. `file`: where the policy names the data file it is read in.
     Read { name: Sym, span: Span, soft: bool, file: Option<Span> },
-    /// A variable is set.
-    Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy },
+    /// A variable is set. `maybe`: only on some ways through the policy.
+    Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool },
     /// Variables with this prefix are set: whichever of them are read.
     Wildcard { prefix: Sym },
     /// Another policy's statements run here, in the same frame. `nesting` counts the blocks around.
-    Include { to: PolicyId, span: Span, nesting: u32 },
+    Include { to: PolicyId, span: Span, nesting: u32, maybe: bool },
     /// An encapsulated assertion is called.
     Call { to: PolicyId, span: Span, nesting: u32 },
     /// `fail`.
@@ -61,7 +61,7 @@ pub(crate) struct Gather<'a> {
 impl Gather<'_> {
     /// The events of one declaration.
     pub(crate) fn events(&mut self, policy: &Policy) -> Vec<Event> {
-        let mut walk = Walk { all: self, policy, events: Vec::new(), soft: false, nesting: 0, file: None };
+        let mut walk = Walk { all: self, policy, events: Vec::new(), soft: false, nesting: 0, maybe: false, file: None };
         for param in policy.params() {
             let by = SetBy::Param(param.direction);
             walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by);
@@ -82,6 +82,8 @@ struct Walk<'w, 'a> {
     soft: bool,
     /// Blocks around the place of walking.
     nesting: u32,
+    /// Whether the place of walking is reached on some ways only.
+    maybe: bool,
     /// The mention of the data file that is being walked.
     file: Option<Span>,
 }
@@ -89,7 +91,7 @@ struct Walk<'w, 'a> {
 impl<'w> Walk<'w, '_> {
     fn set(&mut self, spelling: &str, span: Span, value: Option<Span>, by: SetBy) {
         let name = self.all.names.intern(spelling);
-        self.events.push(Event::Set { name, spelling: spelling.into(), span, value, by });
+        self.events.push(Event::Set { name, spelling: spelling.into(), span, value, by, maybe: self.maybe });
     }
 
     fn read(&mut self, name: &str, span: Span) {
@@ -136,7 +138,7 @@ impl<'w> Walk<'w, '_> {
         };
         // An absent hook or extension does nothing; an empty fragment is walked like any other.
         if kind == Kind::Fragment || self.all.policies[to.index()].has_body() {
-            self.events.push(Event::Include { to, span, nesting: self.nesting });
+            self.events.push(Event::Include { to, span, nesting: self.nesting, maybe: self.maybe });
         }
     }
 
@@ -225,6 +227,12 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
     }
 
     fn stmt(&mut self, stmt: &'w Stmt) {
+        let maybe = self.maybe;
+        self.maybe |= match &stmt.kind {
+            StmtKind::If { .. } | StmtKind::ForEach { .. } | StmtKind::HandleErrors { .. } | StmtKind::Else(..) => true,
+            StmtKind::Group { kind, .. } => *kind == GroupKind::AtLeastOne,
+            _ => false,
+        };
         match &stmt.kind {
             StmtKind::Set { target, value, .. } => {
                 self.expr(value);
@@ -271,6 +279,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
             | StmtKind::Check(_)
             | StmtKind::Else(..) => visit::walk_stmt(self, stmt),
         }
+        self.maybe = maybe;
     }
 
     fn call(&mut self, call: &'w Call) {

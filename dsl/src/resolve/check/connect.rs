@@ -1,7 +1,7 @@
 //! How declarations connect: names that exist, hooks and extensions in their places, each declaration in the right part of the
 //! installation.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::ast::{Name, Stmt, StmtKind};
 use crate::codes;
@@ -10,7 +10,7 @@ use crate::resolve::check::Set;
 use crate::resolve::index::{Kind, Policy, PolicyId};
 use crate::resolve::summary::Event;
 use crate::resolve::visit::{self, Visit};
-use crate::span::{Origin, Span};
+use crate::span::Origin;
 
 /// The `include` statements of one declaration.
 #[derive(Default)]
@@ -29,34 +29,50 @@ impl<'a> Visit<'a> for Includes<'a> {
     }
 }
 
-/// The places that operators can fill, by name.
+/// What operators can fill in one declaration.
+pub(crate) struct Places<'a> {
+    /// Its own name, when it includes its hook.
+    pub(crate) hook: Option<&'a str>,
+    pub(crate) extensions: Vec<&'a str>,
+}
+
+/// What operators can fill in a declaration.
+pub(crate) fn places(policy: &Policy) -> Places<'_> {
+    let mut includes = Includes::default();
+    includes.block(&policy.item.body);
+    includes.places(policy)
+}
+
+impl<'a> Includes<'a> {
+    fn places(&self, policy: &'a Policy) -> Places<'a> {
+        let own = |name: &&&Name| name.strip_prefix('#') == Some(&policy.name) && policy.kind() != Kind::Customize;
+        Places {
+            hook: self.fragments.iter().find(own).map(|_| policy.name.as_str()),
+            extensions: self.extensions.iter().map(|name| name.as_str()).collect(),
+        }
+    }
+}
+
+/// The places that operators can fill anywhere, by name.
 #[derive(Default)]
-struct Places<'a> {
-    hooks: BTreeMap<&'a str, Span>,
-    extensions: BTreeMap<&'a str, Span>,
+struct AllPlaces<'a> {
+    hooks: BTreeSet<&'a str>,
+    extensions: BTreeSet<&'a str>,
 }
 
 pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
     let mut found = duplicates(set);
-    let includes: Vec<_> = set
-        .policies
-        .iter()
-        .map(|policy| {
-            let mut includes = Includes::default();
-            includes.block(&policy.item.body);
-            (policy, includes)
-        })
-        .collect();
-    let mut places = Places::default();
-    for (policy, includes) in &includes {
-        for name in &includes.fragments {
-            if name.strip_prefix('#') == Some(&policy.name) && policy.kind() != Kind::Customize {
-                places.hooks.insert(&name[1..], name.span);
-            }
-        }
-        places.extensions.extend(includes.extensions.iter().map(|name| (name.as_str(), name.span)));
+    let mut all = AllPlaces::default();
+    let mut declarations = Vec::new();
+    for policy in set.policies {
+        let mut includes = Includes::default();
+        includes.block(&policy.item.body);
+        let places = includes.places(policy);
+        all.hooks.extend(places.hook);
+        all.extensions.extend(places.extensions);
+        declarations.push((policy, includes));
     }
-    for (policy, includes) in &includes {
+    for (policy, includes) in &declarations {
         found.extend(includes.fragments.iter().filter_map(|name| match name.strip_prefix('#') {
             Some(target) => hook(set, policy, name, target),
             None => fragment(set, name),
@@ -64,8 +80,8 @@ pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
         found.extend(includes.extensions.iter().filter_map(|name| extension_place(set, name)));
         found.extend(place(policy));
         found.extend(match policy.kind() {
-            Kind::Customize => customization(set, policy, &places),
-            Kind::Extension => extension(set, policy, &places),
+            Kind::Customize => customization(set, policy, &all),
+            Kind::Extension => extension(set, policy, &all),
             Kind::Fragment | Kind::Assertion | Kind::Service | Kind::Task | Kind::Command => None,
         });
     }
@@ -151,9 +167,9 @@ fn extension_place(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
     Some(error.help(help).related(set.policy(id).name_span(), "declared here"))
 }
 
-fn customization(set: &Set<'_>, policy: &Policy, places: &Places<'_>) -> Option<Diagnostic> {
+fn customization(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Option<Diagnostic> {
     let name = policy.name.as_str();
-    if places.hooks.contains_key(name) {
+    if places.hooks.contains(name) {
         return None;
     }
     let target = [Kind::Fragment, Kind::Assertion, Kind::Service, Kind::Task, Kind::Command].into_iter();
@@ -161,31 +177,31 @@ fn customization(set: &Set<'_>, policy: &Policy, places: &Places<'_>) -> Option<
     if let Some((kind, id)) = target.clone().find_map(declared) {
         let message = format!("{} `{name}` has no hook: it does not include `#{name}`", kind.word());
         let error = Diagnostic::error(codes::NO_HOOK, message, policy.name_span());
-        return Some(error.related(set.policy(id).name_span(), "declared here").suggest(name, places.hooks.keys().copied()));
+        return Some(error.related(set.policy(id).name_span(), "declared here").suggest(name, places.hooks.iter().copied()));
     }
     if target.clone().any(|kind| set.may_exist(kind, name)) {
         return None;
     }
     let error = Diagnostic::error(codes::UNKNOWN_TARGET, format!("there is no policy `{name}` to customize"), policy.name_span());
-    Some(if places.extensions.contains_key(name) {
+    Some(if places.extensions.contains(name) {
         error.help(format!("it is an extension: write `extension \"{name}\" {{ … }}`"))
-    } else if let Some(target) = name.strip_prefix('#').filter(|target| places.hooks.contains_key(target)) {
+    } else if let Some(target) = name.strip_prefix('#').filter(|target| places.hooks.contains(target)) {
         error.help(format!("name the policy without `#`: `customize \"{target}\"`"))
     } else {
-        error.suggest(name, places.hooks.keys().copied())
+        error.suggest(name, places.hooks.iter().copied())
     })
 }
 
-fn extension(set: &Set<'_>, policy: &Policy, places: &Places<'_>) -> Option<Diagnostic> {
+fn extension(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Option<Diagnostic> {
     let name = policy.name.as_str();
-    if places.extensions.contains_key(name) || !set.broken.is_empty() {
+    if places.extensions.contains(name) || !set.broken.is_empty() {
         return None;
     }
     let error = Diagnostic::error(codes::UNKNOWN_TARGET, format!("no policy includes an extension `{name}`"), policy.name_span());
-    Some(if places.hooks.contains_key(name) {
+    Some(if places.hooks.contains(name) {
         error.help(format!("it has a hook: write `customize \"{name}\" {{ … }}`"))
     } else {
-        error.suggest(name, places.extensions.keys().copied())
+        error.suggest(name, places.extensions.iter().copied())
     })
 }
 

@@ -41,7 +41,8 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
     for policy in set.policies {
         let Mark::Done { depth, nesting, steps, deepest } = marks[policy.id.index()] else { continue };
         // Where the limit is crossed, not again in everything above: the next policy down is still within it.
-        let crossed = depth == MAX_DEPTH + 1 || nesting > MAX_NESTING && below(&edges[policy.id.index()], &marks) <= MAX_NESTING;
+        let too_nested = nesting > MAX_NESTING && depth <= MAX_DEPTH && below(&edges[policy.id.index()], &marks) <= MAX_NESTING;
+        let crossed = depth == MAX_DEPTH + 1 || too_nested;
         if let (true, Some(span)) = (crossed, deepest) {
             let message = format!("includes and calls below `{}` are nested too deep", policy.name);
             let error = Diagnostic::error(codes::TOO_LARGE, message, span);
@@ -57,7 +58,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
 
 fn edge(event: &Event) -> Option<Edge> {
     match event {
-        Event::Include { to, span, nesting } => Some(Edge { to: *to, span: *span, call: false, nesting: *nesting }),
+        Event::Include { to, span, nesting, .. } => Some(Edge { to: *to, span: *span, call: false, nesting: *nesting }),
         Event::Call { to, span, nesting } => Some(Edge { to: *to, span: *span, call: true, nesting: *nesting }),
         _ => None,
     }

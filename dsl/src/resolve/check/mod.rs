@@ -14,6 +14,8 @@ mod variables;
 
 use std::collections::{HashMap, HashSet};
 
+pub(crate) use connect::places;
+
 use crate::diagnostic::Diagnostic;
 use crate::resolve::build::Space;
 use crate::resolve::data::DataFiles;

@@ -1,0 +1,304 @@
+//! Answers to "where does this value come from?": every place that sets a variable, in the order of evaluation, and what a policy is,
+//! takes and is used by. `portcullis explain` prints them.
+
+use std::fmt;
+
+use crate::ast::{Direction, ItemKind, Param};
+use crate::diagnostic::nearest;
+use crate::resolve::index::{Kind, Policy, PolicyId};
+use crate::resolve::names::Sym;
+use crate::resolve::summary::{Event, SetBy};
+use crate::resolve::{Library, build::Space};
+use crate::span::{Origin, Span, line_column};
+use crate::spec::Builtin;
+
+/// All there is to say about a name.
+#[derive(Clone, Debug, Default)]
+pub struct Explanation {
+    /// The name that was asked for.
+    pub name: String,
+    /// The variable of this name: one entry for all policies in which it is set at the same places.
+    pub variables: Vec<VariableNotes>,
+    /// The built-in variable of this name.
+    pub builtin: Option<&'static Builtin>,
+    /// The policies of this name, of any kind.
+    pub policies: Vec<PolicyNotes>,
+    /// When nothing has the name: the nearest name that something has.
+    pub near: Option<String>,
+}
+
+/// A variable in the policies that treat it alike.
+#[derive(Clone, Debug, Default)]
+pub struct VariableNotes {
+    /// The services, assertions, tasks and commands it lives in, as ``service `token` ``.
+    pub owners: Vec<String>,
+    /// Where it is set, in the order of evaluation: the last one that runs wins.
+    pub settings: Vec<Setting>,
+    /// Where it is read, as `path:line`.
+    pub reads: Vec<String>,
+}
+
+/// A place that sets a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// `path:line`
+    pub place: String,
+    /// Where in the text.
+    pub span: Span,
+    /// `set`, `default`, `input`, or what else sets it.
+    pub how: &'static str,
+    /// The value's text on one line; empty when it has none.
+    pub value: String,
+    /// It stands in `customizations/`.
+    pub customization: bool,
+    /// Only some ways through the policy come here.
+    pub maybe: bool,
+}
+
+/// A policy.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyNotes {
+    /// What and where, as ``fragment `N` at path:line``.
+    pub title: String,
+    /// Its documentation.
+    pub doc: String,
+    /// Its parameters as declared, each with its documentation.
+    pub params: Vec<(String, String)>,
+    /// What operators can fill in it, and whether they did, as ``customize "N"`: empty``.
+    pub hooks: Vec<String>,
+    /// Who includes or calls it, as ``service `N` at path:line``.
+    pub used_by: Vec<String>,
+}
+
+impl Library {
+    /// What there is to say about the name of a variable or of a policy.
+    pub fn explain(&self, name: &str) -> Explanation {
+        let wanted = name.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or(name).trim();
+        let mut explanation = Explanation { name: wanted.to_owned(), ..Explanation::default() };
+        let names = &self.inner.names;
+        if let Some(sym) = names.get(wanted) {
+            explanation.variables = self.variable(sym);
+        }
+        explanation.builtin = names.catalogue().builtin(wanted);
+        let named = wanted.strip_prefix('#').unwrap_or(wanted);
+        explanation.policies =
+            self.policies().iter().filter(|policy| policy.name == named).map(|policy| self.notes(policy)).collect();
+        if explanation.is_empty() {
+            let variables =
+                self.inner.spaces.iter().flatten().flat_map(|space| space.frame.slots.iter().map(|(_, name)| name.as_str()));
+            let policies = self.policies().iter().map(|policy| policy.name.as_str());
+            explanation.near = nearest(wanted, variables.chain(policies)).map(str::to_owned);
+        }
+        explanation
+    }
+
+    fn variable(&self, sym: Sym) -> Vec<VariableNotes> {
+        let mut all: Vec<VariableNotes> = Vec::new();
+        for (policy, space) in self.policies().iter().zip(&self.inner.spaces) {
+            let Some(space) = space else { continue };
+            if space.frame.slot_of(sym).is_none() {
+                continue;
+            }
+            let owner = format!("{} `{}`", policy.kind().word(), policy.name);
+            let (settings, reads) = self.history(policy.id, space, sym);
+            match all.iter_mut().find(|notes| notes.settings == settings) {
+                Some(notes) => {
+                    notes.owners.push(owner);
+                    notes.reads.extend(reads);
+                }
+                None => all.push(VariableNotes { owners: vec![owner], settings, reads }),
+            }
+        }
+        for notes in &mut all {
+            notes.reads.sort();
+            notes.reads.dedup();
+        }
+        all
+    }
+
+    /// What happens to a variable in a frame. An include counts once, where it first stands.
+    fn history(&self, owner: PolicyId, space: &Space, sym: Sym) -> (Vec<Setting>, Vec<String>) {
+        let (mut settings, mut reads) = (Vec::new(), Vec::new());
+        let mut seen = vec![owner];
+        let mut stack = vec![(owner, 0, false)];
+        while let Some((policy, next, within_maybe)) = stack.last_mut() {
+            let (policy, within_maybe) = (*policy, *within_maybe);
+            let Some(event) = self.inner.events[policy.index()].get(*next) else {
+                stack.pop();
+                continue;
+            };
+            *next += 1;
+            match event {
+                Event::Include { to, maybe, .. } if !seen.contains(to) => {
+                    seen.push(*to);
+                    stack.push((*to, 0, within_maybe || *maybe));
+                }
+                Event::Set { name, span, value, by, maybe, .. } if *name == sym => settings.push(Setting {
+                    place: self.place(*span),
+                    span: *span,
+                    how: how(*by),
+                    value: value.map_or_else(String::new, |value| self.one_line(value)),
+                    customization: self.policies()[policy.index()].origin == Origin::Customization,
+                    maybe: within_maybe || *maybe,
+                }),
+                Event::Read { name, span, .. } => {
+                    let names = &self.inner.names;
+                    if names.chain(*name).find(|name| space.frame.slot_of(*name).is_some()) == Some(sym) {
+                        reads.push(self.place(*span));
+                    }
+                }
+                _ => {}
+            }
+        }
+        (settings, reads)
+    }
+
+    fn notes(&self, policy: &Policy) -> PolicyNotes {
+        let doc: Vec<_> = policy.item.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim()).collect();
+        let mut title = format!("{} `{}` at {}", policy.kind().word(), policy.name, self.place(policy.name_span()));
+        if let ItemKind::Service(head) = &policy.item.kind {
+            let methods: Vec<_> = head.methods.iter().map(|method| method.as_str()).collect();
+            title += &format!(", answers {}{}{}", methods.join(" "), if methods.is_empty() { "" } else { " " }, *head.path);
+        }
+        PolicyNotes {
+            title,
+            doc: doc.join(" "),
+            params: policy.params().iter().map(|param| self.param(param)).collect(),
+            hooks: self.hooks(policy),
+            used_by: self.users(policy),
+        }
+    }
+
+    fn param(&self, param: &Param) -> (String, String) {
+        let direction = if param.direction == Direction::In { "in" } else { "out" };
+        let ty = param.ty.as_ref().map_or_else(String::new, |ty| format!(": {}", self.one_line(ty.span)));
+        let default = param.default.as_ref().map_or_else(String::new, |value| format!(" = {}", self.one_line(value.span.span)));
+        let comments = param.leading.iter().chain(&param.trailing);
+        let doc: Vec<_> = comments.map(|comment| comment.text.trim()).collect();
+        (format!("{direction} {}{ty}{default}", *param.name), doc.join(" "))
+    }
+
+    fn hooks(&self, policy: &Policy) -> Vec<String> {
+        let filled = |filler: Option<&Policy>| match filler {
+            Some(filler) if filler.has_body() => format!("filled at {}", self.place(filler.name_span())),
+            Some(filler) => format!("empty at {}", self.place(filler.name_span())),
+            None => "not filled".to_owned(),
+        };
+        let places = crate::resolve::check::places(policy);
+        let hook = places.hook.map(|name| (format!("customize \"{name}\""), self.by_name(Kind::Customize, name)));
+        let extensions = places.extensions.into_iter();
+        let extensions = extensions.map(|name| (format!("extension \"{name}\""), self.by_name(Kind::Extension, name)));
+        hook.into_iter().chain(extensions).map(|(what, filler)| format!("`{what}`: {}", filled(filler))).collect()
+    }
+
+    fn users(&self, policy: &Policy) -> Vec<String> {
+        let mut users = Vec::new();
+        for (user, events) in self.policies().iter().zip(&self.inner.events) {
+            let uses = events.iter().filter_map(|event| match event {
+                Event::Include { to, span, .. } | Event::Call { to, span, .. } if *to == policy.id => Some(*span),
+                _ => None,
+            });
+            users.extend(uses.map(|span| format!("{} `{}` at {}", user.kind().word(), user.name, self.place(span))));
+        }
+        users
+    }
+
+    /// `path:line`
+    fn place(&self, span: Span) -> String {
+        let source = self.sources().get(span.file);
+        format!("{}:{}", source.path, line_column(&source.text, span.start as usize).0)
+    }
+
+    fn one_line(&self, span: Span) -> String {
+        const LONGEST: usize = 80;
+        let text = self.sources().get(span.file).text.get(span.start as usize..span.end as usize).unwrap_or("");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match text.char_indices().nth(LONGEST) {
+            Some((at, _)) => format!("{}…", &text[..at]),
+            None => text,
+        }
+    }
+}
+
+fn how(by: SetBy) -> &'static str {
+    match by {
+        SetBy::Param(Direction::In) => "input",
+        SetBy::Param(Direction::Out) => "output",
+        SetBy::Assignment => "set",
+        SetBy::Default => "default",
+        SetBy::Statement | SetBy::Target | SetBy::Native => "set by",
+        SetBy::Output => "output of",
+    }
+}
+
+impl Explanation {
+    /// Whether nothing has the name.
+    pub fn is_empty(&self) -> bool {
+        self.variables.is_empty() && self.policies.is_empty() && self.builtin.is_none()
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            write!(f, "nothing is called `{}`", self.name)?;
+            return match &self.near {
+                Some(near) => writeln!(f, "; did you mean `{near}`?"),
+                None => writeln!(f),
+            };
+        }
+        for policy in &self.policies {
+            writeln!(f, "{policy}")?;
+        }
+        for variable in &self.variables {
+            writeln!(f, "`{}` in {}:", self.name, variable.owners.join(", "))?;
+            writeln!(f, "{variable}")?;
+        }
+        if let Some(builtin) = self.builtin {
+            writeln!(f, "`{}` is built in: {}", builtin.name, builtin.doc)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for VariableNotes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.settings.iter().map(|setting| setting.place.chars().count()).max().unwrap_or(0);
+        for (at, setting) in self.settings.iter().enumerate() {
+            let mut notes = Vec::new();
+            notes.extend(setting.customization.then_some("customization"));
+            notes.extend(setting.maybe.then_some("on some ways only"));
+            notes.extend((at + 1 == self.settings.len() && at > 0).then_some("comes last"));
+            let notes = if notes.is_empty() { String::new() } else { format!("   ({})", notes.join(", ")) };
+            let value = if matches!(setting.how, "set" | "default" | "input") && !setting.value.is_empty() {
+                format!("{} = {}", setting.how, setting.value)
+            } else {
+                format!("{} {}", setting.how, setting.value).trim_end().to_owned()
+            };
+            writeln!(f, "  {:2}. {:width$}   {value}{notes}", at + 1, setting.place)?;
+        }
+        match self.reads.as_slice() {
+            [] => writeln!(f, "      nothing reads it"),
+            reads => writeln!(f, "      read at {}", reads.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for PolicyNotes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.title)?;
+        if !self.doc.is_empty() {
+            writeln!(f, "  {}", self.doc)?;
+        }
+        for (param, doc) in &self.params {
+            writeln!(f, "  {param}{}{doc}", if doc.is_empty() { "" } else { "   // " })?;
+        }
+        for hook in &self.hooks {
+            writeln!(f, "  {hook}")?;
+        }
+        for user in &self.used_by {
+            writeln!(f, "  used by {user}")?;
+        }
+        Ok(())
+    }
+}
