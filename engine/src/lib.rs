@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod home;
 pub mod keys;
 pub mod message;
+pub mod open;
 pub mod pattern;
 pub mod principal;
 pub mod request;

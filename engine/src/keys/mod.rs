@@ -65,6 +65,7 @@ impl From<KeyError> for Fault {
 }
 
 /// All keys, certificates and secrets of a gateway.
+#[derive(Default)]
 pub struct KeyStore {
     folder: PathBuf,
     state: ArcSwap<State>,

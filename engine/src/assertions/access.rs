@@ -1,0 +1,5 @@
+//! Assertions on who sends a request, and how.
+
+super::catalogue! {
+    require_tls,
+}

@@ -1,0 +1,6 @@
+//! Assertions on databases and caches.
+
+super::catalogue! {
+    sql_query,
+    transaction,
+}
