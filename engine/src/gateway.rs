@@ -1,19 +1,23 @@
 //! What outlives a generation of policies: the clock, connections, caches, keys, users.
 
+use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
+
 use crate::fault::{Blame, Fault};
-use crate::keys::KeyStore;
 use crate::store::{Connection, Connections};
 use crate::time::Clock;
 
 /// The services that assertions reach through [`crate::ctx::Ctx::gateway`].
-#[derive(Default)]
 pub struct Gateway {
     /// The clock.
     pub clock: Clock,
     /// Databases by name.
     pub connections: Connections,
-    /// Private keys, certificates, stored secrets.
-    pub keys: KeyStore,
+    /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.
+    pub properties: BTreeMap<String, SmolStr>,
+    /// `${secpass.<name>.plaintext}`: stored secrets, names in lower case.
+    pub secrets: BTreeMap<String, SmolStr>,
 }
 
 impl Gateway {

@@ -16,7 +16,6 @@ pub mod gateway;
 pub mod home;
 pub mod keys;
 pub mod message;
-pub mod open;
 pub mod pattern;
 pub mod principal;
 pub mod request;

@@ -1,6 +1,6 @@
 //! One generation of policies: the program, its routes, and how a request runs on them from first byte to last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
@@ -26,23 +26,10 @@ pub struct Site {
     pub gateway: Arc<Gateway>,
     /// Empty, or `/` and the instance modifier.
     pub instance_modifier: SmolStr,
-    /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.
-    pub properties: BTreeMap<String, SmolStr>,
     exact: HashMap<String, Arc<Route>>,
     /// Routes that end in `*`, longest first.
     prefixes: Vec<(String, Arc<Route>)>,
     paths: HashMap<SmolStr, String>,
-}
-
-/// What of `gateway.yaml` belongs to a generation.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Put before every service's path; may be empty.
-    pub instance_modifier: String,
-    /// Names of services to serve although they are declared `disabled`.
-    pub enabled: Vec<String>,
-    /// `${gateway.<name>}`, names in lower case.
-    pub properties: BTreeMap<String, SmolStr>,
 }
 
 /// A service and where it is reached.
@@ -67,8 +54,14 @@ pub fn catalogue() -> Catalogue {
 }
 
 impl Site {
-    /// Parses, checks and compiles a policy set. On any error there is no site; warnings come with one.
-    pub fn build(sources: Sources, gateway: Arc<Gateway>, settings: Settings) -> (Option<Site>, Library, Vec<Diagnostic>) {
+    /// Parses, checks and compiles a policy set. On any error there is no site; warnings come with one. `enabled` names the services
+    /// to serve although they are declared `disabled`.
+    pub fn build(
+        sources: Sources,
+        gateway: Arc<Gateway>,
+        instance_modifier: &str,
+        enabled: &[String],
+    ) -> (Option<Site>, Library, Vec<Diagnostic>) {
         let (library, mut diagnostics) = portcullis_dsl::load(sources, &catalogue());
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             return (None, library, diagnostics);
@@ -79,7 +72,7 @@ impl Site {
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             return (None, library, diagnostics);
         }
-        let modifier = match settings.instance_modifier.trim_matches('/') {
+        let modifier = match instance_modifier.trim_matches('/') {
             "" => SmolStr::default(),
             name => SmolStr::from(format!("/{name}")),
         };
@@ -88,14 +81,13 @@ impl Site {
             library: library.clone(),
             gateway,
             instance_modifier: modifier.clone(),
-            properties: settings.properties,
             exact: HashMap::new(),
             prefixes: Vec::new(),
             paths: HashMap::new(),
         };
         for policy in library.services() {
             let ItemKind::Service(head) = &policy.item.kind else { continue };
-            if head.disabled && !settings.enabled.contains(&policy.name) {
+            if head.disabled && !enabled.contains(&policy.name) {
                 continue;
             }
             let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 pub use error::ConfigError;
 pub use neighbours::{Connection, IdentityProvider, ProviderKind, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound, Reload, SampleUser,
-    Samples, Tls, TlsVersion,
+    Audience, AuditTarget, ClientCertificate, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound, Reload, Tls,
+    TlsVersion,
 };
 pub use units::{Bytes, ListenAddress, Span};
 
@@ -53,14 +53,6 @@ pub struct Config {
     pub monitoring: Monitoring,
     /// How saves become live.
     pub reload: Reload,
-    /// Folders of migration scripts by connection, each with a folder per dialect (`sqlite`, `mysql`, `postgres`).
-    pub schemas: BTreeMap<String, String>,
-    /// Names of secrets that the policies use, made at first start.
-    pub secrets: Vec<String>,
-    /// Whether sample data is put into a database that is made new. Default: in a checkout of the source tree only.
-    pub sample_data: Option<bool>,
-    /// What the sample data are.
-    pub samples: Samples,
 }
 
 /// [`Config::host_name`].

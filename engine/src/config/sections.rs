@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
@@ -274,27 +272,4 @@ pub(super) fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ho
         && name.len() <= 253
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':'));
     if fits { Ok(HostName(name)) } else { Err(de::Error::custom(format_args!("`{name}` is not a host name"))) }
-}
-
-/// Data to try things with; published, so never for a gateway that others reach.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Samples {
-    /// Folders of scripts by connection, as in `schemas`, but of one dialect for all.
-    pub scripts: BTreeMap<String, String>,
-    /// Users of the internal identity provider.
-    pub users: Vec<SampleUser>,
-}
-
-/// A user to try things with.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SampleUser {
-    /// Login name.
-    pub name: String,
-    /// Password.
-    pub password: String,
-    /// Role.
-    #[serde(default)]
-    pub role: Option<String>,
 }

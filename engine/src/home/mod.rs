@@ -117,11 +117,6 @@ impl Home {
         paths
     }
 
-    /// Whether it is a checkout of the source tree.
-    pub fn is_checkout(&self) -> bool {
-        is_checkout(&self.root)
-    }
-
     /// Whether nothing has been made here yet.
     pub fn is_new(&self) -> bool {
         !self.path(config::FILE).exists() && !is_checkout(&self.root) && !self.path(DATA).exists()

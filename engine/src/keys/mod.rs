@@ -65,7 +65,6 @@ impl From<KeyError> for Fault {
 }
 
 /// All keys, certificates and secrets of a gateway.
-#[derive(Default)]
 pub struct KeyStore {
     folder: PathBuf,
     state: ArcSwap<State>,

@@ -1,6 +1,0 @@
-//! Assertions on databases and caches.
-
-super::catalogue! {
-    sql_query,
-    transaction,
-}
