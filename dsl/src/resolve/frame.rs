@@ -81,9 +81,4 @@ impl Frame {
             None => Access::Unknown,
         }
     }
-
-    /// Whether reading the name can give anything.
-    pub(crate) fn knows(&self, sym: Sym) -> bool {
-        self.names.chain(sym).any(|sym| self.slot_of(sym).is_some()) || self.names.builtin(sym).is_some()
-    }
 }

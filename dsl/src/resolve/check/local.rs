@@ -54,8 +54,9 @@ impl<'s> Local<'s, '_> {
         for param in params {
             if !seen.insert((param.name.to_ascii_lowercase(), param.direction == Direction::In)) {
                 let message = format!("parameter `{}` is declared twice", *param.name);
-                let first =
-                    params.iter().find(|first| first.direction == param.direction && first.name.eq_ignore_ascii_case(&param.name));
+                let first = params
+                    .iter()
+                    .find(|first| first.direction == param.direction && first.name.eq_ignore_ascii_case(&param.name));
                 let error = Diagnostic::error(codes::DUPLICATE_PARAM, message, param.name.span);
                 self.found
                     .push(first.into_iter().fold(error, |error, first| error.related(first.name.span, "first declared here")));

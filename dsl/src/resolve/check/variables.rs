@@ -1,7 +1,7 @@
 //! Variables of a frame: read without being set, set without being read, built-ins that are not to be set; and `fail` where no
 //! error assertion can answer.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::ast::{Direction, ItemKind};
 use crate::codes;
@@ -14,42 +14,93 @@ use crate::resolve::summary::{Event, SetBy};
 use crate::span::Span;
 
 /// An assignment, over all frames it occurs in.
+#[derive(Clone, Copy)]
 struct Assignment {
-    name: Sym,
     read: bool,
-    /// The first frame it occurs in.
+    /// The first frame it occurs in, and the place of its policy there.
     space: usize,
     member: usize,
 }
 
+/// What the frames share, so that each costs no more than a look at its events.
+struct Tables<'a> {
+    set: &'a Set<'a>,
+    /// By name: the number of the last frame that has the variable, and of the last that reads it. So they are never cleared.
+    has: Vec<u32>,
+    read: Vec<u32>,
+    /// By policy: whether something in it was not found.
+    incomplete: Vec<bool>,
+    /// By policy: the places of its `fail`s.
+    fails: Vec<Vec<Span>>,
+    /// By policy and event.
+    assignments: Vec<Vec<Option<Assignment>>>,
+    /// What was said of one frame is not said of the next.
+    reported: HashSet<Span>,
+}
+
 pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
-    let mut assignments: HashMap<Span, Assignment> = HashMap::new();
-    // By name: the round in which it was last read, so that the table is never cleared.
-    let mut read = vec![0_u32; set.names.len()];
+    let mut tables = Tables::new(set);
     let spaces: Vec<_> = set.spaces().collect();
     for (at, (owner, space)) in spaces.iter().enumerate() {
+        fails(owner, space, &tables.fails, found);
+        tables.check(at, owner, space, found);
+    }
+    for (events, assignments) in set.events.iter().zip(&tables.assignments) {
+        for (event, assignment) in events.iter().zip(assignments) {
+            if let (Event::Set { name, span, .. }, Some(Assignment { read: false, space, member })) = (event, assignment) {
+                let (owner, space) = spaces[*space];
+                found.extend(never_read(set, owner, space, *span, *name, *member));
+            }
+        }
+    }
+}
+
+impl<'a> Tables<'a> {
+    fn new(set: &'a Set<'a>) -> Self {
+        let fails = |event: &Event| match event {
+            Event::Fail { span } => Some(*span),
+            _ => None,
+        };
+        let lacks = |policy: &Policy| {
+            let mut events = set.events[policy.id.index()].iter();
+            set.broken.contains(&policy.file) || events.any(|event| matches!(event, Event::Unresolved))
+        };
+        Tables {
+            set,
+            has: vec![0; set.names.len()],
+            read: vec![0; set.names.len()],
+            incomplete: set.policies.iter().map(lacks).collect(),
+            fails: set.events.iter().map(|events| events.iter().filter_map(fails).collect()).collect(),
+            assignments: set.events.iter().map(|events| vec![None; events.len()]).collect(),
+            reported: HashSet::new(),
+        }
+    }
+
+    fn check(&mut self, at: usize, owner: &Policy, space: &Space, found: &mut Vec<Diagnostic>) {
+        let set = self.set;
         let round = at as u32 + 1;
-        fails(set, owner, space, found);
-        let guessing = incomplete(set, space);
-        mark_reads(set, space, &mut read, round);
+        space.frame.slots.iter().for_each(|(name, _)| self.has[name.index()] = round);
+        self.mark_reads(space, round);
+        // A frame that lacks something says little of its variables: they may all be in there.
+        let guessing = space.members.iter().any(|member| self.incomplete[member.policy.index()]);
         for (place, member) in space.members.iter().enumerate() {
-            for event in &set.events[member.policy.index()] {
+            for (number, event) in set.events[member.policy.index()].iter().enumerate() {
                 match event {
-                    Event::Read { name, span, soft: false, file } if !guessing && !space.frame.knows(*name) => {
-                        found.push(
-                            unknown(set, owner, space, *name, *span).included_by(file.iter().copied().chain(space.chain(place))),
-                        );
+                    Event::Read { name, span, soft: false, file } if !guessing && !self.knows(*name, round) => {
+                        if self.reported.insert(*span) {
+                            let way = file.iter().copied().chain(space.chain(place));
+                            found.push(unknown(set, owner, space, *name, *span).included_by(way));
+                        }
                     }
-                    Event::Set { name, span, by: SetBy::Assignment | SetBy::Default, .. }
-                        if space.frame.slot_of(*name).is_some() =>
-                    {
-                        let is_read = guessing || read[name.index()] == round;
-                        let entry = Assignment { name: *name, read: is_read, space: at, member: place };
-                        assignments.entry(*span).and_modify(|known| known.read |= is_read).or_insert(entry);
+                    Event::Set { name, by: SetBy::Assignment | SetBy::Default, .. } if self.has[name.index()] == round => {
+                        let read = guessing || self.read[name.index()] == round;
+                        let assignment = &mut self.assignments[member.policy.index()][number];
+                        assignment.get_or_insert(Assignment { read, space: at, member: place }).read |= read;
                     }
                     Event::Set { name, span, by: SetBy::Assignment | SetBy::Default | SetBy::Target, .. }
-                        if space.frame.slot_of(*name).is_none()
-                            && set.names.builtin(*name).is_some_and(|builtin| !builtin.writable) =>
+                        if self.has[name.index()] != round
+                            && set.names.builtin(*name).is_some_and(|builtin| !builtin.writable)
+                            && self.reported.insert(*span) =>
                     {
                         let message = format!("`{}` is built in and cannot be set", spelling(set, *span, *name));
                         let error = Diagnostic::error(codes::READ_ONLY, message, *span);
@@ -60,33 +111,31 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
             }
         }
     }
-    found.extend(assignments.iter().filter(|(_, assignment)| !assignment.read).filter_map(|(span, assignment)| {
-        let (owner, space) = spaces[assignment.space];
-        never_read(set, owner, space, *span, assignment)
-    }));
-}
 
-/// Whether the frame lacks something that was reported elsewhere, so that its variables say little.
-fn incomplete(set: &Set<'_>, space: &Space) -> bool {
-    space.members.iter().any(|member| {
-        set.broken.contains(&set.policy(member.policy).file)
-            || set.events[member.policy.index()].iter().any(|event| matches!(event, Event::Unresolved))
-    })
-}
+    fn knows(&self, name: Sym, round: u32) -> bool {
+        self.variable(name, round).is_some() || self.set.names.builtin(name).is_some()
+    }
 
-/// Marks what is read in the frame: the variable itself, and for a selector the variable it selects from.
-fn mark_reads(set: &Set<'_>, space: &Space, read: &mut [u32], round: u32) {
-    for member in &space.members {
-        for event in &set.events[member.policy.index()] {
-            match event {
-                Event::Read { name, .. } => {
-                    if let Some(variable) = set.names.chain(*name).find(|name| space.frame.slot_of(*name).is_some()) {
-                        read[variable.index()] = round;
+    /// The variable that a name reads: itself, or the one it selects from.
+    fn variable(&self, name: Sym, round: u32) -> Option<Sym> {
+        self.set.names.chain(name).find(|name| self.has[name.index()] == round)
+    }
+
+    fn mark_reads(&mut self, space: &Space, round: u32) {
+        for member in &space.members {
+            for event in &self.set.events[member.policy.index()] {
+                match event {
+                    Event::Read { name, .. } => {
+                        if let Some(variable) = self.variable(*name, round) {
+                            self.read[variable.index()] = round;
+                        }
                     }
+                    // Outputs are read by the caller, the variables of loops and handlers by the statement itself.
+                    Event::Set { name, by: SetBy::Param(Direction::Out) | SetBy::Statement, .. } => {
+                        self.read[name.index()] = round
+                    }
+                    _ => {}
                 }
-                // Outputs are read by the caller, the variables of loops and handlers by the statement itself.
-                Event::Set { name, by: SetBy::Param(Direction::Out) | SetBy::Statement, .. } => read[name.index()] = round,
-                _ => {}
             }
         }
     }
@@ -123,12 +172,12 @@ fn unknown(set: &Set<'_>, owner: &Policy, space: &Space, name: Sym, span: Span) 
     }
 }
 
-fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, assignment: &Assignment) -> Option<Diagnostic> {
-    let name = spelling(set, span, assignment.name);
+fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sym, member: usize) -> Option<Diagnostic> {
+    let name = spelling(set, span, name);
     if name.starts_with('_') {
         return None;
     }
-    let policy = set.policy(space.members[assignment.member].policy);
+    let policy = set.policy(space.members[member].policy);
     // Names that other statements read; one that is misspelt lies near one of these.
     let mut read: Vec<Sym> = Vec::new();
     for member in &space.members {
@@ -147,7 +196,7 @@ fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, assignme
             format!("`{name}` is set, and nothing in {} `{}` reads it", owner.kind().word(), owner.name)
         }
     };
-    let warning = Diagnostic::warning(codes::NEVER_READ, message, span).included_by(space.chain(assignment.member));
+    let warning = Diagnostic::warning(codes::NEVER_READ, message, span).included_by(space.chain(member));
     Some(match near {
         Some(near) => warning.help(format!("did you mean `{near}`?")),
         None => warning,
@@ -155,15 +204,14 @@ fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, assignme
 }
 
 /// `fail` needs the service's error assertion to answer with; an encapsulated assertion reports through its outputs instead.
-fn fails(set: &Set<'_>, owner: &Policy, space: &Space, found: &mut Vec<Diagnostic>) {
+fn fails(owner: &Policy, space: &Space, fails: &[Vec<Span>], found: &mut Vec<Diagnostic>) {
     let why = match &owner.item.kind {
         ItemKind::Assertion(_) => Err(()),
         ItemKind::Service(head) if head.errors.is_none() => Ok(()),
         _ => return,
     };
     for (place, member) in space.members.iter().enumerate() {
-        for event in &set.events[member.policy.index()] {
-            let Event::Fail { span } = event else { continue };
+        for span in &fails[member.policy.index()] {
             let name = &owner.name;
             let error = match why {
                 Err(()) => {
