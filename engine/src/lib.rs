@@ -23,6 +23,7 @@ pub mod respond;
 pub mod server;
 pub mod site;
 pub mod store;
+pub mod telemetry;
 pub mod template;
 pub mod time;
 pub mod value;
