@@ -1,23 +1,32 @@
 //! What outlives a generation of policies: the clock, connections, caches, keys, users.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use crate::fault::{Blame, Fault};
+use crate::keys::KeyStore;
 use crate::store::{Connection, Connections};
+use crate::telemetry::{AuditLog, Metrics};
 use crate::time::Clock;
 
-/// The services that assertions reach through [`crate::ctx::Ctx::gateway`].
+/// The services that assertions reach through [`crate::ctx::Ctx::gateway`]. Cheap to clone: a reload that changes properties makes another
+/// one of the same parts.
+#[derive(Clone, Default)]
 pub struct Gateway {
     /// The clock.
-    pub clock: Clock,
+    pub clock: Arc<Clock>,
     /// Databases by name.
     pub connections: Connections,
+    /// Private keys, certificates, and `${secpass.<name>.plaintext}`.
+    pub keys: Arc<KeyStore>,
     /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.
-    pub properties: BTreeMap<String, SmolStr>,
-    /// `${secpass.<name>.plaintext}`: stored secrets, names in lower case.
-    pub secrets: BTreeMap<String, SmolStr>,
+    pub properties: Arc<BTreeMap<String, SmolStr>>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where audit details go.
+    pub audit: AuditLog,
 }
 
 impl Gateway {

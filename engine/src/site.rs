@@ -13,6 +13,7 @@ use crate::ctx::Ctx;
 use crate::exec::program::{FrameProgram, Program};
 use crate::gateway::Gateway;
 use crate::request::Request;
+use crate::telemetry::ServiceMetrics;
 use crate::value::Value;
 use crate::{assertions, compile, exec, function, respond, vars};
 
@@ -42,6 +43,8 @@ pub struct Route {
     pub frame: Arc<FrameProgram>,
     /// `Allow` of a 405.
     pub allow: String,
+    /// Its counters.
+    pub metrics: ServiceMetrics,
 }
 
 /// Everything that policies may call, for the language's checks.
@@ -93,7 +96,8 @@ impl Site {
             let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
             let methods: Vec<Method> = head.methods.iter().filter_map(|method| method.node.parse().ok()).collect();
             let allow = head.methods.iter().map(|method| method.node.as_str()).collect::<Vec<_>>().join(",");
-            let route = Arc::new(Route { name: policy.name.as_str().into(), methods, frame, allow });
+            let metrics = site.gateway.metrics.service(&policy.name);
+            let route = Arc::new(Route { name: policy.name.as_str().into(), methods, frame, allow, metrics });
             let path = format!("{modifier}{}", head.path.node);
             site.paths.insert(route.name.clone(), path.trim_end_matches("/*").to_owned());
             match path.strip_suffix('*') {
@@ -132,12 +136,21 @@ impl Site {
             None => return respond::not_found(),
         };
         if !route.methods.is_empty() && !route.methods.contains(&request.method) {
-            return respond::method_not_allowed(&route.allow);
+            let response = respond::method_not_allowed(&route.allow);
+            route.metrics.answered(response.status().as_u16(), request.started.elapsed());
+            return response;
         }
         request.path_rest = rest;
+        let started = request.started;
         let mut ctx = Ctx::new(Arc::clone(self), request, route.name.clone());
         let ending = exec::run(&self.program, &route.frame, &mut ctx).await;
-        respond::answer(ctx, ending)
+        if let exec::Ending::Broken(fault) = &ending {
+            self.gateway.metrics.fault(fault.blame.word());
+            tracing::error!(service = %route.name, request = %ctx.request.id(), blame = fault.blame.word(), "{fault}");
+        }
+        let response = respond::answer(ctx, ending);
+        route.metrics.answered(response.status().as_u16(), started.elapsed());
+        response
     }
 
     /// Runs a `command` or `task` by name. Gives its outputs in order, and whether it held; `None` when there is none of that name.

@@ -11,10 +11,12 @@ mod units;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+use crate::keys::KeyKind;
+
 pub use error::ConfigError;
 pub use neighbours::{Connection, IdentityProvider, ProviderKind, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound, Reload, Tls,
+    Audience, AuditTarget, ClientCertificate, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound, Reload, Schema, Tls,
     TlsVersion,
 };
 pub use units::{Bytes, ListenAddress, Span};
@@ -39,6 +41,12 @@ pub struct Config {
     pub limits: Limits,
     /// Databases by the name that policies use.
     pub connections: BTreeMap<String, Connection>,
+    /// Tables of the databases, by connection: applied when the gateway starts. Ships with the policies that need them.
+    pub schemas: BTreeMap<String, Schema>,
+    /// Private keys made at first start if missing: alias and kind (`rsa`, `ec`, `ed25519`). Ships with the policies that need them.
+    pub keys: BTreeMap<String, KeyKind>,
+    /// Secrets (`${secpass.<name>.plaintext}`) made at random at first start if missing.
+    pub secrets: Vec<String>,
     /// Where users come from, by the name that policies use.
     pub identity_providers: BTreeMap<String, IdentityProvider>,
     /// Cluster properties: `${gateway.<name>}`.
@@ -76,21 +84,22 @@ impl<'de> Deserialize<'de> for Property {
 }
 
 impl Config {
-    /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`.
+    /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
     ///
-    /// The two merge by section: an entry of a map (`connections: OAuth`) replaces the shipped entry of that name whole, a list or
+    /// They merge by section: an entry of a map (`connections: OAuth`) replaces the shipped entry of that name whole, a list or
     /// single value replaces the shipped one.
-    pub fn read(shipped: Option<(&str, &str)>, own: Option<(&str, &str)>) -> Result<Config, ConfigError> {
+    pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
+        let layers: Vec<_> = layers.into_iter().collect();
         // Each file is read on its own first: only then do errors have that file's lines.
-        for (path, text) in [shipped, own].into_iter().flatten() {
+        for &(path, text) in &layers {
             parse::<Config>(path, text)?.check(path, text)?;
         }
         let mut merged = serde_yaml::Mapping::new();
-        for (path, text) in [shipped, own].into_iter().flatten() {
+        for &(path, text) in &layers {
             merge(&mut merged, parse::<Option<serde_yaml::Mapping>>(path, text)?.unwrap_or_default(), 1);
         }
         serde_yaml::from_value(serde_yaml::Value::Mapping(merged))
-            .map_err(|error| ConfigError::new(own.or(shipped).map_or(FILE, |(path, _)| path), error.to_string()))
+            .map_err(|error| ConfigError::new(layers.last().map_or(FILE, |(path, _)| *path), error.to_string()))
     }
 
     /// What types alone cannot say.
@@ -135,6 +144,9 @@ impl Config {
         compare("tls", self.tls == new.tls);
         compare("limits", self.limits == new.limits);
         compare("connections", self.connections == new.connections);
+        compare("schemas", self.schemas == new.schemas);
+        compare("keys", self.keys == new.keys);
+        compare("secrets", self.secrets == new.secrets);
         compare("identity_providers", self.identity_providers == new.identity_providers);
         compare("logging", self.logging == new.logging);
         compare("outbound", self.outbound == new.outbound);

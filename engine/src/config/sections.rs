@@ -213,6 +213,16 @@ impl<'de> Deserialize<'de> for AuditTarget {
     }
 }
 
+/// Tables of one database: folders of the shipped tree with SQL files in subfolders `sqlite`, `mysql`, `postgres`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schema {
+    /// Tables and indexes: applied once each, in order of file names. Empty: an administrator applies them.
+    pub tables: String,
+    /// Rows to try things out with: applied when this start made the (embedded) database.
+    pub samples: String,
+}
+
 /// Calls to other servers.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use super::*;
 
 fn own(text: &str) -> Result<Config, ConfigError> {
-    Config::read(None, Some(("gateway.yaml", text)))
+    Config::read([("gateway.yaml", text)])
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_bad_value_says_what_would_fit() {
 fn the_operator_s_entries_replace_shipped_ones_by_name() {
     let shipped = "connections: { A: 'sqlite://data/a.db', B: 'sqlite://data/b.db' }\nproperties: { x: 1 }\n";
     let own = "connections: { B: { url: 'postgres://db/b', user: u } }\nproperties: { y: 2 }\n";
-    let config = Config::read(Some(("shipped", shipped)), Some(("gateway.yaml", own))).unwrap();
+    let config = Config::read([("shipped", shipped), ("gateway.yaml", own)]).unwrap();
     assert_eq!(config.connections["A"].url, "sqlite://data/a.db");
     assert_eq!(config.connections["B"].url, "postgres://db/b");
     assert_eq!(config.properties.len(), 2);
@@ -88,8 +88,8 @@ fn passwords_never_print() {
 fn the_shipped_template_is_true() {
     let template = include_str!("../../../policies/gateway.template.yaml");
     let defaults = ("gateway.defaults.yaml", include_str!("../../../policies/gateway.defaults.yaml"));
-    let shipped = Config::read(Some(defaults), None).unwrap();
-    assert_eq!(Config::read(Some(defaults), Some(("gateway.yaml", template))).unwrap(), shipped);
+    let shipped = Config::read([defaults]).unwrap();
+    assert_eq!(Config::read([defaults, ("gateway.yaml", template)]).unwrap(), shipped);
     // Options come commented with `#key`, prose with `# Prose`. Of an entry shown twice, the second is the example.
     let mut lines: Vec<&str> =
         template.lines().filter(|line| line.starts_with('#') && !line.starts_with("# ")).map(|l| &l[1..]).collect();
@@ -100,7 +100,7 @@ fn the_shipped_template_is_true() {
         .filter(|line| !line.contains("sqlite:") && (!line.ends_with(':') || seen.insert(*line)))
         .collect();
     lines.reverse();
-    let full = Config::read(None, Some(("gateway.yaml", &lines.join("\n")))).unwrap_or_else(|error| panic!("{error}"));
+    let full = Config::read([("gateway.yaml", lines.join("\n").as_str())]).unwrap_or_else(|error| panic!("{error}"));
     let default = Config::default();
     assert_eq!((&full.listeners, &full.tls, &full.limits), (&default.listeners, &default.tls, &default.limits));
     assert_eq!((&full.logging, &full.outbound, &full.monitoring), (&default.logging, &default.outbound, &default.monitoring));

@@ -137,3 +137,9 @@ impl<'de> Deserialize<'de> for ListenAddress {
         })
     }
 }
+
+impl<'de> Deserialize<'de> for super::KeyKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_parse(deserializer, "a kind of key: `rsa`, `ec` or `ed25519`", super::KeyKind::parse)
+    }
+}

@@ -171,6 +171,11 @@ impl Home {
 
     /// The settings: shipped defaults with the operator's file above them.
     pub fn config(&self) -> Result<Config, ConfigError> {
+        self.config_with(None)
+    }
+
+    /// The settings with a further text above the operator's file.
+    pub fn config_with(&self, overlay: Option<&str>) -> Result<Config, ConfigError> {
         let shipped = self
             .shipped
             .file(DEFAULTS)
@@ -179,7 +184,12 @@ impl Home {
             Ok(text) => text,
             Err(message) => return Err(ConfigError::new(config::FILE, message)),
         };
-        Config::read(shipped.as_ref().map(|file| (DEFAULTS, &*file.text)), own.as_deref().map(|text| (config::FILE, text)))
+        let layers = [
+            shipped.as_ref().map(|file| (DEFAULTS, &*file.text)),
+            own.as_deref().map(|text| (config::FILE, text)),
+            overlay.map(|text| ("overlay", text)),
+        ];
+        Config::read(layers.into_iter().flatten())
     }
 
     /// All policies and data files, shipped and own. An operator's customization takes the place of the shipped one of the same path,

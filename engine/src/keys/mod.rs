@@ -64,7 +64,8 @@ impl From<KeyError> for Fault {
     }
 }
 
-/// All keys, certificates and secrets of a gateway.
+/// All keys, certificates and secrets of a gateway. The default is empty and in no folder.
+#[derive(Default)]
 pub struct KeyStore {
     folder: PathBuf,
     state: ArcSwap<State>,

@@ -25,7 +25,7 @@ use crate::config::{Limits, ListenAddress, Listeners};
 
 use guard::Guards;
 
-pub use tls::{TlsError, TlsIdentity, TlsServer};
+pub use tls::{TlsError, TlsServer};
 
 /// What a connection says of the requests on it.
 #[derive(Clone, Debug)]
@@ -168,10 +168,26 @@ pub struct Running {
     patience: Duration,
 }
 
+/// Counts a server's connections.
+#[derive(Clone)]
+pub struct ConnectionCounter(Arc<Guards>);
+
+impl ConnectionCounter {
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Running {
     /// Connections open now.
     pub fn connections(&self) -> usize {
         self.guards.len()
+    }
+
+    /// Counts connections for as long as somebody wants to know.
+    pub fn counter(&self) -> ConnectionCounter {
+        ConnectionCounter(Arc::clone(&self.guards))
     }
 
     /// Stops accepting, lets requests under way finish, closes every connection. Gives the number of connections that did not finish

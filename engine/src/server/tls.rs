@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -20,35 +20,20 @@ use tokio_rustls::server::TlsStream;
 use crate::certificate::Certificate;
 use crate::config::{ClientCertificate, Tls, TlsVersion};
 
-/// A certificate chain, the own certificate first, and its key.
-pub struct TlsIdentity {
-    /// Chain.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// Key, PKCS #8.
-    pub key: PrivateKeyDer<'static>,
-}
-
-impl fmt::Debug for TlsIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS identity of {} certificates, key [secret]", self.chain.len())
-    }
-}
-
 /// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("the certificate for HTTPS cannot be used: {0}")]
+#[error("HTTPS cannot be served: {0}")]
 pub struct TlsError(#[from] rustls::Error);
 
 /// The TLS side of a listener.
 pub struct TlsServer {
     acceptor: TlsAcceptor,
     served: Arc<Served>,
-    provider: Arc<CryptoProvider>,
 }
 
 impl TlsServer {
-    /// Settles versions and client certificates, and serves `identity` until another takes its place.
-    pub fn new(settings: &Tls, identity: TlsIdentity) -> Result<Self, TlsError> {
+    /// Settles versions and client certificates, and serves `identity` (whose key and certificate belong together) until another takes its place.
+    pub fn new(settings: &Tls, identity: Arc<CertifiedKey>) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let versions: &[_] = match settings.min_version {
             TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
@@ -61,30 +46,24 @@ impl TlsServer {
                 required: asked == ClientCertificate::Required,
             }),
         };
-        let served = Arc::new(Served(ArcSwap::from_pointee(certified(identity, &provider)?)));
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let served = Arc::new(Served(ArcSwap::new(identity)));
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
             .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::clone(&served) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.ticketer = aws_lc_rs::Ticketer::new()?;
-        Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)), served, provider })
+        Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)), served })
     }
 
     /// Serves another certificate from the next handshake on. Connections stay as they are.
-    pub fn replace(&self, identity: TlsIdentity) -> Result<(), TlsError> {
-        self.served.0.store(Arc::new(certified(identity, &self.provider)?));
-        Ok(())
+    pub fn replace(&self, identity: Arc<CertifiedKey>) {
+        self.served.0.store(identity);
     }
 
     pub(super) fn accept(&self, stream: TcpStream) -> impl Future<Output = io::Result<TlsStream<TcpStream>>> + Send + use<> {
         self.acceptor.accept(stream)
     }
-}
-
-fn certified(identity: TlsIdentity, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    // Also checks that key and certificate belong together.
-    Ok(CertifiedKey::from_der(identity.chain, identity.key, provider)?)
 }
 
 /// The certificate being served.

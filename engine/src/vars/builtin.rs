@@ -312,7 +312,7 @@ impl Accessor {
             Accessor::Now(None) => Value::Time(ctx.now_millis()),
             Accessor::Now(Some(selector)) => selector.apply(ctx.now_millis()),
             Accessor::Property(name) => Value::from(ctx.gateway().properties.get(name).cloned()),
-            Accessor::Secret(name) => Value::from(ctx.gateway().secrets.get(name).cloned()),
+            Accessor::Secret(name) => Value::from(ctx.gateway().keys.secret(name).map(|secret| SmolStr::new(secret.expose()))),
             Accessor::ServiceName => Value::Text(ctx.service.clone()),
             Accessor::ServicePath => Value::from(ctx.site.service_path(&ctx.service)),
             Accessor::InstanceModifier => Value::Text(ctx.site.instance_modifier.clone()),

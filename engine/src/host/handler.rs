@@ -1,0 +1,102 @@
+//! From a connection's request to a generation's answer, and the gateway's own pages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header, request};
+use http_body_util::Full;
+
+use super::{Host, receive};
+use crate::config::{Audience, Config, Monitoring};
+use crate::server::{ConnInfo, Handler};
+
+/// How long the health page waits for a database.
+const PING: Duration = Duration::from_secs(2);
+
+/// What stands in front of the policies.
+pub struct Front {
+    host: Arc<Host>,
+    monitoring: Monitoring,
+    access_log: bool,
+}
+
+impl Front {
+    pub(super) fn new(host: Arc<Host>, config: &Config) -> Self {
+        Front { host, monitoring: config.monitoring.clone(), access_log: config.logging.access }
+    }
+
+    async fn answer(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Bytes> {
+        let request = match receive::request(head, body, conn) {
+            Ok(request) => request,
+            Err(status) => {
+                self.refused(status);
+                return plain(status, "text/plain; charset=utf-8", format!("{status}\n"));
+            }
+        };
+        // INVARIANT: one generation from here to the answer.
+        let site = self.host.site.load_full();
+        if self.is_own(&request.path, conn) && site.route(&request.path).is_none() {
+            return self.own_page(&request.path).await;
+        }
+        site.handle(request).await
+    }
+
+    fn is_own(&self, path: &str, conn: &ConnInfo) -> bool {
+        let Monitoring { health, metrics, audience } = &self.monitoring;
+        (path == health || path == metrics)
+            && match audience {
+                Audience::Loopback => conn.remote.ip().to_canonical().is_loopback(),
+                Audience::Any => true,
+                Audience::Off => false,
+            }
+    }
+
+    async fn own_page(&self, path: &str) -> Response<Bytes> {
+        if path == self.monitoring.metrics {
+            let page = self.host.metrics.page();
+            return plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page);
+        }
+        let mut connections = serde_json::Map::new();
+        let mut up = true;
+        for connection in self.host.gateway().connections.iter() {
+            let answers = matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(())));
+            up &= answers;
+            connections.insert(connection.name().to_string(), if answers { "up" } else { "down" }.into());
+        }
+        let status = self.host.status();
+        let page = serde_json::json!({
+            "status": if up { "up" } else { "down" },
+            "generation": status.generation,
+            "last_reload": if status.last_reload.as_ref().is_none_or(|last| last.ok) { "ok" } else { "refused" },
+            "connections": connections,
+        });
+        plain(if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, "application/json", format!("{page}\n"))
+    }
+}
+
+impl Handler for Front {
+    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Full<Bytes>> {
+        if !self.access_log {
+            return self.answer(head, body, conn).await.map(Full::new);
+        }
+        let (method, path, started) = (head.method.clone(), head.uri.path().to_owned(), std::time::Instant::now());
+        let response = self.answer(head, body, conn).await;
+        let (status, bytes, micros) = (response.status().as_u16(), response.body().len(), started.elapsed().as_micros() as u64);
+        // Queries may hold tokens; paths do not.
+        tracing::info!(target: "access", remote = %conn.remote.ip(), secure = conn.secure, %method, path, status, bytes, micros);
+        response.map(Full::new)
+    }
+
+    fn refused(&self, status: StatusCode) {
+        self.host.metrics.refused(status.as_u16());
+    }
+}
+
+fn plain(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

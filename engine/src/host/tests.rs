@@ -1,0 +1,177 @@
+//! A gateway in this process, on a home of its own, from start to shutdown.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::reload;
+
+/// A shipped tree that needs nothing: one service with a value that customizations can change.
+fn shipped() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    put(
+        dir.path(),
+        "policies/hello.policy",
+        "service \"Hello\" at \"/hello\" {\n    include \"Greeting\"\n    Respond(body: \"${word}\")\n}\n",
+    );
+    put(dir.path(), "policies/slow.policy", "service \"Off\" at \"/off\" disabled {\n    Respond(body: \"on\")\n}\n");
+    put(
+        dir.path(),
+        "fragments/greeting.policy",
+        "fragment \"Greeting\" {\n    set word = \"hello\"\n    include \"#Greeting\"\n}\n",
+    );
+    put(dir.path(), "customizations/#greeting.policy", "// customize \"Greeting\" { set word = \"hi\" }\n");
+    dir
+}
+
+fn put(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+struct Place {
+    _shipped: tempfile::TempDir,
+    dir: tempfile::TempDir,
+    home: Home,
+}
+
+fn place() -> Place {
+    let (shipped, dir) = (shipped(), tempfile::tempdir().unwrap());
+    let home = Home::at(dir.path(), Some(shipped.path()));
+    home.init().unwrap();
+    Place { _shipped: shipped, dir, home }
+}
+
+fn options() -> Options {
+    let any = ListenAddress::At(([127, 0, 0, 1], 0).into());
+    Options { https: Some(any), http: Some(any), ..Options::default() }
+}
+
+async fn get(serving: &Serving, path: &str) -> (u16, String) {
+    let mut stream = tokio::net::TcpStream::connect(serving.http.unwrap()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+/// Waits for an answer to become this one; the watcher needs its time.
+async fn becomes(serving: &Serving, path: &str, expected: (u16, &str)) {
+    let began = Instant::now();
+    loop {
+        let (status, body) = get(serving, path).await;
+        if (status, body.as_str()) == expected {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{path} stays {status} {body:?}, not {expected:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_takes_effect_and_a_mistake_does_not() {
+    let place = place();
+    let serving = Host::serve(place.home.clone(), options()).await.unwrap();
+    let _watch = reload::watch(Arc::clone(serving.host())).unwrap();
+    let root = place.dir.path();
+    assert_eq!(get(&serving, "/hello").await, (200, "hello".to_owned()));
+    assert_eq!(get(&serving, "/nowhere").await.0, 404);
+    assert_eq!(get(&serving, "/off").await.0, 404);
+
+    let file = "customizations/#greeting.policy";
+    put(root, file, "customize \"Greeting\" {\n    set word = \"one\"\n}\n");
+    becomes(&serving, "/hello", (200, "one")).await;
+    assert_eq!(serving.host().status().generation, 2);
+
+    // Written beside and renamed over.
+    put(root, "customizations/.new", "customize \"Greeting\" {\n    set word = \"two\"\n}\n");
+    fs::rename(root.join("customizations/.new"), root.join(file)).unwrap();
+    becomes(&serving, "/hello", (200, "two")).await;
+
+    // A mistake, then a directory in the file's place: the old set serves on, and says why.
+    put(root, file, "customize \"Greeting\" {\n    set word = \n}\n");
+    wait_refused(&serving, "#greeting.policy").await;
+    assert_eq!(get(&serving, "/hello").await, (200, "two".to_owned()));
+    fs::remove_file(root.join(file)).unwrap();
+    fs::create_dir(root.join(file)).unwrap();
+    wait_refused(&serving, "is a directory").await;
+    assert_eq!(get(&serving, "/hello").await, (200, "two".to_owned()));
+    fs::remove_dir(root.join(file)).unwrap();
+    becomes(&serving, "/hello", (200, "hello")).await;
+
+    // The whole folder replaced.
+    put(root, "other/#greeting.policy", "customize \"Greeting\" {\n    set word = \"three\"\n}\n");
+    fs::rename(root.join("customizations"), root.join("away")).unwrap();
+    fs::rename(root.join("other"), root.join("customizations")).unwrap();
+    becomes(&serving, "/hello", (200, "three")).await;
+    put(root, file, "customize \"Greeting\" {\n    set word = \"four\"\n}\n");
+    becomes(&serving, "/hello", (200, "four")).await;
+
+    // Own services and live settings.
+    put(root, "services/own.policy", "service \"Own\" at \"/own\" {\n    Respond(body: \"${gateway.colour}\")\n}\n");
+    put(root, "gateway.yaml", "properties: { colour: red }\nenable: [\"Off\"]\ninstance_modifier: \"\"\n");
+    becomes(&serving, "/own", (200, "red")).await;
+    becomes(&serving, "/off", (200, "on")).await;
+    put(root, "gateway.yaml", "propertes: {}\n");
+    wait_refused(&serving, "did you mean `properties`").await;
+    assert_eq!(get(&serving, "/own").await, (200, "red".to_owned()));
+    put(root, "gateway.yaml", "instance_modifier: -dev\n");
+    becomes(&serving, "/-dev/hello", (200, "four")).await;
+    assert_eq!(get(&serving, "/hello").await.0, 404);
+}
+
+async fn wait_refused(serving: &Serving, part: &str) {
+    let began = Instant::now();
+    while !serving.host().status().last_reload.is_some_and(|last| !last.ok && last.report.contains(part)) {
+        assert!(began.elapsed() < Duration::from_secs(10), "{part}: {:?}", serving.host().status().last_reload);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn it_tells_of_itself() {
+    let place = place();
+    let serving = Host::serve(place.home.clone(), options()).await.unwrap();
+    assert_eq!(get(&serving, "/hello").await.0, 200);
+    let (status, health) = get(&serving, "/health").await;
+    assert_eq!(status, 200, "{health}");
+    assert!(health.contains("\"status\":\"up\""), "{health}");
+    let (_, metrics) = get(&serving, "/metrics").await;
+    assert!(metrics.contains("portcullis_requests_total{service=\"Hello\",status=\"200\"} 1"), "{metrics}");
+    assert!(metrics.contains("portcullis_connections 1"), "{metrics}");
+
+    let status = read_status(&place.home).expect("a running gateway");
+    assert_eq!((status.generation, status.services), (1, 1));
+    assert_eq!(status.http, serving.http());
+    assert_eq!(serving.shutdown().await, 0);
+    assert_eq!(read_status(&place.home), None);
+}
+
+#[tokio::test]
+async fn a_set_that_does_not_compile_does_not_start() {
+    let place = place();
+    put(place.dir.path(), "services/own.policy", "service \"Own\" at \"/own\" {\n    Respnd()\n}\n");
+    let error = Host::open(place.home.clone(), options()).await.err().unwrap().to_string();
+    assert!(error.contains("services/own.policy:2:5"), "{error}");
+    assert!(error.contains("Respond"), "{error}");
+}
+
+#[tokio::test]
+async fn changes_name_files_and_values() {
+    let place = place();
+    let host = Host::open(place.home.clone(), options()).await.unwrap();
+    assert!(host.reload().unwrap().is_empty());
+    put(place.dir.path(), "customizations/#greeting.policy", "customize \"Greeting\" {\n    set word = \"one\"\n}\n");
+    let changes = host.reload().unwrap();
+    assert_eq!(changes.to_string(), "~customizations/#greeting.policy; Greeting: word (default) → \"one\"");
+    put(place.dir.path(), "customizations/#greeting.policy", "customize \"Greeting\" {\n    set word = \"two\"\n}\n");
+    put(place.dir.path(), "gateway.yaml", "logging: { access: true }\n");
+    let changes = host.reload().unwrap().to_string();
+    assert!(changes.ends_with("Greeting: word \"one\" → \"two\"; needs a restart: logging"), "{changes}");
+}
