@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use serde::Serialize;
 
@@ -84,7 +84,9 @@ impl AuditLog {
         match &self.0 {
             Sink::Off => {}
             Sink::Log => {
-                let AuditRecord { service, request, detail, .. } = record;
+                let AuditRecord { service, request, .. } = record;
+                // No line breaks from a request: a line of the log must not be forged.
+                let detail: String = record.detail.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
                 match record.level {
                     Level::Fine => tracing::debug!(target: "audit", service, request, "{detail}"),
                     Level::Info => tracing::info!(target: "audit", service, request, "{detail}"),
@@ -138,10 +140,7 @@ fn write(out: impl Write, lines: &Receiver<String>) {
             {
                 tracing::error!(%error, "the audit log cannot be written");
             }
-            next = match lines.try_recv() {
-                Ok(line) => Some(line),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = lines.try_recv().ok();
         }
         if out.flush().is_ok() {
             complained = false;
