@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod assertions;
+pub mod cache;
 pub mod casefile;
 pub mod certificate;
 pub mod codes;
