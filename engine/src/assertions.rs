@@ -12,9 +12,11 @@ macro_rules! catalogue {
 }
 pub(crate) use catalogue;
 
+pub mod access;
+pub mod data;
 pub mod message;
 
 /// All assertions.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    [message::ENTRIES].into_iter().flatten().copied()
+    [access::ENTRIES, data::ENTRIES, message::ENTRIES].into_iter().flatten().copied()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use crate::cache::Caches;
 use crate::fault::{Blame, Fault};
 use crate::keys::KeyStore;
 use crate::store::{Connection, Connections};
@@ -19,6 +20,8 @@ pub struct Gateway {
     pub clock: Arc<Clock>,
     /// Databases by name.
     pub connections: Connections,
+    /// Caches by name.
+    pub caches: Arc<Caches>,
     /// Private keys, certificates, and `${secpass.<name>.plaintext}`.
     pub keys: Arc<KeyStore>,
     /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.

@@ -163,6 +163,7 @@ impl Host {
         let gateway = Gateway {
             clock,
             connections,
+            caches: Arc::default(),
             keys: Arc::new(keys),
             properties: Arc::new(properties(&config, &ports)),
             metrics: Arc::clone(&metrics),

@@ -18,6 +18,7 @@ struct Rendered {
     params: usize,
     /// Whether it may be a read: it starts as one. The database has the last word.
     may_read: bool,
+    may_change: bool,
 }
 
 impl Statement {
@@ -57,12 +58,14 @@ impl Statement {
             return Err(format!("`{verb}` is not allowed: name another connection in `gateway.yaml`"));
         }
         let may_read = is(&["select", "with", "values", "pragma", "explain"]);
+        let may_change = is(&["insert", "update", "delete", "replace", "merge", "with"]);
         Ok(Statement(Arc::new(Rendered {
             sqlite: sqlite.into(),
             mysql: mysql.into(),
             postgres: postgres.into(),
             params,
             may_read,
+            may_change,
         })))
     }
 
@@ -78,6 +81,11 @@ impl Statement {
     /// How many values it takes.
     pub fn params(&self) -> usize {
         self.0.params
+    }
+
+    /// Whether it finds or changes rows, so that "none" means something.
+    pub fn counts_rows(&self) -> bool {
+        self.0.may_read || self.0.may_change
     }
 
     pub(super) fn may_read(&self) -> bool {
