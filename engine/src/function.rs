@@ -5,8 +5,13 @@ use portcullis_dsl::spec::FunctionSpec;
 use crate::ctx::Ctx;
 use crate::value::Value;
 
+mod json;
 mod lists;
+#[cfg(test)]
+mod tests;
 mod texts;
+mod times;
+mod uris;
 
 /// A function with its description.
 pub struct Function {
@@ -18,7 +23,7 @@ pub struct Function {
 
 /// All functions.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    lists::FUNCTIONS.iter().chain(texts::FUNCTIONS)
+    [lists::FUNCTIONS, texts::FUNCTIONS, times::FUNCTIONS, uris::FUNCTIONS, json::FUNCTIONS].into_iter().flatten()
 }
 
 /// The function of this name.

@@ -1,0 +1,33 @@
+//! Functions on JSON.
+
+use super::{Function, function};
+use crate::json::{self, Path};
+use crate::value::Value;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    function(
+        "json_get",
+        &["json", "path"],
+        2,
+        "what a member name, a dotted path or a `$…` JSONPath (RFC 9535) leads to; arrays and several finds are lists; undefined when \
+         absent, `null` or not JSON",
+        |args, _| {
+            let (Some(document), Some(path)) = (json::document(&args[0]), Path::cached(&args[1].as_text())) else {
+                return Value::Undefined;
+            };
+            match &path.find(&document)[..] {
+                [] => Value::Undefined,
+                [one] => json::list_or_value(one),
+                several => Value::list(several.iter().map(|json| json::value(json))),
+            }
+        },
+    ),
+    function("json_array", &["list"], 1, "the values of a list as a JSON array", |args, _| {
+        Value::json(serde_json::Value::Array(args[0].values().iter().map(Value::to_json).collect()))
+    }),
+    function("json_keys", &["json"], 1, "the member names of a JSON object", |args, _| {
+        let document = json::document(&args[0]);
+        let object = document.as_deref().and_then(serde_json::Value::as_object);
+        Value::list(object.into_iter().flat_map(|object| object.keys()).map(|key| Value::from(key.as_str())))
+    }),
+];
