@@ -14,9 +14,10 @@ pub(crate) use catalogue;
 
 pub mod access;
 pub mod data;
+pub mod logic;
 pub mod message;
 
 /// All assertions.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    [access::ENTRIES, data::ENTRIES, message::ENTRIES].into_iter().flatten().copied()
+    [access::ENTRIES, data::ENTRIES, logic::ENTRIES, message::ENTRIES].into_iter().flatten().copied()
 }

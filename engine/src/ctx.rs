@@ -108,6 +108,12 @@ impl Ctx {
         self.slots[index] = value.into();
     }
 
+    /// Takes a variable's value out, leaving it undefined: for a change in place.
+    pub fn take(&mut self, slot: Slot) -> Value {
+        let index = self.base + slot.0 as usize;
+        std::mem::take(&mut self.slots[index])
+    }
+
     /// Assigns a variable if anybody reads it.
     pub fn set_if(&mut self, slot: Option<Slot>, value: impl Into<Value>) {
         if let Some(slot) = slot {

@@ -7,8 +7,6 @@ use crate::value::Value;
 
 mod json;
 mod lists;
-#[cfg(test)]
-mod tests;
 mod texts;
 mod times;
 mod uris;

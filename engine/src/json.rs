@@ -132,7 +132,8 @@ mod tests {
             ("a.b.7", ""),
             ("a.b.x", ""),
         ] {
-            let found = Path::parse(path).map(|path| path.find(&json).iter().map(|json| json.to_string()).collect::<Vec<_>>().join(" "));
+            let found =
+                Path::parse(path).map(|path| path.find(&json).iter().map(|json| json.to_string()).collect::<Vec<_>>().join(" "));
             assert_eq!(found.as_deref(), Some(expected), "{path}");
         }
         for path in ["", "$[", "$.a[?", "$x", "a[", "$.a..", "$.*['a"] {

@@ -8,6 +8,7 @@ use super::{Compiler, Scope};
 use crate::codes;
 use crate::ctx::{MessageRef, Slot};
 use crate::expr::{Expr, Piece};
+use crate::pattern::Pattern;
 use crate::value::Value;
 
 /// The properties of one use of an assertion.
@@ -129,6 +130,30 @@ impl<'b> Build<'b> {
             let span = self.arg(name).map_or(self.call.span.span, |arg| arg.span.span);
             Diagnostic::error(codes::BAD_REGEX, "this regular expression does not compile", span).help(error.to_string())
         })
+    }
+
+    /// A regular expression: compiled now when it is a literal, otherwise on each run.
+    pub fn pattern(&mut self, name: &str, ignore_case: bool) -> Result<Pattern, Diagnostic> {
+        match (self.arg(name), self.optional_literal(name)) {
+            (Some(arg), Err(_)) => Ok(Pattern::Text(self.compiler.expr(arg), ignore_case)),
+            _ => self.regex(name, ignore_case).map(Pattern::Fixed),
+        }
+    }
+
+    /// Whether a property's value is known before the run.
+    pub fn is_literal(&mut self, name: &str) -> bool {
+        self.optional_literal(name).is_ok()
+    }
+
+    /// A JSON template without variables.
+    pub fn json(&mut self, name: &str) -> Result<Option<serde_json::Value>, Diagnostic> {
+        let Some(expr) = self.optional(name) else { return Ok(None) };
+        let fixed = match &expr {
+            Expr::Json(node) => node.constant(),
+            Expr::Const(value) => Some(value.to_json()),
+            _ => None,
+        };
+        fixed.map(Some).ok_or_else(|| self.refuse(name, "it must be JSON without variables"))
     }
 
     /// The variable that a `Target` property names. `None` where it is not given.

@@ -15,9 +15,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("url_encode", &["text"], 1, "percent-encoded, all but letters, digits and `-._~` (RFC 3986)", |args, _| {
         Value::from(utf8_percent_encode(&args[0].as_text(), COMPONENT).to_string())
     }),
-    function("url_decode", &["text"], 1, "with percent-escapes undone; undefined when one is broken or the result is not UTF-8", |args, _| {
-        Value::from(encoding::percent_decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok()))
-    }),
+    function(
+        "url_decode",
+        &["text"],
+        1,
+        "with percent-escapes undone; undefined when one is broken or the result is not UTF-8",
+        |args, _| Value::from(encoding::percent_decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok())),
+    ),
     function(
         "with_query",
         &["uri", "name", "value", "further…"],
