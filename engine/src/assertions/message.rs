@@ -1,7 +1,15 @@
 //! Assertions that make and change messages.
 
 super::catalogue! {
+    add_header,
+    code_injection_protection,
     customize_error_response,
+    evaluate_json_path,
+    form_fields,
+    manage_cookie,
+    message_size_limit,
+    parse_json,
+    remove_header,
     respond,
 }
 

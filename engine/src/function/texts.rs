@@ -19,7 +19,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function(
         "substring",
-        &["text", "from", "length…"],
+        &["text", "from", "length"],
         2,
         "characters from a position counted from zero to the end, or as many as said",
         |args, _| {

@@ -1,0 +1,154 @@
+//! `CodeInjectionProtection`: characters that would end up as code elsewhere.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use portcullis_dsl::Diagnostic;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use regex::Regex;
+
+use crate::assertion::{Assertion, Build, Entry, Runnable};
+use crate::ctx::{Ctx, MessageRef};
+use crate::encoding::percent_decode;
+use crate::fault::{HELD, Verdict, falsified};
+use crate::message::Message;
+
+static SPEC: Spec = Spec {
+    name: "CodeInjectionProtection",
+    category: "message",
+    summary: "Holds when nothing in a message looks like code of the chosen classes. A second line of defence: what keeps code out is \
+              that templates escape and queries bind.",
+    props: &[
+        Prop::optional("target", Kind::MessageName, "\"request\"", "The message: `request`, `response` or a variable."),
+        Prop::absent(
+            "classes",
+            Kind::Value,
+            "List of classes, literal; `[\"html\"]` when left out. `html`: tags that carry script or load things. `php`: `' ; \" \\`. \
+             `shell`: `` ` ; | & > \\ ``. `ldap-dn`: `\\ , + \" < > ;`. `ldap-search`: `\\ * ( )` and NUL. `xpath`: `\" * ^ ' ; & < > ( )`.",
+        ),
+        Prop::absent("parts", Kind::Value, "Where to look, literal; `[\"query\", \"body\"]` when left out. Also `path`, of the request."),
+    ],
+    sets: &[],
+    fails: &["something of a class is found", "a part cannot be decoded"],
+    block: false,
+    examples: &[
+        example("harmless", "set m = \"a < b\"\nCodeInjectionProtection(target: \"m\")", Expect::Holds),
+        example("a script", "set m = \"<ScRiPt >alert(1)\"\nCodeInjectionProtection(target: \"m\")", Expect::Fails),
+        example("a shell's semicolon", "set m = \"a;b\"\nCodeInjectionProtection(target: \"m\", classes: [\"html\", \"shell\"])", Expect::Fails),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let names: Vec<&str> = CLASSES.iter().map(|class| class.0).collect();
+        let classes = words(p, "classes", &names, &["html"])?;
+        let parts = words(p, "parts", &["path", "query", "body"], &["query", "body"])?;
+        Runnable::sync(CodeInjectionProtection {
+            target: p.message("target")?,
+            classes: CLASSES.iter().filter(|class| classes.contains(&class.0)).map(|class| &*class.1).collect(),
+            path: parts.contains(&"path"),
+            query: parts.contains(&"query"),
+            body: parts.contains(&"body"),
+        })
+    },
+};
+
+/// Each class with what gives it away.
+static CLASSES: [(&str, LazyLock<Regex>); 6] = [
+    (
+        "html",
+        LazyLock::new(|| {
+            pattern(
+                r"(?i)<\s*(?:applet|body|embed|frame|frameset|html|iframe|ilayer|img|layer|link|meta|object|script|style|svg|math|base|form)\b",
+            )
+        }),
+    ),
+    ("php", LazyLock::new(|| pattern(r#"[';"\\]"#))),
+    ("shell", LazyLock::new(|| pattern(r"[`;|&>\\]"))),
+    ("ldap-dn", LazyLock::new(|| pattern(r#"[\\,+"<>;]"#))),
+    ("ldap-search", LazyLock::new(|| pattern(r"[\\*()\x00]"))),
+    ("xpath", LazyLock::new(|| pattern(r#"["*^';&<>()]"#))),
+];
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a constant pattern")
+}
+
+/// The words of a literal list, each one of `known`.
+fn words<'k>(p: &mut Build<'_>, name: &str, known: &[&'k str], default: &[&'k str]) -> Result<Vec<&'k str>, Diagnostic> {
+    let Some(list) = p.json(name)? else { return Ok(default.to_vec()) };
+    let refusal = || format!("it must be a list out of `{}`", known.join("`, `"));
+    let items = list.as_array().cloned().unwrap_or_else(|| vec![list.clone()]);
+    let word = |item: &serde_json::Value| known.iter().copied().find(|word| item.as_str() == Some(*word));
+    let found: Option<Vec<&str>> = items.iter().map(word).collect();
+    found.filter(|words| !words.is_empty()).ok_or_else(|| p.refuse(name, &refusal()))
+}
+
+struct CodeInjectionProtection {
+    target: MessageRef,
+    classes: Vec<&'static Regex>,
+    path: bool,
+    query: bool,
+    body: bool,
+}
+
+impl Assertion for CodeInjectionProtection {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let Some(message) = ctx.message(self.target) else { return falsified("the variable holds no message") };
+        if self.target == MessageRef::Request {
+            let request = &ctx.request;
+            if self.path {
+                let Some(path) = percent_decode(&request.path) else { return falsified("the path cannot be decoded") };
+                if self.finds(&String::from_utf8_lossy(&path)) {
+                    return falsified("code in the path");
+                }
+            }
+            if self.query {
+                let query = request.query_parameters();
+                if query.is_malformed() {
+                    return falsified("the query cannot be decoded");
+                }
+                if query.pairs().iter().any(|(name, value)| self.finds(name) || self.finds(value)) {
+                    return falsified("code in the query");
+                }
+            }
+        }
+        if self.body && self.in_body(&message) {
+            return falsified("code in the body");
+        }
+        HELD
+    }
+}
+
+impl CodeInjectionProtection {
+    fn finds(&self, text: &str) -> bool {
+        self.classes.iter().any(|class| class.is_match(text))
+    }
+
+    /// Forms and JSON are looked at value by value, so that their own punctuation is not taken for code; everything else as a whole.
+    fn in_body(&self, message: &Message) -> bool {
+        if message.is_type("application/x-www-form-urlencoded") {
+            let form = message.form();
+            return form.is_malformed() || form.pairs().iter().any(|(name, value)| self.finds(name) || self.finds(value));
+        }
+        if message.is_type("application/json")
+            && let Some(json) = message.json()
+        {
+            return self.in_json(&json);
+        }
+        match message.body_text() {
+            Cow::Borrowed("") => false,
+            text => self.finds(&text),
+        }
+    }
+
+    fn in_json(&self, json: &serde_json::Value) -> bool {
+        match json {
+            serde_json::Value::String(text) => self.finds(text),
+            serde_json::Value::Array(items) => items.iter().any(|item| self.in_json(item)),
+            serde_json::Value::Object(members) => members.iter().any(|(name, item)| self.finds(name) || self.in_json(item)),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A gateway in memory, and policies run on it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::{Method, Response};
+use portcullis::exec::Ending;
+use portcullis::gateway::Gateway;
+use portcullis::request::Request;
+use portcullis::site::Site;
+use portcullis::value::Value;
+use portcullis_dsl::{Origin, Severity, Sources, diagnostic};
+
+/// What came of a command.
+pub struct Outcome {
+    /// `holds`, `fails`, or `faults: …`.
+    pub ending: String,
+    /// What its outputs print as; those that were never set are missing.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Files with the part of an installation they belong to.
+pub type Files<'a> = &'a [(&'a str, &'a str, Origin)];
+
+/// Compiles files. What is wrong with them is the error, rendered, with the codes in it. Warnings are no error.
+pub fn site(files: Files<'_>) -> Result<Arc<Site>, String> {
+    site_on(files, gateway())
+}
+
+/// A gateway with a property and a secret.
+pub fn gateway() -> Gateway {
+    Gateway {
+        properties: BTreeMap::from([("cluster.hostname".to_owned(), "gateway.example".into())]),
+        secrets: BTreeMap::from([("example".to_owned(), "hidden".into())]),
+        ..Gateway::default()
+    }
+}
+
+/// [`site`] on a gateway of one's own.
+pub fn site_on(files: Files<'_>, gateway: Gateway) -> Result<Arc<Site>, String> {
+    let mut sources = Sources::default();
+    for (path, text, origin) in files {
+        sources.add(*path, *text, *origin);
+    }
+    let (site, library, diagnostics) = Site::build(sources, Arc::new(gateway), "", &[]);
+    let errors: Vec<_> = diagnostics.into_iter().filter(|found| found.severity == Severity::Error).collect();
+    match site {
+        Some(site) if errors.is_empty() => Ok(Arc::new(site)),
+        _ => Err(diagnostic::render(&errors, library.sources(), false)),
+    }
+}
+
+/// Waits for a future on this thread.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+/// Runs a command.
+pub fn command(site: &Arc<Site>, name: &str) -> Outcome {
+    let (ending, outputs) = wait(site.run_named(name, &[])).unwrap_or_else(|| panic!("no command `{name}`"));
+    let ending = match ending {
+        Ending::Held => "holds".to_owned(),
+        Ending::Failed => "fails".to_owned(),
+        Ending::Broken(fault) => format!("faults: {fault}"),
+    };
+    let outputs = outputs.into_iter().filter(|(_, value)| !value.is_undefined());
+    Outcome { ending, outputs: outputs.map(|(name, value)| (name.to_string(), shown(&value))).collect() }
+}
+
+fn shown(value: &Value) -> String {
+    value.as_text().into_owned()
+}
+
+/// Sends a request given as `GET /path?query`, header lines, an empty line, a body.
+pub fn request(site: &Arc<Site>, text: &str) -> Response<bytes::Bytes> {
+    let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+    let mut lines = head.lines();
+    let first = lines.next().unwrap_or("");
+    let (method, target) = first.split_once(' ').unwrap_or((first, "/"));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let method: Method = method.parse().expect("a method");
+    let mut request = Request::new(method, path);
+    request.query = query.into();
+    request.host = "gateway.example".into();
+    request.port = 8443;
+    request.secure = true;
+    request.message.set_body(body.trim_end_matches('\n').to_owned());
+    for line in lines {
+        let (name, value) = line.split_once(':').expect("a header");
+        request.message.add_header(name.trim(), value.trim()).expect("a header");
+    }
+    wait(site.handle(request))
+}
