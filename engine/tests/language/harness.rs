@@ -1,13 +1,15 @@
 //! A gateway in memory, and policies run on it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::{Method, Response};
 use portcullis::exec::Ending;
 use portcullis::gateway::Gateway;
+use portcullis::keys::{KeyKind, KeyStore};
 use portcullis::request::Request;
 use portcullis::site::Site;
+use portcullis::time::Clock;
 use portcullis::value::Value;
 use portcullis_dsl::{Origin, Severity, Sources, diagnostic};
 
@@ -27,14 +29,25 @@ pub fn site(files: Files<'_>) -> Result<Arc<Site>, String> {
     site_on(files, gateway())
 }
 
-/// A gateway with a property and a secret.
+/// A gateway with a property, a secret `example`, and the keys `rsa`, `ec` and `ed`.
 pub fn gateway() -> Gateway {
-    Gateway {
-        properties: BTreeMap::from([("cluster.hostname".to_owned(), "gateway.example".into())]),
-        secrets: BTreeMap::from([("example".to_owned(), "hidden".into())]),
-        ..Gateway::default()
-    }
+    let properties = BTreeMap::from([("cluster.hostname".to_owned(), "gateway.example".into())]);
+    Gateway { properties: Arc::new(properties), keys: Arc::clone(&KEYS), ..Gateway::default() }
 }
+
+/// Made once: an RSA key takes a while.
+static KEYS: LazyLock<Arc<KeyStore>> = LazyLock::new(|| {
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = home.path().join("keys");
+    std::fs::create_dir_all(folder.join("secrets")).expect("a folder");
+    std::fs::write(folder.join("secrets/example"), "hidden").expect("a secret");
+    let now = Clock::default().now_millis();
+    let store = KeyStore::open(&folder, "gateway.example", now).expect("a key store");
+    for (alias, kind) in [("rsa", KeyKind::Rsa), ("ec", KeyKind::P256), ("ed", KeyKind::Ed25519)] {
+        store.ensure_key(alias, kind, now).expect("a key");
+    }
+    Arc::new(store)
+});
 
 /// [`site`] on a gateway of one's own.
 pub fn site_on(files: Files<'_>, gateway: Gateway) -> Result<Arc<Site>, String> {
