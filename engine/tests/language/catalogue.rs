@@ -38,7 +38,7 @@ fn everything_is_described() {
         assert!(spec.summary.ends_with('.'), "{}: the summary is a sentence", spec.name);
         assert!(!spec.examples.is_empty(), "{}: no example", spec.name);
         for prop in spec.props {
-            assert!(prop.doc.len() > 4 && prop.doc.ends_with('.'), "{}.{}: {}", spec.name, prop.name, prop.doc);
+            assert!(prop.doc.len() > 3 && prop.doc.ends_with('.'), "{}.{}: {}", spec.name, prop.name, prop.doc);
             if let (Kind::OneOf(words), Need::Default(default)) = (prop.kind, prop.need) {
                 assert!(words.contains(&default.trim_matches('"')), "{}.{}: default {default}", spec.name, prop.name);
             }
@@ -102,7 +102,11 @@ fn run(spec: &Spec, example: &Example, promised: &mut BTreeSet<&str>) -> Result<
             match name.strip_suffix(".*") {
                 None => drop(outputs.insert(name, Some(sets.name))),
                 Some(prefix) => {
-                    for read in mentioned(example.source).filter(|read| read.starts_with(&format!("{prefix}."))) {
+                    let told = match example.expect {
+                        Expect::Sets(name, _) => Some(name),
+                        Expect::Holds | Expect::Fails => None,
+                    };
+                    for read in mentioned(example.source).chain(told).filter(|read| read.starts_with(&format!("{prefix}."))) {
                         outputs.entry(read.to_owned()).or_insert(Some(sets.name));
                     }
                 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use http::{Method, Response};
+use portcullis::config::Connection;
 use portcullis::exec::Ending;
 use portcullis::gateway::Gateway;
 use portcullis::keys::{KeyKind, KeyStore};
 use portcullis::request::Request;
 use portcullis::site::Site;
+use portcullis::store::Connections;
 use portcullis::time::Clock;
 use portcullis::value::Value;
 use portcullis_dsl::{Origin, Severity, Sources, diagnostic};
@@ -24,15 +26,45 @@ pub struct Outcome {
 /// Files with the part of an installation they belong to.
 pub type Files<'a> = &'a [(&'a str, &'a str, Origin)];
 
-/// Compiles files. What is wrong with them is the error, rendered, with the codes in it. Warnings are no error.
-pub fn site(files: Files<'_>) -> Result<Arc<Site>, String> {
-    site_on(files, gateway())
+/// Policies on a gateway of their own, and the folder it lives in.
+pub struct Home {
+    site: Arc<Site>,
+    _folder: tempfile::TempDir,
 }
 
-/// A gateway with a property, a secret `example`, and the keys `rsa`, `ec` and `ed`.
-pub fn gateway() -> Gateway {
-    let properties = BTreeMap::from([("cluster.hostname".to_owned(), "gateway.example".into())]);
-    Gateway { properties: Arc::new(properties), keys: Arc::clone(&KEYS), ..Gateway::default() }
+impl std::ops::Deref for Home {
+    type Target = Arc<Site>;
+
+    fn deref(&self) -> &Arc<Site> {
+        &self.site
+    }
+}
+
+/// Compiles files, on a gateway with a property, a secret `example`, the keys `rsa`, `ec` and `ed`, and an empty database `Test`. What is
+/// wrong with the files is the error, rendered, with the codes in it. Warnings are no error.
+pub fn site(files: Files<'_>) -> Result<Home, String> {
+    let mut sources = Sources::default();
+    for (path, text, origin) in files {
+        sources.add(*path, *text, *origin);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (site, library, diagnostics) = Site::build(sources, Arc::new(gateway(&folder)), "", &[]);
+    let errors: Vec<_> = diagnostics.into_iter().filter(|found| found.severity == Severity::Error).collect();
+    match site {
+        Some(site) if errors.is_empty() => Ok(Home { site: Arc::new(site), _folder: folder }),
+        _ => Err(diagnostic::render(&errors, library.sources(), false)),
+    }
+}
+
+fn gateway(folder: &tempfile::TempDir) -> Gateway {
+    let database = Connection { url: "sqlite://test.db".to_owned(), ..Connection::default() };
+    let databases = BTreeMap::from([("Test".to_owned(), database)]);
+    Gateway {
+        connections: Connections::open(&databases, folder.path()).expect("a database"),
+        keys: Arc::clone(&KEYS),
+        properties: Arc::new(BTreeMap::from([("cluster.hostname".to_owned(), "gateway.example".into())])),
+        ..Gateway::default()
+    }
 }
 
 /// Made once: an RSA key takes a while.
