@@ -117,8 +117,8 @@ fn data_files_are_read_as_what_they_are_used_as() {
 }
 
 #[test]
-fn ten_thousand_fragments_in_a_row_are_refused_and_nothing_overflows() {
-    let count = 10_000;
+fn thousands_of_fragments_in_a_row_are_refused_and_nothing_overflows() {
+    let count = 3_000;
     let mut text = "service \"s\" at \"/s\" { include \"f0\" }\n".to_owned();
     for at in 0..count {
         writeln!(text, "fragment \"f{at}\" {{ include \"f{}\" }}", (at + 1) % (count + 1)).expect("a string takes everything");
@@ -146,13 +146,14 @@ fn includes_that_double_at_each_step_are_refused() {
     assert_eq!(diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), [codes::TOO_LARGE]);
 }
 
-/// A set of the size that ships: the time is printed, and bounded so that a walk that is quadratic in the set cannot creep in.
+/// A set of the size that ships. Resolving is far cheaper than parsing, whatever else the machine does meanwhile; a walk that is
+/// quadratic in the set would show.
 #[test]
 fn four_hundred_policies_resolve_at_once() {
     let mut sources = Sources::default();
     for at in 0..300 {
         let mut text = format!("/// Fragment {at}.\nfragment \"f{at}\" {{\n");
-        for line in 0..30 {
+        for line in 0..10 {
             writeln!(text, "    set v{at}.{line} = \"${{request.http.header.h{line}}} text\"\n    ${{v{at}.{line}}} is not empty else Continue")
                 .expect("a string takes everything");
         }
@@ -179,6 +180,5 @@ fn four_hundred_policies_resolve_at_once() {
     let (library, diagnostics) = load(sources, &catalogue);
     let all = all.elapsed();
     assert_eq!((library.policies().len(), diagnostics.len()), (400, 0));
-    println!("parse {parse:?}, load {all:?}");
-    assert!(all < Duration::from_secs(20), "{all:?}");
+    assert!(all < 4 * parse + Duration::from_secs(1), "parse {parse:?}, load {all:?}");
 }

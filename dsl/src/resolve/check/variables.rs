@@ -86,11 +86,11 @@ impl<'a> Tables<'a> {
         for (place, member) in space.members.iter().enumerate() {
             for (number, event) in set.events[member.policy.index()].iter().enumerate() {
                 match event {
-                    Event::Read { name, span, soft: false, file } if !guessing && !self.knows(*name, round) => {
-                        if self.reported.insert(*span) {
-                            let way = file.iter().copied().chain(space.chain(place));
-                            found.push(unknown(set, owner, space, *name, *span).included_by(way));
-                        }
+                    Event::Read { name, span, soft: false, file }
+                        if !guessing && !self.knows(*name, round) && self.reported.insert(*span) =>
+                    {
+                        let way = file.iter().copied().chain(space.chain(place));
+                        found.push(unknown(set, owner, space, *name, *span).included_by(way));
                     }
                     Event::Set { name, by: SetBy::Assignment | SetBy::Default, .. } if self.has[name.index()] == round => {
                         let read = guessing || self.read[name.index()] == round;
