@@ -27,6 +27,22 @@ fn cases_give_their_diagnostics() {
     support::report(&failed);
 }
 
+/// Whatever is half-written resolves to something, without a panic: the cases, cut off at several places.
+#[test]
+fn half_written_files_do_no_harm() {
+    let catalogue = catalogue::catalogue();
+    for path in support::cases("resolve", ".case") {
+        let text = support::read(&path);
+        let question = text.split_once(ANSWER).map_or(text.as_str(), |(question, _)| question);
+        for tenth in 2..10 {
+            let cut = question.floor_char_boundary(question.len() * tenth / 10);
+            let text = format!("{}\n", &question[..cut]);
+            let (library, diagnostics) = load(sources(&text), &catalogue);
+            print(&diagnostics, library.sources());
+        }
+    }
+}
+
 /// `tests/explain/*.case`: files, then the names asked for, one a line after `== ask`, and what is said of them after `== answer`.
 #[test]
 fn names_are_explained() {

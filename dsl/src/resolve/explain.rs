@@ -36,6 +36,8 @@ pub struct VariableNotes {
     pub settings: Vec<Setting>,
     /// Where it is read, as `path:line`.
     pub reads: Vec<String>,
+    /// It is an output: callers read it.
+    pub output: bool,
 }
 
 /// A place that sets a variable.
@@ -101,12 +103,14 @@ impl Library {
             }
             let owner = format!("{} `{}`", policy.kind().word(), policy.name);
             let (settings, reads) = self.history(policy.id, space, sym);
-            match all.iter_mut().find(|notes| notes.settings == settings) {
+            let is_output = |param: &Param| param.direction == Direction::Out && self.inner.names.get(&param.name) == Some(sym);
+            let output = policy.params().iter().any(is_output);
+            match all.iter_mut().find(|notes| notes.settings == settings && notes.output == output) {
                 Some(notes) => {
                     notes.owners.push(owner);
                     notes.reads.extend(reads);
                 }
-                None => all.push(VariableNotes { owners: vec![owner], settings, reads }),
+                None => all.push(VariableNotes { owners: vec![owner], settings, reads, output }),
             }
         }
         for notes in &mut all {
@@ -133,6 +137,8 @@ impl Library {
                     seen.push(*to);
                     stack.push((*to, 0, within_maybe || *maybe));
                 }
+                // An output's declaration sets nothing.
+                Event::Set { name, by: SetBy::Param(Direction::Out), .. } if *name == sym => {}
                 Event::Set { name, span, value, by, maybe, .. } if *name == sym => settings.push(Setting {
                     place: self.place(*span),
                     span: *span,
@@ -222,8 +228,7 @@ impl Library {
 
 fn how(by: SetBy) -> &'static str {
     match by {
-        SetBy::Param(Direction::In) => "input",
-        SetBy::Param(Direction::Out) => "output",
+        SetBy::Param(_) => "input",
         SetBy::Assignment => "set",
         SetBy::Default => "default",
         SetBy::Statement | SetBy::Target | SetBy::Native => "set by",
@@ -278,6 +283,7 @@ impl fmt::Display for VariableNotes {
             writeln!(f, "  {:2}. {:width$}   {value}{notes}", at + 1, setting.place)?;
         }
         match self.reads.as_slice() {
+            [] if self.output => writeln!(f, "      an output: callers read it"),
             [] => writeln!(f, "      nothing reads it"),
             reads => writeln!(f, "      read at {}", reads.join(", ")),
         }

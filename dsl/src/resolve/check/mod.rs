@@ -46,11 +46,11 @@ pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
     variables::check(set, &mut found);
     let reached = set.reached();
     for policy in set.policies {
-        let chain = reached.get(&policy.id).map(|(space, member)| space.chain(*member).collect::<Vec<_>>()).unwrap_or_default();
         let mut own = Vec::new();
         local::check(set, policy, &mut own);
         flow::check(set, policy, &mut own);
-        found.extend(own.into_iter().map(|diagnostic| diagnostic.included_by(chain.iter().copied())));
+        let way = || reached.get(&policy.id).into_iter().flat_map(|(space, member)| space.chain(*member));
+        found.extend(own.into_iter().map(|diagnostic| diagnostic.included_by(way())));
     }
     found
 }
