@@ -13,11 +13,12 @@ macro_rules! catalogue {
 pub(crate) use catalogue;
 
 pub mod access;
+pub mod crypto;
 pub mod data;
 pub mod logic;
 pub mod message;
 
 /// All assertions.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    [access::ENTRIES, data::ENTRIES, logic::ENTRIES, message::ENTRIES].into_iter().flatten().copied()
+    [access::ENTRIES, crypto::ENTRIES, data::ENTRIES, logic::ENTRIES, message::ENTRIES].into_iter().flatten().copied()
 }
