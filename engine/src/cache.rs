@@ -122,14 +122,14 @@ impl Caches {
         found.map(|entry| entry.value)
     }
 
-    /// Forgets a value; whether there was one.
+    /// Forgets a value; whether there was one. `name*` means every cache whose name begins so.
     pub fn remove(&self, id: &str, key: &str) -> bool {
-        self.get(id).is_some_and(|named| named.entries.remove(key).is_some())
+        self.meant(id).into_iter().fold(false, |found, named| named.entries.remove(key).is_some() || found)
     }
 
-    /// Empties a cache.
+    /// Empties a cache. `name*` means every cache whose name begins so.
     pub fn flush(&self, id: &str) {
-        if let Some(named) = self.get(id) {
+        for named in self.meant(id) {
             named.entries.clear();
         }
     }
@@ -154,6 +154,21 @@ impl Caches {
 
     fn get(&self, id: &str) -> Option<Arc<Named>> {
         self.named.load().get(id).cloned()
+    }
+
+    /// The cache of this name or, for `name*`, all whose names begin so.
+    fn meant(&self, id: &str) -> Vec<Arc<Named>> {
+        match id.strip_suffix('*') {
+            Some(start) => {
+                let named = self.named.load();
+                named
+                    .range(SmolStr::new(start)..)
+                    .take_while(|(id, _)| id.starts_with(start))
+                    .map(|(_, named)| Arc::clone(named))
+                    .collect()
+            }
+            None => self.get(id).into_iter().collect(),
+        }
     }
 
     fn create(&self, id: &str, max_entries: u64) -> Option<Arc<Named>> {
@@ -231,6 +246,20 @@ mod tests {
         assert!(caches.lookup("a", "k", Some(500), 500).is_none(), "the reader may want a fresher one");
         assert_eq!(text(&caches, "a", "k", 1000), None);
         assert_eq!(caches.stats()[0], Stats { id: "a".into(), hits: 2, misses: 2, entries: 0 });
+    }
+
+    #[test]
+    fn a_star_means_every_cache_whose_name_begins_so() {
+        let caches = Caches::default();
+        for id in ["a", "a30", "a60", "b"] {
+            caches.store(id, "k", Value::from("1"), LIMITS, 0);
+            caches.store(id, "x", Value::from("1"), LIMITS, 0);
+        }
+        assert!(caches.remove("a*", "k"));
+        assert!(!caches.remove("a*", "k"));
+        caches.flush("a3*");
+        let left = ["a", "a30", "a60", "b"].map(|id| (text(&caches, id, "k", 0).is_some(), text(&caches, id, "x", 0).is_some()));
+        assert_eq!(left, [(false, true), (false, false), (false, true), (true, true)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ static SPEC: Spec = Spec {
     name: "CacheFlush",
     category: "data",
     summary: "Empties a named cache.",
-    props: &[Prop::required("cache", Kind::Text, "Name of the cache.")],
+    props: &[Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so.")],
     sets: &[],
     fails: &[],
     block: false,

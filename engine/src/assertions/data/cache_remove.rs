@@ -12,7 +12,7 @@ static SPEC: Spec = Spec {
     category: "data",
     summary: "Removes the value under a key from a named cache; there need not be one.",
     props: &[
-        Prop::required("cache", Kind::Text, "Name of the cache."),
+        Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so."),
         Prop::required("key", Kind::Text, "Key."),
     ],
     sets: &[],
