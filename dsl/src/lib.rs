@@ -6,12 +6,14 @@
 pub mod ast;
 pub mod codes;
 pub mod diagnostic;
+pub mod fmt;
 pub mod parse;
 pub mod resolve;
 pub mod span;
 pub mod spec;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use fmt::{FormatError, format};
 pub use parse::{parse, parse_json_template, parse_template};
 pub use resolve::{Access, Frame, Library, Policy, PolicyId, load};
 pub use span::{FileId, Origin, Source, Sources, Span, Spanned};

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub mod random;
 pub mod tree;
 
 use std::path::{Path, PathBuf};

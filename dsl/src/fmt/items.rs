@@ -1,0 +1,110 @@
+//! Files and declarations.
+
+use super::doc::{Doc, concat, group, indent, list, text};
+use super::exprs::{duration, entry, type_word};
+use super::stmts::At;
+use super::{Printer, texts};
+use crate::ast::*;
+
+impl Printer<'_> {
+    pub fn file(&self, file: &File) -> Doc {
+        let mut docs = Vec::new();
+        for (n, item) in file.items.iter().enumerate() {
+            if n > 0 {
+                docs.push(Doc::Hard);
+            }
+            docs.extend(texts::leading(&item.leading));
+            docs.extend([self.item(item), Doc::Hard]);
+        }
+        if !file.trailing.is_empty() {
+            if !file.items.is_empty() {
+                docs.push(Doc::Hard);
+            }
+            docs.extend(texts::leading(&file.trailing));
+        }
+        Doc::Concat(docs)
+    }
+
+    fn item(&self, item: &Item) -> Doc {
+        let name = texts::quoted(&item.name);
+        let plain = |word: &str| text(format!("{word} {name} "));
+        let head = match &item.kind {
+            ItemKind::Fragment => plain("fragment"),
+            ItemKind::Customize => plain("customize"),
+            ItemKind::Extension => plain("extension"),
+            ItemKind::Task { every } => text(format!("task {name} every {} ", duration(every))),
+            ItemKind::Assertion(params) => concat([plain("assertion"), self.params(params)]),
+            ItemKind::Command(params) => concat([plain("command"), self.params(params)]),
+            ItemKind::Service(service) => return self.service(&name, service, item),
+        };
+        let (open, broken) = (self.inline(&item.body), self.broken(&item.body, At::line(0)));
+        let flat = open
+            .map(|body| concat([head.clone(), body]))
+            .filter(|doc| doc.flat_width().is_some_and(|width| width <= super::WIDTH));
+        flat.unwrap_or_else(|| concat([head, broken]))
+    }
+
+    /// `(in a, out b) `; nothing when there are none.
+    fn params(&self, params: &[Param]) -> Doc {
+        if params.is_empty() {
+            return text("");
+        }
+        let has_comment = |param: &Param| !param.leading.is_empty() || param.trailing.is_some();
+        let broken = params.iter().any(has_comment) || params.first().is_some_and(|first| self.param_on_new_line(first));
+        let entries = params.iter().map(|param| {
+            let comments = Comments { leading: param.leading.clone(), trailing: param.trailing.clone(), after: Vec::new() };
+            entry(&comments, self.param(param))
+        });
+        concat([list("(", ")", entries.collect(), false, true, broken), text(" ")])
+    }
+
+    fn param(&self, param: &Param) -> Doc {
+        let direction = match param.direction {
+            Direction::In => "in",
+            Direction::Out => "out",
+        };
+        let ty = param.ty.as_ref().map_or(String::new(), |ty| format!(": {}", type_word(ty.node)));
+        let head = text(format!("{direction} {}{ty}", param.name.node));
+        match &param.default {
+            Some(value) => concat([head, text(" = "), self.expr(value)]),
+            None => head,
+        }
+    }
+
+    /// The name of a parameter has a place, the word before it has none.
+    fn param_on_new_line(&self, param: &Param) -> bool {
+        let before = self.text.get(..param.name.span.start as usize).unwrap_or("").trim_end();
+        let word = before.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        self.on_new_line(word.len() as u32)
+    }
+
+    fn service(&self, name: &str, service: &ServiceHead, item: &Item) -> Doc {
+        let mut clauses = Vec::new();
+        if !service.methods.is_empty() {
+            let methods: Vec<&str> = service.methods.iter().map(|method| method.node.as_str()).collect();
+            clauses.extend([Doc::Line, text(format!("methods {}", methods.join(" ")))]);
+        }
+        if let Some(call) = &service.errors {
+            let name = texts::quoted(call.callee.name());
+            let errors = if call.args.is_empty() {
+                text(format!("errors {name}"))
+            } else {
+                self.arguments(&format!("errors {name} ("), &call.args)
+            };
+            clauses.extend([Doc::Line, errors]);
+        }
+        if service.disabled {
+            clauses.extend([Doc::Line, text("disabled")]);
+        }
+        let start = text(format!("service {name} at {}", texts::quoted(&service.path)));
+        let head = |end: Doc| group(concat([start.clone(), indent(Doc::Concat(clauses.clone())), end]));
+        if let Some(body) = self.inline(&item.body) {
+            let flat = concat([head(text(" ")), body]);
+            if flat.flat_width().is_some_and(|width| width <= super::WIDTH) {
+                return flat;
+            }
+        }
+        // The body's brace goes on a line of its own when the clauses do.
+        concat([head(concat([Doc::Line, text("{")])), self.after_brace(&item.body, At::line(0))])
+    }
+}

@@ -1,0 +1,88 @@
+//! The canonical layout. `format` prints the tree, reads the result again and compares: it never returns a text that means something
+//! else. Where the author broke a list or block over lines it stays broken, where it fits on a line it may stay there; the rest is fixed.
+
+mod doc;
+mod exprs;
+mod items;
+mod stmts;
+mod texts;
+
+use std::fmt;
+
+use crate::ast::File;
+use crate::diagnostic::Diagnostic;
+use crate::parse::parse;
+use crate::span::{FileId, Span};
+
+/// Longest line that is not broken, where it can be.
+pub const WIDTH: usize = 130;
+
+/// Why a text was not formatted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FormatError {
+    /// It is no policy file; these are its problems.
+    Syntax(Vec<Diagnostic>),
+    /// The formatted text would mean something else. That is a defect of the formatter; the text is as it was.
+    Unsound,
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FormatError::Syntax(diagnostics) => match diagnostics.first() {
+                Some(first) => write!(f, "it does not parse: {}", first.message),
+                None => f.write_str("it does not parse"),
+            },
+            FormatError::Unsound => f.write_str("formatting would change what it says; the file is left as it is"),
+        }
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+/// Lays out a policy file. Formatting the result again gives the same text.
+pub fn format(text: &str) -> Result<String, FormatError> {
+    let tree = read(text).map_err(FormatError::Syntax)?;
+    let mut printed = print(&tree, text);
+    // What breaks a line can depend on where the author broke others; a second round settles that.
+    for _ in 0..4 {
+        let again = read(&printed).map_err(|_| FormatError::Unsound)?;
+        if again != tree {
+            return Err(FormatError::Unsound);
+        }
+        let settled = print(&again, &printed);
+        if settled == printed {
+            return Ok(printed);
+        }
+        printed = settled;
+    }
+    Err(FormatError::Unsound)
+}
+
+fn read(text: &str) -> Result<File, Vec<Diagnostic>> {
+    let (tree, diagnostics) = parse(FileId::default(), text);
+    if diagnostics.is_empty() { Ok(tree) } else { Err(diagnostics) }
+}
+
+fn print(tree: &File, text: &str) -> String {
+    let printer = Printer { text };
+    doc::render(&printer.file(tree), WIDTH)
+}
+
+/// Turns nodes into layout; the author's text says where lines were broken.
+#[derive(Clone, Copy)]
+struct Printer<'a> {
+    text: &'a str,
+}
+
+impl<'a> Printer<'a> {
+    fn source(&self, span: Span) -> &'a str {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or("")
+    }
+
+    /// Whether the author began a new line before this offset.
+    fn on_new_line(&self, offset: u32) -> bool {
+        let before = self.text.get(..offset as usize).unwrap_or("");
+        before[before.trim_end().len()..].contains('\n')
+    }
+}

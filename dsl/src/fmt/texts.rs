@@ -1,0 +1,122 @@
+//! Quoted texts, templates, variables and comments, spelled so that they read back as the same parts.
+
+use super::Printer;
+use super::doc::{Doc, concat, indent, text};
+use crate::ast::{Comment, Expr, Part, VarRef};
+
+/// `"…"` without variables.
+pub fn quoted(text: &str) -> String {
+    quoted_parts(&[Part::Text(text.to_owned())])
+}
+
+/// `"…"`.
+pub fn quoted_parts(parts: &[Part]) -> String {
+    let mut out = String::from("\"");
+    for part in parts {
+        match part {
+            Part::Text(text) => escape(text, &mut out),
+            Part::Var(var) => out.push_str(&variable(var)),
+            Part::RawVar(var) => out.push_str(&raw_variable(var)),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn escape(text: &str, out: &mut String) {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '$' if chars.peek() == Some(&'{') => out.push_str("\\$"),
+            _ if invisible(c) => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
+            _ => out.push(c),
+        }
+    }
+}
+
+/// Characters that a reader would not see, or that reorder what is seen.
+fn invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{a0}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// `${name[0]|, }`
+pub fn variable(var: &VarRef) -> String {
+    format!("${{{}}}", reference(var))
+}
+
+fn raw_variable(var: &VarRef) -> String {
+    format!("${{raw({})}}", reference(var))
+}
+
+fn reference(var: &VarRef) -> String {
+    let index = var.index.map_or(String::new(), |index| format!("[{index}]"));
+    let delimiter = var.delimiter.as_ref().map_or(String::new(), |delimiter| format!("|{delimiter}"));
+    format!("{}{index}{delimiter}", var.name.node)
+}
+
+impl Printer<'_> {
+    /// A template in the quotes that its author chose.
+    pub fn template(&self, expr: &Expr, word: &str, parts: &[Part]) -> Doc {
+        let source = self.source(expr.span.span);
+        let Some(inside) = source[word.len().min(source.len())..].trim_start().strip_prefix("\"\"\"") else {
+            return text(format!("{word} {}", quoted_parts(parts)));
+        };
+        let mut body = String::new();
+        for part in parts {
+            match part {
+                Part::Text(text) => body.push_str(&text.replace("\"\"\"", "\\\"\"\"").replace("${", "\\${")),
+                Part::Var(var) => body.push_str(&variable(var)),
+                Part::RawVar(var) => body.push_str(&raw_variable(var)),
+            }
+        }
+        let (first_line, more) = match inside.split_once('\n') {
+            Some((line, _)) => (line, true),
+            None => (inside, false),
+        };
+        if !more || !first_line.trim().is_empty() {
+            let whole = format!("{word} \"\"\"{body}\"\"\"");
+            return if whole.contains('\n') { Doc::Verbatim(whole) } else { text(whole) };
+        }
+        let mut lines = Vec::new();
+        for line in body.split('\n') {
+            lines.extend([Doc::Hard, text(line)]);
+        }
+        lines.push(text("\"\"\""));
+        concat([text(format!("{word} \"\"\"")), indent(Doc::Concat(lines))])
+    }
+}
+
+/// A comment as it stands on its line.
+pub fn comment(comment: &Comment) -> String {
+    let slashes = if comment.doc { "///" } else { "//" };
+    // A ruler, `//////`, is one word.
+    let ruler = !comment.doc && comment.text.starts_with("//");
+    let blank = if comment.text.is_empty() || ruler { "" } else { " " };
+    format!("{slashes}{blank}{}", comment.text)
+}
+
+/// A comment at the end of a line.
+pub fn trailing(comment: &Comment) -> Doc {
+    Doc::Comment(format!("  {}", self::comment(comment)))
+}
+
+/// Comments on lines of their own, each followed by a new line.
+pub fn leading(comments: &[Comment]) -> Vec<Doc> {
+    let mut docs = Vec::new();
+    for one in comments {
+        if one.blank_before {
+            docs.push(Doc::Hard);
+        }
+        docs.extend([Doc::Comment(comment(one)), Doc::Hard]);
+        if one.blank_after {
+            docs.push(Doc::Hard);
+        }
+    }
+    docs
+}

@@ -1,0 +1,83 @@
+//! What holds for every text: parsing never panics, however damaged the text; formatting keeps the tree and is settled.
+
+mod support;
+
+use portcullis_dsl::{FileId, Sources, diagnostic, format, parse, parse_json_template, parse_template};
+use support::random::{Random, Writer, damage};
+
+/// How many texts a property is tried on; `PROPERTY_ROUNDS` sets another number.
+fn rounds(default: u64) -> u64 {
+    std::env::var("PROPERTY_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
+}
+
+fn seeds() -> Vec<String> {
+    let folders = [("parse", ".policy"), ("fmt", ".policy"), ("diagnostics", ".policy")];
+    folders.iter().flat_map(|(folder, ending)| support::cases(folder, ending)).map(|path| support::read(&path)).collect()
+}
+
+/// Parses, renders what is wrong, and formats when nothing is.
+fn check(text: &str) {
+    let mut sources = Sources::default();
+    let file = sources.add("case.policy", text, portcullis_dsl::Origin::Operator);
+    let (tree, diagnostics) = parse(file, text);
+    for one in &diagnostics {
+        let (start, end) = (one.span.start as usize, one.span.end as usize);
+        assert!(start <= end && end <= text.len(), "{one:?} in {text:?}");
+        assert!(text.is_char_boundary(start) && text.is_char_boundary(end), "{one:?} in {text:?}");
+        assert!(one.help.is_some(), "{one:?}");
+    }
+    if let Some(first) = diagnostics.first() {
+        diagnostic::render_one(first, &sources, false);
+        return;
+    }
+    let formatted = format(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(parse(FileId(0), &formatted).0, tree, "{text}");
+    assert_eq!(format(&formatted).as_ref(), Ok(&formatted), "{text}");
+}
+
+#[test]
+fn damaged_policies_never_panic() {
+    let seeds = seeds();
+    for round in 0..rounds(400) {
+        let mut random = Random::new(round);
+        let seed = &seeds[random.below(seeds.len())];
+        let text = damage(&mut random, seed);
+        check(&text);
+        let _ = parse_template(FileId(0), &text);
+        let _ = parse_json_template(FileId(0), &text);
+    }
+}
+
+#[test]
+fn random_policies_have_no_problems_and_format_to_the_same_tree() {
+    for round in 0..rounds(100) {
+        let text = Writer::file(round);
+        let (_, diagnostics) = parse(FileId(0), &text);
+        assert!(diagnostics.is_empty(), "round {round}: {diagnostics:#?}\n{text}");
+        check(&text);
+    }
+}
+
+#[test]
+fn damaged_random_policies_never_panic() {
+    for round in 0..rounds(100) {
+        let mut random = Random::new(round);
+        let text = damage(&mut random, &Writer::file(round));
+        check(&text);
+    }
+}
+
+#[test]
+fn hostile_shapes_come_back_as_problems() {
+    let n = 200_000;
+    for unit in [
+        "(", "[", "{", "\"", "${", "'", "json {", "not ", "!", "a else ", "1 + ", "if ", "\"\"\"", "//\n", "\\", ")", "}", "A(",
+        "x: ", "=", "[(", "'\"(", "é", ";", "All { ",
+    ] {
+        for text in [unit.repeat(n / unit.len()), format!("fragment \"a\" {{\n    set x = {}", unit.repeat(n / unit.len()))] {
+            let (tree, diagnostics) = parse(FileId(0), &text);
+            assert!(!diagnostics.is_empty() || tree.items.is_empty(), "{unit}");
+            let _ = parse_json_template(FileId(0), &text);
+        }
+    }
+}
