@@ -17,6 +17,7 @@ pub mod function;
 pub mod gateway;
 pub mod home;
 pub mod host;
+pub mod identity;
 pub mod json;
 pub mod keys;
 pub mod message;

@@ -63,8 +63,11 @@ pub struct IdentityProvider {
     pub bind_dn: Option<String>,
     /// `ldap`: file (relative to the home) with that one's password.
     pub bind_password_file: Option<PathBuf>,
-    /// `federated`: PEM files (relative to the home) of the authorities whose certificates count as users.
+    /// `federated`: PEM files (relative to the home) of the authorities whose certificates count as users. Default: those in
+    /// `keys/trusted/`.
     pub trusted: Vec<PathBuf>,
+    /// `federated`: regular expression that must be found in the certificate's subject. Default: any subject.
+    pub subject: Option<String>,
 }
 
 impl fmt::Debug for IdentityProvider {
@@ -172,6 +175,8 @@ struct ProviderFields {
     bind_password_file: Option<PathBuf>,
     #[serde(default)]
     trusted: Vec<PathBuf>,
+    #[serde(default)]
+    subject: Option<String>,
 }
 
 impl From<ProviderFields> for IdentityProvider {
@@ -184,6 +189,7 @@ impl From<ProviderFields> for IdentityProvider {
             bind_dn: f.bind_dn,
             bind_password_file: f.bind_password_file,
             trusted: f.trusted,
+            subject: f.subject,
         }
     }
 }
@@ -204,6 +210,7 @@ impl<'de> Deserialize<'de> for IdentityProvider {
                 bind_dn: None,
                 bind_password_file: None,
                 trusted: Vec::new(),
+                subject: None,
             })
         })
     }

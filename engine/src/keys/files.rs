@@ -94,7 +94,7 @@ pub(super) fn read(folder: &Path) -> Result<State, KeyError> {
 }
 
 /// All certificates in the `.pem` and `.crt` files of a folder.
-pub(crate) fn certificates(folder: &Path) -> Result<Vec<Arc<Certificate>>, KeyError> {
+fn certificates(folder: &Path) -> Result<Vec<Arc<Certificate>>, KeyError> {
     let mut all = Vec::new();
     for path in list(folder)? {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
@@ -167,8 +167,13 @@ pub(super) fn remove_former(folder: &Path, alias: &str, kid: &str) -> Result<(),
     Ok(())
 }
 
+/// Writes a file that nobody else may read.
+pub(crate) fn write_private(path: &Path, contents: &[u8]) -> Result<(), KeyError> {
+    write(path, contents, true)
+}
+
 /// Writes a file as a whole: beside its place first, then renamed.
-pub(crate) fn write(path: &Path, contents: &[u8], secret: bool) -> Result<(), KeyError> {
+pub(super) fn write(path: &Path, contents: &[u8], secret: bool) -> Result<(), KeyError> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }

@@ -33,6 +33,8 @@ pub use private::{KeyKind, PrivateKey};
 pub use public::{PublicKey, constant_time_eq, sign_with_secret};
 pub use tls::verify_client;
 
+pub(crate) use files::{certificates_in, write_private as write_file};
+
 use crate::certificate::Certificate;
 use crate::fault::{Blame, Fault};
 use crate::principal::Secret;

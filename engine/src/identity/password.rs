@@ -1,0 +1,108 @@
+//! Password hashes: argon2id (RFC 9106), computed on threads that may block, few at a time, because each one takes memory and a
+//! noticeable part of a second of a processor.
+
+use std::sync::{Arc, OnceLock};
+
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::Semaphore;
+
+use crate::fault::{Blame, Fault};
+use crate::principal::Secret;
+
+/// Longer passwords are refused unread: hashing them is work that a client should not be able to order.
+pub const MAX_PASSWORD: usize = 1024;
+/// Requests that may wait for their turn; further ones are refused rather than piled up.
+const MAX_WAITING: usize = 256;
+
+/// How much work a hash is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// KiB of memory.
+    pub memory: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+impl Default for Cost {
+    /// What OWASP recommends for argon2id with little memory: 19 MiB, two passes.
+    fn default() -> Self {
+        Cost { memory: 19 * 1024, passes: 2 }
+    }
+}
+
+/// Hashes and verifies passwords.
+pub struct Passwords {
+    argon2: Argon2<'static>,
+    slots: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    nobody: OnceLock<String>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Passwords::new(Cost::default())
+    }
+}
+
+impl Passwords {
+    /// With this cost for new hashes; existing ones are verified with the cost they were made with.
+    pub fn new(cost: Cost) -> Self {
+        // Out of range parameters fall back to the crate's own, which are the same as ours.
+        let params = Params::new(cost.memory, cost.passes, 1, None).unwrap_or_default();
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Passwords {
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            slots: Arc::new(Semaphore::new(threads)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            nobody: OnceLock::new(),
+        }
+    }
+
+    /// A new hash, in the form `$argon2id$…`. Takes its time on this thread.
+    pub fn hash(&self, password: &Secret) -> Result<String, Fault> {
+        let failed = |_| Fault::new(Blame::Internal, "the password could not be hashed");
+        let mut salt = [0; 16];
+        aws_lc_rs::rand::fill(&mut salt).map_err(|_| Fault::new(Blame::Internal, "the random generator failed"))?;
+        let salt = SaltString::encode_b64(&salt).map_err(failed)?;
+        let hash = self.argon2.hash_password(password.expose().as_bytes(), &salt).map_err(failed)?;
+        Ok(hash.to_string())
+    }
+
+    /// Whether the password is the one of this hash. With no hash (nobody of that name) the answer is no and takes just as long, so
+    /// that nobody can find out names by the clock.
+    pub async fn verify(self: &Arc<Self>, hash: Option<&str>, password: &Secret) -> Result<bool, Fault> {
+        if password.expose().len() > MAX_PASSWORD {
+            return Ok(false);
+        }
+        let busy = || Fault::new(Blame::Internal, "too many passwords are being checked");
+        let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| busy())?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| busy())?;
+        let (own, hash, password) = (Arc::clone(self), hash.map(str::to_owned), password.clone());
+        let check = move || {
+            // Held to the end of the work, also when the request is gone by then.
+            let _slot = slot;
+            own.check(hash.as_deref(), &password)
+        };
+        tokio::task::spawn_blocking(check).await.map_err(|error| Fault::because(Blame::Internal, "password check", error))?
+    }
+
+    fn check(&self, hash: Option<&str>, password: &Secret) -> Result<bool, Fault> {
+        let known = hash.is_some();
+        let hash = match hash {
+            Some(hash) => hash,
+            None => self.nobody()?,
+        };
+        let parsed =
+            PasswordHash::new(hash).map_err(|_| Fault::new(Blame::Configuration, "a stored password hash is unreadable"))?;
+        Ok(self.argon2.verify_password(password.expose().as_bytes(), &parsed).is_ok() && known)
+    }
+
+    fn nobody(&self) -> Result<&str, Fault> {
+        if let Some(hash) = self.nobody.get() {
+            return Ok(hash);
+        }
+        let hash = self.hash(&Secret::new("nobody's password"))?;
+        Ok(self.nobody.get_or_init(|| hash))
+    }
+}
