@@ -2,14 +2,15 @@
 //! and how much of it is each caller's word. Entries carry their own expiry, so a moved clock expires them at once.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use prometheus_client::metrics::counter::Counter;
 use quick_cache::sync::Cache as Quick;
 use quick_cache::{OptionsBuilder, Weighter};
 use smol_str::SmolStr;
 
+use crate::telemetry::Metrics;
 use crate::value::Value;
 
 /// Most caches at a time. Names are the policies'; this is for one that makes them of what clients send.
@@ -45,14 +46,15 @@ pub struct Caches {
     // Looked up on each request, changed a few times in the life of a process: readers take no lock.
     named: ArcSwap<BTreeMap<SmolStr, Arc<Named>>>,
     creating: Mutex<()>,
+    metrics: Arc<Metrics>,
 }
 
 struct Named {
     entries: Quick<SmolStr, Entry, Weight>,
     /// What fits into one part of it.
     heaviest: u64,
-    hits: AtomicU64,
-    misses: AtomicU64,
+    hits: Counter,
+    misses: Counter,
 }
 
 #[derive(Clone)]
@@ -86,6 +88,11 @@ pub struct Stats {
 }
 
 impl Caches {
+    /// No caches yet; each one that comes has its hits and misses counted there.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Caches { metrics, ..Caches::default() }
+    }
+
     /// Keeps a value under a key, in place of what is there. `false` when it is larger than allowed, or when there are too many caches.
     pub fn store(&self, id: &str, key: impl Into<SmolStr>, value: Value, limits: Limits, now_millis: i64) -> bool {
         let key = key.into();
@@ -118,7 +125,7 @@ impl Caches {
             alive && max_age_millis.is_none_or(|max_age| now_millis - entry.stored < max_age)
         });
         let counter = if found.is_some() { &named.hits } else { &named.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.inc();
         found.map(|entry| entry.value)
     }
 
@@ -145,8 +152,8 @@ impl Caches {
     pub fn stats(&self) -> Vec<Stats> {
         let stats = |(id, named): (&SmolStr, &Arc<Named>)| Stats {
             id: id.clone(),
-            hits: named.hits.load(Ordering::Relaxed),
-            misses: named.misses.load(Ordering::Relaxed),
+            hits: named.hits.get(),
+            misses: named.misses.get(),
             entries: named.entries.len() as u64,
         };
         self.named.load().iter().map(stats).collect()
@@ -189,11 +196,12 @@ impl Caches {
             .shards(shards)
             .build()
             .ok()?;
+        let (hits, misses) = self.metrics.cache_counters(id);
         let named = Arc::new(Named {
             entries: Quick::with_options(options, Weight, Default::default(), Default::default()),
             heaviest: MAX_BYTES / shards as u64,
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            hits,
+            misses,
         });
         all.insert(SmolStr::new(id), Arc::clone(&named));
         self.named.store(Arc::new(all));

@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 
 use crate::cache::Caches;
 use crate::fault::{Blame, Fault};
+use crate::identity::{AttemptLimiter, Passwords, Providers};
 use crate::keys::KeyStore;
 use crate::store::{Connection, Connections};
 use crate::telemetry::{AuditLog, Metrics};
@@ -22,6 +23,12 @@ pub struct Gateway {
     pub connections: Connections,
     /// Caches by name.
     pub caches: Arc<Caches>,
+    /// Who vouches for users, by name.
+    pub identity: Arc<Providers>,
+    /// Hashes and checks passwords.
+    pub passwords: Arc<Passwords>,
+    /// Slows down guessing.
+    pub attempts: Arc<AttemptLimiter>,
     /// Private keys, certificates, and `${secpass.<name>.plaintext}`.
     pub keys: Arc<KeyStore>,
     /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.

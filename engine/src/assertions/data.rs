@@ -13,6 +13,6 @@ use crate::ctx::Ctx;
 use crate::expr::Expr;
 
 /// Milliseconds of a property that is a duration: seconds, possibly with a fraction. `None` for what is no number.
-pub(super) fn millis(duration: &Expr, ctx: &Ctx) -> Option<i64> {
+pub(crate) fn millis(duration: &Expr, ctx: &Ctx) -> Option<i64> {
     duration.eval(ctx).to_decimal().filter(|seconds| seconds.is_finite()).map(|seconds| (seconds * 1000.0) as i64)
 }

@@ -17,9 +17,11 @@ use arc_swap::ArcSwap;
 use portcullis_dsl::diagnostic::render;
 use smol_str::SmolStr;
 
+use crate::cache::Caches;
 use crate::config::{Config, ListenAddress};
 use crate::gateway::Gateway;
 use crate::home::{self, Home, Unreadable};
+use crate::identity::{Passwords, Providers};
 use crate::keys::KeyStore;
 use crate::server::{Running, Server, TlsServer};
 use crate::site::Site;
@@ -160,11 +162,17 @@ impl Host {
             let bound = [("https.port", server.https_address()), ("http.port", server.http_address())];
             ports.extend(bound.into_iter().filter_map(|(name, address)| Some((name, address?.port()))));
         }
+        let keys = Arc::new(keys);
+        let passwords = Arc::new(Passwords::default());
+        let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
         let gateway = Gateway {
             clock,
             connections,
-            caches: Arc::default(),
-            keys: Arc::new(keys),
+            caches: Arc::new(Caches::new(Arc::clone(&metrics))),
+            identity: Arc::new(identity),
+            passwords,
+            attempts: Arc::default(),
+            keys,
             properties: Arc::new(properties(&config, &ports)),
             metrics: Arc::clone(&metrics),
             audit,

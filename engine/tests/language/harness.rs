@@ -7,7 +7,9 @@ use http::{Method, Response};
 use portcullis::config::Connection;
 use portcullis::exec::Ending;
 use portcullis::gateway::Gateway;
+use portcullis::identity::{Cost, InternalUsers, Passwords, Providers};
 use portcullis::keys::{KeyKind, KeyStore};
+use portcullis::principal::Secret;
 use portcullis::request::Request;
 use portcullis::site::Site;
 use portcullis::store::Connections;
@@ -40,7 +42,8 @@ impl std::ops::Deref for Home {
     }
 }
 
-/// Compiles files, on a gateway with a property, a secret `example`, the keys `rsa`, `ec` and `ed`, and an empty database `Test`. What is
+/// Compiles files, on a gateway with a property, a secret `example`, the keys `rsa`, `ec` and `ed`, an empty database `Test`,
+/// and users of the provider `Example`. What is
 /// wrong with the files is the error, rendered, with the codes in it. Warnings are no error.
 pub fn site(files: Files<'_>) -> Result<Home, String> {
     let mut sources = Sources::default();
@@ -62,9 +65,21 @@ fn gateway(folder: &tempfile::TempDir) -> Gateway {
     Gateway {
         connections: Connections::open(&databases, folder.path()).expect("a database"),
         keys: Arc::clone(&KEYS),
+        identity: Arc::new(users(folder)),
         properties: Arc::new(BTreeMap::from([("cluster.hostname".to_owned(), "gateway.example".into())])),
         ..Gateway::default()
     }
+}
+
+/// The provider `Example` with the user `ann`, whose password is `correct horse` and whose role is `admin`.
+fn users(folder: &tempfile::TempDir) -> Providers {
+    let cheap = Arc::new(Passwords::new(Cost { memory: 64, passes: 1 }));
+    let users = InternalUsers::new("Example", folder.path().join("users.json"), cheap);
+    let attributes = BTreeMap::from([("role".to_owned(), "admin".into())]);
+    users.add("ann", &Secret::new("correct horse"), attributes, 0).expect("a user");
+    let mut providers = Providers::default();
+    providers.insert("Example", Arc::new(users));
+    providers
 }
 
 /// Made once: an RSA key takes a while.
