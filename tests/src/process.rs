@@ -1,0 +1,186 @@
+//! A gateway as a process of its own: for what can only be seen from outside, such as start, kill -9, and load.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// No start takes this long, not even the first of an unoptimised build, which makes keys.
+const START: Duration = Duration::from_secs(60);
+
+/// A running process. Dropping it kills it.
+pub struct Process {
+    child: Child,
+    /// Where it answers HTTPS.
+    pub https: SocketAddr,
+    /// Where it answers HTTP.
+    pub http: SocketAddr,
+    /// From starting the process to the line that says where it listens.
+    pub started_in: Duration,
+    stdout: Arc<Mutex<String>>,
+    log: Arc<Mutex<String>>,
+}
+
+/// How a process is started.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Further arguments.
+    pub args: Vec<String>,
+    /// Processor to be pinned to.
+    pub core: Option<usize>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+}
+
+impl Process {
+    /// `portcullis serve` on free ports of the loopback address.
+    pub fn gateway(home: &Path, start: &Start) -> Result<Process> {
+        let mut args = vec!["serve".to_owned(), "--home".to_owned(), home.display().to_string()];
+        args.extend(["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"].map(str::to_owned));
+        args.extend(start.args.iter().cloned());
+        Process::start(portcullis()?, &args, start)
+    }
+
+    /// Any program that prints `listening https://…` and `listening http://…`.
+    pub fn start(program: &Path, args: &[String], start: &Start) -> Result<Process> {
+        let mut command = match start.core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", &core.to_string()]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let begun = Instant::now();
+        let mut child = command
+            .args(args)
+            .envs(start.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let (stdout, log) = (Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(String::new())));
+        let (lines, listening) = channel();
+        follow(child.stdout.take(), Arc::clone(&stdout), Some(lines));
+        follow(child.stderr.take(), Arc::clone(&log), None);
+        let found = wait_for_addresses(&listening, begun);
+        let Some((https, http)) = found else {
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!(
+                "{} {} did not say where it listens:\n{}{}",
+                program.display(),
+                args.join(" "),
+                stdout.lock().map_or_else(|_| String::new(), |text| text.clone()),
+                log.lock().map_or_else(|_| String::new(), |text| text.clone())
+            );
+        };
+        Ok(Process { child, https, http, started_in: begun.elapsed(), stdout, log })
+    }
+
+    /// What it has printed.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().map_or_else(|_| String::new(), |text| text.clone())
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().map_or_else(|_| String::new(), |text| text.clone())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, then waits for the end; gives whether the exit was clean.
+    pub fn terminate(&mut self) -> Result<bool> {
+        Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        Ok(self.child.wait()?.success())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Gathers a stream's text, and hands on its lines.
+fn follow(stream: Option<impl Read + Send + 'static>, text: Arc<Mutex<String>>, lines: Option<Sender<String>>) {
+    let Some(stream) = stream else { return };
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            if let Ok(mut text) = text.lock() {
+                text.push_str(&line);
+                text.push('\n');
+            }
+            if let Some(lines) = &lines {
+                let _ = lines.send(line);
+            }
+        }
+    });
+}
+
+fn wait_for_addresses(lines: &Receiver<String>, begun: Instant) -> Option<(SocketAddr, SocketAddr)> {
+    let (mut https, mut http) = (None, None);
+    while https.is_none() || http.is_none() {
+        let line = lines.recv_timeout(START.saturating_sub(begun.elapsed())).ok()?;
+        if let Some(address) = line.strip_prefix("listening https://") {
+            https = address.trim_end_matches('/').parse().ok();
+        } else if let Some(address) = line.strip_prefix("listening http://") {
+            http = address.trim_end_matches('/').parse().ok();
+        }
+    }
+    https.zip(http)
+}
+
+/// The gateway's binary, of the profile this test was built with; built now, lest an old one be tested.
+pub fn portcullis() -> Result<&'static Path> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT
+        .get_or_init(|| build("portcullis", "portcullis").map_err(|error| format!("{error:#}")))
+        .as_deref()
+        .map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// Builds a binary of the workspace and gives its path. `PORTCULLIS_BIN_DIR` names a folder of ready ones instead.
+pub fn build(package: &str, binary: &str) -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("PORTCULLIS_BIN_DIR") {
+        return Ok(PathBuf::from(folder).join(binary));
+    }
+    // target/<profile>/deps/<this test>, or target/<profile>/<this program>
+    let own = std::env::current_exe()?;
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("no target folder")?;
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--package", package, "--bin", binary]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    if !command.status().context("cannot run cargo")?.success() {
+        bail!("cargo could not build {binary}");
+    }
+    Ok(folder.join(binary))
+}
