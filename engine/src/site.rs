@@ -20,9 +20,9 @@ use crate::{assertions, compile, exec, function, respond, vars};
 /// A generation: swapped as a whole on reload.
 pub struct Site {
     /// Instructions.
-    pub program: Program,
+    pub program: Arc<Program>,
     /// The checked trees, for `explain` and the command line.
-    pub library: Library,
+    pub library: Arc<Library>,
     /// What outlives generations.
     pub gateway: Arc<Gateway>,
     /// Empty, or `/` and the instance modifier.
@@ -56,39 +56,48 @@ pub fn catalogue() -> Catalogue {
     )
 }
 
-impl Site {
-    /// Parses, checks and compiles a policy set. On any error there is no site; warnings come with one. `enabled` names the services
-    /// to serve although they are declared `disabled`.
-    pub fn build(
-        sources: Sources,
-        gateway: Arc<Gateway>,
-        instance_modifier: &str,
-        enabled: &[String],
-    ) -> (Option<Site>, Library, Vec<Diagnostic>) {
+/// A policy set, checked and compiled, that no gateway serves yet. Several may serve the same one.
+pub struct Compiled {
+    /// The checked trees.
+    pub library: Arc<Library>,
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Instructions; none when there are errors.
+    program: Option<Arc<Program>>,
+}
+
+impl Compiled {
+    /// Parses, checks and compiles.
+    pub fn new(sources: Sources) -> Compiled {
         let (library, mut diagnostics) = portcullis_dsl::load(sources, &catalogue());
-        if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-            return (None, library, diagnostics);
+        let broken = |found: &[Diagnostic]| found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        let mut program = None;
+        if !broken(&diagnostics) {
+            let entries = assertions::all().map(|entry| (entry.spec.name, entry)).collect();
+            let (made, found) = compile::compile(&library, &entries);
+            diagnostics.extend(found);
+            program = (!broken(&diagnostics)).then(|| Arc::new(made));
         }
-        let entries = assertions::all().map(|entry| (entry.spec.name, entry)).collect();
-        let (program, found) = compile::compile(&library, &entries);
-        diagnostics.extend(found);
-        if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-            return (None, library, diagnostics);
-        }
+        Compiled { library: Arc::new(library), diagnostics, program }
+    }
+
+    /// The set before a gateway; none when there are errors.
+    pub fn site(&self, gateway: Arc<Gateway>, instance_modifier: &str, enabled: &[String]) -> Option<Site> {
+        let program = Arc::clone(self.program.as_ref()?);
         let modifier = match instance_modifier.trim_matches('/') {
             "" => SmolStr::default(),
             name => SmolStr::from(format!("/{name}")),
         };
         let mut site = Site {
             program,
-            library: library.clone(),
+            library: Arc::clone(&self.library),
             gateway,
             instance_modifier: modifier.clone(),
             exact: HashMap::new(),
             prefixes: Vec::new(),
             paths: HashMap::new(),
         };
-        for policy in library.services() {
+        for policy in self.library.services() {
             let ItemKind::Service(head) = &policy.item.kind else { continue };
             if head.disabled && !enabled.contains(&policy.name) {
                 continue;
@@ -108,7 +117,22 @@ impl Site {
             }
         }
         site.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        (Some(site), library, diagnostics)
+        Some(site)
+    }
+}
+
+impl Site {
+    /// Parses, checks and compiles a policy set. On any error there is no site; warnings come with one. `enabled` names the services
+    /// to serve although they are declared `disabled`.
+    pub fn build(
+        sources: Sources,
+        gateway: Arc<Gateway>,
+        instance_modifier: &str,
+        enabled: &[String],
+    ) -> (Option<Site>, Arc<Library>, Vec<Diagnostic>) {
+        let compiled = Compiled::new(sources);
+        let site = compiled.site(gateway, instance_modifier, enabled);
+        (site, compiled.library, compiled.diagnostics)
     }
 
     /// Path of a service, with the instance modifier.

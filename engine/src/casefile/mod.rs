@@ -47,12 +47,15 @@
 
 mod client;
 mod cookies;
+mod gateway;
 mod matching;
 mod page;
 mod parse;
+mod run;
 mod text;
 
 pub use client::{Answer, Client};
+pub use gateway::Lab;
 pub use parse::{Case, Expectation, Step, StepKind};
 pub use text::Vars;
 

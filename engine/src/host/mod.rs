@@ -3,6 +3,7 @@
 
 mod changes;
 mod handler;
+mod prebuilt;
 mod receive;
 mod schema;
 mod status;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use portcullis_dsl::diagnostic::render;
+use portcullis_dsl::{Severity, Sources};
 use smol_str::SmolStr;
 
 use crate::cache::Caches;
@@ -24,13 +26,14 @@ use crate::home::{self, Home, Unreadable};
 use crate::identity::{Passwords, Providers};
 use crate::keys::KeyStore;
 use crate::server::{Running, Server, TlsServer};
-use crate::site::Site;
+use crate::site::{Compiled, Site};
 use crate::store::Connections;
 use crate::telemetry::{AuditLog, Metrics};
 use crate::time::{Clock, iso8601};
 
 pub use changes::Changes;
 pub use handler::Front;
+pub use prebuilt::Prebuilt;
 pub use status::{LastReload, Status, read_status};
 
 /// How a host is to be started, beyond what its home says.
@@ -44,6 +47,8 @@ pub struct Options {
     pub overlay: Option<String>,
     /// A clock to share.
     pub clock: Option<Arc<Clock>>,
+    /// Compiled sets to take from, and to leave others in.
+    pub prebuilt: Option<Arc<Prebuilt>>,
 }
 
 /// Why a gateway cannot start, in words for its operator.
@@ -179,7 +184,7 @@ impl Host {
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
         let migration = schema::Migration::collect(&config, &sources, &gateway.connections, &fresh);
-        let (site, warnings) = build(&config, sources, Arc::new(gateway)).map_err(|refused| StartError(refused.report))?;
+        let (site, warnings) = build(&options, &config, sources, Arc::new(gateway)).map_err(|refused| StartError(refused.report))?;
         warn(&warnings);
         migration.run().await;
         let status = Status::new(&iso8601(site.gateway.clock.now_millis()), site.services().count());
@@ -251,7 +256,7 @@ impl Host {
             return Ok(changes);
         }
         let gateway = Gateway { properties: Arc::new(properties(&config, &self.ports)), ..(*old.gateway).clone() };
-        let (site, warnings) = build(&config, sources, Arc::new(gateway))?;
+        let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.site.store(Arc::new(site));
@@ -340,13 +345,16 @@ fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>) -> BTreeMap<
     properties
 }
 
-fn build(config: &Config, sources: portcullis_dsl::Sources, gateway: Arc<Gateway>) -> Result<(Site, String), Refused> {
-    let (site, library, diagnostics) = Site::build(sources, gateway, &config.instance_modifier, &config.enable);
-    let report = render(&diagnostics, library.sources(), false);
-    match site {
+fn build(options: &Options, config: &Config, sources: Sources, gateway: Arc<Gateway>) -> Result<(Site, String), Refused> {
+    let compiled = match &options.prebuilt {
+        Some(prebuilt) => prebuilt.get(sources),
+        None => Arc::new(Compiled::new(sources)),
+    };
+    let report = render(&compiled.diagnostics, compiled.library.sources(), false);
+    match compiled.site(gateway, &config.instance_modifier, &config.enable) {
         Some(site) => Ok((site, report)),
         None => {
-            let errors = diagnostics.iter().filter(|found| found.severity == portcullis_dsl::Severity::Error).count();
+            let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
             Err(Refused { report, errors })
         }
     }

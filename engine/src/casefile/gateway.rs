@@ -1,0 +1,284 @@
+//! A gateway for one case: a home copied from one that was opened once, ports of its own, a clock that can be moved.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use serde_yaml::{Mapping, Value as Yaml};
+use tracing::level_filters::LevelFilter;
+
+use super::Failure;
+use super::client::Client;
+use super::parse::{Case, StepKind};
+use crate::config::{self, Config, ListenAddress};
+use crate::gateway::Gateway;
+use crate::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
+use crate::host::{Host, Options, Prebuilt, Serving};
+use crate::site::Site;
+use crate::time::Clock;
+
+/// Settings of every case: nothing waits for a disk or watches one, no sample data are there by chance.
+const SETTINGS: &str = "
+sample_data: false
+reload: { watch: false }
+logging: { audit: log }
+limits: { shutdown_timeout: 250ms }
+";
+
+/// What all cases start from: an opened home with keys and tables, and sets of policies that were compiled before.
+pub struct Lab {
+    template: tempfile::TempDir,
+    shipped: Option<PathBuf>,
+    /// Settings of the home that is tested, with those of every case above.
+    settings: Mapping,
+    prebuilt: Arc<Prebuilt>,
+}
+
+impl Lab {
+    /// Prepares cases over the shipped policies (of a source tree, if one is named), and over an operator's home if one is named: its
+    /// settings, customizations and services, but neither its keys nor its data. Every database is replaced by an embedded one, so
+    /// that no test ever touches what is real.
+    pub async fn new(shipped: Option<&Path>, base: Option<&Path>) -> Result<Lab, String> {
+        let template = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
+        let mut settings = Mapping::new();
+        if let Some(base) = base {
+            for folder in [CUSTOMIZATIONS, SERVICES] {
+                copy(&base.join(folder), &template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
+            }
+            settings = read_yaml(&base.join(config::FILE))?;
+        }
+        settings.remove("listeners");
+        overlay(&mut settings, parse_yaml(SETTINGS)?);
+        // Names of connections come from the shipped settings too.
+        write(template.path(), config::FILE, &to_yaml(&settings)?)?;
+        let home = Home::at(template.path(), shipped);
+        let config = home.config().map_err(|error| error.to_string())?;
+        let mut connections = Mapping::new();
+        for name in config.connections.keys() {
+            let file = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+            connections.insert(
+                name.as_str().into(),
+                parse_yaml(&format!("{{ url: 'sqlite://data/{file}.db', synchronous: normal }}"))?.into(),
+            );
+        }
+        settings.insert("connections".into(), connections.into());
+        write(template.path(), config::FILE, &to_yaml(&settings)?)?;
+        for folder in [CUSTOMIZATIONS, SERVICES, KEYS, DATA] {
+            fs::create_dir_all(template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
+        }
+        let prebuilt = Arc::new(Prebuilt::default());
+        let options = Options { prebuilt: Some(Arc::clone(&prebuilt)), ..Options::default() };
+        // Opened once: this makes keys and tables, and compiles the set that most cases use.
+        let host = Host::open(Home::at(template.path(), shipped), options).await.map_err(|error| error.to_string())?;
+        host.gateway().connections.close().await;
+        Ok(Lab { template, shipped: shipped.map(Path::to_owned), settings, prebuilt })
+    }
+
+    /// Runs a case on a thread and runtime of its own, so that its log is its own too.
+    pub fn run(&self, case: &Case) -> Result<(), Failure> {
+        let failed = |message: String| Failure::new(&case.file, 1, message);
+        let run = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+            runtime.block_on(super::run::run(case, self))
+        };
+        std::thread::scope(|scope| {
+            let joined = scope.spawn(run).join();
+            joined.unwrap_or_else(|_| Err(failed("the test itself panicked".to_owned())))
+        })
+    }
+}
+
+/// A running gateway of a case.
+pub(super) struct CaseGateway {
+    home: tempfile::TempDir,
+    serving: Serving,
+    clock: Arc<Clock>,
+    log: Log,
+    _logging: tracing::subscriber::DefaultGuard,
+}
+
+impl CaseGateway {
+    /// Makes the home and starts.
+    pub(super) async fn start(case: &Case, lab: &Lab) -> Result<CaseGateway, Failure> {
+        let failed = |message: String| Failure::new(&case.file, 1, message);
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::INFO)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let logging = tracing::subscriber::set_default(subscriber);
+        let home = tempfile::tempdir().map_err(|error| failed(format!("a temporary folder: {error}")))?;
+        copy(lab.template.path(), home.path()).map_err(|error| failed(format!("copying the home: {error}")))?;
+        let mut settings = lab.settings.clone();
+        for step in &case.steps {
+            let here = |message: String| Failure::new(&step.file, step.line, message);
+            match &step.kind {
+                StepKind::File { path, text } => write(home.path(), path, text).map_err(here)?,
+                StepKind::Config(text) => {
+                    // Read by itself first: only then do errors speak of the case's own lines.
+                    Config::read([("== config", text.as_str())]).map_err(|error| here(error.to_string()))?;
+                    overlay(&mut settings, parse_yaml(text).map_err(here)?);
+                }
+                _ => {}
+            }
+        }
+        to_yaml(&settings).and_then(|text| write(home.path(), config::FILE, &text)).map_err(failed)?;
+        let clock = Arc::new(Clock::default());
+        let any = ListenAddress::At(([127, 0, 0, 1], 0).into());
+        let options = Options {
+            https: Some(any),
+            http: Some(any),
+            clock: Some(Arc::clone(&clock)),
+            prebuilt: Some(Arc::clone(&lab.prebuilt)),
+            ..Options::default()
+        };
+        let serving = Host::serve(Home::at(home.path(), lab.shipped.as_deref()), options)
+            .await
+            .map_err(|error| failed(format!("the gateway does not start:\n{error}")))?;
+        Ok(CaseGateway { home, serving, clock, log, _logging: logging })
+    }
+
+    /// A client that trusts this gateway's authority.
+    pub(super) fn client(&self) -> Result<Client, String> {
+        let authority = self.gateway().keys.authority().ok_or("the gateway has no authority")?;
+        let address = |origin: Option<String>| origin.and_then(|origin| origin.split_once("://")?.1.parse().ok());
+        let (https, http) = (address(self.serving.https()), address(self.serving.http()));
+        let (Some(https), Some(http)) = (https, http) else { return Err("the gateway does not listen".to_owned()) };
+        Client::new(https, http, authority.der().to_vec().into()).map_err(|error| error.to_string())
+    }
+
+    /// Its address as clients spell it.
+    pub(super) fn https(&self) -> String {
+        self.serving.https().unwrap_or_default().replace("127.0.0.1", "localhost")
+    }
+
+    /// Its plain address.
+    pub(super) fn http(&self) -> String {
+        self.serving.http().unwrap_or_default().replace("127.0.0.1", "localhost")
+    }
+
+    /// What its policies work on.
+    pub(super) fn gateway(&self) -> Arc<Gateway> {
+        self.serving.host().gateway()
+    }
+
+    /// The generation being served.
+    pub(super) fn site(&self) -> Arc<Site> {
+        self.serving.host().site()
+    }
+
+    /// Moves its clock.
+    pub(super) fn advance(&self, millis: i64) {
+        self.clock.advance(millis);
+    }
+
+    /// Its time.
+    pub(super) fn now_millis(&self) -> i64 {
+        self.clock.now_millis()
+    }
+
+    /// A path in its home.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.home.path().join(path)
+    }
+
+    /// Writes a file of its home.
+    pub(super) fn write(&self, path: &str, text: &str) -> Result<(), String> {
+        write(self.home.path(), path, text)
+    }
+
+    /// What the watcher would do after an edit; gives the report of one that is refused.
+    pub(super) fn reload(&self) -> Result<(), String> {
+        self.serving.host().reload().map(|_| ()).map_err(|refused| refused.report)
+    }
+
+    /// Adds a user of the internal identity provider.
+    pub(super) async fn add_user(&self, name: &str, password: &str, roles: &[String]) -> Result<(), String> {
+        let _ = (name, password, roles);
+        Ok(())
+    }
+
+    /// What it has logged.
+    pub(super) fn log(&self) -> String {
+        self.log.0.lock().map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Ends it.
+    pub(super) async fn stop(self) {
+        self.serving.shutdown().await;
+    }
+}
+
+/// What was logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Ok(mut log) = self.0.lock() {
+            log.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write(home: &Path, path: &str, text: &str) -> Result<(), String> {
+    let target = home.join(path);
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder).map_err(|error| format!("{path}: {error}"))?;
+    }
+    fs::write(&target, text).map_err(|error| format!("{path}: {error}"))
+}
+
+/// Copies a folder with everything below it; one that is not there is empty.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from)?.permissions())
+}
+
+fn parse_yaml(text: &str) -> Result<Mapping, String> {
+    serde_yaml::from_str::<Option<Mapping>>(text).map(Option::unwrap_or_default).map_err(|error| error.to_string())
+}
+
+fn read_yaml(path: &Path) -> Result<Mapping, String> {
+    match fs::read_to_string(path) {
+        Ok(text) => parse_yaml(&text).map_err(|error| format!("{}: {error}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mapping::new()),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+fn to_yaml(settings: &Mapping) -> Result<String, String> {
+    serde_yaml::to_string(&Yaml::Mapping(settings.clone())).map_err(|error| error.to_string())
+}
+
+/// Lays settings over others: sections merge, everything else is replaced.
+fn overlay(below: &mut Mapping, above: Mapping) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(Yaml::Mapping(old)), Yaml::Mapping(new)) => overlay(old, new),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Running a case: its steps one by one, against a gateway of its own.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+
+use super::client::{Answer, Client};
+use super::cookies::Jar;
+use super::gateway::{CaseGateway, Lab};
+use super::matching;
+use super::parse::{Case, Request, Step, StepKind};
+use super::text::Vars;
+use super::{Failure, page};
+use crate::exec::Ending;
+use crate::store::{QueryOptions, Statement};
+use crate::value::Value;
+
+/// Nothing in a case takes this long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Most characters of a body that a failure shows.
+const SHOWN: usize = 2000;
+
+/// Runs a case from beginning to end; the first thing that is not as expected ends it.
+pub async fn run(case: &Case, lab: &Lab) -> Result<(), Failure> {
+    let gateway = CaseGateway::start(case, lab).await?;
+    let client = gateway.client().map_err(|message| Failure::new(&case.file, 1, message))?;
+    let mut run = Run { gateway, client, vars: Vars::default(), jar: Jar::default(), last: Vec::new(), parallel: None, edit: None };
+    let mut result = Ok(());
+    for (index, step) in case.steps.iter().enumerate() {
+        run.set_facts();
+        let done = tokio::time::timeout(PATIENCE, run.step(step)).await;
+        result = match done.unwrap_or_else(|_| Err((step.line, "this did not end within a minute".to_owned()))) {
+            Ok(()) => run.settle_edit(case.steps.get(index + 1)).map_err(|message| (step.line, message)),
+            Err(failed) => Err(failed),
+        }
+        .map_err(|(line, message)| Failure::new(&step.file, line, format!("{message}{}", run.circumstances())));
+        if result.is_err() {
+            break;
+        }
+    }
+    run.gateway.stop().await;
+    result
+}
+
+struct Run {
+    gateway: CaseGateway,
+    client: Client,
+    vars: Vars,
+    jar: Jar,
+    /// Answers to the last request.
+    last: Vec<Answer>,
+    parallel: Option<usize>,
+    /// What an edit led to: the report if it was refused.
+    edit: Option<Result<(), String>>,
+}
+
+/// The line to name, and what is wrong.
+type Wrong = (usize, String);
+
+impl Run {
+    async fn step(&mut self, step: &Step) -> Result<(), Wrong> {
+        let here = |message: String| (step.line, message);
+        match &step.kind {
+            StepKind::File { .. } | StepKind::Config(_) => Ok(()), // there from the start
+            StepKind::User { name, password, roles } => {
+                let (name, password) = (self.expand(name, step)?, self.expand(password, step)?);
+                self.gateway.add_user(&name, &password, roles).await.map_err(here)
+            }
+            StepKind::Command { label, words, fails, expected } => {
+                let words = words.iter().map(|word| self.expand(word, step)).collect::<Result<Vec<_>, _>>()?;
+                let outputs = self.command(&words, *fails).await.map_err(here)?;
+                self.keep_outputs(label.as_deref(), &outputs);
+                match expected {
+                    Some((line, text)) => self.check_outputs(text, outputs).map_err(|message| (*line, message)),
+                    None => Ok(()),
+                }
+            }
+            StepKind::Sql { connection, text } => {
+                let text = self.expand(text, step)?;
+                self.sql(connection, &text).await.map_err(here)
+            }
+            StepKind::Rows { connection, query, rows } => {
+                let query = self.expand(query, step)?;
+                let got = self.rows(connection, &query).await.map_err(here)?;
+                self.check_rows(rows, &got, step.line)
+            }
+            StepKind::Parallel(count) => {
+                self.parallel = Some(*count);
+                Ok(())
+            }
+            StepKind::Request(request) => self.request(request, step).await,
+            StepKind::Raw { secure, bytes } => {
+                let answer = self.client.send(*secure, None, bytes).await;
+                self.last = vec![answer.map_err(|error| here(format!("no answer: {error}")))?];
+                Ok(())
+            }
+            StepKind::Response(expected) => {
+                let Some(answer) = self.last.first() else { return Err(here("there was no answer".to_owned())) };
+                matching::answer(expected, answer, &mut self.vars)
+            }
+            StepKind::Responses(expected) => self.check_histogram(expected, step.line),
+            StepKind::Clock(millis) => {
+                self.gateway.advance(*millis);
+                Ok(())
+            }
+            StepKind::Save { path, text } => {
+                self.gateway.write(path, text).map_err(here)?;
+                self.edit = Some(self.gateway.reload());
+                Ok(())
+            }
+            StepKind::Delete(path) => {
+                std::fs::remove_file(self.gateway.path(path)).map_err(|error| here(format!("{path}: {error}")))?;
+                self.edit = Some(self.gateway.reload());
+                Ok(())
+            }
+            StepKind::Rename(old, new) => {
+                std::fs::rename(self.gateway.path(old), self.gateway.path(new))
+                    .map_err(|error| here(format!("{old}: {error}")))?;
+                self.edit = Some(self.gateway.reload());
+                Ok(())
+            }
+            StepKind::Refused(texts) => match self.edit.take() {
+                Some(Err(report)) => match texts.iter().find(|(_, text)| !report.contains(text)) {
+                    Some((line, text)) => Err((*line, format!("the report does not contain `{text}`:\n{report}"))),
+                    None => Ok(()),
+                },
+                Some(Ok(())) => Err(here("the edit was expected to be refused, but it was taken over".to_owned())),
+                None => Err(here("there is no edit before this".to_owned())),
+            },
+            StepKind::Log { contains, text } => {
+                let text = self.expand(text, step)?;
+                let log = self.gateway.log();
+                match (log.contains(&text), contains) {
+                    (true, true) | (false, false) => Ok(()),
+                    (false, true) => Err(here(format!("the log does not contain `{text}`:\n{log}"))),
+                    (true, false) => Err(here(format!("the log should not contain `{text}`:\n{log}"))),
+                }
+            }
+            StepKind::NoCookies => {
+                self.jar.close();
+                Ok(())
+            }
+        }
+    }
+
+    /// An edit that was refused although nobody says so is a failure.
+    fn settle_edit(&mut self, next: Option<&Step>) -> Result<(), String> {
+        if matches!(next.map(|step| &step.kind), Some(StepKind::Refused(_))) {
+            return Ok(());
+        }
+        match self.edit.take() {
+            Some(Err(report)) => Err(format!("the edit was refused:\n{report}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn expand(&self, text: &str, step: &Step) -> Result<String, Wrong> {
+        self.vars.expand(text).map_err(|message| (step.line, message))
+    }
+
+    fn set_facts(&mut self) {
+        self.vars.set("now", (self.gateway.now_millis() / 1000).to_string());
+        self.vars.set("https", self.gateway.https());
+        self.vars.set("http", self.gateway.http());
+        self.vars.set("home", self.gateway.path("").display().to_string().trim_end_matches('/'));
+    }
+
+    async fn request(&mut self, request: &Request, step: &Step) -> Result<(), Wrong> {
+        let target = self.expand(&request.target, step)?;
+        // A `Location` can be followed as it came.
+        let origin = if request.secure { self.gateway.https() } else { self.gateway.http() };
+        let target = target.strip_prefix(&origin).unwrap_or(&target).to_owned();
+        let path = target.split('?').next().unwrap_or("").to_owned();
+        let body = self.expand(&request.body, step)?;
+        let mut text = format!("{} {target} HTTP/1.1\r\n", request.method);
+        let has = |name: &str| request.headers.iter().any(|(_, own, _)| own.eq_ignore_ascii_case(name));
+        if !has("host") {
+            let host = origin.split_once("://").map_or("", |(_, host)| host);
+            text.push_str(&format!("Host: {host}\r\n"));
+        }
+        for (line, name, value) in &request.headers {
+            let value = self.vars.expand(value).map_err(|message| (*line, message))?;
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !has("cookie")
+            && let Some(cookies) = self.jar.field(&path, request.secure, self.gateway.now_millis())
+        {
+            text.push_str(&format!("Cookie: {cookies}\r\n"));
+        }
+        let may_have_body = !body.is_empty() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
+        if may_have_body && !has("content-length") && !has("transfer-encoding") {
+            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        text.push_str("\r\n");
+        text.push_str(&body);
+        let certificate = request.certificate.as_deref();
+        let answers = match self.parallel.take() {
+            Some(count) => self.client.send_all(request.secure, certificate, &vec![text.into_bytes(); count]).await,
+            None => self.client.send(request.secure, certificate, text.as_bytes()).await.map(|answer| vec![answer]),
+        };
+        self.last = answers.map_err(|error| (step.line, format!("no answer: {error}")))?;
+        self.learn(&path);
+        Ok(())
+    }
+
+    /// Keeps what a browser would: cookies, the page's fields, where to go next.
+    fn learn(&mut self, path: &str) {
+        let now = self.gateway.now_millis();
+        let [answer] = self.last.as_slice() else { return };
+        for field in answer.header_values("set-cookie") {
+            self.jar.take(field, path, now);
+        }
+        self.vars.forget("cookie:");
+        for (name, value) in self.jar.all() {
+            self.vars.set(format!("cookie:{name}"), value);
+        }
+        if let Some(location) = answer.header("location") {
+            self.vars.set("location", location);
+        }
+        if answer.header("content-type").is_some_and(|value| value.contains("html")) {
+            let (fields, action) = page::fields(&answer.text());
+            self.vars.forget("form:");
+            for (name, value) in fields {
+                self.vars.set(format!("form:{name}"), value);
+            }
+            self.vars.set("action", action.unwrap_or_else(|| path.to_owned()));
+        }
+    }
+
+    async fn command(&self, words: &[String], fails: bool) -> Result<Vec<(String, Value)>, String> {
+        let site = self.gateway.site();
+        let names: Vec<String> = site.library.commands().map(|policy| policy.name.to_string()).collect();
+        let (name, count) = (1..=words.len())
+            .rev()
+            .map(|count| (words[..count].join(" "), count))
+            .find(|(name, _)| names.contains(name))
+            .ok_or_else(|| format!("there is no command `{}`; there are: {}", words.join(" "), names.join(", ")))?;
+        let inputs = inputs(&words[count..])?;
+        let (ending, outputs) =
+            site.run_named(&name, &inputs).await.ok_or_else(|| format!("`{name}` does not take these values"))?;
+        match (&ending, fails) {
+            (Ending::Held, false) | (Ending::Failed, true) => {}
+            (Ending::Held, true) => return Err(format!("`{name}` was expected to fail, but it did not")),
+            (Ending::Failed, false) => return Err(format!("`{name}` failed")),
+            (Ending::Broken(fault), _) => return Err(format!("`{name}`: {fault}")),
+        }
+        Ok(outputs.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
+    }
+
+    fn keep_outputs(&mut self, label: Option<&str>, outputs: &[(String, Value)]) {
+        for (name, value) in outputs.iter().filter(|(_, value)| !value.is_undefined()) {
+            let name = label.map_or_else(|| name.clone(), |label| format!("{label}.{name}"));
+            self.vars.set(name, value.as_text());
+        }
+    }
+
+    fn check_outputs(&mut self, pattern: &str, outputs: Vec<(String, Value)>) -> Result<(), String> {
+        let wanted: Json = serde_json::from_str(pattern).map_err(|error| format!("this is no JSON: {error}"))?;
+        let got: Map<String, Json> = outputs
+            .into_iter()
+            .filter(|(_, value)| !value.is_undefined())
+            .map(|(name, value)| (name, value.to_json().clone()))
+            .collect();
+        let mut captured = Vec::new();
+        matching::json(&wanted, Some(&Json::Object(got)), "$", false, &self.vars, &mut captured)?;
+        for (name, value) in captured {
+            self.vars.set(name, value);
+        }
+        Ok(())
+    }
+
+    async fn sql(&self, connection: &str, text: &str) -> Result<(), String> {
+        for statement in statements(text) {
+            self.query(connection, statement).await?;
+        }
+        Ok(())
+    }
+
+    async fn rows(&self, connection: &str, query: &str) -> Result<Vec<Vec<String>>, String> {
+        let rows = self.query(connection, query.trim().trim_end_matches(';')).await?;
+        Ok(rows.into_iter().map(|row| row.iter().map(|value| value.as_text().into_owned()).collect()).collect())
+    }
+
+    async fn query(&self, connection: &str, statement: &str) -> Result<Vec<Vec<Value>>, String> {
+        let gateway = self.gateway.gateway();
+        let connection = gateway.connections.get(connection).ok_or_else(|| format!("there is no connection `{connection}`"))?;
+        let prepared = Statement::new(&[statement]).map_err(|error| format!("{statement}: {error}"))?;
+        let rows = connection.run(&prepared, &[], QueryOptions::default()).await;
+        rows.map(|rows| rows.rows).map_err(|error| format!("{statement}: {error}"))
+    }
+
+    fn check_rows(&mut self, wanted: &[(usize, Vec<String>)], got: &[Vec<String>], line: usize) -> Result<(), Wrong> {
+        let table = || got.iter().map(|row| row.join(" | ")).collect::<Vec<_>>().join("\n");
+        if wanted.len() != got.len() {
+            return Err((line, format!("expected {} rows, got {}:\n{}", wanted.len(), got.len(), table())));
+        }
+        let mut captured = Vec::new();
+        for ((line, columns), row) in wanted.iter().zip(got) {
+            let mut fits = columns.len() == row.len();
+            for (column, value) in columns.iter().zip(row) {
+                let pieces = self.vars.pieces(column).map_err(|message| (*line, message))?;
+                fits &= (pieces.is_empty() && value.is_empty()) || matching::whole(&pieces, value, &mut captured);
+            }
+            if !fits {
+                return Err((*line, format!("expected the row `{}`, got `{}`", columns.join(" | "), row.join(" | "))));
+            }
+        }
+        for (name, value) in captured {
+            self.vars.set(name, value);
+        }
+        Ok(())
+    }
+
+    fn check_histogram(&mut self, expected: &[(usize, super::parse::Expectation)], line: usize) -> Result<(), Wrong> {
+        let mut counts = vec![0usize; expected.len()];
+        let mut others = Vec::new();
+        for answer in &self.last {
+            let fitting = expected.iter().position(|(_, expected)| matching::answer(expected, answer, &mut self.vars).is_ok());
+            match fitting {
+                Some(index) => counts[index] += 1,
+                None => others.push(show(answer)),
+            }
+        }
+        if let Some(other) = others.first() {
+            return Err((line, format!("{} answers fit no line here; the first:\n{other}", others.len())));
+        }
+        match expected.iter().zip(&counts).find(|((wanted, _), count)| *wanted != **count) {
+            Some(((wanted, expectation), count)) => {
+                Err((expectation.line, format!("expected {wanted} such answers, got {count} (all: {counts:?})")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What helps to see why: the last answer and the end of the log.
+    fn circumstances(&self) -> String {
+        let mut text = String::new();
+        if let [answer] = self.last.as_slice() {
+            text.push_str("\n--- the answer\n");
+            text.push_str(&show(answer));
+        }
+        let log = self.gateway.log();
+        let lines: Vec<&str> = log.lines().collect();
+        if !lines.is_empty() {
+            text.push_str("\n--- the end of the log\n");
+            text.push_str(&lines[lines.len().saturating_sub(12)..].join("\n"));
+        }
+        text
+    }
+}
+
+fn show(answer: &Answer) -> String {
+    let mut text = format!("{}\n", answer.status);
+    for (name, value) in &answer.headers {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    let body = answer.text();
+    text.push('\n');
+    text.extend(body.chars().take(SHOWN));
+    if body.chars().count() > SHOWN {
+        text.push('…');
+    }
+    text
+}
+
+/// `--name value` and `--flag` as inputs of a command.
+fn inputs(words: &[String]) -> Result<Vec<(String, Value)>, String> {
+    let mut inputs = Vec::new();
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        let name = word.strip_prefix("--").ok_or_else(|| format!("`{word}` is no `--name`"))?;
+        let value = match words.peek() {
+            Some(value) if !value.starts_with("--") => words.next().map_or("", String::as_str),
+            _ => "true",
+        };
+        // How outputs are printed is the command line's affair.
+        if name != "json" {
+            inputs.push((name.replace('-', "_"), Value::from(value)));
+        }
+    }
+    Ok(inputs)
+}
+
+/// Statements of a text: each ends in `;` outside quotes.
+fn statements(text: &str) -> Vec<&str> {
+    let (mut found, mut start, mut quoted) = (Vec::new(), 0, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '\'' => quoted = !quoted,
+            ';' if !quoted => {
+                found.push(text[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.push(text[start..].trim());
+    found.retain(|statement| !statement.is_empty());
+    found
+}
