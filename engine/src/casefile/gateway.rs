@@ -18,9 +18,8 @@ use crate::host::{Host, Options, Prebuilt, Serving};
 use crate::site::Site;
 use crate::time::Clock;
 
-/// Settings of every case: nothing waits for a disk or watches one, no sample data are there by chance.
+/// Settings of every case: nothing waits for a disk or watches one.
 const SETTINGS: &str = "
-sample_data: false
 reload: { watch: false }
 logging: { audit: log }
 limits: { shutdown_timeout: 250ms }
@@ -63,6 +62,13 @@ impl Lab {
             );
         }
         settings.insert("connections".into(), connections.into());
+        // A case begins with empty tables.
+        let mut schemas = Mapping::new();
+        for (name, schema) in &config.schemas {
+            let tables = Mapping::from_iter([("tables".into(), schema.tables.as_str().into())]);
+            schemas.insert(name.as_str().into(), tables.into());
+        }
+        settings.insert("schemas".into(), schemas.into());
         write(template.path(), config::FILE, &to_yaml(&settings)?)?;
         for folder in [CUSTOMIZATIONS, SERVICES, KEYS, DATA] {
             fs::create_dir_all(template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
