@@ -204,8 +204,8 @@ impl CaseGateway {
 
     /// Adds a user of the internal identity provider.
     pub(super) async fn add_user(&self, name: &str, password: &str, roles: &[String]) -> Result<(), String> {
-        let _ = (name, password, roles);
-        Ok(())
+        let _ = (password, roles);
+        Err(format!("there is no internal identity provider that could know `{name}`"))
     }
 
     /// What it has logged.

@@ -24,7 +24,8 @@ const SHOWN: usize = 2000;
 pub async fn run(case: &Case, lab: &Lab) -> Result<(), Failure> {
     let gateway = CaseGateway::start(case, lab).await?;
     let client = gateway.client().map_err(|message| Failure::new(&case.file, 1, message))?;
-    let mut run = Run { gateway, client, vars: Vars::default(), jar: Jar::default(), last: Vec::new(), parallel: None, edit: None };
+    let mut run =
+        Run { gateway, client, vars: Vars::default(), jar: Jar::default(), last: Vec::new(), parallel: None, edit: None };
     let mut result = Ok(());
     for (index, step) in case.steps.iter().enumerate() {
         run.set_facts();

@@ -184,7 +184,8 @@ impl Host {
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
         let migration = schema::Migration::collect(&config, &sources, &gateway.connections, &fresh);
-        let (site, warnings) = build(&options, &config, sources, Arc::new(gateway)).map_err(|refused| StartError(refused.report))?;
+        let (site, warnings) =
+            build(&options, &config, sources, Arc::new(gateway)).map_err(|refused| StartError(refused.report))?;
         warn(&warnings);
         migration.run().await;
         let status = Status::new(&iso8601(site.gateway.clock.now_millis()), site.services().count());

@@ -23,7 +23,8 @@ use tokio_rustls::TlsAcceptor;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 static TEXT: &[u8] = b"hello\n";
-static JSON: &[u8] = br#"{"access_token":"7f4a0d0e-6a7d-4e55-9a3e-0b4c1d2e3f40","token_type":"Bearer","expires_in":3600,"scope":"oob read"}"#;
+static JSON: &[u8] =
+    br#"{"access_token":"7f4a0d0e-6a7d-4e55-9a3e-0b4c1d2e3f40","token_type":"Bearer","expires_in":3600,"scope":"oob read"}"#;
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     if request.method() == Method::POST {
