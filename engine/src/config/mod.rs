@@ -16,8 +16,8 @@ use crate::keys::KeyKind;
 pub use error::ConfigError;
 pub use neighbours::{Connection, IdentityProvider, ProviderKind, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound, Reload, Schema, Tls,
-    TlsVersion,
+    Audience, AuditTarget, ClientCertificate, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound, Reload, SampleUser,
+    Samples, Tls, TlsVersion,
 };
 pub use units::{Bytes, ListenAddress, Span};
 
@@ -41,8 +41,13 @@ pub struct Config {
     pub limits: Limits,
     /// Databases by the name that policies use.
     pub connections: BTreeMap<String, Connection>,
-    /// Tables of the databases, by connection: applied when the gateway starts. Ships with the policies that need them.
-    pub schemas: BTreeMap<String, Schema>,
+    /// Folders of migration scripts by connection, each with a folder per dialect (`sqlite`, `mysql`, `postgres`). Applied when the
+    /// gateway starts; an empty name leaves that to an administrator.
+    pub schemas: BTreeMap<String, String>,
+    /// Whether sample data are put into embedded databases. Default: in a checkout of the source tree only.
+    pub sample_data: Option<bool>,
+    /// What the sample data are. Ships with the policies they are for.
+    pub samples: Samples,
     /// Private keys made at first start if missing: alias and kind (`rsa`, `ec`, `ed25519`). Ships with the policies that need them.
     pub keys: BTreeMap<String, KeyKind>,
     /// Secrets (`${secpass.<name>.plaintext}`) made at random at first start if missing.
@@ -145,6 +150,7 @@ impl Config {
         compare("limits", self.limits == new.limits);
         compare("connections", self.connections == new.connections);
         compare("schemas", self.schemas == new.schemas);
+        compare("sample_data", (self.sample_data, &self.samples) == (new.sample_data, &new.samples));
         compare("keys", self.keys == new.keys);
         compare("secrets", self.secrets == new.secrets);
         compare("identity_providers", self.identity_providers == new.identity_providers);

@@ -1,5 +1,6 @@
 //! The sections of `gateway.yaml`, each with its defaults.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -213,14 +214,27 @@ impl<'de> Deserialize<'de> for AuditTarget {
     }
 }
 
-/// Tables of one database: folders of the shipped tree with SQL files in subfolders `sqlite`, `mysql`, `postgres`.
+/// Data to try things with; published, so never for a gateway that others reach.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Schema {
-    /// Tables and indexes: applied once each, in order of file names. Empty: an administrator applies them.
-    pub tables: String,
-    /// Rows to try things out with: applied when this start made the (embedded) database.
-    pub samples: String,
+pub struct Samples {
+    /// Folders of scripts by connection, as in `schemas`, but of one dialect for all.
+    pub scripts: BTreeMap<String, String>,
+    /// Users of the internal identity provider.
+    pub users: Vec<SampleUser>,
+}
+
+/// A user to try things with.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleUser {
+    /// Login name.
+    pub name: String,
+    /// Password.
+    pub password: String,
+    /// Role.
+    #[serde(default)]
+    pub role: Option<String>,
 }
 
 /// Calls to other servers.

@@ -101,6 +101,11 @@ impl Home {
         self.root.join(path)
     }
 
+    /// Whether it is a checkout of the source tree.
+    pub fn is_checkout(&self) -> bool {
+        is_checkout(&self.root)
+    }
+
     /// Where shipped files come from.
     pub fn shipped(&self) -> &Shipped {
         &self.shipped

@@ -143,7 +143,6 @@ impl Host {
         for name in &config.secrets {
             keys.ensure_secret(name).map_err(StartError::new)?;
         }
-        let fresh = schema::fresh_databases(&config, &home);
         let connections = Connections::open(&config.connections, home.root()).map_err(StartError::new)?;
         let audit = AuditLog::open(&config.logging.audit, home.root())
             .map_err(|error| StartError(format!("the audit log cannot be opened: {error}")))?;
@@ -172,18 +171,18 @@ impl Host {
         let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
         let gateway = Gateway {
             clock,
-            connections,
             caches: Arc::new(Caches::new(Arc::clone(&metrics))),
             identity: Arc::new(identity),
             passwords,
             attempts: Arc::default(),
             keys,
-            properties: Arc::new(properties(&config, &ports)),
+            properties: Arc::new(properties(&config, &ports, &connections)),
+            connections,
             metrics: Arc::clone(&metrics),
             audit,
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
-        let migration = schema::Migration::collect(&config, &sources, &gateway.connections, &fresh);
+        let migration = schema::Migration::collect(&config, &home, &sources, &gateway.connections);
         let (site, warnings) =
             build(&options, &config, sources, Arc::new(gateway)).map_err(|refused| StartError(refused.report))?;
         warn(&warnings);
@@ -256,7 +255,10 @@ impl Host {
         if changes.is_empty() {
             return Ok(changes);
         }
-        let gateway = Gateway { properties: Arc::new(properties(&config, &self.ports)), ..(*old.gateway).clone() };
+        let gateway = Gateway {
+            properties: Arc::new(properties(&config, &self.ports, &old.gateway.connections)),
+            ..(*old.gateway).clone()
+        };
         let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
@@ -339,9 +341,13 @@ fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
 }
 
 /// Cluster properties, and facts that policies read like them.
-fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>) -> BTreeMap<String, SmolStr> {
+fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections: &Connections) -> BTreeMap<String, SmolStr> {
     let mut properties = BTreeMap::from([("cluster.hostname".to_owned(), SmolStr::from(&*config.host_name.0))]);
     properties.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), SmolStr::from(port.to_string()))));
+    properties.extend(connections.iter().map(|connection| {
+        let name = format!("connections.{}.dialect", connection.name().to_ascii_lowercase());
+        (name, SmolStr::new_static(connection.dialect().word()))
+    }));
     properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
     properties
 }

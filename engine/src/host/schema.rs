@@ -11,31 +11,25 @@ use crate::store::{Connection, Connections, Dialect, StoreError};
 /// Between two attempts at a database that is down.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Names of connections whose embedded database does not exist yet.
-pub(super) fn fresh_databases(config: &Config, home: &Home) -> Vec<String> {
-    let missing = |url: &str| {
-        let path = url.strip_prefix("sqlite://")?.split('?').next()?;
-        Some(!home.path(path).exists())
-    };
-    config.connections.iter().filter(|(_, c)| missing(&c.url) == Some(true)).map(|(name, _)| name.clone()).collect()
-}
-
 /// What is to be applied.
 pub(super) struct Migration(Vec<(Connection, Vec<(String, String)>)>);
 
 impl Migration {
     /// Finds the scripts among the data files.
-    pub(super) fn collect(config: &Config, sources: &Sources, connections: &Connections, fresh: &[String]) -> Migration {
+    pub(super) fn collect(config: &Config, home: &Home, sources: &Sources, connections: &Connections) -> Migration {
+        let samples = config.sample_data.unwrap_or_else(|| home.is_checkout());
         let mut all = Vec::new();
-        for (name, schema) in &config.schemas {
-            let Some(connection) = connections.get(name) else { continue };
+        for connection in connections.iter() {
             let mut scripts = Vec::new();
-            if !schema.tables.is_empty() {
-                let dialect = connection.dialect().word();
-                scripts.extend(folder(sources, &format!("{}/{dialect}", schema.tables.trim_end_matches('/'))));
+            if let Some(tables) = config.schemas.get(connection.name().as_str()) {
+                scripts.extend(folder(sources, &format!("{tables}/{}", connection.dialect().word())));
             }
-            if !schema.samples.is_empty() && connection.dialect() == Dialect::Sqlite && fresh.iter().any(|fresh| fresh == name) {
-                scripts.extend(folder(sources, schema.samples.trim_end_matches('/')));
+            // Published keys and passwords: never into a database that others may share.
+            if let Some(rows) = config.samples.scripts.get(connection.name().as_str())
+                && samples
+                && connection.dialect() == Dialect::Sqlite
+            {
+                scripts.extend(folder(sources, rows));
             }
             if !scripts.is_empty() {
                 all.push((connection.clone(), scripts));
