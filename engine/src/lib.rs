@@ -5,6 +5,7 @@ pub mod assertions;
 pub mod cache;
 pub mod casefile;
 pub mod certificate;
+pub mod cli;
 pub mod codes;
 pub mod compile;
 pub mod config;

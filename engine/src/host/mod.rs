@@ -34,7 +34,7 @@ use crate::time::{Clock, iso8601};
 pub use changes::Changes;
 pub use handler::Front;
 pub use prebuilt::Prebuilt;
-pub use status::{LastReload, Status, read_status};
+pub use status::{LastReload, Status, has_served, read_status};
 
 /// How a host is to be started, beyond what its home says.
 #[derive(Clone, Debug, Default)]

@@ -121,3 +121,8 @@ pub fn read_status(home: &Home) -> Option<Status> {
     }
     serde_json::from_slice(&fs::read(home.path(DATA).join(FILE)).ok()?).ok()
 }
+
+/// Whether a gateway has ever served this home.
+pub fn has_served(home: &Home) -> bool {
+    home.path(DATA).join(LOCK).exists()
+}

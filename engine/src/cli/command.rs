@@ -1,0 +1,195 @@
+//! Subcommands that policies declare: `command "client add" (in name, in public: boolean = false, out secret)` is
+//! `portcullis client add --name N [--public] [--json]`.
+//!
+//! A command's words are the subcommand, its inputs the flags (required when they have no default), its outputs what is printed. An output
+//! called `error` is the reason why it did not do what it should; it goes to standard error, and the exit code is 1.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use portcullis_dsl::Library;
+use portcullis_dsl::ast::{Direction, ExprKind, ItemKind, Param, Type};
+use smol_str::SmolStr;
+
+use super::{Done, Failure, Place, runtime, say};
+use crate::exec::Ending;
+use crate::host::{Host, Options};
+use crate::site;
+use crate::value::Value;
+
+/// The commands that a home's policies declare.
+pub struct Commands {
+    place: Place,
+    all: Vec<Declared>,
+}
+
+struct Declared {
+    name: String,
+    words: Vec<String>,
+    about: String,
+    params: Vec<Param>,
+}
+
+impl Commands {
+    /// Finds them; `None` when the home or its policies cannot be read, which the built-in subcommands then explain.
+    pub fn load(place: &Place) -> Option<Commands> {
+        let sources = place.any_home().ok()?.sources().ok()?;
+        let (library, _) = portcullis_dsl::load(sources, &site::catalogue());
+        Some(Commands { place: place.clone(), all: declared(&library) })
+    }
+
+    /// Adds them to the command line.
+    pub fn extend(&self, mut cli: Command) -> Command {
+        for command in &self.all {
+            cli = insert(cli, &command.words, command);
+        }
+        cli
+    }
+
+    /// Runs the one that was called.
+    pub fn run(&self, matches: &ArgMatches) -> Done {
+        let (mut words, mut inner) = (Vec::new(), matches);
+        while let Some((word, next)) = inner.subcommand() {
+            words.push(word.to_owned());
+            inner = next;
+        }
+        let Some(command) = self.all.iter().find(|command| command.words == words) else {
+            return Err(Failure { message: format!("`{}` is no command", words.join(" ")), code: 2 });
+        };
+        let inputs: Vec<(String, Value)> = inputs(command)
+            .filter_map(|param| {
+                let name = &param.name.node;
+                let value = if is_switch(param) {
+                    inner.get_flag(name).then_some(Value::Bool(true))
+                } else {
+                    inner.get_one::<String>(name).map(|text| Value::from(text.as_str()))
+                };
+                Some((name.clone(), value?))
+            })
+            .collect();
+        let home = self.place.home()?;
+        runtime()?.block_on(async {
+            let host = Host::open(home, Options::default()).await?;
+            let ended = host.site().run_named(&command.name, &inputs).await;
+            host.gateway().connections.close().await;
+            match ended {
+                Some((ending, outputs)) => report(command, &ending, &outputs, inner.get_flag("json")),
+                None => Err(Failure { message: format!("`{}`: an input is not of its type", command.name), code: 2 }),
+            }
+        })
+    }
+}
+
+fn declared(library: &Library) -> Vec<Declared> {
+    let mut all: Vec<Declared> = library
+        .commands()
+        .map(|policy| {
+            let ItemKind::Command(params) = &policy.item.kind else { unreachable!("`commands` gives commands") };
+            let docs = policy.item.leading.iter().filter(|comment| comment.doc);
+            Declared {
+                name: policy.name.clone(),
+                words: policy.name.split_whitespace().map(str::to_owned).collect(),
+                about: docs.map(|comment| comment.text.trim()).collect::<Vec<_>>().join(" "),
+                params: params.clone(),
+            }
+        })
+        .collect();
+    all.sort_by(|a, b| a.words.cmp(&b.words));
+    all
+}
+
+/// Puts a command at its place in the tree of subcommands. Built-in subcommands keep their names.
+fn insert(parent: Command, words: &[String], command: &Declared) -> Command {
+    let Some((word, rest)) = words.split_first() else { return parent };
+    if rest.is_empty() {
+        return if parent.find_subcommand(word).is_some() { parent } else { parent.subcommand(leaf(word, command)) };
+    }
+    if parent.find_subcommand(word).is_some() {
+        return parent.mut_subcommand(word, |group| insert(group, rest, command));
+    }
+    let group =
+        Command::new(word.clone()).about(format!("Commands for: {word}")).subcommand_required(true).arg_required_else_help(true);
+    parent.subcommand(insert(group, rest, command))
+}
+
+fn leaf(word: &str, command: &Declared) -> Command {
+    let mut leaf = Command::new(word.to_owned()).about(command.about.clone());
+    for param in inputs(command) {
+        let name = param.name.node.clone();
+        let docs = param.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim());
+        let mut arg = Arg::new(name.clone()).long(name.clone()).help(docs.collect::<Vec<_>>().join(" "));
+        let dashed = name.replace(['_', '.'], "-");
+        if dashed != name {
+            arg = arg.alias(dashed);
+        }
+        arg = if is_switch(param) {
+            arg.action(ArgAction::SetTrue)
+        } else {
+            // A value may begin with a dash: secrets are random.
+            arg.required(param.default.is_none()).value_name(name.to_uppercase()).allow_hyphen_values(true)
+        };
+        leaf = leaf.arg(arg);
+    }
+    leaf.arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the result as JSON"))
+}
+
+fn inputs(command: &Declared) -> impl Iterator<Item = &Param> {
+    command.params.iter().filter(|param| param.direction == Direction::In)
+}
+
+/// A boolean that is off unless said: a flag without a value.
+fn is_switch(param: &Param) -> bool {
+    let boolean = param.ty.as_ref().is_none_or(|ty| ty.node == Type::Boolean);
+    boolean && param.default.as_ref().is_some_and(|default| matches!(*default.kind, ExprKind::Bool(false)))
+}
+
+fn report(command: &Declared, ending: &Ending, outputs: &[(SmolStr, Value)], json: bool) -> Done {
+    let error = outputs.iter().find(|(name, _)| name == "error").map(|(_, value)| value.as_text().into_owned());
+    match ending {
+        Ending::Broken(fault) => return Err(Failure { message: format!("{}: {fault}", command.name), code: 1 }),
+        Ending::Failed => {
+            let reason = error.filter(|error| !error.is_empty()).unwrap_or_else(|| "refused".to_owned());
+            return Err(Failure { message: format!("{}: {reason}", command.name), code: 1 });
+        }
+        Ending::Held => {}
+    }
+    if let Some(error) = error.filter(|error| !error.is_empty()) {
+        return Err(Failure { message: format!("{}: {error}", command.name), code: 1 });
+    }
+    let shown = outputs.iter().filter(|(name, value)| name != "error" && (json || !value.is_undefined()));
+    if json {
+        let object: serde_json::Map<_, _> = shown.map(|(name, value)| (name.to_string(), value.to_json())).collect();
+        say(serde_json::Value::Object(object));
+    } else {
+        shown.for_each(|(name, value)| print(name, value));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One output for people: `name: value`, or a table for rows.
+fn print(name: &str, value: &Value) {
+    match value.to_json() {
+        serde_json::Value::Array(rows) if !rows.is_empty() && rows.iter().all(serde_json::Value::is_object) => say(table(&rows)),
+        serde_json::Value::Array(values) if values.is_empty() => say(format!("{name}: none")),
+        _ => say(format!("{name}: {}", value.as_text())),
+    }
+}
+
+fn table(rows: &[serde_json::Value]) -> String {
+    let columns: Vec<&String> = rows[0].as_object().into_iter().flat_map(|row| row.keys()).collect();
+    let cell = |row: &serde_json::Value, column: &str| match row.get(column) {
+        None | Some(serde_json::Value::Null) => String::new(),
+        // What comes from a database may hold anything; a terminal gets one line of it.
+        Some(serde_json::Value::String(text)) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Some(other) => other.to_string(),
+    };
+    let mut lines = vec![columns.iter().map(|column| (*column).clone()).collect::<Vec<_>>()];
+    lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
+    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |cells: &Vec<String>| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,69 @@
+//! `portcullis key`. A running gateway notices what is done here.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{Done, Failure, Place, say};
+use crate::home::KEYS;
+use crate::keys::{KeyKind, KeyStore};
+use crate::time::{Clock, iso8601};
+
+/// What to do with keys.
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// List private keys.
+    List,
+    /// Make a key under a new alias.
+    Add {
+        /// Alias.
+        alias: String,
+        /// `rsa`, `ec` or `ed25519`.
+        #[arg(long, default_value = "ec")]
+        kind: String,
+    },
+    /// Make a new current key of the same kind; what the old one signed still verifies.
+    Rotate {
+        /// Alias.
+        alias: String,
+    },
+    /// Remove a former key; what it signed does not verify any more.
+    Retire {
+        /// Alias.
+        alias: String,
+        /// Identifier, as `key list` shows it.
+        kid: String,
+    },
+}
+
+pub fn run(place: &Place, command: &KeyCommand) -> Done {
+    let home = place.home()?;
+    let config = home.config()?;
+    let now = Clock::default().now_millis();
+    let keys = KeyStore::open(&home.path(KEYS), &config.host_name.0, now)?;
+    match command {
+        KeyCommand::List => {
+            for alias in keys.aliases() {
+                for (at, key) in keys.all(&alias).iter().enumerate() {
+                    let until = key.certificate.as_ref().map_or("-".to_owned(), |certificate| iso8601(certificate.not_after));
+                    let state = if at == 0 { "current" } else { "former" };
+                    say(format!("{alias}  {}  {state}  {:?}  certificate until {until}", key.kid, key.public.family()));
+                }
+            }
+        }
+        KeyCommand::Add { alias, kind } => {
+            let kind = KeyKind::parse(kind)
+                .ok_or_else(|| Failure { message: format!("`{kind}` is not a kind of key: rsa, ec or ed25519"), code: 2 })?;
+            if keys.key(alias).is_some() {
+                return Err(Failure {
+                    message: format!("there is a key `{alias}` already; `key rotate` makes a new one for it"),
+                    code: 1,
+                });
+            }
+            say(format!("{alias}  {}", keys.ensure_key(alias, kind, now)?.kid));
+        }
+        KeyCommand::Rotate { alias } => say(format!("{alias}  {}", keys.rotate(alias, now)?.kid)),
+        KeyCommand::Retire { alias, kid } => keys.retire(alias, kid)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,230 @@
+//! The command line. Every subcommand takes `--home` and works beside a running gateway: they share files and databases, never a process.
+//!
+//! Beside the built-in subcommands stand those that policies declare (`command "client add" …`): [`command`] makes them.
+//!
+//! Exit codes: 0 done, 1 the answer is no (errors found, a command refused, a test failed), 2 not understood, 3 no gateway is running.
+
+mod catalogue;
+mod check;
+mod command;
+mod keys;
+mod serve;
+mod show;
+mod status;
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::home::{Home, HomeError};
+
+/// A policy gateway.
+#[derive(Parser)]
+#[command(
+    name = "portcullis",
+    version,
+    about,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Builtin,
+}
+
+#[derive(Args, Clone)]
+struct Place {
+    /// The installation: gateway.yaml, customizations/, services/, keys/, data/. Otherwise $PORTCULLIS_HOME, or the current directory.
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Read the shipped policies from a source tree instead of from this program. Otherwise $PORTCULLIS_SHIPPED.
+    #[arg(long, global = true, value_name = "DIR", hide = true)]
+    shipped: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Builtin {
+    /// Serve: answer requests until told to stop (SIGTERM, Ctrl-C).
+    Serve(serve::ServeArgs),
+    /// Make a home: settings, customizations to edit, folders. Never overwrites anything.
+    Init {
+        /// Where.
+        dir: PathBuf,
+    },
+    /// Check settings and policies, as a start would, and say everything that is wrong.
+    Check(check::CheckArgs),
+    /// Print a policy, shipped or own, and where it stands.
+    Show {
+        /// Its name, or a file's path.
+        name: String,
+    },
+    /// Tell which value of a variable wins and where each is set, or what a policy is for and who uses it.
+    Explain {
+        /// Name of a policy or variable.
+        name: String,
+    },
+    /// Print the reference of assertions, functions and built-in variables.
+    Catalogue(catalogue::CatalogueArgs),
+    /// Tell how the gateway that runs on this home is doing.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Manage private keys.
+    #[command(subcommand)]
+    Key(keys::KeyCommand),
+}
+
+/// Why a subcommand did not do what it should: what is printed, and the exit code.
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl<E: Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure { message: error.to_string(), code: 1 }
+    }
+}
+
+/// What a subcommand ends in.
+type Done = Result<ExitCode, Failure>;
+
+/// The answer is no, and has been told.
+const NO: ExitCode = ExitCode::FAILURE;
+
+impl Place {
+    fn shipped(&self) -> Option<PathBuf> {
+        self.shipped.clone().or_else(|| std::env::var_os("PORTCULLIS_SHIPPED").filter(|dir| !dir.is_empty()).map(PathBuf::from))
+    }
+
+    fn named(&self) -> Option<PathBuf> {
+        self.home.clone().or_else(|| std::env::var_os("PORTCULLIS_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from))
+    }
+
+    /// The home, which must be one.
+    fn home(&self) -> Result<Home, HomeError> {
+        let home = self.any_home()?;
+        if home.is_new() {
+            return Err(HomeError::None(home.root().to_owned()));
+        }
+        Ok(home)
+    }
+
+    /// The home, which may still have to be made.
+    fn any_home(&self) -> Result<Home, HomeError> {
+        Home::find(self.named().as_deref(), self.shipped().as_deref())
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let done = run(args);
+    match done {
+        Ok(code) => code,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "{}", failure.message.trim_end());
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(args: Vec<std::ffi::OsString>) -> Done {
+    let mut cli = Cli::command();
+    // Policies are read only when the words may be theirs: `serve` must not load everything twice.
+    let first = first_word(&args);
+    let builtin = first.as_deref().is_some_and(|word| cli.find_subcommand(word).is_some());
+    let commands = if builtin { None } else { command::Commands::load(&place_of(&args)) };
+    if let Some(commands) = &commands {
+        cli = commands.extend(cli);
+    }
+    let matches = match cli.try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return Ok(ExitCode::from(if error.use_stderr() { 2 } else { 0 }));
+        }
+    };
+    if let (Some(commands), Some((word, _))) = (commands, matches.subcommand())
+        && Cli::command().find_subcommand(word).is_none()
+    {
+        return commands.run(&matches);
+    }
+    let cli = Cli::from_arg_matches(&matches)?;
+    let place = &cli.place;
+    match cli.command {
+        Builtin::Serve(args) => serve::run(place, &args),
+        Builtin::Init { dir } => init(&dir, place),
+        Builtin::Check(args) => check::run(place, &args),
+        Builtin::Show { name } => show::show(place, &name),
+        Builtin::Explain { name } => show::explain(place, &name),
+        Builtin::Catalogue(args) => catalogue::run(&args),
+        Builtin::Status { json } => status::run(place, json),
+        Builtin::Key(command) => keys::run(place, &command),
+    }
+}
+
+/// The first argument that is neither a flag nor the value of one.
+fn first_word(args: &[std::ffi::OsString]) -> Option<String> {
+    let mut rest = args.iter().skip(1);
+    while let Some(arg) = rest.next() {
+        match arg.to_str() {
+            Some("--home" | "--shipped") => {
+                rest.next();
+            }
+            Some(flag) if flag.starts_with('-') => {}
+            other => return other.map(str::to_owned),
+        }
+    }
+    None
+}
+
+/// `--home` and `--shipped`, wherever they stand.
+fn place_of(args: &[std::ffi::OsString]) -> Place {
+    let value = |name: &str| {
+        args.iter().enumerate().find_map(|(at, arg)| match arg.to_str()?.strip_prefix(name)? {
+            "" => args.get(at + 1).map(PathBuf::from),
+            rest => rest.strip_prefix('=').map(PathBuf::from),
+        })
+    };
+    Place { home: value("--home"), shipped: value("--shipped") }
+}
+
+fn init(dir: &Path, place: &Place) -> Done {
+    let home = Home::at(dir, place.shipped().as_deref());
+    let made = home.init()?;
+    if made.is_empty() {
+        say(format!("{} is a home already; nothing was changed", dir.display()));
+    } else {
+        say(format!("made in {}:", dir.display()));
+        made.iter().for_each(|path| say(format!("  {path}")));
+        say(format!("next: portcullis serve --home {}", dir.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a line. A reader that has gone away (`portcullis show X | head`) is no error.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Whether diagnostics may be coloured (https://no-color.org).
+fn colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A runtime for subcommands that talk to databases.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! `portcullis serve`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Done, Place, say};
+use crate::config::ListenAddress;
+use crate::home::{DATA, Home, KEYS};
+use crate::host::{Host, Options, Serving, has_served};
+use crate::{reload, telemetry};
+
+/// What is printed after a first start, from the shipped tree; `{https}`, `{http}` and `{home}` are filled in.
+const WELCOME: &str = "policies/gateway.welcome.txt";
+
+/// Options of `serve`.
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Where to answer HTTPS, instead of what gateway.yaml says: `127.0.0.1:8443`, `:8443`, port 0 for any free one, or `off`.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    https: Option<ListenAddress>,
+    /// Where to answer plain HTTP, likewise.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    http: Option<ListenAddress>,
+}
+
+fn address(text: &str) -> Result<ListenAddress, String> {
+    ListenAddress::parse(text)
+        .ok_or_else(|| "expected an address and port such as `127.0.0.1:8443` or `:8443`, or `off`".to_owned())
+}
+
+pub fn run(place: &Place, args: &ServeArgs) -> Done {
+    let home = place.any_home()?;
+    let config = home.config()?;
+    telemetry::start_log(&config.logging)?;
+    // Only once: an operator who deletes a customization does not want it back at the next start.
+    if !home.path(DATA).is_dir() {
+        let made = home.init()?;
+        note(&format!("first start on {}: made {}", home.root().display(), summary(&made)));
+    }
+    let first = !has_served(&home);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(serve(home, args, first));
+    // Background work (a database being retried) does not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(home: Home, args: &ServeArgs, first: bool) -> Done {
+    // Before anything is made, so that a signal from now on finds somebody who listens.
+    let mut signals = Signals::new()?;
+    let options = Options { https: args.https, http: args.http, ..Options::default() };
+    let serving = tokio::select! {
+        serving = Host::serve(home, options) => serving?,
+        () = signals.stop() => return Ok(ExitCode::SUCCESS),
+    };
+    let host = Arc::clone(serving.host());
+    let watch = if host.config().reload.watch { Some(reload::watch(Arc::clone(&host))?) } else { None };
+    for (scheme, url) in [("https", serving.https()), ("http", serving.http())] {
+        if let Some(url) = url {
+            tracing::info!("answering {scheme} at {url}");
+            say(format!("listening {url}"));
+        }
+    }
+    let _ = io::stdout().flush();
+    if first {
+        welcome(&host, &serving);
+    }
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            () = signals.stop() => break,
+            _ = hangup.recv() => {
+                let host = Arc::clone(&host);
+                let _ = tokio::task::spawn_blocking(move || {
+                    host.reload_keys();
+                    let _ = host.reload();
+                }).await;
+            }
+        }
+    }
+    drop(watch);
+    tracing::info!("stopping: requests under way are finished");
+    tokio::select! {
+        left = serving.shutdown() => {
+            if left > 0 {
+                tracing::warn!(connections = left, "stopped; some requests did not finish in time");
+            } else {
+                tracing::info!("stopped");
+            }
+        }
+        () = signals.stop() => tracing::warn!("stopped at once, as told twice"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a process is told from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Says what a first start made and what to try. To standard error: standard output has the `listening` lines and nothing else.
+fn welcome(host: &Host, serving: &Serving) {
+    let home = host.home();
+    for folder in [KEYS, DATA] {
+        let mut names: Vec<String> = std::fs::read_dir(home.path(folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| !name.starts_with('.') && !name.ends_with("-wal") && !name.ends_with("-shm"))
+            .collect();
+        names.sort();
+        note(&format!("made {}: {}", home.path(folder).display(), names.join(", ")));
+    }
+    if let Ok(Some(text)) = home.shipped().file(WELCOME) {
+        let root = home.root().display().to_string();
+        let (https, http) = (serving.https().unwrap_or_default(), serving.http().unwrap_or_default());
+        note(&text.text.replace("{https}", &https).replace("{http}", &http).replace("{home}", &root));
+    }
+}
+
+fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+/// `gateway.yaml, keys/, data/, 57 files in customizations/`.
+fn summary(made: &[String]) -> String {
+    let (customizations, mut parts): (Vec<&String>, Vec<&String>) =
+        made.iter().partition(|path| path.starts_with("customizations/") && !path.ends_with('/'));
+    parts.retain(|path| *path != "customizations/" || customizations.is_empty());
+    let mut words: Vec<String> = parts.into_iter().cloned().collect();
+    if !customizations.is_empty() {
+        words.push(format!("{} files in customizations/", customizations.len()));
+    }
+    words.join(", ")
+}
