@@ -112,6 +112,14 @@ impl<'a> Compiler<'a> {
             }
             ItemKind::Task { .. } | ItemKind::Command(_) => {
                 let scope = Scope { fail: Some((fail_tail, code_slot)), ..scope };
+                // Nobody calls a command but the command line, which cannot evaluate: it fills in its defaults itself.
+                for param in self.library.params(policy) {
+                    if let Some(default) = &param.default {
+                        let value = self.default_input(default, scope);
+                        let op = Op::Default(scope.slot(&param.name), value, param.ty.as_ref().map(|ty| ty.node));
+                        self.code.emit(op, default.span.span, Label::NEXT, failed);
+                    }
+                }
                 self.block(&policy.item.body, scope, held, failed);
                 self.code.place(held);
                 self.code.emit(Op::End(true), policy.item.span, held, held);
