@@ -23,6 +23,7 @@ const SETTINGS: &str = "
 reload: { watch: false }
 logging: { audit: log }
 limits: { shutdown_timeout: 250ms }
+sample_data: false # a case begins with empty tables
 ";
 
 /// What all cases start from: an opened home with keys and tables, and sets of policies that were compiled before.
@@ -62,13 +63,6 @@ impl Lab {
             );
         }
         settings.insert("connections".into(), connections.into());
-        // A case begins with empty tables.
-        let mut schemas = Mapping::new();
-        for (name, schema) in &config.schemas {
-            let tables = Mapping::from_iter([("tables".into(), schema.tables.as_str().into())]);
-            schemas.insert(name.as_str().into(), tables.into());
-        }
-        settings.insert("schemas".into(), schemas.into());
         write(template.path(), config::FILE, &to_yaml(&settings)?)?;
         for folder in [CUSTOMIZATIONS, SERVICES, KEYS, DATA] {
             fs::create_dir_all(template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
