@@ -20,7 +20,7 @@ pub struct File {
 /// `// text` or `/// text` on a line of its own or at a line's end.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Comment {
-    /// The text after the slashes, without the line end and trailing blanks.
+    /// The text after the slashes, with the blank that usually follows them, without trailing blanks.
     pub text: String,
     /// `///`: documentation of what follows.
     pub doc: bool,

@@ -27,3 +27,22 @@ fn a_text_with_problems_is_not_formatted() {
     };
     assert_eq!(diagnostics.len(), 2);
 }
+
+/// Real texts beside the made-up ones: everything that ships.
+#[test]
+fn what_ships_formats_to_the_same_tree() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace around the crate");
+    let mut folders: Vec<_> = ["policies", "fragments", "customizations"].iter().map(|folder| root.join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.expect("a readable folder").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "policy") {
+                let text = support::read(&path);
+                let formatted = format(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                assert_eq!(format(&formatted).as_ref(), Ok(&formatted), "{}: not settled", path.display());
+            }
+        }
+    }
+}

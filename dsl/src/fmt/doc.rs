@@ -15,8 +15,6 @@ pub enum Doc {
     Soft,
     /// A new line.
     Hard,
-    /// A comma when its group is broken: after the last entry.
-    Comma,
     /// One level deeper.
     Indent(Box<Doc>),
     /// One after the other.
@@ -48,7 +46,7 @@ pub fn group(doc: Doc) -> Doc {
 }
 
 /// `open a, b, c close`. Broken it has one entry a line; `must_break` leaves no choice.
-pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, last_comma: bool, must_break: bool) -> Doc {
+pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break: bool) -> Doc {
     if entries.is_empty() {
         return text(format!("{open}{close}"));
     }
@@ -63,11 +61,7 @@ pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, last_comma
     let last = entries.len() - 1;
     for (n, entry) in entries.into_iter().enumerate() {
         // An entry is followed by its comma, then by the comment at its line's end, then by what else stands below it.
-        let comma = match (n == last, last_comma) {
-            (false, _) => text(","),
-            (true, true) => Doc::Comma,
-            (true, false) => text(""),
-        };
+        let comma = text(if n < last { "," } else { "" });
         match entry {
             Doc::Concat(parts) if matches!(parts.get(1), Some(Doc::Comment(_))) => {
                 let mut parts = parts.into_iter();
@@ -89,7 +83,7 @@ impl Doc {
     pub fn must_break(&self) -> bool {
         match self {
             Doc::Comment(_) | Doc::Verbatim(_) | Doc::Hard => true,
-            Doc::Text(_) | Doc::Line | Doc::Soft | Doc::Comma => false,
+            Doc::Text(_) | Doc::Line | Doc::Soft => false,
             Doc::Indent(inner) | Doc::Group(inner) => inner.must_break(),
             Doc::Concat(docs) => docs.iter().any(Doc::must_break),
             Doc::Choice(alternatives) => alternatives[0].must_break(),
@@ -102,7 +96,7 @@ impl Doc {
             Doc::Text(text) => Some(width(text)),
             Doc::Comment(_) | Doc::Verbatim(_) | Doc::Hard => None,
             Doc::Line => Some(1),
-            Doc::Soft | Doc::Comma => Some(0),
+            Doc::Soft => Some(0),
             Doc::Indent(inner) | Doc::Group(inner) => inner.flat_width(),
             Doc::Concat(docs) => docs.iter().map(Doc::flat_width).sum(),
             Doc::Choice(alternatives) => alternatives[0].flat_width(),
@@ -148,11 +142,7 @@ pub fn render(doc: &Doc, limit: usize) -> String {
                 out.push(' ');
                 column += 1;
             }
-            Doc::Comma | Doc::Soft if mode == Mode::Flat => {}
-            Doc::Comma => {
-                out.push(',');
-                column += 1;
-            }
+            Doc::Soft if mode == Mode::Flat => {}
             Doc::Line | Doc::Soft | Doc::Hard => {
                 out.push('\n');
                 owed = depth * INDENT;
@@ -196,7 +186,6 @@ fn fits(limit: usize, column: usize, first: Entry<'_>, rest: &[Entry<'_>]) -> bo
             Doc::Hard => return true,
             Doc::Line => left -= 1,
             Doc::Soft => {}
-            Doc::Comma => left -= isize::from(mode == Mode::Broken),
             Doc::Indent(inner) => stack.push((depth, mode, inner)),
             Doc::Group(inner) => {
                 let mode = if inner.must_break() { Mode::Broken } else { mode };

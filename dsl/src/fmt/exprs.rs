@@ -35,7 +35,7 @@ impl Printer<'_> {
 
     fn values(&self, open: &str, close: &str, values: &[Expr]) -> Doc {
         let broken = values.first().is_some_and(|first| self.on_new_line(first.span.span.start));
-        list(open, close, values.iter().map(|value| self.expr(value)).collect(), false, true, broken)
+        list(open, close, values.iter().map(|value| self.expr(value)).collect(), false, broken)
     }
 
     pub fn json(&self, json: &Json, must_break: bool) -> Doc {
@@ -43,13 +43,13 @@ impl Printer<'_> {
             Json::Null => text("null"),
             Json::Value(value) => self.expr(value),
             Json::Array(values) => {
-                list("[", "]", values.iter().map(|value| self.json(value, false)).collect(), false, false, must_break)
+                list("[", "]", values.iter().map(|value| self.json(value, false)).collect(), false, must_break)
             }
             Json::Object(members) => {
                 let broken = members.first().is_some_and(|first| self.on_new_line(first.span.span.start))
                     || members.iter().any(|member| !member.comments.is_empty());
                 let entries = members.iter().map(|member| entry(&member.comments, self.member(member))).collect();
-                list("{", "}", entries, true, false, broken || must_break)
+                list("{", "}", entries, true, broken || must_break)
             }
         }
     }
@@ -74,7 +74,7 @@ impl Printer<'_> {
         let named = |arg: &Arg, value: Doc| concat([text(format!("{}: ", arg.name.node)), value]);
         let entries =
             |args: &[Arg]| args.iter().map(|arg| entry(&arg.comments, named(arg, self.expr(&arg.value)))).collect::<Vec<Doc>>();
-        let plain = list(open, ")", entries(args), false, true, broken);
+        let plain = list(open, ")", entries(args), false, broken);
         let Some((last, before)) = args.split_last().filter(|_| !broken) else { return plain };
         // A document at the end may stay on the line of the call while its own content is broken.
         let hugged = match &*last.value.kind {
@@ -91,7 +91,7 @@ impl Printer<'_> {
             docs.extend([entry, text(", ")]);
         }
         docs.extend([named(last, hugged), text(")")]);
-        let broken = list(open, ")", entries(args), false, true, true);
+        let broken = list(open, ")", entries(args), false, true);
         Doc::Choice(Box::new([plain, Doc::Concat(docs), broken]))
     }
 

@@ -55,7 +55,7 @@ impl Printer<'_> {
             let comments = Comments { leading: param.leading.clone(), trailing: param.trailing.clone(), after: Vec::new() };
             entry(&comments, self.param(param))
         });
-        concat([list("(", ")", entries.collect(), false, true, broken), text(" ")])
+        concat([list("(", ")", entries.collect(), false, broken), text(" ")])
     }
 
     fn param(&self, param: &Param) -> Doc {
@@ -79,10 +79,11 @@ impl Printer<'_> {
     }
 
     fn service(&self, name: &str, service: &ServiceHead, item: &Item) -> Doc {
+        let mut start = format!("service {name} at {}", texts::quoted(&service.path));
         let mut clauses = Vec::new();
         if !service.methods.is_empty() {
             let methods: Vec<&str> = service.methods.iter().map(|method| method.node.as_str()).collect();
-            clauses.extend([Doc::Line, text(format!("methods {}", methods.join(" ")))]);
+            start.push_str(&format!(" methods {}", methods.join(" ")));
         }
         if let Some(call) = &service.errors {
             let name = texts::quoted(call.callee.name());
@@ -96,8 +97,7 @@ impl Printer<'_> {
         if service.disabled {
             clauses.extend([Doc::Line, text("disabled")]);
         }
-        let start = text(format!("service {name} at {}", texts::quoted(&service.path)));
-        let head = |end: Doc| group(concat([start.clone(), indent(Doc::Concat(clauses.clone())), end]));
+        let head = |end: Doc| group(concat([text(start.as_str()), indent(Doc::Concat(clauses.clone())), end]));
         if let Some(body) = self.inline(&item.body) {
             let flat = concat([head(text(" ")), body]);
             if flat.flat_width().is_some_and(|width| width <= super::WIDTH) {

@@ -92,18 +92,14 @@ impl Printer<'_> {
     }
 }
 
-/// A comment as it stands on its line.
+/// A comment as it stands on its line. What follows the slashes is the author's: it may be policy text that waits to be used.
 pub fn comment(comment: &Comment) -> String {
-    let slashes = if comment.doc { "///" } else { "//" };
-    // A ruler, `//////`, is one word.
-    let ruler = !comment.doc && comment.text.starts_with("//");
-    let blank = if comment.text.is_empty() || ruler { "" } else { " " };
-    format!("{slashes}{blank}{}", comment.text)
+    format!("{}{}", if comment.doc { "///" } else { "//" }, comment.text)
 }
 
 /// A comment at the end of a line.
 pub fn trailing(comment: &Comment) -> Doc {
-    Doc::Comment(format!("  {}", self::comment(comment)))
+    Doc::Comment(format!(" {}", self::comment(comment)))
 }
 
 /// Comments on lines of their own, each followed by a new line.

@@ -122,8 +122,7 @@ impl Lower<'_> {
         let line = node.as_str().trim_end();
         let slashes = line.bytes().take_while(|b| *b == b'/').count();
         let doc = slashes == 3;
-        let rest = &line[if doc { 3 } else { 2 }..];
-        let text = rest.strip_prefix(' ').unwrap_or(rest).to_owned();
+        let text = line[if doc { 3 } else { 2 }..].to_owned();
         let blank_before = self.lines_before(self.span(node).start) > 1;
         Comment { text, doc, blank_before, blank_after: false }
     }
