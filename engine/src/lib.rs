@@ -19,6 +19,7 @@ pub mod gateway;
 pub mod home;
 pub mod host;
 pub mod identity;
+pub mod jose;
 pub mod json;
 pub mod keys;
 pub mod message;

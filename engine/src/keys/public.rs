@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value as Json, json};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey as Parsed;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{Algorithm, Family, KeyError};
 use crate::certificate::Certificate;
@@ -68,7 +69,19 @@ impl PublicKey {
     pub fn from_certificate(certificate: &Certificate) -> Result<PublicKey, KeyError> {
         let (_, parsed) =
             X509Certificate::from_der(certificate.der()).map_err(|_| KeyError::new("the certificate is not readable"))?;
-        let info = parsed.public_key();
+        PublicKey::from_info(parsed.public_key())
+    }
+
+    /// Reads `-----BEGIN PUBLIC KEY-----`.
+    pub fn from_pem(text: &str) -> Result<PublicKey, KeyError> {
+        let (_, block) =
+            x509_parser::pem::parse_x509_pem(text.as_bytes()).map_err(|_| KeyError::new("the key is not in PEM form"))?;
+        let (_, info) =
+            SubjectPublicKeyInfo::from_der(&block.contents).map_err(|_| KeyError::new("the PEM block is no public key"))?;
+        PublicKey::from_info(&info)
+    }
+
+    fn from_info(info: &SubjectPublicKeyInfo<'_>) -> Result<PublicKey, KeyError> {
         let bytes = info.subject_public_key.data.as_ref();
         match info.parsed() {
             Ok(Parsed::RSA(key)) => Ok(PublicKey::Rsa(unpadded(key.modulus), unpadded(key.exponent))),
@@ -77,12 +90,12 @@ impl PublicKey {
                     65 => Family::P256,
                     97 => Family::P384,
                     133 => Family::P521,
-                    _ => return Err(KeyError::new("the certificate's key is on no supported curve")),
+                    _ => return Err(KeyError::new("the key is on no supported curve")),
                 };
                 Ok(PublicKey::Ec(family, bytes.to_vec()))
             }
             _ if bytes.len() == 32 => Ok(PublicKey::Ed25519(bytes.to_vec())),
-            _ => Err(KeyError::new("the certificate's key is of no supported kind")),
+            _ => Err(KeyError::new("the key is of no supported kind")),
         }
     }
 
