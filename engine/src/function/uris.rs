@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::utf8_percent_encode;
 
 use super::{Function, function};
-use crate::encoding;
+use crate::encoding::{self, Encoding};
 use crate::template::COMPONENT;
 use crate::value::Value;
 
@@ -22,6 +22,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "with percent-escapes undone; undefined when one is broken or the result is not UTF-8",
         |args, _| Value::from(encoding::percent_decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok())),
     ),
+    function("form_encode", &["text"], 1, "as a value of a form: like `url_encode`, with `+` for blanks", |args, _| {
+        Value::from(Encoding::Form.encode(args[0].as_text().as_bytes()))
+    }),
+    function("form_decode", &["text"], 1, "a form's value with its encoding undone; undefined when it is broken", |args, _| {
+        Value::from(Encoding::Form.decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok()))
+    }),
     function(
         "with_query",
         &["uri", "name", "value", "further…"],

@@ -61,6 +61,9 @@ const ROWS: &[(&str, &str)] = &[
     (r#"url_decode("a%20b+%C3%A9")"#, r#""a b+é""#),
     (r#"coalesce(url_decode("%zz"), "none")"#, r#""none""#),
     (r#"coalesce(url_decode("%ff"), "none")"#, r#""none""#),
+    (r#"form_encode("a b+c")"#, r#""a+b%2Bc""#),
+    (r#"form_decode("a+b%2Bc")"#, r#""a b+c""#),
+    (r#"coalesce(form_decode("%"), "none")"#, r#""none""#),
     (r#"with_query("https://a.example/cb", "code", "a b")"#, r#""https://a.example/cb?code=a%20b""#),
     (
         r#"with_query("https://a.example/cb?x=1", "code", "c", "state", "&=#")"#,
