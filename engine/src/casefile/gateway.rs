@@ -1,5 +1,6 @@
 //! A gateway for one case: a home copied from one that was opened once, ports of its own, a clock that can be moved.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use crate::config::{self, Config, ListenAddress};
 use crate::gateway::Gateway;
 use crate::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
 use crate::host::{Host, Options, Prebuilt, Serving};
+use crate::identity::{Cost, InternalUsers, Passwords, USERS_FILE};
+use crate::principal::Secret;
 use crate::site::Site;
 use crate::time::Clock;
 
@@ -197,9 +200,17 @@ impl CaseGateway {
     }
 
     /// Adds a user of the internal identity provider.
-    pub(super) async fn add_user(&self, name: &str, password: &str, roles: &[String]) -> Result<(), String> {
-        let _ = (password, roles);
-        Err(format!("there is no internal identity provider that could know `{name}`"))
+    pub(super) fn add_user(&self, name: &str, password: &str, roles: &[String]) -> Result<(), String> {
+        // A hash keeps the cost it was made with: what the provider checks later is as cheap as this one.
+        let cheap = Arc::new(Passwords::new(Cost { memory: 64, passes: 1 }));
+        let users = InternalUsers::new("", self.path(USERS_FILE), cheap);
+        let mut attributes = BTreeMap::new();
+        match roles {
+            [] => {}
+            [role] => drop(attributes.insert("role".to_owned(), role.as_str().into())),
+            several => drop(attributes.insert("role".to_owned(), several.into())),
+        }
+        users.add(name, &Secret::new(password), attributes, self.now_millis()).map_err(|error| error.to_string())
     }
 
     /// What it has logged.

@@ -89,11 +89,15 @@ fn body(
     Ok(())
 }
 
-/// `{` and `[` begin JSON unless what follows is a placeholder.
+/// `{` and `[` begin JSON unless what follows could not.
 pub(super) fn looks_like_json(text: &str) -> bool {
     let text = text.trim_start();
-    text.starts_with('[')
-        || text.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with(['"', '}']) || rest.starts_with(['\n', '\r']))
+    if let Some(rest) = text.strip_prefix('[') {
+        let rest = rest.trim_start();
+        return rest.starts_with(|c: char| c.is_ascii_digit() || "[]{\"-".contains(c))
+            || ["true", "false", "null"].iter().any(|word| rest.starts_with(word));
+    }
+    text.strip_prefix('{').is_some_and(|rest| rest.starts_with(['\n', '\r']) || rest.trim_start().starts_with(['"', '}']))
 }
 
 /// Whether the pattern is the whole of the text.

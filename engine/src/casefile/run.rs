@@ -65,7 +65,7 @@ impl Run {
             StepKind::File { .. } | StepKind::Config(_) => Ok(()), // there from the start
             StepKind::User { name, password, roles } => {
                 let (name, password) = (self.expand(name, step)?, self.expand(password, step)?);
-                self.gateway.add_user(&name, &password, roles).await.map_err(here)
+                self.gateway.add_user(&name, &password, roles).map_err(here)
             }
             StepKind::Command { label, words, fails, expected } => {
                 let words = words.iter().map(|word| self.expand(word, step)).collect::<Result<Vec<_>, _>>()?;
@@ -242,7 +242,10 @@ impl Run {
         match (&ending, fails) {
             (Ending::Held, false) | (Ending::Failed, true) => {}
             (Ending::Held, true) => return Err(format!("`{name}` was expected to fail, but it did not")),
-            (Ending::Failed, false) => return Err(format!("`{name}` failed")),
+            (Ending::Failed, false) => {
+                let said: Vec<String> = outputs.iter().map(|(name, value)| format!("{name}: {}", value.as_text())).collect();
+                return Err(format!("`{name}` failed ({})", said.join(", ")));
+            }
             (Ending::Broken(fault), _) => return Err(format!("`{name}`: {fault}")),
         }
         Ok(outputs.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
