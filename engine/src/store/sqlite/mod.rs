@@ -103,10 +103,9 @@ impl Database {
             return Err(StoreError::new(Kind::ReadOnly, &self.file.name, "it is opened with `mode=ro`"));
         }
         let timeout = options.timeout.unwrap_or(self.file.transaction_timeout);
-        let (session, begin, started) = Session::new(Arc::clone(&self.file), timeout);
+        let (begin, asked) = Session::ask(Arc::clone(&self.file), timeout);
         self.send(Job::Begin(begin)).await?;
-        started.await.map_err(|_| self.closed())??;
-        Ok(session)
+        asked.begun().await.ok_or_else(|| self.closed())?
     }
 
     pub(super) async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError> {

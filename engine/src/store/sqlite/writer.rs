@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::File;
 use super::execute::{Handle, store_error};
-use super::session::{Begin, Step};
+use super::session::{Begin, End};
 use crate::store::transaction::expired;
 use crate::store::{Dialect, Kind, QueryOptions, Rows, Statement, StoreError};
 use crate::value::Value;
@@ -140,7 +140,8 @@ impl Writer {
             return self.refuse(first, begun);
         }
         let mut pending = Vec::new();
-        let after = match self.fill(&handle, first, &mut pending) {
+        let (handle, filled) = self.fill(handle, first, &mut pending);
+        let after = match filled {
             Ok(after) => {
                 self.finish(&handle, pending);
                 after
@@ -157,35 +158,45 @@ impl Writer {
     /// The database cannot be written to: neither this job nor what waits behind it needs to wait for the same news.
     fn refuse(&mut self, first: Job, begun: Result<(), StoreError>) -> Option<Job> {
         let error = begun.err().unwrap_or_else(|| StoreError::new(Kind::Unavailable, &self.file.name, "it is closed"));
-        let mut next = Some(first);
-        while let Some(job) = next {
+        // Only what waits already: a caller that hears of the error and asks again is to be tried again.
+        let mut waiting = vec![first];
+        let mut after = None;
+        while let Ok(job) = self.queue.try_recv() {
             match job {
-                Job::Run(run) => {
-                    let _ = run.reply.send(Err(error.clone()));
+                Job::Run(_) | Job::Begin(_) => waiting.push(job),
+                other => {
+                    after = Some(other);
+                    break;
                 }
-                Job::Begin(begin) => {
-                    let _ = begin.started.send(Err(error.clone()));
-                }
-                other => return Some(other),
             }
-            next = self.queue.try_recv().ok();
         }
-        None
+        for job in waiting {
+            match job {
+                Job::Run(run) => drop(run.reply.send(Err(error.clone()))),
+                Job::Begin(begin) => drop(begin.started.send(Err(error.clone()))),
+                Job::Migrate(..) | Job::Close(_) => {}
+            }
+        }
+        after
     }
 
-    fn fill(&mut self, handle: &Handle, first: Job, pending: &mut Vec<Pending>) -> Result<Option<Job>, Lost> {
+    fn fill(&mut self, mut handle: Handle, first: Job, pending: &mut Vec<Pending>) -> (Handle, Result<Option<Job>, Lost>) {
         let begun = Instant::now();
         let mut next = Some(first);
         while let Some(job) = next {
+            let done;
             match job {
-                Job::Run(run) => self.statement(handle, run, pending)?,
-                Job::Begin(begin) => self.interactive(handle, begin, pending)?,
-                other => return Ok(Some(other)),
+                Job::Run(run) => done = self.statement(&handle, run, pending),
+                Job::Begin(begin) => (handle, done) = self.interactive(handle, begin, pending),
+                other => return (handle, Ok(Some(other))),
+            }
+            if let Err(Lost) = done {
+                return (handle, Err(Lost));
             }
             let room = pending.len() < BATCH && begun.elapsed() < BATCH_TIME;
             next = if room { self.queue.try_recv().ok() } else { None };
         }
-        Ok(None)
+        (handle, Ok(None))
     }
 
     fn statement(&self, handle: &Handle, run: Run, pending: &mut Vec<Pending>) -> Result<(), Lost> {
@@ -201,48 +212,49 @@ impl Writer {
         if lost { Err(Lost) } else { Ok(()) }
     }
 
-    /// Serves a transaction until it ends or its time is over. Its commit is that of the batch.
-    fn interactive(&self, handle: &Handle, begin: Begin, pending: &mut Vec<Pending>) -> Result<(), Lost> {
+    /// Lends the connection to a transaction until it ends or its time is over. Its commit is that of the batch.
+    fn interactive(&self, handle: Handle, begin: Begin, pending: &mut Vec<Pending>) -> (Handle, Result<(), Lost>) {
         if Instant::now() > begin.start_by {
             let error = StoreError::new(Kind::Busy, &self.file.name, "its turn to write did not come in time");
             let _ = begin.started.send(Err(error));
-            return Ok(());
+            return (handle, Ok(()));
         }
         if let Err(error) = handle.control("SAVEPOINT portcullis") {
             let _ = begin.started.send(Err(self.error(error)));
-            return Ok(());
+            return (handle, Ok(()));
         }
         let end = Instant::now() + begin.timeout;
-        let committed = begin.started.send(Ok(())).is_ok()
-            && loop {
-                match begin.steps.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                    Ok(Step::Run(run)) => {
-                        let result = run.execute(handle).map_err(|error| self.error(error));
-                        let lost = result.is_err() && handle.connection.is_autocommit();
-                        let _ = run.reply.send(result);
-                        if lost {
-                            return Err(Lost);
-                        }
-                    }
-                    Ok(Step::Commit(reply)) => {
-                        pending.push(Pending::Transaction(reply));
-                        break true;
-                    }
-                    Ok(Step::Rollback(reply)) => {
-                        let _ = reply.send(Ok(()));
-                        break false;
-                    }
-                    Err(RecvTimeoutError::Disconnected) => break false,
-                    Err(RecvTimeoutError::Timeout) => {
-                        tracing::warn!(error = %expired(&self.file.name), "transaction undone");
-                        break false;
-                    }
-                }
-            };
-        let ended = if committed { Ok(()) } else { handle.control("ROLLBACK TO portcullis") }
-            .and_then(|()| handle.control("RELEASE portcullis"));
+        begin.loan.give(handle);
+        let ended = match begin.started.send(Ok(end)) {
+            Ok(()) => begin.ended.recv_timeout(end.saturating_duration_since(Instant::now())),
+            Err(_) => Err(RecvTimeoutError::Disconnected),
+        };
+        // Waits for a statement in hand, which is interrupted when the time of the transaction is over.
+        let handle = begin.loan.take_back();
+        if handle.connection.is_autocommit() {
+            if let Ok(End::Commit(reply) | End::Rollback(reply)) = ended {
+                let _ = reply.send(Err(StoreError::new(Kind::Busy, &self.file.name, "an error undid the whole transaction")));
+            }
+            return (handle, Err(Lost));
+        }
+        let control = match ended {
+            Ok(End::Commit(reply)) => {
+                pending.push(Pending::Transaction(reply));
+                Ok(())
+            }
+            Ok(End::Rollback(reply)) => {
+                let _ = reply.send(Ok(()));
+                handle.control("ROLLBACK TO portcullis")
+            }
+            Err(RecvTimeoutError::Disconnected) => handle.control("ROLLBACK TO portcullis"),
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!(error = %expired(&self.file.name), "transaction undone");
+                handle.control("ROLLBACK TO portcullis")
+            }
+        };
         // A savepoint that cannot be ended leaves the shared transaction in doubt: give it up as a whole.
-        ended.map_err(|_| Lost)
+        let ended = control.and_then(|()| handle.control("RELEASE portcullis")).map_err(|_| Lost);
+        (handle, ended)
     }
 
     /// Commits, and only then tells the callers.

@@ -148,3 +148,24 @@ async fn a_database_that_cannot_be_opened_keeps_nobody_from_starting() {
     connection.run(&create, &[], QueryOptions::default()).await.unwrap();
     connections.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_that_undoes_a_whole_transaction_is_told() {
+    let db = sqlite();
+    let table = db.table().await;
+    db.sql(&format!("insert into {table} values ('taken', 1)"), &[]).await.unwrap();
+    let options = QueryOptions::default();
+    let mut transaction = db.begin(BeginOptions::default()).await.unwrap();
+    let other = {
+        let (connection, insert) = (db.connection.clone(), statement(&format!("insert into {table} values ('other', 1)")));
+        tokio::spawn(async move { connection.run(&insert, &[], QueryOptions::default()).await })
+    };
+    transaction.run(&statement(&format!("insert into {table} values ('a', 1)")), &[], options).await.unwrap();
+    let or_rollback = statement(&format!("insert or rollback into {table} values ('taken', 1)"));
+    assert!(transaction.run(&or_rollback, &[], options).await.unwrap_err().is_duplicate());
+    let error = transaction.run(&statement(&format!("insert into {table} values ('b', 1)")), &[], options).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Busy, "{error}");
+    assert_eq!(transaction.commit().await.unwrap_err().kind, Kind::Busy);
+    other.await.unwrap().unwrap();
+    assert_eq!(db.count(&table).await, 2);
+}
