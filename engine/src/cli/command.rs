@@ -9,10 +9,9 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use portcullis_dsl::Library;
 use portcullis_dsl::ast::{Direction, ExprKind, ItemKind, Param, Type};
-use smol_str::SmolStr;
 
 use super::{Done, Failure, Place, runtime, say};
-use crate::exec::Ending;
+use crate::host::control::{self, Ended};
 use crate::host::{Host, Options};
 use crate::site;
 use crate::value::Value;
@@ -69,11 +68,19 @@ impl Commands {
             .collect();
         let home = self.place.home()?;
         runtime()?.block_on(async {
-            let host = Host::open(home, Options::default()).await?;
-            let ended = host.site().run_named(&command.name, &inputs).await;
-            host.gateway().connections.close().await;
+            // A running gateway runs the command itself, so that its caches know of it.
+            let asked = control::ask(&home, &command.name, &inputs).await;
+            let ended = match asked.map_err(|error| Failure { message: format!("{}: {error}", command.name), code: 1 })? {
+                Some(ended) => Some(ended),
+                None => {
+                    let host = Host::open(home, Options::default()).await?;
+                    let ended = Ended::run(&host, &command.name, &inputs).await;
+                    host.gateway().connections.close().await;
+                    ended
+                }
+            };
             match ended {
-                Some((ending, outputs)) => report(command, &ending, &outputs, inner.get_flag("json")),
+                Some(ended) => report(command, ended, inner.get_flag("json")),
                 None => Err(Failure { message: format!("`{}`: an input is not of its type", command.name), code: 2 }),
             }
         })
@@ -143,35 +150,33 @@ fn is_switch(param: &Param) -> bool {
     boolean && param.default.as_ref().is_some_and(|default| matches!(*default.kind, ExprKind::Bool(false)))
 }
 
-fn report(command: &Declared, ending: &Ending, outputs: &[(SmolStr, Value)], json: bool) -> Done {
-    let error = outputs.iter().find(|(name, _)| name == "error").map(|(_, value)| value.as_text().into_owned());
-    match ending {
-        Ending::Broken(fault) => return Err(Failure { message: format!("{}: {fault}", command.name), code: 1 }),
-        Ending::Failed => {
-            let reason = error.filter(|error| !error.is_empty()).unwrap_or_else(|| "refused".to_owned());
-            return Err(Failure { message: format!("{}: {reason}", command.name), code: 1 });
-        }
-        Ending::Held => {}
+fn report(command: &Declared, ended: Ended, json: bool) -> Done {
+    let failure = |reason: &str| Failure { message: format!("{}: {reason}", command.name), code: 1 };
+    if let Some(fault) = &ended.fault {
+        return Err(failure(fault));
     }
-    if let Some(error) = error.filter(|error| !error.is_empty()) {
-        return Err(Failure { message: format!("{}: {error}", command.name), code: 1 });
+    let error = ended.outputs.iter().find(|(name, _)| name == "error").and_then(|(_, value)| value.as_str());
+    match error.filter(|error| !error.is_empty()) {
+        Some(error) => return Err(failure(error)),
+        None if !ended.held => return Err(failure("refused")),
+        None => {}
     }
-    let shown = outputs.iter().filter(|(name, value)| name != "error" && (json || !value.is_undefined()));
+    let shown = ended.outputs.into_iter().filter(|(name, value)| name != "error" && (json || !value.is_null()));
     if json {
-        let object: serde_json::Map<_, _> = shown.map(|(name, value)| (name.to_string(), value.to_json())).collect();
-        say(serde_json::Value::Object(object));
+        say(serde_json::Value::Object(shown.collect()));
     } else {
-        shown.for_each(|(name, value)| print(name, value));
+        shown.for_each(|(name, value)| print(&name, &value));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// One output for people: `name: value`, or a table for rows.
-fn print(name: &str, value: &Value) {
-    match value.to_json() {
-        serde_json::Value::Array(rows) if !rows.is_empty() && rows.iter().all(serde_json::Value::is_object) => say(table(&rows)),
+fn print(name: &str, value: &serde_json::Value) {
+    match value {
+        serde_json::Value::Array(rows) if !rows.is_empty() && rows.iter().all(serde_json::Value::is_object) => say(table(rows)),
         serde_json::Value::Array(values) if values.is_empty() => say(format!("{name}: none")),
-        _ => say(format!("{name}: {}", value.as_text())),
+        serde_json::Value::String(text) => say(format!("{name}: {text}")),
+        other => say(format!("{name}: {other}")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! tests run several in theirs.
 
 mod changes;
+pub mod control;
 mod handler;
 mod prebuilt;
 mod receive;
@@ -130,7 +131,8 @@ impl Host {
             live.write_status(&host.home);
         }
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
-        Ok(Serving { host, running, https, http, claim, tasks })
+        let control = claim.is_some().then(|| tokio::spawn(control::run(Arc::clone(&host))));
+        Ok(Serving { host, running, https, http, claim, tasks, control })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -291,6 +293,7 @@ pub struct Serving {
     http: Option<SocketAddr>,
     claim: Option<status::Claim>,
     tasks: tokio::task::JoinHandle<()>,
+    control: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Serving {
@@ -312,6 +315,10 @@ impl Serving {
     /// Finishes requests under way, then closes databases. Gives the number of connections that did not finish in time.
     pub async fn shutdown(self) -> usize {
         self.tasks.abort();
+        if let Some(control) = &self.control {
+            control.abort();
+            control::remove(&self.host.home);
+        }
         let left = self.running.shutdown().await;
         self.host.gateway().connections.close().await;
         if self.claim.is_some() {
