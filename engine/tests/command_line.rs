@@ -255,3 +255,63 @@ fn a_home_is_never_overwritten() {
     assert_eq!(kept, "// mine\n");
     assert!(Path::new(&place.home()).join("keys").is_dir());
 }
+
+#[test]
+fn users_are_added_listed_and_deleted() {
+    let place = Place::new();
+    assert_eq!(place.said(&["init", "home"]).0, 0);
+    let with_input = |words: &[&str], input: &str| {
+        let mut child =
+            place.command(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        child.wait_with_output().expect("it ends")
+    };
+    assert!(with_input(&["user", "add", "alice", "--role", "admin"], "correct horse\n").status.success());
+    let again = with_input(&["user", "add", "alice"], "x\n");
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("there is a user `alice` already"));
+    assert_eq!(with_input(&["user", "add", "bob"], "\n").status.code(), Some(2));
+    assert!(with_input(&["user", "password", "alice"], "another\n").status.success());
+    assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  enabled"));
+    assert_eq!(place.said(&["user", "delete", "alice"]).0, 0);
+    assert_eq!(place.said(&["user", "delete", "alice"]).0, 1);
+    let kept = fs::read_to_string(place.home().join("data/users.json")).unwrap_or_default();
+    assert!(!kept.contains("another"), "{kept}");
+}
+
+#[test]
+fn files_are_formatted_only_when_asked() {
+    let place = Place::new();
+    assert_eq!(place.said(&["init", "home"]).0, 0);
+    let path = place.home().join("services/own.policy");
+    place.put("home/services/own.policy", "service \"Own\" at \"/own\" {\n  Respond( body:\"x\" )\n}\n");
+    let (code, said, _) = place.said(&["fmt", "--check"]);
+    assert_eq!(code, 1);
+    assert!(said.starts_with("differs ") && said.contains("own.policy"), "{said}");
+    assert_eq!(place.said(&["fmt"]).0, 0);
+    assert!(fs::read_to_string(&path).expect("a file").contains("    Respond(body: \"x\")\n"));
+    assert_eq!(place.said(&["fmt", "--check"]), (0, String::new(), String::new()));
+    place.put("home/services/own.policy", "service \"Own\" at {\n");
+    let (code, _, said) = place.said(&["fmt"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("own.policy:1"), "{said}");
+    assert_eq!(fs::read_to_string(&path).expect("a file"), "service \"Own\" at {\n");
+}
+
+#[test]
+fn cases_run_against_the_home() {
+    let place = Place::new();
+    assert_eq!(place.said(&["init", "home"]).0, 0);
+    place.put("home/customizations/#greeting.policy", "customize \"Greeting\" {\n    set word = \"hi\"\n}\n");
+    place.put("good.case", "# The home's greeting is used.\n== request\nGET /hello\n== response\n200\n\n= hi\n");
+    place.put("bad.case", "# This is not so.\n== request\nGET /hello\n== response\n404\n");
+    let (code, said, error) = place.said(&["test", "good.case"]);
+    assert_eq!(code, 0, "{said} {error}");
+    assert!(said.starts_with("1 cases, 0 failed"), "{said}");
+    let (code, said, error) = place.said(&["test", "good.case", "bad.case"]);
+    assert_eq!(code, 1);
+    assert!(
+        said.starts_with("2 cases, 1 failed") && error.contains("bad.case") && error.contains("This is not so"),
+        "{said} {error}"
+    );
+}

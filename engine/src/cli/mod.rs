@@ -7,10 +7,13 @@
 mod catalogue;
 mod check;
 mod command;
+mod fmt;
 mod keys;
 mod serve;
 mod show;
 mod status;
+mod test;
+mod user;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -59,6 +62,10 @@ enum Builtin {
     },
     /// Check settings and policies, as a start would, and say everything that is wrong.
     Check(check::CheckArgs),
+    /// Lay out policy files canonically.
+    Fmt(fmt::FmtArgs),
+    /// Run case files: what is there, what is sent, what must come back.
+    Test(test::TestArgs),
     /// Print a policy, shipped or own, and where it stands.
     Show {
         /// Its name, or a file's path.
@@ -77,6 +84,9 @@ enum Builtin {
         #[arg(long)]
         json: bool,
     },
+    /// Manage users of the internal identity provider.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Manage private keys.
     #[command(subcommand)]
     Key(keys::KeyCommand),
@@ -164,10 +174,13 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
         Builtin::Serve(args) => serve::run(place, &args),
         Builtin::Init { dir } => init(&dir, place),
         Builtin::Check(args) => check::run(place, &args),
+        Builtin::Fmt(args) => fmt::run(place, &args),
+        Builtin::Test(args) => test::run(place, &args),
         Builtin::Show { name } => show::show(place, &name),
         Builtin::Explain { name } => show::explain(place, &name),
         Builtin::Catalogue(args) => catalogue::run(&args),
         Builtin::Status { json } => status::run(place, json),
+        Builtin::User(command) => user::run(place, &command),
         Builtin::Key(command) => keys::run(place, &command),
     }
 }

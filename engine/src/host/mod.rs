@@ -170,6 +170,7 @@ impl Host {
         }
         let keys = Arc::new(keys);
         let passwords = Arc::new(Passwords::default());
+        schema::add_sample_users(&config, &home, &passwords, clock.now_millis()).map_err(StartError::new)?;
         let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
         let gateway = Gateway {
             clock,

@@ -1,15 +1,41 @@
 //! Tables of the databases: which scripts a connection gets, and applying them when the gateway starts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_dsl::Sources;
 
 use crate::config::Config;
 use crate::home::Home;
+use crate::identity::{InternalUsers, Passwords, USERS_FILE, UserError};
+use crate::principal::Secret;
 use crate::store::{Connection, Connections, Dialect, StoreError};
 
 /// Between two attempts at a database that is down.
 const RETRY: Duration = Duration::from_secs(5);
+
+fn wants_samples(config: &Config, home: &Home) -> bool {
+    config.sample_data.unwrap_or_else(|| home.is_checkout())
+}
+
+/// Adds the sample users to a home that has no users yet.
+pub(super) fn add_sample_users(
+    config: &Config,
+    home: &Home,
+    passwords: &Arc<Passwords>,
+    now_millis: i64,
+) -> Result<(), UserError> {
+    let path = home.path(USERS_FILE);
+    if !wants_samples(config, home) || path.exists() {
+        return Ok(());
+    }
+    let users = InternalUsers::new("internal", path, Arc::clone(passwords));
+    for user in &config.samples.users {
+        let attributes = user.role.iter().map(|role| ("role".to_owned(), role.as_str().into())).collect();
+        users.add(&user.name, &Secret::new(&user.password), attributes, now_millis)?;
+    }
+    Ok(())
+}
 
 /// What is to be applied.
 pub(super) struct Migration(Vec<(Connection, Vec<(String, String)>)>);
@@ -17,7 +43,7 @@ pub(super) struct Migration(Vec<(Connection, Vec<(String, String)>)>);
 impl Migration {
     /// Finds the scripts among the data files.
     pub(super) fn collect(config: &Config, home: &Home, sources: &Sources, connections: &Connections) -> Migration {
-        let samples = config.sample_data.unwrap_or_else(|| home.is_checkout());
+        let samples = wants_samples(config, home);
         let mut all = Vec::new();
         for connection in connections.iter() {
             let mut scripts = Vec::new();

@@ -1,0 +1,85 @@
+//! `portcullis user`: users of the internal identity provider. A running gateway notices what is done here.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::{Done, Failure, Place, say};
+use crate::identity::{InternalUsers, Passwords, USERS_FILE};
+use crate::principal::Secret;
+use crate::time::{Clock, iso8601};
+
+/// What to do with users.
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Add a user. The password is the first line of standard input.
+    Add {
+        /// Login name.
+        name: String,
+        /// Role, e.g. `admin`.
+        #[arg(long)]
+        role: Option<String>,
+        /// Mail address.
+        #[arg(long)]
+        email: Option<String>,
+    },
+    /// Give a user another password, the first line of standard input.
+    Password {
+        /// Login name.
+        name: String,
+    },
+    /// List users.
+    List,
+    /// Delete a user.
+    Delete {
+        /// Login name.
+        name: String,
+    },
+}
+
+pub fn run(place: &Place, command: &UserCommand) -> Done {
+    let home = place.home()?;
+    let users = InternalUsers::new("internal", home.path(USERS_FILE), Arc::new(Passwords::default()));
+    match command {
+        UserCommand::Add { name, role, email } => {
+            let known = [("role", role), ("email", email)];
+            let attributes: BTreeMap<_, _> =
+                known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))).collect();
+            users.add(name, &password()?, attributes, Clock::default().now_millis())?;
+            say(format!("added {name}"));
+        }
+        UserCommand::Password { name } => {
+            users.set_password(name, &password()?)?;
+            say(format!("changed the password of {name}"));
+        }
+        UserCommand::List => {
+            for account in users.list()? {
+                let role = account.attributes.get("role").and_then(|role| role.as_str()).unwrap_or("-");
+                let state = if account.disabled { "disabled" } else { "enabled" };
+                say(format!("{}  {role}  {state}  since {}", account.name, iso8601(account.created * 1000)));
+            }
+        }
+        UserCommand::Delete { name } => {
+            users.delete(name)?;
+            say(format!("deleted {name}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first line of standard input, never an argument: arguments are seen by everybody on the machine.
+fn password() -> Result<Secret, Failure> {
+    if io::stdin().is_terminal() {
+        eprintln!("password (it shows while you type; better: `portcullis user add NAME < FILE`):");
+    }
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(Failure { message: "no password: write it to standard input, followed by a line end".to_owned(), code: 2 });
+    }
+    Ok(Secret::new(password))
+}
