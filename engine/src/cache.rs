@@ -131,7 +131,11 @@ impl Caches {
 
     /// Forgets a value; whether there was one. `name*` means every cache whose name begins so.
     pub fn remove(&self, id: &str, key: &str) -> bool {
-        self.meant(id).into_iter().fold(false, |found, named| named.entries.remove(key).is_some() || found)
+        let mut found = false;
+        for named in self.meant(id) {
+            found |= named.entries.remove(key).is_some();
+        }
+        found
     }
 
     /// Empties a cache. `name*` means every cache whose name begins so.

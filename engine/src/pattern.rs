@@ -10,11 +10,14 @@ use smol_str::SmolStr;
 use crate::ctx::Ctx;
 use crate::expr::{Expr, Piece};
 
-static COMPILED: LazyLock<Cache<(String, bool), Option<Arc<Regex>>>> = LazyLock::new(|| Cache::new(256));
+/// Pattern and whether case is ignored.
+type Key = (String, bool);
+
+static COMPILED: LazyLock<Cache<Key, Option<Arc<Regex>>>> = LazyLock::new(|| Cache::new(256));
 
 /// The compiled pattern, `None` when it does not compile. Size is bounded, and matching is linear in the text.
 pub fn cached(pattern: &str, ignore_case: bool) -> Option<Arc<Regex>> {
-    let key = (pattern.to_owned(), ignore_case);
+    let key: Key = (pattern.to_owned(), ignore_case);
     if let Some(known) = COMPILED.get(&key) {
         return known;
     }

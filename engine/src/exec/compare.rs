@@ -112,8 +112,8 @@ impl Compare {
                 Some(true)
             }
             Multi::Any => Some(values.iter().any(|value| self.one(value, ctx) == Some(true))),
-            Multi::First => values.first().map_or(None, |value| self.one(value, ctx)),
-            Multi::Last => values.last().map_or(None, |value| self.one(value, ctx)),
+            Multi::First => values.first().and_then(|value| self.one(value, ctx)),
+            Multi::Last => values.last().and_then(|value| self.one(value, ctx)),
             Multi::Single => match &values[..] {
                 [value] => self.one(value, ctx),
                 _ => None,

@@ -6,7 +6,7 @@ use portcullis_dsl::spec::Builtin;
 use smol_str::SmolStr;
 
 use super::Selector;
-use super::selector::{MessageSelector, TimeSelector, after, cookies};
+use super::selector::{MessageSelector, Named, TimeSelector, after, cookies};
 use crate::ctx::Ctx;
 use crate::request::Request;
 use crate::value::Value;
@@ -181,7 +181,7 @@ impl Accessor {
     /// Reads a built-in's full name; `None` when there is no such built-in.
     pub fn parse(name: &str) -> Option<Accessor> {
         use Accessor as A;
-        let named: &[(&str, fn(SmolStr) -> A)] = &[
+        let named: [Named<A>; 7] = [
             ("request.http.header", A::Header),
             ("request.http.parameter", A::Parameter),
             ("request.http.parameters", A::Parameters),

@@ -142,6 +142,9 @@ impl Selector {
     }
 }
 
+/// A word that a name follows, and what it makes of that name.
+pub(super) type Named<T> = (&'static str, fn(SmolStr) -> T);
+
 /// The rest of `text` after a word and a dot, the word in any case.
 pub(super) fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let (start, rest) = (text.get(..word.len())?, text.get(word.len()..)?);
@@ -152,7 +155,7 @@ impl MessageSelector {
     /// Reads the text after the message's name and dot.
     pub fn parse(text: &str) -> Option<MessageSelector> {
         use MessageSelector as M;
-        let named: &[(&str, fn(SmolStr) -> M)] = &[
+        let named: [Named<M>; 6] = [
             ("http.header", |name| M::Header(name)),
             ("http.headerValues", |name| M::HeaderValues(name)),
             ("http.form", |name| M::Form(name)),
