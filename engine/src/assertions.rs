@@ -17,8 +17,12 @@ pub mod crypto;
 pub mod data;
 pub mod logic;
 pub mod message;
+pub mod traffic;
 
 /// All assertions.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    [access::ENTRIES, crypto::ENTRIES, data::ENTRIES, logic::ENTRIES, message::ENTRIES].into_iter().flatten().copied()
+    [access::ENTRIES, crypto::ENTRIES, data::ENTRIES, logic::ENTRIES, message::ENTRIES, traffic::ENTRIES]
+        .into_iter()
+        .flatten()
+        .copied()
 }

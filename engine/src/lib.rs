@@ -36,3 +36,4 @@ pub mod template;
 pub mod time;
 pub mod value;
 pub mod vars;
+pub mod xml;

@@ -5,12 +5,15 @@ super::catalogue! {
     code_injection_protection,
     customize_error_response,
     evaluate_json_path,
+    evaluate_xpath,
     form_fields,
+    json_to_xml,
     manage_cookie,
     message_size_limit,
     parse_json,
     remove_header,
     respond,
+    xml_to_json,
 }
 
 pub use customize_error_response::ErrorTemplate;

@@ -155,6 +155,7 @@ impl Case<'_> {
 /// Compares an answer: status, the headers that are listed (`!name` must be missing), the body if one is given.
 fn answers(response: &http::Response<bytes::Bytes>, expected: &str, wrong: &mut String) {
     let (head, body) = expected.split_once("\n\n").map_or((expected, None), |(head, body)| (head, Some(body)));
+    let body = body.filter(|body| !body.trim().is_empty());
     let mut lines = head.lines().map(str::trim).filter(|line| !line.is_empty());
     let status = lines.next().unwrap_or("");
     if response.status().as_str() != status {

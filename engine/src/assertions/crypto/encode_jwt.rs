@@ -14,7 +14,6 @@ use crate::jose::jwe::{Management, Recipient, seal};
 use crate::jose::select::{Use, keys};
 use crate::jose::{Header, Refusal, jws};
 use crate::keys::{Algorithm, Family, PublicKey, sign_with_secret};
-use crate::value::Value;
 
 static SPEC: Spec = Spec {
     name: "EncodeJwt",

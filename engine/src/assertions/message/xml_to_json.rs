@@ -1,0 +1,62 @@
+//! `XmlToJson`: an XML document as JSON.
+
+use portcullis_dsl::ast::Type;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+
+use crate::assertion::{Assertion, Entry, Runnable};
+use crate::ctx::{Ctx, Slot};
+use crate::expr::Expr;
+use crate::fault::{HELD, Verdict, falsified};
+use crate::value::Value;
+use crate::xml::convert::{Convention, to_json};
+
+static SPEC: Spec = Spec {
+    name: "XmlToJson",
+    category: "message",
+    summary: "Turns XML into JSON: elements and attributes become members, by their local names; repeated elements an array.",
+    props: &[
+        Prop::required("source", Kind::Value, "Text or message to turn."),
+        Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document."),
+        Prop::optional("typed", Kind::Bool, "false", "Whether texts that read as numbers or booleans become such; a literal."),
+        Prop::optional("attribute_prefix", Kind::Text, "\"\"", "What stands before the names of attributes; a literal."),
+        Prop::optional("text_name", Kind::Text, "\"content\"", "Member that holds an element's text beside attributes or elements; a literal."),
+    ],
+    sets: &[sets("{target}", "the JSON")],
+    fails: &["the source is not XML, or has a document type"],
+    block: false,
+    examples: &[
+        example(
+            "attributes and a list",
+            r#"XmlToJson(source: "<v n='1'><a>x</a><a>y</a><b/></v>", target: "j")"#,
+            Expect::Sets("j", r#"{"v":{"n":"1","a":["x","y"],"b":""}}"#),
+        ),
+        example("not XML", r#"XmlToJson(source: "<v>", target: "j")"#, Expect::Fails),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let convention = Convention { attributes: p.literal("attribute_prefix")?, text: p.literal("text_name")? };
+        Runnable::sync(XmlToJson { source: p.value("source"), target: p.target("target")?, convention, typed: p.flag("typed")? })
+    },
+};
+
+struct XmlToJson {
+    source: Expr,
+    target: Slot,
+    convention: Convention,
+    typed: bool,
+}
+
+impl Assertion for XmlToJson {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let source = self.source.eval(ctx);
+        let json = match crate::xml::parse(&source.as_text()) {
+            Ok(document) => to_json(&document, &self.convention, self.typed),
+            Err(reason) => return falsified(reason),
+        };
+        ctx.set(self.target, Value::json(json));
+        HELD
+    }
+}

@@ -1,0 +1,5 @@
+//! Assertions on who may call from where, and how often.
+
+super::catalogue! {
+    cors,
+}
