@@ -3,3 +3,24 @@
 
 pub mod load;
 pub mod process;
+
+use std::path::Path;
+
+/// Writes a file of a home, with the folders above it.
+pub fn put(home: &Path, path: &str, text: &str) {
+    let target = home.join(path);
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    }
+    std::fs::write(&target, text).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
+}
+
+/// Waits for a future, on a runtime of its own.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap_or_else(|error| panic!("no runtime: {error}"))
+        .block_on(future)
+}

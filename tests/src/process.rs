@@ -184,3 +184,24 @@ pub fn build(package: &str, binary: &str) -> Result<PathBuf> {
     }
     Ok(folder.join(binary))
 }
+
+/// What a command said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Whether it ended well.
+    pub success: bool,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Runs a subcommand on a home to its end.
+pub fn command(home: &Path, args: &[&str]) -> Result<Said> {
+    let output = Command::new(portcullis()?).args(args).arg("--home").arg(home).stdin(Stdio::null()).output()?;
+    Ok(Said {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
