@@ -57,6 +57,8 @@ fn run(host: &Host, events: &Sender<Signal>, signals: &Receiver<Signal>) {
     let keys = vec![host.home().path(KEYS)];
     let mut watcher = listen(host, &policies, events);
     let (mut seen_policies, mut seen_keys) = (fingerprint(&policies), fingerprint(&keys));
+    // What was saved between the loading of the policies and this moment made no event. Nothing changed costs a comparison.
+    let _ = host.reload();
     loop {
         match signals.recv_timeout(POLL) {
             Ok(Signal::Changed) => {

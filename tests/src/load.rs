@@ -89,7 +89,7 @@ pub struct Target {
 pub async fn run(target: Target, scripts: Vec<Box<dyn Script>>, time: Duration) -> Result<Outcome> {
     let connector = connector()?;
     let mut streams: Vec<Box<dyn Stream>> = Vec::with_capacity(scripts.len());
-    for _ in &scripts {
+    for _ in 0..scripts.len() {
         streams.push(connect(target, &connector).await?);
     }
     let begun = Instant::now();

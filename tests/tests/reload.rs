@@ -11,7 +11,7 @@ use portcullis_tests::process::{Process, Start};
 use portcullis_tests::{block_on, put};
 
 /// Says a value twice: both must be of one version.
-const PAIR: &str = r#"
+const PAIR: &str = r##"
 fragment "Pair" {
     set a = "0"
     set b = "0"
@@ -22,7 +22,7 @@ service "Pair" at "/pair" {
     include "Pair"
     Respond(body: "${a} ${b}")
 }
-"#;
+"##;
 
 const HOOK: &str = "customizations/#pair.policy";
 
@@ -40,8 +40,7 @@ fn start() -> (tempfile::TempDir, Process) {
 
 fn get(process: &Process) -> String {
     let target = Target { address: process.http, tls: false };
-    let (status, _, body) =
-        block_on(load::once(target, b"GET /pair HTTP/1.1\r\nHost: localhost\r\n\r\n")).expect("an answer");
+    let (status, _, body) = block_on(load::once(target, b"GET /pair HTTP/1.1\r\nHost: localhost\r\n\r\n")).expect("an answer");
     assert_eq!(status, 200, "{}", process.log());
     String::from_utf8_lossy(&body).into_owned()
 }
