@@ -1,0 +1,270 @@
+// What a user sees and does: sign in, mistype, cancel, allow, deny, come back, "not you?". JavaScript is off in most of it, because
+// the pages need none.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { start } from "./gateway.mjs";
+
+const shots = process.argv[2];
+const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const gateway = await start();
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
+const results = { passed: 0, failed: 0 };
+
+const authorize = (more = {}) =>
+    `${gateway.origin}/auth/oauth/v2/authorize?` +
+    new URLSearchParams({ response_type: "code", client_id: gateway.app.id, scope: "openid read", state: "s-1", ...more });
+
+/** Runs one test in a browser without history, and counts what the browser complains of as a failure. */
+async function test(name, options, body) {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true, javaScriptEnabled: false, ...options });
+    const page = await context.newPage();
+    const complaints = [];
+    page.on("console", (message) => {
+        // The status of a refused login is not a complaint.
+        if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    try {
+        await body(page, context);
+        assert.deepEqual(complaints, []);
+        results.passed += 1;
+        console.log(`ok   ${name}`);
+    } catch (error) {
+        results.failed += 1;
+        console.log(`FAIL ${name}\n     at ${page.url()}\n     ${String(error.stack ?? error).replaceAll("\n", "\n     ")}`);
+        if (shots) await page.screenshot({ path: join(shots, `failed-${name.replaceAll(/\W+/g, "-")}.png`) });
+    } finally {
+        await context.close();
+    }
+}
+
+const shot = (page, name) => (shots ? page.screenshot({ path: join(shots, `${name}.png`), fullPage: true }) : undefined);
+const heading = (page) => page.locator("h1").innerText();
+const answer = (page) => {
+    assert.ok(page.url().startsWith(gateway.app.callback), `not back at the client: ${page.url()}`);
+    return Object.fromEntries(new URL(page.url()).searchParams);
+};
+
+async function signIn(page, name = "alice", password = `${name}-password`) {
+    assert.equal(await heading(page), "Sign in");
+    await page.getByLabel("Username").fill(name);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+async function allow(page) {
+    assert.equal(await heading(page), "Allow access?");
+    await page.getByRole("button", { name: "Allow" }).click();
+    return answer(page);
+}
+
+/** The token that a code is worth. */
+function redeem(code) {
+    const body = new URLSearchParams({ grant_type: "authorization_code", code }).toString();
+    const headers = {
+        Authorization: `Basic ${Buffer.from(`${gateway.app.id}:${gateway.app.secret}`).toString("base64")}`,
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Content-Length": Buffer.byteLength(body),
+    };
+    return new Promise((resolve, reject) => {
+        const options = { method: "POST", headers, ca: readFileSync(gateway.authority) };
+        const sent = request(`${gateway.origin}/auth/oauth/v2/token`, options, (response) => {
+            let text = "";
+            response.on("data", (chunk) => (text += chunk));
+            response.on("end", () => resolve(JSON.parse(text)));
+        });
+        sent.on("error", reject);
+        sent.end(body);
+    });
+}
+
+await test("sign in, allow, and the code is worth a token", {}, async (page) => {
+    await page.goto(authorize());
+    await shot(page, "login");
+    await signIn(page);
+    await shot(page, "consent");
+    const { code, state, iss } = await allow(page);
+    assert.equal(state, "s-1");
+    assert.equal(iss, "https://localhost:8443");
+    const token = await redeem(code);
+    assert.equal(token.scope, "openid read");
+    assert.ok(token.access_token);
+});
+
+await test("with the keyboard alone", {}, async (page) => {
+    await page.goto(authorize());
+    await page.keyboard.type("alice");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("alice-password");
+    await page.keyboard.press("Enter");
+    assert.equal(await heading(page), "Allow access?");
+    await page.locator("#reset").focus();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    assert.ok(answer(page).code);
+});
+
+await test("a wrong password is said, and the next one counts", {}, async (page) => {
+    await page.goto(authorize());
+    await signIn(page, "alice", "wrong");
+    assert.match(await page.getByRole("alert").innerText(), /do not match/);
+    assert.equal(await page.getByLabel("Username").inputValue(), "alice");
+    assert.equal(await page.getByLabel("Password").inputValue(), "");
+    assert.equal(await page.locator(":focus").getAttribute("name"), "password");
+    await shot(page, "wrong-password");
+    await signIn(page);
+    assert.ok((await allow(page)).code);
+});
+
+await test("cancel", {}, async (page) => {
+    await page.goto(authorize());
+    await page.getByRole("button", { name: "Cancel" }).click();
+    const { error, error_description, state, iss } = answer(page);
+    assert.equal(error, "access_denied");
+    assert.match(error_description, /cancelled/);
+    assert.equal(state, "s-1");
+    assert.equal(iss, "https://localhost:8443");
+});
+
+await test("deny", {}, async (page) => {
+    await page.goto(authorize());
+    await signIn(page);
+    await page.getByRole("button", { name: "Deny" }).click();
+    assert.equal(answer(page).error, "access_denied");
+});
+
+await test("the second visit asks nothing", {}, async (page, context) => {
+    await page.goto(authorize());
+    await signIn(page);
+    await allow(page);
+    await page.goto(authorize({ state: "s-2" }));
+    assert.equal(answer(page).state, "s-2");
+    assert.ok(answer(page).code);
+    await page.goto(authorize({ prompt: "none" }));
+    assert.ok(answer(page).code);
+    await page.goto(authorize({ scope: "openid read email" }));
+    assert.equal(await heading(page), "Allow access?");
+    await page.goto(authorize({ prompt: "login" }));
+    assert.equal(await heading(page), "Sign in");
+    const cookie = (await context.cookies(gateway.origin)).find(({ name }) => name === "l7otk2a");
+    assert.deepEqual(
+        { secure: cookie.secure, httpOnly: cookie.httpOnly, sameSite: cookie.sameSite, path: cookie.path },
+        { secure: true, httpOnly: true, sameSite: "Lax", path: "/" },
+    );
+});
+
+await test("not you?", {}, async (page) => {
+    await page.goto(authorize());
+    await signIn(page, "bob");
+    assert.equal(await page.locator("#resource_owner").innerText(), "bob");
+    await page.getByRole("link", { name: "Not you?" }).click();
+    await signIn(page, "alice");
+    assert.equal(await page.locator("#resource_owner").innerText(), "alice");
+    assert.ok((await allow(page)).code);
+});
+
+await test("signed out by the link without a session", {}, async (page) => {
+    await page.goto(authorize());
+    await signIn(page);
+    await page.goto(`${gateway.origin}/auth/oauth/v2/authorize/login?action=reset`);
+    assert.equal(await heading(page), "You are signed out");
+    await shot(page, "reset");
+    await page.goto(authorize({ prompt: "none" }));
+    assert.equal(answer(page).error, "login_required");
+});
+
+await test("two tabs at once", {}, async (page, context) => {
+    const other = await context.newPage();
+    await page.goto(authorize({ state: "one" }));
+    await other.goto(authorize({ state: "two" }));
+    await signIn(other);
+    assert.equal((await allow(other)).state, "two");
+    await signIn(page);
+    assert.equal(answer(page).state, "one");
+    await other.close();
+});
+
+await test("back and again is said to be over", {}, async (page) => {
+    await page.goto(authorize());
+    await signIn(page);
+    await allow(page);
+    await page.goBack();
+    await page.getByRole("button", { name: "Allow" }).click();
+    assert.equal(await page.locator("#error_code").innerText(), "3002110");
+    await shot(page, "used");
+});
+
+await test("an error is a page, without a password window", {}, async (page) => {
+    const response = await page.goto(authorize({ redirect_uri: "https://evil.example/cb" }));
+    assert.equal(response.status(), 400);
+    assert.equal(await page.locator("#error_code").innerText(), "3000114");
+    await shot(page, "error");
+    const unknown = await page.goto(authorize({ client_id: "nobody" }));
+    assert.equal(unknown.status(), 401);
+    assert.equal(unknown.headers()["www-authenticate"], undefined);
+});
+
+await test("implicit: the token is in the fragment", {}, async (page) => {
+    await page.goto(authorize({ response_type: "token" }));
+    await signIn(page);
+    await page.getByRole("button", { name: "Allow" }).click();
+    const fragment = new URLSearchParams(new URL(page.url()).hash.slice(1));
+    assert.ok(fragment.get("access_token"));
+    assert.equal(fragment.get("state"), "s-1");
+    assert.equal(new URL(page.url()).search, "");
+});
+
+await test("a form on another site gets nobody in", { javaScriptEnabled: true }, async (page, context) => {
+    await page.goto(authorize());
+    const fields = await page.locator("input[type=hidden]").evaluateAll((all) => all.map(({ name, value }) => [name, value]));
+    const inputs = [...fields, ["username", "alice"], ["password", "alice-password"], ["action", "login"]]
+        .map(([name, value]) => `<input type="hidden" name="${name}" value="${value}">`)
+        .join("");
+    const evil = await context.newPage();
+    await evil.route("https://evil.example/", (route) =>
+        route.fulfill({ contentType: "text/html", body: `<form method="post" action="${gateway.origin}/auth/oauth/v2/authorize/login">${inputs}<button>Go</button></form>` }),
+    );
+    await evil.goto("https://evil.example/");
+    await evil.getByRole("button", { name: "Go" }).click();
+    assert.equal(await evil.locator("#error_code").innerText(), "3001110");
+    assert.equal((await context.cookies(gateway.origin)).some(({ name }) => name === "l7otk2a"), false);
+});
+
+await test("pages are well-formed, labelled, and forbid frames and scripts", { javaScriptEnabled: true }, async (page) => {
+    const response = await page.goto(authorize({ login_hint: "a\"<b>&c" }));
+    const policy = response.headers()["content-security-policy"];
+    assert.match(policy, /default-src 'none'/);
+    assert.match(policy, /frame-ancestors 'none'/);
+    const checks = await page.evaluate((text) => {
+        const parsed = new DOMParser().parseFromString(text, "application/xhtml+xml");
+        const controls = [...document.querySelectorAll("input:not([type=hidden])")];
+        return {
+            wellFormed: parsed.querySelector("parsererror") === null,
+            lang: document.documentElement.lang,
+            landmark: document.querySelectorAll("main").length,
+            labelled: controls.every((control) => control.labels.length === 1),
+            hint: document.querySelector("[name=username]").value,
+            ids: new Set([...document.querySelectorAll("[id]")].map(({ id }) => id)).size === document.querySelectorAll("[id]").length,
+            styled: getComputedStyle(document.querySelector(".btn-primary")).backgroundColor !== "rgba(0, 0, 0, 0)",
+            wide: document.documentElement.scrollWidth <= innerWidth,
+        };
+    }, await response.text());
+    assert.deepEqual(checks, { wellFormed: true, lang: "en", landmark: 1, labelled: true, hint: "a\"<b>&c", ids: true, styled: true, wide: true });
+});
+
+await test("on a small screen, in the dark", { viewport: { width: 320, height: 640 }, colorScheme: "dark", javaScriptEnabled: true }, async (page) => {
+    await page.goto(authorize());
+    await shot(page, "login-small-dark");
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    await signIn(page);
+    await shot(page, "consent-small-dark");
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+});
+
+await browser.close();
+gateway.stop();
+console.log(`${results.passed} passed, ${results.failed} failed`);
+process.exit(results.failed === 0 ? 0 : 1);

@@ -1,0 +1,58 @@
+// A gateway on a home of its own, with a user and a client, and the client's web server, for as long as the tests run.
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const binary = process.env.PORTCULLIS;
+
+/** Starts everything; `stop` ends it. */
+export async function start() {
+    const home = mkdtempSync(join(tmpdir(), "portcullis-browser-"));
+    const cli = (args, input) => execFileSync(binary, [...args, "--home", home], { input, encoding: "utf8" });
+    const app = await client();
+    const gateway = spawn(binary, ["serve", "--home", home, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"], {
+        stdio: ["ignore", "pipe", "inherit"],
+    });
+    const port = await listening(gateway);
+    cli(["user", "add", "alice"], "alice-password\n");
+    cli(["user", "add", "bob"], "bob-password\n");
+    const made = cli(["client", "add", "--name", "Example App", "--org", "Example", "--scope", "openid email read", "--callback", app.callback, "--json"]);
+    const { client_key, secret } = JSON.parse(made);
+    return {
+        origin: `https://localhost:${port}`,
+        authority: join(home, "keys", "ca.pem"),
+        app: { ...app, id: client_key, secret },
+        stop() {
+            gateway.kill("SIGTERM");
+            app.close();
+            rmSync(home, { recursive: true, force: true });
+        },
+    };
+}
+
+function listening(gateway) {
+    return new Promise((resolve, reject) => {
+        let text = "";
+        gateway.stdout.on("data", (chunk) => {
+            text += chunk;
+            const found = /listening https:\/\/\S*?:(\d+)/.exec(text);
+            if (found) resolve(found[1]);
+        });
+        gateway.on("exit", (code) => reject(new Error(`the gateway ended with ${code} before it listened`)));
+    });
+}
+
+/** Where the client gets its answers: a page that shows nothing but that it was reached. */
+function client() {
+    return new Promise((resolve) => {
+        const server = createServer((request, response) => {
+            response.setHeader("Content-Type", "text/html;charset=UTF-8");
+            response.end("<!DOCTYPE html><html lang=\"en\"><title>App</title><h1>Back at the app</h1></html>");
+        });
+        server.listen(0, "127.0.0.1", () => {
+            resolve({ callback: `http://127.0.0.1:${server.address().port}/cb`, close: () => server.close() });
+        });
+    });
+}
