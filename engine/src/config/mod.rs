@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Property {
 impl Config {
     /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
     ///
-    /// They merge by section: an entry of a map (`connections: OAuth`) replaces the shipped entry of that name whole, a list or
+    /// They merge by section: an entry of a map (`connections: Main`) replaces the shipped entry of that name whole, a list or
     /// single value replaces the shipped one.
     pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
         let layers: Vec<_> = layers.into_iter().collect();

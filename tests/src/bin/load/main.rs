@@ -1,0 +1,296 @@
+//! What the gateway achieves, as ratios to a bare hyper server on the same machine in the same minutes: `tests/load/README.md`.
+//!
+//! Server and generator are pinned to a core each. Every row alternates between floor and gateway, so that a machine that slows down
+//! slows both; what is printed is the median of the ratios. Everything is bounded: connections, rounds, seconds.
+
+mod flows;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use portcullis_tests::load::{self, Outcome, Reply, Script, Target};
+use portcullis_tests::process::{self, Process, Start, command};
+use portcullis_tests::{block_on, put};
+
+use table::{Aim, Row, Table};
+
+/// One `Respond`, and a value that customizations change.
+const SERVICES: &str = r##"
+fragment "Bench value" {
+    set a = "0"
+    set b = "0"
+    include "#Bench value"
+}
+
+service "Bench respond" at "/bench/respond" methods GET {
+    Respond(body: "hello\n")
+}
+
+service "Bench pair" at "/bench/pair" methods GET {
+    include "Bench value"
+    Respond(body: "${a} ${b}")
+}
+"##;
+
+const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--only TEXT]";
+
+struct Options {
+    /// Of one measurement.
+    seconds: f64,
+    rounds: usize,
+    connections: usize,
+    server_core: usize,
+    client_core: usize,
+    only: Option<String>,
+}
+
+fn main() -> Result<()> {
+    let options = options()?;
+    if std::env::var_os("PORTCULLIS_LOAD_PINNED").is_none() {
+        return run_pinned(&options);
+    }
+    let home = tempfile::tempdir()?;
+    put(home.path(), "services/bench.policy", SERVICES);
+    put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
+    let mut table = Table::new(&format!(
+        "{} connections, {} rounds of {} s each; server on core {}, generator on core {}",
+        options.connections, options.rounds, options.seconds, options.server_core, options.client_core
+    ));
+    let bare = bare(&options)?;
+    // The first start makes keys and tables; the second is the one that operators wait for.
+    drop(gateway(home.path(), &options)?);
+    start_and_memory(home.path(), &options, &mut table)?;
+    let gateway = gateway(home.path(), &options)?;
+    let bench = Bench { options: &options, bare: &bare, gateway: &gateway, home: home.path() };
+    bench.respond(&mut table)?;
+    flows::rows(&bench, &mut table)?;
+    bench.reload(&mut table)?;
+    table.print();
+    Ok(())
+}
+
+/// Runs this program again, on one core.
+fn run_pinned(options: &Options) -> Result<()> {
+    let status = std::process::Command::new("taskset")
+        .args(["-c", &options.client_core.to_string()])
+        .arg(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env("PORTCULLIS_LOAD_PINNED", "1")
+        .status()
+        .context("taskset (util-linux) is needed")?;
+    if !status.success() {
+        bail!("the measurement ended early");
+    }
+    Ok(())
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options { seconds: 3.0, rounds: 5, connections: 64, server_core: 0, client_core: 1, only: None };
+    let mut args = std::env::args().skip(1);
+    while let Some(flag) = args.next() {
+        let value = args.next().context(USAGE)?;
+        match flag.as_str() {
+            "--seconds" => options.seconds = value.parse::<f64>()?.clamp(0.1, 60.0),
+            "--rounds" => options.rounds = value.parse::<usize>()?.clamp(1, 50),
+            "--connections" => options.connections = value.parse::<usize>()?.clamp(1, 1000),
+            "--server-core" => options.server_core = value.parse()?,
+            "--client-core" => options.client_core = value.parse()?,
+            "--only" => options.only = Some(value),
+            _ => bail!("{USAGE}"),
+        }
+    }
+    Ok(options)
+}
+
+fn bare(options: &Options) -> Result<Process> {
+    let program: PathBuf = process::build("portcullis-tests", "bare")?;
+    Process::start(&program, &[], &Start { core: Some(options.server_core), ..Start::default() })
+}
+
+fn gateway(home: &Path, options: &Options) -> Result<Process> {
+    Process::gateway(home, &Start { core: Some(options.server_core), ..Start::default() })
+}
+
+/// Start to first answer on a home that exists, and memory at rest.
+fn start_and_memory(home: &Path, options: &Options, table: &mut Table) -> Result<()> {
+    let mut millis = Vec::new();
+    let mut resident = 0;
+    for _ in 0..options.rounds {
+        let begun = Instant::now();
+        let process = gateway(home, options)?;
+        let target = Target { address: process.http, tls: false };
+        let (status, ..) = block_on(load::once(target, &get("/bench/respond")))?;
+        millis.push(begun.elapsed().as_secs_f64() * 1000.0);
+        assert_eq!(status, 200);
+        std::thread::sleep(Duration::from_millis(500));
+        resident = process.resident_kib()?;
+    }
+    table.fact(
+        "start to first answer",
+        format!("{:.0} ms", table::median(&mut millis)),
+        Aim::AtMost(300.0),
+        table::median(&mut millis),
+    );
+    let mib = resident as f64 / 1024.0;
+    table.fact("resident memory at rest", format!("{mib:.1} MiB"), Aim::AtMost(40.0), mib);
+    Ok(())
+}
+
+/// The request line and what every request needs.
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+}
+
+/// The same request again and again.
+struct Repeat(Vec<u8>);
+
+impl Script for Repeat {
+    fn next(&mut self, _: Option<&Reply<'_>>, request: &mut Vec<u8>) -> bool {
+        request.extend_from_slice(&self.0);
+        true
+    }
+}
+
+/// Which request of the bare server a row is compared with.
+#[derive(Clone, Copy)]
+enum Floor {
+    PlainGet,
+    TlsGet,
+    TlsPost,
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    bare: &'a Process,
+    gateway: &'a Process,
+    home: &'a Path,
+}
+
+impl Bench<'_> {
+    fn wanted(&self, row: &str) -> bool {
+        self.options.only.as_ref().is_none_or(|only| row.contains(only.as_str()))
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.options.seconds)
+    }
+
+    fn floor(&self, floor: Floor) -> Result<Outcome> {
+        let (target, request) = match floor {
+            Floor::PlainGet => (Target { address: self.bare.http, tls: false }, get("/")),
+            Floor::TlsGet => (Target { address: self.bare.https, tls: true }, get("/")),
+            Floor::TlsPost => {
+                let body = "grant_type=client_credentials&scope=read";
+                let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+                let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                (Target { address: self.bare.https, tls: true }, request.into_bytes())
+            }
+        };
+        self.run(target, (0..self.options.connections).map(|_| Box::new(Repeat(request.clone())) as Box<dyn Script>).collect())
+    }
+
+    fn run(&self, target: Target, scripts: Vec<Box<dyn Script>>) -> Result<Outcome> {
+        let outcome = runtime()?.block_on(load::run(target, scripts, self.time()))?;
+        if outcome.bad > 0 || outcome.broken > 0 {
+            bail!("{} bad answers, {} broken connections: {}", outcome.bad, outcome.broken, outcome.example.unwrap_or_default());
+        }
+        Ok(outcome)
+    }
+
+    /// Alternates between floor and gateway. `scripts` makes what the gateway is sent, anew for each round.
+    fn row(
+        &self,
+        table: &mut Table,
+        name: &str,
+        floor: Floor,
+        aim: Option<f64>,
+        target: Target,
+        mut scripts: impl FnMut() -> Result<Vec<Box<dyn Script>>>,
+    ) -> Result<()> {
+        if !self.wanted(name) {
+            return Ok(());
+        }
+        let mut row = Row::new(name, aim);
+        for _ in 0..self.options.rounds {
+            let scripts = scripts().with_context(|| name.to_owned())?;
+            let floor = self.floor(floor)?;
+            let ours = self.run(target, scripts).with_context(|| name.to_owned())?;
+            row.add(floor.rate(), ours.rate());
+        }
+        table.row(row);
+        Ok(())
+    }
+
+    fn repeat(&self, request: Vec<u8>) -> Result<Vec<Box<dyn Script>>> {
+        Ok((0..self.options.connections).map(|_| Box::new(Repeat(request.clone())) as Box<dyn Script>).collect())
+    }
+
+    fn https(&self) -> Target {
+        Target { address: self.gateway.https, tls: true }
+    }
+
+    fn http(&self) -> Target {
+        Target { address: self.gateway.http, tls: false }
+    }
+
+    fn respond(&self, table: &mut Table) -> Result<()> {
+        let request = || self.repeat(get("/bench/respond"));
+        self.row(table, "one Respond, plain HTTP", Floor::PlainGet, Some(0.85), self.http(), request)?;
+        self.row(table, "one Respond, TLS 1.3", Floor::TlsGet, Some(0.85), self.https(), request)
+    }
+
+    /// A save every 200 ms under load: no failed request, and each answer of one version.
+    fn reload(&self, table: &mut Table) -> Result<()> {
+        if !self.wanted("reload under load") {
+            return Ok(());
+        }
+        let scripts: Vec<Box<dyn Script>> = (0..self.options.connections)
+            .map(|_| {
+                Box::new(|answer: Option<&Reply<'_>>, request: &mut Vec<u8>| {
+                    if let Some(answer) = answer {
+                        let text = std::str::from_utf8(answer.body).unwrap_or("");
+                        let (a, b) = text.split_once(' ').unwrap_or((text, ""));
+                        assert!(a == b && !a.is_empty(), "two versions in one answer: {text}");
+                    }
+                    request.extend_from_slice(b"GET /bench/pair HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                    true
+                }) as Box<dyn Script>
+            })
+            .collect();
+        let time = Duration::from_secs(20);
+        let target = self.http();
+        let home = self.home.to_owned();
+        let (outcome, saves) = runtime()?.block_on(async move {
+            let running = tokio::spawn(load::run(target, scripts, time));
+            let begun = Instant::now();
+            let mut saves = 0;
+            while begun.elapsed() < time {
+                saves += 1;
+                let text = format!("customize \"Bench value\" {{\n    set a = \"{saves}\"\n    set b = \"{saves}\"\n}}\n");
+                put(&home, "customizations/#bench-value.policy", &text);
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            anyhow::Ok((running.await??, saves))
+        })?;
+        let failed = outcome.bad + outcome.broken;
+        let text =
+            format!("{failed} of {} requests failed during {saves} saves ({:.0}/s)", outcome.good + failed, outcome.rate());
+        table.fact("reload under load", text, Aim::AtMost(0.0), failed as f64);
+        Ok(())
+    }
+
+    /// Runs a command of the gateway's on its home and reads its JSON.
+    fn command(&self, args: &[&str]) -> Result<serde_json::Value> {
+        let said = command(self.home, args)?;
+        if !said.success {
+            bail!("portcullis {}: {}{}", args.join(" "), said.stdout, said.stderr);
+        }
+        Ok(serde_json::from_str(&said.stdout)?)
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
