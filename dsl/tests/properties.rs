@@ -69,7 +69,7 @@ fn damaged_random_policies_never_panic() {
 
 #[test]
 fn hostile_shapes_come_back_as_problems() {
-    let n = 200_000;
+    let n = 60_000;
     for unit in [
         "(", "[", "{", "\"", "${", "'", "json {", "not ", "!", "a else ", "1 + ", "if ", "\"\"\"", "//\n", "\\", ")", "}", "A(",
         "x: ", "=", "[(", "'\"(", "é", ";", "All { ",
@@ -79,5 +79,41 @@ fn hostile_shapes_come_back_as_problems() {
             assert!(!diagnostics.is_empty() || tree.items.is_empty(), "{unit}");
             let _ = parse_json_template(FileId(0), &text);
         }
+    }
+}
+
+#[test]
+fn whatever_is_within_the_bounds_is_read_on_a_small_stack() {
+    let depth = portcullis_dsl::parse::MAX_DEPTH - 2;
+    let nested = |open: &str, inner: &str, close: &str| format!("{}{inner}{}", open.repeat(depth), close.repeat(depth));
+    let statements = [
+        nested("All {\n", "Stop", "\n}"),
+        nested("if ${x} is empty { ", "Stop", " } else { Stop }"),
+        nested("Stop else { ", "Stop", " }"),
+        nested("(", "${x} is empty", ")"),
+        format!("set x = {}", nested("(", "1", ")")),
+        format!("set x = {}", nested("[", "1", "]")),
+        format!("set x = {}", nested("f(1 + ", "1", ")")),
+        format!("set x = json {}", nested("{ \"a\": ", "1", "}")),
+        format!("set x = {}", nested("json [", "1", "]")),
+        format!("Foo(a: {})", nested("f(", "1", ")").replacen("f(", "", 1).replacen(')', "", 1)),
+        format!("set x = {}", vec!["1"; portcullis_dsl::parse::MAX_CHAIN].join(" - ")),
+        vec!["A()"; portcullis_dsl::parse::MAX_CHAIN].join(" else "),
+        format!("{}${{x}} is empty", "not ".repeat(portcullis_dsl::parse::MAX_CHAIN)),
+    ];
+    for statement in statements {
+        let text = format!("fragment \"a\" {{ {statement} }}\n");
+        let (_, diagnostics) = parse(FileId(0), &text);
+        assert!(diagnostics.is_empty(), "{text}: {diagnostics:?}");
+        check(&text);
+    }
+}
+
+#[test]
+fn line_ends_of_either_kind_give_the_same_tree() {
+    for text in seeds() {
+        let (unix, dos) = (parse(FileId(0), &text), parse(FileId(0), &text.replace('\n', "\r\n")));
+        assert_eq!(unix.0, dos.0);
+        assert_eq!(unix.1.len(), dos.1.len());
     }
 }

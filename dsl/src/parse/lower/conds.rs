@@ -151,7 +151,7 @@ impl Lower<'_> {
                     let help = match &*value.kind {
                         ExprKind::Bool(true) => "write `Continue`, which always holds".to_owned(),
                         ExprKind::Bool(false) => "write `Stop`, which always fails".to_owned(),
-                        kind if Self::is_variable(kind) => format!("write `{text} == true` or `{text} is not empty`"),
+                        ExprKind::Var(_) => format!("write `{text} == true` or `{text} is not empty`"),
                         _ => "compare it: `== …`, `is empty`, `contains …`, `in […]`".to_owned(),
                     };
                     self.error(codes::NOT_A_CONDITION, "a value alone is not a condition", span, help);

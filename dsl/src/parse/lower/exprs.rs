@@ -2,9 +2,9 @@
 
 use super::items::unreachable_rule;
 use super::{Lower, Node, Rule};
-use crate::ast::{Arg, ArithmeticOp, Call, Callee, Comments, DurationLit, DurationUnit, Expr, ExprKind, Part, Syntax, Type};
+use crate::ast::{ArithmeticOp, Comments, DurationLit, DurationUnit, Expr, ExprKind, Part, Syntax, Type};
 use crate::codes;
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::nearest;
 use crate::parse::{MAX_CHAIN, parts};
 use crate::span::{Span, Spanned};
 
@@ -311,112 +311,6 @@ impl Lower<'_> {
         let syntax = self.syntax(&word);
         let path = self.plain_text(&children.next()?)?;
         Some(ExprKind::File(syntax?, path))
-    }
-
-    /// Whether a call addresses an assertion: a name in quotes, or one that begins upper case.
-    pub fn is_assertion(&self, call: &Node<'_>) -> bool {
-        call.as_str().starts_with(|c: char| c == '"' || c.is_ascii_uppercase())
-    }
-
-    pub fn assertion_call(&mut self, node: Node<'_>) -> Option<Call> {
-        let span = self.span(&node);
-        let (mut callee, mut args) = (None, Vec::new());
-        for child in self.children(node) {
-            match child.as_rule() {
-                Rule::string => callee = self.name(child).map(Callee::Encapsulated),
-                Rule::callee_name => {
-                    let name = self.spanned(child.as_str().to_owned(), &child);
-                    if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
-                        let help = "functions give values; the names of assertions begin upper case";
-                        self.error(codes::NOT_A_CONDITION, format!("`{}` is not an assertion", name.node), name.span, help);
-                        return None;
-                    }
-                    callee = Some(Callee::Native(name));
-                }
-                Rule::arguments => args = self.named_arguments(child),
-                rule => unreachable_rule(rule),
-            }
-        }
-        Some(Call { callee: callee?, args, block: None, span: Spanned::new((), span) })
-    }
-
-    pub fn named_arguments(&mut self, node: Node<'_>) -> Vec<Arg> {
-        self.entries(node, |lower, node| lower.named_argument(node), |arg| &mut arg.comments)
-    }
-
-    fn named_argument(&mut self, node: Node<'_>) -> Option<Arg> {
-        let span = self.span(&node);
-        if let Some(sign) = node.clone().into_inner().find(|child| child.as_rule() == Rule::assign_sign) {
-            let place = self.span(&sign);
-            self.error(codes::BAD_ARGUMENT, "arguments are given with `:`", place, "write `:` instead of `=`");
-        }
-        let (mut name, mut value) = (None, None);
-        for child in self.children(node) {
-            match child.as_rule() {
-                Rule::arg_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
-                Rule::value => value = self.expr(child),
-                rule => unreachable_rule(rule),
-            }
-        }
-        let value = value?;
-        if name.is_none() {
-            self.error(
-                codes::BAD_ARGUMENT,
-                "this argument has no name",
-                span,
-                "arguments of assertions are named: `name: value`",
-            );
-        }
-        Some(Arg { name: name?, value, comments: Comments::default() })
-    }
-
-    /// A call in the place of a value.
-    fn function(&mut self, node: Node<'_>) -> Option<Expr> {
-        let span = self.span(&node);
-        if self.is_assertion(&node) {
-            let help = "call it as a statement of its own, then read the variables that it sets";
-            self.error(codes::NOT_A_VALUE, "an assertion gives no value", span, help);
-            return None;
-        }
-        let (mut name, mut args) = (None, None);
-        for child in self.children(node) {
-            match child.as_rule() {
-                Rule::callee_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
-                Rule::arguments => args = self.positional(child),
-                rule => unreachable_rule(rule),
-            }
-        }
-        Some(Expr::new(ExprKind::Function(name?, args?), span))
-    }
-
-    fn positional(&mut self, node: Node<'_>) -> Option<Vec<Expr>> {
-        let said = self.out.len();
-        let entries = self.entries(
-            node,
-            |lower, node| {
-                let mut value = None;
-                for child in lower.children(node) {
-                    match child.as_rule() {
-                        Rule::arg_name => {
-                            let span = lower.span(&child);
-                            let diagnostic =
-                                Diagnostic::error(codes::BAD_ARGUMENT, "functions take their arguments by place", span);
-                            lower.out.push(diagnostic.help("remove the name"));
-                        }
-                        Rule::value => value = lower.expr(child),
-                        rule => unreachable_rule(rule),
-                    }
-                }
-                value.map(|value| (value, Comments::default()))
-            },
-            |entry| &mut entry.1,
-        );
-        let mut args = Vec::with_capacity(entries.len());
-        for (expr, comments) in entries {
-            self.loosen(comments);
-            args.push(expr);
-        }
-        (self.out.len() == said).then_some(args)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Grammar to tree. Only this folder names `Rule`; each rule has one function, and none of them has an arm that gives a meaning to text
 //! it does not know: what is wrong is reported and left out of the tree.
 
+mod blocks;
+mod calls;
 mod conds;
 mod exprs;
 mod items;

@@ -1,137 +1,14 @@
-//! Blocks and statements.
+//! Statements, one function each.
 
 use super::items::unreachable_rule;
-use super::{Lower, Node, Rule, explain, join_comments};
-use crate::ast::{Block, Callee, Comment, Cond, ExprKind, GroupKind, Stmt, StmtKind};
+use super::{Lower, Node, Rule, explain};
+use crate::ast::{Block, Callee, Comment, Cond, GroupKind, Stmt, StmtKind};
 use crate::codes;
 use crate::diagnostic::nearest;
-use crate::parse::MAX_CHAIN;
 use crate::span::{Span, Spanned};
 
 impl Lower<'_> {
-    pub fn block(&mut self, node: Node<'_>) -> Block {
-        let span = Spanned::new((), self.span(&node));
-        let mut stmts: Vec<Stmt> = Vec::new();
-        let mut pending: Vec<Comment> = Vec::new();
-        // The end of the last statement that is in the tree, as long as nothing came after it.
-        let mut last_end: Option<u32> = None;
-        for child in node.into_inner() {
-            let child_span = self.span(&child);
-            match child.as_rule() {
-                Rule::comment => {
-                    let comment = self.comment(&child);
-                    let beside = last_end.is_some_and(|end| self.same_line(end, child_span.start));
-                    last_end = None;
-                    match stmts.last_mut().filter(|_| beside) {
-                        Some(stmt) => stmt.trailing = Some(Comment { blank_before: false, ..comment }),
-                        None => {
-                            let first = stmts.is_empty() && pending.is_empty();
-                            pending.push(Comment { blank_before: comment.blank_before && !first, ..comment });
-                        }
-                    }
-                }
-                Rule::line => {
-                    last_end = None;
-                    let blank = self.lines_before(child_span.start) > 1;
-                    if let Some(mut stmt) = self.line(child) {
-                        let mut leading = std::mem::take(&mut pending);
-                        match leading.last_mut() {
-                            Some(last) => {
-                                last.blank_after = blank;
-                                stmt.blank_before = std::mem::take(&mut leading[0].blank_before);
-                            }
-                            None => stmt.blank_before = blank && !stmts.is_empty(),
-                        }
-                        stmt.leading = join_comments(leading, std::mem::take(&mut stmt.leading));
-                        stmts.push(stmt);
-                        last_end = Some(child_span.end);
-                    }
-                }
-                Rule::junk => {
-                    last_end = None;
-                    self.explain_junk(&child);
-                }
-                rule => unreachable_rule(rule),
-            }
-        }
-        Block { stmts, trailing: pending, span }
-    }
-
-    /// A statement, and what stands on its line without belonging to it.
-    fn line(&mut self, node: Node<'_>) -> Option<Stmt> {
-        let said = self.out.len();
-        let mut stmt = None;
-        let mut stmt_text = "";
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::stmt => {
-                    stmt_text = child.as_str();
-                    stmt = self.stmt(child);
-                }
-                Rule::rest => {
-                    let rest = child.as_str().trim_end();
-                    let start = child.as_span().start();
-                    let place = |from: usize, to: usize| self.range(start + from, start + to);
-                    if let Some(diagnostic) = explain::known_rest(stmt_text, rest, place) {
-                        self.out.truncate(said);
-                        self.out.push(diagnostic);
-                    } else if self.out.len() == said {
-                        let diagnostic = explain::rest(rest, place);
-                        self.out.push(diagnostic);
-                    }
-                    stmt = None;
-                }
-                rule => unreachable_rule(rule),
-            }
-        }
-        stmt
-    }
-
-    /// `a else b else c`: to the right.
-    fn stmt(&mut self, node: Node<'_>) -> Option<Stmt> {
-        let span = self.span(&node);
-        let before = std::mem::take(&mut self.loose);
-        let children = self.children(node);
-        if children.len() > MAX_CHAIN {
-            self.error(
-                codes::TOO_DEEP,
-                format!("more than {MAX_CHAIN} statements are joined by `else`"),
-                span,
-                "put them into an `AtLeastOne`",
-            );
-            self.loose = before;
-            return None;
-        }
-        let count = children.len();
-        let mut made: Vec<Option<Stmt>> = Vec::with_capacity(count);
-        for (n, child) in children.into_iter().enumerate() {
-            let (rule, place) = (child.as_rule(), self.span(&child));
-            made.push(self.simple(child));
-            let last = n + 1 == count;
-            if rule == Rule::if_stmt && !last {
-                let help = "write `else { … }`; an `if` has one `else`, at its end";
-                self.error(
-                    codes::BAD_ELSE,
-                    "the `else` of an `if` takes a block",
-                    Span { start: place.end, end: span.end, ..span },
-                    help,
-                );
-                made[n] = None;
-            }
-        }
-        let loose = self.take_loose(before);
-        let mut stmts = made.into_iter().collect::<Option<Vec<Stmt>>>()?.into_iter().rev();
-        let mut whole = stmts.next()?;
-        for left in stmts {
-            let span = Spanned::new((), left.span.span.to(whole.span.span));
-            whole = plain(StmtKind::Else(Box::new(left), Box::new(whole)), span.span);
-        }
-        whole.span = Spanned::new((), span);
-        whole.leading = loose;
-        Some(whole)
-    }
-
-    fn simple(&mut self, node: Node<'_>) -> Option<Stmt> {
+    pub fn simple(&mut self, node: Node<'_>) -> Option<Stmt> {
         let span = self.span(&node);
         let kind = match node.as_rule() {
             Rule::set => self.assignment(node, false),
@@ -458,14 +335,10 @@ impl Lower<'_> {
             self.error(code, message, span, help);
         }
     }
-
-    /// Whether an expression is a plain variable, for hints.
-    pub fn is_variable(kind: &ExprKind) -> bool {
-        matches!(kind, ExprKind::Var(_))
-    }
 }
 
-fn plain(kind: StmtKind, span: Span) -> Stmt {
+/// A statement without comments.
+pub fn plain(kind: StmtKind, span: Span) -> Stmt {
     Stmt { leading: Vec::new(), trailing: None, blank_before: false, kind, span: Spanned::new((), span) }
 }
 
