@@ -209,3 +209,31 @@ pub fn data(catalogue: &Catalogue) -> String {
     let all = json!({"assertions": assertions, "functions": functions, "builtins": builtins});
     format!("{all:#}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_reference_in_the_tree_is_up_to_date() {
+        let catalogue = crate::site::catalogue();
+        for (path, now) in [(super::PAGE, super::page(&catalogue)), (super::DATA, super::data(&catalogue))] {
+            let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+            let written = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(written == now, "{path} is out of date: run `cargo run -- catalogue --write`");
+        }
+    }
+
+    #[test]
+    fn tables_have_as_many_cells_as_their_heads() {
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        let mut head = 0;
+        for line in super::page(&crate::site::catalogue()).lines() {
+            if !line.starts_with('|') {
+                head = 0;
+            } else if head == 0 {
+                head = bars(line);
+            } else {
+                assert_eq!(bars(line), head, "{line}");
+            }
+        }
+    }
+}

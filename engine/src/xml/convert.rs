@@ -59,12 +59,10 @@ fn add(object: &mut Map<String, Json>, name: &str, value: Json) {
 }
 
 fn scalar(text: &str, typed: bool) -> Json {
-    let read = if typed { serde_json::from_str(text).ok() } else { None };
-    match read {
-        // A number that JSON would write otherwise (a long key, leading zeros) stays a text.
-        Some(json @ (Json::Number(_) | Json::Bool(_))) if json.to_string() == text => json,
-        _ => Json::String(text.to_owned()),
-    }
+    let read: Option<Json> = if typed { serde_json::from_str(text).ok() } else { None };
+    // A number that JSON would write otherwise (a long key, leading zeros) stays a text.
+    let plain = |json: &Json| (json.is_number() || json.is_boolean()) && format!("{json}") == text;
+    read.filter(plain).unwrap_or_else(|| Json::String(text.to_owned()))
 }
 
 /// A document from JSON. Without a name for its root, the JSON must be an object of one member, which is it.

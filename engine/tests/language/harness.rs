@@ -96,20 +96,6 @@ static KEYS: LazyLock<Arc<KeyStore>> = LazyLock::new(|| {
     Arc::new(store)
 });
 
-/// [`site`] on a gateway of one's own.
-pub fn site_on(files: Files<'_>, gateway: Gateway) -> Result<Arc<Site>, String> {
-    let mut sources = Sources::default();
-    for (path, text, origin) in files {
-        sources.add(*path, *text, *origin);
-    }
-    let (site, library, diagnostics) = Site::build(sources, Arc::new(gateway), "", &[]);
-    let errors: Vec<_> = diagnostics.into_iter().filter(|found| found.severity == Severity::Error).collect();
-    match site {
-        Some(site) if errors.is_empty() => Ok(Arc::new(site)),
-        _ => Err(diagnostic::render(&errors, library.sources(), false)),
-    }
-}
-
 /// Waits for a future on this thread.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)

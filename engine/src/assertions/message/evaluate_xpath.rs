@@ -10,7 +10,7 @@ use super::evaluate_json_path::Found;
 use crate::assertion::{Assertion, Build, Entry, Runnable};
 use crate::ctx::{Ctx, Slot};
 use crate::expr::Expr;
-use crate::fault::{HELD, Verdict, falsified};
+use crate::fault::{Verdict, falsified};
 use crate::value::Value;
 use crate::xml::xpath::{Answer, XPath, prefixes};
 
