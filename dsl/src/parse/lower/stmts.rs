@@ -42,7 +42,6 @@ impl Lower<'_> {
             }
             Rule::group => self.group(node),
             Rule::assign => self.missing_set(node),
-            Rule::call_block => self.call_block(node),
             Rule::check => self.check(node),
             Rule::block => {
                 let body = self.block(node);
@@ -246,33 +245,17 @@ impl Lower<'_> {
         None
     }
 
-    fn call_block(&mut self, node: Node<'_>) -> Option<StmtKind> {
-        let (mut call, mut block) = (None, None);
+    /// A bare condition; one that is nothing but a call is a call, and may have a block.
+    fn check(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let (mut value, mut block) = (None, None);
         for child in self.children(node) {
             match child.as_rule() {
-                Rule::call => call = self.assertion_call(child),
+                Rule::value => value = Some(child),
                 Rule::block => block = Some(self.block(child)),
                 rule => unreachable_rule(rule),
             }
         }
-        let mut call = call?;
-        if let Callee::Encapsulated(name) = &call.callee {
-            let span = block.map(|block| block.span.span).unwrap_or(name.span);
-            self.error(
-                codes::UNEXPECTED,
-                "an encapsulated assertion takes no block",
-                span,
-                "only some assertions of the gateway do",
-            );
-            return None;
-        }
-        call.block = block;
-        Some(StmtKind::Call(call))
-    }
-
-    /// A bare condition; one that is nothing but a call is a call.
-    fn check(&mut self, node: Node<'_>) -> Option<StmtKind> {
-        let value = self.children(node).pop()?;
+        let value = value?;
         match self.lone(&value) {
             Some(node) if node.as_rule() == Rule::string => {
                 let span = self.span(&value);
@@ -286,9 +269,23 @@ impl Lower<'_> {
             }
             _ => {}
         }
-        match self.cond(value)? {
-            Cond::Call(call) => Some(StmtKind::Call(*call)),
-            cond => Some(StmtKind::Check(cond)),
+        let cond = self.cond(value)?;
+        match (cond, block) {
+            (Cond::Call(mut call), block) => {
+                if let (Callee::Encapsulated(_), Some(block)) = (&call.callee, &block) {
+                    let help = "only some assertions of the gateway do";
+                    self.error(codes::UNEXPECTED, "an encapsulated assertion takes no block", block.span.span, help);
+                    return None;
+                }
+                call.block = block;
+                Some(StmtKind::Call(*call))
+            }
+            (cond, None) => Some(StmtKind::Check(cond)),
+            (_, Some(block)) => {
+                let help = "write `if` before the condition";
+                self.error(codes::UNEXPECTED, "a condition alone takes no block", block.span.span, help);
+                None
+            }
         }
     }
 
