@@ -69,6 +69,7 @@ pub static BUILTINS: &[Builtin] = &[
     read("response.size", "bytes of its body"),
     read("gateway.time", "now"),
     read("gateway.time.*", "now, as `seconds`, `millis`, `utc` or `rfc1123`"),
+    read("gateway.services", "names of the services that are served"),
     read("gateway.*", "a property of `gateway.yaml`; undefined when there is none of that name"),
     read("service.name", "name of the running service"),
     read("service.path", "its path with the instance modifier"),
@@ -141,6 +142,8 @@ pub enum Accessor {
     ServicePath,
     /// Instance modifier.
     InstanceModifier,
+    /// Names of the services that are served.
+    Services,
     /// Name of the policy; the compiler puts in the constant.
     PolicyName,
 }
@@ -223,6 +226,7 @@ impl Accessor {
             "request.authenticatedusers" => A::User(UserPart::All),
             "request.ssl.clientcertificate" => A::ClientCertificate(None),
             "gateway.time" => A::Now(None),
+            "gateway.services" => A::Services,
             "service.name" => A::ServiceName,
             "service.path" | "service.resolutionuri" => A::ServicePath,
             "service.instancemodifier" => A::InstanceModifier,
@@ -320,6 +324,7 @@ impl Accessor {
             Accessor::ServiceName => Value::Text(ctx.service.clone()),
             Accessor::ServicePath => Value::from(ctx.site.service_path(&ctx.service)),
             Accessor::InstanceModifier => Value::Text(ctx.site.instance_modifier.clone()),
+            Accessor::Services => Value::list(ctx.site.services().map(|(name, _)| Value::Text(name.clone()))),
             Accessor::PolicyName => Value::Undefined,
         }
     }
