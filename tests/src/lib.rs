@@ -4,7 +4,7 @@
 pub mod load;
 pub mod process;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes a file of a home, with the folders above it.
 pub fn put(home: &Path, path: &str, text: &str) {
@@ -23,4 +23,25 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .build()
         .unwrap_or_else(|error| panic!("no runtime: {error}"))
         .block_on(future)
+}
+
+/// Every `.case` file below `cases/` and `attacks/` of the test crate at `root`, sorted.
+pub fn case_files(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for folder in ["cases", "attacks"] {
+        find_cases(&root.join(folder), &mut files);
+    }
+    files.sort();
+    files
+}
+
+fn find_cases(folder: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            find_cases(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "case") {
+            files.push(path);
+        }
+    }
 }

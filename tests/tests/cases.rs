@@ -6,15 +6,12 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use portcullis::casefile::{Case, Lab};
+use portcullis_tests::case_files;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    for folder in ["cases", "attacks"] {
-        find(&root.join(folder), &mut files);
-    }
-    files.sort();
+    let files = case_files(root);
     if arguments.list {
         return libtest_mimic::run(&arguments, trials(&files, root, None)).exit_code();
     }
@@ -38,15 +35,4 @@ fn trials(files: &[PathBuf], root: &Path, lab: Option<Arc<Lab>>) -> Vec<Trial> {
         })
     };
     files.iter().map(trial).collect()
-}
-
-fn find(folder: &Path, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.is_dir() {
-            find(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "case") {
-            files.push(path);
-        }
-    }
 }
