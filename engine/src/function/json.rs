@@ -9,7 +9,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "json_get",
         &["json", "path"],
         2,
-        "what a member name, a dotted path or a `$…` JSONPath (RFC 9535) leads to; arrays and several finds are lists; undefined when \
+        "what a member name, a dotted path or a `$…` JSONPath (RFC 9535) leads to; arrays and several finds are lists; \
+            undefined when \
          absent, `null` or not JSON",
         |args, _| {
             let (Some(document), Some(path)) = (json::document(&args[0]), Path::cached(&args[1].as_text())) else {

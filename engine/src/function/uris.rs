@@ -32,7 +32,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "with_query",
         &["uri", "name", "value", "further…"],
         3,
-        "the URI with parameters added to its query, before its fragment; empty values are left out, a list gives several parameters",
+        "the URI with parameters added to its query, before its fragment; empty values are left out, a list gives several \
+            parameters",
         |args, _| {
             let uri = args[0].as_text();
             let (front, fragment) = match uri.split_once('#') {

@@ -11,7 +11,8 @@ use crate::keys::constant_time_eq;
 static SPEC: Spec = Spec {
     name: "ConstantTimeEquals",
     category: "crypto",
-    summary: "Holds when two secrets are the same, compared in a time that depends on their lengths alone. An empty or undefined one equals \
+    summary: "Holds when two secrets are the same, compared in a time that depends on their lengths alone. An empty or \
+        undefined one equals \
               nothing, so that a missing secret never lets anybody in.",
     props: &[
         Prop::required("left", Kind::Value, "What was given."),

@@ -12,7 +12,8 @@ use crate::value::Value;
 static SPEC: Spec = Spec {
     name: "CreateJwk",
     category: "crypto",
-    summary: "Makes the JWK set (RFC 7517) of the public halves of the gateway's keys, former ones included, so that what they signed still \
+    summary: "Makes the JWK set (RFC 7517) of the public halves of the gateway's keys, former ones included, so that what they \
+        signed still \
               verifies. Private halves never leave the key store. An unknown alias is a fault of the configuration.",
     props: &[
         Prop::required("aliases", Kind::Value, "Aliases of the keys: one, or a list."),
@@ -23,7 +24,8 @@ static SPEC: Spec = Spec {
     block: false,
     examples: &[example(
         "two keys",
-        "CreateJwk(aliases: [\"rsa\", \"ec\"], target: \"jwks\")\nset kinds = json_get(${jwks}, \"$.keys[*].kty\")\nset kinds = \"${kinds|+}\"",
+        "CreateJwk(aliases: [\"rsa\", \"ec\"], target: \"jwks\")\nset kinds = json_get(${jwks}, \"$.keys[*].kty\")\nset kinds = \
+            \"${kinds|+}\"",
         Expect::Sets("kinds", "RSA+EC"),
     )],
 };

@@ -19,7 +19,8 @@ use crate::value::Value;
 static SPEC: Spec = Spec {
     name: "DecodeJwt",
     category: "crypto",
-    summary: "Verifies a signed token (JWS), or decrypts an encrypted one (JWE), and takes it apart. Of one that is both, decode what is in \
+    summary: "Verifies a signed token (JWS), or decrypts an encrypted one (JWE), and takes it apart. Of one that is both, \
+        decode what is in \
               `plaintext` once more: decryption alone does not tell who made a token.",
     props: &[
         Prop::required("source", Kind::Value, "The token."),
@@ -33,8 +34,10 @@ static SPEC: Spec = Spec {
         Prop::absent("encryptions", Kind::Value, "List of the content encryptions that are accepted; all, when left out."),
         Prop::absent("secret", Kind::Text, "Shared secret, for HS algorithms and for `dir`."),
         Prop::absent("alias", Kind::Name, "Key of the gateway's key store, former ones included. An expression may name it."),
-        Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key in PEM form; of several, those the header's `kid` fits."),
-        Prop::optional("verify", Kind::Bool, "true", "`false`: a signed token is only read; nothing it says may be trusted. A literal."),
+        Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key in PEM form; of several, those the header's \
+            `kid` fits."),
+        Prop::optional("verify", Kind::Bool, "true", "`false`: a signed token is only read; nothing it says may be trusted. A \
+            literal."),
         Prop::optional("check_times", Kind::Bool, "false", "Whether `exp` and `nbf`, if there are any, are checked; a literal."),
         Prop::optional("leeway", Kind::Duration, "0s", "How far clocks may differ."),
     ],
@@ -56,12 +59,15 @@ static SPEC: Spec = Spec {
     examples: &[
         example(
             "signed with a shared secret",
-            "EncodeJwt(payload: json { \"sub\": \"ann\", \"scope\": [\"a\", \"b\"] }, algorithm: \"HS256\", secret: \"s3cret\", target: \"token\")\n\
+            "EncodeJwt(payload: json { \"sub\": \"ann\", \"scope\": [\"a\", \"b\"] }, algorithm: \"HS256\", secret: \"s3cret\", \
+                target: \"token\")\n\
              DecodeJwt(source: ${token}, algorithms: [\"HS256\"], secret: \"s3cret\")\n\
-             set shown = \"${jwt.valid} ${jwt.header.alg} ${jwt.header.names} ${jwt.payload.sub} ${jwt.payload.scope|+} ${jwt.payload} ${jwt.header} ${jwt.plaintext}\"",
+             set shown = \"${jwt.valid} ${jwt.header.alg} ${jwt.header.names} ${jwt.payload.sub} ${jwt.payload.scope|+} \
+             ${jwt.payload} ${jwt.header} ${jwt.plaintext}\"",
             Expect::Sets(
                 "shown",
-                "true HS256 typ, alg ann a+b {\"sub\":\"ann\",\"scope\":[\"a\",\"b\"]} {\"typ\":\"JWT\",\"alg\":\"HS256\"} {\"sub\":\"ann\",\"scope\":[\"a\",\"b\"]}",
+                "true HS256 typ, alg ann a+b {\"sub\":\"ann\",\"scope\":[\"a\",\"b\"]} {\"typ\":\"JWT\",\"alg\":\"HS256\"} \
+                    {\"sub\":\"ann\",\"scope\":[\"a\",\"b\"]}",
             ),
         ),
         example(
@@ -283,7 +289,9 @@ fn listed(list: &Option<Expr>, ctx: &Ctx, name: &str) -> bool {
 
 /// A member by its name in lower case, which is how variables know it; along the dots where it is no member's whole name.
 fn member<'j>(object: &'j Header, name: &str) -> Option<&'j Json> {
-    let own = |object: &'j Header, name: &str| object.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, json)| json);
+    let own = |object: &'j Header, name: &str| {
+        object.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, json)| json)
+    };
     if let Some(json) = own(object, name) {
         return Some(json);
     }

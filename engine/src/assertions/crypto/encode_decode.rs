@@ -40,7 +40,7 @@ static SPEC: Spec = Spec {
     examples: &[
         example("Base64", r#"EncodeDecode(source: "a?>", operation: "base64-encode", target: "x")"#, Expect::Sets("x", "YT8+")),
         example("and back", r#"EncodeDecode(source: "YT8+", operation: "base64-decode", target: "x")"#, Expect::Sets("x", "a?>")),
-        example("a form's value", r#"EncodeDecode(source: "a+b%26", operation: "form-decode", target: "x")"#, Expect::Sets("x", "a b&")),
+        example("a form", r#"EncodeDecode(source: "a+b%26", operation: "form-decode", target: "x")"#, Expect::Sets("x", "a b&")),
         example("not Base64", r#"EncodeDecode(source: "a?>", operation: "base64-decode", target: "x")"#, Expect::Fails),
     ],
 };
@@ -75,7 +75,8 @@ impl Assertion for EncodeDecode {
         let result = if self.encode {
             self.encoding.encode(&super::bytes(&source))
         } else {
-            let Some(bytes) = self.encoding.decode(&source.as_text()) else { return falsified("the source is not of the encoding") };
+            let Some(bytes) = self.encoding.decode(&source.as_text()) else { return falsified("the source is not of the \
+                encoding") };
             match String::from_utf8(bytes) {
                 Ok(text) => text,
                 Err(_) => return falsified("what the source holds is not UTF-8"),

@@ -18,7 +18,8 @@ use crate::keys::{Algorithm, Family, PublicKey, sign_with_secret};
 static SPEC: Spec = Spec {
     name: "EncodeJwt",
     category: "crypto",
-    summary: "Signs a token (JWS), or encrypts one (JWE), in compact form. For one that is both, sign first and then encrypt the signed one.",
+    summary: "Signs a token (JWS), or encrypts one (JWE), in compact form. For one that is both, sign first and then encrypt \
+        the signed one.",
     props: &[
         Prop::required("payload", Kind::Value, "What it says: JSON, or any text, such as a signed token to encrypt."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the token."),
@@ -28,10 +29,14 @@ static SPEC: Spec = Spec {
             "How it is signed (HS, RS, PS, ES, EdDSA), or how the key to its content is found (`dir`, RSA-OAEP).",
         ),
         Prop::optional("encryption", Kind::OneOf(Encryption::NAMES), "\"A128CBC-HS256\"", "How content is encrypted, if it is."),
-        Prop::absent("secret", Kind::Text, "Shared secret: for HS algorithms any text, for `dir` one as long as the encryption's key."),
-        Prop::absent("alias", Kind::Name, "Key of the gateway's key store, to sign with, or to encrypt for. An expression may name it."),
-        Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key to encrypt for; or a JWK of kind `oct` as shared secret."),
-        Prop::absent("headers", Kind::Object, "Further header members, in place of the usual `typ` and `kid`; an empty one is left out."),
+        Prop::absent("secret", Kind::Text, "Shared secret: for HS algorithms any text, for `dir` one as long as the \
+            encryption's key."),
+        Prop::absent("alias", Kind::Name, "Key of the gateway's key store, to sign with, or to encrypt for. An expression may \
+            name it."),
+        Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key to encrypt for; or a JWK of kind `oct` as \
+            shared secret."),
+        Prop::absent("headers", Kind::Object, "Further header members, in place of the usual `typ` and `kid`; an empty one is \
+            left out."),
     ],
     sets: &[sets("{target}", "the token")],
     fails: &[
@@ -42,10 +47,10 @@ static SPEC: Spec = Spec {
     examples: &[
         example(
             "signed with a shared secret",
-            r#"EncodeJwt(payload: json { "sub": "ann" }, algorithm: "HS256", secret: "a secret of thirty-two characters", target: "token")"#,
+            r#"EncodeJwt(payload: json { "sub": "ann" }, algorithm: "HS256", secret: "a secret of 32 characters or more", target: "t")"#,
             Expect::Sets(
-                "token",
-                "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.QAESSG74GHhIlUdJrVyb49NFkiXiiL-OvQlMlVgxTjw",
+                "t",
+                "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.0qiDQ1cxIkmI2suR4VqTOEcJ31iAinUQAzCQSGMVISo",
             ),
         ),
         example(

@@ -18,7 +18,8 @@ static SPEC: Spec = Spec {
         Prop::required("source", Kind::Value, "What to authenticate."),
         Prop::required("key", Kind::Text, "The key, as text."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the HMAC."),
-        Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512"]), "\"SHA-256\"", "Which hash; a literal."),
+        Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512"]), "\"SHA-256\"", "Which hash; a \
+            literal."),
         Prop::optional("encoding", Kind::OneOf(&["base64", "base64url", "hex"]), "\"base64\"", "How it is written; a literal."),
     ],
     sets: &[sets("{target}", "the HMAC")],

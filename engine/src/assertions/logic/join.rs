@@ -11,7 +11,8 @@ use crate::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "Join",
     category: "logic",
-    summary: "Joins the values of a list. Inside texts `${list|, }` does the same, and so does the function `join`, neither of which fails.",
+    summary: "Joins the values of a list. Inside texts `${list|, }` does the same, and so does the function `join`, neither of \
+        which fails.",
     props: &[
         Prop::required("source", Kind::Value, "List to join."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the text."),

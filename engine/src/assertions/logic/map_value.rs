@@ -17,7 +17,8 @@ static SPEC: Spec = Spec {
     summary: "Looks a value up: the first regular expression that is found in the source decides.",
     props: &[
         Prop::required("source", Kind::Value, "Text to look up."),
-        Prop::required("map", Kind::Object, "Ordered pairs, `json { \"regular expression\": value }`; a template, not a variable."),
+        Prop::required("map", Kind::Object, "Ordered pairs, `json { \"regular expression\": value }`; a template, not a \
+            variable."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the value."),
         Prop::optional("ignore_case", Kind::Bool, "false", "Whether case is ignored; a literal."),
     ],
@@ -44,7 +45,8 @@ pub static ENTRY: Entry = Entry {
 
 fn arms(p: &mut Build<'_>, ignore_case: bool) -> Result<Vec<(Pattern, JsonNode)>, Diagnostic> {
     let fixed = |p: &Build<'_>, text: &str| match crate::pattern::cached(text, ignore_case) {
-        _ if text.is_empty() => Err(p.refuse("map", "the empty regular expression is found in everything; write `.*` if that is meant")),
+        _ if text.is_empty() => Err(p.refuse("map", "the empty regular expression is found in everything; write `.*` if that is \
+            meant")),
         Some(regex) => Ok(Pattern::Fixed((*regex).clone())),
         None => Err(p.refuse("map", &format!("`{text}` is no regular expression"))),
     };

@@ -14,13 +14,16 @@ use crate::value::Value;
 static SPEC: Spec = Spec {
     name: "RegexMatch",
     category: "logic",
-    summary: "Holds when a regular expression is found anywhere in the source (`^…$` for all of it); keeps what its groups matched. \
+    summary: "Holds when a regular expression is found anywhere in the source (`^…$` for all of it); keeps what its groups \
+        matched. \
               Without groups, the comparison `matches` is shorter.",
     props: &[
         Prop::required("source", Kind::Value, "Text to search."),
         Prop::required("pattern", Kind::Text, "Regular expression. What variables hold is part of it: see `regex_escape`."),
-        Prop::absent("captures", Kind::Target(Type::List), "Variable that takes the groups: whole match first, a group without part is empty."),
-        Prop::optional("find_all", Kind::Bool, "false", "Whether the groups of all finds are kept, one after the other; a literal."),
+        Prop::absent("captures", Kind::Target(Type::List), "Variable that takes the groups: whole match first, a group without \
+            part is empty."),
+        Prop::optional("find_all", Kind::Bool, "false", "Whether the groups of all finds are kept, one after the other; a \
+            literal."),
         Prop::optional("whole", Kind::Bool, "true", "Whether the whole match is kept before its groups; a literal."),
         Prop::optional("ignore_case", Kind::Bool, "false", "Whether case is ignored; a literal."),
         Prop::optional("proceed_if_matches", Kind::Bool, "true", "`false`: holds when it is *not* found; a literal."),

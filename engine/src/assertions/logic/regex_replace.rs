@@ -16,7 +16,8 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("source", Kind::Value, "Text to search."),
         Prop::required("pattern", Kind::Text, "Regular expression. What variables hold is part of it: see `regex_escape`."),
-        Prop::required("replacement", Kind::Text, "What a find becomes: `$1` is its first group, `$0` all of it, `$$` a dollar sign; \
+        Prop::required("replacement", Kind::Text, "What a find becomes: `$1` is its first group, `$0` all of it, `$$` a dollar \
+            sign; \
                                                    what variables hold is taken literally."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the text; may be the source's own."),
         Prop::optional("limit", Kind::Int, "0", "How many finds are replaced; 0 = all."),
@@ -36,7 +37,11 @@ static SPEC: Spec = Spec {
             "set by = \"$0\"\nRegexReplace(source: \"a-b\", pattern: \"-\", replacement: \"[${by}]\", target: \"text\")",
             Expect::Sets("text", "a[$0]b"),
         ),
-        example("nothing", r#"RegexReplace(source: ${request.http.header.x-missing}, pattern: "a", replacement: "", target: "t")"#, Expect::Fails),
+        example(
+            "nothing",
+            r#"RegexReplace(source: ${request.http.header.x-missing}, pattern: "a", replacement: "", target: "t")"#,
+            Expect::Fails,
+        ),
     ],
 };
 

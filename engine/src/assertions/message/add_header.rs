@@ -23,7 +23,8 @@ static SPEC: Spec = Spec {
     examples: &[
         example(
             "on a message of one's own",
-            "set m: message = \"body\"\nAddHeader(target: \"m\", name: \"X-Trace\", value: \"1\")\nset seen = ${m.http.header.x-trace}",
+            "set m: message = \"body\"\nAddHeader(target: \"m\", name: \"X-Trace\", value: \"1\")\nset seen = \
+                ${m.http.header.x-trace}",
             Expect::Sets("seen", "1"),
         ),
         example(

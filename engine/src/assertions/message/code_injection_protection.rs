@@ -16,17 +16,21 @@ use crate::message::Message;
 static SPEC: Spec = Spec {
     name: "CodeInjectionProtection",
     category: "message",
-    summary: "Holds when nothing in a message looks like code of the chosen classes. A second line of defence: what keeps code out is \
+    summary: "Holds when nothing in a message looks like code of the chosen classes. A second line of defence: what keeps code \
+        out is \
               that templates escape and queries bind.",
     props: &[
         Prop::optional("target", Kind::MessageName, "\"request\"", "The message: `request`, `response` or a variable."),
         Prop::absent(
             "classes",
             Kind::Value,
-            "List of classes, literal; `[\"html\"]` when left out. `html`: tags that carry script or load things. `php`: `' ; \" \\`. \
-             `shell`: `` ` ; | & > \\ ``. `ldap-dn`: `\\ , + \" < > ;`. `ldap-search`: `\\ * ( )` and NUL. `xpath`: `\" * ^ ' ; & < > ( )`.",
+            "List of classes, literal; `[\"html\"]` when left out. `html`: tags that carry script or load things. `php`: `' ; \
+                \" \\`. \
+             `shell`: `` ` ; | & > \\ ``. `ldap-dn`: `\\ , + \" < > ;`. `ldap-search`: `\\ * ( )` and NUL. `xpath`: `\" * ^ ' ; \
+             & < > ( )`.",
         ),
-        Prop::absent("parts", Kind::Value, "Where to look, literal; `[\"query\", \"body\"]` when left out. Also `path`, of the request."),
+        Prop::absent("parts", Kind::Value, "Where to look, literal; `[\"query\", \"body\"]` when left out. Also `path`, of the \
+            request."),
     ],
     sets: &[],
     fails: &["something of a class is found", "a part cannot be decoded"],
@@ -34,7 +38,8 @@ static SPEC: Spec = Spec {
     examples: &[
         example("harmless", "set m = \"a < b\"\nCodeInjectionProtection(target: \"m\")", Expect::Holds),
         example("a script", "set m = \"<ScRiPt >alert(1)\"\nCodeInjectionProtection(target: \"m\")", Expect::Fails),
-        example("a shell's semicolon", "set m = \"a;b\"\nCodeInjectionProtection(target: \"m\", classes: [\"html\", \"shell\"])", Expect::Fails),
+        example("a shell's semicolon", "set m = \"a;b\"\nCodeInjectionProtection(target: \"m\", classes: [\"html\", \
+            \"shell\"])", Expect::Fails),
     ],
 };
 
@@ -60,7 +65,8 @@ static CLASSES: [(&str, LazyLock<Regex>); 6] = [
         "html",
         LazyLock::new(|| {
             pattern(
-                r"(?i)<\s*(?:applet|body|embed|frame|frameset|html|iframe|ilayer|img|layer|link|meta|object|script|style|svg|math|base|form)\b",
+                r"(?ix) < \s* (?: applet|body|embed|frame|frameset|html|iframe|ilayer|img|layer|link|meta|object|script|style
+                           | svg|math|base|form ) \b",
             )
         }),
     ),
@@ -126,7 +132,8 @@ impl CodeInjectionProtection {
         self.classes.iter().any(|class| class.is_match(text))
     }
 
-    /// Forms and JSON are looked at value by value, so that their own punctuation is not taken for code; everything else as a whole.
+    /// Forms and JSON are looked at value by value, so that their own punctuation is not taken for code; everything else as a
+    /// whole.
     fn in_body(&self, message: &Message) -> bool {
         if message.is_type("application/x-www-form-urlencoded") {
             let form = message.form();

@@ -14,7 +14,8 @@ use crate::fault::{HELD, Verdict};
 static SPEC: Spec = Spec {
     name: "CustomizeErrorResponse",
     category: "message",
-    summary: "Registers the answer for the case that the policy fails; the last one registered wins. In a service it is filled in when \
+    summary: "Registers the answer for the case that the policy fails; the last one registered wins. In a service it is filled \
+        in when \
               the policy has failed, so later assignments are seen; in an encapsulated assertion at once. Always holds.",
     props: &[
         Prop::optional("status", Kind::Int, "500", "HTTP status."),
@@ -31,8 +32,12 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let template =
-            ErrorTemplate { status: p.value("status"), content_type: p.value("type"), body: p.value("body"), headers: p.optional("headers") };
+        let template = ErrorTemplate {
+            status: p.value("status"),
+            content_type: p.value("type"),
+            body: p.value("body"),
+            headers: p.optional("headers"),
+        };
         Runnable::sync(CustomizeErrorResponse { template: Arc::new(template) })
     },
 };
@@ -49,7 +54,10 @@ impl ErrorTemplate {
     /// Fills it in; `None` when its status or headers are no HTTP.
     pub fn render(&self, ctx: &Ctx) -> Option<Draft> {
         let status = self.status.eval(ctx).to_int().filter(|status| (200..600).contains(status))? as u16;
-        let mut headers = self.headers.as_ref().map_or(Ok(http::HeaderMap::new()), |object| super::header_fields(object, ctx)).ok()?;
+        let mut headers = match &self.headers {
+            Some(object) => super::header_fields(object, ctx).ok()?,
+            None => http::HeaderMap::new(),
+        };
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(&self.content_type.text(ctx)).ok()?);
         Some(Draft { status, headers, body: super::respond::body_bytes(self.body.eval(ctx)) })
     }

@@ -37,7 +37,8 @@ static SPEC: Spec = Spec {
         sets("{prefix}.element", "the first find as XML"),
         sets("{prefix}.elements", "all finds as XML"),
     ],
-    fails: &["nothing is found, or a comparison is false", "the source is not XML, or has a document type", "the expression cannot be evaluated"],
+    fails: &["nothing is found, or a comparison is false", "the source is not XML, or has a document type", "the expression \
+        cannot be evaluated"],
     block: false,
     examples: &[
         example(

@@ -19,14 +19,17 @@ static SPEC: Spec = Spec {
         Prop::required(
             "fields",
             Kind::Value,
-            "`json [ { \"name\": \"…\" } ]`, without variables. Further members of a field: `type` (`string`, the default, or `number`), \
-             `min` and `max` occurrences (0 and 1), `empty` (whether it may be, `true`), `pattern` (regular expression its values match), \
+            "`json [ { \"name\": \"…\" } ]`, without variables. Further members of a field: `type` (`string`, the default, or \
+                `number`), \
+             `min` and `max` occurrences (0 and 1), `empty` (whether it may be, `true`), `pattern` (regular expression its \
+             values match), \
              `location` (`any`, the default, `url` or `body`).",
         ),
         Prop::optional("others", Kind::Bool, "true", "Whether further parameters are allowed; a literal."),
     ],
     sets: &[],
-    fails: &["a parameter is missing, occurs too often, in the wrong place, or does not look as declared", "something cannot be decoded"],
+    fails: &["a parameter is missing, occurs too often, in the wrong place, or does not look as declared", "something cannot be \
+        decoded"],
     block: false,
     examples: &[
         example(

@@ -18,11 +18,13 @@ static SPEC: Spec = Spec {
         Prop::required("source", Kind::Value, "Text, message or document to turn."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the XML."),
         Prop::absent("root", Kind::Text, "Name of the root; left out, the JSON must be an object of one member, which is it."),
-        Prop::optional("attribute_prefix", Kind::Text, "\"\"", "Members whose names begin so become attributes; none, when empty. A literal."),
+        Prop::optional("attribute_prefix", Kind::Text, "\"\"", "Members whose names begin so become attributes; none, when \
+            empty. A literal."),
         Prop::optional("text_name", Kind::Text, "\"content\"", "Member that becomes an element's text; a literal."),
     ],
     sets: &[sets("{target}", "the XML")],
-    fails: &["the source is not JSON", "a member's name cannot name an element", "no root is named, and there is not exactly one member"],
+    fails: &["the source is not JSON", "a member's name cannot name an element", "no root is named, and there is not exactly \
+        one member"],
     block: false,
     examples: &[
         example(

@@ -14,7 +14,8 @@ use crate::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "ManageCookie",
     category: "message",
-    summary: "Sets a cookie by `Set-Cookie` on an answer, or sends one by `Cookie` on a request; or takes one off the message. To make a \
+    summary: "Sets a cookie by `Set-Cookie` on an answer, or sends one by `Cookie` on a request; or takes one off the message. \
+        To make a \
               browser forget a cookie, set it with `max_age: 0`.",
     props: &[
         Prop::optional("target", Kind::MessageName, "\"response\"", "The message: `response`, `request` or a variable."),
@@ -32,7 +33,8 @@ static SPEC: Spec = Spec {
         Prop::optional("secure", Kind::Bool, "true", "Whether it is sent over TLS only."),
         Prop::optional("http_only", Kind::Bool, "true", "Whether scripts cannot see it."),
         Prop::absent("same_site", Kind::OneOf(&["Strict", "Lax", "None"]), "Whether it is sent from other sites."),
-        Prop::optional("as", Kind::OneOf(&["auto", "set-cookie", "cookie"]), "\"auto\"", "Which field: `auto` is `Cookie` on the request."),
+        Prop::optional("as", Kind::OneOf(&["auto", "set-cookie", "cookie"]), "\"auto\"", "Which field: `auto` is `Cookie` on \
+            the request."),
     ],
     sets: &[],
     fails: &["name, value, path or domain has characters that would end it", "`max_age` is no number"],
@@ -46,13 +48,15 @@ static SPEC: Spec = Spec {
         ),
         example(
             "replaced",
-            "ManageCookie(name: \"sid\", value: \"a\")\nManageCookie(name: \"sid\", value: \"b\", secure: false, http_only: false)\n\
+            "ManageCookie(name: \"sid\", value: \"a\")\nManageCookie(name: \"sid\", value: \"b\", secure: false, http_only: \
+                false)\n\
              set fields = ${response.http.headerValues.set-cookie}",
             Expect::Sets("fields", "sid=b"),
         ),
         example(
             "off a request",
-            "AddHeader(name: \"Cookie\", value: \"a=1; sid=2; b=3\")\nManageCookie(target: \"request\", operation: \"remove\", name: \"sid\")\n\
+            "AddHeader(name: \"Cookie\", value: \"a=1; sid=2; b=3\")\nManageCookie(target: \"request\", operation: \"remove\", \
+                name: \"sid\")\n\
              set field = ${request.http.header.cookie}",
             Expect::Sets("field", "a=1; b=3"),
         ),
@@ -188,8 +192,9 @@ impl ManageCookie {
 
     fn in_request(&self, ctx: &mut Ctx, name: &str, value: &str) -> Verdict {
         let headers = &mut ctx.message_mut(self.target).headers;
-        let fields: Vec<String> = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok()).map(str::to_owned).collect();
-        let pairs = fields.iter().flat_map(|field| field.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
+        let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+        let pairs = fields.iter().filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));
+        let pairs = pairs.map(str::trim).filter(|pair| !pair.is_empty());
         let same = |pair: &str| pair.split('=').next().is_some_and(|own| own.trim() == name);
         let mut kept: Vec<String> =
             pairs.filter(|pair| self.operation == Operation::Add || !same(pair)).map(str::to_owned).collect();
@@ -237,8 +242,9 @@ fn same_domain(one: Option<&str>, other: Option<&str>) -> bool {
 }
 
 fn retain(headers: &mut HeaderMap, keep: impl Fn(&Identity<'_>) -> bool) {
+    let kept = |field: &HeaderValue| field.to_str().is_ok_and(|field| keep(&Identity::read(field)));
     let kept: Vec<HeaderValue> =
-        headers.get_all(SET_COOKIE).iter().filter(|field| field.to_str().is_ok_and(|field| keep(&Identity::read(field)))).cloned().collect();
+        headers.get_all(SET_COOKIE).iter().filter(|field| kept(field)).cloned().collect();
     headers.remove(SET_COOKIE);
     for field in kept {
         headers.append(SET_COOKIE, field);

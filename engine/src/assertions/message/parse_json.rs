@@ -24,7 +24,8 @@ static SPEC: Spec = Spec {
     examples: &[
         example(
             "an object",
-            "set custom = \"{\\\"a\\\": 1}\"\nParseJson(source: ${custom}, target: \"custom\", object: true)\nset all = json { \"in\": ${custom} }",
+            "set custom = \"{\\\"a\\\": 1}\"\nParseJson(source: ${custom}, target: \"custom\", object: true)\nset all = json { \
+                \"in\": ${custom} }",
             Expect::Sets("all", r#"{"in":{"a":1}}"#),
         ),
         example("not an object", r#"ParseJson(source: "[1]", target: "j", object: true)"#, Expect::Fails),

@@ -23,12 +23,14 @@ static SPEC: Spec = Spec {
     examples: &[
         example(
             "all of a name",
-            "AddHeader(name: \"X-A\", value: [\"1\", \"2\"])\nRemoveHeader(name: \"x-a\")\nset left = count(${request.http.headerValues.x-a})",
+            "AddHeader(name: \"X-A\", value: [\"1\", \"2\"])\nRemoveHeader(name: \"x-a\")\nset left = \
+                count(${request.http.headerValues.x-a})",
             Expect::Sets("left", "0"),
         ),
         example(
             "one of several",
-            "AddHeader(name: \"X-A\", value: [\"1\", \"2\"])\nRemoveHeader(name: \"X-A\", value: \"^1$\")\nset left = ${request.http.header.x-a}",
+            "AddHeader(name: \"X-A\", value: [\"1\", \"2\"])\nRemoveHeader(name: \"X-A\", value: \"^1$\")\nset left = \
+                ${request.http.header.x-a}",
             Expect::Sets("left", "2"),
         ),
         example("no pattern", "set p = \"(\"\nRemoveHeader(name: \"X-A\", value: ${p})", Expect::Fails),

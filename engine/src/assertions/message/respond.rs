@@ -13,19 +13,22 @@ use crate::value::Value;
 static SPEC: Spec = Spec {
     name: "Respond",
     category: "message",
-    summary: "Drafts the answer: status, content type, headers, body. The policy goes on; a later `Respond` replaces it, a failure drops it.",
+    summary: "Drafts the answer: status, content type, headers, body. The policy goes on; a later `Respond` replaces it, a \
+        failure drops it.",
     props: &[
         Prop::optional("status", Kind::Int, "200", "HTTP status."),
         Prop::absent("type", Kind::Text, "Content type. Left out, it follows the body: JSON, HTML, XML, otherwise plain text."),
         Prop::absent("body", Kind::Value, "Body."),
-        Prop::absent("headers", Kind::Object, "Further header fields, `json { \"Name\": \"value\" }`; a list gives several fields of a name."),
+        Prop::absent("headers", Kind::Object, "Further header fields, `json { \"Name\": \"value\" }`; a list gives several \
+            fields of a name."),
     ],
     sets: &[],
     fails: &["the status is not one of 200 to 599, or a header is not a valid field"],
     block: false,
     examples: &[
         example("JSON", r#"Respond(body: json { "ok": true })"#, Expect::Holds),
-        example("a line break in a header is refused", r#"Respond(status: 302, headers: json { "Location": "/a\r\nX: y" })"#, Expect::Fails),
+        example("a line break in a header is \
+            refused", r#"Respond(status: 302, headers: json { "Location": "/a\r\nX: y" })"#, Expect::Fails),
     ],
 };
 

@@ -19,7 +19,8 @@ static SPEC: Spec = Spec {
         Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document."),
         Prop::optional("typed", Kind::Bool, "false", "Whether texts that read as numbers or booleans become such; a literal."),
         Prop::optional("attribute_prefix", Kind::Text, "\"\"", "What stands before the names of attributes; a literal."),
-        Prop::optional("text_name", Kind::Text, "\"content\"", "Member that holds an element's text beside attributes or elements; a literal."),
+        Prop::optional("text_name", Kind::Text, "\"content\"", "Member that holds an element's text beside attributes or \
+            elements; a literal."),
     ],
     sets: &[sets("{target}", "the JSON")],
     fails: &["the source is not XML, or has a document type"],

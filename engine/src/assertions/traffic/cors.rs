@@ -11,8 +11,10 @@ use crate::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "Cors",
     category: "traffic",
-    summary: "Decides whether a page of another origin may call, and puts the header fields that tell its browser on `response`. A request \
-              without `Origin` holds and is not touched. A preflight holds, too: answer it with an empty `Respond` when `cors.isPreflight`.",
+    summary: "Decides whether a page of another origin may call, and puts the header fields that tell its browser on \
+        `response`. A request \
+              without `Origin` holds and is not touched. A preflight holds, too: answer it with an empty `Respond` when \
+              `cors.isPreflight`.",
     props: &[
         Prop::required(
             "origins",
@@ -20,7 +22,8 @@ static SPEC: Spec = Spec {
             "Origins that may call: a list such as `[\"https://app.example\", \"https://*.example.com\"]`, or `\"*\"` for any.",
         ),
         Prop::absent("methods", Kind::Value, "List of the methods they may use; left out, GET, HEAD and POST."),
-        Prop::absent("headers", Kind::Value, "List of the request headers they may send, or `\"*\"`; left out, none beyond the usual."),
+        Prop::absent("headers", Kind::Value, "List of the request headers they may send, or `\"*\"`; left out, none beyond the \
+            usual."),
         Prop::absent("expose", Kind::Value, "List of the response headers their scripts may read."),
         Prop::optional("credentials", Kind::Bool, "false", "Whether cookies may come along. Never together with any origin."),
         Prop::absent("max_age", Kind::Duration, "How long browsers may remember the answer to a preflight."),
@@ -35,8 +38,10 @@ static SPEC: Spec = Spec {
     examples: &[
         example(
             "an origin on the list",
-            "AddHeader(name: \"Origin\", value: \"https://app.example\")\nCors(origins: [\"https://app.example\"], credentials: true)\n\
-             set seen = \"${cors.isCors} ${cors.isPreflight} ${cors.allowed} ${response.http.header.access-control-allow-origin}\"",
+            "AddHeader(name: \"Origin\", value: \"https://app.example\")\nCors(origins: [\"https://app.example\"], credentials: \
+                true)\n\
+             set seen = \"${cors.isCors} ${cors.isPreflight} ${cors.allowed} \
+             ${response.http.header.access-control-allow-origin}\"",
             Expect::Sets("seen", "true false true https://app.example"),
         ),
         example(
@@ -53,7 +58,8 @@ pub static ENTRY: Entry = Entry {
         let any = matches!(p.optional_literal("origins"), Ok(Some(origin)) if origin == "*");
         let credentials = matches!(p.optional_literal("credentials"), Ok(Some(word)) if word == "true");
         if any && credentials {
-            return Err(p.refuse("credentials", "any origin with credentials would let every page act as its visitor: name the origins"));
+            return Err(p.refuse("credentials", "any origin with credentials would let every page act as its visitor: name the \
+                origins"));
         }
         Runnable::sync(Cors {
             origins: p.value("origins"),
@@ -99,7 +105,8 @@ impl Assertion for Cors {
         ctx.set_if(self.is_preflight, preflight);
         ctx.set_if(self.allowed, false);
         if !any {
-            // The answer depends on who asks, so no shared cache may hand one origin's to another (Fetch, "CORS protocol and HTTP caches").
+            // The answer depends on who asks, so no shared cache may hand one origin's to another (Fetch, "CORS protocol and HTTP
+            // caches").
             vary(&mut ctx.response.headers, "Origin");
         }
         let Some(origin) = origin else { return HELD };
@@ -115,7 +122,8 @@ impl Assertion for Cors {
             Ok(answer) => answer,
             Err(reason) => return falsified(reason),
         };
-        let Ok(named) = HeaderValue::from_str(if any { "*" } else { &origin }) else { return falsified("the origin may not call") };
+        let Ok(named) = HeaderValue::from_str(if any { "*" } else { &origin }) else { return falsified("the origin may not \
+            call") };
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, named);
         if credentials {
             answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
