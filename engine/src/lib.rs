@@ -28,6 +28,7 @@ pub mod principal;
 pub mod reload;
 pub mod request;
 pub mod respond;
+pub mod routing;
 pub mod server;
 pub mod site;
 pub mod store;

@@ -37,6 +37,8 @@ pub struct Request {
     pub client_certificate: Option<Arc<Certificate>>,
     /// When it arrived, for elapsed time.
     pub started: Instant,
+    /// How many policies of this gateway called one another to get here.
+    pub depth: u8,
     id: OnceLock<SmolStr>,
     query_parameters: OnceLock<Parameters>,
 }
@@ -57,6 +59,7 @@ impl Request {
             remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             client_certificate: None,
             started: Instant::now(),
+            depth: 0,
             id: OnceLock::new(),
             query_parameters: OnceLock::new(),
         }
