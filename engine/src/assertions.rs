@@ -13,16 +13,27 @@ macro_rules! catalogue {
 pub(crate) use catalogue;
 
 pub mod access;
+pub mod audit;
 pub mod crypto;
 pub mod data;
 pub mod logic;
 pub mod message;
+pub mod routing;
 pub mod traffic;
 
 /// All assertions.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    [access::ENTRIES, crypto::ENTRIES, data::ENTRIES, logic::ENTRIES, message::ENTRIES, traffic::ENTRIES]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        access::ENTRIES,
+        audit::ENTRIES,
+        crypto::ENTRIES,
+        data::ENTRIES,
+        logic::ENTRIES,
+        message::ENTRIES,
+        routing::ENTRIES,
+        traffic::ENTRIES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }

@@ -9,6 +9,8 @@ use crate::cache::Caches;
 use crate::fault::{Blame, Fault};
 use crate::identity::{AttemptLimiter, Passwords, Providers};
 use crate::keys::KeyStore;
+use crate::rates::Rates;
+use crate::routing::Outbound;
 use crate::store::{Connection, Connections};
 use crate::telemetry::{AuditLog, Metrics};
 use crate::time::Clock;
@@ -33,6 +35,10 @@ pub struct Gateway {
     pub keys: Arc<KeyStore>,
     /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.
     pub properties: Arc<BTreeMap<String, SmolStr>>,
+    /// Calls to other servers.
+    pub outbound: Arc<Outbound>,
+    /// Rates per key.
+    pub rates: Arc<Rates>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where audit details go.

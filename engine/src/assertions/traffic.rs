@@ -2,4 +2,5 @@
 
 super::catalogue! {
     cors,
+    rate_limit,
 }

@@ -26,6 +26,7 @@ use crate::gateway::Gateway;
 use crate::home::{self, Home, Unreadable};
 use crate::identity::{Passwords, Providers};
 use crate::keys::KeyStore;
+use crate::routing::Outbound;
 use crate::server::{Running, Server, TlsServer};
 use crate::site::{Compiled, Site};
 use crate::store::Connections;
@@ -171,6 +172,7 @@ impl Host {
         let keys = Arc::new(keys);
         let passwords = Arc::new(Passwords::default());
         schema::add_sample_users(&config, &home, &passwords, clock.now_millis()).map_err(StartError::new)?;
+        let outbound = Outbound::open(&config.outbound, home.root(), &keys).map_err(StartError::new)?;
         let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
         let gateway = Gateway {
             clock,
@@ -178,6 +180,8 @@ impl Host {
             identity: Arc::new(identity),
             passwords,
             attempts: Arc::default(),
+            outbound: Arc::new(outbound),
+            rates: Arc::default(),
             keys,
             properties: Arc::new(properties(&config, &ports, &connections)),
             connections,
@@ -274,6 +278,7 @@ impl Host {
     pub fn reload_keys(&self) {
         let keys = Arc::clone(&self.gateway().keys);
         let alias = self.config().tls.key.clone();
+        self.gateway().outbound.forget();
         let replaced = keys.reload().and_then(|()| keys.certified(&alias)).map(|identity| {
             if let Some(tls) = &self.tls {
                 tls.replace(identity);

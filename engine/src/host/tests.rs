@@ -175,3 +175,52 @@ async fn changes_name_files_and_values() {
     let changes = host.reload().unwrap().to_string();
     assert!(changes.ends_with("Greeting: word \"one\" → \"two\"; needs a restart: logging"), "{changes}");
 }
+
+/// `/back` tells what reached it; the others call it, in process and over the network.
+const CALLERS: &str = r#"
+service "Back" at "/back/*" {
+    set who = "${request.ssl.clientCertificate.subject}"
+    Respond(
+        status: 203,
+        body: "${request.http.method} ${request.url.path}?${request.url.query} ${request.http.secure} ${request.http.header.x-a} ${request.mainpart} ${who}",
+        headers: json { "X-Back": "1" }
+    )
+}
+service "Https" at "/https/*" {
+    RouteHttps(
+        url: "https://localhost:${gateway.https.port}/back/${request.path.rest}?a=b",
+        request: "request",
+        headers: json { "X-A": "set" },
+        key: "default_ssl_key",
+        in_process: true
+    )
+}
+service "Status" at "/status" {
+    RouteHttp(url: "http://localhost:${gateway.http.port}/nowhere", fail_on_error_status: false, response: "answer")
+    Respond(body: "${httpRouting.reasonCode} ${answer.http.status}")
+}
+service "Circle" at "/circle" {
+    RouteHttp(url: "http://localhost:${gateway.http.port}/circle", fail_on_error_status: false)
+}
+service "Error" at "/error" {
+    RouteHttp(url: "http://localhost:${gateway.http.port}/nowhere") else { Respond(body: "failed ${httpRouting.reasonCode}") }
+}
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_call_one_another_near_and_far() {
+    let place = place();
+    let near = CALLERS;
+    let far = near.replace("in_process: true", "in_process: false").replace("/https/", "/far/").replace("\"Https\"", "\"Far\"");
+    let far = &far[far.find("service \"Far\"").unwrap()..far.find("service \"Status\"").unwrap()];
+    put(place.dir.path(), "services/callers.policy", &format!("{near}{far}"));
+    let serving = Host::serve(place.home.clone(), options()).await.unwrap();
+    for path in ["/https/x", "/far/x"] {
+        let (status, body) = get(&serving, path).await;
+        assert_eq!(status, 203, "{path}: {body}");
+        assert!(body.starts_with("GET /back/x?a=b true set  ") && body.contains("CN="), "{path}: {body}");
+    }
+    assert_eq!(get(&serving, "/status").await, (200, "404 404".to_owned()));
+    assert_eq!(get(&serving, "/error").await, (200, "failed 404".to_owned()));
+    assert_eq!(get(&serving, "/circle").await.0, 500);
+}

@@ -79,6 +79,20 @@ impl AuditLog {
         }))
     }
 
+    /// Whether a record of this level goes anywhere.
+    pub fn wants(&self, level: Level) -> bool {
+        match &self.0 {
+            Sink::Off => false,
+            Sink::Writer(..) => true,
+            Sink::Log => match level {
+                Level::Fine => tracing::enabled!(target: "audit", tracing::Level::DEBUG),
+                Level::Info => tracing::enabled!(target: "audit", tracing::Level::INFO),
+                Level::Warning => tracing::enabled!(target: "audit", tracing::Level::WARN),
+                Level::Severe => tracing::enabled!(target: "audit", tracing::Level::ERROR),
+            },
+        }
+    }
+
     /// Records.
     pub fn record(&self, record: &AuditRecord<'_>) {
         match &self.0 {

@@ -1,0 +1,3 @@
+//! Assertions that record what happens.
+
+super::catalogue! { audit_detail }
