@@ -104,7 +104,8 @@ fn what_is_no_customization_leaves_the_old_set_serving() {
     put(home.path(), HOOK, &pair(1));
     becomes(&process, "1 1");
     let refused = |process: &Process| process.log().matches("reload refused").count();
-    let bad: [(&str, &dyn Fn(&Path)); 6] = [
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+    let bad: [Damage<'_>; 6] = [
         ("half-written", &|path| fs::write(path, "customize \"Pair\" { set a = \"2\"; se").expect("written")),
         ("binary", &|path| fs::write(path, [0u8, 159, 146, 150, 0, 1]).expect("written")),
         ("not UTF-8", &|path| fs::write(path, b"customize \"Pair\" { set a = \"\xff\xfe\" }").expect("written")),
