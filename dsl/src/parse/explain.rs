@@ -186,10 +186,10 @@ fn unexpected_token(text: &str, at: usize, expected: &[&str], place: impl Fn(usi
         [first @ .., last] => format!("expected {} or {last}", first.join(", ")),
     };
     if token.is_empty() {
-        let from = text[..at.min(text.len())].trim_end().len();
-        let from = from - text[..from].chars().next_back().map_or(0, char::len_utf8);
-        let diagnostic = Diagnostic::error(codes::UNEXPECTED, "something is missing after this", place(from, from + 1));
-        return if expected.is_empty() { diagnostic } else { diagnostic.help(expected) };
+        let to = text[..at.min(text.len())].trim_end().len();
+        let from = to - text[..to].chars().next_back().map_or(0, char::len_utf8);
+        let diagnostic = Diagnostic::error(codes::UNEXPECTED, "something is missing after this", place(from, to));
+        return diagnostic.help(if expected.is_empty() { "the statement ends too early".to_owned() } else { expected });
     }
     let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("`{token}` does not fit here"), place(at, at + token.len()));
     diagnostic.help(if expected.is_empty() { "this is no statement of the language".to_owned() } else { expected })

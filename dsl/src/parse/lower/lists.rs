@@ -34,7 +34,8 @@ impl Lower<'_> {
                     let span = self.span(&child);
                     if !comma {
                         let after = last.unwrap_or(span).end as usize;
-                        let place = Span::new(self.file, after.saturating_sub(1), after);
+                        let last_char = self.text[..after].chars().next_back().map_or(0, char::len_utf8);
+                        let place = Span::new(self.file, after - last_char, after);
                         self.error(codes::MISSING_COMMA, "a comma is missing here", place, "add `,` after this");
                     }
                     comma = false;
