@@ -244,6 +244,10 @@ fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> bool {
 
 async fn begin(ctx: &mut Ctx, connection: &Expr, lock: Option<&Expr>) -> Result<(), Fault> {
     let name = connection.to_text(ctx);
+    if ctx.transaction(&name).is_some() {
+        // It would wait for the outer one, which waits for it.
+        return Err(ctx.misconfigured(format!("a `Transaction` inside another one on connection `{name}`")));
+    }
     let lock = lock.map(|lock| lock.to_text(ctx));
     let connection = ctx.gateway().connection(&name)?.clone();
     let handle = connection.begin(BeginOptions { lock: lock.as_deref(), timeout: None }).await?;
