@@ -562,6 +562,20 @@ pub enum Syntax {
     Sql,
 }
 
+impl Syntax {
+    /// The word before a template.
+    pub fn word(self) -> &'static str {
+        match self {
+            Syntax::Text => "text",
+            Syntax::Json => "json",
+            Syntax::Xml => "xml",
+            Syntax::Html => "html",
+            Syntax::Url => "url",
+            Syntax::Sql => "sql",
+        }
+    }
+}
+
 /// A piece of a text or template.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {

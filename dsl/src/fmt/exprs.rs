@@ -28,8 +28,8 @@ impl Printer<'_> {
             }
             ExprKind::Group(inner) => concat([text("("), self.expr(inner), text(")")]),
             ExprKind::Json(json) => concat([text("json "), self.json(json, false)]),
-            ExprKind::Template(syntax, parts) => self.template(expr, syntax_word(*syntax), parts),
-            ExprKind::File(syntax, path) => text(format!("{} file {}", syntax_word(*syntax), texts::quoted(path))),
+            ExprKind::Template(syntax, parts) => self.template(expr, syntax.word(), parts),
+            ExprKind::File(syntax, path) => text(format!("{} file {}", syntax.word(), texts::quoted(path))),
         }
     }
 
@@ -198,17 +198,6 @@ pub fn duration(value: &DurationLit) -> String {
 
 pub fn type_word(ty: Type) -> &'static str {
     Type::ALL.iter().find(|(_, known)| *known == ty).map_or("string", |(word, _)| word)
-}
-
-fn syntax_word(syntax: Syntax) -> &'static str {
-    match syntax {
-        Syntax::Text => "text",
-        Syntax::Json => "json",
-        Syntax::Xml => "xml",
-        Syntax::Html => "html",
-        Syntax::Url => "url",
-        Syntax::Sql => "sql",
-    }
 }
 
 fn binary(op: BinaryOp) -> &'static str {

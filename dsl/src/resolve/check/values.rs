@@ -142,25 +142,13 @@ fn template(spec: &Spec, prop: &Prop, value: &Expr, syntax: Syntax) -> Option<Di
         ExprKind::Text(_) | ExprKind::Raw(_) => syntax == Syntax::Text,
         _ => false,
     };
-    let word = syntax_word(syntax);
+    let word = syntax.word();
     let message = format!("`{}` of `{}` takes {} template", prop.name, spec.name, syntax_article(syntax));
     let error = || Diagnostic::error(codes::WRONG_SYNTAX, message, value.span.span);
     (!fits).then(|| match &*value.kind {
         ExprKind::Text(_) => error().help(format!("write `{word}` before the quotes, so that variables are escaped for it")),
         _ => error().help(format!("write `{word} \"…\"`")),
     })
-}
-
-/// The word before a template.
-pub(crate) fn syntax_word(syntax: Syntax) -> &'static str {
-    match syntax {
-        Syntax::Text => "text",
-        Syntax::Json => "json",
-        Syntax::Xml => "xml",
-        Syntax::Html => "html",
-        Syntax::Url => "url",
-        Syntax::Sql => "sql",
-    }
 }
 
 fn syntax_article(syntax: Syntax) -> &'static str {
