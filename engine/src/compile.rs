@@ -205,8 +205,8 @@ impl<'a> Compiler<'a> {
                 let given = call.args.iter().find(|arg| arg.name.eq_ignore_ascii_case(&param.name));
                 let value = match (given, &param.default) {
                     (Some(arg), _) => self.expr(&arg.value, scope),
-                    // Variables in a default are the caller's; one that the caller lacks is undefined.
-                    (None, Some(default)) => self.default_input(default, scope),
+                    // Variables in a default are the caller's, one that the caller lacks is undefined; files are the callee's.
+                    (None, Some(default)) => self.default_input(default, Scope { policy, ..scope }),
                     (None, None) => continue,
                 };
                 inputs.push((*slot, value, *ty));

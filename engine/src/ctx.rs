@@ -55,8 +55,6 @@ pub struct Ctx {
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
     pub users: SmallVec<[User; 1]>,
-    /// Why the last assertion failed; for traces and audit.
-    pub last_failure: Option<std::borrow::Cow<'static, str>>,
     /// Open transactions, the innermost last.
     pub transactions: Vec<OpenTransaction>,
     /// Service, task or command that runs.
@@ -84,7 +82,6 @@ impl Ctx {
             error_draft: None,
             credentials: SmallVec::new(),
             users: SmallVec::new(),
-            last_failure: None,
             transactions: Vec::new(),
             service,
             slots: Vec::new(),

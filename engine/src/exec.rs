@@ -3,12 +3,14 @@
 pub mod compare;
 pub mod program;
 
+use std::borrow::Cow;
+
 use crate::ctx::{Ctx, OpenTransaction, Slot};
 use crate::expr::Expr;
 use crate::fault::{Fault, Outcome};
 use crate::store::BeginOptions;
 use crate::value::Value;
-use program::{CallSite, FrameProgram, Loop, Op, Program};
+use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -28,6 +30,38 @@ struct Run {
     handlers: Vec<Handler>,
     /// The fault that made the run go to its fault tail.
     broken: Option<Fault>,
+    /// What failed last, and why if it says so.
+    failed: Option<(u32, Cow<'static, str>)>,
+}
+
+impl Run {
+    fn after(&mut self, pc: u32, instr: &Instr, outcome: Outcome) -> u32 {
+        match outcome {
+            Outcome::Held => instr.ok,
+            Outcome::Falsified(reason) => {
+                self.failed = Some((pc, reason));
+                instr.no
+            }
+        }
+    }
+
+    fn test(&mut self, pc: u32, instr: &Instr, holds: bool) -> u32 {
+        if holds {
+            return instr.ok;
+        }
+        self.failed = Some((pc, Cow::Borrowed("it does not hold")));
+        instr.no
+    }
+
+    /// Says why the policy refuses, for whoever looks for the reason: the place that ends it, and the assertion that failed before.
+    fn explain(&mut self, ctx: &Ctx, program: &Program, pc: u32, code: &str) {
+        let failed = self.failed.take();
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let (failed, reason) = failed.map(|(at, reason)| (program.place(at), reason)).unzip();
+            let (service, request, place) = (&ctx.service, ctx.request.id(), program.place(pc));
+            tracing::debug!(%service, %request, place, code, failed, reason = reason.as_deref(), "refused");
+        }
+    }
 }
 
 /// A call of an encapsulated assertion.
@@ -57,33 +91,27 @@ struct Handler {
 pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Ending {
     ctx.base = 0;
     if ctx.slots.len() < frame.slots {
-        ctx.slots.resize(frame.slots, Value::Undefined);
+        ctx.slots.resize_with(frame.slots, Value::default);
     }
-    let mut run = Run { calls: Vec::new(), loops: Vec::new(), handlers: Vec::new(), broken: None };
+    let mut run = Run { calls: Vec::new(), loops: Vec::new(), handlers: Vec::new(), broken: None, failed: None };
     let mut pc = frame.entry;
     loop {
         let instr = &program.code[pc as usize];
         let step: Result<u32, Fault> = match &instr.op {
             Op::Jump => Ok(instr.ok),
-            Op::Set(slot, value, ty) => Ok(if assign(ctx, *slot, value.eval(ctx), *ty) { instr.ok } else { instr.no }),
+            Op::Set(slot, value, ty) => Ok(run.test(pc, instr, assign(ctx, *slot, value.eval(ctx), *ty))),
             Op::Default(slot, value, ty) => {
                 let held = !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty);
-                Ok(if held { instr.ok } else { instr.no })
+                Ok(run.test(pc, instr, held))
             }
-            Op::Test(compare) => Ok(if compare.holds(ctx) { instr.ok } else { instr.no }),
-            Op::Sync(assertion) => match assertion.run(ctx) {
-                Ok(outcome) => Ok(after(ctx, outcome, instr.ok, instr.no)),
-                Err(fault) => Err(fault),
-            },
-            Op::Async(assertion) => match assertion.run(ctx).await {
-                Ok(outcome) => Ok(after(ctx, outcome, instr.ok, instr.no)),
-                Err(fault) => Err(fault),
-            },
+            Op::Test(compare) => Ok(run.test(pc, instr, compare.holds(ctx))),
+            Op::Sync(assertion) => assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome)),
+            Op::Async(assertion) => assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome)),
             Op::Call(site) => {
                 if call(ctx, &mut run, site, pc) {
                     Ok(site.entry)
                 } else {
-                    ctx.last_failure = Some(format!("an input of `{}` has the wrong type", site.name).into());
+                    run.failed = Some((pc, format!("an input of `{}` has the wrong type", site.name).into()));
                     Ok(instr.no)
                 }
             }
@@ -129,11 +157,15 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
             }
             Op::Fail(slot, code) => {
                 let code = code.eval(ctx);
+                run.explain(ctx, program, pc, &code.as_text());
                 unwind_to_service(ctx, &mut run, frame).await;
                 ctx.set(*slot, code);
                 Ok(instr.ok)
             }
             Op::DropDraft => {
+                if run.failed.is_some() && run.broken.is_none() {
+                    run.explain(ctx, program, pc, "");
+                }
                 ctx.draft = None;
                 Ok(instr.ok)
             }
@@ -155,16 +187,6 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
     }
 }
 
-fn after(ctx: &mut Ctx, outcome: Outcome, ok: u32, no: u32) -> u32 {
-    match outcome {
-        Outcome::Held => ok,
-        Outcome::Falsified(reason) => {
-            ctx.last_failure = Some(reason);
-            no
-        }
-    }
-}
-
 fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<portcullis_dsl::ast::Type>) -> bool {
     let value = match ty {
         None => value,
@@ -181,7 +203,7 @@ fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<portcullis_dsl::as
 /// cannot be converted to its type, so the call fails.
 fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
     let base = ctx.slots.len();
-    ctx.slots.resize(base + site.slots, Value::Undefined);
+    ctx.slots.resize_with(base + site.slots, Value::default);
     for (slot, expr, ty) in &site.inputs {
         let value = expr.eval(ctx);
         let value = match ty {
@@ -285,10 +307,7 @@ async fn recover(
     fault: Fault,
     pc: u32,
 ) -> Result<u32, Fault> {
-    if !fault.raised {
-        let place = program.place(pc);
-        tracing::error!(service = %ctx.service, place, blame = fault.blame.word(), "fault: {fault}");
-    }
+    let fault = fault.at(|| program.place(pc));
     let Some(handler) = run.handlers.pop() else {
         let Some(tail) = frame.fault_tail.filter(|_| run.broken.is_none()) else {
             roll_back_to(ctx, 0).await;
@@ -298,6 +317,11 @@ async fn recover(
         run.broken = Some(fault);
         return Ok(tail);
     };
+    if !fault.raised {
+        // The policy goes on, and what it makes of it need not say what broke.
+        let (service, request, blame) = (&ctx.service, ctx.request.id(), fault.blame.word());
+        tracing::error!(%service, %request, place = fault.place, blame, "handled by the policy: {fault}");
+    }
     roll_back_to(ctx, handler.transactions).await;
     run.loops.truncate(handler.loops);
     run.calls.truncate(handler.calls);

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use crate::ctx::{Ctx, Slot};
 use crate::function::Function;
+use crate::json::{self, Path};
 use crate::template;
 use crate::value::{LIST_DELIMITER, Value};
 use crate::vars::{Accessor, Selector};
@@ -38,6 +39,8 @@ pub enum Expr {
     List(Arc<[Expr]>),
     /// A call of a pure function.
     Call(&'static Function, Arc<[Expr]>),
+    /// `json_get` with a path that is known when the policy loads.
+    Member(Box<Expr>, Arc<Path>),
     /// Integer arithmetic.
     Arithmetic(ArithmeticOp, Box<(Expr, Expr)>),
 }
@@ -77,6 +80,31 @@ pub enum View<'a> {
 }
 
 impl View<'_> {
+    /// As [`Value::is_empty`].
+    pub fn is_empty(&self) -> bool {
+        match self {
+            View::Value(value) => value.is_empty(),
+            View::Text(text) => text.is_empty(),
+            View::Owned(value) => value.is_empty(),
+        }
+    }
+
+    /// Appends the JSON text of [`Value::to_json`].
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let value = match self {
+            View::Value(value) => value,
+            View::Owned(value) => value,
+            View::Text(text) => return write_json(out, *text),
+        };
+        match value {
+            Value::Text(text) => write_json(out, text.as_str()),
+            Value::Int(number) => write_json(out, number),
+            Value::Bool(value) => write_json(out, value),
+            Value::Json(json) => write_json(out, &**json),
+            other => write_json(out, &other.to_json()),
+        }
+    }
+
     /// As a value.
     pub fn into_value(self) -> Value {
         match self {
@@ -136,19 +164,30 @@ impl Expr {
                 inner.eval(ctx).write_text(delimiter, &mut out);
                 Value::from(out)
             }
-            Expr::Text(pieces) => {
-                let mut out = String::new();
-                for piece in pieces.iter() {
-                    piece.write(ctx, &mut out);
+            Expr::Text(pieces) => match &pieces[..] {
+                // `"${x}"` is how a policy makes a text of whatever `x` is.
+                [Piece::Value(expr)] => Value::Text(expr.to_text(ctx)),
+                pieces => {
+                    let mut out = String::with_capacity(64);
+                    for piece in pieces {
+                        piece.write(ctx, &mut out);
+                    }
+                    Value::text(out.as_str())
                 }
-                Value::from(out)
-            }
+            },
             Expr::Template(syntax, pieces) => template::render(*syntax, pieces, ctx),
             Expr::Json(node) => Value::json(node.eval(ctx)),
             Expr::List(items) => Value::list(items.iter().map(|item| item.eval(ctx))),
             Expr::Call(function, args) => {
                 let args: SmallVec<[Value; 4]> = args.iter().map(|arg| arg.eval(ctx)).collect();
                 (function.call)(&args, ctx)
+            }
+            Expr::Member(source, path) => {
+                let found = |value: &Value| json::document(value).map_or(Value::Undefined, |document| document.get(path));
+                match source.view(ctx) {
+                    View::Value(value) => found(value),
+                    other => found(&other.into_value()),
+                }
             }
             Expr::Arithmetic(op, sides) => arithmetic(*op, sides.0.view(ctx), sides.1.view(ctx)),
         }
@@ -202,21 +241,80 @@ impl JsonNode {
             JsonNode::Object(members) => {
                 let mut object = serde_json::Map::with_capacity(members.len());
                 for (key, optional, node) in members {
-                    let name = match &key[..] {
-                        [] => String::new(),
-                        [Piece::Literal(text)] => text.to_string(),
-                        _ => return None,
-                    };
                     if *optional {
                         return None;
                     }
-                    object.insert(name, node.constant()?);
+                    object.insert(fixed(key)?.to_owned(), node.constant()?);
                 }
                 Some(serde_json::Value::Object(object))
             }
             JsonNode::Array(items) => items.iter().map(JsonNode::constant).collect::<Option<_>>().map(serde_json::Value::Array),
             JsonNode::Value(expr) => expr.as_const().map(Value::to_json),
             JsonNode::Null => Some(serde_json::Value::Null),
+        }
+    }
+
+    /// The text of the tree that [`JsonNode::eval`] gives, without the tree. INVARIANT: `Object` has fixed names, each once.
+    fn write_to(&self, ctx: &Ctx, out: &mut Vec<u8>) {
+        match self {
+            JsonNode::Object(members) => {
+                out.push(b'{');
+                let mut first = true;
+                for (key, optional, node) in members {
+                    let value = match (optional, node) {
+                        (true, JsonNode::Value(expr)) => match expr.view(ctx) {
+                            value if value.is_empty() => continue,
+                            value => Some(value),
+                        },
+                        _ => None,
+                    };
+                    if !std::mem::take(&mut first) {
+                        out.push(b',');
+                    }
+                    write_json(out, fixed(key).unwrap_or_default());
+                    out.push(b':');
+                    match value {
+                        Some(value) => value.write_json(out),
+                        None => node.write_to(ctx, out),
+                    }
+                }
+                out.push(b'}');
+            }
+            JsonNode::Array(items) => {
+                out.push(b'[');
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    item.write_to(ctx, out);
+                }
+                out.push(b']');
+            }
+            JsonNode::Value(expr) => expr.view(ctx).write_json(out),
+            JsonNode::Null => out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// Evaluates to the document's text.
+    pub fn write(&self, ctx: &Ctx) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        if self.has_fixed_names() {
+            self.write_to(ctx, &mut out);
+        } else {
+            write_json(&mut out, &self.eval(ctx));
+        }
+        out
+    }
+
+    /// Whether no name is made of variables and none comes twice, so that every member stays where it is.
+    fn has_fixed_names(&self) -> bool {
+        match self {
+            JsonNode::Object(members) => members.iter().enumerate().all(|(i, (key, _, node))| {
+                fixed(key).is_some_and(|name| members[..i].iter().all(|(other, ..)| fixed(other) != Some(name)))
+                    && node.has_fixed_names()
+            }),
+            JsonNode::Array(items) => items.iter().all(JsonNode::has_fixed_names),
+            JsonNode::Value(_) | JsonNode::Null => true,
         }
     }
 
@@ -246,6 +344,20 @@ impl JsonNode {
             JsonNode::Null => serde_json::Value::Null,
         }
     }
+}
+
+/// A name without variables.
+pub(crate) fn fixed(key: &[Piece]) -> Option<&str> {
+    match key {
+        [] => Some(""),
+        [Piece::Literal(text)] => Some(text),
+        _ => None,
+    }
+}
+
+fn write_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    // Neither a `Vec` nor a tree of ours refuses anything.
+    let _ = serde_json::to_writer(out, value);
 }
 
 /// Integers only; anything else, overflow and division by zero give undefined.

@@ -64,12 +64,14 @@ pub struct Fault {
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// A policy raised it on purpose (`Raise`).
     pub raised: bool,
+    /// `path:line:column` of what was being run, once it is known.
+    pub place: Option<String>,
 }
 
 impl Fault {
     /// A fault without an underlying error.
     pub fn new(blame: Blame, context: impl Into<Cow<'static, str>>) -> Self {
-        Fault { blame, context: context.into(), cause: None, raised: false }
+        Fault { blame, context: context.into(), cause: None, raised: false, place: None }
     }
 
     /// A fault with its cause.
@@ -84,6 +86,12 @@ impl Fault {
     /// What `Raise` makes.
     pub fn raised(message: impl Into<Cow<'static, str>>) -> Self {
         Fault { raised: true, ..Fault::new(Blame::Configuration, message) }
+    }
+
+    /// The same, with the place where it first came up.
+    pub fn at(mut self, place: impl FnOnce() -> String) -> Self {
+        self.place.get_or_insert_with(place);
+        self
     }
 }
 

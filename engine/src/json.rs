@@ -1,12 +1,69 @@
 //! Reading JSON: how its values become variables, and paths into it (RFC 9535, and the bare and dotted names policies mostly write).
 
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 use quick_cache::sync::Cache;
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
+use yoke::Yoke;
 
 use crate::value::Value;
+
+/// A JSON document, or a part of one: a part shares the whole, so that looking into a document copies nothing.
+#[derive(Clone)]
+pub struct Document(Yoke<&'static Json, Arc<Json>>);
+
+impl Document {
+    /// What is found below, as a document of its own.
+    pub fn part(&self, find: impl for<'j> FnOnce(&'j Json) -> Option<&'j Json>) -> Option<Document> {
+        self.0.clone().try_map_project(|json, _| find(json).ok_or(())).ok().map(Document)
+    }
+
+    /// What a path leads to: a value by its kind; arrays, and several finds, are lists; undefined when there is nothing.
+    pub fn get(&self, path: &Path) -> Value {
+        match path {
+            Path::Dotted(name) => self.part(|json| dotted(json, name)).map_or(Value::Undefined, Document::into_list_or_value),
+            Path::Query(_) => match &path.find(self)[..] {
+                [] => Value::Undefined,
+                [one] => list_or_value(one),
+                several => Value::list(several.iter().map(|json| value(json))),
+            },
+        }
+    }
+
+    fn into_value(self) -> Value {
+        if self.is_object() || self.is_array() { Value::Json(self) } else { value(&self) }
+    }
+
+    fn into_list_or_value(self) -> Value {
+        match self.as_array() {
+            Some(items) => Value::list((0..items.len()).filter_map(|i| self.part(|json| json.get(i))).map(Document::into_value)),
+            None => self.into_value(),
+        }
+    }
+}
+
+/// Its contents may be secret: never printed.
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("json")
+    }
+}
+
+impl From<Json> for Document {
+    fn from(json: Json) -> Document {
+        Document(Yoke::attach_to_cart(Arc::new(json), |json| json))
+    }
+}
+
+impl Deref for Document {
+    type Target = Json;
+
+    fn deref(&self) -> &Json {
+        self.0.get()
+    }
+}
 
 /// A JSON value as a variable: strings, numbers and booleans by kind, objects and arrays as documents, `null` as undefined.
 pub fn value(json: &Json) -> Value {
@@ -31,17 +88,18 @@ pub fn list_or_value(json: &Json) -> Value {
 }
 
 /// A variable as a JSON document to look into: documents as they are, text and messages parsed. `None` when it is not JSON.
-pub fn document(value: &Value) -> Option<Arc<Json>> {
+pub fn document(value: &Value) -> Option<Document> {
+    let parse = |text: &str| serde_json::from_str::<Json>(text).ok().map(Document::from);
     match value {
         Value::Undefined => None,
         Value::Json(json) => match &**json {
             // A document inside a string is what a policy means that looks into one.
-            Json::String(text) => serde_json::from_str(text).ok().map(Arc::new),
-            _ => Some(Arc::clone(json)),
+            Json::String(text) => parse(text),
+            _ => Some(json.clone()),
         },
         Value::Message(message) => message.json(),
-        Value::Text(text) | Value::Markup(_, text) => serde_json::from_str(text).ok().map(Arc::new),
-        other => Some(Arc::new(other.to_json())),
+        Value::Text(text) | Value::Markup(_, text) => parse(text),
+        other => Some(other.to_json().into()),
     }
 }
 
@@ -94,13 +152,24 @@ impl Path {
     }
 }
 
+/// Below this many members, comparing names is cheaper than hashing one.
+const FEW: usize = 16;
+
+fn member<'j>(json: &'j Json, name: &str) -> Option<&'j Json> {
+    match json {
+        Json::Object(members) if members.len() < FEW => members.iter().find(|(own, _)| *own == name).map(|(_, value)| value),
+        Json::Object(members) => members.get(name),
+        _ => None,
+    }
+}
+
 fn dotted<'j>(json: &'j Json, name: &str) -> Option<&'j Json> {
-    if let Some(member) = json.get(name) {
+    if let Some(member) = member(json, name) {
         return Some(member);
     }
     name.split('.').try_fold(json, |json, part| match json {
         Json::Array(items) => items.get(part.parse::<usize>().ok()?),
-        other => other.get(part),
+        other => member(other, part),
     })
 }
 

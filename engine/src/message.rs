@@ -1,12 +1,14 @@
 //! A message: headers, body, and for answers a status. Forms, JSON and XML in the body are read when first asked for.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
+use http::header::AsHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smol_str::SmolStr;
 
+use crate::json::Document;
 use crate::value::Value;
 
 /// Most parameters a form or query may have; one with more counts as malformed.
@@ -22,7 +24,7 @@ pub struct Message {
     /// The body as it travels. Change it by [`Message::set_body`], which forgets what was read from the old one.
     pub body: Bytes,
     form: OnceLock<Parameters>,
-    json: OnceLock<Option<Arc<serde_json::Value>>>,
+    json: OnceLock<Option<Document>>,
 }
 
 impl Message {
@@ -62,7 +64,7 @@ impl Message {
 
     /// The `Content-Type` field, empty when there is none.
     pub fn content_type(&self) -> &str {
-        self.header("content-type").unwrap_or("")
+        self.header(header::CONTENT_TYPE).unwrap_or("")
     }
 
     /// Whether the media type (without parameters) is this one, in any case.
@@ -71,7 +73,7 @@ impl Message {
     }
 
     /// The first field of this name, if it is visible ASCII.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
@@ -95,8 +97,8 @@ impl Message {
     }
 
     /// The body as JSON, whatever its content type says; `None` when it is not JSON.
-    pub fn json(&self) -> Option<Arc<serde_json::Value>> {
-        self.json.get_or_init(|| serde_json::from_slice(&self.body).ok().map(Arc::new)).clone()
+    pub fn json(&self) -> Option<Document> {
+        self.json.get_or_init(|| serde_json::from_slice::<serde_json::Value>(&self.body).ok().map(Document::from)).clone()
     }
 
     /// Parameters of a form body; none unless the content type is `application/x-www-form-urlencoded`.

@@ -1,20 +1,21 @@
 //! The one place where the outcome of a policy becomes HTTP.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::ctx::{Ctx, Draft};
 use crate::exec::Ending;
 
 /// Turns the end of a run into the answer.
-pub fn answer(mut ctx: Ctx, ending: Ending) -> Response<Bytes> {
+pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {
     match ending {
         Ending::Held => match ctx.draft.take() {
-            Some(draft) => drafted(draft, ctx.response.headers),
+            Some(draft) => drafted(draft, std::mem::take(&mut ctx.response.headers)),
             None => {
-                let status = ctx.response.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
-                build(status, ctx.response.headers, ctx.response.body)
+                let response = std::mem::take(&mut ctx.response);
+                let status = response.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
+                build(status, response.headers, response.body)
             }
         },
         Ending::Failed | Ending::Broken(_) => failed(ctx, matches!(ending, Ending::Broken(_))),
@@ -22,16 +23,16 @@ pub fn answer(mut ctx: Ctx, ending: Ending) -> Response<Bytes> {
 }
 
 /// What a failed policy answers: the error assertion's draft, the customized error, a challenge for missing credentials, or 500.
-fn failed(mut ctx: Ctx, broken: bool) -> Response<Bytes> {
+fn failed(ctx: &mut Ctx, broken: bool) -> Response<Bytes> {
     if let Some(draft) = ctx.draft.take() {
-        return drafted(draft, survivors(&ctx));
+        return drafted(draft, survivors(ctx));
     }
     if let Some(template) = ctx.error_draft.take()
-        && let Some(draft) = template.render(&ctx)
+        && let Some(draft) = template.render(ctx)
     {
-        return drafted(draft, survivors(&ctx));
+        return drafted(draft, survivors(ctx));
     }
-    let headers = survivors(&ctx);
+    let headers = survivors(ctx);
     if !broken && headers.contains_key(header::WWW_AUTHENTICATE) {
         return build(StatusCode::UNAUTHORIZED, headers, Bytes::new());
     }
@@ -48,6 +49,10 @@ fn survivors(ctx: &Ctx) -> HeaderMap {
 }
 
 fn drafted(draft: Draft, mut headers: HeaderMap) -> Response<Bytes> {
+    let status = StatusCode::from_u16(draft.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if headers.is_empty() {
+        return build(status, draft.headers, draft.body);
+    }
     for name in draft.headers.keys() {
         // The draft's own fields win; cookies add up.
         if name != header::SET_COOKIE {
@@ -57,16 +62,18 @@ fn drafted(draft: Draft, mut headers: HeaderMap) -> Response<Bytes> {
     for (name, value) in &draft.headers {
         headers.append(name.clone(), value.clone());
     }
-    let status = StatusCode::from_u16(draft.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     build(status, headers, draft.body)
 }
 
+/// Hop-by-hop fields and lengths are the server's (RFC 9110, section 7.6.1).
+const NOT_OURS: [HeaderName; 6] =
+    [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE, header::TE, header::TRAILER];
+
 fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Bytes> {
-    // Hop-by-hop fields and lengths are the server's (RFC 9110, section 7.6.1).
-    for name in
-        [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE, header::TE, header::TRAILER]
-    {
-        headers.remove(name);
+    if headers.keys().any(|name| NOT_OURS.contains(name)) {
+        for name in NOT_OURS {
+            headers.remove(name);
+        }
     }
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -166,13 +166,15 @@ impl Site {
         }
         request.path_rest = rest;
         let started = request.started;
-        let mut ctx = Ctx::new(Arc::clone(self), request, route.name.clone());
+        // On the heap, so that the futures around this one stay small: they are moved, this is not.
+        let mut ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
         let ending = exec::run(&self.program, &route.frame, &mut ctx).await;
         if let exec::Ending::Broken(fault) = &ending {
             self.gateway.metrics.fault(fault.blame.word());
-            tracing::error!(service = %route.name, request = %ctx.request.id(), blame = fault.blame.word(), "{fault}");
+            let (service, request, blame) = (&route.name, ctx.request.id(), fault.blame.word());
+            tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
         }
-        let response = respond::answer(ctx, ending);
+        let response = respond::answer(&mut ctx, ending);
         route.metrics.answered(response.status().as_u16(), started.elapsed());
         response
     }
@@ -186,7 +188,7 @@ impl Site {
         let policy = self.library.commands().chain(self.library.tasks()).find(|policy| policy.name == name)?;
         let frame = self.program.frames.get(&policy.id)?.clone();
         let mut ctx = Ctx::new(Arc::clone(self), Request::new(Method::GET, ""), frame.name.clone());
-        ctx.slots.resize(frame.slots, Value::Undefined);
+        ctx.slots.resize_with(frame.slots, Value::default);
         for (input, slot, ty) in &frame.inputs {
             if let Some((_, value)) = inputs.iter().find(|(name, _)| name.eq_ignore_ascii_case(input)) {
                 let value = ty.map_or_else(|| Some(value.clone()), |ty| value.convert(ty))?;

@@ -8,6 +8,7 @@ use portcullis_dsl::ast::{Syntax, Type};
 use smol_str::SmolStr;
 
 use crate::certificate::Certificate;
+use crate::json::Document;
 use crate::message::Message;
 
 /// Joins the values of a list printed as text, where the author names no other delimiter.
@@ -32,7 +33,7 @@ pub enum Value {
     /// Several values.
     List(Arc<Vec<Value>>),
     /// A JSON document.
-    Json(Arc<serde_json::Value>),
+    Json(Document),
     /// Output of an `html` or `xml` template: not escaped again where the same syntax takes it in.
     Markup(Syntax, SmolStr),
     /// Headers, status, body.
@@ -73,7 +74,7 @@ impl Value {
 
     /// A JSON document.
     pub fn json(value: serde_json::Value) -> Value {
-        Value::Json(Arc::new(value))
+        Value::Json(value.into())
     }
 
     /// The empty text.

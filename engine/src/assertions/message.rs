@@ -18,20 +18,83 @@ super::catalogue! {
 
 pub use customize_error_response::ErrorTemplate;
 
-use crate::ctx::Ctx;
-use crate::expr::Expr;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Header fields from a JSON object: names to texts, or to lists of texts. A field that HTTP does not allow gives its name back.
-pub(crate) fn header_fields(object: &Expr, ctx: &Ctx) -> Result<http::HeaderMap, String> {
-    let mut headers = http::HeaderMap::new();
-    let value = object.eval(ctx).to_json();
+use crate::ctx::Ctx;
+use crate::expr::{Expr, JsonNode};
+use crate::value::Value;
+
+/// Header fields from a JSON object: names to texts, or to lists of texts. What can be settled when the policy loads is.
+pub(crate) enum Fields {
+    /// Nothing in them varies.
+    Fixed(HeaderMap),
+    /// The names do not vary.
+    Named(Vec<(HeaderName, Expr)>),
+    /// Anything.
+    Any(Expr),
+}
+
+impl Fields {
+    /// Of an object; without one there are none.
+    pub fn new(object: Option<Expr>) -> Fields {
+        let Some(object) = object else { return Fields::Fixed(HeaderMap::new()) };
+        match &object {
+            Expr::Const(value) => of_object(&value.to_json()).map_or_else(|_| Fields::Any(object.clone()), Fields::Fixed),
+            Expr::Json(node) => named(node).map_or_else(|| Fields::Any(object.clone()), Fields::Named),
+            _ => Fields::Any(object),
+        }
+    }
+
+    /// The fields of this run. One that HTTP does not allow gives its name back.
+    pub fn make(&self, ctx: &Ctx) -> Result<HeaderMap, String> {
+        match self {
+            Fields::Fixed(headers) => Ok(headers.clone()),
+            Fields::Named(fields) => {
+                let mut headers = HeaderMap::with_capacity(fields.len() + 2);
+                for (name, expr) in fields {
+                    let value = expr.eval(ctx);
+                    let values = if value.is_undefined() { &[Value::Undefined] } else { value.values() };
+                    for value in values {
+                        let text = HeaderValue::from_str(&value.as_text()).map_err(|_| name.to_string())?;
+                        headers.append(name, text);
+                    }
+                }
+                Ok(headers)
+            }
+            Fields::Any(object) => of_object(&object.eval(ctx).to_json()),
+        }
+    }
+
+    /// The same with the variables' present values.
+    pub fn settled(&self, ctx: &Ctx) -> Fields {
+        match self {
+            Fields::Fixed(headers) => Fields::Fixed(headers.clone()),
+            Fields::Named(fields) => {
+                Fields::Named(fields.iter().map(|(name, expr)| (name.clone(), Expr::Const(expr.eval(ctx)))).collect())
+            }
+            Fields::Any(object) => Fields::Any(Expr::Const(object.eval(ctx))),
+        }
+    }
+}
+
+fn named(node: &JsonNode) -> Option<Vec<(HeaderName, Expr)>> {
+    let JsonNode::Object(members) = node else { return None };
+    let field = |member: &(Vec<crate::expr::Piece>, bool, JsonNode)| match member {
+        (key, false, JsonNode::Value(value)) => {
+            Some((HeaderName::from_bytes(crate::expr::fixed(key)?.as_bytes()).ok()?, value.clone()))
+        }
+        _ => None,
+    };
+    members.iter().map(field).collect()
+}
+
+fn of_object(value: &serde_json::Value) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
     let Some(object) = value.as_object() else { return Ok(headers) };
     for (name, value) in object {
-        let one = [value.clone()];
-        for value in value.as_array().map_or(&one[..], Vec::as_slice) {
+        for value in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let (Ok(field), Ok(text)) = (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_str(&text))
-            else {
+            let (Ok(field), Ok(text)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&text)) else {
                 return Err(name.clone());
             };
             headers.append(field, text);

@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, Response, Uri, header};
 use portcullis_dsl::Diagnostic;
 use smol_str::SmolStr;
 
+use super::message::Fields;
 use crate::assertion::{AsyncAssertion, Build};
 use crate::ctx::{Ctx, MessageRef, Slot};
 use crate::expr::Expr;
@@ -74,7 +75,7 @@ struct Route {
     url: Expr,
     method: Option<Expr>,
     request: Option<MessageRef>,
-    headers: Option<Expr>,
+    headers: Fields,
     response: MessageRef,
     credentials: Option<(Expr, Expr)>,
     follow_redirects: bool,
@@ -111,7 +112,7 @@ impl Route {
             url: p.value("url"),
             method: p.optional("method"),
             request: if p.has("request") { Some(p.message("request")?) } else { None },
-            headers: p.optional("headers"),
+            headers: Fields::new(p.optional("headers")),
             response,
             credentials,
             follow_redirects: p.flag("follow_redirects")?,
@@ -143,14 +144,12 @@ impl Route {
         };
         let (mut headers, body) =
             message.map_or_else(Default::default, |message| (message.headers.clone(), message.body.clone()));
-        if let Some(given) = &self.headers {
-            let given = match super::message::header_fields(given, ctx) {
-                Ok(given) => given,
-                Err(why) => return Ok(Err(CallError::new(Failed::BadUrl, why))),
-            };
-            given.keys().for_each(|name| drop(headers.remove(name)));
-            headers.extend(given);
-        }
+        let given = match self.headers.make(ctx) {
+            Ok(given) => given,
+            Err(name) => return Ok(Err(CallError::new(Failed::BadUrl, format!("`{name}` is no valid header field")))),
+        };
+        given.keys().for_each(|name| drop(headers.remove(name)));
+        headers.extend(given);
         if let Some((user, password)) = &self.credentials {
             let pair = format!("{}:{}", user.to_text(ctx), password.to_text(ctx));
             let field = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));

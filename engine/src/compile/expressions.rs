@@ -10,7 +10,8 @@ use super::{Compiler, Scope};
 use crate::codes;
 use crate::ctx::Slot;
 use crate::expr::{Expr, JsonNode, Piece};
-use crate::function;
+use crate::function::{self, Function};
+use crate::json::Path;
 use crate::value::Value;
 use crate::vars::{Accessor, BUILTINS, Selector};
 
@@ -39,7 +40,7 @@ impl<'a> Compiler<'a> {
             ExprKind::Function(name, args) => {
                 let args: Vec<Expr> = args.iter().map(|arg| self.expr(arg, scope)).collect();
                 match function::get(&name.node) {
-                    Some(function) => Expr::Call(function, args.into()),
+                    Some(function) => call(function, args),
                     // The resolver has reported it.
                     None => Expr::Const(Value::Undefined),
                 }
@@ -170,6 +171,17 @@ impl<'a> Compiler<'a> {
             Access::Unknown => Expr::Const(Value::Undefined),
         }
     }
+}
+
+/// A call; what it can know of its arguments already is worked out here.
+fn call(function: &'static Function, args: Vec<Expr>) -> Expr {
+    if function.spec.name == "json_get"
+        && let [source, path] = &args[..]
+        && let Some(path) = path.as_const().and_then(|path| Path::parse(&path.as_text()))
+    {
+        return Expr::Member(Box::new(source.clone()), Arc::new(path));
+    }
+    Expr::Call(function, args.into())
 }
 
 /// A JSON template without variables is a constant.

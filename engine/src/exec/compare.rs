@@ -59,12 +59,7 @@ impl Compare {
         let left = self.left.view(ctx);
         match &self.test {
             Test::Empty => {
-                let empty = match &left {
-                    View::Value(value) => value.is_empty(),
-                    View::Text(text) => text.is_empty(),
-                    View::Owned(value) => value.is_empty(),
-                };
-                return empty != self.negate;
+                return left.is_empty() != self.negate;
             }
             Test::Count(bounds) => {
                 let count = match &left {

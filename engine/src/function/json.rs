@@ -16,11 +16,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let (Some(document), Some(path)) = (json::document(&args[0]), Path::cached(&args[1].as_text())) else {
                 return Value::Undefined;
             };
-            match &path.find(&document)[..] {
-                [] => Value::Undefined,
-                [one] => json::list_or_value(one),
-                several => Value::list(several.iter().map(|json| json::value(json))),
-            }
+            document.get(&path)
         },
     ),
     function("json_array", &["list"], 1, "the values of a list as a JSON array", |args, _| {

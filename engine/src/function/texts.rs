@@ -6,7 +6,11 @@ use crate::value::Value;
 pub(super) static FUNCTIONS: &[Function] = &[
     function("lower", &["text"], 1, "in lower case", |args, _| Value::from(args[0].as_text().to_lowercase())),
     function("upper", &["text"], 1, "in upper case", |args, _| Value::from(args[0].as_text().to_uppercase())),
-    function("trim", &["text"], 1, "without surrounding blanks", |args, _| Value::from(args[0].as_text().trim())),
+    function("trim", &["text"], 1, "without surrounding blanks", |args, _| {
+        let text = args[0].as_text();
+        let trimmed = text.trim();
+        if trimmed.len() == text.len() { Value::Text(args[0].to_text()) } else { Value::from(trimmed) }
+    }),
     function("length", &["text"], 1, "number of characters", |args, _| Value::Int(args[0].as_text().chars().count() as i64)),
     function("text", &["value"], 1, "as text", |args, _| Value::Text(args[0].to_text())),
     function("int", &["value"], 1, "as an integer; undefined when it reads as none", |args, _| Value::from(args[0].to_int())),
@@ -25,7 +29,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |args, _| {
             let skip = args[1].to_int().unwrap_or(0).max(0) as usize;
             let take = args.get(2).map_or(usize::MAX, |length| length.to_int().unwrap_or(0).max(0) as usize);
-            Value::from(args[0].as_text().chars().skip(skip).take(take).collect::<String>())
+            let text = args[0].as_text();
+            let byte = |text: &str, character| text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte);
+            let rest = &text[byte(&text, skip)..];
+            Value::from(&rest[..byte(rest, take)])
         },
     ),
     function(

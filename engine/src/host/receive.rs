@@ -47,16 +47,29 @@ fn target(
         (None, _) if version < Version::HTTP_11 => return Ok((SmolStr::from(conn.local.ip().to_string()), own_port)),
         _ => return Err(StatusCode::BAD_REQUEST),
     };
-    // The usual case, `name` or `name:port`, without the full reading of an authority.
     let text = field.to_str().map_err(|_| StatusCode::BAD_REQUEST)?;
     if text.is_empty() {
         return Ok((SmolStr::from(conn.local.ip().to_string()), own_port));
+    }
+    if let Some((host, port)) = plain(text) {
+        return Ok((SmolStr::new(host), port.unwrap_or(default_port(conn))));
     }
     let authority: Authority = text.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
     if text.contains('@') {
         return Err(StatusCode::BAD_REQUEST);
     }
     Ok((bare(authority.host()), authority.port_u16().unwrap_or(default_port(conn))))
+}
+
+/// The usual case, `name` or `name:port`, without the full reading of an authority.
+fn plain(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port.parse().ok()?)),
+        Some(_) => return None,
+        None => (text, None),
+    };
+    let named = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    named.then_some((host, port))
 }
 
 fn default_port(conn: &ConnInfo) -> u16 {

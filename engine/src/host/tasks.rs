@@ -51,7 +51,7 @@ async fn run_one(site: &Arc<Site>, name: &str) {
         Some((Ending::Failed, _)) => tracing::warn!(task = name, "task failed"),
         Some((Ending::Broken(fault), _)) => {
             site.gateway.metrics.fault(fault.blame.word());
-            tracing::error!(task = name, blame = fault.blame.word(), "task broke: {fault}");
+            tracing::error!(task = name, place = fault.place, blame = fault.blame.word(), "task broke: {fault}");
         }
         None => {}
     }

@@ -156,7 +156,9 @@ async fn answer<H: Handler>(
             return Ok(refusal(status));
         }
     };
-    let handled = AssertUnwindSafe(shared.handler.handle(head, body, info)).catch_unwind();
+    // Pinned where it stands: what wraps it would otherwise move it, several kilobytes for each layer and request.
+    let mut handling = pin!(shared.handler.handle(head, body, info));
+    let handled = AssertUnwindSafe(handling.as_mut()).catch_unwind();
     Ok(match timeout(shared.limits.request_timeout.0, handled).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {

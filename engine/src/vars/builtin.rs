@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use http::HeaderName;
 use portcullis_dsl::spec::Builtin;
 use smol_str::SmolStr;
 
 use super::Selector;
-use super::selector::{MessageSelector, Named, TimeSelector, after, cookies};
+use super::selector::{MessageSelector, Named, TimeSelector, after, cookies, header_name};
 use crate::ctx::Ctx;
 use crate::request::Request;
 use crate::value::Value;
@@ -93,7 +94,7 @@ pub enum Accessor {
     /// What `*` matched.
     PathRest,
     /// First header.
-    Header(SmolStr),
+    Header(HeaderName),
     /// First parameter.
     Parameter(SmolStr),
     /// All parameters.
@@ -184,8 +185,10 @@ impl Accessor {
     /// Reads a built-in's full name; `None` when there is no such built-in.
     pub fn parse(name: &str) -> Option<Accessor> {
         use Accessor as A;
-        let named: [Named<A>; 7] = [
-            ("request.http.header", A::Header),
+        if let Some(rest) = after(name, "request.http.header") {
+            return header_name(rest).map(A::Header);
+        }
+        let named: [Named<A>; 6] = [
             ("request.http.parameter", A::Parameter),
             ("request.http.parameters", A::Parameters),
             ("request.http.query", A::Query),

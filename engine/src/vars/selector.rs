@@ -1,5 +1,6 @@
 //! `${message.http.status}`, `${certificate.subject}`, `${moment.seconds}`, `${list.length}`: the part after the variable's name.
 
+use http::HeaderName;
 use smol_str::SmolStr;
 
 use crate::certificate::Certificate;
@@ -31,9 +32,9 @@ pub enum MessageSelector {
     /// Status of an answer.
     Status,
     /// First header of this name.
-    Header(SmolStr),
+    Header(HeaderName),
     /// All headers of this name.
-    HeaderValues(SmolStr),
+    HeaderValues(HeaderName),
     /// Names of all headers.
     HeaderNames,
     /// First form field of this name.
@@ -151,13 +152,22 @@ pub(super) fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     start.eq_ignore_ascii_case(word).then_some(rest)?.strip_prefix('.').filter(|rest| !rest.is_empty())
 }
 
+/// A header's name in any case; `None` when no header can have it.
+pub(super) fn header_name(name: &str) -> Option<HeaderName> {
+    HeaderName::from_bytes(name.as_bytes()).ok()
+}
+
 impl MessageSelector {
     /// Reads the text after the message's name and dot.
     pub fn parse(text: &str) -> Option<MessageSelector> {
         use MessageSelector as M;
-        let named: [Named<M>; 6] = [
-            ("http.header", |name| M::Header(name)),
-            ("http.headerValues", |name| M::HeaderValues(name)),
+        if let Some(name) = after(text, "http.header") {
+            return header_name(name).map(M::Header);
+        }
+        if let Some(name) = after(text, "http.headerValues") {
+            return header_name(name).map(M::HeaderValues);
+        }
+        let named: [Named<M>; 4] = [
             ("http.form", |name| M::Form(name)),
             ("http.formValues", |name| M::FormValues(name)),
             ("http.cookies", |name| M::Cookie(name)),
@@ -187,9 +197,9 @@ impl MessageSelector {
             MessageSelector::Size => Value::Int(message.body.len() as i64),
             MessageSelector::Status => Value::from(message.status.map(i64::from)),
             MessageSelector::Header(name) => Value::from(message.header(name)),
-            MessageSelector::HeaderValues(name) => Value::list(
-                message.headers.get_all(name.as_str()).iter().filter_map(|value| value.to_str().ok()).map(Value::from),
-            ),
+            MessageSelector::HeaderValues(name) => {
+                Value::list(message.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(Value::from))
+            }
             MessageSelector::HeaderNames => Value::list(message.headers.keys().map(|name| Value::from(name.as_str()))),
             MessageSelector::Form(name) => Value::from(message.form().first(name).cloned()),
             MessageSelector::FormValues(name) => Value::list(message.form().all(name).cloned().map(Value::Text)),

@@ -6,6 +6,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 
+use super::Fields;
 use crate::assertion::{Assertion, Entry, Runnable};
 use crate::ctx::{Ctx, Draft};
 use crate::expr::Expr;
@@ -36,7 +37,7 @@ pub static ENTRY: Entry = Entry {
             status: p.value("status"),
             content_type: p.value("type"),
             body: p.value("body"),
-            headers: p.optional("headers"),
+            headers: Fields::new(p.optional("headers")),
         };
         Runnable::sync(CustomizeErrorResponse { template: Arc::new(template) })
     },
@@ -47,17 +48,14 @@ pub struct ErrorTemplate {
     status: Expr,
     content_type: Expr,
     body: Expr,
-    headers: Option<Expr>,
+    headers: Fields,
 }
 
 impl ErrorTemplate {
     /// Fills it in; `None` when its status or headers are no HTTP.
     pub fn render(&self, ctx: &Ctx) -> Option<Draft> {
         let status = self.status.eval(ctx).to_int().filter(|status| (200..600).contains(status))? as u16;
-        let mut headers = match &self.headers {
-            Some(object) => super::header_fields(object, ctx).ok()?,
-            None => http::HeaderMap::new(),
-        };
+        let mut headers = self.headers.make(ctx).ok()?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(&self.content_type.text(ctx)).ok()?);
         Some(Draft { status, headers, body: super::respond::body_bytes(self.body.eval(ctx)) })
     }
@@ -68,7 +66,7 @@ impl ErrorTemplate {
             status: settle(&self.status),
             content_type: settle(&self.content_type),
             body: settle(&self.body),
-            headers: self.headers.as_ref().map(settle),
+            headers: self.headers.settled(ctx),
         }
     }
 }

@@ -4,6 +4,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 
+use super::Fields;
 use crate::assertion::{Assertion, Entry, Runnable};
 use crate::ctx::{Ctx, Draft};
 use crate::expr::Expr;
@@ -39,7 +40,7 @@ pub static ENTRY: Entry = Entry {
             status: p.value("status"),
             content_type: p.optional("type"),
             body: p.value("body"),
-            headers: p.optional("headers"),
+            headers: Fields::new(p.optional("headers")),
         })
     },
 };
@@ -48,7 +49,7 @@ struct Respond {
     status: Expr,
     content_type: Option<Expr>,
     body: Expr,
-    headers: Option<Expr>,
+    headers: Fields,
 }
 
 impl Assertion for Respond {
@@ -56,36 +57,38 @@ impl Assertion for Respond {
         let Some(status) = self.status.eval(ctx).to_int().filter(|status| (200..600).contains(status)) else {
             return falsified("the status is not one of 200 to 599");
         };
-        let mut headers = match &self.headers {
-            Some(headers) => match super::header_fields(headers, ctx) {
-                Ok(headers) => headers,
-                Err(name) => return falsified(format!("`{name}` is no valid header field")),
-            },
-            None => http::HeaderMap::new(),
+        let mut headers = match self.headers.make(ctx) {
+            Ok(headers) => headers,
+            Err(name) => return falsified(format!("`{name}` is no valid header field")),
         };
-        let body = self.body.eval(ctx);
-        match &self.content_type {
-            Some(content_type) => match HeaderValue::from_str(&content_type.text(ctx)) {
-                Ok(value) => {
-                    headers.insert(CONTENT_TYPE, value);
-                }
-                Err(_) => return falsified("the content type is no valid header value"),
-            },
-            None if !body.is_undefined() => {
-                headers.entry(CONTENT_TYPE).or_insert(natural_type(&body));
+        let (natural, body) = match &self.body {
+            // The usual answer, written straight away.
+            Expr::Json(node) => (Some(JSON), node.write(ctx).into()),
+            body => {
+                let body = body.eval(ctx);
+                ((!body.is_undefined()).then(|| natural_type(&body)), body_bytes(body))
             }
-            None => {}
+        };
+        if let Some(content_type) = &self.content_type {
+            let Ok(value) = HeaderValue::from_str(&content_type.text(ctx)) else {
+                return falsified("the content type is no valid header value");
+            };
+            headers.insert(CONTENT_TYPE, value);
+        } else if let Some(natural) = natural {
+            headers.entry(CONTENT_TYPE).or_insert(natural);
         }
-        ctx.draft = Some(Draft { status: status as u16, headers, body: body_bytes(body) });
+        ctx.draft = Some(Draft { status: status as u16, headers, body });
         HELD
     }
 }
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
 
 /// The content type a value has by nature.
 pub(super) fn natural_type(body: &Value) -> HeaderValue {
     use portcullis_dsl::ast::Syntax;
     match body {
-        Value::Json(_) => HeaderValue::from_static("application/json;charset=UTF-8"),
+        Value::Json(_) => JSON,
         Value::Markup(Syntax::Html, _) => HeaderValue::from_static("text/html;charset=UTF-8"),
         Value::Markup(Syntax::Xml, _) => HeaderValue::from_static("text/xml;charset=UTF-8"),
         Value::Message(message) => {
