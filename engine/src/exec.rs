@@ -87,9 +87,13 @@ struct Handler {
     transactions: usize,
 }
 
+/// Room for variables of callees, so that few requests need more of it on their way.
+const CALLEES: usize = 64;
+
 /// Runs a service, task or command to its end. The inputs of a command are set before.
 pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Ending {
     ctx.base = 0;
+    ctx.slots.reserve(frame.slots + CALLEES);
     if ctx.slots.len() < frame.slots {
         ctx.slots.resize_with(frame.slots, Value::default);
     }

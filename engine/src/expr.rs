@@ -178,10 +178,12 @@ impl Expr {
             Expr::Template(syntax, pieces) => template::render(*syntax, pieces, ctx),
             Expr::Json(node) => Value::json(node.eval(ctx)),
             Expr::List(items) => Value::list(items.iter().map(|item| item.eval(ctx))),
-            Expr::Call(function, args) => {
-                let args: SmallVec<[Value; 4]> = args.iter().map(|arg| arg.eval(ctx)).collect();
-                (function.call)(&args, ctx)
-            }
+            Expr::Call(function, args) => match &args[..] {
+                [] => (function.call)(&[], ctx),
+                [one] => (function.call)(&[one.eval(ctx)], ctx),
+                [one, two] => (function.call)(&[one.eval(ctx), two.eval(ctx)], ctx),
+                more => (function.call)(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>(), ctx),
+            },
             Expr::Member(source, path) => {
                 let found = |value: &Value| json::document(value).map_or(Value::Undefined, |document| document.get(path));
                 match source.view(ctx) {
@@ -254,8 +256,8 @@ impl JsonNode {
         }
     }
 
-    /// The text of the tree that [`JsonNode::eval`] gives, without the tree. INVARIANT: `Object` has fixed names, each once.
-    fn write_to(&self, ctx: &Ctx, out: &mut Vec<u8>) {
+    /// The text of the tree that [`JsonNode::eval`] gives, without the tree. INVARIANT: it has fixed names.
+    pub fn write(&self, ctx: &Ctx, out: &mut Vec<u8>) {
         match self {
             JsonNode::Object(members) => {
                 out.push(b'{');
@@ -275,7 +277,7 @@ impl JsonNode {
                     out.push(b':');
                     match value {
                         Some(value) => value.write_json(out),
-                        None => node.write_to(ctx, out),
+                        None => node.write(ctx, out),
                     }
                 }
                 out.push(b'}');
@@ -286,7 +288,7 @@ impl JsonNode {
                     if i > 0 {
                         out.push(b',');
                     }
-                    item.write_to(ctx, out);
+                    item.write(ctx, out);
                 }
                 out.push(b']');
             }
@@ -295,19 +297,8 @@ impl JsonNode {
         }
     }
 
-    /// Evaluates to the document's text.
-    pub fn write(&self, ctx: &Ctx) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
-        if self.has_fixed_names() {
-            self.write_to(ctx, &mut out);
-        } else {
-            write_json(&mut out, &self.eval(ctx));
-        }
-        out
-    }
-
     /// Whether no name is made of variables and none comes twice, so that every member stays where it is.
-    fn has_fixed_names(&self) -> bool {
+    pub fn has_fixed_names(&self) -> bool {
         match self {
             JsonNode::Object(members) => members.iter().enumerate().all(|(i, (key, _, node))| {
                 fixed(key).is_some_and(|name| members[..i].iter().all(|(other, ..)| fixed(other) != Some(name)))

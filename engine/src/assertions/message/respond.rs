@@ -1,5 +1,7 @@
 //! `Respond`: drafts the answer.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
@@ -7,7 +9,7 @@ use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 use super::Fields;
 use crate::assertion::{Assertion, Entry, Runnable};
 use crate::ctx::{Ctx, Draft};
-use crate::expr::Expr;
+use crate::expr::{Expr, JsonNode};
 use crate::fault::{HELD, Verdict, falsified};
 use crate::value::Value;
 
@@ -39,7 +41,10 @@ pub static ENTRY: Entry = Entry {
         Runnable::sync(Respond {
             status: p.value("status"),
             content_type: p.optional("type"),
-            body: p.value("body"),
+            body: match p.value("body") {
+                Expr::Json(node) if node.has_fixed_names() => Body::Json(node),
+                body => Body::Any(body),
+            },
             headers: Fields::new(p.optional("headers")),
         })
     },
@@ -48,8 +53,14 @@ pub static ENTRY: Entry = Entry {
 struct Respond {
     status: Expr,
     content_type: Option<Expr>,
-    body: Expr,
+    body: Body,
     headers: Fields,
+}
+
+enum Body {
+    /// The usual answer, written straight away.
+    Json(Arc<JsonNode>),
+    Any(Expr),
 }
 
 impl Assertion for Respond {
@@ -62,9 +73,12 @@ impl Assertion for Respond {
             Err(name) => return falsified(format!("`{name}` is no valid header field")),
         };
         let (natural, body) = match &self.body {
-            // The usual answer, written straight away.
-            Expr::Json(node) => (Some(JSON), node.write(ctx).into()),
-            body => {
+            Body::Json(node) => {
+                let mut text = Vec::with_capacity(256);
+                node.write(ctx, &mut text);
+                (Some(JSON), text.into())
+            }
+            Body::Any(body) => {
                 let body = body.eval(ctx);
                 ((!body.is_undefined()).then(|| natural_type(&body)), body_bytes(body))
             }
