@@ -25,6 +25,7 @@ pub mod keys;
 pub mod message;
 pub mod pattern;
 pub mod principal;
+pub mod private;
 pub mod rates;
 pub mod reload;
 pub mod request;

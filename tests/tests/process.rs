@@ -50,6 +50,10 @@ fn a_first_start_makes_a_home_that_only_its_owner_can_read() {
         assert!(home.join(name).exists(), "{name}\n{}", first.log());
     }
     assert_eq!((mode(&home.join("keys")), mode(&home.join("data"))), (0o700, 0o700));
+    for name in ["gateway.yaml", "data/otk.db", "data/otk.db-wal", "data/otk.db-shm"] {
+        assert_eq!(mode(&home.join(name)), 0o600, "{name}");
+    }
+    assert!(!first.log().contains("open to others"), "{}", first.log());
     let mut secret = 0;
     for entry in fs::read_dir(home.join("keys")).expect("keys").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -68,7 +72,12 @@ fn a_first_start_makes_a_home_that_only_its_owner_can_read() {
     let authority = fs::read(home.join("keys/ca.pem")).expect("an authority");
     assert!(first.terminate().expect("an end"), "{}", first.log());
 
+    fs::set_permissions(home.join("data"), fs::Permissions::from_mode(0o755)).expect("rights");
+    put(&home, "gateway.yaml", "logging: { audit: data/audit.log }");
     let mut second = Process::gateway(&home, &Start::default()).expect("a second start");
+    let warning = format!("{} is open to others (mode 755): chmod 700", home.join("data").display());
+    assert!(second.log().contains(&warning), "{}", second.log());
+    assert_eq!(mode(&home.join("data/audit.log")), 0o600);
     assert!(!second.log().contains("first start"), "{}", second.log());
     assert_eq!(fs::read(home.join("keys/ca.pem")).expect("an authority"), authority, "keys are made once");
     assert!(second.terminate().expect("an end"));

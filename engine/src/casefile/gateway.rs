@@ -18,6 +18,7 @@ use crate::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
 use crate::host::{Host, Options, Prebuilt, Serving};
 use crate::identity::{Cost, InternalUsers, Passwords, USERS_FILE};
 use crate::principal::Secret;
+use crate::private;
 use crate::site::Site;
 use crate::time::Clock;
 
@@ -68,7 +69,7 @@ impl Lab {
         settings.insert("connections".into(), connections.into());
         write(template.path(), config::FILE, &to_yaml(&settings)?)?;
         for folder in [CUSTOMIZATIONS, SERVICES, KEYS, DATA] {
-            fs::create_dir_all(template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
+            private::make_folder(&template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
         }
         let prebuilt = Arc::new(Prebuilt::default());
         let options = Options { prebuilt: Some(Arc::clone(&prebuilt)), ..Options::default() };

@@ -10,6 +10,7 @@
 //!
 //! Reading is defensive: whatever stands in these folders, the answer is a set of sources or a list of what is wrong with which file.
 
+mod exposed;
 mod read;
 mod shipped;
 
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use portcullis_dsl::{Origin, Sources};
 
 use crate::config::{self, Config, ConfigError};
+use crate::private;
 
 pub use read::{MAX_FILE_BYTES, Unreadable};
 pub use shipped::{Shipped, ShippedFile};
@@ -136,7 +138,7 @@ impl Home {
         for folder in [KEYS, DATA] {
             let path = self.path(folder);
             if !path.is_dir() {
-                make_private_dir(&path).map_err(|error| unusable(&path, error))?;
+                private::make_folder(&path).map_err(|error| unusable(&path, error))?;
                 made.push(format!("{folder}/"));
             }
         }
@@ -162,7 +164,13 @@ impl Home {
             if let Some(folder) = target.parent() {
                 fs::create_dir_all(folder).map_err(|error| unusable(folder, error))?;
             }
-            match fs::OpenOptions::new().write(true).create_new(true).open(&target) {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            // Passwords of databases may come to stand there.
+            if name == config::FILE {
+                private::only_owner(&mut options);
+            }
+            match options.open(&target) {
                 Ok(mut open) => {
                     io::Write::write_all(&mut open, file.text.as_bytes()).map_err(|error| unusable(&target, error))?;
                     made.push(name.to_owned());
@@ -172,6 +180,11 @@ impl Home {
             }
         }
         Ok(made)
+    }
+
+    /// What of it others on this machine can reach although it holds secrets, each as a sentence that says what to do.
+    pub fn open_to_others(&self, config: &Config) -> Vec<String> {
+        exposed::open_to_others(self, config)
     }
 
     /// The settings: shipped defaults with the operator's file above them.
@@ -253,15 +266,6 @@ fn is_checkout(dir: &Path) -> bool {
     dir.join("Cargo.toml").is_file()
         && shipped::FOLDERS.iter().all(|folder| dir.join(folder).is_dir())
         && dir.join("engine").is_dir()
-}
-
-/// Private keys and tokens live there: nobody else may look.
-fn make_private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 #[cfg(test)]

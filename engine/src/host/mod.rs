@@ -146,6 +146,9 @@ impl Host {
         for name in &config.secrets {
             keys.ensure_secret(name).map_err(StartError::new)?;
         }
+        if listen {
+            home.open_to_others(&config).iter().for_each(|found| tracing::warn!("{found}"));
+        }
         let connections = Connections::open(&config.connections, home.root()).map_err(StartError::new)?;
         let audit = AuditLog::open(&config.logging.audit, home.root())
             .map_err(|error| StartError(format!("the audit log cannot be opened: {error}")))?;

@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use super::{KeyError, PrivateKey, State};
 use crate::certificate::Certificate;
 use crate::principal::Secret;
+use crate::private;
 
 /// The authority's certificate.
 pub(super) const AUTHORITY: &str = "ca.pem";
@@ -27,9 +28,7 @@ const SECRETS: &str = "secrets";
 pub(super) fn lock(folder: &Path) -> Result<File, KeyError> {
     make_folder(folder)?;
     let path = folder.join(".lock");
-    let file = private(OpenOptions::new().create(true).truncate(false).write(true))
-        .open(&path)
-        .map_err(|error| failed(&path, &error))?;
+    let file = private::make_file(&path).map_err(|error| failed(&path, &error))?;
     file.lock().map_err(|error| failed(&path, &error))?;
     Ok(file)
 }
@@ -182,7 +181,7 @@ pub(super) fn write(path: &Path, contents: &[u8], secret: bool) -> Result<(), Ke
     let mut options = OpenOptions::new();
     options.create_new(true).write(true);
     if secret {
-        private(&mut options);
+        private::only_owner(&mut options);
     }
     let written = options.open(&draft).and_then(|mut file| {
         file.write_all(contents)?;
@@ -192,19 +191,8 @@ pub(super) fn write(path: &Path, contents: &[u8], secret: bool) -> Result<(), Ke
     written.map_err(|error| failed(path, &error))
 }
 
-/// Nobody but the gateway's own account may read it.
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
-}
-
 fn make_folder(folder: &Path) -> Result<(), KeyError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| failed(folder, &error))
+    private::make_folder(folder).map_err(|error| failed(folder, &error))
 }
 
 /// Entries in order of name; none where there is no folder.

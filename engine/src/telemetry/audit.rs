@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use serde::Serialize;
 
 use crate::config::AuditTarget;
+use crate::private::only_owner;
 use crate::time;
 
 /// Lines that may wait to be written.
@@ -75,7 +76,7 @@ impl AuditLog {
             AuditTarget::Off => Sink::Off,
             AuditTarget::Log => Sink::Log,
             AuditTarget::Stdout => start(io::stdout())?,
-            AuditTarget::File(path) => start(OpenOptions::new().create(true).append(true).open(home.join(path))?)?,
+            AuditTarget::File(path) => start(only_owner(OpenOptions::new().create(true).append(true)).open(home.join(path))?)?,
         }))
     }
 

@@ -20,6 +20,7 @@ pub(super) use self::session::Session;
 use self::writer::{Job, Run};
 use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, Statement, StoreError};
 use crate::config::Synchronous;
+use crate::private;
 use crate::value::Value;
 
 /// Writes that may wait; beyond it callers wait for a place.
@@ -171,17 +172,18 @@ impl File {
 
     /// Opens a connection that writes; the first one creates the file.
     fn connect_writer(&self) -> Result<Handle, StoreError> {
-        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let opened = self.look.lock().unwrap_or_else(PoisonError::into_inner).opened;
-        if !opened {
-            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        if !opened && !self.path.exists() {
+            let failed = |path: &Path, error: std::io::Error| {
+                StoreError::new(Kind::Unavailable, &self.name, format!("cannot create {}: {error}", path.display()))
+            };
             if let Some(folder) = self.path.parent() {
-                std::fs::create_dir_all(folder).map_err(|error| {
-                    StoreError::new(Kind::Unavailable, &self.name, format!("cannot create {}: {error}", folder.display()))
-                })?;
+                private::make_folder(folder).map_err(|error| failed(folder, error))?;
             }
+            // Made here and not by SQLite, which would let everybody read it; the files beside it get the rights of this one.
+            private::make_file(&self.path).map_err(|error| failed(&self.path, error))?;
         }
-        self.connect(flags)
+        self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
     fn connect(&self, flags: OpenFlags) -> Result<Handle, StoreError> {

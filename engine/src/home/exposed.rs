@@ -1,0 +1,142 @@
+//! What of a home others on this machine can reach although it holds secrets.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{DATA, Home, KEYS};
+use crate::config::{AuditTarget, Config, FILE};
+use crate::identity::USERS_FILE;
+
+/// What others may not do with it. Reading by a group is left to whoever grants that on purpose.
+const OTHERS: u32 = 0o027;
+
+/// Everything of that kind, each as a sentence that says what to do.
+pub(super) fn open_to_others(home: &Home, config: &Config) -> Vec<String> {
+    let folders = [KEYS, DATA].map(|folder| home.path(folder));
+    let folders = folders.iter().filter_map(|folder| {
+        let mode = mode_of(folder)?;
+        let advice = format!("chmod 700 {}", folder.display());
+        (mode & OTHERS != 0).then(|| format!("{} is open to others (mode {mode:03o}): {advice}", folder.display()))
+    });
+    let files = secret_files(home, config).into_iter().filter_map(|file| {
+        let mode = mode_of(&file)?;
+        // Whoever cannot enter the folder cannot reach the file.
+        let closed = file.parent().and_then(mode_of).is_some_and(|folder| folder & 0o001 == 0);
+        let advice = format!("chmod 600 {}", file.display());
+        (mode & OTHERS != 0 && !closed)
+            .then(|| format!("{} holds secrets and is open to others (mode {mode:03o}): {advice}", file.display()))
+    });
+    folders.chain(files).collect()
+}
+
+/// Files whose contents are nobody else's business: those that settings name, and those below `keys/` and `data/`.
+fn secret_files(home: &Home, config: &Config) -> Vec<PathBuf> {
+    let named = config.connections.values().filter_map(|connection| connection.password_file.as_ref());
+    let bound = config.identity_providers.values().filter_map(|provider| provider.bind_password_file.as_ref());
+    let mut files: Vec<PathBuf> = named.chain(bound).map(|file| home.path(file)).collect();
+    if config.connections.values().any(|connection| connection.password.is_some() || has_password(&connection.url)) {
+        files.push(home.path(FILE));
+    }
+    if let AuditTarget::File(file) = &config.logging.audit {
+        files.push(home.path(file));
+    }
+    files.push(home.path(USERS_FILE));
+    let embedded = config.connections.values().filter_map(|connection| connection.url.strip_prefix("sqlite:"));
+    files.extend(embedded.map(|rest| home.path(rest.trim_start_matches("//").split('?').next().unwrap_or(rest))));
+    let keys = [home.path(KEYS), home.path(KEYS).join("secrets")];
+    for entry in keys.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let secret = path.parent().is_some_and(|folder| folder.ends_with("secrets")) || name.ends_with(".key.pem");
+        if secret && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// Whether an address holds a password, as in `mysql://user:password@host/name`.
+fn has_password(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| url.password().is_some())
+}
+
+#[cfg(unix)]
+fn mode_of(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Some(fs::metadata(path).ok()?.permissions().mode() & 0o777)
+}
+
+/// Elsewhere rights are no mode; what is inherited from the folder decides.
+#[cfg(not(unix))]
+fn mode_of(_: &Path) -> Option<u32> {
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::private::{make_file, make_folder};
+
+    fn set(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A home with everything that holds secrets, closed.
+    fn home() -> (tempfile::TempDir, Home, Config) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path(), Some(dir.path()));
+        for folder in ["keys", "keys/secrets", "data"] {
+            make_folder(&home.path(folder)).unwrap();
+        }
+        let settings = "connections:\n  A: { url: 'mysql://u@h/d', password_file: db.password }\n  B: mysql://u:p@h/d\n  \
+                        C: sqlite://data/c.db\nlogging: { audit: audit.log }\n";
+        let files = ["gateway.yaml", "db.password", "audit.log", "data/c.db", "keys/a.key.pem", "keys/secrets/own"];
+        for file in files {
+            make_file(&home.path(file)).unwrap();
+        }
+        fs::write(home.path(FILE), settings).unwrap();
+        set(dir.path(), 0o755);
+        let config = home.config().unwrap();
+        (dir, home, config)
+    }
+
+    #[test]
+    fn what_is_made_here_is_for_its_owner_only() {
+        let (_dir, home, config) = home();
+        assert_eq!(mode_of(&home.path("data")), Some(0o700));
+        assert_eq!(mode_of(&home.path("db.password")), Some(0o600));
+        assert_eq!(open_to_others(&home, &config), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_thing_that_others_can_reach_is_named() {
+        let (_dir, home, config) = home();
+        let files = ["gateway.yaml", "db.password", "audit.log"];
+        for file in files {
+            set(&home.path(file), 0o644);
+            let found = open_to_others(&home, &config);
+            assert!(found.len() == 1 && found[0].contains(&format!("chmod 600 {}", home.path(file).display())), "{found:?}");
+            set(&home.path(file), 0o640);
+            assert_eq!(open_to_others(&home, &config), Vec::<String>::new(), "a group may be let in");
+        }
+        for (folder, file) in [("data", "data/c.db"), ("keys", "keys/a.key.pem"), ("keys/secrets", "keys/secrets/own")] {
+            set(&home.path(file), 0o604);
+            assert_eq!(open_to_others(&home, &config), Vec::<String>::new(), "nobody can enter its folder");
+            set(&home.path(folder), 0o755);
+            let found = open_to_others(&home, &config).join("\n");
+            assert!(found.contains(&format!("{} holds secrets", home.path(file).display())), "{found}");
+            assert_eq!(
+                found.contains(&format!("chmod 700 {}", home.path(folder).display())),
+                folder != "keys/secrets",
+                "{found}"
+            );
+            set(&home.path(folder), 0o700);
+            set(&home.path(file), 0o600);
+        }
+    }
+}
