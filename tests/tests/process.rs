@@ -129,6 +129,26 @@ fn what_was_acknowledged_survives_kill_9() {
 }
 
 #[test]
+fn a_command_reaches_the_gateway_at_any_path_and_refuses_to_go_past_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // Longer than the address of a socket.
+    let home = dir.path().join("a-home-of-a-long-name".repeat(8));
+    let process = Process::gateway(&home, &Start::default()).expect("a start");
+    let add = |name: &str| command(&home, &["client", "add", "--name", name, "--org", "Tests"]).expect("a command");
+    let added = add("First");
+    assert!(added.success && !process.log().contains("control socket"), "{}{}", added.stderr, process.log());
+    // That one ran inside the gateway: without the socket, the next is refused.
+    fs::remove_file(home.join("data/control.sock")).expect("a control socket");
+    let refused = add("Second");
+    assert!(!refused.success, "{}", refused.stdout);
+    let process_id = format!("a gateway runs on this home (process {})", process.id());
+    assert!(refused.stderr.contains(&process_id) && refused.stderr.contains("Nothing was done"), "{}", refused.stderr);
+    drop(process);
+    let added = add("Second");
+    assert!(added.success, "nobody runs here now: {}", added.stderr);
+}
+
+#[test]
 fn commands_and_a_running_gateway_share_a_home() {
     let home = tempfile::tempdir().expect("a folder");
     let process = Process::gateway(home.path(), &Start::default()).expect("a start");

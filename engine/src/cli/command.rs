@@ -11,7 +11,7 @@ use portcullis_dsl::Library;
 use portcullis_dsl::ast::{Direction, ExprKind, ItemKind, Param, Type};
 
 use super::{Done, Failure, Place, runtime, say};
-use crate::host::control::{self, Ended};
+use crate::host::control::{self, Asked, Ended};
 use crate::host::{Host, Options};
 use crate::site;
 use crate::value::Value;
@@ -71,8 +71,9 @@ impl Commands {
             // A running gateway runs the command itself, so that its caches know of it.
             let asked = control::ask(&home, &command.name, &inputs).await;
             let ended = match asked.map_err(|error| Failure { message: format!("{}: {error}", command.name), code: 1 })? {
-                Some(ended) => Some(ended),
-                None => {
+                Asked::Ended(ended) => Some(ended),
+                Asked::Unknown => None,
+                Asked::Nobody => {
                     let host = Host::open(home, Options::default()).await?;
                     let ended = Ended::run(&host, &command.name, &inputs).await;
                     host.gateway().connections.close().await;
@@ -81,7 +82,14 @@ impl Commands {
             };
             match ended {
                 Some(ended) => report(command, ended, inner.get_flag("json")),
-                None => Err(Failure { message: format!("`{}`: an input is not of its type", command.name), code: 2 }),
+                None => Err(Failure {
+                    message: format!(
+                        "`{}`: an input is not of its type, or the policies that the running gateway has do not know this command (see \
+                         `portcullis status`)",
+                        command.name
+                    ),
+                    code: 2,
+                }),
             }
         })
     }

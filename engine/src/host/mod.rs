@@ -124,6 +124,7 @@ impl Host {
         let connections = running.counter();
         host.metrics.gauge("connections", "Open connections", move || connections.connections() as i64);
         let claim = status::Claim::take(&host.home);
+        let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
         {
             let mut live = host.live();
             live.status.https = https.map(|address| origin("https", address));
@@ -132,7 +133,7 @@ impl Host {
             live.write_status(&host.home);
         }
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
-        let control = claim.is_some().then(|| tokio::spawn(control::run(Arc::clone(&host))));
+        let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
         Ok(Serving { host, running, https, http, claim, tasks, control })
     }
 

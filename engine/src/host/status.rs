@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,9 @@ use crate::home::{DATA, Home};
 
 const FILE: &str = "status.json";
 const LOCK: &str = "gateway.lock";
+/// How often, and how far apart, a lock is tried before it counts as a gateway's.
+const LOOKS: u32 = 5;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A gateway's account of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,18 +98,26 @@ impl Claim {
     /// Takes the home's lock; `None` when another process runs on it already. Several may: only one speaks for the home.
     pub(super) fn take(home: &Home) -> Option<Claim> {
         let lock = File::options().create(true).truncate(false).write(true).open(home.path(DATA).join(LOCK)).ok()?;
-        match lock.try_lock() {
-            Ok(()) => Some(Claim { _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                tracing::warn!("another gateway runs on this home; `portcullis status` speaks of that one");
-                None
-            }
-            Err(TryLockError::Error(error)) => {
-                tracing::debug!(%error, "the home cannot be locked");
-                None
+        for _ in 0..LOOKS {
+            match lock.try_lock() {
+                Ok(()) => return Some(Claim { _lock: lock }),
+                // It may be a command that only looks whether somebody is here.
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                Err(TryLockError::Error(error)) => {
+                    tracing::warn!(%error, "the home cannot be locked: `portcullis status` and commands will not find this gateway");
+                    return None;
+                }
             }
         }
+        tracing::warn!("another gateway runs on this home; `portcullis status` and commands speak to that one");
+        None
     }
+}
+
+/// Whether a gateway runs on this home.
+pub(super) fn is_running(home: &Home) -> bool {
+    // Shared, so that those who only look do not take each other for a gateway.
+    File::open(home.path(DATA).join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 pub(super) fn remove(home: &Home) {
@@ -114,10 +126,8 @@ pub(super) fn remove(home: &Home) {
 
 /// The account of the gateway that runs on this home; `None` when none does.
 pub fn read_status(home: &Home) -> Option<Status> {
-    let lock = File::options().write(true).open(home.path(DATA).join(LOCK)).ok()?;
-    match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => {}
-        Ok(()) | Err(TryLockError::Error(_)) => return None,
+    if !is_running(home) {
+        return None;
     }
     serde_json::from_slice(&fs::read(home.path(DATA).join(FILE)).ok()?).ok()
 }
