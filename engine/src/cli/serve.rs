@@ -132,7 +132,9 @@ fn welcome(host: &Host, serving: &Serving) {
     }
     if let Ok(Some(text)) = home.shipped().file(WELCOME) {
         let root = home.root().display().to_string();
-        let (https, http) = (serving.https().unwrap_or_default(), serving.http().unwrap_or_default());
+        // What was registered, and is in the certificate, is the name.
+        let named = |origin: Option<String>| origin.unwrap_or_default().replace("//127.0.0.1:", "//localhost:");
+        let (https, http) = (named(serving.https()), named(serving.http()));
         note(&text.text.replace("{https}", &https).replace("{http}", &http).replace("{home}", &root));
     }
 }

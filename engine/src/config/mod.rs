@@ -31,7 +31,7 @@ pub struct Config {
     /// The name clients know this gateway by: `${gateway.cluster.hostname}`, subject of the first certificate. Default: `localhost`.
     #[serde(deserialize_with = "sections::host_name")]
     pub host_name: HostName,
-    /// Where it listens.
+    /// Where it listens. With sample data, which everybody knows, an address that is not named is of this machine only.
     pub listeners: Listeners,
     /// Put before every service's path, so that several instances share a host: `-dev` serves `/-dev/…`. Default: nothing.
     pub instance_modifier: String,

@@ -40,6 +40,9 @@ const DEFAULTS: &str = "policies/gateway.defaults.yaml";
 /// The commented `gateway.yaml` that `init` writes.
 const TEMPLATE: &str = "policies/gateway.template.yaml";
 
+/// Where a gateway with sample data listens unless its settings say so.
+const LOCAL: &str = "listeners: { https: '127.0.0.1:8443', http: '127.0.0.1:8080' }";
+
 /// A home and the shipped files it builds upon.
 #[derive(Clone, Debug)]
 pub struct Home {
@@ -207,7 +210,15 @@ impl Home {
             own.as_deref().map(|text| (config::FILE, text)),
             overlay.map(|text| ("overlay", text)),
         ];
-        Config::read(layers.into_iter().flatten())
+        let layers = layers.into_iter().flatten();
+        let config = Config::read(layers.clone())?;
+        // Everybody knows the names and passwords of sample data, so who can reach them is said on purpose or is on this machine.
+        if self.wants_samples(&config) { Config::read(std::iter::once(("sample data", LOCAL)).chain(layers)) } else { Ok(config) }
+    }
+
+    /// Whether sample data are put into embedded databases and among the gateway's own users.
+    pub fn wants_samples(&self, config: &Config) -> bool {
+        config.sample_data.unwrap_or_else(|| self.is_checkout())
     }
 
     /// All policies and data files, shipped and own. An operator's customization takes the place of the shipped one of the same path,

@@ -100,3 +100,25 @@ fn a_directory_that_is_no_home_is_refused_by_name() {
     let error = Home::at(file.join("x"), None).init().unwrap_err().to_string();
     assert!(error.starts_with("home "), "{error}");
 }
+
+#[test]
+fn published_passwords_are_for_this_machine_unless_a_listener_is_named() {
+    let (tree, dir) = (tree(), tempfile::tempdir().unwrap());
+    let home = Home::at(dir.path(), Some(tree.path()));
+    let listeners = |settings: &str| {
+        fs::write(home.path(config::FILE), settings).unwrap();
+        let config::Listeners { https, http } = home.config().unwrap().listeners;
+        [https, http]
+            .map(|listener| if let config::ListenAddress::At(address) = listener { address.to_string() } else { "off".into() })
+    };
+    assert_eq!(listeners(""), ["0.0.0.0:8443", "0.0.0.0:8080"]);
+    assert_eq!(listeners("sample_data: true"), ["127.0.0.1:8443", "127.0.0.1:8080"]);
+    assert_eq!(listeners("sample_data: true\nlisteners: { https: '0.0.0.0:8443' }"), ["0.0.0.0:8443", "127.0.0.1:8080"]);
+    assert_eq!(listeners("sample_data: true\nlisteners: { http: off }"), ["127.0.0.1:8443", "off"]);
+    for folder in ["engine"].iter().chain(shipped::FOLDERS.iter()) {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    fs::write(dir.path().join("Cargo.toml"), "").unwrap();
+    assert_eq!(listeners(""), ["127.0.0.1:8443", "127.0.0.1:8080"], "a checkout has sample data");
+    assert_eq!(listeners("sample_data: false"), ["0.0.0.0:8443", "0.0.0.0:8080"]);
+}

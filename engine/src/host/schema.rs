@@ -14,10 +14,6 @@ use crate::store::{Connection, Connections, Dialect, StoreError};
 /// Between two attempts at a database that is down.
 const RETRY: Duration = Duration::from_secs(5);
 
-fn wants_samples(config: &Config, home: &Home) -> bool {
-    config.sample_data.unwrap_or_else(|| home.is_checkout())
-}
-
 /// Adds the sample users to a home that has no users yet.
 pub(super) fn add_sample_users(
     config: &Config,
@@ -26,7 +22,7 @@ pub(super) fn add_sample_users(
     now_millis: i64,
 ) -> Result<(), UserError> {
     let path = home.path(USERS_FILE);
-    if !wants_samples(config, home) || path.exists() {
+    if !home.wants_samples(config) || path.exists() {
         return Ok(());
     }
     let users = InternalUsers::new("internal", path, Arc::clone(passwords));
@@ -43,7 +39,7 @@ pub(super) struct Migration(Vec<(Connection, Vec<(String, String)>)>);
 impl Migration {
     /// Finds the scripts among the data files.
     pub(super) fn collect(config: &Config, home: &Home, sources: &Sources, connections: &Connections) -> Migration {
-        let samples = wants_samples(config, home);
+        let samples = home.wants_samples(config);
         let mut all = Vec::new();
         for connection in connections.iter() {
             let mut scripts = Vec::new();
