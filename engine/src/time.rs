@@ -31,14 +31,20 @@ impl Clock {
     }
 }
 
-fn at(millis: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+/// The moment, if its year has four digits: formats of dates can write no others.
+fn at(millis: i64) -> Option<OffsetDateTime> {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
+    (0..=9999).contains(&moment.year()).then_some(moment)
 }
 
-/// Appends `2026-11-22T08:30:00.000Z`, the form in which a date-time variable prints.
+/// Appends `2026-11-22T08:30:00.000Z`, the form in which a date-time variable prints; a moment outside of the years 0 to 9999 as its
+/// number.
 pub fn write_iso8601(millis: i64, out: &mut String) {
     use std::fmt::Write;
-    let t = at(millis);
+    let Some(t) = at(millis) else {
+        let _ = write!(out, "{millis}");
+        return;
+    };
     let _ = write!(
         out,
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
@@ -59,16 +65,24 @@ pub fn iso8601(millis: i64) -> String {
     out
 }
 
-/// `Sun, 22 Nov 2026 08:30:00 GMT` (RFC 9110, section 5.6.7).
-pub fn rfc1123(millis: i64) -> String {
-    httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_millis(millis.max(0) as u64))
+/// `Sun, 22 Nov 2026 08:30:00 GMT` (RFC 9110, section 5.6.7). `None` outside of the years 1970 to 9999, for which there is no such date.
+pub fn rfc1123(millis: i64) -> Option<String> {
+    at(millis)?;
+    let since = std::time::Duration::from_millis(u64::try_from(millis).ok()?);
+    Some(httpdate::fmt_http_date(UNIX_EPOCH + since))
+}
+
+/// Like [`write_iso8601`], but `None` for what cannot be written as a date.
+pub fn iso8601_date(millis: i64) -> Option<String> {
+    at(millis).map(|_| iso8601(millis))
 }
 
 /// Reads ISO 8601, RFC 1123 / 2822, or a number: ten digits or fewer are seconds, more are milliseconds.
 pub fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(number) = text.parse::<i64>() {
-        return Some(if text.trim_start_matches('-').len() <= 10 { number.checked_mul(1000)? } else { number });
+        let millis = if text.trim_start_matches('-').len() <= 10 { number.checked_mul(1000)? } else { number };
+        return at(millis).map(|_| millis);
     }
     let moment = OffsetDateTime::parse(text, &Rfc3339)
         .or_else(|_| OffsetDateTime::parse(text, &Rfc2822))
@@ -78,4 +92,26 @@ pub fn parse(text: &str) -> Option<i64> {
         let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
         i64::try_from(since.as_millis()).ok()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last millisecond of the year 9999.
+    const LAST: i64 = 253_402_300_799_999;
+
+    #[test]
+    fn moments_that_no_date_can_name_are_none() {
+        assert_eq!(rfc1123(LAST).as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+        assert_eq!(iso8601_date(LAST).as_deref(), Some("9999-12-31T23:59:59.999Z"));
+        assert_eq!(parse(&LAST.to_string()), Some(LAST));
+        for millis in [LAST + 1, i64::MAX, i64::MIN] {
+            assert_eq!((rfc1123(millis), iso8601_date(millis)), (None, None), "{millis}");
+            assert_eq!(parse(&millis.to_string()), None, "{millis}");
+            assert_eq!(iso8601(millis), millis.to_string());
+        }
+        assert_eq!(rfc1123(0).as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+        assert_eq!(rfc1123(-1), None);
+    }
 }

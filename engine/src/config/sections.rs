@@ -101,6 +101,8 @@ pub struct Limits {
     pub http2_streams: u32,
     /// How long requests under way may take to finish when the gateway is told to stop. Default: 30s.
     pub shutdown_timeout: Span,
+    /// For one run of a task; then it is broken off, and what it had open is undone. Default: 5m.
+    pub task_timeout: Span,
 }
 
 impl Default for Limits {
@@ -116,6 +118,7 @@ impl Default for Limits {
             max_connections: 10_000,
             http2_streams: 128,
             shutdown_timeout: seconds(30),
+            task_timeout: seconds(300),
         }
     }
 }

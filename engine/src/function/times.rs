@@ -11,7 +11,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "format_time",
         &["seconds", "format"],
         2,
-        "a moment, given as seconds since 1970 or as a date-time, in the format `rfc1123` or `iso8601`; undefined for any other",
+        "a moment, given as seconds since 1970 or as a date-time, in the format `rfc1123` or `iso8601`; undefined for any other, and for \
+         a moment that the format cannot name (`rfc1123`: years 1970 to 9999)",
         |args, _| {
             let millis = match &args[0] {
                 Value::Time(millis) => Some(*millis),
@@ -19,7 +20,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             };
             match (millis, args[1].as_text().to_ascii_lowercase().as_str()) {
                 (Some(millis), "rfc1123") => Value::from(time::rfc1123(millis)),
-                (Some(millis), "iso8601") => Value::from(time::iso8601(millis)),
+                (Some(millis), "iso8601") => Value::from(time::iso8601_date(millis)),
                 _ => Value::Undefined,
             }
         },

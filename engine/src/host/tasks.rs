@@ -1,13 +1,16 @@
 //! Tasks: policies on a schedule.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use portcullis_dsl::ast::ItemKind;
 
 use super::Host;
 use crate::exec::Ending;
+use crate::fault::Blame;
 use crate::site::Site;
 
 /// How often schedules are looked at.
@@ -37,22 +40,79 @@ pub(super) async fn run(host: Arc<Host>) {
         }
         due.retain(|name, _| site.library.tasks().any(|task| task.name == *name));
         for name in ready {
-            run_one(&site, &name).await;
+            run_one(&site, &name, host.config().limits.task_timeout.0).await;
         }
     }
 }
 
-async fn run_one(site: &Arc<Site>, name: &str) {
+async fn run_one(site: &Arc<Site>, name: &str, limit: Duration) {
     let started = Instant::now();
-    match site.run_named(name, &[]).await {
-        Some((Ending::Held, _)) => {
+    let result = match guard(site.run_named(name, &[]), limit).await {
+        Run::Ended(Some((Ending::Held, _))) => {
             tracing::debug!(task = name, millis = started.elapsed().as_millis() as u64, "task done");
+            "done"
         }
-        Some((Ending::Failed, _)) => tracing::warn!(task = name, "task failed"),
-        Some((Ending::Broken(fault), _)) => {
+        Run::Ended(Some((Ending::Failed, _))) => {
+            tracing::warn!(task = name, "task failed");
+            "failed"
+        }
+        Run::Ended(Some((Ending::Broken(fault), _))) => {
             site.gateway.metrics.fault(fault.blame.word());
             tracing::error!(task = name, place = fault.place, blame = fault.blame.word(), "task broke: {fault}");
+            "broken"
         }
-        None => {}
+        Run::Ended(None) => return,
+        Run::TooLong => {
+            tracing::error!(
+                task = name,
+                "task broken off: it took longer than `limits.task_timeout` ({} s)",
+                limit.as_secs_f64()
+            );
+            "too_long"
+        }
+        Run::Panicked(words) => {
+            site.gateway.metrics.fault(Blame::Internal.word());
+            tracing::error!(task = name, "task broken off by an error in the gateway itself, which should be reported: {words}");
+            "panicked"
+        }
+    };
+    site.gateway.metrics.task(name, result);
+}
+
+/// How a run came to its end.
+#[derive(Debug, PartialEq)]
+enum Run<T> {
+    Ended(T),
+    TooLong,
+    Panicked(String),
+}
+
+/// Runs something so that neither its panic nor its never ending stops whoever waits for it.
+async fn guard<T>(run: impl Future<Output = T>, limit: Duration) -> Run<T> {
+    // What a panic leaves half done is the run's own: its context and its transaction, which are dropped with it.
+    match tokio::time::timeout(limit, AssertUnwindSafe(run).catch_unwind()).await {
+        Ok(Ok(ended)) => Run::Ended(ended),
+        Err(_) => Run::TooLong,
+        Ok(Err(panic)) => {
+            let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+            Run::Panicked(words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_that_panics_or_hangs_ends_alone() {
+        let limit = Duration::from_millis(50);
+        assert_eq!(guard(async { 7 }, limit).await, Run::Ended(7));
+        assert_eq!(guard(std::future::pending::<()>(), limit).await, Run::TooLong);
+        let panicking = async {
+            tokio::task::yield_now().await;
+            panic!("out of {}", "order")
+        };
+        assert_eq!(guard::<()>(panicking, limit).await, Run::Panicked("out of order".to_owned()));
     }
 }

@@ -224,3 +224,29 @@ async fn policies_call_one_another_near_and_far() {
     assert_eq!(get(&serving, "/error").await, (200, "failed 404".to_owned()));
     assert_eq!(get(&serving, "/circle").await.0, 500);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_hangs_is_broken_off_and_the_others_run_on() {
+    let place = place();
+    // Somebody who takes calls and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let tasks =
+        format!("task \"Hangs\" every 1s {{\n    RouteHttp(url: \"{url}\")\n}}\ntask \"Works\" every 1s {{\n    Continue\n}}\n");
+    put(place.dir.path(), "services/tasks.policy", &tasks);
+    put(place.dir.path(), "gateway.yaml", "limits: { task_timeout: 100ms }\n");
+    let serving = Host::serve(place.home.clone(), options()).await.unwrap();
+    let began = Instant::now();
+    loop {
+        let (_, metrics) = get(&serving, "/metrics").await;
+        let ran = |task: &str, result: &str| {
+            let start = format!("portcullis_task_runs_total{{task=\"{task}\",result=\"{result}\"}} ");
+            metrics.lines().find_map(|line| line.strip_prefix(&start)?.parse::<u32>().ok()).unwrap_or(0)
+        };
+        if ran("Hangs", "too_long") >= 2 && ran("Works", "done") >= 2 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{metrics}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

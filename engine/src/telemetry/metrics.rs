@@ -42,6 +42,12 @@ struct ByBlame {
     blame: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TaskResult {
+    task: String,
+    result: &'static str,
+}
+
 type Gather = Box<dyn Fn() -> i64 + Send + Sync>;
 
 /// All metrics of a gateway.
@@ -53,6 +59,7 @@ pub struct Metrics {
     reloads: Family<ByResult, Counter>,
     cache: Family<ByCache, Counter>,
     faults: Family<ByBlame, Counter>,
+    tasks: Family<TaskResult, Counter>,
     generation: Gauge,
     gathered: Mutex<Vec<(Gauge, Gather)>>,
 }
@@ -68,6 +75,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             cache: Family::default(),
             faults: Family::default(),
+            tasks: Family::default(),
             generation: Gauge::default(),
             gathered: Mutex::default(),
             registry: Mutex::default(),
@@ -78,6 +86,7 @@ impl Default for Metrics {
         registry.register("reloads", "Attempts to load a changed policy set", metrics.reloads.clone());
         registry.register("cache_lookups", "Cache look-ups by policies", metrics.cache.clone());
         registry.register("faults", "Requests and tasks ended by a fault, by whose doing it was", metrics.faults.clone());
+        registry.register("task_runs", "Runs of tasks, by how they ended", metrics.tasks.clone());
         registry.register("generation", "Number of the policy set being served, counted from 1", metrics.generation.clone());
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
@@ -116,6 +125,11 @@ impl Metrics {
     /// A run that a fault ended.
     pub fn fault(&self, blame: &'static str) {
         self.faults.get_or_create(&ByBlame { blame }).inc();
+    }
+
+    /// A task ran.
+    pub fn task(&self, task: &str, result: &'static str) {
+        self.tasks.get_or_create(&TaskResult { task: task.to_owned(), result }).inc();
     }
 
     /// A reload, and the generation that serves after it.

@@ -284,7 +284,7 @@ impl TimeSelector {
         match self {
             TimeSelector::Seconds => Value::Int(millis.div_euclid(1000)),
             TimeSelector::Millis => Value::Int(millis),
-            TimeSelector::Utc => Value::from(crate::time::iso8601(millis)),
+            TimeSelector::Utc => Value::from(crate::time::iso8601_date(millis)),
             TimeSelector::Rfc1123 => Value::from(crate::time::rfc1123(millis)),
         }
     }
