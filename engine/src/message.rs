@@ -124,8 +124,8 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Reads `application/x-www-form-urlencoded` strictly: a bad percent-escape or invalid UTF-8 marks the whole as malformed, and the
-    /// pair in question is left out.
+    /// Reads `application/x-www-form-urlencoded` strictly: a bad percent-escape, invalid UTF-8 or a NUL (which some databases cannot
+    /// hold in any text) marks the whole as malformed, and the pair in question is left out.
     pub fn parse(bytes: &[u8]) -> Parameters {
         let mut parameters = Parameters::default();
         for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -155,25 +155,19 @@ impl Parameters {
         self.pairs.iter().filter(move |(own, _)| own == name).map(|(_, value)| value)
     }
 
-    /// Names in order of first appearance.
-    pub fn names(&self) -> Vec<&SmolStr> {
-        let mut names: Vec<&SmolStr> = Vec::new();
-        for (name, _) in &self.pairs {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
-    }
-
     /// All pairs in order.
     pub fn pairs(&self) -> &[(SmolStr, SmolStr)] {
         &self.pairs
     }
 }
 
-/// Undoes form encoding: `+` is a blank, `%XX` a byte. `None` on a bad escape or invalid UTF-8.
+/// Undoes form encoding: `+` is a blank, `%XX` a byte. `None` on a bad escape, invalid UTF-8 or a NUL.
 fn decode(bytes: &[u8]) -> Option<SmolStr> {
+    let text = unescape(bytes)?;
+    (!text.contains('\0')).then_some(text)
+}
+
+fn unescape(bytes: &[u8]) -> Option<SmolStr> {
     if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return std::str::from_utf8(bytes).ok().map(SmolStr::new);
     }
@@ -196,4 +190,21 @@ fn decode(bytes: &[u8]) -> Option<SmolStr> {
 
 fn hex(digit: u8) -> Option<u8> {
     (digit as char).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_makes_the_whole_malformed() {
+        for text in ["a=%", "a=%4", "a=%zz", "a=%ff", "a=b%00c", "a%00=b", "a=\0"] {
+            let parameters = Parameters::parse(format!("x=y&{text}").as_bytes());
+            assert!(parameters.is_malformed(), "{text}");
+            assert_eq!(parameters.pairs(), [("x".into(), "y".into())], "{text}");
+        }
+        let parameters = Parameters::parse("a=%c3%a9+b&c".as_bytes());
+        assert!(!parameters.is_malformed());
+        assert_eq!(parameters.pairs(), [("a".into(), "é b".into()), ("c".into(), "".into())]);
+    }
 }

@@ -1,6 +1,7 @@
 //! The built-in variables: what a policy can read without anybody having set it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use http::HeaderName;
 use portcullis_dsl::spec::Builtin;
@@ -11,6 +12,9 @@ use super::selector::{MessageSelector, Named, TimeSelector, after, cookies, head
 use crate::ctx::Ctx;
 use crate::request::Request;
 use crate::value::Value;
+
+/// Up to this many parameters are counted without a map.
+const FEW: usize = 32;
 
 const fn read(name: &'static str, doc: &'static str) -> Builtin {
     Builtin { name, writable: false, doc }
@@ -45,7 +49,7 @@ pub static BUILTINS: &[Builtin] = &[
     read("request.http.parameters.*", "all parameters of this name, those of the URL first"),
     read("request.http.parameterNames", "names of all parameters"),
     read("request.http.duplicateParameters", "names that occur more than once, in URL and form together"),
-    read("request.http.malformedParameters", "`true` when a percent-escape or UTF-8 sequence of URL or form is broken"),
+    read("request.http.malformedParameters", "`true` when URL or form hold a broken percent-escape or UTF-8 sequence, or a NUL"),
     read("request.http.query.*", "first URL parameter of this name"),
     read("request.http.queryValues.*", "all URL parameters of this name"),
     read("request.http.form.*", "first form field of this name"),
@@ -358,12 +362,45 @@ fn user_part(ctx: &Ctx, part: UserPart) -> Value {
 
 /// Names with their counts, in order of first appearance.
 fn parameter_names(request: &Request) -> Vec<(&SmolStr, usize)> {
+    let (query, form) = (request.query_parameters().pairs(), request.message.form().pairs());
     let mut names: Vec<(&SmolStr, usize)> = Vec::new();
-    for (name, _) in request.query_parameters().pairs().iter().chain(request.message.form().pairs()) {
-        match names.iter_mut().find(|(own, _)| *own == name) {
-            Some((_, count)) => *count += 1,
+    // Looking through the few names of an ordinary request is cheaper than hashing them; many would take time by their square.
+    let mut places = (query.len() + form.len() > FEW).then(HashMap::new);
+    for (name, _) in query.iter().chain(form) {
+        let known = match &mut places {
+            Some(places) => {
+                let place = *places.entry(name).or_insert(names.len());
+                (place < names.len()).then_some(place)
+            }
+            None => names.iter().position(|(own, _)| *own == name),
+        };
+        match known {
+            Some(place) => names[place].1 += 1,
             None => names.push((name, 1)),
         }
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::message::Message;
+
+    #[test]
+    fn names_keep_their_order_and_counts_however_many_there_are() {
+        for count in [3, FEW, 1000] {
+            let text = |from: usize| (from..from + count).map(|n| format!("n{n}=v")).collect::<Vec<_>>().join("&");
+            let mut request = Request::new(Method::POST, "/x");
+            request.query = SmolStr::from(text(0));
+            request.message = Message::new("application/x-www-form-urlencoded", text(count / 2));
+            let names = parameter_names(&request);
+            let expected: Vec<(String, usize)> =
+                (0..count + count / 2).map(|n| (format!("n{n}"), if n >= count / 2 && n < count { 2 } else { 1 })).collect();
+            let found: Vec<(String, usize)> = names.iter().map(|(name, count)| (name.to_string(), *count)).collect();
+            assert_eq!(found, expected);
+        }
+    }
 }
