@@ -20,7 +20,12 @@ static SPEC: Spec = Spec {
               `Transaction`, when that does.",
     props: &[
         Prop::required("connection", Kind::Name, "The connection's name in `gateway.yaml`."),
-        Prop::required("query", Kind::Template(portcullis_dsl::ast::Syntax::Sql), "The statement."),
+        Prop::required(
+            "query",
+            Kind::Template(portcullis_dsl::ast::Syntax::Sql),
+            "The statement. A variable is bound with its own type. MySQL compares a number with a text by numbers, where every text \
+             without digits is 0: what comes from JSON and is meant for a column of texts is made one by `text(${x})`.",
+        ),
         Prop::optional("prefix", Kind::Prefix, "\"sqlQuery\"", "What the names of the variables it sets begin with."),
         Prop::optional("max_rows", Kind::Int, "1000", "Rows beyond this many are dropped."),
         Prop::optional(
