@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::content::Encryption;
 use super::{Header, MAX_TOKEN, Refusal, decode, encode, header, text};
-use crate::keys::{PrivateKey, PublicKey};
+use crate::keys::{Material, PrivateKey, PublicKey};
 
 /// How the content's key reaches the recipient (`alg`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ pub fn seal(
 }
 
 fn wrap(management: Management, public: &PublicKey, key: &[u8]) -> Result<Vec<u8>, Unspecified> {
-    let PublicKey::Rsa(n, e) = public else { return Err(Unspecified) };
+    let Material::Rsa(n, e) = public.material() else { return Err(Unspecified) };
     let public: PublicEncryptingKey = PublicKeyComponents { n, e }.try_into()?;
     let public = OaepPublicEncryptingKey::new(public)?;
     let algorithm = if management == Management::RsaOaep { &OAEP_SHA1_MGF1SHA1 } else { &OAEP_SHA256_MGF1SHA256 };

@@ -12,7 +12,7 @@ pub struct Jws<'t> {
     /// How it claims to be signed.
     pub algorithm: Algorithm,
     signed: &'t str,
-    signature: Vec<u8>,
+    signature: &'t str,
 }
 
 impl<'t> Jws<'t> {
@@ -28,12 +28,13 @@ impl<'t> Jws<'t> {
         }
         let header = header(head)?;
         let algorithm = text(&header, "alg").and_then(Algorithm::parse).ok_or("the token's algorithm is none that signs")?;
-        Ok(Jws { payload: decode(payload)?, algorithm, signed, signature: decode(signature)?, header })
+        decode(signature)?;
+        Ok(Jws { payload: decode(payload)?, algorithm, signed, signature, header })
     }
 
     /// Whether one of the keys made the signature. Keys of another kind than the algorithm's are passed over.
     pub fn verified_by<'k>(&self, mut keys: impl Iterator<Item = &'k PublicKey>) -> bool {
-        keys.any(|key| key.verify(self.algorithm, self.signed.as_bytes(), &self.signature))
+        keys.any(|key| key.verify(self.algorithm, self.signed.as_bytes(), self.signature))
     }
 }
 

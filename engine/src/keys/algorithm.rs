@@ -4,10 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, EcdsaVerificationAlgorithm,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
-    RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA256,
-    RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaParameters,
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
 };
 
 /// An algorithm that signs. `none` is not among them.
@@ -135,24 +132,23 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn rsa_verification(self) -> Option<&'static RsaParameters> {
-        match self {
-            Algorithm::RS256 => Some(&RSA_PKCS1_2048_8192_SHA256),
-            Algorithm::RS384 => Some(&RSA_PKCS1_2048_8192_SHA384),
-            Algorithm::RS512 => Some(&RSA_PKCS1_2048_8192_SHA512),
-            Algorithm::PS256 => Some(&RSA_PSS_2048_8192_SHA256),
-            Algorithm::PS384 => Some(&RSA_PSS_2048_8192_SHA384),
-            Algorithm::PS512 => Some(&RSA_PSS_2048_8192_SHA512),
-            _ => None,
-        }
-    }
-
-    pub(super) fn ec_verification(self) -> Option<&'static EcdsaVerificationAlgorithm> {
-        match self {
-            Algorithm::ES256 => Some(&ECDSA_P256_SHA256_FIXED),
-            Algorithm::ES384 => Some(&ECDSA_P384_SHA384_FIXED),
-            Algorithm::ES512 => Some(&ECDSA_P521_SHA512_FIXED),
-            _ => None,
-        }
+    /// What the crate that verifies calls it; `None` for ES512, which it lacks.
+    pub(super) fn jsonwebtoken(self) -> Option<jsonwebtoken::Algorithm> {
+        use jsonwebtoken::Algorithm as Theirs;
+        Some(match self {
+            Algorithm::HS256 => Theirs::HS256,
+            Algorithm::HS384 => Theirs::HS384,
+            Algorithm::HS512 => Theirs::HS512,
+            Algorithm::RS256 => Theirs::RS256,
+            Algorithm::RS384 => Theirs::RS384,
+            Algorithm::RS512 => Theirs::RS512,
+            Algorithm::PS256 => Theirs::PS256,
+            Algorithm::PS384 => Theirs::PS384,
+            Algorithm::PS512 => Theirs::PS512,
+            Algorithm::ES256 => Theirs::ES256,
+            Algorithm::ES384 => Theirs::ES384,
+            Algorithm::EdDSA => Theirs::EdDSA,
+            Algorithm::ES512 => return None,
+        })
     }
 }

@@ -16,7 +16,7 @@ use smol_str::SmolStr;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::RSAPublicKey;
 
-use super::public::unpadded;
+use super::public::{Material, unpadded};
 use super::{Algorithm, Family, KeyError, PublicKey};
 use crate::certificate::Certificate;
 
@@ -198,9 +198,9 @@ fn parse(der: &PrivateKeyDer<'_>) -> Option<(Pair, PublicKey)> {
     if let Some(pair) = rsa.filter(|pair| pair.public_modulus_len() >= 256) {
         let public = {
             let (_, key) = RSAPublicKey::from_der(pair.public_key().as_ref()).ok()?;
-            PublicKey::Rsa(unpadded(key.modulus), unpadded(key.exponent))
+            Material::Rsa(unpadded(key.modulus), unpadded(key.exponent))
         };
-        return Some((Pair::Rsa(pair), public));
+        return Some((Pair::Rsa(pair), public.into()));
     }
     for (algorithm, family) in curves {
         let pair = match der {
@@ -209,11 +209,11 @@ fn parse(der: &PrivateKeyDer<'_>) -> Option<(Pair, PublicKey)> {
             _ => None,
         };
         if let Some(pair) = pair {
-            let public = PublicKey::Ec(family, pair.public_key().as_ref().to_vec());
-            return Some((Pair::Ec(pair), public));
+            let public = Material::Ec(family, pair.public_key().as_ref().to_vec());
+            return Some((Pair::Ec(pair), public.into()));
         }
     }
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(bytes).ok()?;
-    let public = PublicKey::Ed25519(pair.public_key().as_ref().to_vec());
-    Some((Pair::Ed25519(pair), public))
+    let public = Material::Ed25519(pair.public_key().as_ref().to_vec());
+    Some((Pair::Ed25519(pair), public.into()))
 }

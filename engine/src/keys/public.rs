@@ -1,9 +1,14 @@
 //! Keys that verify: from a JWK (RFC 7517), from a certificate, or a shared secret.
 
+use std::sync::Arc;
+
 use aws_lc_rs::hmac;
-use aws_lc_rs::signature::{ED25519, RsaPublicKeyComponents, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey as Parsed;
@@ -12,9 +17,17 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::{Algorithm, Family, KeyError};
 use crate::certificate::Certificate;
 
-/// A key that verifies signatures.
+/// A key that verifies signatures. Cheap to clone.
 #[derive(Clone)]
-pub enum PublicKey {
+pub struct PublicKey(Arc<Key>);
+
+struct Key {
+    material: Material,
+    verifier: DecodingKey,
+}
+
+/// What a key is made of.
+pub enum Material {
     /// Modulus and exponent, big-endian, no leading zeros.
     Rsa(Vec<u8>, Vec<u8>),
     /// Uncompressed point on the curve.
@@ -32,37 +45,62 @@ impl std::fmt::Debug for PublicKey {
     }
 }
 
+impl From<Material> for PublicKey {
+    fn from(material: Material) -> PublicKey {
+        let verifier = match &material {
+            Material::Rsa(n, e) => DecodingKey::from_rsa_raw_components(n, e),
+            Material::Ec(_, point) => DecodingKey::from_ec_der(point),
+            Material::Ed25519(bytes) => DecodingKey::from_ed_der(bytes),
+            Material::Secret(secret) => DecodingKey::from_secret(secret),
+        };
+        PublicKey(Arc::new(Key { material, verifier }))
+    }
+}
+
 impl PublicKey {
+    /// A shared secret.
+    pub fn secret(secret: &[u8]) -> PublicKey {
+        Material::Secret(secret.to_vec()).into()
+    }
+
+    /// What it is made of.
+    pub fn material(&self) -> &Material {
+        &self.0.material
+    }
+
     /// Reads a JWK. Members beyond the key itself (`kid`, `use`, `alg`) are the caller's to look at.
     pub fn from_jwk(jwk: &Json) -> Result<PublicKey, KeyError> {
-        let member = |name: &str| -> Result<Vec<u8>, KeyError> {
-            let text = jwk.get(name).and_then(Json::as_str).ok_or_else(|| KeyError::new(format!("the JWK has no `{name}`")))?;
-            URL_SAFE_NO_PAD
-                .decode(text.trim_end_matches('='))
-                .map_err(|_| KeyError::new(format!("`{name}` of the JWK is not base64url")))
+        let member = |name: &str, text: &str| {
+            let decoded = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
+            decoded.map_err(|_| KeyError::new(format!("`{name}` of the JWK is not base64url")))
         };
-        match jwk.get("kty").and_then(Json::as_str) {
-            Some("RSA") => Ok(PublicKey::Rsa(unpadded(&member("n")?), unpadded(&member("e")?))),
-            Some("oct") => Ok(PublicKey::Secret(member("k")?)),
-            Some("EC") => {
-                let (family, size) = match jwk.get("crv").and_then(Json::as_str) {
-                    Some("P-256") => (Family::P256, 32),
-                    Some("P-384") => (Family::P384, 48),
-                    Some("P-521") => (Family::P521, 66),
+        let material = match AlgorithmParameters::deserialize(jwk) {
+            Ok(AlgorithmParameters::RSA(key)) => Material::Rsa(unpadded(&member("n", &key.n)?), unpadded(&member("e", &key.e)?)),
+            Ok(AlgorithmParameters::OctetKey(key)) => Material::Secret(member("k", &key.value)?),
+            Ok(AlgorithmParameters::EllipticCurve(key)) => {
+                let (family, size) = match key.curve {
+                    EllipticCurve::P256 => (Family::P256, 32),
+                    EllipticCurve::P384 => (Family::P384, 48),
+                    EllipticCurve::P521 => (Family::P521, 66),
                     _ => return Err(KeyError::new("`crv` of the JWK is none of P-256, P-384, P-521")),
                 };
-                let (x, y) = (member("x")?, member("y")?);
+                let (x, y) = (member("x", &key.x)?, member("y", &key.y)?);
                 if x.len() != size || y.len() != size {
                     return Err(KeyError::new("`x` or `y` of the JWK has the wrong length"));
                 }
-                Ok(PublicKey::Ec(family, [&[4], &x[..], &y[..]].concat()))
+                Material::Ec(family, [&[4], &x[..], &y[..]].concat())
             }
-            Some("OKP") => match jwk.get("crv").and_then(Json::as_str) {
-                Some("Ed25519") => Ok(PublicKey::Ed25519(member("x")?)),
-                _ => Err(KeyError::new("`crv` of the JWK is not Ed25519")),
-            },
-            _ => Err(KeyError::new("`kty` of the JWK is none of RSA, EC, OKP, oct")),
-        }
+            Ok(AlgorithmParameters::OctetKeyPair(key)) if key.curve == EllipticCurve::Ed25519 => {
+                Material::Ed25519(member("x", &key.x)?)
+            }
+            _ => {
+                return Err(KeyError::new(
+                    "the JWK is no RSA key (`n`, `e`), EC key (`crv` P-256, P-384 or P-521, `x`, `y`), Ed25519 key (`kty` OKP, `x`) or \
+                     secret (`kty` oct, `k`)",
+                ));
+            }
+        };
+        Ok(material.into())
     }
 
     /// The key of a certificate.
@@ -83,8 +121,8 @@ impl PublicKey {
 
     fn from_info(info: &SubjectPublicKeyInfo<'_>) -> Result<PublicKey, KeyError> {
         let bytes = info.subject_public_key.data.as_ref();
-        match info.parsed() {
-            Ok(Parsed::RSA(key)) => Ok(PublicKey::Rsa(unpadded(key.modulus), unpadded(key.exponent))),
+        let material = match info.parsed() {
+            Ok(Parsed::RSA(key)) => Material::Rsa(unpadded(key.modulus), unpadded(key.exponent)),
             Ok(Parsed::EC(_)) => {
                 let family = match bytes.len() {
                     65 => Family::P256,
@@ -92,49 +130,48 @@ impl PublicKey {
                     133 => Family::P521,
                     _ => return Err(KeyError::new("the key is on no supported curve")),
                 };
-                Ok(PublicKey::Ec(family, bytes.to_vec()))
+                Material::Ec(family, bytes.to_vec())
             }
-            _ if bytes.len() == 32 => Ok(PublicKey::Ed25519(bytes.to_vec())),
-            _ => Err(KeyError::new("the key is of no supported kind")),
-        }
+            _ if bytes.len() == 32 => Material::Ed25519(bytes.to_vec()),
+            _ => return Err(KeyError::new("the key is of no supported kind")),
+        };
+        Ok(material.into())
     }
 
     /// What kind of key it is.
     pub fn family(&self) -> Family {
-        match self {
-            PublicKey::Rsa(..) => Family::Rsa,
-            PublicKey::Ec(family, _) => *family,
-            PublicKey::Ed25519(_) => Family::Ed25519,
-            PublicKey::Secret(_) => Family::Hmac,
+        match self.material() {
+            Material::Rsa(..) => Family::Rsa,
+            Material::Ec(family, _) => *family,
+            Material::Ed25519(_) => Family::Ed25519,
+            Material::Secret(_) => Family::Hmac,
         }
     }
 
-    /// Whether `signature` is this key's over `message`. A key of another kind than the algorithm's verifies nothing: that is what
-    /// keeps a public key from being taken for a shared secret (RFC 8725, section 2.1).
-    pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    /// Whether `signature` (base64url) is this key's over `message`. A key of another kind than the algorithm's verifies nothing: that is
+    /// what keeps a public key from being taken for a shared secret (RFC 8725, section 2.1).
+    pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
         if algorithm.family() != self.family() {
             return false;
         }
-        match self {
-            PublicKey::Rsa(n, e) => algorithm
-                .rsa_verification()
-                .is_some_and(|parameters| RsaPublicKeyComponents { n, e }.verify(parameters, message, signature).is_ok()),
-            PublicKey::Ec(_, point) => algorithm
-                .ec_verification()
-                .is_some_and(|parameters| UnparsedPublicKey::new(parameters, point).verify(message, signature).is_ok()),
-            PublicKey::Ed25519(bytes) => UnparsedPublicKey::new(&ED25519, bytes).verify(message, signature).is_ok(),
-            PublicKey::Secret(secret) => {
-                algorithm.hmac().is_some_and(|digest| hmac::verify(&hmac::Key::new(digest, secret), message, signature).is_ok())
+        match (algorithm.jsonwebtoken(), self.material()) {
+            (Some(algorithm), _) => {
+                jsonwebtoken::crypto::verify(signature, message, &self.0.verifier, algorithm).is_ok_and(|verified| verified)
             }
+            // ES512, which jsonwebtoken does not know.
+            (None, Material::Ec(_, point)) => URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| {
+                UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point).verify(message, &signature).is_ok()
+            }),
+            (None, _) => false,
         }
     }
 
     /// The members that make up the key, in the order of RFC 7638. None for a shared secret, which is not for publishing.
     pub fn jwk_members(&self) -> Option<Json> {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        Some(match self {
-            PublicKey::Rsa(n, e) => json!({"e": text(e), "kty": "RSA", "n": text(n)}),
-            PublicKey::Ec(family, point) => {
+        Some(match self.material() {
+            Material::Rsa(n, e) => json!({"e": text(e), "kty": "RSA", "n": text(n)}),
+            Material::Ec(family, point) => {
                 let curve = match family {
                     Family::P256 => "P-256",
                     Family::P384 => "P-384",
@@ -143,8 +180,8 @@ impl PublicKey {
                 let (x, y) = point[1..].split_at(point.len() / 2);
                 json!({"crv": curve, "kty": "EC", "x": text(x), "y": text(y)})
             }
-            PublicKey::Ed25519(bytes) => json!({"crv": "Ed25519", "kty": "OKP", "x": text(bytes)}),
-            PublicKey::Secret(_) => return None,
+            Material::Ed25519(bytes) => json!({"crv": "Ed25519", "kty": "OKP", "x": text(bytes)}),
+            Material::Secret(_) => return None,
         })
     }
 

@@ -13,7 +13,7 @@ use crate::jose::jwe::{self, Jwe, Management};
 use crate::jose::jws::Jws;
 use crate::jose::select::{Use, keys};
 use crate::jose::{Header, Refusal, text};
-use crate::keys::{Family, PublicKey};
+use crate::keys::{Family, Material, PublicKey};
 use crate::value::Value;
 
 static SPEC: Spec = Spec {
@@ -195,8 +195,8 @@ impl DecodeJwt {
         }
         let content = if jwe.management == Management::Direct {
             let shared = self.keys(ctx, &jwe.header)?;
-            shared.iter().find_map(|key| match key {
-                PublicKey::Secret(secret) => jwe.open_shared(secret),
+            shared.iter().find_map(|key| match key.material() {
+                Material::Secret(secret) => jwe.open_shared(secret),
                 _ => None,
             })
         } else {
@@ -213,7 +213,7 @@ impl DecodeJwt {
         if let Some(secret) = &self.secret {
             let secret = secret.text(ctx);
             if !secret.is_empty() {
-                all.push(PublicKey::Secret(secret.as_bytes().to_vec()));
+                all.push(PublicKey::secret(secret.as_bytes()));
             }
         }
         if let Some(alias) = self.alias(ctx) {

@@ -13,7 +13,7 @@ use crate::jose::content::Encryption;
 use crate::jose::jwe::{Management, Recipient, seal};
 use crate::jose::select::{Use, keys};
 use crate::jose::{Header, Refusal, jws};
-use crate::keys::{Algorithm, Family, PublicKey, sign_with_secret};
+use crate::keys::{Algorithm, Family, Material, PublicKey, sign_with_secret};
 
 static SPEC: Spec = Spec {
     name: "EncodeJwt",
@@ -199,8 +199,8 @@ impl EncodeJwt {
         }
         let Some(key) = &self.key else { return Err("the algorithm needs a shared secret") };
         let given = keys(&key.eval(ctx), header, Use::Verify)?;
-        let secret = given.into_iter().find_map(|key| match key {
-            PublicKey::Secret(secret) if !secret.is_empty() => Some(secret),
+        let secret = given.iter().find_map(|key| match key.material() {
+            Material::Secret(secret) if !secret.is_empty() => Some(secret.clone()),
             _ => None,
         });
         secret.ok_or("the algorithm needs a shared secret")
