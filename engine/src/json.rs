@@ -2,8 +2,9 @@
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use quick_cache::sync::Cache;
+use moka::sync::Cache;
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 use yoke::Yoke;
@@ -20,16 +21,30 @@ impl Document {
         self.0.clone().try_map_project(|json, _| find(json).ok_or(())).ok().map(Document)
     }
 
+    /// What a path that is a text leads to, as [`Document::get`]; undefined when it is no path.
+    pub fn find(&self, path: &str) -> Value {
+        // Names, which is what policies mostly look for, need neither parsing nor remembering.
+        let name = path.trim();
+        if !name.is_empty() && !name.starts_with('$') && !name.contains('[') {
+            return self.dotted(name);
+        }
+        Path::cached(path).map_or(Value::Undefined, |path| self.get(&path))
+    }
+
     /// What a path leads to: a value by its kind; arrays, and several finds, are lists; undefined when there is nothing.
     pub fn get(&self, path: &Path) -> Value {
         match path {
-            Path::Dotted(name) => self.part(|json| dotted(json, name)).map_or(Value::Undefined, Document::into_list_or_value),
+            Path::Dotted(name) => self.dotted(name),
             Path::Query(_) => match &path.find(self)[..] {
                 [] => Value::Undefined,
                 [one] => list_or_value(one),
                 several => Value::list(several.iter().map(|json| value(json))),
             },
         }
+    }
+
+    fn dotted(&self, name: &str) -> Value {
+        self.part(|json| dotted(json, name)).map_or(Value::Undefined, Document::into_list_or_value)
     }
 
     fn into_value(self) -> Value {
@@ -111,7 +126,9 @@ pub enum Path {
     Dotted(String),
 }
 
-static PARSED: LazyLock<Cache<String, Option<Arc<Path>>>> = LazyLock::new(|| Cache::new(256));
+/// Paths that had to be parsed. Paths may be made of what clients send, so what nobody asks for again goes.
+static PARSED: LazyLock<Cache<String, Option<Arc<Path>>>> =
+    LazyLock::new(|| Cache::builder().max_capacity(256).time_to_idle(Duration::from_secs(600)).build());
 
 impl Path {
     /// Reads a path: `member`, `a.b.0.c`, `a[0].b`, or `$…`. `None` when it is none.
@@ -135,12 +152,7 @@ impl Path {
 
     /// [`Path::parse`], remembered.
     pub fn cached(text: &str) -> Option<Arc<Path>> {
-        if let Some(known) = PARSED.get(text) {
-            return known;
-        }
-        let parsed = Path::parse(text).map(Arc::new);
-        PARSED.insert(text.to_owned(), parsed.clone());
-        parsed
+        PARSED.get_with_by_ref(text, || Path::parse(text).map(Arc::new))
     }
 
     /// Everything it leads to, in order.
@@ -201,12 +213,16 @@ mod tests {
             ("a.b.7", ""),
             ("a.b.x", ""),
         ] {
+            let document = Document::from(json.clone());
+            let got = Path::parse(path).map(|path| document.get(&path)).unwrap_or_default();
+            assert_eq!(document.find(path).to_json(), got.to_json(), "{path}");
             let found =
                 Path::parse(path).map(|path| path.find(&json).iter().map(|json| json.to_string()).collect::<Vec<_>>().join(" "));
             assert_eq!(found.as_deref(), Some(expected), "{path}");
         }
         for path in ["", "$[", "$.a[?", "$x", "a[", "$.a..", "$.*['a"] {
             assert!(Path::parse(path).is_none(), "{path}");
+            assert!(Document::from(json.clone()).find(path).is_undefined(), "{path}");
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use quick_cache::sync::Cache;
+use moka::sync::Cache;
 use regex::{Captures, Regex, RegexBuilder};
 use smol_str::SmolStr;
 
@@ -13,17 +14,16 @@ use crate::expr::{Expr, Piece};
 /// Pattern and whether case is ignored.
 type Key = (String, bool);
 
-static COMPILED: LazyLock<Cache<Key, Option<Arc<Regex>>>> = LazyLock::new(|| Cache::new(256));
+/// A compiled pattern may take a megabyte, so those that nobody uses any more (the policies were changed) do not stay.
+static COMPILED: LazyLock<Cache<Key, Option<Arc<Regex>>>> =
+    LazyLock::new(|| Cache::builder().max_capacity(256).time_to_idle(Duration::from_secs(600)).build());
 
 /// The compiled pattern, `None` when it does not compile. Size is bounded, and matching is linear in the text.
 pub fn cached(pattern: &str, ignore_case: bool) -> Option<Arc<Regex>> {
-    let key: Key = (pattern.to_owned(), ignore_case);
-    if let Some(known) = COMPILED.get(&key) {
-        return known;
-    }
-    let compiled = RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(1 << 20).build().ok().map(Arc::new);
-    COMPILED.insert(key, compiled.clone());
-    compiled
+    // Compiled once, however many requests need it first at the same time.
+    COMPILED.get_with((pattern.to_owned(), ignore_case), || {
+        RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(1 << 20).build().ok().map(Arc::new)
+    })
 }
 
 /// A pattern of an assertion: compiled with the policy when it is a literal, otherwise when its text is known.

@@ -1,54 +1,84 @@
 //! Rates per key: token buckets, each kept as the one moment at which it will be full again (the generic cell rate algorithm).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
-/// Parts that are locked by themselves.
-const SHARDS: usize = 16;
-/// Buckets a part may hold. Full ones are dropped first; beyond that, whoever floods it with new keys drops the rest.
-const MAX_BUCKETS: usize = 8_192;
+use moka::Expiry;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+/// Buckets at a time. Beyond it those go that were not asked for longest, so that a flood of new keys frees no key that is in use.
+const MAX_BUCKETS: u64 = 131_072;
 
 /// Buckets by key.
-pub struct Rates {
-    shards: [Mutex<HashMap<String, i64>>; SHARDS],
-    hasher: RandomState,
+pub struct Rates(Cache<String, Arc<Bucket>>);
+
+/// The bucket of a key. Taking from it is one atomic change of a number, which costs a fifth of writing to the cache.
+struct Bucket {
+    /// Microseconds of the policies' clock.
+    full_at: AtomicI64,
+    /// Microseconds from empty to full: a bucket that nobody asked for this long is full, so nobody misses it.
+    fills_in: AtomicI64,
+}
+
+struct UntilFull;
+
+impl Expiry<String, Arc<Bucket>> for UntilFull {
+    fn expire_after_create(&self, _: &String, bucket: &Arc<Bucket>, _: Instant) -> Option<Duration> {
+        Some(bucket.keep())
+    }
+
+    fn expire_after_read(
+        &self,
+        _: &String,
+        bucket: &Arc<Bucket>,
+        _: Instant,
+        _: Option<Duration>,
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(bucket.keep())
+    }
+}
+
+impl Bucket {
+    fn keep(&self) -> Duration {
+        Duration::from_micros(self.fills_in.load(Ordering::Relaxed).unsigned_abs())
+    }
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Rates { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+        Rates::with_room_for(MAX_BUCKETS)
     }
 }
 
 impl Rates {
+    fn with_room_for(buckets: u64) -> Rates {
+        let cache = Cache::builder().max_capacity(buckets).eviction_policy(EvictionPolicy::lru()).expire_after(UntilFull);
+        Rates(cache.build())
+    }
+
     /// Takes a token from the key's bucket, which holds `burst` and gets `limit` in `per_millis`. Gives 0 if there was one, otherwise the
     /// milliseconds until there is one; then nothing was taken.
     pub fn take(&self, key: &str, limit: i64, per_millis: i64, burst: i64, now_millis: i64) -> i64 {
         // In microseconds, so that a thousand a second still come evenly.
         let now = now_millis.saturating_mul(1000);
         let interval = (per_millis.saturating_mul(1000) / limit.max(1)).max(1);
-        let room = interval.saturating_mul(burst.max(1) - 1);
-        let shard = &self.shards[self.hasher.hash_one(key) as usize % SHARDS];
-        let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at = buckets.get(key).copied().unwrap_or(now).max(now);
-        let missing = full_at.saturating_sub(now).saturating_sub(room);
-        if missing > 0 {
-            return (missing + 999) / 1000;
+        let fills_in = interval.saturating_mul(burst.max(1));
+        let room = fills_in.saturating_sub(interval);
+        let bucket =
+            self.0.get_with_by_ref(key, || Arc::new(Bucket { full_at: AtomicI64::new(now), fills_in: AtomicI64::new(fills_in) }));
+        // Policies may have changed their limits; the next look goes by the new ones.
+        bucket.fills_in.store(fills_in, Ordering::Relaxed);
+        let taken = bucket.full_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
+            let full_at = full_at.max(now);
+            (full_at.saturating_sub(now) <= room).then(|| full_at.saturating_add(interval))
+        });
+        match taken {
+            Ok(_) => 0,
+            Err(full_at) => (full_at.saturating_sub(now).saturating_sub(room) + 999) / 1000,
         }
-        let next = full_at.saturating_add(interval);
-        if let Some(bucket) = buckets.get_mut(key) {
-            *bucket = next;
-            return 0;
-        }
-        if buckets.len() >= MAX_BUCKETS {
-            buckets.retain(|_, full_at| *full_at > now);
-            if buckets.len() >= MAX_BUCKETS {
-                buckets.clear();
-            }
-        }
-        buckets.insert(key.to_owned(), next);
-        0
     }
 }
 
@@ -71,13 +101,39 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_keys_stays_bounded() {
+    fn no_token_is_given_twice() {
         let rates = Rates::default();
-        for n in 0..(SHARDS * MAX_BUCKETS * 5 / 4) {
-            rates.take(&n.to_string(), 1, 60_000, 1, 0);
+        let taken = AtomicI64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    (0..100)
+                        .for_each(|_| drop(taken.fetch_add((rates.take("a", 1, 60_000, 50, 0) == 0).into(), Ordering::Relaxed)))
+                });
+            }
+        });
+        assert_eq!(taken.into_inner(), 50);
+    }
+
+    #[test]
+    fn a_flood_of_keys_stays_bounded_and_frees_nobody_who_keeps_asking() {
+        let rates = Rates::with_room_for(200);
+        let mut given = 0;
+        for n in 0..5_000 {
+            given += i64::from(rates.take("busy", 1, 3_600_000, 3, 0) == 0);
+            rates.take(&n.to_string(), 1, 3_600_000, 1, 0);
         }
-        for shard in &rates.shards {
-            assert!(shard.lock().unwrap().len() <= MAX_BUCKETS);
-        }
+        rates.0.run_pending_tasks();
+        assert!(rates.0.entry_count() <= 200, "{}", rates.0.entry_count());
+        assert_eq!(given, 3);
+    }
+
+    #[test]
+    fn a_bucket_that_is_full_again_is_forgotten() {
+        let rates = Rates::default();
+        rates.take("a", 1, 20, 2, 0);
+        rates.take("b", 1, 3_600_000, 2, 0);
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!([rates.0.contains_key("a"), rates.0.contains_key("b")], [false, true]);
     }
 }

@@ -1,7 +1,7 @@
 //! Functions on JSON.
 
 use super::{Function, function};
-use crate::json::{self, Path};
+use crate::json;
 use crate::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -12,12 +12,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "what a member name, a dotted path or a `$…` JSONPath (RFC 9535) leads to; arrays and several finds are lists; \
             undefined when \
          absent, `null` or not JSON",
-        |args, _| {
-            let (Some(document), Some(path)) = (json::document(&args[0]), Path::cached(&args[1].as_text())) else {
-                return Value::Undefined;
-            };
-            document.get(&path)
-        },
+        |args, _| json::document(&args[0]).map_or(Value::Undefined, |document| document.find(&args[1].as_text())),
     ),
     function("json_array", &["list"], 1, "the values of a list as a JSON array", |args, _| {
         Value::json(serde_json::Value::Array(args[0].values().iter().map(Value::to_json).collect()))
