@@ -107,8 +107,9 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    (0..100)
-                        .for_each(|_| drop(taken.fetch_add((rates.take("a", 1, 60_000, 50, 0) == 0).into(), Ordering::Relaxed)))
+                    for _ in 0..100 {
+                        taken.fetch_add((rates.take("a", 1, 60_000, 50, 0) == 0).into(), Ordering::Relaxed);
+                    }
                 });
             }
         });

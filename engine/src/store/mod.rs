@@ -7,6 +7,7 @@ mod error;
 mod lease;
 mod mysql;
 mod postgres;
+mod server;
 mod sqlite;
 mod statement;
 #[cfg(test)]
@@ -26,6 +27,9 @@ pub use statement::Statement;
 pub use transaction::{BeginOptions, Transaction};
 
 use self::config::ConnectionConfig;
+use self::mysql::MySql;
+use self::postgres::Postgres;
+use self::server::Server;
 use crate::config::Connection as Config;
 use crate::value::Value;
 
@@ -104,8 +108,8 @@ struct Inner {
 
 enum Backend {
     Sqlite(sqlite::Database),
-    MySql(Arc<mysql::Server>),
-    Postgres(Arc<postgres::Server>),
+    MySql(Arc<Server<MySql>>),
+    Postgres(Arc<Server<Postgres>>),
 }
 
 impl Connection {
@@ -114,8 +118,8 @@ impl Connection {
         let dialect = config.dialect().map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
         let backend = match dialect {
             Dialect::Sqlite => Backend::Sqlite(sqlite::Database::open(name.clone(), config, home)?),
-            Dialect::MySql => Backend::MySql(Arc::new(mysql::Server::new(name.clone(), config)?)),
-            Dialect::Postgres => Backend::Postgres(Arc::new(postgres::Server::new(name.clone(), config)?)),
+            Dialect::MySql => Backend::MySql(Arc::new(Server::new(name.clone(), config)?)),
+            Dialect::Postgres => Backend::Postgres(Arc::new(Server::new(name.clone(), config)?)),
         };
         Ok(Connection(Arc::new(Inner { name, dialect, backend })))
     }

@@ -1,160 +1,96 @@
 //! MySQL and MariaDB. Values travel with their own type and the server converts; results come back by the column's type.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt;
-use smol_str::SmolStr;
-use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlDatabaseError, MySqlPool, MySqlPoolOptions, MySqlRow};
-use sqlx::{Arguments, AssertSqlSafe, Column, Connection as _, Either, Executor, MySql, Row, Statement as _, TypeInfo, ValueRef};
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
+use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, MySql as Driver, Row, Statement as _, TypeInfo, ValueRef};
 
-use super::lease::Lease;
-use super::transaction::expired;
-use super::{BeginOptions, ConnectionConfig, Dialect, Kind, QueryOptions, Rows, Statement, StoreError};
+use super::server::{Server, Vendor};
+use super::{ConnectionConfig, Dialect, Kind, Rows, Statement, StoreError};
 use crate::value::Value;
 
-/// A server with its pool of connections, which are made on first use.
-pub(super) struct Server {
-    name: SmolStr,
-    options: MySqlConnectOptions,
-    config: ConnectionConfig,
-    pool: tokio::sync::OnceCell<MySqlPool>,
-}
+/// The vendor.
+pub(super) struct MySql;
 
-impl Server {
-    pub(super) fn new(name: SmolStr, config: &ConnectionConfig) -> Result<Server, StoreError> {
+impl Vendor for MySql {
+    type Driver = Driver;
+    const ADDRESS: &'static str = "mysql://user@host/database";
+    const FAILURE_SPOILS: bool = false;
+    const TABLES_ROLL_BACK: bool = false;
+    const NOW: &'static str = "unix_timestamp()";
+
+    fn options(config: &ConnectionConfig) -> Option<MySqlConnectOptions> {
         let url = match config.url.strip_prefix("mariadb:") {
             Some(rest) => format!("mysql:{rest}"),
             None => config.url.clone(),
         };
-        let mut options: MySqlConnectOptions = url
-            .parse()
-            .map_err(|_| StoreError::new(Kind::Invalid, &name, "the address is not of the form mysql://user@host/database"))?;
+        let mut options: MySqlConnectOptions = url.parse().ok()?;
         if let Some(user) = &config.user {
             options = options.username(user);
         }
         if let Some(password) = &config.password {
             options = options.password(password);
         }
-        let options = sqlx::ConnectOptions::disable_statement_logging(options.statement_cache_capacity(512));
-        Ok(Server { name, options, config: config.clone(), pool: tokio::sync::OnceCell::new() })
+        Some(options.statement_cache_capacity(512))
     }
 
-    async fn acquire(&self) -> Result<Lease<MySql>, StoreError> {
-        let idle = self.config.transaction_timeout.as_secs().max(1);
-        let make = || async {
-            MySqlPoolOptions::new()
-                .max_connections(self.config.max_connections.unwrap_or(16))
-                .acquire_timeout(self.config.acquire_timeout)
-                .test_before_acquire(false)
-                .before_acquire(|connection, meta| {
-                    Box::pin(async move {
-                        // One that rested may have been cut off by a restart of the server.
-                        Ok(meta.idle_for < Duration::from_secs(1) || connection.ping().await.is_ok())
-                    })
-                })
-                .after_connect(move |connection, _| {
-                    Box::pin(async move {
-                        // Counting under a lock must see what others committed before the lock was given.
-                        connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
-                        // Only MariaDB knows this one; where it is unknown, ending the connection has to do.
-                        let _ = connection.execute(AssertSqlSafe(format!("SET SESSION idle_transaction_timeout = {idle}"))).await;
-                        Ok(())
-                    })
-                })
-                .connect_lazy_with(self.options.clone())
-        };
-        self.pool.get_or_init(make).await.acquire().await.map(Lease::new).map_err(|error| self.error(error))
+    fn settings(config: &ConnectionConfig) -> (String, Option<String>) {
+        let idle = config.transaction_timeout.as_secs().max(1);
+        (
+            // Counting under a lock must see what others committed before the lock was given.
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            // Only MariaDB knows this one; where it is unknown, ending the connection has to do.
+            Some(format!("SET SESSION idle_transaction_timeout = {idle}")),
+        )
     }
 
-    pub(super) async fn close(&self) {
-        if let Some(pool) = self.pool.get() {
-            pool.close().await;
-        }
+    async fn raw(connection: &mut MySqlConnection, sql: String) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(|_| ())
     }
 
-    pub(super) async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
-        let mut connection = self.acquire().await?;
-        let result = self.execute(&mut connection, statement, params, options).await;
-        if result.as_ref().map_or_else(StoreError::leaves_connection, |_| true) {
-            connection.give_back();
-        }
-        result
-    }
-
-    async fn execute(
-        &self,
-        connection: &mut Lease<MySql>,
+    async fn query(
+        server: &Server<MySql>,
+        connection: &mut MySqlConnection,
         statement: &Statement,
         params: &[Value],
-        options: QueryOptions,
+        max_rows: usize,
     ) -> Result<Rows, StoreError> {
-        let timeout = options.timeout.unwrap_or(self.config.statement_timeout);
-        let query = query(connection, statement, params, options.max_rows);
-        match tokio::time::timeout(timeout, query).await {
-            Ok(result) => result.map_err(|error| self.error(error)),
-            // The server may still be at it: the connection is not given back, which ends the statement.
-            Err(_) => Err(StoreError::new(Kind::Timeout, &self.name, "the statement took longer than its time-out")),
-        }
+        query(connection, statement, params, max_rows).await.map_err(|error| server.error(&error))
     }
 
-    pub(super) async fn begin(self: &Arc<Self>, options: BeginOptions<'_>) -> Result<Session, StoreError> {
-        let mut connection = self.acquire().await?;
-        let timeout = options.timeout.unwrap_or(self.config.transaction_timeout);
-        let until = Instant::now() + timeout;
-        let lock = options.lock.map(|lock| format!("portcullis:{}", super::postgres::hash(lock)));
-        if let Some(lock) = &lock {
-            let taken: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
-                .bind(lock)
-                .bind(timeout.as_secs_f64())
-                .fetch_one(&mut *connection)
-                .await
-                .map_err(|error| self.error(error))?;
-            if taken != Some(1) {
-                return Err(StoreError::new(Kind::Busy, &self.name, "the lock of the transaction was not given in time"));
+    async fn begin(
+        server: &Server<MySql>,
+        connection: &mut MySqlConnection,
+        lock: Option<i64>,
+        patience: Duration,
+    ) -> Result<bool, StoreError> {
+        if let Some(lock) = lock {
+            let get_lock = Statement::new(&["select get_lock(", ", ", ")"]);
+            let get_lock = get_lock.map_err(|detail| server.failed(Kind::Invalid, detail))?;
+            let params = [Value::from(name(lock)), Value::Decimal(patience.as_secs_f64())];
+            let given = Self::query(server, connection, &get_lock, &params, 1).await?;
+            if !matches!(given.rows[..], [ref row] if row[0].to_int() == Some(1)) {
+                return Ok(false);
             }
         }
-        connection.execute("START TRANSACTION").await.map_err(|error| self.error(error))?;
-        Ok(Session { server: Arc::clone(self), connection, until, lock })
+        server.control(connection, "START TRANSACTION").await?;
+        Ok(true)
     }
 
-    pub(super) async fn migrate(&self, scripts: &[(String, String)]) -> Result<(), StoreError> {
-        let mut connection = self.acquire().await?;
-        let failed = |error| self.error(error);
-        connection.execute("SELECT GET_LOCK('portcullis_migration', 60)").await.map_err(failed)?;
-        let table = "CREATE TABLE IF NOT EXISTS portcullis_migration \
-                     (name VARCHAR(190) NOT NULL PRIMARY KEY, applied BIGINT NOT NULL)";
-        connection.execute(table).await.map_err(failed)?;
-        for (name, sql) in scripts {
-            let done: Option<i64> = sqlx::query_scalar("SELECT 1 FROM portcullis_migration WHERE name = ?")
-                .bind(name)
-                .fetch_optional(&mut *connection)
-                .await
-                .map_err(failed)?;
-            if done.is_some() {
-                continue;
-            }
-            let script = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut *connection).await;
-            script.map_err(|error| {
-                let error = self.error(error);
-                StoreError { detail: format!("script `{name}`: {}", error.detail).into(), ..error }
-            })?;
-            sqlx::query("INSERT INTO portcullis_migration (name, applied) VALUES (?, UNIX_TIMESTAMP())")
-                .bind(name)
-                .execute(&mut *connection)
-                .await
-                .map_err(failed)?;
-        }
-        // The lock belongs to the connection, which is not given back: they go together.
-        Ok(())
+    fn unlock(lock: i64) -> Option<String> {
+        Some(format!("DO RELEASE_LOCK('{}')", name(lock)))
     }
 
-    fn error(&self, error: sqlx::Error) -> StoreError {
-        let Some(database) = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>()) else {
-            return driver_error(&self.name, &error);
-        };
+    fn lock_migrations(_: i64) -> String {
+        "SELECT GET_LOCK('portcullis_migration', 60)".to_owned()
+    }
+
+    fn explain(error: &sqlx::Error) -> Option<(Kind, String)> {
+        let database = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
         let kind = match database.number() {
             1022 | 1062 | 1169 | 1586 => Kind::Duplicate,
             1048 | 1216 | 1217 | 1264 | 1364 | 1406 | 1451 | 1452 | 3819 | 4025 => Kind::Constraint,
@@ -164,18 +100,13 @@ impl Server {
             1317 | 1969 | 3024 => Kind::Timeout,
             _ => Kind::Invalid,
         };
-        StoreError::new(kind, &self.name, format!("{}: {}", database.number(), hide_values(database.message())))
+        Some((kind, format!("{}: {}", database.number(), hide_values(database.message()))))
     }
 }
 
-/// What goes wrong before the database says anything: network, pool, protocol.
-pub(super) fn driver_error(name: &SmolStr, error: &sqlx::Error) -> StoreError {
-    let kind = match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Kind::Unavailable,
-        sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Kind::Unavailable,
-        _ => Kind::Invalid,
-    };
-    StoreError::new(kind, name, error.to_string())
+/// Locks of MySQL are names, and those of all databases of a server.
+fn name(lock: i64) -> String {
+    format!("portcullis:{lock}")
 }
 
 /// MySQL quotes offending values (`Duplicate entry 'x' for key …`); what stands in the first quotes is left out of logs.
@@ -193,7 +124,7 @@ fn hide_values(message: &str) -> String {
 }
 
 async fn query(
-    connection: &mut Lease<MySql>,
+    connection: &mut MySqlConnection,
     statement: &Statement,
     params: &[Value],
     max_rows: usize,
@@ -203,10 +134,10 @@ async fn query(
     for value in params {
         bind(&mut arguments, value).map_err(sqlx::Error::Encode)?;
     }
-    let prepared = (&mut **connection).prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(Arc::clone(sql)))).await?;
+    let prepared = connection.prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(Arc::clone(sql)))).await?;
     let mut rows = Rows { columns: prepared.columns().iter().map(|column| column.name().into()).collect(), ..Rows::default() };
     let query = sqlx::query_with(AssertSqlSafe(Arc::clone(sql)), arguments);
-    let mut stream = (&mut **connection).fetch_many(query);
+    let mut stream = connection.fetch_many(query);
     while let Some(item) = stream.try_next().await? {
         match item {
             Either::Left(done) => rows.affected += done.rows_affected(),
@@ -268,60 +199,5 @@ fn moment(bytes: &[u8]) -> Value {
     match date.and_then(|date| date.with_hms_micro(byte(4), byte(5), byte(6), micros).ok()) {
         Some(moment) => Value::Time((moment.assume_utc().unix_timestamp_nanos() / 1_000_000) as i64),
         None => Value::Undefined, // the zero date
-    }
-}
-
-/// A transaction in hand.
-pub(super) struct Session {
-    server: Arc<Server>,
-    connection: Lease<MySql>,
-    until: Instant,
-    lock: Option<String>,
-}
-
-impl Session {
-    pub(super) async fn run(
-        &mut self,
-        statement: &Statement,
-        params: &[Value],
-        options: QueryOptions,
-    ) -> Result<Rows, StoreError> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(expired(&self.server.name));
-        }
-        let timeout = options.timeout.unwrap_or(self.server.config.statement_timeout).min(left);
-        let options = QueryOptions { timeout: Some(timeout), ..options };
-        self.server.execute(&mut self.connection, statement, params, options).await
-    }
-
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        if Instant::now() >= self.until {
-            return Err(expired(&self.server.name));
-        }
-        self.end("COMMIT").await
-    }
-
-    pub(super) async fn rollback(self) -> Result<(), StoreError> {
-        self.end("ROLLBACK").await
-    }
-
-    async fn end(self, sql: &'static str) -> Result<(), StoreError> {
-        let Session { server, mut connection, lock, .. } = self;
-        let work = async {
-            connection.execute(sql).await?;
-            if let Some(lock) = &lock {
-                sqlx::query("DO RELEASE_LOCK(?)").bind(lock).execute(&mut *connection).await?;
-            }
-            Ok(())
-        };
-        match tokio::time::timeout(server.config.statement_timeout, work).await {
-            Ok(Ok(())) => {
-                connection.give_back();
-                Ok(())
-            }
-            Ok(Err(error)) => Err(server.error(error)),
-            Err(_) => Err(StoreError::new(Kind::Timeout, &server.name, "the transaction could not be ended in time")),
-        }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Backend, Connection, Kind, QueryOptions, Rows, Statement, StoreError, mysql, postgres, sqlite};
+use super::mysql::MySql;
+use super::postgres::Postgres;
+use super::server::Session;
+use super::{Backend, Connection, Kind, QueryOptions, Rows, Statement, StoreError, sqlite};
 use crate::value::Value;
 
 /// How a transaction is to begin.
@@ -23,8 +26,8 @@ pub struct Transaction {
 
 enum Kinds {
     Sqlite(sqlite::Session),
-    MySql(mysql::Session),
-    Postgres(postgres::Session),
+    MySql(Session<MySql>),
+    Postgres(Session<Postgres>),
 }
 
 impl Transaction {
