@@ -1,4 +1,7 @@
 //! Every `.case` file below `cases/` and `attacks/`, each a test of its own. `cargo test -p portcullis-tests --test cases [NAME]`.
+//!
+//! They run on embedded databases, and once more on each server that `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_POSTGRES` name: there the
+//! tests are called `mysql/…` and `postgres/…`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,29 +11,48 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use portcullis::casefile::{Case, Lab};
 use portcullis_tests::case_files;
 
+/// The servers, by how tests on them are called.
+const SERVERS: [(&str, &str); 2] = [("mysql", "PORTCULLIS_TEST_MYSQL"), ("postgres", "PORTCULLIS_TEST_POSTGRES")];
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = case_files(root);
-    if arguments.list {
-        return libtest_mimic::run(&arguments, trials(&files, root, None)).exit_code();
+    let servers: Vec<(&str, String)> = SERVERS
+        .iter()
+        .filter_map(|(name, variable)| Some((*name, std::env::var(variable).ok().filter(|url| !url.is_empty())?)))
+        .collect();
+    let lab = if arguments.list { None } else { Some(lab(root)) };
+    let mut all = trials("", &files, root, lab.as_ref());
+    for (name, url) in &servers {
+        let lab = lab.as_ref().map(|lab| lab.on(url).unwrap_or_else(|message| stop(&format!("{name}: {message}"))));
+        all.extend(trials(&format!("{name}/"), &files, root, lab.as_ref()));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let checkout = root.join("..");
-    let lab = runtime.block_on(Lab::new(Some(&checkout), None)).unwrap_or_else(|message| {
-        eprintln!("the shipped policies do not start:\n{message}");
-        std::process::exit(1)
-    });
-    libtest_mimic::run(&arguments, trials(&files, root, Some(Arc::new(lab)))).exit_code()
+    libtest_mimic::run(&arguments, all).exit_code()
 }
 
-fn trials(files: &[PathBuf], root: &Path, lab: Option<Arc<Lab>>) -> Vec<Trial> {
+fn lab(root: &Path) -> Lab {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let lab = runtime.block_on(Lab::new(Some(&root.join("..")), None));
+    lab.unwrap_or_else(|message| stop(&format!("the shipped policies do not start:\n{message}")))
+}
+
+fn stop(message: &str) -> ! {
+    eprintln!("{message}");
+    std::process::exit(1)
+}
+
+fn trials(prefix: &str, files: &[PathBuf], root: &Path, lab: Option<&Lab>) -> Vec<Trial> {
+    let lab = lab.cloned().map(Arc::new);
     let trial = |file: &PathBuf| {
-        let name = file.strip_prefix(root).unwrap_or(file).with_extension("").display().to_string();
+        let name = file.strip_prefix(root).unwrap_or(file).with_extension("");
         let (file, lab) = (file.clone(), lab.clone());
-        Trial::test(name, move || {
+        Trial::test(format!("{prefix}{}", name.display()), move || {
             let case = Case::read(&file).map_err(|failure| failure.to_string())?;
             let lab = lab.as_ref().ok_or_else(|| Failed::from("tests are only listed"))?;
+            if !case.is_about(lab.dialect()) {
+                return Ok(());
+            }
             lab.run(&case).map_err(|failure| format!("{}\n{failure}", case.title).into())
         })
     };

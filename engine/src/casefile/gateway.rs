@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 use super::Failure;
 use super::client::Client;
 use super::parse::{Case, StepKind};
+use super::scratch::{Scratch, Server};
 use crate::config::{self, Config, ListenAddress};
 use crate::gateway::Gateway;
 use crate::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
@@ -20,6 +21,7 @@ use crate::identity::{Cost, InternalUsers, Passwords, USERS_FILE};
 use crate::principal::Secret;
 use crate::private;
 use crate::site::Site;
+use crate::store::Dialect;
 use crate::time::Clock;
 
 /// Settings of every case: nothing waits for a disk or watches one.
@@ -31,12 +33,15 @@ sample_data: false # a case begins with empty tables
 ";
 
 /// What all cases start from: an opened home with keys and tables, and sets of policies that were compiled before.
+#[derive(Clone)]
 pub struct Lab {
-    template: tempfile::TempDir,
+    template: Arc<tempfile::TempDir>,
     shipped: Option<PathBuf>,
     /// Settings of the home that is tested, with those of every case above.
     settings: Mapping,
     prebuilt: Arc<Prebuilt>,
+    /// Where databases are made, unless they are embedded ones.
+    server: Option<Server>,
 }
 
 impl Lab {
@@ -76,7 +81,26 @@ impl Lab {
         // Opened once: this makes keys and tables, and compiles the set that most cases use.
         let host = Host::open(Home::at(template.path(), shipped), options).await.map_err(|error| error.to_string())?;
         host.gateway().connections.close().await;
-        Ok(Lab { template, shipped: shipped.map(Path::to_owned), settings, prebuilt })
+        Ok(Lab { template: Arc::new(template), shipped: shipped.map(Path::to_owned), settings, prebuilt, server: None })
+    }
+
+    /// The same cases with databases on a server, `mysql://user@host/database` or `postgres://…`, where the account may make
+    /// databases: each case gets new ones, which are dropped at its end.
+    pub fn on(&self, server: &str) -> Result<Lab, String> {
+        Ok(Lab { server: Some(Server::new(server)?), ..self.clone() })
+    }
+
+    /// What the databases of its cases speak.
+    pub fn dialect(&self) -> Dialect {
+        self.server.as_ref().map_or(Dialect::Sqlite, Server::dialect)
+    }
+
+    /// Databases for one case; none where they are embedded.
+    pub(super) async fn scratch(&self) -> Result<Option<Scratch>, String> {
+        let Some(server) = &self.server else { return Ok(None) };
+        let connections = self.settings.get("connections").and_then(Yaml::as_mapping);
+        let names = connections.into_iter().flat_map(|connections| connections.keys()).filter_map(Yaml::as_str);
+        server.make(names).await.map(Some)
     }
 
     /// Runs a case on a thread and runtime of its own, so that its log is its own too.
@@ -105,7 +129,7 @@ pub(super) struct CaseGateway {
 
 impl CaseGateway {
     /// Makes the home and starts.
-    pub(super) async fn start(case: &Case, lab: &Lab) -> Result<CaseGateway, Failure> {
+    pub(super) async fn start(case: &Case, lab: &Lab, scratch: Option<&Scratch>) -> Result<CaseGateway, Failure> {
         let failed = |message: String| Failure::new(&case.file, 1, message);
         let log = Log::default();
         let writer = log.clone();
@@ -118,6 +142,9 @@ impl CaseGateway {
         let home = tempfile::tempdir().map_err(|error| failed(format!("a temporary folder: {error}")))?;
         copy(lab.template.path(), home.path()).map_err(|error| failed(format!("copying the home: {error}")))?;
         let mut settings = lab.settings.clone();
+        if let Some(scratch) = scratch {
+            settings.insert("connections".into(), scratch.settings().into());
+        }
         for step in &case.steps {
             let here = |message: String| Failure::new(&step.file, step.line, message);
             match &step.kind {

@@ -21,6 +21,7 @@
 //! | `== include FILE` | the sections of another file, relative to this one, stand here |
 //! | `== customization PATH`, `== file PATH` | a file of the home (`customizations/` is put before the first if it is missing) |
 //! | `== config` | YAML laid over `gateway.yaml` |
+//! | `== only DIALECT…` | the case speaks of `sqlite`, `mysql` or `postgres`, and is not run on other databases |
 //! | `== user NAME PASSWORD [ROLE…]` | a user of the internal identity provider |
 //! | `== command [NAME:] WORDS…` | a command policy; its outputs become `{output}`, or `{NAME.output}`. Lines below: `fails`, or JSON |
 //! | `== sql CONNECTION` | statements, each ending in `;` |
@@ -52,6 +53,7 @@ mod matching;
 mod page;
 mod parse;
 mod run;
+mod scratch;
 mod text;
 
 pub use client::{Answer, Client};

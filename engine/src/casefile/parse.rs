@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Failure;
+use crate::store::Dialect;
 
 /// Files that include files end here.
 const MAX_DEPTH: usize = 8;
@@ -42,6 +43,8 @@ pub enum StepKind {
     },
     /// YAML over `gateway.yaml`.
     Config(String),
+    /// The only databases that the case is about.
+    Only(Vec<Dialect>),
     /// A user of the internal identity provider.
     User {
         /// Login name.
@@ -182,6 +185,11 @@ impl Case {
         check_order(&file, &steps)?;
         Ok(Case { file, title, steps })
     }
+
+    /// Whether it says something of databases of this kind.
+    pub fn is_about(&self, dialect: Dialect) -> bool {
+        self.steps.iter().all(|step| !matches!(&step.kind, StepKind::Only(dialects) if !dialects.contains(&dialect)))
+    }
 }
 
 fn sections(file: &Arc<str>, text: &str, depth: usize, steps: &mut Vec<Step>) -> Result<(), Failure> {
@@ -231,6 +239,14 @@ impl Section<'_> {
             }
             "file" => StepKind::File { path: self.path(rest)?, text: self.text() },
             "config" => StepKind::Config(self.text()),
+            "only" => {
+                self.nothing_below()?;
+                let all = [Dialect::Sqlite, Dialect::MySql, Dialect::Postgres];
+                let known = |word: &str| all.into_iter().find(|dialect| dialect.word() == word);
+                let dialects: Option<Vec<Dialect>> = rest.split_whitespace().map(known).collect();
+                let dialects = dialects.filter(|dialects| !dialects.is_empty());
+                StepKind::Only(dialects.ok_or_else(|| self.wrong("`== only DIALECT…`, each of `sqlite`, `mysql`, `postgres`"))?)
+            }
             "user" => {
                 self.nothing_below()?;
                 let mut words = words(rest).map_err(|message| self.wrong(message))?.into_iter();
@@ -560,10 +576,10 @@ fn check_order(file: &str, steps: &[Step]) -> Result<(), Failure> {
     for step in steps {
         let wrong = |message: &str| Err(Failure::new(&step.file, step.line, message));
         match &step.kind {
-            StepKind::File { .. } | StepKind::Config(_) if acted => {
+            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) if acted => {
                 return wrong("this belongs before the first thing that happens; while the gateway runs it is `== save PATH`");
             }
-            StepKind::File { .. } | StepKind::Config(_) => continue,
+            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) => continue,
             StepKind::Parallel(_) => parallel = true,
             StepKind::Request(_) | StepKind::Raw { .. } => asked = Some(std::mem::take(&mut parallel)),
             StepKind::Response(_) => match asked {

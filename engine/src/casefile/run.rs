@@ -9,10 +9,11 @@ use super::cookies::Jar;
 use super::gateway::{CaseGateway, Lab};
 use super::matching;
 use super::parse::{Case, Request, Step, StepKind};
+use super::scratch::Scratch;
 use super::text::Vars;
 use super::{Failure, page};
 use crate::exec::Ending;
-use crate::store::{QueryOptions, Statement};
+use crate::store::{Dialect, QueryOptions, Statement};
 use crate::value::Value;
 
 /// Nothing in a case takes this long unless it hangs.
@@ -22,7 +23,17 @@ const SHOWN: usize = 2000;
 
 /// Runs a case from beginning to end; the first thing that is not as expected ends it.
 pub async fn run(case: &Case, lab: &Lab) -> Result<(), Failure> {
-    let gateway = CaseGateway::start(case, lab).await?;
+    let failed = |message: String| Failure::new(&case.file, 1, message);
+    let scratch = lab.scratch().await.map_err(failed)?;
+    let result = play(case, lab, scratch.as_ref()).await;
+    match scratch {
+        Some(scratch) => result.and(scratch.drop().await.map_err(failed)),
+        None => result,
+    }
+}
+
+async fn play(case: &Case, lab: &Lab, scratch: Option<&Scratch>) -> Result<(), Failure> {
+    let gateway = CaseGateway::start(case, lab, scratch).await?;
     let client = gateway.client().map_err(|message| Failure::new(&case.file, 1, message))?;
     let mut run =
         Run { gateway, client, vars: Vars::default(), jar: Jar::default(), last: Vec::new(), parallel: None, edit: None };
@@ -62,7 +73,7 @@ impl Run {
     async fn step(&mut self, step: &Step) -> Result<(), Wrong> {
         let here = |message: String| (step.line, message);
         match &step.kind {
-            StepKind::File { .. } | StepKind::Config(_) => Ok(()), // there from the start
+            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) => Ok(()), // there from the start
             StepKind::User { name, password, roles } => {
                 let (name, password) = (self.expand(name, step)?, self.expand(password, step)?);
                 self.gateway.add_user(&name, &password, roles).map_err(here)
@@ -282,13 +293,20 @@ impl Run {
 
     async fn rows(&self, connection: &str, query: &str) -> Result<Vec<Vec<String>>, String> {
         let rows = self.query(connection, query.trim().trim_end_matches(';')).await?;
-        Ok(rows.into_iter().map(|row| row.iter().map(|value| value.as_text().into_owned()).collect()).collect())
+        // Only some databases have truth values; the others say 1 and 0.
+        let text = |value: &Value| match value {
+            Value::Bool(value) => u8::from(*value).to_string(),
+            value => value.as_text().into_owned(),
+        };
+        Ok(rows.iter().map(|row| row.iter().map(text).collect()).collect())
     }
 
     async fn query(&self, connection: &str, statement: &str) -> Result<Vec<Vec<Value>>, String> {
         let gateway = self.gateway.gateway();
         let connection = gateway.connections.get(connection).ok_or_else(|| format!("there is no connection `{connection}`"))?;
-        let prepared = Statement::new(&[statement]).map_err(|error| format!("{statement}: {error}"))?;
+        // Cases are written in standard SQL, where a backslash in a text is one.
+        let text = if connection.dialect() == Dialect::MySql { statement.replace('\\', "\\\\") } else { statement.to_owned() };
+        let prepared = Statement::new(&[text]).map_err(|error| format!("{statement}: {error}"))?;
         let rows = connection.run(&prepared, &[], QueryOptions::default()).await;
         rows.map(|rows| rows.rows).map_err(|error| format!("{statement}: {error}"))
     }

@@ -4,6 +4,7 @@ use super::client::Answer;
 use super::matching;
 use super::parse::{Case, StepKind};
 use super::text::Vars;
+use crate::store::Dialect;
 
 const CASE: &str = r#"# A used code is refused.
 == customization configuration/#limits.policy
@@ -167,4 +168,16 @@ fn cookies_have_paths_and_end() {
     assert_eq!(jar.field("/xy", false, 10_000), None);
     jar.take("a=; Path=/; Max-Age=0", "/", 0);
     assert_eq!(jar.field("/", true, 20_000), None);
+}
+
+#[test]
+fn a_case_may_be_about_some_databases_only() {
+    let case = |line: &str| Case::parse("x.case", &format!("# X\n{line}\n== request\nGET /\n== response\n200\n"));
+    let about = |case: &Case| [Dialect::Sqlite, Dialect::MySql, Dialect::Postgres].map(|dialect| case.is_about(dialect));
+    assert_eq!(about(&case("").unwrap()), [true; 3]);
+    assert_eq!(about(&case("== only sqlite").unwrap()), [true, false, false]);
+    assert_eq!(about(&case("== only mysql postgres").unwrap()), [false, true, true]);
+    for line in ["== only", "== only oracle", "== only sqlite oracle"] {
+        assert!(case(line).unwrap_err().message.contains("`== only DIALECT…`"), "{line}");
+    }
 }

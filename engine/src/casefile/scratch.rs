@@ -1,0 +1,115 @@
+//! Databases on a server for one case: made before it begins, dropped after it has ended.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_yaml::Mapping;
+use url::Url;
+
+use crate::config;
+use crate::store::{Connection, Connections, Dialect, QueryOptions, Statement};
+
+/// Making a database on a busy machine takes longer than any statement of a policy may.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server where an account may make databases.
+#[derive(Clone)]
+pub(super) struct Server {
+    url: Url,
+    dialect: Dialect,
+}
+
+impl Server {
+    /// The server of an address such as `mysql://user:password@host/database`. The database named there is only for connecting.
+    pub(super) fn new(url: &str) -> Result<Server, String> {
+        // Without the address: it may hold a password.
+        let url = Url::parse(url).map_err(|error| format!("the address of the database server: {error}"))?;
+        let dialect = match url.scheme() {
+            "mysql" | "mariadb" => Dialect::MySql,
+            "postgres" | "postgresql" => Dialect::Postgres,
+            other => return Err(format!("`{other}:` is the address of no database server: use mysql:// or postgres://")),
+        };
+        Ok(Server { url, dialect })
+    }
+
+    /// What it speaks.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Makes a database for each of these connections. Of PostgreSQL a schema, which is as good for tables and takes a hundredth of the
+    /// time.
+    pub(super) async fn make(&self, connections: impl Iterator<Item = &str>) -> Result<Scratch, String> {
+        let mut scratch = Scratch { server: self.clone(), databases: Vec::new() };
+        for connection in connections {
+            let database = format!("portcullis_case_{}", uuid::Uuid::new_v4().simple());
+            scratch.databases.push((connection.to_owned(), database));
+        }
+        let create = scratch.databases.iter().map(|(_, database)| match self.dialect {
+            Dialect::MySql => format!("create database {database} character set utf8mb4"),
+            _ => format!("create schema {database}"),
+        });
+        self.run(create).await?;
+        Ok(scratch)
+    }
+
+    /// Runs statements on a connection of this moment: each case has a runtime of its own, which connections do not outlive.
+    async fn run(&self, statements: impl Iterator<Item = String>) -> Result<(), String> {
+        let span = Some(config::Span(PATIENCE));
+        let settings = config::Connection {
+            url: self.url.to_string(),
+            pool_size: Some(1),
+            statement_timeout: span,
+            wait_timeout: span,
+            ..config::Connection::default()
+        };
+        let all = Connections::open(&BTreeMap::from([("server".to_owned(), settings)]), Path::new(""));
+        let all = all.map_err(|error| error.to_string())?;
+        let mut result = Ok(());
+        for statement in statements {
+            let run = run(all.get("server"), &statement).await;
+            // The others are to be dropped all the same.
+            result = result.and(run);
+        }
+        all.close().await;
+        result
+    }
+}
+
+async fn run(connection: Option<&Connection>, sql: &str) -> Result<(), String> {
+    let connection = connection.ok_or("there is no connection")?;
+    let statement = Statement::new(&[sql])?;
+    connection.run(&statement, &[], QueryOptions::default()).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// The databases of one case.
+pub(super) struct Scratch {
+    server: Server,
+    /// Connection and database.
+    databases: Vec<(String, String)>,
+}
+
+impl Scratch {
+    /// `connections` of `gateway.yaml`.
+    pub(super) fn settings(&self) -> Mapping {
+        let url = |database: &str| {
+            let mut url = self.server.url.clone();
+            match self.server.dialect {
+                Dialect::MySql => url.set_path(database),
+                _ => drop(url.query_pairs_mut().append_pair("options[search_path]", database)),
+            }
+            url.to_string()
+        };
+        self.databases.iter().map(|(connection, database)| (connection.as_str().into(), url(database).into())).collect()
+    }
+
+    /// Drops them.
+    pub(super) async fn drop(self) -> Result<(), String> {
+        let drop = |database: &str| match self.server.dialect {
+            Dialect::MySql => format!("drop database {database}"),
+            _ => format!("drop schema {database} cascade"),
+        };
+        self.server.run(self.databases.iter().map(|(_, database)| drop(database))).await
+    }
+}
