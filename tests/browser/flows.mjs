@@ -142,8 +142,9 @@ await test("the consent page can be loaded again, and nobody posts a password tw
     await elsewhere.goto(page.url());
     assert.equal(await elsewhere.locator("#error_code").innerText(), "3001110");
     await other.close();
+    const address = page.url();
     assert.ok((await allow(page)).code);
-    await page.goBack();
+    await page.goto(address);
     assert.equal(await page.locator("#error_code").innerText(), "3001110");
 });
 

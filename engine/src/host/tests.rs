@@ -250,3 +250,19 @@ async fn a_task_that_hangs_is_broken_off_and_the_others_run_on() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+#[tokio::test]
+async fn a_request_is_a_small_future() {
+    // It is copied where it is made; what few requests wait for is boxed.
+    let place = place();
+    let serving = Host::serve(place.home.clone(), options()).await.unwrap();
+    let front = Front::new(Arc::clone(serving.host()), &serving.host().config());
+    let address = "127.0.0.1:1".parse().unwrap();
+    let conn = crate::server::ConnInfo { remote: address, local: address, secure: false, client_certificate: None };
+    let (head, ()) = http::Request::get("/hello").body(()).unwrap().into_parts();
+    let size = size_of_val(&crate::server::Handler::handle(&front, head, bytes::Bytes::new(), &conn));
+    assert!(size <= 1536, "{size} bytes");
+    let site = size_of_val(&serving.host().site().handle(crate::request::Request::new(http::Method::GET, "/hello")));
+    assert!(site <= 1280, "{site} bytes");
+    serving.shutdown().await;
+}
