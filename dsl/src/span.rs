@@ -123,10 +123,24 @@ impl Sources {
     }
 }
 
-/// Line and column of a byte offset, counted from one, the column in characters.
+/// Line and column of a byte offset, counted from one, the column in characters; an offset behind the end is the end.
 pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..offset.min(text.len())];
+    // A place inside a character is the character's: an offset that nobody should have made must not end the report.
+    let before = &text[..text.floor_char_boundary(offset)];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
     (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_found_for_every_offset() {
+        let text = "a\né\u{1f600}b";
+        let places: Vec<(usize, usize)> = (0..=text.len() + 2).map(|offset| line_column(text, offset)).collect();
+        let expected = [(1, 1), (1, 2), (2, 1), (2, 1), (2, 2), (2, 2), (2, 2), (2, 2), (2, 3), (2, 4), (2, 4), (2, 4)];
+        assert_eq!(places, expected);
+    }
 }

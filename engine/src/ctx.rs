@@ -161,6 +161,19 @@ impl Ctx {
         self.transactions.iter_mut().rev().find(|open| open.connection == connection).map(|open| &mut open.handle)
     }
 
+    /// A connection to change something on. A configuration fault for an embedded database on which a policy that waits for this one
+    /// holds a transaction: each would wait for the other until that transaction's time is over.
+    pub fn writable(&self, name: &str) -> Result<&crate::store::Connection, Fault> {
+        let connection = self.gateway().connection(name)?;
+        if connection.dialect() == crate::store::Dialect::Sqlite && self.request.held.iter().any(|held| held == name) {
+            return Err(self.misconfigured(format!(
+                "this policy was called from inside a `Transaction` on connection `{name}` and would wait for that one, which waits for \
+                 it: call it before or after the `Transaction`"
+            )));
+        }
+        Ok(connection)
+    }
+
     /// Milliseconds since the epoch, by the gateway's clock.
     pub fn now_millis(&self) -> i64 {
         self.gateway().clock.now_millis()

@@ -278,7 +278,7 @@ async fn begin(ctx: &mut Ctx, connection: &Expr, lock: Option<&Expr>) -> Result<
         return Err(ctx.misconfigured(format!("a `Transaction` inside another one on connection `{name}`")));
     }
     let lock = lock.map(|lock| lock.to_text(ctx));
-    let connection = ctx.gateway().connection(&name)?.clone();
+    let connection = ctx.writable(&name)?.clone();
     let handle = connection.begin(BeginOptions { lock: lock.as_deref(), timeout: None }).await?;
     ctx.transactions.push(OpenTransaction { connection: name, handle });
     Ok(())

@@ -39,6 +39,8 @@ pub struct Request {
     pub started: Instant,
     /// How many policies of this gateway called one another to get here.
     pub depth: u8,
+    /// Connections on which those policies are in the middle of a transaction.
+    pub held: Vec<SmolStr>,
     id: OnceLock<SmolStr>,
     query_parameters: OnceLock<Parameters>,
 }
@@ -60,6 +62,7 @@ impl Request {
             client_certificate: None,
             started: Instant::now(),
             depth: 0,
+            held: Vec::new(),
             id: OnceLock::new(),
             query_parameters: OnceLock::new(),
         }

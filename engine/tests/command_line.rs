@@ -110,6 +110,10 @@ impl Drop for Serving {
     }
 }
 
+fn port(address: &str) -> &str {
+    address.rsplit(':').next().unwrap_or_default()
+}
+
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
@@ -131,7 +135,7 @@ fn from_first_start_to_shutdown() {
         let log = place.log();
         log.contains("first start on ")
             && log.contains("1 files in customizations/")
-            && log.contains(&format!("curl http://{}", serving.address))
+            && log.contains(&format!("curl http://localhost:{}", port(&serving.address)))
     });
     let (code, status, _) = place.said(&["status"]);
     assert_eq!(code, 0);

@@ -45,7 +45,7 @@ macro_rules! props {
             Prop::absent("timeout", Kind::Duration, "Longest wait for the answer. Left out, `outbound.read_timeout` of `gateway.yaml` holds."),
             Prop::absent("max_bytes", Kind::Int, "Largest body of an answer. Left out, `outbound.response_bytes` holds."),
             Prop::optional("in_process", Kind::Bool, "true", "Whether a call to this gateway itself runs the policy at once, without a \
-                connection."),
+                connection. From inside a `Transaction` on an embedded database such a policy may read that database, but not change it."),
             Prop::optional("prefix", Kind::Prefix, "\"httpRouting\"", "What the names of the variables it sets begin with."),
             $($more),*
         ]
@@ -276,6 +276,8 @@ async fn in_process(call: Call, ctx: &Ctx) -> Result<Response<Bytes>, CallError>
     request.port = call.uri.port_u16().unwrap_or(if request.secure { 443 } else { 80 });
     request.query = call.uri.query().map(SmolStr::new).unwrap_or_default();
     request.depth = ctx.request.depth + 1;
+    request.held.clone_from(&ctx.request.held);
+    request.held.extend(ctx.transactions.iter().map(|open| open.connection.clone()));
     request.client_certificate = call.identity.and_then(|(alias, _)| ctx.gateway().keys.key(&alias)?.certificate.clone());
     request.message.headers = call.headers;
     request.message.set_body(call.body);

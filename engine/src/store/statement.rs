@@ -88,7 +88,8 @@ impl Statement {
         self.0.may_read || self.0.may_change
     }
 
-    pub(super) fn may_read(&self) -> bool {
+    /// Whether it may be one that only reads: it begins like one.
+    pub fn may_read(&self) -> bool {
         self.0.may_read
     }
 }

@@ -108,7 +108,8 @@ impl AsyncAssertion for SqlQuery {
         let result = match ctx.transaction(&name) {
             Some(transaction) => transaction.run(&self.statement, &params, options).await,
             None => {
-                let connection = ctx.gateway().connection(&name)?.clone();
+                let reads = self.statement.may_read();
+                let connection = if reads { ctx.gateway().connection(&name)? } else { ctx.writable(&name)? }.clone();
                 connection.run(&self.statement, &params, options).await
             }
         };
