@@ -110,14 +110,42 @@ await test("with the keyboard alone", {}, async (page) => {
 
 await test("a wrong password is said, and the next one counts", {}, async (page) => {
     await page.goto(authorize());
+    assert.equal(await page.title(), "Sign in – Authorization Server");
     await signIn(page, "alice", "wrong");
     assert.match(await page.getByRole("alert").innerText(), /do not match/);
+    assert.equal(await page.title(), "Error: Sign in – Authorization Server");
+    for (const label of ["Username", "Password"]) {
+        assert.equal(await page.getByLabel(label).getAttribute("aria-invalid"), "true");
+        assert.equal(await page.getByLabel(label).getAttribute("aria-describedby"), "error");
+    }
     assert.equal(await page.getByLabel("Username").inputValue(), "alice");
     assert.equal(await page.getByLabel("Password").inputValue(), "");
     assert.equal(await page.locator(":focus").getAttribute("name"), "password");
     await shot(page, "wrong-password");
     await signIn(page);
     assert.ok((await allow(page)).code);
+});
+
+await test("the consent page can be loaded again, and nobody posts a password twice", {}, async (page, context) => {
+    await page.goto(authorize());
+    await signIn(page);
+    const posted = [];
+    page.on("request", (request) => request.method() === "POST" && posted.push(request.url()));
+    await page.reload();
+    assert.equal(await heading(page), "Allow access?");
+    assert.equal(await page.title(), "Allow access? – Authorization Server");
+    assert.deepEqual(posted, []);
+    assert.doesNotMatch(page.url(), /password|sessionData/);
+    // The address is worth nothing in another browser.
+    const other = await context.browser().newContext({ ignoreHTTPSErrors: true, javaScriptEnabled: false });
+    const elsewhere = await other.newPage();
+    await elsewhere.goto(page.url());
+    assert.equal(await elsewhere.locator("#error_code").innerText(), "3001110");
+    await other.close();
+    const address = page.url();
+    assert.ok((await allow(page)).code);
+    await page.goto(address);
+    assert.equal(await page.locator("#error_code").innerText(), "3001110");
 });
 
 await test("cancel", {}, async (page) => {
@@ -188,6 +216,28 @@ await test("two tabs at once", {}, async (page, context) => {
     await other.close();
 });
 
+await test("a request that the client's site posts finds the login, and leaves other tabs alone", {}, async (page, context) => {
+    const fields = { response_type: "code", client_id: gateway.app.id, scope: "openid read", state: "a b&c" };
+    const inputs = Object.entries(fields).map(([name, value]) => `<input type="hidden" name="${name}" value="${value.replace("&", "&amp;")}">`).join("");
+    const site = await context.newPage();
+    await site.route("https://client.example/", (route) =>
+        route.fulfill({ contentType: "text/html", body: `<form method="post" action="${gateway.origin}/auth/oauth/v2/authorize">${inputs}<button>Go</button></form>` }),
+    );
+    const go = async () => {
+        await site.goto("https://client.example/");
+        await site.getByRole("button", { name: "Go" }).click();
+    };
+    await page.goto(authorize({ state: "tab" }));
+    await go();
+    assert.equal(await heading(site), "Sign in");
+    await signIn(page);
+    assert.equal((await allow(page)).state, "tab");
+    await go();
+    await site.waitForURL(`${gateway.app.callback}*`);
+    assert.equal(answer(site).state, "a b&c");
+    assert.ok(answer(site).code);
+});
+
 await test("the same form twice counts once", {}, async (page, context) => {
     await page.goto(authorize());
     await signIn(page);
@@ -207,6 +257,7 @@ await test("an error is a page, without a password window", {}, async (page) => 
     const response = await page.goto(authorize({ redirect_uri: "https://evil.example/cb" }));
     assert.equal(response.status(), 400);
     assert.equal(await page.locator("#error_code").innerText(), "3000114");
+    assert.equal(await heading(page), "Wrong return address");
     await shot(page, "error");
     const unknown = await page.goto(authorize({ client_id: "nobody" }));
     assert.equal(unknown.status(), 401);
@@ -267,6 +318,10 @@ await test("on a small screen, in the dark", { viewport: { width: 320, height: 6
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
     await signIn(page);
     await shot(page, "consent-small-dark");
+    assert.equal(await page.locator("#redirect_host").innerText(), "an application on this device");
+    // No scope is broken by a line end.
+    const heights = await page.locator(".scopes code").evaluateAll((all) => all.map((chip) => chip.offsetHeight));
+    assert.ok(heights.every((height) => height < 32), `${heights}`);
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
 });
 

@@ -66,6 +66,8 @@ def browse(url):
             equal(page.status_code, 200)
             form = Form(page.text)
             page = browser.post(urljoin(page.url, form.action), data={**form.fields, **answers}, allow_redirects=False)
+            if page.status_code == 303:  # from the password to the consent page
+                page = browser.get(urljoin(page.url, page.headers["Location"]), allow_redirects=False)
         equal(page.status_code, 302)
         location = page.headers["Location"]
         assert location.startswith(f"{CALLBACK}?"), location

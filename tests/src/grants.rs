@@ -72,6 +72,11 @@ pub fn prepare(home: &Path) {
     put(home, "services/grants.policy", SERVICES);
 }
 
+/// Path and query of the service that makes a code.
+pub fn make_code(client_id: &str, owner: &str) -> String {
+    format!("/make-code?client_id={client_id}&owner={owner}")
+}
+
 impl GrantClient {
     /// Registers a client of this name in a home. It talks to nobody until [`GrantClient::at`] says where.
     pub fn register(home: &Path, name: &str) -> Result<GrantClient> {
@@ -92,7 +97,7 @@ impl GrantClient {
 
     /// A code for an owner.
     pub async fn code(&self, owner: &str) -> Result<String> {
-        self.get(&format!("/make-code?client_id={}&owner={owner}", self.id), "").await.map(|(_, body)| body)
+        self.get(&make_code(&self.id, owner), "").await.map(|(_, body)| body)
     }
 
     /// How many tokens an owner has.

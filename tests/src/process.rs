@@ -1,6 +1,6 @@
 //! A gateway as a process of its own: for what can only be seen from outside, such as start, kill -9, and load.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -97,6 +97,16 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Processor time of all its threads so far.
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut nanos = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            nanos += stat.split(' ').next().context("no schedstat")?.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanos))
     }
 
     /// Resident memory in KiB.
@@ -198,7 +208,24 @@ pub struct Said {
 
 /// Runs a subcommand on a home to its end.
 pub fn command(home: &Path, args: &[&str]) -> Result<Said> {
-    let output = Command::new(portcullis()?).args(args).arg("--home").arg(home).stdin(Stdio::null()).output()?;
+    command_with(home, args, "")
+}
+
+/// The same, with a line on its standard input.
+pub fn command_with(home: &Path, args: &[&str], line: &str) -> Result<Said> {
+    let mut child = Command::new(portcullis()?)
+        .args(args)
+        .arg("--home")
+        .arg(home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command that reads nothing may have closed it.
+        let _ = writeln!(stdin, "{line}");
+    }
+    let output = child.wait_with_output()?;
     Ok(Said {
         success: output.status.success(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -116,6 +116,12 @@ impl Config {
         if self.limits.max_connections == 0 {
             return refuse("max_connections", "`limits.max_connections` must be 1 or more".to_owned());
         }
+        if self.limits.connections_per_address == 0 {
+            return refuse("connections_per_address", "`limits.connections_per_address` must be 1 or more".to_owned());
+        }
+        if self.limits.body_memory.0 < self.limits.body_bytes.0 {
+            return refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
+        }
         if self.limits.http2_streams == 0 {
             return refuse("http2_streams", "`limits.http2_streams` must be 1 or more".to_owned());
         }

@@ -95,8 +95,13 @@ pub struct Limits {
     pub idle_timeout: Span,
     /// For answering one request once it has been read; then 504. Default: 60s.
     pub request_timeout: Span,
-    /// Connections at a time over all listeners; further ones wait. Default: 10000.
+    /// Memory for the bodies of all requests under way; one that finds none left is answered 503. A connection gets a 64th of it, or
+    /// what four bodies take, whichever is more. Default: 256 MiB.
+    pub body_memory: Bytes,
+    /// Connections at a time over all listeners; further ones wait. Default: 10000, or what the limit of open files allows.
     pub max_connections: usize,
+    /// Connections at a time from one address (of IPv6, one /64); further ones are closed at once. Default: 5000.
+    pub connections_per_address: usize,
     /// Requests at a time on one HTTP/2 connection. Default: 128.
     pub http2_streams: u32,
     /// How long requests under way may take to finish when the gateway is told to stop. Default: 30s.
@@ -113,10 +118,19 @@ impl Default for Limits {
             body_timeout: seconds(30),
             idle_timeout: seconds(60),
             request_timeout: seconds(60),
+            body_memory: Bytes(256 << 20),
             max_connections: 10_000,
+            connections_per_address: 5_000,
             http2_streams: 128,
             shutdown_timeout: seconds(30),
         }
+    }
+}
+
+impl Limits {
+    /// The share of `body_memory` that one connection may take.
+    pub fn connection_body_memory(&self) -> usize {
+        (self.body_memory.0 / 64).max(self.body_bytes.0.saturating_mul(4))
     }
 }
 

@@ -4,15 +4,14 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -22,8 +21,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::body::{self, Memory};
 use super::guard::{Entered, Guard, Guards};
-use super::{ConnInfo, Handler, TlsServer, body};
+use super::run::Run;
+use super::{ConnInfo, Handler, Place, TlsServer};
 use crate::config::Limits;
 
 /// How long a closed connection is listened to.
@@ -34,6 +35,8 @@ pub(super) struct Shared<H> {
     handler: Arc<H>,
     limits: Arc<Limits>,
     guards: Arc<Guards>,
+    /// For the bodies of all requests under way.
+    memory: Arc<Memory>,
     /// For plain TCP: HTTP/2 begins with its preface, everything else is HTTP/1.
     either: auto::Builder<TokioExecutor>,
     /// For TLS, where ALPN has settled it.
@@ -52,15 +55,21 @@ impl<H> Shared<H> {
             .max_concurrent_streams(limits.http2_streams)
             .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX));
         let (http1, http2) = (builder.clone().http1_only(), builder.clone().http2_only());
-        Shared { handler, limits, guards, either: builder, http1, http2 }
+        let memory = Memory::new(limits.body_memory.0);
+        Shared { handler, limits, guards, memory, either: builder, http1, http2 }
     }
 }
 
-/// One connection, as its requests see it.
+/// One connection, as its requests see it. It counts as open until the last of them has ended.
 struct Connection<H> {
     shared: Arc<Shared<H>>,
     info: ConnInfo,
-    guard: Arc<Guard>,
+    entered: Entered,
+    /// For the bodies of its requests.
+    memory: Arc<Memory>,
+    /// Runs that go on although their streams are gone.
+    background: Arc<AtomicU32>,
+    _place: Place,
 }
 
 /// Serves a connection to its end.
@@ -69,6 +78,7 @@ pub(super) async fn serve<H: Handler>(
     remote: SocketAddr,
     tls: Option<Arc<TlsServer>>,
     shared: Arc<Shared<H>>,
+    place: Place,
 ) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
@@ -76,7 +86,7 @@ pub(super) async fn serve<H: Handler>(
     let entered = shared.guards.enter();
     let mut info = ConnInfo { remote, local, secure: tls.is_some(), client_certificate: None };
     let Some(tls) = tls else {
-        return drive(stream, &Arc::clone(&shared).either, info, shared, entered).await;
+        return drive(stream, &Arc::clone(&shared).either, info, shared, entered, place).await;
     };
     // A handshake that does not get on is ended by the guard, like a header that does not.
     match entered.guard().unless_closing(tls.accept(stream)).await {
@@ -86,15 +96,21 @@ pub(super) async fn serve<H: Handler>(
             let http2 = session.alpn_protocol() == Some(b"h2");
             let builders = Arc::clone(&shared);
             let builder = if http2 { &builders.http2 } else { &builders.http1 };
-            drive(stream, builder, info, shared, entered).await;
+            drive(stream, builder, info, shared, entered, place).await;
         }
         Some(Err(error)) => tracing::debug!(%remote, %error, "TLS handshake failed"),
         None => {}
     }
 }
 
-async fn drive<S, H>(stream: S, builder: &auto::Builder<TokioExecutor>, info: ConnInfo, shared: Arc<Shared<H>>, entered: Entered)
-where
+async fn drive<S, H>(
+    stream: S,
+    builder: &auto::Builder<TokioExecutor>,
+    info: ConnInfo,
+    shared: Arc<Shared<H>>,
+    entered: Entered,
+    place: Place,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler,
 {
@@ -102,7 +118,10 @@ where
     let remote = info.remote;
     let left = Arc::new(Mutex::new(None));
     let io = TokioIo::new(Guarded { stream: Some(stream), guard: Arc::clone(&guard), left: Arc::clone(&left) });
-    let connection = Arc::new(Connection { shared, info, guard: Arc::clone(&guard) });
+    let memory = shared.memory.share(shared.limits.connection_body_memory());
+    let background = Arc::default();
+    let connection = Arc::new(Connection { shared, info, entered, memory, background, _place: place });
+    let _open = Arc::clone(&connection);
     let (mut registered, mut told) = (false, false);
     let ended = {
         let service = service_fn(move |request| answer(Arc::clone(&connection), request));
@@ -146,20 +165,30 @@ async fn answer<H: Handler>(
     connection: Arc<Connection<H>>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let _active = connection.guard.begin();
-    let Connection { shared, info, .. } = &*connection;
+    let _active = connection.entered.guard().begin(request.version() == Version::HTTP_2);
+    let shared = &connection.shared;
+    // Whoever opens streams and resets them, again and again, waits for what that has set going.
+    if connection.background.load(Relaxed) >= shared.limits.http2_streams {
+        shared.handler.refused(StatusCode::SERVICE_UNAVAILABLE);
+        return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE));
+    }
     let (head, incoming) = request.into_parts();
-    let body = match body::read(incoming, &shared.limits).await {
-        Ok(body) => body,
+    let (body, held) = match body::read(incoming, &shared.limits, &connection.memory).await {
+        Ok(read) => read,
         Err(status) => {
             shared.handler.refused(status);
             return Ok(refusal(status));
         }
     };
-    // Pinned where it stands: what wraps it would otherwise move it, several kilobytes for each layer and request.
-    let mut handling = pin!(shared.handler.handle(head, body, info));
-    let handled = AssertUnwindSafe(handling.as_mut()).catch_unwind();
-    Ok(match timeout(shared.limits.request_timeout.0, handled).await {
+    let limit = shared.limits.request_timeout.0;
+    let run = {
+        let connection = Arc::clone(&connection);
+        Box::pin(async move {
+            let _held = held;
+            connection.shared.handler.handle(head, body, &connection.info).await
+        })
+    };
+    Ok(match timeout(limit, Run::new(run, limit, &connection.background)).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
             // The hook has printed message and place; the gateway lives on.
@@ -167,7 +196,7 @@ async fn answer<H: Handler>(
             refusal(StatusCode::INTERNAL_SERVER_ERROR)
         }
         Err(_) => {
-            tracing::warn!(limit = ?shared.limits.request_timeout.0, "a request was not answered in time; answered 504");
+            tracing::warn!(?limit, "a request was not answered in time; answered 504");
             shared.handler.refused(StatusCode::GATEWAY_TIMEOUT);
             refusal(StatusCode::GATEWAY_TIMEOUT)
         }
@@ -181,8 +210,14 @@ fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     // What follows on this connection may be the rest of a body that nobody read.
-    if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST) {
+    if matches!(
+        status,
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE
+    ) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }

@@ -33,6 +33,8 @@ pub(super) struct Guard {
     active: AtomicU32,
     /// Whether any request has come.
     used: AtomicBool,
+    /// Whether the protocol is HTTP/2, whose frames are no headers' beginnings.
+    http2: AtomicBool,
     order: AtomicU8,
     waker: AtomicWaker,
 }
@@ -40,7 +42,7 @@ pub(super) struct Guard {
 impl Guard {
     /// Bytes came.
     pub(super) fn read(&self) {
-        if self.active.load(Relaxed) == 0 && self.header_since.load(Relaxed) == 0 {
+        if self.active.load(Relaxed) == 0 && self.header_since.load(Relaxed) == 0 && !self.http2.load(Relaxed) {
             self.header_since.store(self.clock.load(Relaxed), Relaxed);
         }
     }
@@ -51,7 +53,8 @@ impl Guard {
     }
 
     /// A request's header is complete. It is under way until the result is dropped.
-    pub(super) fn begin(&self) -> Active<'_> {
+    pub(super) fn begin(&self, http2: bool) -> Active<'_> {
+        self.http2.store(http2, Relaxed);
         self.header_since.store(0, Relaxed);
         self.used.store(true, Relaxed);
         self.active.fetch_add(1, Relaxed);
@@ -163,6 +166,7 @@ impl Guards {
             last_done: AtomicU64::new(0),
             active: AtomicU32::new(0),
             used: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
             order: AtomicU8::new(STAY),
             waker: AtomicWaker::new(),
         });

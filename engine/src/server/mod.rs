@@ -6,6 +6,8 @@
 mod body;
 mod conn;
 mod guard;
+mod peers;
+mod run;
 mod tls;
 
 use std::future::Future;
@@ -18,12 +20,13 @@ use bytes::Bytes;
 use http::{Response, request};
 use http_body_util::Full;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::certificate::Certificate;
 use crate::config::{Limits, ListenAddress, Listeners};
 
 use guard::Guards;
+use peers::{Peer, Peers};
 
 pub use tls::{TlsError, TlsServer};
 
@@ -95,14 +98,17 @@ impl Server {
     /// Starts to accept connections.
     pub fn start<H: Handler>(self, handler: Arc<H>) -> Running {
         let guards = Arc::new(Guards::new(&self.limits));
-        let permits = Arc::new(Semaphore::new(self.limits.max_connections));
+        let places = Arc::new(Places {
+            permits: Arc::new(Semaphore::new(peers::open_files(self.limits.max_connections))),
+            peers: Arc::new(Peers::new(self.limits.connections_per_address)),
+        });
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(conn::Shared::new(handler, Arc::clone(&self.limits), Arc::clone(&guards)));
         if let Some((listener, tls)) = self.https {
-            tokio::spawn(accept(listener, Some(tls), Arc::clone(&shared), Arc::clone(&permits), stopped.clone()));
+            tokio::spawn(accept(listener, Some(tls), Arc::clone(&shared), Arc::clone(&places), stopped.clone()));
         }
         if let Some(listener) = self.http {
-            tokio::spawn(accept(listener, None, shared, permits, stopped.clone()));
+            tokio::spawn(accept(listener, None, shared, places, stopped.clone()));
         }
         tokio::spawn(Arc::clone(&guards).reap(stopped));
         Running { guards, stop, patience: self.limits.shutdown_timeout.0 }
@@ -121,11 +127,23 @@ fn listen(address: ListenAddress) -> Result<Option<TcpListener>, BindError> {
     open().map(Some).map_err(|error| BindError { address, error })
 }
 
+/// Who may connect.
+struct Places {
+    permits: Arc<Semaphore>,
+    peers: Arc<Peers>,
+}
+
+/// A connection's place among the others, until this is dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _peer: Peer,
+}
+
 async fn accept<H: Handler>(
     listener: TcpListener,
     tls: Option<Arc<TlsServer>>,
     shared: Arc<conn::Shared<H>>,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
     mut stopped: watch::Receiver<bool>,
 ) {
     loop {
@@ -133,7 +151,7 @@ async fn accept<H: Handler>(
         let next = async {
             match listener.accept().await {
                 Ok(accepted) => {
-                    Arc::clone(&permits).acquire_owned().await.map(|permit| (accepted, permit)).map_err(io::Error::other)
+                    Arc::clone(&places.permits).acquire_owned().await.map(|permit| (accepted, permit)).map_err(io::Error::other)
                 }
                 Err(error) => Err(error),
             }
@@ -143,13 +161,13 @@ async fn accept<H: Handler>(
             _ = stopped.changed() => return,
         };
         match accepted {
-            Ok(((stream, remote), permit)) => {
-                let serve = conn::serve(stream, remote, tls.clone(), Arc::clone(&shared));
-                tokio::spawn(async move {
-                    serve.await;
-                    drop(permit);
-                });
-            }
+            Ok(((stream, remote), permit)) => match places.peers.enter(remote.ip()) {
+                Some(peer) => {
+                    let place = Place { _permit: permit, _peer: peer };
+                    tokio::spawn(conn::serve(stream, remote, tls.clone(), Arc::clone(&shared), place));
+                }
+                None => tracing::debug!(%remote, "closed: this address has as many connections as it may"),
+            },
             // The peer gave up between connecting and our taking it: its affair.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(error) => {

@@ -1,5 +1,6 @@
 //! The server against a handler that says what it saw: protocols, limits, shutdown. Time limits are short, so that waiting is.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use http_body_util::BodyExt;
@@ -12,8 +13,11 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::config::{Bytes as Size, Span, Tls, TlsVersion};
 
-/// Answers `method path body-length client-subject`; `/slow` takes 300 ms, `/never` an hour, `/panic` panics.
+/// Answers `method path body-length client-subject`; `/slow` takes 300 ms, `/never` an hour, `/panic` panics, `/late` takes 200 ms and
+/// counts.
 struct Echo;
+
+static LATE: AtomicUsize = AtomicUsize::new(0);
 
 impl Handler for Echo {
     async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Full<Bytes>> {
@@ -21,6 +25,10 @@ impl Handler for Echo {
             "/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
             "/never" => tokio::time::sleep(Duration::from_secs(3600)).await,
             "/panic" => panic!("on purpose"),
+            "/late" => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                LATE.fetch_add(1, Ordering::SeqCst);
+            }
             _ => {}
         }
         let subject = conn.client_certificate.as_ref().map_or("-", |certificate| &certificate.subject);
@@ -196,6 +204,65 @@ async fn further_connections_wait_for_a_place() {
     assert!(!second.is_finished());
     drop(first);
     assert!(second.await.unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn what_began_ends_although_the_client_has_gone() {
+    let started = start(limits(), &Tls::default());
+    let mut stream = TcpStream::connect(started.http).await.unwrap();
+    stream.write_all(b"POST /late HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(stream);
+    // A gateway that stops waits for it too.
+    assert_eq!(started.running.shutdown().await, 0);
+    assert_eq!(LATE.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn bodies_share_a_bounded_memory() {
+    let started = start(Limits { body_memory: Size(15_000), ..limits() }, &Tls::default());
+    let body = "y".repeat(9000);
+    let begun = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9001\r\nConnection: close\r\n\r\n{body}");
+    let mut first = TcpStream::connect(started.http).await.unwrap();
+    first.write_all(begun.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let refused = raw(started.http, begun.as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after"), "{refused}");
+    first.write_all(b"y").await.unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("POST / 9001"), "{answer}");
+    assert!(raw(started.http, format!("{begun}y").as_bytes()).await.contains("POST / 9001"));
+}
+
+#[tokio::test]
+async fn an_http2_connection_may_be_idle_for_as_long_as_others() {
+    let started = start(limits(), &Tls::default());
+    let io = TokioIo::new(TcpStream::connect(started.http).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..2 {
+        let request = hyper::Request::get("http://x/").body(Full::new(Bytes::new())).unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+        // Longer than a header may take, less than a connection may be idle.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_every_place() {
+    let started = start(Limits { connections_per_address: 1, ..limits() }, &Tls::default());
+    let first = TcpStream::connect(started.http).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut second = TcpStream::connect(started.http).await.unwrap();
+    let _ = second.write_all(request).await;
+    let mut answer = Vec::new();
+    let _ = second.read_to_end(&mut answer).await;
+    assert!(answer.is_empty());
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(raw(started.http, request).await.starts_with("HTTP/1.1 200"));
 }
 
 mod over_tls {

@@ -3,6 +3,7 @@
 //! Server and generator are pinned to a core each. Every row alternates between floor and gateway, so that a machine that slows down
 //! slows both; what is printed is the median of the ratios. Everything is bounded: connections, rounds, seconds.
 
+mod browser;
 mod flows;
 mod table;
 
@@ -12,9 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use portcullis_tests::load::{self, Outcome, Reply, Script, Target};
 use portcullis_tests::process::{self, Process, Start, command};
-use portcullis_tests::{block_on, put};
+use portcullis_tests::{block_on, grants, put};
 
-use table::{Aim, Row, Table};
+use table::{Aim, Measured, Row, Table};
 
 /// One `Respond`, and a value that customizations change.
 const SERVICES: &str = r##"
@@ -53,6 +54,7 @@ fn main() -> Result<()> {
     }
     let home = tempfile::tempdir()?;
     put(home.path(), "services/bench.policy", SERVICES);
+    grants::prepare(home.path());
     put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
     let mut table = Table::new(&format!(
         "{} connections, {} rounds of {} s each; server on core {}, generator on core {}",
@@ -66,9 +68,22 @@ fn main() -> Result<()> {
     let bench = Bench { options: &options, bare: &bare, gateway: &gateway, home: home.path() };
     bench.respond(&mut table)?;
     flows::rows(&bench, &mut table)?;
+    browser::flows(&bench, &mut table)?;
+    normal(&options, &bare, &mut table)?;
     bench.reload(&mut table)?;
     table.print();
     Ok(())
+}
+
+/// The same database with `synchronous=NORMAL`: what a power cut may take costs less.
+fn normal(options: &Options, bare: &Process, table: &mut Table) -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let settings =
+        "logging: { level: warn, audit: off }\nconnections: { OAuth: { url: \"sqlite://data/otk.db\", synchronous: normal } }\n";
+    put(home.path(), "gateway.yaml", settings);
+    let gateway = gateway(home.path(), options)?;
+    let bench = Bench { options, bare, gateway: &gateway, home: home.path() };
+    flows::issued_only(&bench, table, "client_credentials, synchronous=NORMAL")
 }
 
 /// Runs this program again, on one core.
@@ -192,7 +207,11 @@ impl Bench<'_> {
     }
 
     fn run(&self, target: Target, scripts: Vec<Box<dyn Script>>) -> Result<Outcome> {
-        let outcome = runtime()?.block_on(load::run(target, scripts, self.time()))?;
+        self.run_for(target, scripts, self.time())
+    }
+
+    fn run_for(&self, target: Target, scripts: Vec<Box<dyn Script>>, time: Duration) -> Result<Outcome> {
+        let outcome = runtime()?.block_on(load::run(target, scripts, time))?;
         if outcome.bad > 0 || outcome.broken > 0 {
             bail!("{} bad answers, {} broken connections: {}", outcome.bad, outcome.broken, outcome.example.unwrap_or_default());
         }
@@ -215,9 +234,9 @@ impl Bench<'_> {
         let mut row = Row::new(name, aim);
         for _ in 0..self.options.rounds {
             let scripts = scripts().with_context(|| name.to_owned())?;
-            let floor = self.floor(floor)?;
-            let ours = self.run(target, scripts).with_context(|| name.to_owned())?;
-            row.add(floor.rate(), ours.rate());
+            let floor = measured(self.bare, || self.floor(floor))?;
+            let ours = measured(self.gateway, || self.run(target, scripts)).with_context(|| name.to_owned())?;
+            row.add(floor, ours);
         }
         table.row(row);
         Ok(())
@@ -281,6 +300,28 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// What each connection may use up in a measurement, if all of them do so many a second.
+    fn most(&self, per_second: f64) -> usize {
+        (per_second * self.options.seconds / self.options.connections as f64).ceil() as usize
+    }
+
+    /// Registers a client; gives its key and secret.
+    fn client(&self, name: &str, callback: &str) -> Result<(String, String)> {
+        let args = ["client", "add", "--name", name, "--org", "Load", "--scope", "READ", "--callback", callback, "--json"];
+        let made = self.command(&args)?;
+        let (key, secret) = made["client_key"].as_str().zip(made["secret"].as_str()).context("no credentials")?;
+        Ok((key.to_owned(), secret.to_owned()))
+    }
+
+    /// Adds a user.
+    fn user(&self, name: &str, password: &str) -> Result<()> {
+        let said = process::command_with(self.home, &["user", "add", name], password)?;
+        if !said.success {
+            bail!("portcullis user add: {}{}", said.stdout, said.stderr);
+        }
+        Ok(())
+    }
+
     /// Runs a command of the gateway's on its home and reads its JSON.
     fn command(&self, args: &[&str]) -> Result<serde_json::Value> {
         let said = command(self.home, args)?;
@@ -289,6 +330,14 @@ impl Bench<'_> {
         }
         Ok(serde_json::from_str(&said.stdout)?)
     }
+}
+
+/// A measurement with the processor time it took a server.
+fn measured(server: &Process, run: impl FnOnce() -> Result<Outcome>) -> Result<Measured> {
+    let before = server.cpu()?;
+    let outcome = run()?;
+    let spent = server.cpu()?.saturating_sub(before);
+    Ok(Measured { rate: outcome.rate(), micros: spent.as_secs_f64() * 1e6 / outcome.good.max(1) as f64 })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -5,14 +5,25 @@
 pub enum Aim {
     /// No more than this.
     AtMost(f64),
+    /// There is none.
+    None,
 }
 
 /// A row of ratios.
 pub struct Row {
     name: String,
     aim: Option<f64>,
-    floors: Vec<f64>,
-    ours: Vec<f64>,
+    floors: Vec<Measured>,
+    ours: Vec<Measured>,
+}
+
+/// One measurement.
+#[derive(Clone, Copy)]
+pub struct Measured {
+    /// Requests a second.
+    pub rate: f64,
+    /// Microseconds of a processor that the server spent on one.
+    pub micros: f64,
 }
 
 impl Row {
@@ -21,8 +32,8 @@ impl Row {
         Row { name: name.to_owned(), aim, floors: Vec::new(), ours: Vec::new() }
     }
 
-    /// Adds a round: requests a second of the floor and of the gateway.
-    pub fn add(&mut self, floor: f64, ours: f64) {
+    /// Adds a round: the floor and the gateway.
+    pub fn add(&mut self, floor: Measured, ours: Measured) {
         self.floors.push(floor);
         self.ours.push(ours);
     }
@@ -30,7 +41,7 @@ impl Row {
 
 /// All rows.
 pub struct Table {
-    lines: Vec<[String; 6]>,
+    lines: Vec<[String; 7]>,
     facts: Vec<[String; 3]>,
 }
 
@@ -42,8 +53,12 @@ impl Table {
     }
 
     /// Adds a row, and shows it at once.
-    pub fn row(&mut self, mut row: Row) {
-        let mut ratios: Vec<f64> = row.floors.iter().zip(&row.ours).map(|(floor, ours)| ours / floor).collect();
+    pub fn row(&mut self, row: Row) {
+        let ratios = |of: fn(&Measured, &Measured) -> f64| -> Vec<f64> {
+            row.floors.iter().zip(&row.ours).map(|(floor, ours)| of(floor, ours)).collect()
+        };
+        let mut spent = ratios(|floor, ours| floor.micros / ours.micros);
+        let mut ratios = ratios(|floor, ours| ours.rate / floor.rate);
         let middle = median(&mut ratios);
         let percent =
             |ratio: f64| if ratio < 0.1 { format!("{:.1} %", ratio * 100.0) } else { format!("{:.0} %", ratio * 100.0) };
@@ -54,29 +69,30 @@ impl Table {
         let aim = row
             .aim
             .map_or_else(String::new, |aim| format!("≥ {} {}", percent(aim), if middle >= aim { "met" } else { "MISSED" }));
-        let line = [
-            row.name,
-            format!("{:.0}", median(&mut row.floors)),
-            format!("{:.0}", median(&mut row.ours)),
-            percent(middle),
-            range,
-            aim,
-        ];
+        let both = |of: &[Measured]| {
+            let middle = |value: fn(&Measured) -> f64| median(&mut of.iter().map(value).collect::<Vec<f64>>());
+            format!("{:.0} ({:.1} µs)", middle(|one| one.rate), middle(|one| one.micros))
+        };
+        let line = [row.name, both(&row.floors), both(&row.ours), percent(middle), range, percent(median(&mut spent)), aim];
         eprintln!("{}", line.join(" | "));
         self.lines.push(line);
     }
 
     /// Adds a figure that is no ratio.
     pub fn fact(&mut self, name: &str, text: String, aim: Aim, value: f64) {
-        let Aim::AtMost(most) = aim;
-        let aim = format!("≤ {most} {}", if value <= most { "met" } else { "MISSED" });
+        let aim = match aim {
+            Aim::AtMost(most) => format!("≤ {most} {}", if value <= most { "met" } else { "MISSED" }),
+            Aim::None => String::new(),
+        };
         eprintln!("{name} | {text} | {aim}");
         self.facts.push([name.to_owned(), text, aim]);
     }
 
     /// Prints everything as Markdown.
     pub fn print(&self) {
-        println!("\n| | bare hyper /s | Portcullis /s | ratio | range | aim |\n|---|---:|---:|---:|---|---|");
+        println!(
+            "\n| | bare hyper /s | Portcullis /s | ratio | range | of processor time | aim |\n|---|---:|---:|---:|---|---:|---|"
+        );
         for line in &self.lines {
             println!("| {} |", line.join(" | "));
         }

@@ -1,0 +1,73 @@
+//! A policy's run, which goes on to its end whatever becomes of the client.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+/// The run panicked.
+pub(super) struct Panicked;
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A run in the foreground: somebody waits for its answer. Dropped before its end, because the client has gone or an answer took too
+/// long, it goes on in the background, for `limit` at most: what a policy does after a write (forgetting what caches know of a revoked
+/// token, say) belongs to the write.
+pub(super) struct Run<T: Send + 'static> {
+    run: Option<Boxed<T>>,
+    begun: bool,
+    limit: Duration,
+    background: Arc<AtomicU32>,
+}
+
+impl<T: Send + 'static> Run<T> {
+    /// A run. `background` counts the runs that go on without anybody waiting.
+    pub(super) fn new(run: Boxed<T>, limit: Duration, background: &Arc<AtomicU32>) -> Self {
+        Run { run: Some(run), begun: false, limit, background: Arc::clone(background) }
+    }
+}
+
+fn step<T>(run: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T, Panicked>> {
+    // A run that panicked is never touched again.
+    match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    }
+}
+
+impl<T: Send + 'static> Future for Run<T> {
+    type Output = Result<T, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.begun = true;
+        let Some(run) = &mut self.run else { return Poll::Pending };
+        let polled = step(run, cx);
+        if polled.is_ready() {
+            self.run = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Run<T> {
+    fn drop(&mut self) {
+        let Some(mut run) = self.run.take().filter(|_| self.begun) else { return };
+        // Without a runtime the process is ending.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (limit, background) = (self.limit, Arc::clone(&self.background));
+        background.fetch_add(1, Relaxed);
+        runtime.spawn(async move {
+            if timeout(limit, std::future::poll_fn(|cx| step(&mut run, cx))).await.is_err() {
+                tracing::warn!(?limit, "a request that nobody waits for did not end in time; given up");
+            }
+            // What the run holds (its place among the connections) goes before it is counted as gone.
+            drop(run);
+            background.fetch_sub(1, Relaxed);
+        });
+    }
+}
