@@ -17,7 +17,7 @@ pub const MAX_PASSWORD: usize = 1024;
 /// Requests that may wait for their turn; further ones are refused rather than piled up.
 const MAX_WAITING: usize = 256;
 /// Requests of one caller that may wait.
-const MAX_WAITING_EACH: usize = 16;
+const MAX_WAITING_EACH: usize = 64;
 
 /// How much work a hash is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

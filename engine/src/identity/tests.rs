@@ -122,7 +122,7 @@ async fn too_many_passwords_of_one_caller_are_told_so() {
         let inquiry = Inquiry { caller: caller.into(), ..ASKED };
         tokio::spawn(async move { users.authenticate(&password("ann", "one"), &inquiry).await.unwrap() })
     };
-    let flood: Vec<_> = (0..200).map(|_| ask([192, 0, 2, 1])).collect();
+    let flood: Vec<_> = (0..500).map(|_| ask([192, 0, 2, 1])).collect();
     let other = ask([192, 0, 2, 2]).await.unwrap();
     assert!(matches!(other, Answer::User(_)), "{other:?}");
     let mut busy = 0;
@@ -209,6 +209,37 @@ fn further_attempts_wait_longer_and_longer_but_never_long() {
     assert!(limiter.attempt("ann", ALLOWED, now + 60_000).is_ok(), "forgotten after the window");
     limiter.succeeded("ann");
     assert_eq!(limiter.wait("ann", ALLOWED, now), 0);
+}
+
+#[test]
+fn an_attempt_that_is_given_back_costs_nothing() {
+    let limiter = AttemptLimiter::default();
+    for i in 0..100 {
+        limiter.attempt("office", ALLOWED, NOW + i).unwrap();
+        limiter.release("office");
+    }
+    limiter.release("office");
+    limiter.release("nobody");
+    for _ in 0..4 {
+        let now = NOW + 1000;
+        let _ = limiter.attempt("office", ALLOWED, now);
+    }
+    assert_eq!(limiter.wait("office", ALLOWED, NOW + 1000), 1000, "three are free, as if nothing had been");
+    // Where everybody has to wait, whoever is right has waited, and the next one waits no longer for it.
+    limiter.attempt("office", ALLOWED, NOW + 2000).unwrap();
+    assert_eq!(limiter.wait("office", ALLOWED, NOW + 2000), 2000);
+    limiter.attempt("office", ALLOWED, NOW + 4000).unwrap();
+    assert_eq!(limiter.wait("office", ALLOWED, NOW + 4000), 4000);
+    limiter.release("office");
+    assert_eq!(limiter.wait("office", ALLOWED, NOW + 4000), 0);
+    // Nor does it keep others' failures from being forgotten.
+    let quiet = NOW + 2000 + ALLOWED.window_millis;
+    limiter.attempt("office", ALLOWED, quiet - 1).unwrap();
+    limiter.release("office");
+    assert_eq!(limiter.wait("office", ALLOWED, quiet), 0);
+    for _ in 0..3 {
+        limiter.attempt("office", ALLOWED, quiet).unwrap();
+    }
 }
 
 #[test]

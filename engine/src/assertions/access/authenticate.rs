@@ -25,6 +25,11 @@ static SPEC: Spec = Spec {
             "Name. Left out, the credentials count that `HttpBasic` and `RequireTls` gathered, the latest first.",
         ),
         Prop::absent("password", Kind::Text, "Password, with `username`."),
+        Prop::absent(
+            "address",
+            Kind::Text,
+            "IP address on whose account the waiting goes, when many passwords wait to be checked. Left out: the peer's.",
+        ),
         Prop::optional("prefix", Kind::Prefix, "\"authenticate\"", "Prefix of the variable it sets."),
     ],
     sets: &[sets(
@@ -72,6 +77,7 @@ pub static ENTRY: Entry = Entry {
             provider: p.value("provider"),
             username: p.optional("username"),
             password: p.value("password"),
+            address: p.optional("address"),
             retry_after: p.slot(&format!("{prefix}.retry_after")),
         })
     },
@@ -81,6 +87,7 @@ struct Authenticate {
     provider: Expr,
     username: Option<Expr>,
     password: Expr,
+    address: Option<Expr>,
     retry_after: Option<Slot>,
 }
 
@@ -100,7 +107,8 @@ impl AsyncAssertion for Authenticate {
             None => ctx.credentials.iter().rev().cloned().collect(),
         };
         ctx.set_if(self.retry_after, 0);
-        let inquiry = Inquiry { now_millis: ctx.now_millis(), caller: ctx.request.remote.ip() };
+        let address = self.address.as_ref().and_then(|address| address.to_text(ctx).trim().parse().ok());
+        let inquiry = Inquiry { now_millis: ctx.now_millis(), caller: address.unwrap_or(ctx.request.remote.ip()) };
         for credential in &credentials {
             match provider.authenticate(credential, &inquiry).await? {
                 Answer::User(user) => {

@@ -28,7 +28,7 @@ const MAX_NAME: usize = 256;
 /// Most groups of one user.
 const MAX_GROUPS: i32 = 1000;
 /// Requests that may wait for the directory, over all callers and of one.
-const WAITING: (usize, usize) = (256, 16);
+const WAITING: (usize, usize) = (256, 64);
 
 /// The provider.
 pub struct Ldap {
