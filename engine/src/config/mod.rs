@@ -16,10 +16,10 @@ use crate::keys::KeyKind;
 pub use error::ConfigError;
 pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound, Reload, SampleUser,
-    Samples, Tls, TlsVersion,
+    Audience, AuditTarget, ClientCertificate, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound,
+    Reload, SampleUser, Samples, Tls, TlsVersion,
 };
-pub use units::{Bytes, ListenAddress, Span};
+pub use units::{Bytes, ListenAddress, Network, Span};
 
 /// Name of the operator's file in the home.
 pub const FILE: &str = "gateway.yaml";

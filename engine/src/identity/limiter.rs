@@ -1,6 +1,6 @@
-//! Slows down guessing. The first attempts under a key are free; each further one has to wait, twice as long as the one before, up to
-//! a short cap. Attempts made while waiting are refused without being counted, so they prolong nothing: whoever is being guessed at
-//! waits for the cap at most, and only where the guesser shares the key (an account and an address, say).
+//! Slows down guessing. The first attempts under a key are free; each further one has to wait, twice as long as the one before,
+//! up to a short cap. Attempts made while waiting are refused without being counted, so they prolong nothing: whoever is being
+//! guessed at waits for the cap at most, and only where the guesser shares the key (an account and an address, say).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -51,8 +51,8 @@ impl Counted {
 }
 
 impl AttemptLimiter {
-    /// Counts an attempt, or refuses it: then the error is the milliseconds to wait. It is counted before its outcome is known, so that
-    /// many at the same time get no further than one after the other.
+    /// Counts an attempt, or refuses it: then the error is the milliseconds to wait. It is counted before its outcome is known,
+    /// so that many at the same time get no further than one after the other.
     pub fn attempt(&self, key: &str, allowed: Attempts, now_millis: i64) -> Result<(), i64> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let key = short(key);
@@ -82,7 +82,8 @@ impl AttemptLimiter {
         known.map_or(0, |counted| (counted.next(allowed) - now_millis).max(0))
     }
 
-    /// Gives the latest attempt back, because it turned out to be none: it costs nothing then, no place among the free ones and no wait.
+    /// Gives the latest attempt back, because it turned out to be none: it costs nothing then, no place among the free ones and
+    /// no wait.
     pub fn release(&self, key: &str) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let key = short(key);
