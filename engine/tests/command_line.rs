@@ -273,6 +273,11 @@ fn users_are_added_listed_and_deleted() {
     assert_eq!(with_input(&["user", "add", "bob"], "\n").status.code(), Some(2));
     assert!(with_input(&["user", "password", "alice"], "another\n").status.success());
     assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  enabled"));
+    assert_eq!(place.said(&["user", "disable", "alice"]).0, 0);
+    assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  disabled"));
+    assert_eq!(place.said(&["user", "enable", "alice"]).0, 0);
+    assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  enabled"));
+    assert_eq!(place.said(&["user", "disable", "bob"]).0, 1);
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 0);
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 1);
     let kept = fs::read_to_string(place.home().join("data/users.json")).unwrap_or_default();

@@ -28,9 +28,13 @@ static SPEC: Spec = Spec {
         sets("{prefix}.name", "login name"),
         sets("{prefix}.id", "identifier at the provider"),
         sets("{prefix}.provider", "name of the provider"),
-        sets("{prefix}.*", "each attribute under its name; unset where the user has none"),
+        sets(
+            "{prefix}.*",
+            "each attribute under its name, such as `email`, `role`, `groups`, or `password_changed` (seconds since 1970); unset where \
+             the user has none",
+        ),
     ],
-    fails: &["nobody was authenticated, or the provider does not know the user"],
+    fails: &["nobody was authenticated, or the provider does not know the user or lets nobody of that name log in"],
     block: false,
     examples: &[
         example(
