@@ -304,6 +304,31 @@ fn files_are_formatted_only_when_asked() {
 }
 
 #[test]
+fn cases_never_ask_a_real_directory() {
+    let place = Place::new();
+    assert_eq!(place.said(&["init", "home"]).0, 0);
+    // Nobody answers there, and the password is one of the keys, which cases do not see.
+    place.put(
+        "home/gateway.yaml",
+        "identity_providers:\n  Staff:\n    type: ldap\n    url: ldap://127.0.0.1:1\n    base: o=x\n    bind_dn: cn=x\n    \
+         bind_password_file: keys/ldap.password\n",
+    );
+    place.put(
+        "home/services/own.policy",
+        "service \"Own\" at \"/own\" {\n    HttpBasic()\n    Authenticate(provider: \"Staff\")\n    Respond(body: \"x\")\n}\n",
+    );
+    place.put(
+        "staff.case",
+        "# Ann is let in.\n== user ann secret\n== request\nGET /own\nAuthorization: Basic {base64:ann:secret}\n== response\n200\n",
+    );
+    let (code, said, error) = place.said(&["test", "staff.case"]);
+    assert_eq!(code, 0, "{said} {error}");
+    place.put("home/gateway.yaml", "identity_providers:\n  Staff:\n    type: ldap\n    url: ldaps://ldap.example\n");
+    let (code, _, error) = place.said(&["check"]);
+    assert!(code == 1 && error.contains("identity provider `Staff`: type `ldap` needs a `base`"), "{error}");
+}
+
+#[test]
 fn cases_run_against_the_home() {
     let place = Place::new();
     assert_eq!(place.said(&["init", "home"]).0, 0);

@@ -261,10 +261,14 @@ async fn attributes_are_those_of_policies(directory: Directory) {
     assert_eq!(list(&staff.login("paul (*)", "paul-password").await.expect("paul"), "groups"), ["staff"]);
     assert!(list(&staff.login("zoe", "zoe-password").await.expect("zoe"), "groups").is_empty());
     assert!(ann.id.len() == 36, "an entryUUID: {}", ann.id);
-    for name in ["off", "inactive", "locked", "nobody", "twin", "*", ""] {
+    for name in ["nobody", "twin", "*", ""] {
         assert!(staff.user(name).await.is_none(), "{name}");
     }
+    for name in ["off", "inactive", "locked"] {
+        assert!(!staff.user(name).await.expect(name).enabled, "{name}");
+    }
     let known = staff.user("ann").await.expect("ann");
+    assert!(known.enabled);
     assert_eq!((known.id.clone(), list(&known, "groups").len()), (ann.id, 2));
     // By Windows name or mail address; the user is the same.
     let other = "name_attribute: sAMAccountName\nrole_attribute: manager\nid_attribute: cn\n\

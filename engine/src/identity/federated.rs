@@ -67,6 +67,7 @@ impl Federated {
             name: attribute("CN").unwrap_or(&certificate.subject).into(),
             id: certificate.subject.as_str().into(),
             provider: self.provider.clone(),
+            enabled: true,
             attributes,
         }
     }

@@ -221,7 +221,13 @@ impl InternalUsers {
         let mut attributes: BTreeMap<_, _> =
             account.attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
         attributes.insert(PASSWORD_CHANGED.to_owned(), Value::Int(account.password_changed()));
-        User { name: account.name.as_str().into(), id: account.id.as_str().into(), provider: self.provider.clone(), attributes }
+        User {
+            name: account.name.as_str().into(),
+            id: account.id.as_str().into(),
+            provider: self.provider.clone(),
+            enabled: !account.disabled,
+            attributes,
+        }
     }
 }
 
@@ -266,6 +272,6 @@ impl IdentityProvider for InternalUsers {
     }
 
     async fn user(&self, name: &str) -> Result<Option<User>, Fault> {
-        Ok(self.accounts()?.get(name).filter(|account| !account.disabled).map(|account| self.vouch(account)))
+        Ok(self.accounts()?.get(name).map(|account| self.vouch(account)))
     }
 }

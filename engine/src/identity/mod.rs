@@ -66,7 +66,7 @@ pub trait IdentityProvider: Send + Sync {
     /// Whose credential this is. That the provider could not find out is an error.
     async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault>;
 
-    /// What the provider knows of a user, without any proof that somebody is that user. Whoever may not log in is none.
+    /// What the provider knows of a user, without any proof that somebody is that user. It may be one who is not enabled.
     async fn user(&self, name: &str) -> Result<Option<User>, Fault>;
 }
 

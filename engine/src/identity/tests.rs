@@ -71,10 +71,10 @@ async fn whoever_is_disabled_is_nobody_until_enabled_again() {
     users.add("ann", &Secret::new("one"), BTreeMap::new(), NOW).unwrap();
     users.set_disabled("ann", true).unwrap();
     assert!(login(&users, &password("ann", "one"), NOW).await.is_none());
-    assert!(users.user("ann").await.unwrap().is_none());
+    assert!(!users.user("ann").await.unwrap().unwrap().enabled);
     users.set_disabled("ann", false).unwrap();
     assert!(login(&users, &password("ann", "one"), NOW).await.is_some());
-    assert!(users.user("ann").await.unwrap().is_some());
+    assert!(users.user("ann").await.unwrap().unwrap().enabled);
     assert!(matches!(users.set_disabled("bob", true), Err(UserError::Unknown(_))));
 }
 

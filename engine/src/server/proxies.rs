@@ -1,5 +1,6 @@
-//! Proxies that stand before the gateway and say on whose behalf they ask. What they say counts for nothing unless the connection is one
-//! of theirs, and then only the part that they and other trusted ones wrote: whatever stands before it, the client may have written.
+//! Proxies that stand before the gateway and say on whose behalf they ask. What they say counts for nothing unless the connection
+//! is one of theirs, and then only the part that they and other trusted ones wrote: whatever stands before it, the client may
+//! have written.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -82,8 +83,8 @@ fn address(text: &str) -> Option<SocketAddr> {
     bare.map(|address| SocketAddr::new(address.into(), 0)).or_else(|| text.parse().ok())
 }
 
-/// The `for` of each element of a `Forwarded` field (RFC 7239, section 4), to the letter: a quoted text may hold what divides elements,
-/// and some of it is the client's (`host`). None for what does not follow the grammar.
+/// The `for` of each element of a `Forwarded` field (RFC 7239, section 4), to the letter: a quoted text may hold what divides
+/// elements, and some of it is the client's (`host`). None for what does not follow the grammar.
 fn forwarded(list: &str) -> Option<Vec<Option<String>>> {
     let mut hops = Vec::new();
     let mut rest = list;

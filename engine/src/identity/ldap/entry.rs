@@ -118,7 +118,13 @@ impl Entry {
             attributes.insert(PASSWORD_CHANGED.to_owned(), Value::Int(changed));
         }
         attributes.insert("dn".to_owned(), Value::from(self.dn.as_str()));
-        User { name: name.into(), id: self.id(settings).into(), provider: settings.provider.as_str().into(), attributes }
+        User {
+            name: name.into(),
+            id: self.id(settings).into(),
+            provider: settings.provider.as_str().into(),
+            enabled: !self.is_disabled(),
+            attributes,
+        }
     }
 }
 
