@@ -91,6 +91,9 @@ struct Handler {
 const CALLEES: usize = 64;
 
 /// Runs a service, task or command to its end. The inputs of a command are set before.
+///
+/// What drivers of databases wait for is big. It is boxed, so that every request, with or without a transaction, is a small future: futures
+/// are copied where they are made.
 pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Ending {
     ctx.base = 0;
     ctx.slots.reserve(frame.slots + CALLEES);
@@ -150,9 +153,9 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 Ok(instr.ok)
             }
             Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
-            Op::Begin(connection, lock) => begin(ctx, connection, lock.as_ref()).await.map(|()| instr.ok),
+            Op::Begin(connection, lock) => Box::pin(begin(ctx, connection, lock.as_ref())).await.map(|()| instr.ok),
             Op::Commit => match ctx.transactions.pop() {
-                Some(open) => open.handle.commit().await.map(|()| instr.ok).map_err(Fault::from),
+                Some(open) => Box::pin(open.handle.commit()).await.map(|()| instr.ok).map_err(Fault::from),
                 None => Ok(instr.ok),
             },
             Op::Rollback => {
@@ -285,7 +288,7 @@ async fn roll_back_to(ctx: &mut Ctx, depth: usize) {
     while ctx.transactions.len() > depth {
         if let Some(open) = ctx.transactions.pop() {
             // A transaction whose undoing fails is undone by its database all the same.
-            if let Err(error) = open.handle.rollback().await {
+            if let Err(error) = Box::pin(open.handle.rollback()).await {
                 tracing::warn!("rollback failed: {error}");
             }
         }

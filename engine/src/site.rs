@@ -47,6 +47,22 @@ pub struct Route {
     pub metrics: ServiceMetrics,
 }
 
+impl Route {
+    /// Runs the service's policy to its answer.
+    async fn answer(&self, mut ctx: Box<Ctx>) -> http::Response<bytes::Bytes> {
+        let site = Arc::clone(&ctx.site);
+        let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
+        if let exec::Ending::Broken(fault) = &ending {
+            site.gateway.metrics.fault(fault.blame.word());
+            let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
+            tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
+        }
+        let response = respond::answer(&mut ctx, ending);
+        self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
+        response
+    }
+}
+
 /// Everything that policies may call, for the language's checks.
 pub fn catalogue() -> Catalogue {
     Catalogue::new(
@@ -154,29 +170,31 @@ impl Site {
     }
 
     /// Answers a request. A self-call of a policy enters here too.
-    pub async fn handle(self: &Arc<Self>, mut request: Request) -> http::Response<bytes::Bytes> {
+    pub fn handle(self: &Arc<Self>, request: Request) -> impl Future<Output = http::Response<bytes::Bytes>> + Send + use<> {
+        // Settled before the future is made, and on the heap: futures are copied where they are made, and this one is in every request.
+        let begun = self.begin(request);
+        async move {
+            match begun {
+                Ok((route, ctx)) => route.answer(ctx).await,
+                Err(response) => response,
+            }
+        }
+    }
+
+    /// Finds the service; an answer where there is none, or not for this method.
+    fn begin(self: &Arc<Self>, mut request: Request) -> Result<(Arc<Route>, Box<Ctx>), http::Response<bytes::Bytes>> {
         let (route, rest) = match self.route(&request.path) {
             Some((route, rest)) => (Arc::clone(route), SmolStr::new(rest)),
-            None => return respond::not_found(),
+            None => return Err(respond::not_found()),
         };
         if !route.methods.is_empty() && !route.methods.contains(&request.method) {
             let response = respond::method_not_allowed(&route.allow);
             route.metrics.answered(response.status().as_u16(), request.started.elapsed());
-            return response;
+            return Err(response);
         }
         request.path_rest = rest;
-        let started = request.started;
-        // On the heap, so that the futures around this one stay small: they are moved, this is not.
-        let mut ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
-        let ending = exec::run(&self.program, &route.frame, &mut ctx).await;
-        if let exec::Ending::Broken(fault) = &ending {
-            self.gateway.metrics.fault(fault.blame.word());
-            let (service, request, blame) = (&route.name, ctx.request.id(), fault.blame.word());
-            tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
-        }
-        let response = respond::answer(&mut ctx, ending);
-        route.metrics.answered(response.status().as_u16(), started.elapsed());
-        response
+        let ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
+        Ok((route, ctx))
     }
 
     /// Runs a `command` or `task` by name. Gives its outputs in order, and whether it held; `None` when there is none of that name.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use http::{HeaderValue, Response, StatusCode, header, request};
 use http_body_util::Full;
 
@@ -26,20 +28,23 @@ impl Front {
         Front { host, monitoring: config.monitoring.clone(), access_log: config.logging.access }
     }
 
-    async fn answer(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Bytes> {
+    /// What there is to do for a request is settled here; what waits is the future. It is made of combinators, because an `async` block
+    /// keeps a future that it was given beside the one that it awaits, and all of them are copied where they are made.
+    fn answer(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send {
         let request = match receive::request(head, body, conn) {
             Ok(request) => request,
             Err(status) => {
                 self.refused(status);
-                return plain(status, "text/plain; charset=utf-8", format!("{status}\n"));
+                let refusal = plain(status, "text/plain; charset=utf-8", format!("{status}\n"));
+                return Either::Right(std::future::ready(refusal).boxed());
             }
         };
         // INVARIANT: one generation from here to the answer.
         let site = self.host.site.load_full();
         if self.is_own(&request.path, conn) && site.route(&request.path).is_none() {
-            return self.own_page(&request.path).await;
+            return Either::Right(async move { self.own_page(&request.path).await }.boxed());
         }
-        site.handle(request).await
+        Either::Left(site.handle(request))
     }
 
     fn is_own(&self, path: &str, conn: &ConnInfo) -> bool {
@@ -76,16 +81,18 @@ impl Front {
 }
 
 impl Handler for Front {
-    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Full<Bytes>> {
-        if !self.access_log {
-            return self.answer(head, body, conn).await.map(Full::new);
-        }
-        let (method, path, started) = (head.method.clone(), head.uri.path().to_owned(), std::time::Instant::now());
-        let response = self.answer(head, body, conn).await;
-        let (status, bytes, micros) = (response.status().as_u16(), response.body().len(), started.elapsed().as_micros() as u64);
-        // Queries may hold tokens; paths do not.
-        tracing::info!(target: "access", remote = %conn.remote.ip(), secure = conn.secure, %method, path, status, bytes, micros);
-        response.map(Full::new)
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Full<Bytes>>> + Send {
+        let logged = self.access_log.then(|| (head.method.clone(), head.uri.path().to_owned(), std::time::Instant::now()));
+        let (remote, secure) = (conn.remote.ip(), conn.secure);
+        self.answer(head, body, conn).map(move |response| {
+            if let Some((method, path, started)) = logged {
+                let (status, bytes, micros) =
+                    (response.status().as_u16(), response.body().len(), started.elapsed().as_micros() as u64);
+                // Queries may hold tokens; paths do not.
+                tracing::info!(target: "access", %remote, secure, %method, path, status, bytes, micros);
+            }
+            response.map(Full::new)
+        })
     }
 
     fn refused(&self, status: StatusCode) {

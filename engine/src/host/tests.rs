@@ -224,3 +224,19 @@ async fn policies_call_one_another_near_and_far() {
     assert_eq!(get(&serving, "/error").await, (200, "failed 404".to_owned()));
     assert_eq!(get(&serving, "/circle").await.0, 500);
 }
+
+#[tokio::test]
+async fn a_request_is_a_small_future() {
+    // It is copied where it is made; what few requests wait for is boxed.
+    let place = place();
+    let serving = Host::serve(place.home.clone(), options()).await.unwrap();
+    let front = Front::new(Arc::clone(serving.host()), &serving.host().config());
+    let address = "127.0.0.1:1".parse().unwrap();
+    let conn = crate::server::ConnInfo { remote: address, local: address, secure: false, client_certificate: None };
+    let (head, ()) = http::Request::get("/hello").body(()).unwrap().into_parts();
+    let size = size_of_val(&crate::server::Handler::handle(&front, head, bytes::Bytes::new(), &conn));
+    assert!(size <= 1536, "{size} bytes");
+    let site = size_of_val(&serving.host().site().handle(crate::request::Request::new(http::Method::GET, "/hello")));
+    assert!(site <= 1280, "{site} bytes");
+    serving.shutdown().await;
+}
