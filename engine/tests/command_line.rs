@@ -319,7 +319,7 @@ fn cases_never_ask_a_real_directory() {
     );
     place.put(
         "staff.case",
-        "# Ann is let in.\n== user ann secret\n== request\nGET /own\nAuthorization: Basic {base64:ann:secret}\n== response\n200\n",
+        "# Ann may.\n== user ann secret\n== request\nGET /own\nAuthorization: Basic {base64:ann:secret}\n== response\n200\n",
     );
     let (code, said, error) = place.said(&["test", "staff.case"]);
     assert_eq!(code, 0, "{said} {error}");

@@ -40,8 +40,8 @@ pub struct Lab {
 
 impl Lab {
     /// Prepares cases over the shipped policies (of a source tree, if one is named), and over an operator's home if one is named: its
-    /// settings, customizations and services, but neither its keys nor its data. Every database is replaced by an embedded one and
-    /// every directory by users of the gateway's own, so that no test ever touches what is real.
+    /// settings, customizations and services, but neither its keys nor its data. Every database is replaced by an embedded one and every
+    /// directory by users of the gateway's own, so that no test ever touches what is real.
     pub async fn new(shipped: Option<&Path>, base: Option<&Path>) -> Result<Lab, String> {
         let template = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
         let mut settings = Mapping::new();

@@ -56,7 +56,8 @@ impl Proxies {
             }
         });
         if read.is_err() && !self.complained.swap(true, Relaxed) {
-            tracing::warn!(proxy = %peer.ip(), "`{name}` of a trusted proxy does not name addresses; answered 400, here and further on");
+            let proxy = peer.ip();
+            tracing::warn!(%proxy, "`{name}` of a trusted proxy does not name addresses; answered 400, here and further on");
         }
         read
     }

@@ -37,8 +37,8 @@ static SPEC: Spec = Spec {
         sets("{prefix}.enabled", "whether the user may log in"),
         sets(
             "{prefix}.*",
-            "each attribute under its name, such as `email`, `role`, `groups`, or `password_changed` (seconds since 1970); unset where \
-             the user has none",
+            "each attribute under its name, such as `email`, `role`, `groups`, or `password_changed` (seconds since 1970); unset \
+             where the user has none",
         ),
     ],
     fails: &["nobody was authenticated, or the provider does not know the user or, without `disabled`, lets nobody of that \
