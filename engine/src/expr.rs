@@ -182,6 +182,7 @@ impl Expr {
                 [] => (function.call)(&[], ctx),
                 [one] => (function.call)(&[one.eval(ctx)], ctx),
                 [one, two] => (function.call)(&[one.eval(ctx), two.eval(ctx)], ctx),
+                [one, two, three] => (function.call)(&[one.eval(ctx), two.eval(ctx), three.eval(ctx)], ctx),
                 more => (function.call)(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>(), ctx),
             },
             Expr::Member(source, path) => {

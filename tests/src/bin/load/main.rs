@@ -55,6 +55,9 @@ fn main() -> Result<()> {
     let home = tempfile::tempdir()?;
     put(home.path(), "services/bench.policy", SERVICES);
     grants::prepare(home.path());
+    // All browsers have one address here.
+    let unlimited = "customize \"OTK Authorization Server Configuration\" {\n    set session_limit = 0\n}\n";
+    put(home.path(), "customizations/load.policy", unlimited);
     put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
     let mut table = Table::new(&format!(
         "{} connections, {} rounds of {} s each; server on core {}, generator on core {}",
