@@ -64,6 +64,8 @@ impl Run {
 enum Pending {
     Statement(Run, Result<Rows, StoreError>),
     Transaction(oneshot::Sender<Result<(), StoreError>>),
+    /// Undone by its caller, who may have seen what others did in the same batch: whoever goes by that must find it in the database.
+    Undone(oneshot::Sender<Result<(), StoreError>>),
 }
 
 /// SQLite gave up the shared transaction as a whole (interrupt, disk error, `OR ROLLBACK`).
@@ -243,7 +245,7 @@ impl Writer {
                 Ok(())
             }
             Ok(End::Rollback(reply)) => {
-                let _ = reply.send(Ok(()));
+                pending.push(Pending::Undone(reply));
                 handle.control("ROLLBACK TO portcullis")
             }
             Err(RecvTimeoutError::Disconnected) => handle.control("ROLLBACK TO portcullis"),
@@ -259,7 +261,7 @@ impl Writer {
 
     /// Commits, and only then tells the callers.
     fn finish(&self, handle: &Handle, pending: Vec<Pending>) {
-        if pending.iter().all(|done| matches!(done, Pending::Statement(_, Err(_)))) {
+        if pending.iter().all(|done| matches!(done, Pending::Statement(_, Err(_)) | Pending::Undone(_))) {
             // Nothing was written, so there is nothing to sync.
             let _ = handle.control("ROLLBACK");
         } else if handle.control("COMMIT").is_err() {
@@ -270,7 +272,7 @@ impl Writer {
                 Pending::Statement(run, result) => {
                     let _ = run.reply.send(result);
                 }
-                Pending::Transaction(reply) => {
+                Pending::Transaction(reply) | Pending::Undone(reply) => {
                     let _ = reply.send(Ok(()));
                 }
             }
@@ -291,6 +293,9 @@ impl Writer {
                 }
                 Pending::Statement(run, Err(error)) => {
                     let _ = run.reply.send(Err(error));
+                }
+                Pending::Undone(reply) => {
+                    let _ = reply.send(Ok(()));
                 }
                 Pending::Transaction(reply) => {
                     let detail = "another writer's error undid the transaction before it was committed";

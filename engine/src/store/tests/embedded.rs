@@ -56,6 +56,31 @@ async fn writers_that_wait_share_a_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_undone_transaction_saw_is_there_when_it_ends() {
+    let db = sqlite();
+    let table = db.table().await;
+    for round in 0..20_i64 {
+        // The second one waits while the first is in hand, so both are of one batch.
+        let mut first = db.begin(BeginOptions::default()).await.unwrap();
+        let (connection, text) = (db.connection.clone(), format!("select k from {table} where k = ?"));
+        let second = tokio::spawn(async move {
+            let mut second = connection.begin(BeginOptions::default()).await.unwrap();
+            let key = [Value::from(round.to_string())];
+            let seen = second.run(&statement(&text), &key, QueryOptions::default()).await.unwrap().rows.len();
+            second.rollback().await.unwrap();
+            let found = connection.run(&statement(&text), &key, QueryOptions::default()).await.unwrap().rows.len();
+            (seen, found)
+        });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let insert = statement(&format!("insert into {table} values (?, 1)"));
+        first.run(&insert, &[Value::from(round.to_string())], QueryOptions::default()).await.unwrap();
+        first.commit().await.unwrap();
+        let (seen, found) = second.await.unwrap();
+        assert_eq!(seen, found, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn long_statements_are_interrupted() {
     let db = sqlite();
     let table = db.table().await;
