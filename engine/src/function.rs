@@ -5,6 +5,7 @@ use portcullis_dsl::spec::FunctionSpec;
 use crate::ctx::Ctx;
 use crate::value::Value;
 
+mod addresses;
 mod json;
 mod lists;
 mod texts;
@@ -21,7 +22,9 @@ pub struct Function {
 
 /// All functions.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    [lists::FUNCTIONS, texts::FUNCTIONS, times::FUNCTIONS, uris::FUNCTIONS, json::FUNCTIONS].into_iter().flatten()
+    [lists::FUNCTIONS, texts::FUNCTIONS, times::FUNCTIONS, uris::FUNCTIONS, json::FUNCTIONS, addresses::FUNCTIONS]
+        .into_iter()
+        .flatten()
 }
 
 /// The function of this name.

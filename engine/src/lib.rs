@@ -23,6 +23,7 @@ pub mod jose;
 pub mod json;
 pub mod keys;
 pub mod message;
+pub mod network;
 pub mod pattern;
 pub mod principal;
 pub mod private;

@@ -51,7 +51,7 @@ pub enum Credential {
     Certificate(Arc<Certificate>),
 }
 
-/// An authenticated user.
+/// A user, authenticated or looked up.
 #[derive(Clone, Debug)]
 pub struct User {
     /// Login name.
@@ -60,6 +60,8 @@ pub struct User {
     pub id: SmolStr,
     /// Name of the identity provider that vouches.
     pub provider: SmolStr,
+    /// Whether the user may log in. Nobody is authenticated who may not.
+    pub enabled: bool,
     /// Further attributes, e.g. `email`, `role`.
     pub attributes: BTreeMap<String, Value>,
 }

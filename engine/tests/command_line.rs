@@ -277,6 +277,11 @@ fn users_are_added_listed_and_deleted() {
     assert_eq!(with_input(&["user", "add", "bob"], "\n").status.code(), Some(2));
     assert!(with_input(&["user", "password", "alice"], "another\n").status.success());
     assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  enabled"));
+    assert_eq!(place.said(&["user", "disable", "alice"]).0, 0);
+    assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  disabled"));
+    assert_eq!(place.said(&["user", "enable", "alice"]).0, 0);
+    assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  enabled"));
+    assert_eq!(place.said(&["user", "disable", "bob"]).0, 1);
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 0);
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 1);
     let kept = fs::read_to_string(place.home().join("data/users.json")).unwrap_or_default();
@@ -300,6 +305,31 @@ fn files_are_formatted_only_when_asked() {
     assert_eq!(code, 1);
     assert!(said.contains("own.policy:1"), "{said}");
     assert_eq!(fs::read_to_string(&path).expect("a file"), "service \"Own\" at {\n");
+}
+
+#[test]
+fn cases_never_ask_a_real_directory() {
+    let place = Place::new();
+    assert_eq!(place.said(&["init", "home"]).0, 0);
+    // Nobody answers there, and the password is one of the keys, which cases do not see.
+    place.put(
+        "home/gateway.yaml",
+        "identity_providers:\n  Staff:\n    type: ldap\n    url: ldap://127.0.0.1:1\n    base: o=x\n    bind_dn: cn=x\n    \
+         bind_password_file: keys/ldap.password\n",
+    );
+    place.put(
+        "home/services/own.policy",
+        "service \"Own\" at \"/own\" {\n    HttpBasic()\n    Authenticate(provider: \"Staff\")\n    Respond(body: \"x\")\n}\n",
+    );
+    place.put(
+        "staff.case",
+        "# Ann may.\n== user ann secret\n== request\nGET /own\nAuthorization: Basic {base64:ann:secret}\n== response\n200\n",
+    );
+    let (code, said, error) = place.said(&["test", "staff.case"]);
+    assert_eq!(code, 0, "{said} {error}");
+    place.put("home/gateway.yaml", "identity_providers:\n  Staff:\n    type: ldap\n    url: ldaps://ldap.example\n");
+    let (code, _, error) = place.said(&["check"]);
+    assert!(code == 1 && error.contains("identity provider `Staff`: type `ldap` needs a `base`"), "{error}");
 }
 
 #[test]

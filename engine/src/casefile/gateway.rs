@@ -13,7 +13,7 @@ use super::Failure;
 use super::client::Client;
 use super::parse::{Case, StepKind};
 use super::scratch::{Scratch, Server};
-use crate::config::{self, Config, ListenAddress};
+use crate::config::{self, Config, ListenAddress, ProviderKind};
 use crate::gateway::Gateway;
 use crate::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
 use crate::host::{Host, Options, Prebuilt, Serving};
@@ -46,8 +46,8 @@ pub struct Lab {
 
 impl Lab {
     /// Prepares cases over the shipped policies (of a source tree, if one is named), and over an operator's home if one is named: its
-    /// settings, customizations and services, but neither its keys nor its data. Every database is replaced by an embedded one, so
-    /// that no test ever touches what is real.
+    /// settings, customizations and services, but neither its keys nor its data. Every database is replaced by an embedded one and every
+    /// directory by users of the gateway's own, so that no test ever touches what is real.
     pub async fn new(shipped: Option<&Path>, base: Option<&Path>) -> Result<Lab, String> {
         let template = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
         let mut settings = Mapping::new();
@@ -72,6 +72,12 @@ impl Lab {
             );
         }
         settings.insert("connections".into(), connections.into());
+        // Nor a directory: its users are those that the cases make.
+        let directories = config.identity_providers.iter().filter(|(_, provider)| provider.kind == ProviderKind::Ldap);
+        let stand_ins: Mapping = directories.map(|(name, _)| (name.as_str().into(), "internal".into())).collect();
+        if !stand_ins.is_empty() {
+            overlay(&mut settings, Mapping::from_iter([("identity_providers".into(), stand_ins.into())]));
+        }
         write(template.path(), config::FILE, &to_yaml(&settings)?)?;
         for folder in [CUSTOMIZATIONS, SERVICES, KEYS, DATA] {
             private::make_folder(&template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;

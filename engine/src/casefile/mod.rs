@@ -29,8 +29,8 @@
 //! | `== request [https\|http] [cert=NAME] [note]` | request line, header lines, an empty line, the body; a form may take a line a parameter |
 //! | `== raw [https\|http]` | bytes to send as they are, with `\r \n \t \0 \xHH \\`; line ends in the file count for nothing |
 //! | `== response` | what must come back, see below |
-//! | `== parallel N` | the next request is sent N times at once |
-//! | `== responses` | then: lines `COUNTx STATUS [header: value]`, which must account for every answer |
+//! | `== parallel N` | the next request is sent N times at once; in it, `{nth}` counts them from 1 |
+//! | `== responses` | then: lines `COUNTx STATUS [header: value]` (`COUNT+x`: or more), which must account for every answer |
 //! | `== clock +TIME` | moves the clock, e.g. `+3601s`, `+2h` |
 //! | `== save PATH`, `== delete PATH`, `== rename OLD NEW` | an edit while the gateway runs; it has taken effect when the next section begins |
 //! | `== refused` | the edit before did not compile: the old set serves on, and the log has each of these lines |

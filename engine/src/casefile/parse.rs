@@ -95,7 +95,7 @@ pub enum StepKind {
     /// What came back.
     Response(Expectation),
     /// What came back from parallel requests.
-    Responses(Vec<(usize, Expectation)>),
+    Responses(Vec<(std::ops::RangeInclusive<usize>, Expectation)>),
     /// Milliseconds to move the clock.
     Clock(i64),
     /// Writes a file and reloads.
@@ -456,12 +456,15 @@ impl Section<'_> {
         Ok(expected)
     }
 
-    fn histogram(&self) -> Result<Vec<(usize, Expectation)>, Failure> {
+    fn histogram(&self) -> Result<Vec<(std::ops::RangeInclusive<usize>, Expectation)>, Failure> {
         let mut lines = Vec::new();
         for (number, line) in self.filled() {
             let wrong = || Failure::new(self.file, number, "a line here is `COUNTx STATUS [header: value]`");
             let (count, rest) = line.split_once("x ").ok_or_else(wrong)?;
-            let count = count.trim().parse().map_err(|_| wrong())?;
+            let count = match count.trim().strip_suffix('+') {
+                Some(least) => least.parse().map_err(|_| wrong())?..=usize::MAX,
+                None => count.trim().parse().map(|count| count..=count).map_err(|_| wrong())?,
+            };
             let (status, header) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
             let mut expected = Expectation {
                 line: number,

@@ -178,6 +178,28 @@ impl Run {
     }
 
     async fn request(&mut self, request: &Request, step: &Step) -> Result<(), Wrong> {
+        // Each of those sent at once may differ by its number.
+        let count = self.parallel.take();
+        let mut texts = Vec::new();
+        let mut path = String::new();
+        for nth in 1..=count.unwrap_or(1) {
+            self.vars.set("nth", nth.to_string());
+            let text;
+            (text, path) = self.request_text(request, step)?;
+            texts.push(text);
+        }
+        let certificate = request.certificate.as_deref();
+        let answers = match count {
+            Some(_) => self.client.send_all(request.secure, certificate, &texts).await,
+            None => self.client.send(request.secure, certificate, &texts[0]).await.map(|answer| vec![answer]),
+        };
+        self.last = answers.map_err(|error| (step.line, format!("no answer: {error}")))?;
+        self.learn(&path);
+        Ok(())
+    }
+
+    /// What is sent, and its path.
+    fn request_text(&self, request: &Request, step: &Step) -> Result<(Vec<u8>, String), Wrong> {
         let target = self.expand(&request.target, step)?;
         // A `Location` can be followed as it came.
         let origin = if request.secure { self.gateway.https() } else { self.gateway.http() };
@@ -205,14 +227,7 @@ impl Run {
         }
         text.push_str("\r\n");
         text.push_str(&body);
-        let certificate = request.certificate.as_deref();
-        let answers = match self.parallel.take() {
-            Some(count) => self.client.send_all(request.secure, certificate, &vec![text.into_bytes(); count]).await,
-            None => self.client.send(request.secure, certificate, text.as_bytes()).await.map(|answer| vec![answer]),
-        };
-        self.last = answers.map_err(|error| (step.line, format!("no answer: {error}")))?;
-        self.learn(&path);
-        Ok(())
+        Ok((text.into_bytes(), path))
     }
 
     /// Keeps what a browser would: cookies, the page's fields, where to go next.
@@ -333,7 +348,11 @@ impl Run {
         Ok(())
     }
 
-    fn check_histogram(&mut self, expected: &[(usize, super::parse::Expectation)], line: usize) -> Result<(), Wrong> {
+    fn check_histogram(
+        &mut self,
+        expected: &[(std::ops::RangeInclusive<usize>, super::parse::Expectation)],
+        line: usize,
+    ) -> Result<(), Wrong> {
         let mut counts = vec![0usize; expected.len()];
         let mut others = Vec::new();
         for answer in &self.last {
@@ -346,8 +365,9 @@ impl Run {
         if let Some(other) = others.first() {
             return Err((line, format!("{} answers fit no line here; the first:\n{other}", others.len())));
         }
-        match expected.iter().zip(&counts).find(|((wanted, _), count)| *wanted != **count) {
+        match expected.iter().zip(&counts).find(|((wanted, _), count)| !wanted.contains(count)) {
             Some(((wanted, expectation), count)) => {
+                let wanted = format!("{}{}", wanted.start(), if wanted.start() == wanted.end() { "" } else { " or more" });
                 Err((expectation.line, format!("expected {wanted} such answers, got {count} (all: {counts:?})")))
             }
             None => Ok(()),

@@ -31,6 +31,16 @@ pub enum UserCommand {
         /// Login name.
         name: String,
     },
+    /// Let a user log in no more. Logins that a browser remembers end too.
+    Disable {
+        /// Login name.
+        name: String,
+    },
+    /// Let a user log in again.
+    Enable {
+        /// Login name.
+        name: String,
+    },
     /// List users.
     List,
     /// Delete a user.
@@ -52,8 +62,16 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
             say(format!("added {name}"));
         }
         UserCommand::Password { name } => {
-            users.set_password(name, &password()?)?;
+            users.set_password(name, &password()?, Clock::default().now_millis())?;
             say(format!("changed the password of {name}"));
+        }
+        UserCommand::Disable { name } => {
+            users.set_disabled(name, true)?;
+            say(format!("disabled {name}"));
+        }
+        UserCommand::Enable { name } => {
+            users.set_disabled(name, false)?;
+            say(format!("enabled {name}"));
         }
         UserCommand::List => {
             for account in users.list()? {

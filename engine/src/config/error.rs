@@ -34,6 +34,18 @@ impl ConfigError {
         ConfigError { place, ..ConfigError::new(path, message) }.with_line(text)
     }
 
+    /// A mistake at a key of the entry `name`, or at the entry itself where the key is not written.
+    pub fn at_key_of(path: &str, text: &str, name: &str, key: &str, message: String) -> Self {
+        let entry = ConfigError::at_key(path, text, name, message);
+        let Some((first, column)) = entry.place else { return entry };
+        let place = text.lines().enumerate().skip(first).take_while(|(_, line)| indent(line) >= column || line.trim().is_empty());
+        let mut place = place.filter(|(_, line)| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
+        match place.next() {
+            Some((index, line)) => ConfigError { place: Some((index + 1, indent(line) + 1)), ..entry }.with_line(text),
+            None => entry,
+        }
+    }
+
     /// What the YAML reader says, in words for an operator.
     pub(super) fn from_yaml(path: &str, text: &str, error: &serde_yaml::Error) -> Self {
         let full = error.to_string();
@@ -50,6 +62,10 @@ impl ConfigError {
         }
         self
     }
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
 }
 
 /// `listeners: unknown field `htps`, expected `https` or `http`` → what to say and what was probably meant.

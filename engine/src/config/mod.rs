@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use crate::keys::KeyKind;
 
 pub use error::ConfigError;
-pub use neighbours::{Connection, IdentityProvider, ProviderKind, Synchronous};
+pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound, Reload, SampleUser,
-    Samples, Tls, TlsVersion,
+    Audience, AuditTarget, ClientCertificate, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound,
+    Reload, SampleUser, Samples, Tls, TlsVersion,
 };
-pub use units::{Bytes, ListenAddress, Span};
+pub use units::{Bytes, ListenAddress, Network, Span};
 
 /// Name of the operator's file in the home.
 pub const FILE: &str = "gateway.yaml";
@@ -136,8 +136,11 @@ impl Config {
             return refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
         }
         for (name, provider) in &self.identity_providers {
-            if provider.kind == ProviderKind::Ldap && provider.url.is_none() {
-                return refuse(name, format!("identity provider `{name}` of type `ldap` needs a `url`"));
+            if provider.kind == ProviderKind::Ldap
+                && let Err((key, message)) = crate::identity::check_directory(provider)
+            {
+                let message = format!("identity provider `{name}`: {message}");
+                return Err(ConfigError::at_key_of(path, text, name, key, message));
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! What the gateway talks to: databases and identity providers, by the names that policies use.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -49,25 +50,83 @@ impl fmt::Debug for Connection {
 }
 
 /// Where users come from. `Name: internal` is short for `Name: { type: internal }`.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct IdentityProvider {
     /// Which kind.
+    #[serde(rename = "type")]
     pub kind: ProviderKind,
-    /// `ldap`: `ldaps://host:636`.
-    pub url: Option<String>,
-    /// `ldap`: where users are searched.
-    pub base: Option<String>,
-    /// `ldap`: search filter with `{}` for the user name. Default: `(uid={})`.
-    pub filter: Option<String>,
-    /// `ldap`: who searches.
-    pub bind_dn: Option<String>,
-    /// `ldap`: file (relative to the home) with that one's password.
-    pub bind_password_file: Option<PathBuf>,
-    /// `federated`: PEM files (relative to the home) of the authorities whose certificates count as users. Default: those in
-    /// `keys/trusted/`.
+    /// PEM files (relative to the home) of authorities. `federated`: those whose certificates count as users; default: those in
+    /// `keys/trusted/`. `ldap`: those that vouch for the directory; default: the ones that browsers trust.
+    #[serde(default)]
     pub trusted: Vec<PathBuf>,
     /// `federated`: regular expression that must be found in the certificate's subject. Default: any subject.
+    #[serde(default)]
     pub subject: Option<String>,
+    /// `ldap`: `ldaps://host`, or `ldap://host` with `start_tls`.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// `ldap`: whether an `ldap://` connection changes to TLS before anything else is said. Default: no.
+    #[serde(default)]
+    pub start_tls: bool,
+    /// `ldap`: whether passwords may travel unprotected to another machine. Default: no.
+    #[serde(default)]
+    pub allow_plaintext: bool,
+    /// `ldap`: where users are searched.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// `ldap`: how far below `base`. Default: `subtree`.
+    #[serde(default)]
+    pub scope: SearchScope,
+    /// `ldap`: search filter with `{}` for the name that was typed. Default: `(NAME_ATTRIBUTE={})`.
+    #[serde(default)]
+    pub filter: Option<String>,
+    /// `ldap`: who searches. Default: nobody, that is, anonymously.
+    #[serde(default)]
+    pub bind_dn: Option<String>,
+    /// `ldap`: file (relative to the home) with that one's password.
+    #[serde(default)]
+    pub bind_password_file: Option<PathBuf>,
+    /// `ldap`: attribute with the login name. Default: `uid`; Active Directory: `sAMAccountName`.
+    #[serde(default)]
+    pub name_attribute: Option<String>,
+    /// `ldap`: attribute that stays when a user is renamed and is not given to another. Default: the first of `entryUUID`,
+    /// `objectGUID`, `ipaUniqueID`, `nsUniqueId` that the entry has, or else its distinguished name.
+    #[serde(default)]
+    pub id_attribute: Option<String>,
+    /// `ldap`: attribute that becomes the user's `role`; of distinguished names (`memberOf`) the first part. Default: none.
+    #[serde(default)]
+    pub role_attribute: Option<String>,
+    /// `ldap`: further attributes of users: name in policies, name in the directory.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// `ldap`: where groups are searched; their `cn` become the user's `groups`. Default: they are not.
+    #[serde(default)]
+    pub group_base: Option<String>,
+    /// `ldap`: search filter for groups, with `{dn}` for the user's distinguished name and `{}` for the login name. Default:
+    /// `(member={dn})`.
+    #[serde(default)]
+    pub group_filter: Option<String>,
+    /// `ldap`: for connecting, TLS handshake included. Default: 5s.
+    #[serde(default)]
+    pub connect_timeout: Option<Span>,
+    /// `ldap`: for one question. Default: 5s.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// `ldap`: connections at a time, those that search and those that check passwords apart. Default: 8.
+    #[serde(default)]
+    pub pool_size: Option<u32>,
+}
+
+/// How far a search goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SearchScope {
+    /// The base and everything below it.
+    #[default]
+    Subtree,
+    /// What is directly below the base.
+    One,
 }
 
 impl fmt::Debug for IdentityProvider {
@@ -158,60 +217,59 @@ impl<'de> Deserialize<'de> for Connection {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProviderFields {
-    #[serde(rename = "type")]
-    kind: ProviderKind,
-    #[serde(default)]
-    url: Option<String>,
-    #[serde(default)]
-    base: Option<String>,
-    #[serde(default)]
-    filter: Option<String>,
-    #[serde(default)]
-    bind_dn: Option<String>,
-    #[serde(default)]
-    bind_password_file: Option<PathBuf>,
-    #[serde(default)]
-    trusted: Vec<PathBuf>,
-    #[serde(default)]
-    subject: Option<String>,
+/// The whole map of a provider.
+struct ProviderMap(IdentityProvider);
+
+impl<'de> Deserialize<'de> for ProviderMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The derived function, which `remote = "Self"` makes one of the type instead of the trait.
+        IdentityProvider::deserialize(deserializer).map(ProviderMap)
+    }
 }
 
-impl From<ProviderFields> for IdentityProvider {
-    fn from(f: ProviderFields) -> Self {
-        IdentityProvider {
-            kind: f.kind,
-            url: f.url,
-            base: f.base,
-            filter: f.filter,
-            bind_dn: f.bind_dn,
-            bind_password_file: f.bind_password_file,
-            trusted: f.trusted,
-            subject: f.subject,
-        }
+impl From<ProviderMap> for IdentityProvider {
+    fn from(map: ProviderMap) -> Self {
+        map.0
     }
 }
 
 impl<'de> Deserialize<'de> for IdentityProvider {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or_map::<D, ProviderFields, _>(deserializer, "`internal`, `federated`, or a map with `type`", |text| {
+        text_or_map::<D, ProviderMap, _>(deserializer, "`internal`, `federated`, or a map with `type`", |text| {
             let kind = match text {
                 "internal" => ProviderKind::Internal,
                 "federated" => ProviderKind::Federated,
                 _ => return None,
             };
-            Some(IdentityProvider {
-                kind,
-                url: None,
-                base: None,
-                filter: None,
-                bind_dn: None,
-                bind_password_file: None,
-                trusted: Vec::new(),
-                subject: None,
-            })
+            Some(IdentityProvider::new(kind))
         })
+    }
+}
+
+impl IdentityProvider {
+    /// One of this kind, with nothing else said.
+    pub fn new(kind: ProviderKind) -> Self {
+        IdentityProvider {
+            kind,
+            trusted: Vec::new(),
+            subject: None,
+            url: None,
+            start_tls: false,
+            allow_plaintext: false,
+            base: None,
+            scope: SearchScope::default(),
+            filter: None,
+            bind_dn: None,
+            bind_password_file: None,
+            name_attribute: None,
+            id_attribute: None,
+            role_attribute: None,
+            attributes: BTreeMap::new(),
+            group_base: None,
+            group_filter: None,
+            connect_timeout: None,
+            timeout: None,
+            pool_size: None,
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use super::HostName;
-use super::units::{Bytes, ListenAddress, Span, scalar_text};
+use super::units::{Bytes, ListenAddress, Network, Span, scalar_text};
 
 /// Where the gateway listens.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -18,12 +18,38 @@ pub struct Listeners {
     pub https: ListenAddress,
     /// Plain HTTP. Default: `0.0.0.0:8080`.
     pub http: ListenAddress,
+    /// Networks of proxies that stand before this gateway. Of requests from there, `forwarded_header` says where they come from.
+    /// Default: none.
+    pub trusted_proxies: Vec<Network>,
+    /// The header that these proxies write: `X-Forwarded-For` (default) or `Forwarded`. The other one counts for nothing, because
+    /// proxies pass on what they do not write.
+    pub forwarded_header: ForwardedHeader,
+}
+
+/// Where proxies say on whose behalf they ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// What most write.
+    #[default]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+impl<'de> Deserialize<'de> for ForwardedHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match scalar_text(deserializer, "`X-Forwarded-For` or `Forwarded`")?.to_ascii_lowercase().as_str() {
+            "x-forwarded-for" => Ok(ForwardedHeader::XForwardedFor),
+            "forwarded" => Ok(ForwardedHeader::Forwarded),
+            other => Err(de::Error::custom(format_args!("`{other}` is not read here: `X-Forwarded-For` or `Forwarded`"))),
+        }
+    }
 }
 
 impl Default for Listeners {
     fn default() -> Self {
         let at = |port| ListenAddress::At(([0, 0, 0, 0], port).into());
-        Listeners { https: at(8443), http: at(8080) }
+        Listeners { https: at(8443), http: at(8080), trusted_proxies: Vec::new(), forwarded_header: ForwardedHeader::default() }
     }
 }
 

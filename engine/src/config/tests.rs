@@ -51,6 +51,8 @@ fn a_bad_value_says_what_would_fit() {
     for (text, part) in [
         ("limits: { idle_timeout: soon }", "`soon` is not a duration such as"),
         ("limits: { body_bytes: [1] }", "a size such as"),
+        ("listeners: { trusted_proxies: [10.0.0.0/40] }", "`10.0.0.0/40` is not a network such as"),
+        ("listeners: { forwarded_header: Via }", "`X-Forwarded-For` or `Forwarded`"),
         ("listeners: { https: nowhere }", "an address and port"),
         ("tls: { min_version: 1.1 }", "not a TLS version"),
         ("limits: { header_bytes: 100 }", "must be 8 KiB or more"),

@@ -1,9 +1,10 @@
 //! Values with units: durations, sizes, addresses. Written as an operator would write them, checked where they stand.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
@@ -77,6 +78,24 @@ impl ListenAddress {
             _ => text.to_owned(),
         };
         full.parse().ok().map(ListenAddress::At)
+    }
+}
+
+/// A network: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+impl Network {
+    /// Reads one.
+    pub fn parse(text: &str) -> Option<Network> {
+        let text = text.trim();
+        text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)).map(Network)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_parse(deserializer, "a network such as `10.0.0.0/8` or `2001:db8::/32`, or an address", Network::parse)
     }
 }
 

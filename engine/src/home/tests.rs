@@ -107,7 +107,7 @@ fn published_passwords_are_for_this_machine_unless_a_listener_is_named() {
     let home = Home::at(dir.path(), Some(tree.path()));
     let listeners = |settings: &str| {
         fs::write(home.path(config::FILE), settings).unwrap();
-        let config::Listeners { https, http } = home.config().unwrap().listeners;
+        let config::Listeners { https, http, .. } = home.config().unwrap().listeners;
         [https, http]
             .map(|listener| if let config::ListenAddress::At(address) = listener { address.to_string() } else { "off".into() })
     };

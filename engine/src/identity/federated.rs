@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use regex::Regex;
 use smol_str::SmolStr;
 
-use super::IdentityProvider;
+use super::{Answer, IdentityProvider, Inquiry};
 use crate::certificate::Certificate;
 use crate::config::IdentityProvider as Config;
 use crate::fault::{Blame, Fault};
@@ -67,6 +67,7 @@ impl Federated {
             name: attribute("CN").unwrap_or(&certificate.subject).into(),
             id: certificate.subject.as_str().into(),
             provider: self.provider.clone(),
+            enabled: true,
             attributes,
         }
     }
@@ -74,17 +75,17 @@ impl Federated {
 
 #[async_trait]
 impl IdentityProvider for Federated {
-    async fn authenticate(&self, credential: &Credential, now_millis: i64) -> Result<Option<User>, Fault> {
-        let Credential::Certificate(certificate) = credential else { return Ok(None) };
+    async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault> {
+        let Credential::Certificate(certificate) = credential else { return Ok(Answer::Nobody) };
         if self.subject.as_ref().is_some_and(|subject| !subject.is_match(&certificate.subject)) {
-            return Ok(None);
+            return Ok(Answer::Nobody);
         }
         let trusted = self.trusted.clone().unwrap_or_else(|| self.keys.trusted());
-        if let Err(reason) = verify_client(certificate, &[], &trusted, now_millis) {
+        if let Err(reason) = verify_client(certificate, &[], &trusted, inquiry.now_millis) {
             tracing::debug!(provider = %self.provider, subject = certificate.subject, reason, "client certificate refused");
-            return Ok(None);
+            return Ok(Answer::Nobody);
         }
-        Ok(Some(self.vouch(certificate)))
+        Ok(Answer::User(self.vouch(certificate)))
     }
 
     /// Nothing is known of anybody who does not show the certificate.

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::password::MAX_PASSWORD;
-use super::{IdentityProvider, Passwords};
+use super::{Answer, IdentityProvider, Inquiry, PASSWORD_CHANGED, Passwords};
 use crate::fault::{Blame, Fault};
 use crate::keys;
 use crate::principal::{Credential, Secret, User};
@@ -35,9 +35,24 @@ pub struct Account {
     /// When it was made, seconds since the epoch.
     #[serde(default)]
     pub created: i64,
+    /// When the password last changed, seconds since the epoch; 0 where it never has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    password_changed: i64,
     /// What else is known: `role`, `email` …
     #[serde(default)]
     pub attributes: BTreeMap<String, Json>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+impl Account {
+    /// When the password last changed, seconds since the epoch: when the account was made, if never since.
+    pub fn password_changed(&self) -> i64 {
+        self.password_changed.max(self.created)
+    }
 }
 
 impl std::fmt::Debug for Account {
@@ -114,22 +129,37 @@ impl InternalUsers {
             }
             let id = uuid::Uuid::new_v4().to_string();
             let created = now_millis.div_euclid(1000);
-            let account = Account { name: name.to_owned(), id, password: hash, disabled: false, created, attributes };
-            accounts.insert(name.to_owned(), account);
+            let name = name.to_owned();
+            let account = Account {
+                name: name.clone(),
+                id,
+                password: hash,
+                disabled: false,
+                created,
+                password_changed: created,
+                attributes,
+            };
+            accounts.insert(name, account);
             Ok(())
         })
     }
 
     /// Gives a user another password.
-    pub fn set_password(&self, name: &str, password: &Secret) -> Result<(), UserError> {
+    pub fn set_password(&self, name: &str, password: &Secret, now_millis: i64) -> Result<(), UserError> {
         let hash = self.hashed(password)?;
-        self.change(|accounts| match accounts.get_mut(name) {
-            Some(account) => {
-                account.password = hash;
-                Ok(())
-            }
-            None => Err(UserError::Unknown(name.to_owned())),
+        self.change_account(name, |account| {
+            account.password = hash;
+            account.password_changed = now_millis.div_euclid(1000);
         })
+    }
+
+    /// Lets a user log in no more, or again.
+    pub fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), UserError> {
+        self.change_account(name, |account| account.disabled = disabled)
+    }
+
+    fn change_account(&self, name: &str, work: impl FnOnce(&mut Account)) -> Result<(), UserError> {
+        self.change(|accounts| accounts.get_mut(name).map(work).ok_or_else(|| UserError::Unknown(name.to_owned())))
     }
 
     /// Removes a user.
@@ -188,11 +218,15 @@ impl InternalUsers {
     }
 
     fn vouch(&self, account: &Account) -> User {
+        let mut attributes: BTreeMap<_, _> =
+            account.attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
+        attributes.insert(PASSWORD_CHANGED.to_owned(), Value::Int(account.password_changed()));
         User {
             name: account.name.as_str().into(),
             id: account.id.as_str().into(),
             provider: self.provider.clone(),
-            attributes: account.attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect(),
+            enabled: !account.disabled,
+            attributes,
         }
     }
 }
@@ -228,12 +262,13 @@ fn read(path: &Path) -> Result<BTreeMap<String, Account>, String> {
 
 #[async_trait]
 impl IdentityProvider for InternalUsers {
-    async fn authenticate(&self, credential: &Credential, _: i64) -> Result<Option<User>, Fault> {
-        let Credential::Password { user, password } = credential else { return Ok(None) };
+    async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault> {
+        let Credential::Password { user, password } = credential else { return Ok(Answer::Nobody) };
         let accounts = self.accounts()?;
         let account = accounts.get(user.as_str()).filter(|account| !account.disabled);
-        let right = self.passwords.verify(account.map(|account| account.password.as_str()), password).await?;
-        Ok(account.filter(|_| right).map(|account| self.vouch(account)))
+        let hash = account.map(|account| account.password.as_str());
+        let Some(right) = self.passwords.verify(hash, password, inquiry.caller).await? else { return Ok(Answer::Busy) };
+        Ok(Answer::from(account.filter(|_| right).map(|account| self.vouch(account))))
     }
 
     async fn user(&self, name: &str) -> Result<Option<User>, Fault> {

@@ -1,6 +1,6 @@
-//! Slows down guessing. The first attempts under a key are free; each further one has to wait, twice as long as the one before, up to
-//! a short cap. Attempts made while waiting are refused without being counted, so they prolong nothing: whoever is being guessed at
-//! waits for the cap at most, and only where the guesser shares the key (an account and an address, say).
+//! Slows down guessing. The first attempts under a key are free; each further one has to wait, twice as long as the one before,
+//! up to a short cap. Attempts made while waiting are refused without being counted, so they prolong nothing: whoever is being
+//! guessed at waits for the cap at most, and only where the guesser shares the key (an account and an address, say).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -30,11 +30,18 @@ pub struct AttemptLimiter {
 #[derive(Clone, Copy)]
 struct Counted {
     attempts: u32,
+    /// When the latest of them was, and the one before it: what counts again when the latest is given back.
     last: i64,
-    forget: i64,
+    before: i64,
+    /// Without an attempt for so long, all are forgotten.
+    window: i64,
 }
 
 impl Counted {
+    fn is_past(&self, now_millis: i64) -> bool {
+        now_millis >= self.last.saturating_add(self.window)
+    }
+
     /// When the next attempt may come.
     fn next(&self, allowed: Attempts) -> i64 {
         let Some(over) = self.attempts.checked_sub(allowed.limit) else { return self.last };
@@ -44,12 +51,12 @@ impl Counted {
 }
 
 impl AttemptLimiter {
-    /// Counts an attempt, or refuses it: then the error is the milliseconds to wait. It is counted before its outcome is known, so that
-    /// many at the same time get no further than one after the other.
+    /// Counts an attempt, or refuses it: then the error is the milliseconds to wait. It is counted before its outcome is known,
+    /// so that many at the same time get no further than one after the other.
     pub fn attempt(&self, key: &str, allowed: Attempts, now_millis: i64) -> Result<(), i64> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let key = short(key);
-        let known = keys.get(&key).copied().filter(|counted| now_millis < counted.forget);
+        let known = keys.get(&key).copied().filter(|counted| !counted.is_past(now_millis));
         if let Some(counted) = known {
             let next = counted.next(allowed);
             if now_millis < next {
@@ -62,16 +69,30 @@ impl AttemptLimiter {
             make_room(&mut keys, now_millis);
         }
         let attempts = known.map_or(0, |counted| counted.attempts).saturating_add(1);
-        let forget = now_millis.saturating_add(allowed.window_millis.max(allowed.max_delay_millis));
-        keys.insert(key, Counted { attempts, last: now_millis, forget });
+        let before = known.map_or(now_millis, |counted| counted.last);
+        let window = allowed.window_millis.max(allowed.max_delay_millis);
+        keys.insert(key, Counted { attempts, last: now_millis, before, window });
         Ok(())
     }
 
     /// The milliseconds to wait before the next attempt; nothing is counted.
     pub fn wait(&self, key: &str, allowed: Attempts, now_millis: i64) -> i64 {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = keys.get(&short(key)).filter(|counted| now_millis < counted.forget);
+        let known = keys.get(&short(key)).filter(|counted| !counted.is_past(now_millis));
         known.map_or(0, |counted| (counted.next(allowed) - now_millis).max(0))
+    }
+
+    /// Gives the latest attempt back, because it turned out to be none: it costs nothing then, no place among the free ones and
+    /// no wait.
+    pub fn release(&self, key: &str) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = short(key);
+        let Some(counted) = keys.get_mut(&key) else { return };
+        counted.attempts -= 1;
+        counted.last = counted.before;
+        if counted.attempts == 0 {
+            keys.remove(&key);
+        }
     }
 
     /// Forgets a key, after an attempt that succeeded.
@@ -90,7 +111,7 @@ fn short(key: &str) -> SmolStr {
 
 /// Drops what is past, and if that is not enough the keys that were attempted least: those of a flood of new names.
 fn make_room(keys: &mut HashMap<SmolStr, Counted>, now_millis: i64) {
-    keys.retain(|_, counted| now_millis < counted.forget);
+    keys.retain(|_, counted| !counted.is_past(now_millis));
     let mut fewest = 1;
     while keys.len() > MAX_KEYS * 9 / 10 {
         let mut surplus = keys.len() - MAX_KEYS * 9 / 10;

@@ -3,20 +3,23 @@
 
 mod federated;
 mod internal;
+mod ldap;
 mod limiter;
 mod password;
+mod places;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use smol_str::SmolStr;
 
 pub use federated::Federated;
 pub use internal::{Account, InternalUsers, UserError};
+pub use ldap::{Ldap, check as check_directory};
 pub use limiter::{AttemptLimiter, Attempts};
 pub use password::{Cost, Passwords};
 
@@ -28,14 +31,42 @@ use crate::principal::{Credential, User};
 /// File of the gateway's own users, relative to the home.
 pub const USERS_FILE: &str = "data/users.json";
 
+/// Attribute of a user: when the password last changed, seconds since the epoch, where the provider knows.
+pub const PASSWORD_CHANGED: &str = "password_changed";
+
+/// Who asks a provider, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquiry {
+    /// Milliseconds since the epoch, by the gateway's clock.
+    pub now_millis: i64,
+    /// From where the request comes whose credentials these are: callers share what is scarce.
+    pub caller: IpAddr,
+}
+
+/// What a provider says of credentials.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// They are this user's.
+    User(User),
+    /// They are nobody's here, are wrong, or of a kind that this provider does not know.
+    Nobody,
+    /// This caller already has too many waiting; nothing was found out.
+    Busy,
+}
+
+impl From<Option<User>> for Answer {
+    fn from(user: Option<User>) -> Self {
+        user.map_or(Answer::Nobody, Answer::User)
+    }
+}
+
 /// Vouches for users.
 #[async_trait]
 pub trait IdentityProvider: Send + Sync {
-    /// Whose credential this is; `None` when it is nobody's here, is wrong, or is of a kind this provider does not know. That the
-    /// provider could not find out is an error.
-    async fn authenticate(&self, credential: &Credential, now_millis: i64) -> Result<Option<User>, Fault>;
+    /// Whose credential this is. That the provider could not find out is an error.
+    async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault>;
 
-    /// What the provider knows of a user, without any proof that somebody is that user.
+    /// What the provider knows of a user, without any proof that somebody is that user. It may be one who is not enabled.
     async fn user(&self, name: &str) -> Result<Option<User>, Fault>;
 }
 
@@ -58,7 +89,7 @@ impl Providers {
                     Arc::new(InternalUsers::new(name.as_str(), home.join(USERS_FILE), Arc::clone(passwords)))
                 }
                 ProviderKind::Federated => Arc::new(Federated::open(name.as_str(), config, home, Arc::clone(keys))?),
-                ProviderKind::Ldap => Arc::new(NotBuilt(SmolStr::new(name))),
+                ProviderKind::Ldap => Arc::new(Ldap::open(name, config, home)?),
             };
             providers.insert(name.as_str(), provider);
         }
@@ -75,25 +106,5 @@ impl Providers {
         self.0
             .get(name)
             .ok_or_else(|| Fault::new(Blame::Configuration, format!("there is no identity provider `{name}` in gateway.yaml")))
-    }
-}
-
-/// A provider of a kind that this build does not have: each use says so.
-struct NotBuilt(SmolStr);
-
-impl NotBuilt {
-    fn fault<T>(&self) -> Result<T, Fault> {
-        Err(Fault::new(Blame::Configuration, format!("identity provider `{}`: this build knows no directories (`ldap`)", self.0)))
-    }
-}
-
-#[async_trait]
-impl IdentityProvider for NotBuilt {
-    async fn authenticate(&self, _: &Credential, _: i64) -> Result<Option<User>, Fault> {
-        self.fault()
-    }
-
-    async fn user(&self, _: &str) -> Result<Option<User>, Fault> {
-        self.fault()
     }
 }

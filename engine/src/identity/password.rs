@@ -1,12 +1,14 @@
 //! Password hashes: argon2id (RFC 9106), computed on threads that may block, few at a time, because each one takes memory and a
 //! noticeable part of a second of a processor.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
+use super::places::Places;
 use crate::fault::{Blame, Fault};
 use crate::principal::Secret;
 
@@ -14,6 +16,8 @@ use crate::principal::Secret;
 pub const MAX_PASSWORD: usize = 1024;
 /// Requests that may wait for their turn; further ones are refused rather than piled up.
 const MAX_WAITING: usize = 256;
+/// Requests of one caller that may wait.
+const MAX_WAITING_EACH: usize = 64;
 
 /// How much work a hash is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ impl Default for Cost {
 pub struct Passwords {
     argon2: Argon2<'static>,
     slots: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    waiting: Arc<Places>,
     nobody: OnceLock<String>,
 }
 
@@ -54,7 +58,7 @@ impl Passwords {
         Passwords {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             slots: Arc::new(Semaphore::new(threads)),
-            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            waiting: Places::new("passwords to be checked", MAX_WAITING, MAX_WAITING_EACH),
             nobody: OnceLock::new(),
         }
     }
@@ -70,21 +74,22 @@ impl Passwords {
     }
 
     /// Whether the password is the one of this hash. With no hash (nobody of that name) the answer is no and takes just as long, so
-    /// that nobody can find out names by the clock.
-    pub async fn verify(self: &Arc<Self>, hash: Option<&str>, password: &Secret) -> Result<bool, Fault> {
+    /// that nobody can find out names by the clock. There is no answer for a caller who has too many passwords waiting already.
+    pub async fn verify(self: &Arc<Self>, hash: Option<&str>, password: &Secret, caller: IpAddr) -> Result<Option<bool>, Fault> {
         if password.expose().len() > MAX_PASSWORD {
-            return Ok(false);
+            return Ok(Some(false));
         }
-        let busy = || Fault::new(Blame::Internal, "too many passwords are being checked");
-        let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| busy())?;
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| busy())?;
+        let Some(place) = self.waiting.enter(caller) else { return Ok(None) };
+        let closed = |_| Fault::new(Blame::Internal, "no more passwords are checked");
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?;
         let (own, hash, password) = (Arc::clone(self), hash.map(str::to_owned), password.clone());
         let check = move || {
             // Held to the end of the work, also when the request is gone by then.
-            let _slot = slot;
+            let (_slot, _place) = (slot, place);
             own.check(hash.as_deref(), &password)
         };
-        tokio::task::spawn_blocking(check).await.map_err(|error| Fault::because(Blame::Internal, "password check", error))?
+        let checked = tokio::task::spawn_blocking(check).await;
+        checked.map_err(|error| Fault::because(Blame::Internal, "password check", error))?.map(Some)
     }
 
     fn check(&self, hash: Option<&str>, password: &Secret) -> Result<bool, Fault> {

@@ -10,6 +10,17 @@ fn password(user: &str, password: &str) -> Credential {
     Credential::Password { user: user.into(), password: Secret::new(password) }
 }
 
+/// Who asks in these tests.
+const ASKED: Inquiry = Inquiry { now_millis: NOW, caller: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
+
+async fn login(provider: &dyn IdentityProvider, credential: &Credential, now_millis: i64) -> Option<User> {
+    match provider.authenticate(credential, &Inquiry { now_millis, ..ASKED }).await.unwrap() {
+        Answer::User(user) => Some(user),
+        Answer::Nobody => None,
+        Answer::Busy => panic!("nobody else asks"),
+    }
+}
+
 fn users() -> (tempfile::TempDir, InternalUsers) {
     let home = tempfile::tempdir().unwrap();
     let users = InternalUsers::new("Users", home.path().join(USERS_FILE), Arc::new(Passwords::new(CHEAP)));
@@ -22,14 +33,14 @@ async fn users_log_in_with_their_password_only() {
     let attributes =
         BTreeMap::from([("role".to_owned(), serde_json::json!("admin")), ("groups".to_owned(), serde_json::json!(["a", "b"]))]);
     users.add("ann", &Secret::new("correct horse"), attributes, NOW).unwrap();
-    let user = users.authenticate(&password("ann", "correct horse"), NOW).await.unwrap().unwrap();
+    let user = login(&users, &password("ann", "correct horse"), NOW).await.unwrap();
     assert_eq!((user.name.as_str(), user.provider.as_str()), ("ann", "Users"));
     assert_eq!(user.attributes["role"].as_text(), "admin");
     assert!(matches!(&user.attributes["groups"], Value::List(groups) if groups.len() == 2));
     for (name, given) in [("ann", "wrong"), ("ann", ""), ("Ann", "correct horse"), ("bob", "correct horse"), ("", "")] {
-        assert!(users.authenticate(&password(name, given), NOW).await.unwrap().is_none(), "{name} {given}");
+        assert!(login(&users, &password(name, given), NOW).await.is_none(), "{name} {given}");
     }
-    assert!(users.authenticate(&password("ann", &"x".repeat(100_000)), NOW).await.unwrap().is_none());
+    assert!(login(&users, &password("ann", &"x".repeat(100_000)), NOW).await.is_none());
     assert!(users.user("ann").await.unwrap().is_some());
     assert!(users.user("bob").await.unwrap().is_none());
 }
@@ -40,13 +51,13 @@ async fn another_process_changes_users() {
     assert!(users.list().unwrap().is_empty());
     let other = InternalUsers::new("Users", home.path().join(USERS_FILE), Arc::new(Passwords::new(CHEAP)));
     other.add("ann", &Secret::new("one"), BTreeMap::new(), NOW).unwrap();
-    assert!(users.authenticate(&password("ann", "one"), NOW).await.unwrap().is_some());
+    assert!(login(&users, &password("ann", "one"), NOW).await.is_some());
     assert!(matches!(users.add("ann", &Secret::new("x"), BTreeMap::new(), NOW), Err(UserError::Exists(_))));
-    users.set_password("ann", &Secret::new("two and more")).unwrap();
-    assert!(other.authenticate(&password("ann", "two and more"), NOW).await.unwrap().is_some());
+    users.set_password("ann", &Secret::new("two and more"), NOW).unwrap();
+    assert!(login(&other, &password("ann", "two and more"), NOW).await.is_some());
     other.delete("ann").unwrap();
     assert!(matches!(users.delete("ann"), Err(UserError::Unknown(_))));
-    assert!(users.authenticate(&password("ann", "two and more"), NOW).await.unwrap().is_none());
+    assert!(login(&users, &password("ann", "two and more"), NOW).await.is_none());
     for name in ["", " ann", "a\nb"] {
         assert!(users.add(name, &Secret::new("x"), BTreeMap::new(), NOW).is_err());
     }
@@ -55,11 +66,82 @@ async fn another_process_changes_users() {
 }
 
 #[tokio::test]
+async fn whoever_is_disabled_is_nobody_until_enabled_again() {
+    let (_home, users) = users();
+    users.add("ann", &Secret::new("one"), BTreeMap::new(), NOW).unwrap();
+    users.set_disabled("ann", true).unwrap();
+    assert!(login(&users, &password("ann", "one"), NOW).await.is_none());
+    assert!(!users.user("ann").await.unwrap().unwrap().enabled);
+    users.set_disabled("ann", false).unwrap();
+    assert!(login(&users, &password("ann", "one"), NOW).await.is_some());
+    assert!(users.user("ann").await.unwrap().unwrap().enabled);
+    assert!(matches!(users.set_disabled("bob", true), Err(UserError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn a_user_tells_when_the_password_changed() {
+    let (home, users) = users();
+    let changed = async || users.user("ann").await.unwrap().unwrap().attributes[PASSWORD_CHANGED].as_text().into_owned();
+    users.add("ann", &Secret::new("one"), BTreeMap::from([(PASSWORD_CHANGED.to_owned(), 1.into())]), NOW).unwrap();
+    assert_eq!(changed().await, "1790000000");
+    users.set_password("ann", &Secret::new("two"), NOW + 5_999).unwrap();
+    assert_eq!(changed().await, "1790000005");
+    // A file of an earlier version does not say; then the account is as old as the password.
+    let file = home.path().join(USERS_FILE);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"password_changed\": 1790000005,", "")).unwrap();
+    assert_eq!(changed().await, "1790000000");
+}
+
+#[test]
+fn one_who_floods_leaves_places_for_others() {
+    let places = places::Places::new("tests", 6, 3);
+    let enter = |address: &str| places.enter(address.parse().unwrap());
+    let mut held: Vec<_> = (0..3).map(|_| enter("192.0.2.1").unwrap()).collect();
+    assert!(enter("192.0.2.1").is_none() && enter("::ffff:192.0.2.1").is_none());
+    held.extend((1..=3).map(|last| enter(&format!("2001:db8::{last}")).unwrap()));
+    assert!(enter("2001:db8::4").is_none(), "one network is one caller");
+    // All are taken; who has none gets one still, and no second.
+    held.push(enter("2001:db8:0:1::1").unwrap());
+    assert!(enter("2001:db8:0:1::1").is_none());
+    held.extend((10..15).map(|last| enter(&format!("192.0.2.{last}")).unwrap()));
+    assert!(enter("192.0.2.99").is_none(), "there is an end");
+    drop(held);
+    assert!(enter("192.0.2.1").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_passwords_of_one_caller_are_told_so() {
+    let home = tempfile::tempdir().unwrap();
+    // Slow enough to wait for.
+    let passwords = Arc::new(Passwords::new(Cost { memory: 2048, passes: 2 }));
+    let users = Arc::new(InternalUsers::new("Users", home.path().join(USERS_FILE), passwords));
+    users.add("ann", &Secret::new("one"), BTreeMap::new(), NOW).unwrap();
+    let ask = |caller: [u8; 4]| {
+        let users = Arc::clone(&users);
+        let inquiry = Inquiry { caller: caller.into(), ..ASKED };
+        tokio::spawn(async move { users.authenticate(&password("ann", "one"), &inquiry).await.unwrap() })
+    };
+    let flood: Vec<_> = (0..500).map(|_| ask([192, 0, 2, 1])).collect();
+    let other = ask([192, 0, 2, 2]).await.unwrap();
+    assert!(matches!(other, Answer::User(_)), "{other:?}");
+    let mut busy = 0;
+    for answer in flood {
+        match answer.await.unwrap() {
+            Answer::Busy => busy += 1,
+            Answer::User(_) => {}
+            Answer::Nobody => panic!("the password is right"),
+        }
+    }
+    assert!(busy > 0);
+}
+
+#[tokio::test]
 async fn a_broken_file_is_a_fault_and_not_a_no() {
     let (home, users) = users();
     std::fs::create_dir_all(home.path().join("data")).unwrap();
     std::fs::write(home.path().join(USERS_FILE), "[{").unwrap();
-    let fault = users.authenticate(&password("ann", "x"), NOW).await.unwrap_err();
+    let fault = users.authenticate(&password("ann", "x"), &ASKED).await.unwrap_err();
     assert!(fault.to_string().contains("users.json"), "{fault}");
 }
 
@@ -70,12 +152,12 @@ async fn an_unknown_user_costs_as_much_as_a_known_one() {
         InternalUsers::new("Users", home.path().join(USERS_FILE), Arc::new(Passwords::new(Cost { memory: 8192, passes: 2 })));
     users.add("ann", &Secret::new("right"), BTreeMap::new(), NOW).unwrap();
     // The first one makes the hash of nobody.
-    users.authenticate(&password("nobody", "x"), NOW).await.unwrap();
+    login(&users, &password("nobody", "x"), NOW).await;
     let mut best = [std::time::Duration::MAX; 2];
     for _ in 0..5 {
         for (i, name) in ["ann", "nobody"].into_iter().enumerate() {
             let begun = std::time::Instant::now();
-            assert!(users.authenticate(&password(name, "wrong"), NOW).await.unwrap().is_none());
+            assert!(login(&users, &password(name, "wrong"), NOW).await.is_none());
             best[i] = best[i].min(begun.elapsed());
         }
     }
@@ -95,13 +177,13 @@ async fn certificates_vouch_for_their_subject() {
     };
     let credential = Credential::Certificate(certificate);
     let known = config(Some("CN=partner"), &["keys/ca.pem"]).unwrap();
-    let user = known.authenticate(&credential, NOW).await.unwrap().unwrap();
+    let user = login(&known, &credential, NOW).await.unwrap();
     assert_eq!(user.name, "partner");
     assert_eq!(user.attributes["o"].as_text(), "Portcullis");
-    assert!(known.authenticate(&credential, NOW + 500 * 86_400_000).await.unwrap().is_none(), "expired");
-    assert!(known.authenticate(&password("partner", "x"), NOW).await.unwrap().is_none());
-    assert!(config(Some("CN=other"), &["keys/ca.pem"]).unwrap().authenticate(&credential, NOW).await.unwrap().is_none());
-    assert!(config(None, &[]).unwrap().authenticate(&credential, NOW).await.unwrap().is_none(), "keys/trusted is empty");
+    assert!(login(&known, &credential, NOW + 500 * 86_400_000).await.is_none(), "expired");
+    assert!(login(&known, &password("partner", "x"), NOW).await.is_none());
+    assert!(login(&config(Some("CN=other"), &["keys/ca.pem"]).unwrap(), &credential, NOW).await.is_none());
+    assert!(login(&config(None, &[]).unwrap(), &credential, NOW).await.is_none(), "keys/trusted is empty");
     assert!(config(Some("("), &[]).is_err());
     assert!(config(None, &["keys/nothing.pem"]).is_err());
 }
@@ -127,6 +209,37 @@ fn further_attempts_wait_longer_and_longer_but_never_long() {
     assert!(limiter.attempt("ann", ALLOWED, now + 60_000).is_ok(), "forgotten after the window");
     limiter.succeeded("ann");
     assert_eq!(limiter.wait("ann", ALLOWED, now), 0);
+}
+
+#[test]
+fn an_attempt_that_is_given_back_costs_nothing() {
+    let limiter = AttemptLimiter::default();
+    for i in 0..100 {
+        limiter.attempt("office", ALLOWED, NOW + i).unwrap();
+        limiter.release("office");
+    }
+    limiter.release("office");
+    limiter.release("nobody");
+    for _ in 0..4 {
+        let now = NOW + 1000;
+        let _ = limiter.attempt("office", ALLOWED, now);
+    }
+    assert_eq!(limiter.wait("office", ALLOWED, NOW + 1000), 1000, "three are free, as if nothing had been");
+    // Where everybody has to wait, whoever is right has waited, and the next one waits no longer for it.
+    limiter.attempt("office", ALLOWED, NOW + 2000).unwrap();
+    assert_eq!(limiter.wait("office", ALLOWED, NOW + 2000), 2000);
+    limiter.attempt("office", ALLOWED, NOW + 4000).unwrap();
+    assert_eq!(limiter.wait("office", ALLOWED, NOW + 4000), 4000);
+    limiter.release("office");
+    assert_eq!(limiter.wait("office", ALLOWED, NOW + 4000), 0);
+    // Nor does it keep others' failures from being forgotten.
+    let quiet = NOW + 2000 + ALLOWED.window_millis;
+    limiter.attempt("office", ALLOWED, quiet - 1).unwrap();
+    limiter.release("office");
+    assert_eq!(limiter.wait("office", ALLOWED, quiet), 0);
+    for _ in 0..3 {
+        limiter.attempt("office", ALLOWED, quiet).unwrap();
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use super::body::{self, Memory};
 use super::guard::{Entered, Guard, Guards};
+use super::proxies::Proxies;
 use super::run::Run;
 use super::{ConnInfo, Handler, Place, TlsServer};
 use crate::config::Limits;
@@ -37,6 +38,7 @@ pub(super) struct Shared<H> {
     guards: Arc<Guards>,
     /// For the bodies of all requests under way.
     memory: Arc<Memory>,
+    proxies: Arc<Proxies>,
     /// For plain TCP: HTTP/2 begins with its preface, everything else is HTTP/1.
     either: auto::Builder<TokioExecutor>,
     /// For TLS, where ALPN has settled it.
@@ -45,7 +47,7 @@ pub(super) struct Shared<H> {
 }
 
 impl<H> Shared<H> {
-    pub(super) fn new(handler: Arc<H>, limits: Arc<Limits>, guards: Arc<Guards>) -> Self {
+    pub(super) fn new(handler: Arc<H>, limits: Arc<Limits>, guards: Arc<Guards>, proxies: Arc<Proxies>) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // No `pipeline_flush`: it keeps an answer back while more bytes wait to be read, also when those bytes are what the answer
         // (431, 400) is about, or half a request.
@@ -56,7 +58,7 @@ impl<H> Shared<H> {
             .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX));
         let (http1, http2) = (builder.clone().http1_only(), builder.clone().http2_only());
         let memory = Memory::new(limits.body_memory.0);
-        Shared { handler, limits, guards, memory, either: builder, http1, http2 }
+        Shared { handler, limits, guards, memory, proxies, either: builder, http1, http2 }
     }
 }
 
@@ -173,6 +175,10 @@ async fn answer<H: Handler>(
         return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE));
     }
     let (head, incoming) = request.into_parts();
+    let Ok(remote) = shared.proxies.remote(connection.info.remote, &head.headers) else {
+        shared.handler.refused(StatusCode::BAD_REQUEST);
+        return Ok(refusal(StatusCode::BAD_REQUEST));
+    };
     let (body, held) = match body::read(incoming, &shared.limits, &connection.memory).await {
         Ok(read) => read,
         Err(status) => {
@@ -185,7 +191,11 @@ async fn answer<H: Handler>(
         let connection = Arc::clone(&connection);
         Box::pin(async move {
             let _held = held;
-            connection.shared.handler.handle(head, body, &connection.info).await
+            let info = &connection.info;
+            if remote == info.remote {
+                return connection.shared.handler.handle(head, body, info).await;
+            }
+            connection.shared.handler.handle(head, body, &ConnInfo { remote, ..info.clone() }).await
         })
     };
     Ok(match timeout(limit, Run::new(run, limit, &connection.background)).await {

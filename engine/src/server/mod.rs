@@ -7,12 +7,13 @@ mod body;
 mod conn;
 mod guard;
 mod peers;
+mod proxies;
 mod run;
 mod tls;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +28,14 @@ use crate::config::{Limits, ListenAddress, Listeners};
 
 use guard::Guards;
 use peers::{Peer, Peers};
+use proxies::Proxies;
 
 pub use tls::{TlsError, TlsServer};
 
 /// What a connection says of the requests on it.
 #[derive(Clone, Debug)]
 pub struct ConnInfo {
-    /// The peer.
+    /// The peer; of a request, what trusted proxies say of where it comes from.
     pub remote: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
@@ -57,6 +59,7 @@ pub struct Server {
     https: Option<(TcpListener, Arc<TlsServer>)>,
     http: Option<TcpListener>,
     limits: Arc<Limits>,
+    proxies: Arc<Proxies>,
 }
 
 /// A listener that could not be opened.
@@ -82,7 +85,8 @@ impl Server {
     /// Opens the listeners. Must be called within a runtime.
     pub fn bind(listeners: &Listeners, tls: &Arc<TlsServer>, limits: Limits) -> Result<Server, BindError> {
         let https = listen(listeners.https)?.map(|listener| (listener, Arc::clone(tls)));
-        Ok(Server { https, http: listen(listeners.http)?, limits: Arc::new(limits) })
+        let proxies = Arc::new(Proxies::new(listeners));
+        Ok(Server { https, http: listen(listeners.http)?, limits: Arc::new(limits), proxies })
     }
 
     /// Where HTTPS listens.
@@ -101,9 +105,10 @@ impl Server {
         let places = Arc::new(Places {
             permits: Arc::new(Semaphore::new(peers::open_files(self.limits.max_connections))),
             peers: Arc::new(Peers::new(self.limits.connections_per_address)),
+            proxies: Arc::clone(&self.proxies),
         });
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(conn::Shared::new(handler, Arc::clone(&self.limits), Arc::clone(&guards)));
+        let shared = Arc::new(conn::Shared::new(handler, Arc::clone(&self.limits), Arc::clone(&guards), self.proxies));
         if let Some((listener, tls)) = self.https {
             tokio::spawn(accept(listener, Some(tls), Arc::clone(&shared), Arc::clone(&places), stopped.clone()));
         }
@@ -131,12 +136,23 @@ fn listen(address: ListenAddress) -> Result<Option<TcpListener>, BindError> {
 struct Places {
     permits: Arc<Semaphore>,
     peers: Arc<Peers>,
+    proxies: Arc<Proxies>,
+}
+
+impl Places {
+    /// Whether one more connection may come from this address, and what counts it. Behind a proxy there are many clients.
+    fn peer(&self, address: IpAddr) -> Result<Option<Peer>, ()> {
+        if self.proxies.trusts(address) {
+            return Ok(None);
+        }
+        self.peers.enter(address).map(Some).ok_or(())
+    }
 }
 
 /// A connection's place among the others, until this is dropped.
 struct Place {
     _permit: OwnedSemaphorePermit,
-    _peer: Peer,
+    _peer: Option<Peer>,
 }
 
 async fn accept<H: Handler>(
@@ -161,12 +177,12 @@ async fn accept<H: Handler>(
             _ = stopped.changed() => return,
         };
         match accepted {
-            Ok(((stream, remote), permit)) => match places.peers.enter(remote.ip()) {
-                Some(peer) => {
+            Ok(((stream, remote), permit)) => match places.peer(remote.ip()) {
+                Ok(peer) => {
                     let place = Place { _permit: permit, _peer: peer };
                     tokio::spawn(conn::serve(stream, remote, tls.clone(), Arc::clone(&shared), place));
                 }
-                None => tracing::debug!(%remote, "closed: this address has as many connections as it may"),
+                Err(()) => tracing::debug!(%remote, "closed: this address has as many connections as it may"),
             },
             // The peer gave up between connecting and our taking it: its affair.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}

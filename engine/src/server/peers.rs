@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::network;
+
 /// Open files that are not connections of clients: databases, watched folders, calls to other servers.
 const OTHER_FILES: usize = 256;
 
@@ -43,7 +45,7 @@ impl Peers {
 
     /// One more of this address; `None` when it has as many as it may.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Peer> {
-        let address = network(address);
+        let address = network::caller(address).addr();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_insert(0);
         if *count >= self.most {
@@ -63,13 +65,5 @@ impl Drop for Peer {
                 open.remove(&self.address);
             }
         }
-    }
-}
-
-/// One host of IPv6 usually has a whole /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (!0 << 64)).into()),
-        address => address,
     }
 }

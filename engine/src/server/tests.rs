@@ -77,7 +77,7 @@ struct Started {
 fn start(limits: Limits, settings: &Tls) -> Started {
     let tls = Arc::new(TlsServer::new(settings, certified(identity("first.example"))).unwrap());
     let any = ListenAddress::At(([127, 0, 0, 1], 0).into());
-    let server = Server::bind(&Listeners { https: any, http: any }, &tls, limits).unwrap();
+    let server = Server::bind(&Listeners { https: any, http: any, ..Listeners::default() }, &tls, limits).unwrap();
     let (http, https) = (server.http_address().unwrap(), server.https_address().unwrap());
     Started { http, https, tls, running: server.start(Arc::new(Echo)) }
 }

@@ -56,6 +56,15 @@ const ROWS: &[(&str, &str)] = &[
     (r#"format_time(0, "rfc1123")"#, r#""Thu, 01 Jan 1970 00:00:00 GMT""#),
     (r#"format_time(1795341600, "iso8601")"#, r#""2026-11-22T10:00:00.000Z""#),
     (r#"coalesce(format_time(0, "%Y"), "none")"#, r#""none""#),
+    // Addresses
+    (r#"network("192.0.2.77")"#, r#""192.0.2.77/32""#),
+    (r#"network("192.0.2.77", 24)"#, r#""192.0.2.0/24""#),
+    (r#"network("2001:db8:1:2:3:4:5:6")"#, r#""2001:db8:1:2::/64""#),
+    (r#"network("2001:db8:1:2::6", 32, 48)"#, r#""2001:db8:1::/48""#),
+    (r#"network("::ffff:192.0.2.77")"#, r#""192.0.2.77/32""#),
+    (r#"network("192.0.2.77", 99, 999)"#, r#""192.0.2.77/32""#),
+    (r#"network("::1", 0, 0 - 1)"#, r#""::/0""#),
+    (r#"network("elsewhere")"#, r#""elsewhere""#),
     // URIs
     (r#"url_encode("a b+c/é~")"#, r#""a%20b%2Bc%2F%C3%A9~""#),
     (r#"url_decode("a%20b+%C3%A9")"#, r#""a b+é""#),

@@ -14,7 +14,8 @@ static SPEC: Spec = Spec {
     category: "access",
     summary: "Counts an attempt under a key and holds while there are not too many: after `limit` of them each further one must wait, \
               one second, two, four, up to `max_delay`. Refused attempts count for nothing, so they prolong nothing. Put account and \
-              address into the key, so that nobody can lock out somebody else.",
+              address into the key, so that nobody can lock out somebody else, and count before finding out whether the attempt \
+              is right: of many at the same time no more pass than one after the other. Give it back when it was.",
     props: &[
         Prop::required("key", Kind::Text, "What is counted under."),
         Prop::optional("limit", Kind::Int, "5", "Attempts that need not wait."),
@@ -22,9 +23,10 @@ static SPEC: Spec = Spec {
         Prop::optional("max_delay", Kind::Duration, "30s", "The longest wait."),
         Prop::optional(
             "action",
-            Kind::OneOf(&["attempt", "check", "success"]),
+            Kind::OneOf(&["attempt", "check", "release", "success"]),
             "\"attempt\"",
-            "`attempt` counts; `check` only tells; `success` forgets the key.",
+            "`attempt` counts; `check` only tells; `release` gives the latest attempt back, which then costs nothing; `success` \
+             forgets the key.",
         ),
         Prop::optional("prefix", Kind::Prefix, "\"attempt\"", "Prefix of the variable it sets."),
     ],
@@ -43,6 +45,13 @@ AttemptLimit(key: "ann", limit: 1)"#,
             r#"AttemptLimit(key: "bob", limit: 1)
 AttemptLimit(key: "bob", limit: 1, action: "check") else { set wait = ${attempt.retry_after} }"#,
             Expect::Sets("wait", "1"),
+        ),
+        example(
+            "given back",
+            r#"AttemptLimit(key: "dan", limit: 1)
+AttemptLimit(key: "dan", action: "release")
+AttemptLimit(key: "dan", limit: 1)"#,
+            Expect::Holds,
         ),
         example(
             "forgotten after a success",
@@ -91,6 +100,10 @@ impl Assertion for AttemptLimit {
         let wait = match self.action {
             "success" => {
                 limiter.succeeded(&key);
+                0
+            }
+            "release" => {
+                limiter.release(&key);
                 0
             }
             "check" => limiter.wait(&key, allowed, now),

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
 
 use crate::assertion::{AsyncAssertion, Entry, Runnable};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Slot};
 use crate::expr::Expr;
 use crate::fault::{HELD, Verdict, falsified};
+use crate::identity::{Answer, Inquiry};
 use crate::principal::{Credential, Secret};
 
 static SPEC: Spec = Spec {
@@ -24,9 +25,21 @@ static SPEC: Spec = Spec {
             "Name. Left out, the credentials count that `HttpBasic` and `RequireTls` gathered, the latest first.",
         ),
         Prop::absent("password", Kind::Text, "Password, with `username`."),
+        Prop::absent(
+            "address",
+            Kind::Text,
+            "IP address on whose account the waiting goes, when many passwords wait to be checked. Left out: the peer's.",
+        ),
+        Prop::optional("prefix", Kind::Prefix, "\"authenticate\"", "Prefix of the variable it sets."),
     ],
-    sets: &[],
-    fails: &["the provider does not know the credentials, or there are none"],
+    sets: &[sets(
+        "{prefix}.retry_after",
+        "whole seconds to wait before asking again, when too many passwords from the caller's address wait already; otherwise 0",
+    )],
+    fails: &[
+        "the provider does not know the credentials, or there are none",
+        "too many passwords from the caller's address wait to be checked; nothing was found out",
+    ],
     block: false,
     examples: &[
         example(
@@ -43,6 +56,12 @@ Authenticate(provider: "Example")"#,
             Expect::Holds,
         ),
         example("a wrong password", r#"Authenticate(provider: "Example", username: "ann", password: "guess")"#, Expect::Fails),
+        example(
+            "not because there was no time to look",
+            r#"Authenticate(provider: "Example", username: "ann", password: "guess") else Continue
+set wait = ${authenticate.retry_after}"#,
+            Expect::Sets("wait", "0"),
+        ),
         example("no credentials", r#"Authenticate(provider: "Example")"#, Expect::Fails),
     ],
 };
@@ -53,7 +72,14 @@ pub static ENTRY: Entry = Entry {
         if p.has("password") && !p.has("username") {
             return Err(p.refuse("password", "it goes with `username`"));
         }
-        Runnable::io(Authenticate { provider: p.value("provider"), username: p.optional("username"), password: p.value("password") })
+        let prefix = p.literal("prefix")?;
+        Runnable::io(Authenticate {
+            provider: p.value("provider"),
+            username: p.optional("username"),
+            password: p.value("password"),
+            address: p.optional("address"),
+            retry_after: p.slot(&format!("{prefix}.retry_after")),
+        })
     },
 };
 
@@ -61,7 +87,13 @@ struct Authenticate {
     provider: Expr,
     username: Option<Expr>,
     password: Expr,
+    address: Option<Expr>,
+    retry_after: Option<Slot>,
 }
+
+/// Seconds after which whoever found no place may ask again. Places are free again within milliseconds, but each of a thousand
+/// that ask at once would find them taken by the others.
+const RETRY_AFTER: i64 = 1;
 
 #[async_trait]
 impl AsyncAssertion for Authenticate {
@@ -74,11 +106,20 @@ impl AsyncAssertion for Authenticate {
             }
             None => ctx.credentials.iter().rev().cloned().collect(),
         };
-        let now = ctx.now_millis();
+        ctx.set_if(self.retry_after, 0);
+        let address = self.address.as_ref().and_then(|address| address.to_text(ctx).trim().parse().ok());
+        let inquiry = Inquiry { now_millis: ctx.now_millis(), caller: address.unwrap_or(ctx.request.remote.ip()) };
         for credential in &credentials {
-            if let Some(user) = provider.authenticate(credential, now).await? {
-                ctx.users.push(user);
-                return HELD;
+            match provider.authenticate(credential, &inquiry).await? {
+                Answer::User(user) => {
+                    ctx.users.push(user);
+                    return HELD;
+                }
+                Answer::Nobody => {}
+                Answer::Busy => {
+                    ctx.set_if(self.retry_after, RETRY_AFTER);
+                    return falsified("too many passwords from this address wait to be checked");
+                }
             }
         }
         falsified(if credentials.is_empty() { "there are no credentials" } else { "the provider does not know the credentials" })

@@ -22,22 +22,34 @@ static SPEC: Spec = Spec {
             "Identity provider in `gateway.yaml`; may be an expression. Left out: any of those that authenticated a user of this request.",
         ),
         Prop::absent("username", Kind::Text, "Whom to look up, with `provider`. Left out: the user authenticated last."),
+        Prop::optional(
+            "disabled",
+            Kind::Bool,
+            "false",
+            "Whether users who may not log in are found, too: for a name that is not to be given to anybody else, say.",
+        ),
         Prop::optional("prefix", Kind::Prefix, "\"user\"", "Prefix of the variables it sets."),
     ],
     sets: &[
         sets("{prefix}.name", "login name"),
         sets("{prefix}.id", "identifier at the provider"),
         sets("{prefix}.provider", "name of the provider"),
-        sets("{prefix}.*", "each attribute under its name; unset where the user has none"),
+        sets("{prefix}.enabled", "whether the user may log in"),
+        sets(
+            "{prefix}.*",
+            "each attribute under its name, such as `email`, `role`, `groups`, or `password_changed` (seconds since 1970); unset \
+             where the user has none",
+        ),
     ],
-    fails: &["nobody was authenticated, or the provider does not know the user"],
+    fails: &["nobody was authenticated, or the provider does not know the user or, without `disabled`, lets nobody of that \
+             name log in"],
     block: false,
     examples: &[
         example(
             "of the user authenticated last",
             r#"Authenticate(provider: "Example", username: "ann", password: "correct horse")
 ExtractAttributes(prefix: "user")
-set who = "${user.name} of ${user.provider}: ${user.role} ${user.id|}""#,
+set who = "${user.name} of ${user.provider}: ${user.role} ${user.id|} ${user.enabled}""#,
             Expect::Holds,
         ),
         example(
@@ -60,6 +72,7 @@ pub static ENTRY: Entry = Entry {
         Runnable::io(ExtractAttributes {
             provider: p.optional("provider"),
             username: p.optional("username"),
+            disabled: p.value("disabled"),
             variables: p.with_prefix(&prefix),
         })
     },
@@ -68,6 +81,7 @@ pub static ENTRY: Entry = Entry {
 struct ExtractAttributes {
     provider: Option<Expr>,
     username: Option<Expr>,
+    disabled: Expr,
     /// Variables that somebody reads, by the part of their name after the prefix.
     variables: Vec<(String, Slot)>,
 }
@@ -84,12 +98,15 @@ impl AsyncAssertion for ExtractAttributes {
             }
             _ => ctx.users.iter().rev().find(|user| provider.as_ref().is_none_or(|provider| *provider == user.provider)).cloned(),
         };
+        let disabled = self.disabled.eval(ctx).to_bool().unwrap_or(false);
+        let user = user.filter(|user| user.enabled || disabled);
         // What an earlier user left there must not be taken for this one's.
         for (name, slot) in &self.variables {
             let value = user.as_ref().map_or(Value::Undefined, |user| match name.as_str() {
                 "name" => Value::Text(user.name.clone()),
                 "id" => Value::Text(user.id.clone()),
                 "provider" => Value::Text(user.provider.clone()),
+                "enabled" => Value::Bool(user.enabled),
                 name => user
                     .attributes
                     .iter()
