@@ -100,6 +100,8 @@ await test("with the keyboard alone", {}, async (page) => {
     await page.keyboard.press("Tab");
     await page.keyboard.type("alice-password");
     await page.keyboard.press("Enter");
+    // A key does not wait for the page that it leads to.
+    await page.locator("#reset").waitFor();
     assert.equal(await heading(page), "Allow access?");
     await page.locator("#reset").focus();
     await page.keyboard.press("Tab");
