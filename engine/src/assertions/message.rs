@@ -52,12 +52,11 @@ impl Fields {
             Fields::Named(fields) => {
                 let mut headers = HeaderMap::with_capacity(fields.len() + 2);
                 for (name, expr) in fields {
-                    let value = expr.eval(ctx);
-                    let values = if value.is_undefined() { &[Value::Undefined] } else { value.values() };
-                    for value in values {
-                        let text = HeaderValue::from_str(&value.as_text()).map_err(|_| name.to_string())?;
-                        headers.append(name, text);
-                    }
+                    let added = match expr.eval(ctx) {
+                        Value::Text(text) => append(&mut headers, name, &text),
+                        other => append_all(&mut headers, name, &other.to_json()),
+                    };
+                    added.ok_or_else(|| name.to_string())?;
                 }
                 Ok(headers)
             }
@@ -90,15 +89,25 @@ fn named(node: &JsonNode) -> Option<Vec<(HeaderName, Expr)>> {
 
 fn of_object(value: &serde_json::Value) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
-    let Some(object) = value.as_object() else { return Ok(headers) };
-    for (name, value) in object {
-        for value in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice) {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let (Ok(field), Ok(text)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&text)) else {
-                return Err(name.clone());
-            };
-            headers.append(field, text);
-        }
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let field = HeaderName::from_bytes(name.as_bytes()).ok();
+        field.and_then(|field| append_all(&mut headers, &field, value)).ok_or_else(|| name.clone())?;
     }
     Ok(headers)
+}
+
+/// A field for each value of a list, otherwise one. `None`: HTTP does not allow it.
+fn append_all(headers: &mut HeaderMap, name: &HeaderName, value: &serde_json::Value) -> Option<()> {
+    for value in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice) {
+        match value.as_str() {
+            Some(text) => append(headers, name, text)?,
+            None => append(headers, name, &value.to_string())?,
+        }
+    }
+    Some(())
+}
+
+fn append(headers: &mut HeaderMap, name: &HeaderName, text: &str) -> Option<()> {
+    headers.append(name, HeaderValue::from_str(text).ok()?);
+    Some(())
 }
