@@ -102,7 +102,8 @@ static PLACES: Semaphore = Semaphore::const_new(AT_A_TIME);
 /// Runs work on a thread of its own, under the whole budget. When the caller goes away (its request has timed out), the work stops at its
 /// next look. A fault only if the work panics.
 pub async fn run<T: Send + 'static>(work: impl FnOnce(&Budget) -> T + Send + 'static) -> Result<T, Fault> {
-    let internal = |error: Box<dyn std::error::Error + Send + Sync>| Fault::because(Blame::Internal, "evaluating a document", error);
+    let internal =
+        |error: Box<dyn std::error::Error + Send + Sync>| Fault::because(Blame::Internal, "evaluating a document", error);
     let place = PLACES.acquire().await.map_err(|error| internal(error.into()))?;
     let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
     let seen = stop.0.clone();

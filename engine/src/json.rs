@@ -238,8 +238,8 @@ mod tests {
             let document = Document::from(json.clone());
             let got = Path::parse(path).map(|path| document.get(&path)).unwrap_or_default();
             assert_eq!(document.find(path).to_json(), got.to_json(), "{path}");
-            let found =
-                Path::parse(path).map(|path| path.find(&json).unwrap().iter().map(|json| json.to_string()).collect::<Vec<_>>().join(" "));
+            let found = Path::parse(path)
+                .map(|path| path.find(&json).unwrap().iter().map(|json| json.to_string()).collect::<Vec<_>>().join(" "));
             assert_eq!(found.as_deref(), Some(expected), "{path}");
         }
         let long = format!("${}", ".a[0]".repeat(250));
@@ -257,7 +257,8 @@ mod tests {
     fn what_a_path_costs_is_bounded() {
         let deep = (0..100).fold("1".to_owned(), |inner, _| format!("[{inner}]"));
         let json = |text: String| read(text.as_bytes()).unwrap();
-        let (flat, deep) = (json(format!("[{}{{\"a\": 1}}]", "{\"a\": 1},".repeat(20_000))), json(format!("[{deep},{deep},{deep}]")));
+        let (flat, deep) =
+            (json(format!("[{}{{\"a\": 1}}]", "{\"a\": 1},".repeat(20_000))), json(format!("[{deep},{deep},{deep}]")));
         for (document, path) in [
             (&flat, "$[?$[?@.a == 2]]"),
             (&flat, "$[?count($..a) > 3]"),

@@ -59,7 +59,11 @@ static SPECS: &[Spec] = &[
     spec(
         "DecodeJwt",
         &[Prop::optional("prefix", Kind::Prefix, "\"jwt\"", "Prefix of what it sets.")],
-        &[sets("{prefix}.payload", "what it says"), members("{prefix}.payload.*", "a member"), sets("{prefix}.payload.names", "names")],
+        &[
+            sets("{prefix}.payload", "what it says"),
+            members("{prefix}.payload.*", "a member"),
+            sets("{prefix}.payload.names", "names"),
+        ],
     ),
     Spec { block: true, ..spec("Transaction", &[Prop::required("connection", Kind::Name, "Which database.")], &[]) },
 ];

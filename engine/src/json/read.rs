@@ -106,7 +106,14 @@ mod tests {
     #[test]
     fn what_is_read_is_what_everybody_reads() {
         for text in [
-            "null", "true", "[]", "{}", "-1", "18446744073709551615", "1.5e3", "\"\\u00e9\\ud83d\\ude00\"",
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "-1",
+            "18446744073709551615",
+            "1.5e3",
+            "\"\\u00e9\\ud83d\\ude00\"",
             r#"{"a": {"a": 1, "A": 2}, "b": [1, "x", {"a": null}]}"#,
         ] {
             let expected = serde_json::from_str::<Json>(text).unwrap();
@@ -120,17 +127,9 @@ mod tests {
     fn what_has_two_meanings_or_no_end_is_refused() {
         let many = format!("[{}1]", "1,".repeat(MAX_VALUES));
         let deep = "[".repeat(200) + &"]".repeat(200);
-        for text in [
-            "1e400",
-            r#"{"exp": -1e999}"#,
-            "NaN",
-            "{} {}",
-            "\u{feff}{}",
-            "[1,]",
-            "\"\\ud800\"",
-            deep.as_str(),
-            many.as_str(),
-        ] {
+        for text in
+            ["1e400", r#"{"exp": -1e999}"#, "NaN", "{} {}", "\u{feff}{}", "[1,]", "\"\\ud800\"", deep.as_str(), many.as_str()]
+        {
             assert!(read(text.as_bytes()).is_err(), "{}", &text[..text.len().min(40)]);
         }
         for text in [r#"{"a": 1, "a": 1}"#, r#"{"sub": 1, "x": {"y": 1, "\u0079": 2}}"#, r#"[{"": 1, "": 2}]"#] {

@@ -113,9 +113,10 @@ impl PublicKey {
     pub fn from_pem(text: &str) -> Result<PublicKey, KeyError> {
         let (_, block) =
             x509_parser::pem::parse_x509_pem(text.as_bytes()).map_err(|_| KeyError::new("the key is not in PEM form"))?;
-        let (_, info) =
-            SubjectPublicKeyInfo::from_der(&block.contents).map_err(|_| KeyError::new("the PEM block is no public key"))?;
-        PublicKey::from_info(&info)
+        match SubjectPublicKeyInfo::from_der(&block.contents) {
+            Ok(([], info)) => PublicKey::from_info(&info),
+            _ => Err(KeyError::new("the PEM block is no public key")),
+        }
     }
 
     fn from_info(info: &SubjectPublicKeyInfo<'_>) -> Result<PublicKey, KeyError> {

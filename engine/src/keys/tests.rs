@@ -160,8 +160,6 @@ fn broken_keys_are_named() {
 
 #[test]
 fn a_public_key_that_everybody_signs_for_is_refused() {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     // The points of order 1, 2, 4 and 8 (RFC 7748, section 6.1, in the coordinates of Ed25519), as numbers that are too great, and with signs.
     let points = [
         "00".repeat(32),

@@ -340,8 +340,7 @@ mod tests {
     #[test]
     fn markup_keeps_its_namespaces() {
         let document = crate::xml::parse(DOCUMENT).unwrap();
-        let answer =
-            XPath::parse("(//*[local-name()='token'])[1]").unwrap().evaluate(&document, &none(), &none(), &whole());
+        let answer = XPath::parse("(//*[local-name()='token'])[1]").unwrap().evaluate(&document, &none(), &none(), &whole());
         let Ok(Answer::Nodes(nodes)) = answer else { panic!() };
         let again = crate::xml::parse(&nodes[0].1).unwrap();
         assert_eq!(again.root_element().tag_name().namespace(), Some("urn:d"));

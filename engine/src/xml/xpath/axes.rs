@@ -131,12 +131,8 @@ impl<'a> Evaluator<'a, '_> {
                 Some(tree) => all(&mut tree.descendants().map(Node::Tree)),
                 None => all(&mut std::iter::once(node)),
             },
-            Axis::FollowingSibling => {
-                all(&mut tree.into_iter().flat_map(|node| node.next_siblings().skip(1)).map(Node::Tree))
-            }
-            Axis::PrecedingSibling => {
-                all(&mut tree.into_iter().flat_map(|node| node.prev_siblings().skip(1)).map(Node::Tree))
-            }
+            Axis::FollowingSibling => all(&mut tree.into_iter().flat_map(|node| node.next_siblings().skip(1)).map(Node::Tree)),
+            Axis::PrecedingSibling => all(&mut tree.into_iter().flat_map(|node| node.prev_siblings().skip(1)).map(Node::Tree)),
             Axis::Following => {
                 // What is inside the element follows its attributes.
                 let inside = if tree.is_none() { Some(node.owner()) } else { None };

@@ -221,6 +221,7 @@ impl<'a> Evaluator<'a, '_> {
 pub(super) fn number(text: &str) -> f64 {
     let text = text.trim_matches(super::BLANKS);
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && digits.bytes().any(|byte| byte.is_ascii_digit());
+    let plain =
+        digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && digits.bytes().any(|byte| byte.is_ascii_digit());
     if plain { text.parse().unwrap_or(f64::NAN) } else { f64::NAN }
 }

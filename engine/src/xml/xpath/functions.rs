@@ -42,9 +42,7 @@ pub(super) fn call<'a>(all: &Evaluator<'a, '_>, call: &FunctionCall, at: At<'a>)
         // Which attributes are identifiers a document type says, and none is read.
         "id" => arg(0).map(|_| Value::Nodes(Vec::new()))?,
         "local-name" => Value::Text(first()?.and_then(Node::name).map_or_else(String::new, |(_, local)| local.to_owned())),
-        "namespace-uri" => {
-            Value::Text(first()?.and_then(Node::name).and_then(|(uri, _)| uri).unwrap_or_default().to_owned())
-        }
+        "namespace-uri" => Value::Text(first()?.and_then(Node::name).and_then(|(uri, _)| uri).unwrap_or_default().to_owned()),
         "name" => Value::Text(first()?.map_or_else(String::new, Node::qualified_name)),
         "string" => Value::Text(text(0)?),
         "concat" => {
@@ -61,9 +59,7 @@ pub(super) fn call<'a>(all: &Evaluator<'a, '_>, call: &FunctionCall, at: At<'a>)
         "substring-before" => {
             Value::Text(text(0)?.split_once(&text(1)?).map_or_else(String::new, |(before, _)| before.to_owned()))
         }
-        "substring-after" => {
-            Value::Text(text(0)?.split_once(&text(1)?).map_or_else(String::new, |(_, after)| after.to_owned()))
-        }
+        "substring-after" => Value::Text(text(0)?.split_once(&text(1)?).map_or_else(String::new, |(_, after)| after.to_owned())),
         "substring" => {
             let (from, length) = (all.number(arg(1)?)?, if call.args.len() == 3 { Some(all.number(arg(2)?)?) } else { None });
             Value::Text(substring(&text(0)?, from, length))
