@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use portcullis_dsl::AddressPlace;
 use portcullis_dsl::ast::{ArithmeticOp, Syntax};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -52,6 +53,8 @@ pub enum Piece {
     Literal(SmolStr),
     /// Escaped for the template's syntax.
     Value(Expr),
+    /// Escaped, and checked before: it stands where a browser takes it for an address.
+    Address(Expr, AddressPlace),
     /// Not escaped.
     Raw(Expr),
 }
@@ -232,7 +235,7 @@ impl Piece {
     pub fn write(&self, ctx: &Ctx, out: &mut String) {
         match self {
             Piece::Literal(text) => out.push_str(text),
-            Piece::Value(expr) | Piece::Raw(expr) => expr.write(ctx, out),
+            Piece::Value(expr) | Piece::Address(expr, _) | Piece::Raw(expr) => expr.write(ctx, out),
         }
     }
 }

@@ -63,7 +63,7 @@ impl Replacement {
                 for piece in pieces.iter() {
                     match piece {
                         Piece::Literal(text) => literal(text, &mut parts),
-                        Piece::Value(expr) | Piece::Raw(expr) => parts.push(Part::Value(expr.clone())),
+                        Piece::Value(expr) | Piece::Address(expr, _) | Piece::Raw(expr) => parts.push(Part::Value(expr.clone())),
                     }
                 }
             }

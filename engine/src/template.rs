@@ -1,5 +1,7 @@
 //! Rendering of typed templates: a variable is escaped for the syntax that surrounds it, so that injection cannot be written.
 
+mod address;
+
 use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,6 +21,13 @@ pub fn render(syntax: Syntax, pieces: &[Piece], ctx: &Ctx) -> Value {
         match piece {
             Piece::Literal(text) => out.push_str(text),
             Piece::Raw(expr) => expr.write(ctx, &mut out),
+            Piece::Address(expr, place) => match expr.eval(ctx) {
+                value if address::is_harmless(&value, *place) => escape(syntax, &value, &mut out),
+                _ => {
+                    tracing::warn!("an address that would run as script was left out of a page");
+                    out.push_str(address::NOWHERE);
+                }
+            },
             Piece::Value(Expr::Joined(list, delimiter)) => {
                 // The delimiter is the author's own text, so it stays as it is: `<li>${names|</li><li>}</li>`.
                 for (i, value) in list.eval(ctx).values().iter().enumerate() {

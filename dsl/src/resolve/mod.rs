@@ -17,6 +17,7 @@ mod visit;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+pub use check::{AddressPlace, address_places};
 pub use explain::{Explanation, PolicyNotes, Setting, VariableNotes};
 pub use frame::{Access, Frame};
 pub use index::{Policy, PolicyId};

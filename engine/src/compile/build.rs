@@ -208,7 +208,7 @@ impl<'b> Build<'b> {
         for piece in self.compiler.pieces(&parts) {
             match piece {
                 Piece::Literal(text) => sql.texts.last_mut().expect("never empty").push_str(&text),
-                Piece::Value(expr) => {
+                Piece::Value(expr) | Piece::Address(expr, _) => {
                     sql.params.push(expr);
                     sql.texts.push(String::new());
                 }

@@ -86,7 +86,12 @@ impl<'a> Compiler<'a> {
                 Expr::Const(Value::Undefined)
             }
             _ => {
-                let pieces = self.pieces(parts, scope);
+                let places = portcullis_dsl::address_places(syntax, parts);
+                let pieces = self.pieces(parts, scope).into_iter().zip(places).map(|(piece, place)| match (piece, place) {
+                    (Piece::Value(expr), Some(place)) => Piece::Address(expr, place),
+                    (piece, _) => piece,
+                });
+                let pieces: Vec<Piece> = pieces.collect();
                 match &pieces[..] {
                     [] => Expr::Const(Value::empty()),
                     [Piece::Literal(text)] => Expr::Const(match syntax {

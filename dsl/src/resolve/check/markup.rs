@@ -32,6 +32,15 @@ enum At {
     Raw,
 }
 
+/// A place where a browser, or another reader, takes a value for an address and goes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressPlace {
+    /// The value begins an attribute such as `href`.
+    Whole,
+    /// The value is in the `content` of a `meta` element, which may say where to go on (`http-equiv="refresh"`).
+    Refresh,
+}
+
 /// The state of reading.
 pub(crate) struct Markup {
     dialect: Dialect,
@@ -70,6 +79,23 @@ impl Markup {
             other => other,
         };
         self.value_empty = false;
+    }
+
+    /// Whether a variable that stands here is an address.
+    pub(crate) fn address_place(&self) -> Option<AddressPlace> {
+        if !matches!(self.at, At::Quoted(_) | At::BeforeValue | At::Unquoted) {
+            return None;
+        }
+        let attribute = self.attribute.as_str();
+        let listed = match self.dialect {
+            Dialect::Html => ADDRESSES.contains(&attribute),
+            Dialect::Xml => ["href", "src", "action", "formaction", "xlink:href"].contains(&attribute),
+        };
+        match attribute {
+            _ if listed && self.value_empty => Some(AddressPlace::Whole),
+            "content" if self.tag == "meta" => Some(AddressPlace::Refresh),
+            _ => None,
+        }
     }
 
     /// Why a variable cannot stand here, with what to do instead.

@@ -15,6 +15,8 @@ mod variables;
 use std::collections::{HashMap, HashSet};
 
 pub(crate) use connect::places;
+pub use markup::AddressPlace;
+pub use templates::address_places;
 
 use crate::diagnostic::Diagnostic;
 use crate::resolve::build::Space;

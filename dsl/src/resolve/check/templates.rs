@@ -5,7 +5,33 @@ use crate::ast::{Part, Syntax};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
-use crate::resolve::check::markup::{Dialect, Markup};
+use crate::resolve::check::markup::{AddressPlace, Dialect, Markup};
+
+/// For each part of a template, whether it is a variable in the place of an address, so that its scheme is checked when it is rendered.
+pub fn address_places(syntax: Syntax, parts: &[Part]) -> Vec<Option<AddressPlace>> {
+    let dialect = match syntax {
+        Syntax::Html => Dialect::Html,
+        Syntax::Xml => Dialect::Xml,
+        Syntax::Url | Syntax::Sql | Syntax::Text | Syntax::Json => return vec![None; parts.len()],
+    };
+    let mut state = Markup::new(dialect);
+    let place = |part: &Part| match part {
+        Part::Text(text) => {
+            state.text(text);
+            None
+        }
+        Part::RawVar(_) => {
+            state.value();
+            None
+        }
+        Part::Var(_) => {
+            let place = state.address_place();
+            state.value();
+            place
+        }
+    };
+    parts.iter().map(place).collect()
+}
 
 pub(crate) fn check(set: &Set<'_>, syntax: Syntax, parts: &[Part], found: &mut Vec<Diagnostic>) {
     match syntax {
