@@ -141,6 +141,7 @@ impl CaseGateway {
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::INFO)
+            .fmt_fields(crate::telemetry::plain::Fields)
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();

@@ -1,4 +1,4 @@
-//! What of a home others on this machine can reach although it holds secrets.
+//! What of a home others on this machine can reach: secrets that they can read, and policies and settings that they can change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,56 @@ pub(super) fn open_to_others(home: &Home, config: &Config) -> Vec<String> {
         (mode & OTHERS != 0 && !closed)
             .then(|| format!("{} holds secrets and is open to others (mode {mode:03o}): {advice}", file.display()))
     });
-    folders.chain(files).collect()
+    let secrets: Vec<String> = folders.chain(files).collect();
+    secrets.into_iter().chain(changed_by_others(home)).collect()
+}
+
+/// What others may not do with what decides who gets in.
+const WRITE: u32 = 0o022;
+/// Most that are named one by one.
+const NAMED: usize = 10;
+
+/// Policies, settings and keys, and their folders, that a group or everybody may write: whoever can do that is the gateway's master.
+fn changed_by_others(home: &Home) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut paths = home.watched();
+    paths.extend([home.root().to_owned(), home.path(KEYS)]);
+    for path in paths {
+        let below = if path == home.root() { 0 } else { MAX_DEPTH };
+        writable(&path, below, &mut found);
+    }
+    found.sort();
+    found.dedup();
+    let more = found.len().saturating_sub(NAMED);
+    let mut sentences: Vec<String> = found
+        .iter()
+        .take(NAMED)
+        .map(|(path, mode)| {
+            let path = path.display();
+            format!("{path} decides what the gateway does and others may change it (mode {mode:03o}): chmod go-w {path}")
+        })
+        .collect();
+    if more > 0 {
+        sentences.push(format!("{more} more files or folders may be changed by others: chmod -R go-w {}", home.root().display()));
+    }
+    sentences
+}
+
+/// Folders nest no deeper than this where policies are read either.
+const MAX_DEPTH: usize = 16;
+
+fn writable(path: &Path, below: usize, found: &mut Vec<(PathBuf, u32)>) {
+    let Some(mode) = mode_of(path) else { return };
+    if mode & WRITE != 0 {
+        found.push((path.to_owned(), mode));
+    }
+    if below > 0 && path.is_dir() {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            // A link's target may be anywhere, also above.
+            let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            writable(&entry.path(), if link { 0 } else { below - 1 }, found);
+        }
+    }
 }
 
 /// Files whose contents are nobody else's business: those that settings name, and those below `keys/` and `data/`.
@@ -111,6 +160,40 @@ mod tests {
         assert_eq!(mode_of(&home.path("data")), Some(0o700));
         assert_eq!(mode_of(&home.path("db.password")), Some(0o600));
         assert_eq!(open_to_others(&home, &config), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_others_may_change_is_named() {
+        let (_dir, home, config) = home();
+        for folder in ["services", "customizations/deep"] {
+            fs::create_dir_all(home.path(folder)).unwrap();
+        }
+        for folder in ["services", "customizations", "customizations/deep"] {
+            set(&home.path(folder), 0o755);
+        }
+        for file in ["services/a.policy", "customizations/deep/#b.policy", "gateway.yaml", "keys/a.pem"] {
+            fs::write(home.path(file), "").unwrap();
+            set(&home.path(file), 0o600);
+            assert_eq!(open_to_others(&home, &config), Vec::<String>::new());
+            for mode in [0o620, 0o602] {
+                set(&home.path(file), mode);
+                let found = open_to_others(&home, &config).join("\n");
+                assert!(found.contains(&home.path(file).display().to_string()) && found.contains(&format!("mode {mode:03o}")), "{found}");
+            }
+            set(&home.path(file), 0o600);
+        }
+        for folder in ["", "services", "customizations", "customizations/deep"] {
+            set(&home.path(folder), 0o777);
+            let found = open_to_others(&home, &config).join("\n");
+            assert!(found.contains("mode 777"), "{folder}: {found}");
+            set(&home.path(folder), 0o755);
+        }
+        for n in 0..30 {
+            fs::write(home.path(format!("services/{n}.policy")), "").unwrap();
+            set(&home.path(format!("services/{n}.policy")), 0o666);
+        }
+        let found = open_to_others(&home, &config);
+        assert!(found.len() == 11 && found[10].starts_with("20 more"), "{found:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use portcullis_dsl::{Origin, Sources};
 use crate::config::{self, Config, ConfigError};
 use crate::private;
 
-pub use read::{MAX_FILE_BYTES, Unreadable};
+pub use read::{MAX_FILE_BYTES, Unreadable, is_log};
 pub use shipped::{Shipped, ShippedFile};
 
 /// Folder of hooks and extensions.

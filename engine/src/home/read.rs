@@ -28,6 +28,12 @@ impl fmt::Display for Unreadable {
     }
 }
 
+/// Whether a file's name is that of a log (`gateway.log`, `gateway.log.1`), which is no part of a policy set wherever it lies.
+pub fn is_log(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with(".log") || name.rsplit_once(".log.").is_some_and(|(_, end)| !end.ends_with("policy"))
+}
+
 /// Reads a text file: `None` when there is none.
 pub(super) fn text(path: &Path) -> Result<Option<String>, String> {
     let metadata = match fs::metadata(path) {
@@ -88,7 +94,7 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Vec<ShippedFile>, p
             problems.push(Unreadable { path, message: "its name is not UTF-8".to_owned() });
             continue;
         };
-        if own.starts_with('.') || own.ends_with(['~', '#']) {
+        if own.starts_with('.') || own.ends_with(['~', '#']) || is_log(own) {
             continue;
         }
         let policy = own.ends_with(".policy");

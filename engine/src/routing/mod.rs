@@ -20,6 +20,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::config::Outbound as Settings;
@@ -139,7 +140,7 @@ impl Outbound {
             let wrong = |error: &dyn fmt::Display| format!("outbound.trusted, {}: {error}", path.display());
             let pem = std::fs::read(&path).map_err(|error| wrong(&error))?;
             let before = extra.len();
-            for certificate in rustls_pemfile::certs(&mut pem.as_slice()) {
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
                 extra.push(certificate.map_err(|error| wrong(&error))?);
             }
             if extra.len() == before {

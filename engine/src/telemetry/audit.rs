@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::config::AuditTarget;
 use crate::private::only_owner;
+use crate::telemetry::plain;
 use crate::time;
 
 /// Lines that may wait to be written.
@@ -100,8 +101,8 @@ impl AuditLog {
             Sink::Off => {}
             Sink::Log => {
                 let AuditRecord { service, request, .. } = record;
-                // No line breaks from a request: a line of the log must not be forged.
-                let detail: String = record.detail.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                // Requests have a part in it: it must not be taken for further fields.
+                let detail = plain::sentence(record.detail);
                 match record.level {
                     Level::Fine => tracing::debug!(target: "audit", service, request, "{detail}"),
                     Level::Info => tracing::info!(target: "audit", service, request, "{detail}"),
@@ -117,7 +118,8 @@ impl AuditLog {
                     request: record.request,
                     detail: record.detail,
                 };
-                let Ok(mut line) = serde_json::to_string(&line) else { return };
+                let Ok(line) = serde_json::to_string(&line) else { return };
+                let mut line = plain::json(&line).into_owned();
                 line.push('\n');
                 if let Err(TrySendError::Full(_)) = queue.try_send(line)
                     && dropped.fetch_add(1, Ordering::Relaxed) == 0

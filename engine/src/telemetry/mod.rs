@@ -2,6 +2,7 @@
 
 mod audit;
 mod metrics;
+pub mod plain;
 
 use std::io;
 
@@ -19,10 +20,13 @@ pub const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
 pub fn start_log(settings: &Logging) -> Result<(), String> {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| settings.level.clone());
     let filter = EnvFilter::try_new(&wanted).map_err(|error| format!("`{wanted}` is not a log level or filter: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let colours = io::IsTerminal::is_terminal(&io::stderr());
     let _ = match settings.format {
-        LogFormat::Text => builder.with_target(false).with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            builder.fmt_fields(plain::Fields).with_target(false).with_ansi(colours).with_writer(io::stderr).try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).with_writer(|| plain::JsonLines).try_init(),
     };
     Ok(())
 }

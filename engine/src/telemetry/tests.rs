@@ -33,7 +33,7 @@ fn metrics_name_service_and_status() {
 fn audit_lines_are_json_and_cannot_be_forged() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::open(&AuditTarget::File("audit.log".into()), dir.path()).unwrap();
-    let detail = "first\n{\"level\":\"severe\"}";
+    let detail = "first\n{\"level\":\"severe\"}\u{2028}\u{202e}\u{85}\u{1b}[2K\u{7f}";
     log.record(&AuditRecord { time: 0, level: Level::Warning, service: "S", request: "r1", detail });
     let path = dir.path().join("audit.log");
     let mut text = String::new();
@@ -45,6 +45,7 @@ fn audit_lines_are_json_and_cannot_be_forged() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(!text.trim_end().contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{202e}')), "{text:?}");
     let line: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(line["level"], "warning");
     assert_eq!(line["time"], "1970-01-01T00:00:00.000Z");
