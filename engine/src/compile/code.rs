@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portcullis_dsl::PolicyId;
 use portcullis_dsl::span::{Sources, Span};
+use smol_str::SmolStr;
 
 use crate::exec::program::{FrameProgram, Instr, Op, Program};
 
@@ -50,7 +51,7 @@ impl Code {
     }
 
     /// Resolves labels and threads jumps to jumps.
-    pub fn link(self, frames: HashMap<PolicyId, Arc<FrameProgram>>, sources: Arc<Sources>) -> Program {
+    pub fn link(self, frames: HashMap<PolicyId, Arc<FrameProgram>>, cookies: Vec<SmolStr>, sources: Arc<Sources>) -> Program {
         let Code { instrs, spans, labels } = self;
         let address = |label: Label, at: usize| match label {
             Label::NEXT => at as u32 + 1,
@@ -76,6 +77,6 @@ impl Code {
             instr.ok = thread(instr.ok);
             instr.no = thread(instr.no);
         }
-        Program { code, spans, frames, sources }
+        Program { code, spans, frames, cookies, sources }
     }
 }
