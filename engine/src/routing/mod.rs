@@ -122,6 +122,7 @@ impl Call {
 type Pool = Client<Connector, Full<Bytes>>;
 
 /// The client side of a gateway.
+#[derive(Default)]
 pub struct Outbound {
     settings: Settings,
     targets: Arc<Targets>,
@@ -129,18 +130,6 @@ pub struct Outbound {
     extra: Vec<CertificateDer<'static>>,
     /// By the alias of the client certificate; the empty alias shows none. Connections of one never serve another.
     pools: Mutex<HashMap<String, Pool>>,
-}
-
-impl Default for Outbound {
-    fn default() -> Self {
-        Outbound {
-            settings: Settings::default(),
-            targets: Arc::default(),
-            keys: Arc::default(),
-            extra: Vec::new(),
-            pools: Mutex::default(),
-        }
-    }
 }
 
 impl fmt::Debug for Outbound {
