@@ -178,7 +178,10 @@ mod tests {
             for mode in [0o620, 0o602] {
                 set(&home.path(file), mode);
                 let found = open_to_others(&home, &config).join("\n");
-                assert!(found.contains(&home.path(file).display().to_string()) && found.contains(&format!("mode {mode:03o}")), "{found}");
+                assert!(
+                    found.contains(&home.path(file).display().to_string()) && found.contains(&format!("mode {mode:03o}")),
+                    "{found}"
+                );
             }
             set(&home.path(file), 0o600);
         }

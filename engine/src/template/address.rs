@@ -74,9 +74,7 @@ fn reference(text: &str) -> (char, &str) {
         let end = text[start..].find(|c| !part(c)).map_or(text.len(), |end| start + end);
         (&text[start..end], text[end..].strip_prefix(';').unwrap_or(&text[end..]))
     };
-    let number = |digits: &str, radix| {
-        u32::from_str_radix(digits, radix).ok().and_then(char::from_u32).unwrap_or('\u{fffd}')
-    };
+    let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
     if let Some(tail) = text.strip_prefix('#') {
         let (digits, left, radix) = if tail.starts_with(['x', 'X']) {
             let (digits, left) = end_of(2, |c| c.is_ascii_hexdigit());
@@ -171,7 +169,13 @@ mod tests {
 
     #[test]
     fn a_refresh_leads_to_no_script() {
-        for text in ["0;url=javascript:alert(1)", "0; URL='JAVA\nSCRIPT:alert(1)'", "0;javascript:1", "0,data:text/html,x", "javascript:1"] {
+        for text in [
+            "0;url=javascript:alert(1)",
+            "0; URL='JAVA\nSCRIPT:alert(1)'",
+            "0;javascript:1",
+            "0,data:text/html,x",
+            "javascript:1",
+        ] {
             assert!(!is_harmless(&Value::from(text), AddressPlace::Refresh), "{text}");
         }
         for text in ["0; url=/next", "5", "A page about JavaScript", "https://app.example/"] {
