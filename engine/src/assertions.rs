@@ -5,7 +5,7 @@ use crate::assertion::Entry;
 /// Declares the modules of a category and lists their entries together, so that neither can be forgotten.
 macro_rules! catalogue {
     ($($name:ident),* $(,)?) => {
-        $(mod $name;)*
+        $(pub(crate) mod $name;)*
         /// This category's assertions.
         pub static ENTRIES: &[&crate::assertion::Entry] = &[$(&$name::ENTRY),*];
     };

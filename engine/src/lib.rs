@@ -16,6 +16,8 @@ pub mod exec;
 pub mod expr;
 pub mod fault;
 pub mod function;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod gateway;
 pub mod home;
 pub mod host;

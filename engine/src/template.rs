@@ -1,6 +1,6 @@
 //! Rendering of typed templates: a variable is escaped for the syntax that surrounds it, so that injection cannot be written.
 
-mod address;
+pub(crate) mod address;
 
 use std::fmt::Write;
 

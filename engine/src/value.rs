@@ -14,6 +14,9 @@ use crate::message::Message;
 /// Joins the values of a list printed as text, where the author names no other delimiter.
 pub const LIST_DELIMITER: &str = ", ";
 
+/// Most bytes that a function or assertion makes of texts whose parts multiply.
+pub const MAX_MADE: usize = 16 << 20;
+
 /// A variable's value.
 #[derive(Clone, Default)]
 pub enum Value {
@@ -158,6 +161,11 @@ impl Value {
             Value::Certificate(certificate) => out.push_str(certificate.pem()),
             other => out.push_str(&other.as_text()),
         }
+    }
+
+    /// Whether the values joined by a delimiter are a text of a size that is made. Each delimiter counts: both may be a stranger's.
+    pub fn is_joinable(&self, delimiter: &str) -> bool {
+        self.values().len().saturating_mul(delimiter.len()) <= MAX_MADE
     }
 
     /// As an integer: an integer, an integral decimal, or text that reads as one (surrounding blanks allowed).

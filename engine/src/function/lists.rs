@@ -18,11 +18,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let text = args[0].as_text();
         Value::list(text.split_whitespace().map(Value::from))
     }),
-    function("join", &["list", "separator"], 2, "the values of a list as one text", |args, _| {
-        let mut out = String::new();
-        args[0].write_text(&args[1].as_text(), &mut out);
-        Value::from(out)
-    }),
+    function(
+        "join",
+        &["list", "separator"],
+        2,
+        "the values of a list as one text; undefined when the separators alone take more than 16 MiB",
+        |args, _| {
+            let separator = args[1].as_text();
+            if !args[0].is_joinable(&separator) {
+                return Value::Undefined;
+            }
+            let mut out = String::new();
+            args[0].write_text(&separator, &mut out);
+            Value::from(out)
+        },
+    ),
     function("count", &["list"], 1, "how many values there are", |args, _| Value::Int(args[0].values().len() as i64)),
     function("first", &["list"], 1, "the first value", |args, _| args[0].values().first().cloned().unwrap_or_default()),
     function("last", &["list"], 1, "the last value", |args, _| args[0].values().last().cloned().unwrap_or_default()),

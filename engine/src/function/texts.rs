@@ -1,7 +1,7 @@
 //! Functions on texts and numbers.
 
 use super::{Function, function};
-use crate::value::Value;
+use crate::value::{MAX_MADE, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     function("lower", &["text"], 1, "in lower case", |args, _| Value::from(args[0].as_text().to_lowercase())),
@@ -15,13 +15,24 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("bytes", &["text"], 1, "number of bytes, in UTF-8", |args, _| Value::Int(args[0].as_text().len() as i64)),
     function("text", &["value"], 1, "as text", |args, _| Value::Text(args[0].to_text())),
     function("int", &["value"], 1, "as an integer; undefined when it reads as none", |args, _| Value::from(args[0].to_int())),
-    function("replace", &["text", "literal", "by"], 3, "with every occurrence of a literal text replaced", |args, _| {
-        let (text, literal) = (args[0].as_text(), args[1].as_text());
-        if literal.is_empty() {
-            return Value::from(&*text);
-        }
-        Value::from(text.replace(&*literal, &args[2].as_text()))
-    }),
+    function(
+        "replace",
+        &["text", "literal", "by"],
+        3,
+        "with every occurrence of a literal text replaced; undefined when more than 16 MiB would be put in",
+        |args, _| {
+            let (text, literal) = (args[0].as_text(), args[1].as_text());
+            if literal.is_empty() {
+                return Value::from(&*text);
+            }
+            let by = args[2].as_text();
+            // Found often and replaced by something long, a megabyte becomes a terabyte.
+            if text.matches(&*literal).count().saturating_mul(by.len()) > MAX_MADE {
+                return Value::Undefined;
+            }
+            Value::from(text.replace(&*literal, &by))
+        },
+    ),
     function(
         "substring",
         &["text", "from", "length"],

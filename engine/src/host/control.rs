@@ -176,12 +176,17 @@ async fn serve(host: &Host, stream: UnixStream) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
-    let request: Request = serde_json::from_str(&line)?;
-    let inputs: Vec<(String, Value)> = request.inputs.into_iter().map(|(name, value)| (name, plain(value))).collect();
-    let ended = Ended::run(host, &request.command, &inputs).await;
+    let (command, inputs) = question(&line)?;
+    let ended = Ended::run(host, &command, &inputs).await;
     let mut answer = serde_json::to_vec(&ended)?;
     answer.push(b'\n');
     write.write_all(&answer).await
+}
+
+/// The command and the inputs that a line asks for.
+pub(crate) fn question(line: &str) -> serde_json::Result<(String, Vec<(String, Value)>)> {
+    let request: Request = serde_json::from_str(line)?;
+    Ok((request.command, request.inputs.into_iter().map(|(name, value)| (name, plain(value))).collect()))
 }
 
 /// A flag's value as the command line would have given it.

@@ -3,7 +3,7 @@
 
 mod federated;
 mod internal;
-mod ldap;
+pub(crate) mod ldap;
 mod limiter;
 mod password;
 mod places;

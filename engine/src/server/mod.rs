@@ -7,7 +7,7 @@ mod body;
 mod conn;
 mod guard;
 mod peers;
-mod proxies;
+pub(crate) mod proxies;
 mod run;
 mod tls;
 

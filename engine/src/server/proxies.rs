@@ -76,7 +76,7 @@ impl Proxies {
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`. Without a port it is 0.
-fn address(text: &str) -> Option<SocketAddr> {
+pub(crate) fn address(text: &str) -> Option<SocketAddr> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(SocketAddr::new(address, 0));
     }
@@ -86,7 +86,7 @@ fn address(text: &str) -> Option<SocketAddr> {
 
 /// The `for` of each element of a `Forwarded` field (RFC 7239, section 4), to the letter: a quoted text may hold what divides
 /// elements, and some of it is the client's (`host`). None for what does not follow the grammar.
-fn forwarded(list: &str) -> Option<Vec<Option<String>>> {
+pub(crate) fn forwarded(list: &str) -> Option<Vec<Option<String>>> {
     let mut hops = Vec::new();
     let mut rest = list;
     loop {

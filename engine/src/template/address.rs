@@ -16,7 +16,7 @@ const REFUSED: &[&str] =
 const PICTURES: &[&str] = &["png", "gif", "jpeg", "webp", "avif", "x-icon", "vnd.microsoft.icon"];
 
 /// Whether a value may stand in a place.
-pub(super) fn is_harmless(value: &Value, place: AddressPlace) -> bool {
+pub(crate) fn is_harmless(value: &Value, place: AddressPlace) -> bool {
     value.values().iter().all(|value| {
         let text = value.as_text();
         // Markup is not escaped again, so a browser still undoes its entities.

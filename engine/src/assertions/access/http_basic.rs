@@ -89,7 +89,7 @@ impl Assertion for HttpBasic {
     }
 }
 
-fn credentials(headers: &http::HeaderMap) -> Result<(SmolStr, SmolStr), &'static str> {
+pub(crate) fn credentials(headers: &http::HeaderMap) -> Result<(SmolStr, SmolStr), &'static str> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
         return Err("there is not exactly one `Authorization` header");

@@ -19,7 +19,7 @@ static SPEC: Spec = Spec {
         Prop::optional("separator", Kind::Text, "\",\"", "What stands between two values."),
     ],
     sets: &[sets("{target}", "the text")],
-    fails: &["the source is undefined"],
+    fails: &["the source is undefined", "the separators alone take more than 16 MiB"],
     block: false,
     examples: &[
         example("with a dash", r#"Join(source: ["a", "b"], separator: "-", target: "text")"#, Expect::Sets("text", "a-b")),
@@ -46,8 +46,12 @@ impl Assertion for Join {
         if source.is_undefined() {
             return falsified("the source is undefined");
         }
+        let separator = self.separator.to_text(ctx);
+        if !source.is_joinable(&separator) {
+            return falsified("the separators alone take more than 16 MiB");
+        }
         let mut text = String::new();
-        source.write_text(&self.separator.text(ctx), &mut text);
+        source.write_text(&separator, &mut text);
         ctx.set(self.target, text);
         HELD
     }

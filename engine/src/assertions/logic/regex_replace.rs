@@ -7,6 +7,7 @@ use crate::assertion::{Assertion, Entry, Runnable};
 use crate::ctx::{Ctx, Slot};
 use crate::expr::Expr;
 use crate::fault::{HELD, Verdict, falsified};
+use crate::value::MAX_MADE;
 use crate::pattern::{Pattern, Replacement};
 
 static SPEC: Spec = Spec {
@@ -24,7 +25,11 @@ static SPEC: Spec = Spec {
         Prop::optional("ignore_case", Kind::Bool, "false", "Whether case is ignored; a literal."),
     ],
     sets: &[sets("{target}", "the text")],
-    fails: &["the source is undefined", "the pattern, when it has variables, is no regular expression"],
+    fails: &[
+        "the source is undefined",
+        "the pattern, when it has variables, is no regular expression",
+        "the text would be longer than 16 MiB",
+    ],
     block: false,
     examples: &[
         example(
@@ -83,6 +88,9 @@ impl Assertion for RegexReplace {
             out.push_str(&text[from..whole.start()]);
             self.replacement.write(&found, ctx, &mut out);
             from = whole.end();
+            if out.len() > MAX_MADE {
+                return falsified("the text would be longer than 16 MiB");
+            }
         }
         out.push_str(&text[from..]);
         drop(regex);

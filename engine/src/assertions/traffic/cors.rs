@@ -203,7 +203,7 @@ fn vary(headers: &mut HeaderMap, field: &'static str) {
 
 /// Whether an origin is the one that is allowed, or one below it where the allowed one's host begins with `*.`. An opaque origin
 /// (`null`) has to be named.
-fn fits(allowed: &str, origin: &str) -> bool {
+pub(crate) fn fits(allowed: &str, origin: &str) -> bool {
     if allowed.eq_ignore_ascii_case(origin) {
         return true;
     }

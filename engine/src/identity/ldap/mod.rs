@@ -1,9 +1,9 @@
 //! Users of a directory (LDAP, Active Directory). The gateway searches the entry whose login name was typed, under a name of its
 //! own, and then binds as that entry with the password: only the directory ever compares passwords, by its own rules.
 
-mod entry;
+pub(crate) mod entry;
 mod pool;
-mod settings;
+pub(crate) mod settings;
 
 use std::path::Path;
 use std::sync::Arc;
