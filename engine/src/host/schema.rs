@@ -94,7 +94,8 @@ impl Migration {
 
 /// Says which columns of the databases take different texts for equal. A database that is down now is not asked again.
 pub(super) fn report_collations(connections: &Connections) {
-    for connection in connections.iter().cloned() {
+    for connection in connections.iter() {
+        let connection = connection.clone();
         tokio::spawn(async move {
             for (collation, tables) in connection.loose_columns().await.unwrap_or_default() {
                 let columns: Vec<String> =
