@@ -36,6 +36,7 @@
 //! | `== refused` | the edit before did not compile: the old set serves on, and the log has each of these lines |
 //! | `== log contains TEXT`, `== log !contains TEXT` | what the log says so far |
 //! | `== nocookies` | forgets cookies, and keeps none from here on |
+//! | `== browser NAME` | the browser of this name sends what follows; each browser has its own cookies |
 //!
 //! A response is its status, then header lines (`name: value`, or `!name` for one that must be absent), then the body: JSON, of which
 //! every member given must be there (`"{!}"`: must not), or lines that it must contain (`/regex/`, and `!` before either for the

@@ -21,6 +21,8 @@ pub struct Program {
     pub spans: Vec<Span>,
     /// Services, tasks, commands and encapsulated assertions.
     pub frames: HashMap<PolicyId, Arc<FrameProgram>>,
+    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    pub cookies: Vec<SmolStr>,
     /// The texts the spans mean.
     pub sources: Arc<Sources>,
 }
@@ -31,6 +33,9 @@ impl Program {
         self.spans.get(pc as usize).map_or_else(String::new, |span| self.sources.place(*span))
     }
 }
+
+/// An address that no program has: going there is a fault.
+pub const NOWHERE: u32 = u32::MAX;
 
 /// An instruction and where it goes on.
 pub struct Instr {
@@ -84,6 +89,8 @@ pub enum Op {
     DropDraft,
     /// The run ends.
     End(bool),
+    /// Stands where the compiler failed. Running it is a fault, so that what is missing never reads as success.
+    Defect,
 }
 
 /// Variables of a loop.

@@ -30,7 +30,7 @@ pub(super) struct Bind {
 }
 
 /// A statement's text. On SQLite placeholders are numbered, so parameters are bound once; otherwise `binds` says what is bound where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rendered {
     pub(super) sql: Arc<str>,
     pub(super) binds: Vec<Bind>,

@@ -92,6 +92,30 @@ impl Statement {
         }
     }
 
+    /// The same statement, which also keeps the rows that it reads as they are until the end of its transaction: whoever wants to change
+    /// or delete one of them waits. An embedded database has one writing transaction at a time anyway. Fails, with the reason, for
+    /// what is neither `select` nor `insert … select`.
+    pub fn holding_rows(&self) -> Result<Statement, String> {
+        let Inner { sqlite, mysql, postgres, .. } = &*self.0;
+        let first = [sqlite, mysql, postgres].into_iter().find_map(|rendered| rendered.as_ref().ok());
+        let verb = first.map_or("", |rendered| first_word(&rendered.sql));
+        if !["select", "insert"].iter().any(|held| verb.eq_ignore_ascii_case(held)) {
+            return Err("only rows that `select` or `insert … select` reads can be held".to_owned());
+        }
+        // On a line of its own: the statement may end in a comment. MariaDB knows no `for share`, MySQL knows both.
+        let add = |rendered: &Result<Rendered, String>, words: &str| {
+            let rendered = rendered.as_ref().map_err(String::clone)?;
+            let sql = format!("{}\n{words}", rendered.sql.trim_end().trim_end_matches(';'));
+            Ok(Rendered { sql: sql.into(), binds: rendered.binds.clone() })
+        };
+        Ok(Statement(Arc::new(Inner {
+            sqlite: sqlite.clone(),
+            mysql: add(mysql, "lock in share mode"),
+            postgres: add(postgres, "for share"),
+            ..*self.0
+        })))
+    }
+
     /// The text for this dialect, or why there is none.
     pub(super) fn rendered(&self, dialect: Dialect) -> Result<&Rendered, &str> {
         let rendered = match dialect {

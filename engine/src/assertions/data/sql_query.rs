@@ -41,6 +41,13 @@ static SPEC: Spec = Spec {
             "true",
             "Whether it fails when a query finds no row, or a change touches none.",
         ),
+        Prop::optional(
+            "hold",
+            Kind::Bool,
+            "false",
+            "Whether the rows that a `select` or an `insert … select` reads stay as they are until the end of its transaction: whoever \
+             wants to change or delete one waits. So what was read still holds when what follows from it is written.",
+        ),
         Prop::absent("timeout", Kind::Duration, "Longest time it may take. Left out, the connection's `statement_timeout` holds."),
     ],
     sets: &[
@@ -92,10 +99,13 @@ pub static ENTRY: Entry = Entry {
     build: |p| {
         let template = p.sql("query")?;
         let equality = if p.one_of("compare")? == "database" { Equality::Database } else { Equality::Bytes };
-        let statement = Statement::with(&template.texts, equality).map_err(|why| {
+        let mut statement = Statement::with(&template.texts, equality).map_err(|why| {
             let advice = if equality == Equality::Bytes { "; `compare: \"database\"` leaves all comparisons to the database" } else { "" };
             p.refuse("query", &format!("{why}{advice}"))
         })?;
+        if p.flag("hold")? {
+            statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why))?;
+        }
         // What makes a table neither finds nor touches a row.
         let counts_rows = statement.counts_rows();
         let prefix = p.literal("prefix")?;
