@@ -67,7 +67,8 @@ impl Rule {
                 _ => Err(wrong()),
             };
         }
-        let bare: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let bare: Option<IpAddr> = bare.parse().ok();
         let who = match bare {
             Some(address) => Who::network(address.into()),
             None => match Host::parse(host).map_err(|_| wrong())? {
