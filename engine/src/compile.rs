@@ -16,6 +16,7 @@ use std::sync::Arc;
 use portcullis_dsl::ast::{self, ItemKind};
 use portcullis_dsl::span::{FileId, Span};
 use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
+use smol_str::SmolStr;
 
 use crate::assertion::Entry;
 use crate::codes;
@@ -33,6 +34,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
         code: Code::default(),
         frames: HashMap::new(),
         reads: Reads::default(),
+        cookies: Vec::new(),
         diagnostics: Vec::new(),
     };
     for policy in library.policies() {
@@ -43,8 +45,8 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
             compiler.frame(policy);
         }
     }
-    let Compiler { code, frames, mut diagnostics, .. } = compiler;
-    let (program, astray) = code.link(frames, Arc::new(library.sources().clone()));
+    let Compiler { code, frames, cookies, mut diagnostics, .. } = compiler;
+    let (program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     diagnostics.dedup_by(|a, b| a.code == b.code && a.span == b.span);
     (program, diagnostics)
@@ -63,6 +65,8 @@ struct Compiler<'a> {
     frames: HashMap<PolicyId, Arc<FrameProgram>>,
     /// Of the frame being compiled.
     reads: Reads,
+    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    cookies: Vec<SmolStr>,
     diagnostics: Vec<Diagnostic>,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod assertions;
+pub mod budget;
 pub mod cache;
 pub mod casefile;
 pub mod certificate;
@@ -24,6 +25,7 @@ pub mod json;
 pub mod keys;
 pub mod message;
 pub mod network;
+pub mod path;
 pub mod pattern;
 pub mod principal;
 pub mod private;

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri::Authori
 use smol_str::SmolStr;
 
 use crate::request::Request;
+use crate::routing::fields;
 use crate::server::ConnInfo;
 
 /// Why a request is refused before any policy sees it: what it says of where it goes, never the text itself.
@@ -21,6 +22,7 @@ pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo) -> Result<Reque
         return Err("the target's scheme is neither http nor https");
     }
     let (host, port) = target(uri.authority(), &headers, version, conn)?;
+    fields::remove_nominated(&mut headers);
     if version == Version::HTTP_2 {
         join_cookies(&mut headers);
     }
@@ -34,6 +36,7 @@ pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo) -> Result<Reque
     request.client_certificate.clone_from(&conn.client_certificate);
     request.started = Instant::now();
     request.message.headers = headers;
+    request.message.received = true;
     request.message.set_body(body);
     Ok(request)
 }
