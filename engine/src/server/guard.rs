@@ -268,7 +268,7 @@ impl Guard {
             let since = mark.load(Relaxed);
             since > 0 && now.saturating_sub(since) > limit
         };
-        if longer(&self.blocked_since, write) || self.is_stalled(now, write) || longer(&self.closing_since, closing) {
+        if longer(&self.blocked_since, write) || self.is_stalled(now, write + grace) || longer(&self.closing_since, closing) {
             return DIE;
         }
         let unwritten = self.unwritten.load(Relaxed);
@@ -292,10 +292,11 @@ impl Guard {
         if quiet > idle { CLOSE } else { STAY }
     }
 
-    /// Whether a piece has waited for a whole round. Begins another one when it is time.
-    fn is_stalled(&self, now: u64, write: u64) -> bool {
+    /// Whether a piece has waited for a whole round, which is longer than a stream has: a stream that can be reset alone is. Begins
+    /// another round when it is time.
+    fn is_stalled(&self, now: u64, round: u64) -> bool {
         let began = self.round_since.load(Relaxed);
-        if began > 0 && now.saturating_sub(began) <= write {
+        if began > 0 && now.saturating_sub(began) <= round {
             return false;
         }
         let next = (self.round.load(Relaxed) + 1) % 2;
