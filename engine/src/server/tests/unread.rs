@@ -16,12 +16,14 @@ const WINDOW_UPDATE: u8 = 8;
 /// HTTP/2 by hand, for what no client library would do.
 struct Peer {
     stream: TcpStream,
+    /// Read and not yet looked at: reading may be broken off within a frame.
+    read: Vec<u8>,
 }
 
 impl Peer {
     /// Connects with this window for each stream.
     async fn connect(address: SocketAddr, window: u32) -> Peer {
-        let mut peer = Peer { stream: TcpStream::connect(address).await.unwrap() };
+        let mut peer = Peer { stream: TcpStream::connect(address).await.unwrap(), read: Vec::new() };
         peer.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         let mut settings = vec![0, 4];
         settings.extend(window.to_be_bytes());
@@ -52,12 +54,19 @@ impl Peer {
 
     /// The next frame: kind, stream, length. None at the end of the connection.
     async fn next(&mut self) -> Option<(u8, u32, usize)> {
-        let mut head = [0; 9];
-        self.stream.read_exact(&mut head).await.ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let mut payload = vec![0; length];
-        self.stream.read_exact(&mut payload).await.ok()?;
-        Some((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), length))
+        loop {
+            if let [a, b, c, kind, _, d, e, f, g, payload @ ..] = &self.read[..] {
+                let (length, kind, stream) =
+                    (u32::from_be_bytes([0, *a, *b, *c]) as usize, *kind, u32::from_be_bytes([*d, *e, *f, *g]));
+                if payload.len() >= length {
+                    self.read.drain(..9 + length);
+                    return Some((kind, stream, length));
+                }
+            }
+            if self.stream.read_buf(&mut self.read).await.ok()? == 0 {
+                return None;
+            }
+        }
     }
 
     /// Whether the stream is reset, or the connection ends, while it does what it does every few milliseconds.
@@ -65,10 +74,13 @@ impl Peer {
         let began = Instant::now();
         loop {
             assert!(began.elapsed() < Duration::from_secs(8), "stream {stream} is still kept");
-            match tokio::time::timeout(Duration::from_millis(20), self.next()).await {
-                Ok(None) => return "closed",
-                Ok(Some((RST_STREAM, reset, _))) if reset == stream => return "reset",
-                _ => {}
+            let until = tokio::time::Instant::now() + Duration::from_millis(20);
+            while let Ok(frame) = tokio::time::timeout_at(until, self.next()).await {
+                match frame {
+                    None => return "closed",
+                    Some((RST_STREAM, reset, _)) if reset == stream => return "reset",
+                    Some(_) => {}
+                }
             }
             if trickle > 0 {
                 let _ = self.open(stream, trickle).await;
