@@ -130,22 +130,24 @@ impl Reads {
     /// Whether all that is read can be.
     pub fn check(&self, request: &Request) -> Result<(), Unreadable> {
         let headers = &request.message.headers;
-        for (name, value) in headers {
-            if is_text(value.as_bytes()) {
-                continue;
+        // Without its type no body is understood.
+        for name in self.first.iter().chain([&header::CONTENT_TYPE]) {
+            let mut values = headers.get_all(name).iter();
+            let Some(value) = values.next() else { continue };
+            if !is_text(value) {
+                return Err(Unreadable::Field(name.clone()));
             }
-            if name == header::COOKIE {
-                self.check_cookies(headers)?;
+            if values.next().is_some() && SINGLE.contains(name) && !self.all.contains(name) {
+                return Err(Unreadable::Repeated(name.clone()));
             }
-            // Without its type no body is understood.
-            if self.first.contains(name) || self.all.contains(name) || name == header::CONTENT_TYPE {
+        }
+        for name in &self.all {
+            if !headers.get_all(name).iter().all(is_text) {
                 return Err(Unreadable::Field(name.clone()));
             }
         }
-        for name in &self.first {
-            if SINGLE.contains(name) && !self.all.contains(name) && headers.get_all(name).iter().nth(1).is_some() {
-                return Err(Unreadable::Repeated(name.clone()));
-            }
+        if !self.cookies.is_empty() && !headers.get_all(header::COOKIE).iter().all(is_text) {
+            self.check_cookies(headers)?;
         }
         if self.basic
             && let Err(BadBasic::Unreadable(why)) = basic_credentials(headers)
@@ -166,7 +168,7 @@ impl Reads {
     fn check_cookies(&self, headers: &HeaderMap) -> Result<(), Unreadable> {
         let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
         for (name, value) in fields.flat_map(raw_cookies) {
-            if !is_text(value)
+            if !is_ascii_text(value)
                 && let Some(read) = self.cookies.iter().find(|read| read.as_bytes() == name)
             {
                 return Err(Unreadable::Cookie(read.clone()));
@@ -176,8 +178,12 @@ impl Reads {
     }
 }
 
+fn is_text(value: &HeaderValue) -> bool {
+    is_ascii_text(value.as_bytes())
+}
+
 /// Visible ASCII, blanks and tabs: what a field's value is as text (RFC 9110, section 5.5).
-fn is_text(value: &[u8]) -> bool {
+fn is_ascii_text(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(byte, 0x20..=0x7e | b'\t'))
 }
 

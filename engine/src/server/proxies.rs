@@ -28,25 +28,28 @@ pub(super) struct Origin {
     pub(super) direct: bool,
 }
 
-/// Fields by which proxies say that they pass a request on, beside all that begin with `X-Forwarded-`.
-const FORWARDING: [&str; 13] = [
-    "forwarded",
-    "via",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-envoy-external-address",
-    "x-original-forwarded-for",
-    "x-original-host",
-    "x-originating-ip",
-    "x-remote-ip",
-    "x-proxyuser-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
-];
-
+/// Whether a proxy says that it passes the request on, in one of the fields that proxies write.
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with("x-forwarded") || FORWARDING.contains(&name.as_str()))
+    headers.keys().map(http::HeaderName::as_str).any(|name| {
+        name.starts_with("x-forwarded")
+            || matches!(
+                name,
+                "forwarded"
+                    | "via"
+                    | "x-real-ip"
+                    | "x-client-ip"
+                    | "x-cluster-client-ip"
+                    | "x-envoy-external-address"
+                    | "x-original-forwarded-for"
+                    | "x-original-host"
+                    | "x-originating-ip"
+                    | "x-remote-ip"
+                    | "x-proxyuser-ip"
+                    | "true-client-ip"
+                    | "cf-connecting-ip"
+                    | "fastly-client-ip"
+            )
+    })
 }
 
 /// A proxy sent something that does not say from where a request comes.
