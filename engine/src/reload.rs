@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,25 +22,26 @@ use crate::host::Host;
 const POLL: Duration = Duration::from_secs(2);
 /// However busy the files are, they are read after this long.
 const MAX_SETTLE: Duration = Duration::from_secs(2);
-/// Notifications that wait. A further one says nothing that a waiting one does not.
-const QUEUE: usize = 16;
 /// Folders nest no deeper than this where policies are read either.
 const MAX_DEPTH: usize = 16;
 
 /// Watches until dropped.
 pub struct Watch {
-    stop: SyncSender<Signal>,
+    signals: Signals,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-enum Signal {
-    Changed,
-    Stop,
+/// Tells the watching thread that something changed, or that it is to stop. However much changes, no more than one word waits for it.
+#[derive(Clone)]
+struct Signals {
+    stop: Arc<AtomicBool>,
+    wake: SyncSender<()>,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let _ = self.stop.send(Signal::Stop);
+        self.signals.stop.store(true, Relaxed);
+        let _ = self.signals.wake.try_send(()); // when it is full, the thread is about to wake
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -48,33 +50,42 @@ impl Drop for Watch {
 
 /// Starts to watch a host's home.
 pub fn watch(host: Arc<Host>) -> std::io::Result<Watch> {
-    let (stop, signals) = sync_channel(QUEUE);
-    let events = stop.clone();
-    let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || run(&host, &events, &signals))?;
-    Ok(Watch { stop, thread: Some(thread) })
+    let (wake, woken) = sync_channel(1);
+    let signals = Signals { stop: Arc::default(), wake };
+    let events = signals.clone();
+    let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || run(&host, &events, &woken))?;
+    Ok(Watch { signals, thread: Some(thread) })
 }
 
-fn run(host: &Host, events: &SyncSender<Signal>, signals: &Receiver<Signal>) {
+fn run(host: &Host, events: &Signals, woken: &Receiver<()>) {
     let settle = host.config().reload.settle.0;
     let policies = host.home().watched();
     let keys = vec![host.home().path(KEYS)];
     let mut watcher = listen(host, &policies, events);
-    let audit = audit_file(host);
-    let fingerprint = |paths: &[PathBuf]| fingerprint(paths, audit.as_deref());
-    let (mut seen_policies, mut seen_keys) = (fingerprint(&policies), fingerprint(&keys));
+    let audit = match &host.config().logging.audit {
+        AuditTarget::File(file) => Some(host.home().path(file)),
+        AuditTarget::Log | AuditTarget::Off | AuditTarget::Stdout => None,
+    };
+    let look = |paths: &[PathBuf]| {
+        let mut found = fingerprint(paths);
+        if let Some(audit) = &audit {
+            found.remove(audit);
+        }
+        found
+    };
+    let (mut seen_policies, mut seen_keys) = (look(&policies), look(&keys));
     // What was saved between the loading of the policies and this moment made no event. Nothing changed costs a comparison.
     let _ = host.reload();
     loop {
-        match signals.recv_timeout(POLL) {
-            Ok(Signal::Changed) => {
-                if !settled(signals, settle) {
-                    return;
-                }
-            }
+        match woken.recv_timeout(POLL) {
+            Ok(()) => settled(events, woken, settle),
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-        let (now_policies, now_keys) = (fingerprint(&policies), fingerprint(&keys));
+        if events.stop.load(Relaxed) {
+            return;
+        }
+        let (now_policies, now_keys) = (look(&policies), look(&keys));
         if now_policies == seen_policies && now_keys == seen_keys {
             continue;
         }
@@ -93,28 +104,20 @@ fn run(host: &Host, events: &SyncSender<Signal>, signals: &Receiver<Signal>) {
     }
 }
 
-/// Waits until nothing has changed for a while; `false` when told to stop.
-fn settled(signals: &Receiver<Signal>, quiet: Duration) -> bool {
+/// Waits until nothing has changed for a while, or the thread is to stop.
+fn settled(events: &Signals, woken: &Receiver<()>, quiet: Duration) {
     let began = Instant::now();
-    while began.elapsed() < MAX_SETTLE {
-        match signals.recv_timeout(quiet) {
-            Ok(Signal::Changed) => {}
-            Err(RecvTimeoutError::Timeout) => return true,
-            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-        }
-    }
-    true
+    while began.elapsed() < MAX_SETTLE && !events.stop.load(Relaxed) && woken.recv_timeout(quiet).is_ok() {}
 }
 
 /// Asks the system for notifications; without them, looking every other second remains.
-fn listen(host: &Host, policies: &[PathBuf], events: &SyncSender<Signal>) -> Option<RecommendedWatcher> {
-    let events = events.clone();
-    let audit = audit_file(host);
+fn listen(host: &Host, policies: &[PathBuf], events: &Signals) -> Option<RecommendedWatcher> {
+    let wake = events.wake.clone();
+    let read: Vec<PathBuf> = policies.iter().cloned().chain([host.home().path(KEYS)]).collect();
     let handler = move |event: notify::Result<Event>| {
-        // Reading is no change, and neither is a log that grows; an error (a queue that ran over) may hide one.
-        let logs = |event: &Event| !event.paths.is_empty() && event.paths.iter().all(|path| is_log(path, audit.as_deref()));
-        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)) || logs(&event)) {
-            let _ = events.try_send(Signal::Changed);
+        // An error (a queue that ran over) may hide a change.
+        if event.map_or(true, |event| concerns(&read, &event)) {
+            let _ = wake.try_send(());
         }
     };
     let mut watcher = match notify::recommended_watcher(handler) {
@@ -140,22 +143,29 @@ fn listen(host: &Host, policies: &[PathBuf], events: &SyncSender<Signal>) -> Opt
     Some(watcher)
 }
 
+/// Whether an event may be a change of what is read. Reading is none, and a log that is written inside the home is none either: what a
+/// reload logs would bring about the next one.
+fn concerns(read: &[PathBuf], event: &Event) -> bool {
+    let near = |path: &PathBuf| read.iter().any(|read| path.starts_with(read) || read.starts_with(path));
+    !matches!(event.kind, EventKind::Access(_)) && (event.paths.is_empty() || event.paths.iter().any(near))
+}
+
 /// Names, sizes and times of everything below some paths.
 type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
-fn fingerprint(paths: &[PathBuf], audit: Option<&Path>) -> Fingerprint {
+fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
     let mut found = Fingerprint::new();
     for path in paths {
-        note(path, 0, audit, &mut found);
+        note(path, 0, &mut found);
     }
     found
 }
 
-fn note(path: &Path, depth: usize, audit: Option<&Path>, found: &mut Fingerprint) {
+fn note(path: &Path, depth: usize, found: &mut Fingerprint) {
     let Ok(metadata) = fs::metadata(path) else { return };
     if !metadata.is_dir() {
         // What the gateway itself writes while it reloads would make it reload again.
-        if is_log(path, audit) || is_own_output(&metadata) {
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(home::is_log) || is_own_output(&metadata) {
             return;
         }
         found.insert(path.to_owned(), (metadata.len(), metadata.modified().ok()));
@@ -165,21 +175,9 @@ fn note(path: &Path, depth: usize, audit: Option<&Path>, found: &mut Fingerprint
     found.insert(path.to_owned(), (0, None));
     if depth < MAX_DEPTH {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            note(&entry.path(), depth + 1, audit, found);
+            note(&entry.path(), depth + 1, found);
         }
     }
-}
-
-/// The file that audit details go to.
-fn audit_file(host: &Host) -> Option<PathBuf> {
-    match &host.config().logging.audit {
-        AuditTarget::File(file) => Some(host.home().path(file)),
-        AuditTarget::Log | AuditTarget::Off | AuditTarget::Stdout => None,
-    }
-}
-
-fn is_log(path: &Path, audit: Option<&Path>) -> bool {
-    audit == Some(path) || path.file_name().and_then(|name| name.to_str()).is_some_and(home::is_log)
 }
 
 /// Whether a file is where standard output or standard error of this process go.
@@ -193,4 +191,44 @@ fn is_own_output(metadata: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_own_output(_: &fs::Metadata) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_read_wakes_the_watcher() {
+        let read = ["/home/services", "/home/gateway.yaml", "/home/keys"].map(PathBuf::from);
+        let modified = EventKind::Modify(ModifyKind::Any);
+        for (path, kind, expected) in [
+            ("/home/services/a.policy", modified, true),
+            ("/home/services", modified, true),
+            ("/home/gateway.yaml", modified, true),
+            ("/home/keys/a.key.pem", modified, true),
+            ("/home", modified, true),
+            ("/home/services/a.policy", EventKind::Access(AccessKind::Any), false),
+            ("/home/gateway.log", modified, false),
+            ("/home/services.log", modified, false),
+            ("/home/data/otk.db", modified, false),
+        ] {
+            assert_eq!(concerns(&read, &Event::new(kind).add_path(path.into())), expected, "{path}");
+        }
+        assert!(concerns(&read, &Event::new(EventKind::Other)), "a queue that ran over");
+    }
+
+    #[test]
+    fn no_more_than_one_word_waits_for_the_watcher() {
+        let (wake, woken) = sync_channel(1);
+        let signals = Signals { stop: Arc::default(), wake };
+        for _ in 0..1000 {
+            let _ = signals.wake.try_send(());
+        }
+        signals.stop.store(true, Relaxed);
+        assert_eq!(woken.try_iter().count(), 1);
+        // Told to stop, it does not wait for quiet.
+        settled(&signals, &woken, Duration::from_secs(60));
+    }
 }
