@@ -14,6 +14,7 @@ use crate::routing::Outbound;
 use crate::store::{Connection, Connections};
 use crate::telemetry::{AuditLog, Metrics};
 use crate::time::Clock;
+use crate::turns::KeyedTurns;
 
 /// The services that assertions reach through [`crate::ctx::Ctx::gateway`]. Cheap to clone: a reload that changes properties makes another
 /// one of the same parts.
@@ -39,6 +40,8 @@ pub struct Gateway {
     pub outbound: Arc<Outbound>,
     /// Rates per key.
     pub rates: Arc<Rates>,
+    /// Turns per key.
+    pub turns: Arc<KeyedTurns>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where audit details go.

@@ -4,4 +4,4 @@ mod builtin;
 mod selector;
 
 pub use builtin::{Accessor, BUILTINS};
-pub use selector::Selector;
+pub use selector::{Selector, cookies};

@@ -184,6 +184,7 @@ impl Host {
             identity: Arc::new(identity),
             passwords,
             attempts: Arc::default(),
+            turns: Arc::default(),
             outbound: Arc::new(outbound),
             rates: Arc::default(),
             keys,
