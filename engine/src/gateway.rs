@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::cache::Caches;
+use crate::config::Security;
 use crate::fault::{Blame, Fault};
 use crate::identity::{AttemptLimiter, Passwords, Providers};
 use crate::keys::KeyStore;
@@ -36,6 +37,8 @@ pub struct Gateway {
     pub keys: Arc<KeyStore>,
     /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.
     pub properties: Arc<BTreeMap<String, SmolStr>>,
+    /// What `security` in `gateway.yaml` says; policies read it as `${gateway.security}`.
+    pub security: Security,
     /// Calls to other servers.
     pub outbound: Arc<Outbound>,
     /// Rates per key.
