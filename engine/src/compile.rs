@@ -18,8 +18,9 @@ use portcullis_dsl::span::{FileId, Span};
 use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
 
 use crate::assertion::Entry;
+use crate::codes;
 use crate::ctx::Slot;
-use crate::exec::program::{CallSite, FrameProgram, Op, Program};
+use crate::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
 use crate::expr::Expr;
 use code::{Code, Label};
 
@@ -35,8 +36,16 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
         }
     }
     let Compiler { code, frames, mut diagnostics, .. } = compiler;
+    let (program, astray) = code.link(frames, Arc::new(library.sources().clone()));
+    diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     diagnostics.dedup_by(|a, b| a.code == b.code && a.span == b.span);
-    (code.link(frames, Arc::new(library.sources().clone())), diagnostics)
+    (program, diagnostics)
+}
+
+/// What cannot happen unless the compiler itself is wrong.
+fn defect(what: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(codes::DEFECT, format!("the compiler failed here: {what}"), span)
+        .help("this is a defect of the gateway, not of the policy; please report it with this policy")
 }
 
 struct Compiler<'a> {
@@ -60,11 +69,6 @@ struct Scope<'a> {
 impl Scope<'_> {
     fn file(&self) -> FileId {
         self.policy.file
-    }
-
-    fn slot(&self, name: &str) -> Slot {
-        // INVARIANT: the resolver gives every name that a frame sets a slot.
-        Slot(self.frame.slot(name).unwrap_or_default() as u32)
     }
 }
 
@@ -116,7 +120,7 @@ impl<'a> Compiler<'a> {
                 for param in self.library.params(policy) {
                     if let Some(default) = &param.default {
                         let value = self.default_input(default, scope);
-                        let op = Op::Default(scope.slot(&param.name), value, param.ty.as_ref().map(|ty| ty.node));
+                        let op = Op::Default(self.slot(&param.name, scope), value, param.ty.as_ref().map(|ty| ty.node));
                         self.code.emit(op, default.span.span, Label::NEXT, failed);
                     }
                 }
@@ -139,7 +143,7 @@ impl<'a> Compiler<'a> {
             }
         }
         for param in self.library.params(policy) {
-            let slot = scope.slot(&param.name);
+            let slot = self.slot(&param.name, scope);
             let name = param.name.node.as_str().into();
             match param.direction {
                 ast::Direction::In => program.inputs.push((name, slot, param.ty.as_ref().map(|ty| ty.node))),
@@ -162,9 +166,11 @@ impl<'a> Compiler<'a> {
         ended: Label,
     ) {
         let span = scope.policy.item.name.span;
-        if let Some(errors) = &head.errors
-            && let Some(callee) = self.callee(errors)
-        {
+        if let Some(errors) = &head.errors {
+            let Some(callee) = self.callee(errors) else {
+                [failed, fail_tail, fault_tail, ended].into_iter().for_each(|label| self.code.place(label));
+                return self.defective("the error assertion is not there", errors.span.span);
+            };
             // A failure without `fail`: the clause's own arguments. `fail CODE`: the first input is the code. A fault: it is undefined.
             for (label, code) in
                 [(failed, None), (fail_tail, Some(Expr::Slot(code_slot))), (fault_tail, Some(Expr::Const(Default::default())))]
@@ -185,6 +191,25 @@ impl<'a> Compiler<'a> {
         }
         self.code.place(ended);
         self.code.emit(Op::End(false), span, ended, ended);
+    }
+
+    /// The slot of a variable. The resolver gives every name that a frame sets one.
+    fn slot(&mut self, name: &str, scope: Scope<'a>) -> Slot {
+        match scope.frame.slot(name) {
+            Some(slot) => Slot(slot as u32),
+            None => {
+                self.report(defect(&format!("`{name}` has no slot"), scope.policy.item.name.span));
+                Slot(NOWHERE)
+            }
+        }
+    }
+
+    /// Emits an instruction that must not be reached, and says why these policies are not taken.
+    fn defective(&mut self, what: &str, span: Span) {
+        self.report(defect(what, span));
+        let here = self.code.label();
+        self.code.place(here);
+        self.code.emit(Op::Defect, span, here, here);
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {

@@ -2,12 +2,14 @@
 
 pub mod compare;
 pub mod program;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
 use crate::ctx::{Ctx, OpenTransaction, Slot};
 use crate::expr::Expr;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Blame, Fault, Outcome};
 use crate::store::BeginOptions;
 use crate::value::Value;
 use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
@@ -103,7 +105,10 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
     let mut run = Run { calls: Vec::new(), loops: Vec::new(), handlers: Vec::new(), broken: None, failed: None };
     let mut pc = frame.entry;
     loop {
-        let instr = &program.code[pc as usize];
+        let Some(instr) = program.code.get(pc as usize) else {
+            roll_back_to(ctx, 0).await;
+            return Ending::Broken(defect("the program has no such instruction"));
+        };
         let step: Result<u32, Fault> = match &instr.op {
             Op::Jump => Ok(instr.ok),
             Op::Set(slot, value, ty) => Ok(run.test(pc, instr, assign(ctx, *slot, value.eval(ctx), *ty))),
@@ -122,7 +127,7 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                     Ok(instr.no)
                 }
             }
-            Op::Return(held) => Ok(ret(ctx, &mut run, program, *held)),
+            Op::Return(held) => ret(ctx, &mut run, program, *held),
             Op::LoopBegin(list) => {
                 let values = match list.eval(ctx) {
                     Value::Undefined => Value::list([]),
@@ -131,11 +136,8 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 run.loops.push(LoopState { values, next: 0 });
                 Ok(instr.ok)
             }
-            Op::LoopNext(data) => Ok(if next_round(ctx, &mut run, data) { instr.ok } else { instr.no }),
-            Op::LoopLeave => {
-                run.loops.pop();
-                Ok(instr.ok)
-            }
+            Op::LoopNext(data) => next_round(ctx, &mut run, data).map(|goes_on| if goes_on { instr.ok } else { instr.no }),
+            Op::LoopLeave => run.loops.pop().map(|_| instr.ok).ok_or_else(|| defect("no loop is open")),
             Op::PushHandler(message) => {
                 run.handlers.push(Handler {
                     at: pc,
@@ -148,20 +150,20 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 });
                 Ok(instr.ok)
             }
-            Op::PopHandler => {
-                run.handlers.pop();
-                Ok(instr.ok)
-            }
+            Op::PopHandler => run.handlers.pop().map(|_| instr.ok).ok_or_else(|| defect("no `HandleErrors` is open")),
             Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
             Op::Begin(connection, lock) => Box::pin(begin(ctx, connection, lock.as_ref())).await.map(|()| instr.ok),
             Op::Commit => match ctx.transactions.pop() {
                 Some(open) => Box::pin(open.handle.commit()).await.map(|()| instr.ok).map_err(Fault::from),
-                None => Ok(instr.ok),
+                None => Err(defect("no transaction is open")),
             },
-            Op::Rollback => {
-                roll_back_to(ctx, ctx.transactions.len().saturating_sub(1)).await;
-                Ok(instr.ok)
-            }
+            Op::Rollback => match ctx.transactions.len().checked_sub(1) {
+                Some(depth) => {
+                    roll_back_to(ctx, depth).await;
+                    Ok(instr.ok)
+                }
+                None => Err(defect("no transaction is open")),
+            },
             Op::Fail(slot, code) => {
                 let code = code.eval(ctx);
                 run.explain(ctx, program, pc, &code.as_text());
@@ -183,6 +185,7 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                     (None, false) => Ending::Failed,
                 };
             }
+            Op::Defect => Err(defect("the compiler failed here")),
         };
         pc = match step {
             Ok(next) => next,
@@ -192,6 +195,13 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
             },
         };
     }
+}
+
+/// An invariant of the program does not hold. It ends the run as an internal fault; it never reads as success, nor as a failure, from
+/// which an `AtLeastOne` would go on.
+#[cold]
+fn defect(what: &'static str) -> Fault {
+    Fault::new(Blame::Internal, what)
 }
 
 fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<portcullis_dsl::ast::Type>) -> bool {
@@ -231,25 +241,25 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
 }
 
 /// Leaves an encapsulated assertion. Outputs that were set are copied back, also after a failure.
-fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> u32 {
-    let Some(activation) = run.calls.pop() else { return program.code.len() as u32 - 1 };
-    let instr = &program.code[activation.at as usize];
-    if let Op::Call(site) = &instr.op {
-        for (inner, outer) in &site.outputs {
-            let value = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
-            if !value.is_undefined() {
-                ctx.slots[activation.base + outer.0 as usize] = value;
-            }
+fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u32, Fault> {
+    let activation = run.calls.pop().ok_or_else(|| defect("a `Return` without a call"))?;
+    let Some(instr @ Instr { op: Op::Call(site), .. }) = program.code.get(activation.at as usize) else {
+        return Err(defect("a `Return` to something that is no call"));
+    };
+    for (inner, outer) in &site.outputs {
+        let value = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+        if !value.is_undefined() {
+            ctx.slots[activation.base + outer.0 as usize] = value;
         }
     }
     ctx.slots.truncate(ctx.base);
     ctx.base = activation.base;
     run.loops.truncate(activation.loops);
-    if held { instr.ok } else { instr.no }
+    Ok(if held { instr.ok } else { instr.no })
 }
 
-fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> bool {
-    let Some(state) = run.loops.last_mut() else { return false };
+fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bool, Fault> {
+    let state = run.loops.last_mut().ok_or_else(|| defect("no loop is open"))?;
     let broken = state.next > 0 && ctx.get(data.stop).to_bool() == Some(true);
     let value = state.values.values().get(state.next).cloned();
     let exceeded = data.limit.is_some_and(|limit| state.next >= limit) && value.is_some();
@@ -259,14 +269,14 @@ fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> bool {
             let round = state.next as i64;
             ctx.set(data.current, value);
             ctx.set(data.iterations, round);
-            true
+            Ok(true)
         }
         _ => {
             run.loops.pop();
             if exceeded && !broken {
                 ctx.set(data.exceeded, true);
             }
-            false
+            Ok(false)
         }
     }
 }

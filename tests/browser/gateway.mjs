@@ -1,15 +1,23 @@
 // A gateway on a home of its own, with a user and a client, and the client's web server, for as long as the tests run.
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const binary = process.env.PORTCULLIS;
 
-/** Starts everything; `stop` ends it. */
-export async function start() {
+/** Starts everything; `stop` ends it. `configuration`: statements for the authorization server's configuration. */
+export async function start(configuration = "") {
     const home = mkdtempSync(join(tmpdir(), "portcullis-browser-"));
+    if (configuration) {
+        const name = "OTK Authorization Server Configuration";
+        mkdirSync(join(home, "customizations", "authorization"), { recursive: true });
+        writeFileSync(
+            join(home, "customizations", "authorization", `#${name.toLowerCase().replaceAll(" ", "-")}.policy`),
+            `customize "${name}" {\n${configuration}\n}\n`,
+        );
+    }
     const cli = (args, input) => execFileSync(binary, [...args, "--home", home], { input, encoding: "utf8" });
     const app = await client();
     const gateway = spawn(binary, ["serve", "--home", home, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"], {
@@ -24,6 +32,7 @@ export async function start() {
         origin: `https://localhost:${port}`,
         authority: join(home, "keys", "ca.pem"),
         app: { ...app, id: client_key, secret },
+        secret: (name) => readFileSync(join(home, "keys", "secrets", name), "utf8").trim(),
         stop() {
             gateway.kill("SIGTERM");
             app.close();

@@ -22,7 +22,7 @@
 //! | `== customization PATH`, `== file PATH` | a file of the home (`customizations/` is put before the first if it is missing) |
 //! | `== config` | YAML laid over `gateway.yaml` |
 //! | `== only DIALECT…` | the case speaks of `sqlite`, `mysql` or `postgres`, and is not run on other databases |
-//! | `== user NAME PASSWORD [ROLE…]` | a user of the internal identity provider |
+//! | `== user NAME PASSWORD [ROLE…]` | a user of the internal identity provider; one that is there already gets this password |
 //! | `== command [NAME:] WORDS…` | a command policy; its outputs become `{output}`, or `{NAME.output}`. Lines below: `fails`, or JSON |
 //! | `== sql CONNECTION` | statements, each ending in `;` |
 //! | `== rows CONNECTION` | a query, an empty line, and the rows it must give: columns divided by ` \| ` |
@@ -36,6 +36,7 @@
 //! | `== refused` | the edit before did not compile: the old set serves on, and the log has each of these lines |
 //! | `== log contains TEXT`, `== log !contains TEXT` | what the log says so far |
 //! | `== nocookies` | forgets cookies, and keeps none from here on |
+//! | `== browser NAME` | the browser of this name sends what follows; each browser has its own cookies |
 //!
 //! A response is its status, then header lines (`name: value`, or `!name` for one that must be absent), then the body: JSON, of which
 //! every member given must be there (`"{!}"`: must not), or lines that it must contain (`/regex/`, and `!` before either for the

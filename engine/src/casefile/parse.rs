@@ -120,6 +120,8 @@ pub enum StepKind {
     },
     /// Forget cookies, keep none.
     NoCookies,
+    /// From here on another browser sends the requests, with the cookies that it has.
+    Browser(String),
 }
 
 /// A request.
@@ -302,6 +304,13 @@ impl Section<'_> {
             "nocookies" => {
                 self.nothing_below()?;
                 StepKind::NoCookies
+            }
+            "browser" => {
+                self.nothing_below()?;
+                if rest.is_empty() || rest.contains(' ') {
+                    return Err(self.wrong("`== browser NAME`"));
+                }
+                StepKind::Browser(rest.to_owned())
             }
             other => return Err(self.wrong(format!("there is no section `{other}`"))),
         })

@@ -1,5 +1,6 @@
 //! Running a case: its steps one by one, against a gateway of its own.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
@@ -35,8 +36,17 @@ pub async fn run(case: &Case, lab: &Lab) -> Result<(), Failure> {
 async fn play(case: &Case, lab: &Lab, scratch: Option<&Scratch>) -> Result<(), Failure> {
     let gateway = CaseGateway::start(case, lab, scratch).await?;
     let client = gateway.client().map_err(|message| Failure::new(&case.file, 1, message))?;
-    let mut run =
-        Run { gateway, client, vars: Vars::default(), jar: Jar::default(), last: Vec::new(), parallel: None, edit: None };
+    let mut run = Run {
+        gateway,
+        client,
+        vars: Vars::default(),
+        browser: String::new(),
+        jar: Jar::default(),
+        other_jars: HashMap::new(),
+        last: Vec::new(),
+        parallel: None,
+        edit: None,
+    };
     let mut result = Ok(());
     for (index, step) in case.steps.iter().enumerate() {
         run.set_facts();
@@ -58,7 +68,12 @@ struct Run {
     gateway: CaseGateway,
     client: Client,
     vars: Vars,
+    /// Which browser sends the requests.
+    browser: String,
+    /// Its cookies.
     jar: Jar,
+    /// Cookies of the other browsers, by name.
+    other_jars: HashMap<String, Jar>,
     /// Answers to the last request.
     last: Vec<Answer>,
     parallel: Option<usize>,
@@ -152,7 +167,20 @@ impl Run {
                 self.jar.close();
                 Ok(())
             }
+            StepKind::Browser(name) => {
+                self.take_browser(name);
+                Ok(())
+            }
         }
+    }
+
+    /// Puts this browser's cookies in the place of those of the browser before.
+    fn take_browser(&mut self, name: &str) {
+        let jar = std::mem::take(&mut self.jar);
+        let before = std::mem::replace(&mut self.browser, name.to_owned());
+        self.other_jars.insert(before, jar);
+        self.jar = self.other_jars.remove(name).unwrap_or_default();
+        name_cookies(&self.jar, &mut self.vars);
     }
 
     /// An edit that was refused although nobody says so is a failure.
@@ -237,10 +265,7 @@ impl Run {
         for field in answer.header_values("set-cookie") {
             self.jar.take(field, path, now);
         }
-        self.vars.forget("cookie:");
-        for (name, value) in self.jar.all() {
-            self.vars.set(format!("cookie:{name}"), value);
-        }
+        name_cookies(&self.jar, &mut self.vars);
         if let Some(location) = answer.header("location") {
             self.vars.set("location", location);
         }
@@ -388,6 +413,14 @@ impl Run {
             text.push_str(&lines[lines.len().saturating_sub(12)..].join("\n"));
         }
         text
+    }
+}
+
+/// `{cookie:NAME}` for what the jar holds.
+fn name_cookies(jar: &Jar, vars: &mut Vars) {
+    vars.forget("cookie:");
+    for (name, value) in jar.all() {
+        vars.set(format!("cookie:{name}"), value);
     }
 }
 

@@ -88,6 +88,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
         ("# T\n== parallel 2\n== request\nGET /\n== response\n200\n", 5, "answered by `== responses`"),
         ("# T\n== clock 5\n", 2, "+3601s"),
         ("# T\n== nocookies\nx\n", 3, "takes no lines"),
+        ("# T\n== browser\n", 2, "== browser NAME"),
         ("# T\n== file ../../etc/passwd\n", 2, "not a path in the home"),
         ("# T\n== request\nGET /\n== response\n200\n== file services/x.policy\n", 6, "== save PATH"),
         ("# T\n== raw\nGET \\q\n== response\n200\n", 3, "no escape"),

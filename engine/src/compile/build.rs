@@ -199,7 +199,9 @@ impl<'b> Build<'b> {
         let Some(arg) = self.arg(name) else { return Err(self.refuse(name, "it must be given")) };
         let parts = match &*arg.kind {
             ExprKind::Template(Syntax::Sql, parts) => parts.clone(),
-            ExprKind::File(Syntax::Sql, path) => self.compiler.file_parts(path).unwrap_or_default(),
+            ExprKind::File(Syntax::Sql, path) => {
+                self.compiler.file_parts(path).ok_or_else(|| self.refuse(name, "the file is not there"))?
+            }
             _ => return Err(self.refuse(name, "it must be an `sql` template")),
         };
         let mut sql = SqlTemplate { texts: vec![String::new()], params: Vec::new() };

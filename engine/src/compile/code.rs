@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_dsl::PolicyId;
 use portcullis_dsl::span::{Sources, Span};
 
-use crate::exec::program::{FrameProgram, Instr, Op, Program};
+use crate::exec::program::{FrameProgram, Instr, NOWHERE, Op, Program};
 
 /// An address that may not be known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +37,9 @@ impl Code {
         self.labels[label.0 as usize] = Some(self.instrs.len() as u32);
     }
 
-    /// The address of a placed label.
+    /// The address of a label; [`NOWHERE`] while it is not placed.
     pub fn address(&self, label: Label) -> u32 {
-        // INVARIANT: only asked for labels that `frame` has placed.
-        self.labels[label.0 as usize].unwrap_or_default()
+        self.labels.get(label.0 as usize).copied().flatten().unwrap_or(NOWHERE)
     }
 
     /// Appends an instruction with its success and failure targets.
@@ -49,18 +48,19 @@ impl Code {
         self.spans.push(span);
     }
 
-    /// Resolves labels and threads jumps to jumps.
-    pub fn link(self, frames: HashMap<PolicyId, Arc<FrameProgram>>, sources: Arc<Sources>) -> Program {
-        let Code { instrs, spans, labels } = self;
+    /// Resolves labels and threads jumps to jumps. Beside the program come the places of instructions that lead nowhere.
+    pub fn link(self, frames: HashMap<PolicyId, Arc<FrameProgram>>, sources: Arc<Sources>) -> (Program, Vec<Span>) {
         let address = |label: Label, at: usize| match label {
             Label::NEXT => at as u32 + 1,
-            Label(index) => labels[index as usize].unwrap_or(at as u32 + 1),
+            label => self.address(label),
         };
-        let mut code: Vec<Instr> = instrs
-            .into_iter()
-            .enumerate()
-            .map(|(at, (op, ok, no))| Instr { op, ok: address(ok, at), no: address(no, at) })
-            .collect();
+        let targets = |(at, (_, ok, no)): (usize, &(Op, Label, Label))| (address(*ok, at), address(*no, at));
+        let targets: Vec<(u32, u32)> = self.instrs.iter().enumerate().map(targets).collect();
+        let end = self.instrs.len() as u32;
+        let astray = |((ok, no), span): (&(u32, u32), &Span)| (*ok >= end || *no >= end).then_some(*span);
+        let astray = targets.iter().zip(&self.spans).filter_map(astray).collect();
+        let ops = self.instrs.into_iter().map(|(op, _, _)| op);
+        let mut code: Vec<Instr> = ops.zip(targets).map(|(op, (ok, no))| Instr { op, ok, no }).collect();
         let targets: Vec<Option<u32>> = code.iter().map(|instr| matches!(instr.op, Op::Jump).then_some(instr.ok)).collect();
         let thread = |mut target: u32| {
             // A jump cannot reach itself, but a bound costs nothing.
@@ -76,6 +76,6 @@ impl Code {
             instr.ok = thread(instr.ok);
             instr.no = thread(instr.no);
         }
-        Program { code, spans, frames, sources }
+        (Program { code, spans: self.spans, frames, sources }, astray)
     }
 }

@@ -38,8 +38,11 @@ impl<'a> Compiler<'a> {
             (Cond::Call(call), false) => self.call(call, scope, ok, no),
             (Cond::Call(call), true) => self.call(call, scope, no, ok),
             (Cond::Compare(comparison), _) => {
-                if let Some(compare) = self.comparison(comparison, scope, negate) {
-                    self.code.emit(Op::Test(compare), comparison.span.span, ok, no);
+                let span = comparison.span.span;
+                match self.comparison(comparison, scope, negate) {
+                    Some(compare) => self.code.emit(Op::Test(compare), span, ok, no),
+                    // It was reported, so these policies never run; if they did, this would be a fault, not a yes.
+                    None => self.code.emit(Op::Defect, span, no, no),
                 }
             }
         }

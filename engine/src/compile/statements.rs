@@ -68,12 +68,12 @@ impl<'a> Compiler<'a> {
         match &stmt.kind {
             StmtKind::Set { target, ty, value } => {
                 let value = self.expr(value, scope);
-                let op = Op::Set(scope.slot(target), value, ty.as_ref().map(|ty| ty.node));
+                let op = Op::Set(self.slot(target, scope), value, ty.as_ref().map(|ty| ty.node));
                 self.code.emit(op, span, ok, no);
             }
             StmtKind::Default { target, ty, value } => {
                 let value = self.expr(value, scope);
-                let op = Op::Default(scope.slot(target), value, ty.as_ref().map(|ty| ty.node));
+                let op = Op::Default(self.slot(target, scope), value, ty.as_ref().map(|ty| ty.node));
                 self.code.emit(op, span, ok, no);
             }
             StmtKind::Include(name) => self.include(name, false, scope, ok, no, span),
@@ -100,7 +100,7 @@ impl<'a> Compiler<'a> {
                 }
             }
             StmtKind::ForEach { prefix, list, limit, body } => {
-                let slot = |part: &str| scope.slot(&format!("{}.{part}", prefix.node));
+                let mut slot = |part: &str| self.slot(&format!("{}.{part}", prefix.node), scope);
                 let data = Loop {
                     current: slot("current"),
                     iterations: slot("iterations"),
@@ -120,7 +120,7 @@ impl<'a> Compiler<'a> {
             }
             StmtKind::HandleErrors { prefix, body, handler } => {
                 let prefix = prefix.as_ref().map_or("handleError", |prefix| prefix.node.as_str());
-                let message = scope.slot(&format!("{prefix}.message"));
+                let message = self.slot(&format!("{prefix}.message"), scope);
                 let (start, caught) = (self.code.label(), self.code.label());
                 let (held, failed) = (self.code.label(), self.code.label());
                 self.code.emit(Op::PushHandler(message), span, start, caught);
@@ -144,10 +144,9 @@ impl<'a> Compiler<'a> {
             StmtKind::Stop => self.code.emit(Op::Jump, span, no, no),
             StmtKind::Fail(code) => {
                 // The resolver refuses `fail` where no service is.
-                if let Some((tail, slot)) = scope.fail {
-                    let code = self.expr(code, scope);
-                    self.code.emit(Op::Fail(slot, code), span, tail, tail);
-                }
+                let Some((tail, slot)) = scope.fail else { return self.defective("a `fail` outside of a service", span) };
+                let code = self.expr(code, scope);
+                self.code.emit(Op::Fail(slot, code), span, tail, tail);
             }
             StmtKind::Check(cond) => self.cond(cond, scope, false, ok, no),
             StmtKind::Else(first, second) => {
@@ -172,12 +171,14 @@ impl<'a> Compiler<'a> {
         let span = call.span.span;
         match &call.callee {
             Callee::Encapsulated(_) => {
-                let Some(callee) = self.callee(call) else { return };
+                let Some(callee) = self.callee(call) else { return self.defective("the assertion is not there", span) };
                 let site = self.call_site(call, &callee, scope);
                 self.code.emit(Op::Call(Box::new(site)), span, ok, no);
             }
             Callee::Native(name) => {
-                let Some(entry) = self.entries.get(name.node.as_str()).copied() else { return };
+                let Some(entry) = self.entries.get(name.node.as_str()).copied() else {
+                    return self.defective("the assertion is not there", span);
+                };
                 let mut host = Host { compiler: self, scope };
                 let built = (entry.build)(&mut Build { compiler: &mut host, spec: entry.spec, call });
                 match built {
@@ -196,7 +197,10 @@ impl<'a> Compiler<'a> {
                         self.code.place(failed);
                         self.code.emit(Op::Rollback, span, no, no);
                     }
-                    Err(diagnostic) => self.report(diagnostic),
+                    Err(diagnostic) => {
+                        self.report(diagnostic);
+                        self.code.emit(Op::Defect, span, no, no);
+                    }
                 }
             }
         }

@@ -32,6 +32,9 @@ impl Program {
     }
 }
 
+/// An address that no program has: going there is a fault.
+pub const NOWHERE: u32 = u32::MAX;
+
 /// An instruction and where it goes on.
 pub struct Instr {
     /// What it does.
@@ -84,6 +87,8 @@ pub enum Op {
     DropDraft,
     /// The run ends.
     End(bool),
+    /// Stands where the compiler failed. Running it is a fault, so that what is missing never reads as success.
+    Defect,
 }
 
 /// Variables of a loop.

@@ -12,6 +12,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         if trimmed.len() == text.len() { Value::Text(args[0].to_text()) } else { Value::from(trimmed) }
     }),
     function("length", &["text"], 1, "number of characters", |args, _| Value::Int(args[0].as_text().chars().count() as i64)),
+    function("bytes", &["text"], 1, "number of bytes, in UTF-8", |args, _| Value::Int(args[0].as_text().len() as i64)),
     function("text", &["value"], 1, "as text", |args, _| Value::Text(args[0].to_text())),
     function("int", &["value"], 1, "as an integer; undefined when it reads as none", |args, _| Value::from(args[0].to_int())),
     function("replace", &["text", "literal", "by"], 3, "with every occurrence of a literal text replaced", |args, _| {

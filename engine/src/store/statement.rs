@@ -69,6 +69,26 @@ impl Statement {
         })))
     }
 
+    /// The same statement, which also keeps the rows that it reads as they are until the end of its transaction: whoever wants to change
+    /// or delete one of them waits. An embedded database has one writing transaction at a time anyway. Fails, with the reason, for
+    /// what is neither `select` nor `insert … select`.
+    pub fn holding_rows(&self) -> Result<Statement, String> {
+        let Rendered { sqlite, mysql, postgres, params, may_read, may_change } = &*self.0;
+        if !["select", "insert"].iter().any(|verb| first_word(sqlite).eq_ignore_ascii_case(verb)) {
+            return Err("only rows that `select` or `insert … select` reads can be held".to_owned());
+        }
+        // On a line of its own: the statement may end in a comment. MariaDB knows no `for share`, MySQL knows both.
+        let add = |text: &str, words: &str| format!("{}\n{words}", text.trim_end().trim_end_matches(';')).into();
+        Ok(Statement(Arc::new(Rendered {
+            sqlite: Arc::clone(sqlite),
+            mysql: add(mysql, "lock in share mode"),
+            postgres: add(postgres, "for share"),
+            params: *params,
+            may_read: *may_read,
+            may_change: *may_change,
+        })))
+    }
+
     /// The text for this dialect.
     pub fn sql(&self, dialect: Dialect) -> &Arc<str> {
         match dialect {

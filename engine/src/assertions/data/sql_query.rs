@@ -34,6 +34,13 @@ static SPEC: Spec = Spec {
             "true",
             "Whether it fails when a query finds no row, or a change touches none.",
         ),
+        Prop::optional(
+            "hold",
+            Kind::Bool,
+            "false",
+            "Whether the rows that a `select` or an `insert … select` reads stay as they are until the end of its transaction: whoever \
+             wants to change or delete one waits. So what was read still holds when what follows from it is written.",
+        ),
         Prop::absent("timeout", Kind::Duration, "Longest time it may take. Left out, the connection's `statement_timeout` holds."),
     ],
     sets: &[
@@ -61,7 +68,10 @@ pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
         let template = p.sql("query")?;
-        let statement = Statement::new(&template.texts).map_err(|why| p.refuse("query", &why))?;
+        let mut statement = Statement::new(&template.texts).map_err(|why| p.refuse("query", &why))?;
+        if p.flag("hold")? {
+            statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why))?;
+        }
         // What makes a table neither finds nor touches a row.
         let counts_rows = statement.counts_rows();
         let prefix = p.literal("prefix")?;

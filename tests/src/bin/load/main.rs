@@ -57,7 +57,8 @@ fn main() -> Result<()> {
     grants::prepare(home.path());
     // All browsers have one address here.
     let unlimited = "customize \"OTK Authorization Server Configuration\" {\n    set session_limit = 0\n}\n";
-    put(home.path(), "customizations/load.policy", unlimited);
+    // In the file that the first start would otherwise write: a policy is customized in one place.
+    put(home.path(), "customizations/authorization/#otk-authorization-server-configuration.policy", unlimited);
     put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
     let mut table = Table::new(&format!(
         "{} connections, {} rounds of {} s each; server on core {}, generator on core {}",
