@@ -15,7 +15,7 @@ const MAX_KEYS: usize = 262_144;
 const MAX_PROMISES: usize = 131_072;
 /// Milliseconds that promises reach ahead. Whoever would have to wait longer is told so and gets no promise, so that a flood of
 /// callers under one key fills no memory.
-const HORIZON: i64 = 4 * 3_600_000;
+const HORIZON: i64 = 14_400_000;
 /// Milliseconds that a promise is kept after its time.
 const KEPT: i64 = HORIZON;
 
