@@ -404,4 +404,6 @@ fn unreadable(problems: &[Unreadable]) -> Refused {
 }
 
 #[cfg(test)]
+mod forwarding;
+#[cfg(test)]
 mod tests;
