@@ -222,11 +222,10 @@ impl<V: Vendor> Server<V> {
                 sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Kind::Unavailable,
                 _ => Kind::Invalid,
             };
-            let hint = match error {
-                sqlx::Error::Tls(_) => "; see the settings `ca` and `allow_plaintext` of this connection",
-                _ => "",
-            };
-            (kind, format!("{error}{hint}"))
+            let text = error.to_string();
+            let about_tls = matches!(error, sqlx::Error::Tls(_)) || text.contains("certificate");
+            let hint = if about_tls { "; see the settings `ca` and `allow_plaintext` of this connection" } else { "" };
+            (kind, format!("{text}{hint}"))
         });
         self.failed(kind, detail)
     }
