@@ -110,11 +110,18 @@ pub struct Sets {
     pub name: &'static str,
     /// One sentence.
     pub doc: &'static str,
+    /// Of `….*`: what stands for the star is a name out of data. The variable's name ends before it, and its case counts.
+    pub data: bool,
 }
 
 /// `Sets` in short.
 pub const fn sets(name: &'static str, doc: &'static str) -> Sets {
-    Sets { name, doc }
+    Sets { name, doc, data: false }
+}
+
+/// Members of the JSON document that the variable before `.*` holds.
+pub const fn members(name: &'static str, doc: &'static str) -> Sets {
+    Sets { name, doc, data: true }
 }
 
 /// A runnable example.

@@ -82,6 +82,20 @@ fn a_prefix_gives_slots_to_what_is_read() {
 }
 
 #[test]
+fn a_member_of_a_document_keeps_its_case() {
+    let library = library(&[(
+        "a.policy",
+        r#"service "s" at "/s" { DecodeJwt(); Respond(body: "${JWT.Payload.Sub} ${jwt.payload.sub} ${jwt.payload.act.Sub}") }"#,
+    )]);
+    let frame = frame(&library, "s");
+    let payload = frame.slot("jwt.payload").expect("a slot");
+    for (name, member) in [("JWT.Payload.Sub", "Sub"), ("jwt.PAYLOAD.sub", "sub"), ("jwt.payload.act.Sub", "act.Sub")] {
+        assert!(matches!(frame.access(name), Access::Member(at, rest) if at == payload && rest == member), "{name}");
+    }
+    assert!(matches!(frame.access("jwt.payload.NAMES"), Access::Slot(_)));
+}
+
+#[test]
 fn a_name_is_a_variable_or_a_part_of_one_or_a_built_in() {
     let library = library(&[(
         "a.policy",

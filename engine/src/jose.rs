@@ -32,16 +32,29 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
 }
 
 fn header(part: &str) -> Result<Header, Refusal> {
-    match serde_json::from_slice(&decode(part)?) {
+    match crate::json::read_unique(&decode(part)?) {
         Ok(Json::Object(header)) => {
             // RFC 7515, section 4.1.11: what is critical must be understood, and no extension is.
             if header.contains_key("crit") {
                 return Err("the token has critical extensions");
             }
+            // RFC 7797: what is signed would not be what is decoded.
+            if header.get("b64").is_some_and(|b64| *b64 != Json::Bool(true)) {
+                return Err("the token's payload is not encoded");
+            }
             Ok(header)
         }
-        _ => Err("the token's header is no JSON object"),
+        _ => Err("the token's header is no JSON object, or a name in it comes twice"),
     }
+}
+
+/// The last second of the year 9999; a date beyond is an attempt at something.
+const LAST_DATE: f64 = 253_402_300_799.0;
+
+/// A date in a token (`NumericDate`, RFC 7519, section 2): seconds, maybe with a fraction. `None` for what is no number, negative, or
+/// after the year 9999.
+pub fn date(json: &Json) -> Option<f64> {
+    json.as_f64().filter(|seconds| (0.0..=LAST_DATE).contains(seconds))
 }
 
 /// A header's member, if it is a text.

@@ -1,5 +1,8 @@
 //! Reading JSON: how its values become variables, and paths into it (RFC 9535, and the bare and dotted names policies mostly write).
 
+mod cost;
+mod read;
+
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -9,7 +12,11 @@ use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 use yoke::Yoke;
 
+use self::cost::Cost;
+
 use crate::value::Value;
+
+pub use read::{MAX_VALUES, read, read_unique};
 
 /// A JSON document, or a part of one: a part shares the whole, so that looking into a document copies nothing.
 #[derive(Clone)]
@@ -35,12 +42,17 @@ impl Document {
     pub fn get(&self, path: &Path) -> Value {
         match path {
             Path::Dotted(name) => self.dotted(name),
-            Path::Query(_) => match &path.find(self)[..] {
+            Path::Query(..) => match &path.find(self).unwrap_or_default()[..] {
                 [] => Value::Undefined,
                 [one] => list_or_value(one),
                 several => Value::list(several.iter().map(|json| value(json))),
             },
         }
+    }
+
+    /// The part that a member's name, or a dotted path, leads to.
+    pub fn part_at(&self, name: &str) -> Option<Document> {
+        self.part(|json| dotted(json, name))
     }
 
     fn dotted(&self, name: &str) -> Value {
@@ -104,7 +116,7 @@ pub fn list_or_value(json: &Json) -> Value {
 
 /// A variable as a JSON document to look into: documents as they are, text and messages parsed. `None` when it is not JSON.
 pub fn document(value: &Value) -> Option<Document> {
-    let parse = |text: &str| serde_json::from_str::<Json>(text).ok().map(Document::from);
+    let parse = |text: &str| read(text.as_bytes()).ok().map(Document::from);
     match value {
         Value::Undefined => None,
         Value::Json(json) => match &**json {
@@ -121,10 +133,13 @@ pub fn document(value: &Value) -> Option<Document> {
 /// A path into a document.
 pub enum Path {
     /// `$…` of RFC 9535.
-    Query(JsonPath),
+    Query(JsonPath, PathCost),
     /// A member of exactly this name, else a walk along the dots.
     Dotted(String),
 }
+
+/// What a query costs.
+pub struct PathCost(Cost);
 
 /// Paths that had to be parsed. Paths may be made of what clients send, so what nobody asks for again goes.
 static PARSED: LazyLock<Cache<String, Option<Arc<Path>>>> =
@@ -135,8 +150,8 @@ impl Path {
     pub fn parse(text: &str) -> Option<Path> {
         let text = text.trim();
         if let Some(rest) = text.strip_prefix('$') {
-            if let Ok(query) = JsonPath::parse(text) {
-                return Some(Path::Query(query));
+            if let Some(query) = Path::query(text) {
+                return Some(query);
             }
             // Members such as `client-id` and `x5t#S256` need quotes in RFC 9535; older dialects, and operators, write them bare.
             let rest = rest.strip_prefix('.')?;
@@ -145,9 +160,15 @@ impl Path {
         }
         match text {
             "" => None,
-            _ if text.contains('[') => JsonPath::parse(&format!("$.{text}")).ok().map(Path::Query),
+            _ if text.contains('[') => Path::query(&format!("$.{text}")),
             _ => Some(Path::Dotted(text.to_owned())),
         }
+    }
+
+    fn query(text: &str) -> Option<Path> {
+        // The cost comes first: it also bounds what the parser is given.
+        let cost = PathCost(Cost::of(text)?);
+        JsonPath::parse(text).ok().map(|query| Path::Query(query, cost))
     }
 
     /// [`Path::parse`], remembered.
@@ -155,11 +176,12 @@ impl Path {
         PARSED.get_with_by_ref(text, || Path::parse(text).map(Arc::new))
     }
 
-    /// Everything it leads to, in order.
-    pub fn find<'j>(&self, json: &'j Json) -> Vec<&'j Json> {
+    /// Everything it leads to, in order. An error when it would look at too many values of this document.
+    pub fn find<'j>(&self, json: &'j Json) -> Result<Vec<&'j Json>, &'static str> {
         match self {
-            Path::Query(query) => query.query(json).all(),
-            Path::Dotted(name) => dotted(json, name).into_iter().collect(),
+            Path::Query(_, cost) if !cost.0.fits(json) => Err("the path looks at more values of this document than are allowed"),
+            Path::Query(query, _) => Ok(query.query(json).all()),
+            Path::Dotted(name) => Ok(dotted(json, name).into_iter().collect()),
         }
     }
 }
@@ -216,13 +238,48 @@ mod tests {
             let document = Document::from(json.clone());
             let got = Path::parse(path).map(|path| document.get(&path)).unwrap_or_default();
             assert_eq!(document.find(path).to_json(), got.to_json(), "{path}");
-            let found =
-                Path::parse(path).map(|path| path.find(&json).iter().map(|json| json.to_string()).collect::<Vec<_>>().join(" "));
+            let found = Path::parse(path)
+                .map(|path| path.find(&json).unwrap().iter().map(|json| json.to_string()).collect::<Vec<_>>().join(" "));
             assert_eq!(found.as_deref(), Some(expected), "{path}");
+        }
+        let long = format!("${}", ".a[0]".repeat(250));
+        let nested = format!("$[?{}@.a{}]", "(".repeat(40), ")".repeat(40));
+        for path in [&long, &nested, "$[?match(@.a, @.b)]", "$[?search(@.a, $.pattern)]", "$[?match(@.a, 'x{5000}{5000}')]"] {
+            assert!(Path::parse(path).is_none(), "{path}");
         }
         for path in ["", "$[", "$.a[?", "$x", "a[", "$.a..", "$.*['a"] {
             assert!(Path::parse(path).is_none(), "{path}");
             assert!(Document::from(json.clone()).find(path).is_undefined(), "{path}");
         }
+    }
+
+    #[test]
+    fn what_a_path_costs_is_bounded() {
+        let deep = (0..100).fold("1".to_owned(), |inner, _| format!("[{inner}]"));
+        let json = |text: String| read(text.as_bytes()).unwrap();
+        let (flat, deep) =
+            (json(format!("[{}{{\"a\": 1}}]", "{\"a\": 1},".repeat(20_000))), json(format!("[{deep},{deep},{deep}]")));
+        for (document, path) in [
+            (&flat, "$[?$[?@.a == 2]]"),
+            (&flat, "$[?count($..a) > 3]"),
+            (&flat, "$[?count($[*]) > 3]"),
+            (&flat, "$[?match(@.a, 'x')][?search(@.a, 'x')]"),
+            (&deep, "$..*..*..*..*"),
+            (&deep, "$[0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0][0,0]"),
+        ] {
+            let path = Path::parse(path).unwrap_or_else(|| panic!("{path}"));
+            assert!(path.find(document).is_err());
+        }
+        for (document, path, count) in [
+            (&flat, "$[?@.a == 1]", 20_001),
+            (&flat, "$..a", 20_001),
+            (&flat, "$[?count(@.*) == 1].a", 20_001),
+            (&flat, "$[0].a", 1),
+            (&deep, "$..*..*", 15_150),
+        ] {
+            assert_eq!(Path::parse(path).unwrap().find(document).map(|found| found.len()), Ok(count), "{path}");
+        }
+        let small = json(r#"[{"a": "xyz", "b": "q"}, {"a": "q"}]"#.to_owned());
+        assert_eq!(Path::parse("$[?match(@.a, \"x.*\")]").unwrap().find(&small).map(|found| found.len()), Ok(1));
     }
 }

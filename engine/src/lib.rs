@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod assertions;
+pub mod budget;
 pub mod cache;
 pub mod casefile;
 pub mod certificate;

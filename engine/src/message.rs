@@ -98,7 +98,7 @@ impl Message {
 
     /// The body as JSON, whatever its content type says; `None` when it is not JSON.
     pub fn json(&self) -> Option<Document> {
-        self.json.get_or_init(|| serde_json::from_slice::<serde_json::Value>(&self.body).ok().map(Document::from)).clone()
+        self.json.get_or_init(|| crate::json::read(&self.body).ok().map(Document::from)).clone()
     }
 
     /// Parameters of a form body; none unless the content type is `application/x-www-form-urlencoded`.

@@ -248,7 +248,7 @@ impl Value {
                 Value::Json(_) => Some(self.clone()),
                 Value::Message(message) => message.json().map(Value::Json),
                 Value::Int(_) | Value::Decimal(_) | Value::Bool(_) | Value::List(_) => Some(Value::json(self.to_json())),
-                other => serde_json::from_str(&other.as_text()).ok().map(Value::json),
+                other => crate::json::read(other.as_text().as_bytes()).ok().map(Value::json),
             },
             Type::Certificate => match self {
                 Value::Certificate(_) => Some(self.clone()),

@@ -1,29 +1,21 @@
 //! XML: read without document types (so no entity can grow or reach out), looked into by XPath 1.0, turned into JSON and back.
 
 pub mod convert;
+pub mod gate;
 mod tree;
 pub mod xpath;
 
 use roxmltree::{Document, ParsingOptions};
 
-/// Elements within elements beyond this count as an attack; what walks the tree may then recurse.
-const MAX_DEPTH: u32 = 256;
-
-/// Reads a document. The error is for logs.
+/// Reads a document that keeps to the limits of [`gate`]. The error says what is wrong with it, for logs.
 pub fn parse(text: &str) -> Result<Document<'_>, &'static str> {
-    let options = ParsingOptions { allow_dtd: false, nodes_limit: 1_000_000, ..ParsingOptions::default() };
-    let document =
-        Document::parse_with_options(text.trim_start_matches('\u{feff}'), options).map_err(|_| "the source is not XML")?;
-    // A node's parent comes before it.
-    let mut depths: Vec<u32> = Vec::new();
-    for node in document.root().descendants() {
-        let depth = node.parent().and_then(|parent| depths.get(parent.id().get_usize())).map_or(0, |depth| depth + 1);
-        if depth > MAX_DEPTH {
-            return Err("the document is nested too deep");
-        }
-        depths.push(depth);
-    }
-    Ok(document)
+    let text = text.trim_start_matches('\u{feff}');
+    gate::check(text)?;
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: gate::MAX_NODES, ..ParsingOptions::default() };
+    Document::parse_with_options(text, options).map_err(|error| match error {
+        roxmltree::Error::NodesLimitReached => "the document has more than 200000 nodes",
+        _ => "the source is not XML",
+    })
 }
 
 /// Whether a text can name an element: a name of XML 1.0 without a colon.
@@ -34,6 +26,8 @@ pub fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::gate;
+
     #[test]
     fn attacks_are_refused_as_a_whole() {
         let deep = format!("{}{}", "<a>".repeat(200_000), "</a>".repeat(200_000));
@@ -48,6 +42,27 @@ mod tests {
         ];
         for text in bombs {
             assert!(super::parse(text).is_err(), "{}", &text[..text.len().min(40)]);
+        }
+        let attributes = |count: usize| format!("<a {}/>", (0..count).map(|n| format!("a{n}='' ")).collect::<String>());
+        let declared = |count: usize, inside: &str| {
+            format!("<a {}>{inside}</a>", (0..count).map(|n| format!("xmlns:n{n} \n = 'u{n}' ")).collect::<String>())
+        };
+        for (text, limit) in [
+            (attributes(60_000), "256 attributes"),
+            (format!("<b><!-- <c> --><![CDATA[<d>]]><?p <e> ?>{}</b>", attributes(257)), "256 attributes"),
+            (format!("<b c='>' d=\"<\">{}</b>", attributes(257)), "256 attributes"),
+            (declared(65, ""), "namespaces"),
+            (declared(60, &"<b xmlns:x='x'/>".repeat(4037)), "namespaces"),
+            (declared(60, "<b xmlns:o='o' xmlns:p='p' xmlns:q='q' xmlns:r='r' xmlns:s='s'/>"), "namespaces"),
+            (format!("<a>{}</a>", "<b/>".repeat(200_000)), "nodes"),
+            (format!("{}{}", "<a>".repeat(257), "</a>".repeat(257)), "nested"),
+            (format!("<a>{}</a>", "x".repeat(gate::MAX_BYTES)), "longer"),
+        ] {
+            let refusal = super::parse(&text).err().unwrap_or_default();
+            assert!(refusal.contains(limit), "{}: {refusal}", &text[..40]);
+        }
+        for text in [attributes(256), declared(64, ""), format!("{}{}", "<a>".repeat(256), "</a>".repeat(256))] {
+            assert!(super::parse(&text).is_ok(), "{}", &text[..40]);
         }
         assert!(super::parse("\u{feff}<?xml version=\"1.0\"?><a>&lt;&#x41;</a>").is_ok());
     }

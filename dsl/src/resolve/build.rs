@@ -64,6 +64,7 @@ impl<'a> Builder<'a> {
         let members = self.members(owner.id);
         let mut slots: Vec<(Sym, SmolStr)> = Vec::new();
         let mut wildcards: Vec<Sym> = Vec::new();
+        let mut documents: Vec<Sym> = Vec::new();
         for member in &members {
             for event in &self.events[member.policy.index()] {
                 match event {
@@ -72,6 +73,7 @@ impl<'a> Builder<'a> {
                         self.wildcard[prefix.index()] = true;
                         wildcards.push(*prefix);
                     }
+                    Event::Document { variable } => documents.push(*variable),
                     _ => {}
                 }
             }
@@ -81,7 +83,7 @@ impl<'a> Builder<'a> {
         }
         slots.iter().for_each(|(name, _)| self.slot_of[name.index()] = NONE);
         wildcards.iter().for_each(|prefix| self.wildcard[prefix.index()] = false);
-        Space { frame: Frame::new(self.names.clone(), slots), members }
+        Space { frame: Frame::new(self.names.clone(), slots, documents), members }
     }
 
     fn members(&mut self, owner: PolicyId) -> Vec<Member> {

@@ -16,6 +16,8 @@ pub struct Frame {
     pub(crate) slots: Vec<(Sym, SmolStr)>,
     /// Sorted by name.
     pub(crate) index: Vec<(Sym, u32)>,
+    /// Variables that hold JSON documents whose members are read by name. Sorted.
+    documents: Vec<Sym>,
 }
 
 /// What a name means in a frame.
@@ -25,6 +27,9 @@ pub enum Access {
     Slot(usize),
     /// A variable of the frame, and what follows the dot after its name.
     Selector(usize, String),
+    /// A variable of the frame that holds a JSON document, and the name of a member in its author's spelling: it is data, so its case
+    /// counts.
+    Member(usize, String),
     /// A built-in; the whole name says which value of a family.
     Builtin(&'static Builtin),
     /// Nothing sets it: undefined.
@@ -32,10 +37,12 @@ pub enum Access {
 }
 
 impl Frame {
-    pub(crate) fn new(names: Arc<Names>, slots: Vec<(Sym, SmolStr)>) -> Self {
+    pub(crate) fn new(names: Arc<Names>, slots: Vec<(Sym, SmolStr)>, mut documents: Vec<Sym>) -> Self {
+        documents.sort_unstable();
+        documents.dedup();
         let mut index: Vec<_> = slots.iter().enumerate().map(|(slot, (sym, _))| (*sym, slot as u32)).collect();
         index.sort_unstable();
-        Frame { names, slots, index }
+        Frame { names, slots, index, documents }
     }
 
     /// How many variables there are.
@@ -58,6 +65,11 @@ impl Frame {
         Some(self.index[at].1 as usize)
     }
 
+    /// The variable with a JSON document that this name would be a member of.
+    pub(crate) fn document_above(&self, name: Sym) -> Option<Sym> {
+        self.names.chain(name).skip(1).find(|above| self.documents.binary_search(above).is_ok())
+    }
+
     /// The slots whose names start with `prefix.`, each with the rest of its name in lower case.
     pub fn with_prefix(&self, prefix: &str) -> Vec<(String, usize)> {
         let prefix = prefix.to_ascii_lowercase();
@@ -73,7 +85,9 @@ impl Frame {
         let prefixes = name.rmatch_indices('.').map(|(dot, _)| dot);
         for dot in prefixes {
             if let Some(slot) = self.slot(&name[..dot]) {
-                return Access::Selector(slot, name[dot + 1..].to_owned());
+                let rest = name[dot + 1..].to_owned();
+                let holds_document = self.documents.binary_search(&self.slots[slot].0).is_ok();
+                return if holds_document { Access::Member(slot, rest) } else { Access::Selector(slot, rest) };
             }
         }
         match self.names.catalogue().builtin(name) {

@@ -21,6 +21,8 @@ pub(crate) enum Event {
     Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool },
     /// Variables with this prefix are set: whichever of them are read.
     Wildcard { prefix: Sym },
+    /// Members of the JSON document in this variable may be read by their names.
+    Document { variable: Sym },
     /// Another policy's statements run here, in the same frame. `nesting` counts the blocks around.
     Include { to: PolicyId, span: Span, nesting: u32, maybe: bool },
     /// An encapsulated assertion is called.
@@ -165,7 +167,10 @@ impl<'w> Walk<'w, '_> {
             match name.strip_suffix(".*") {
                 Some(prefix) => {
                     let prefix = self.all.names.intern(prefix);
-                    self.events.push(Event::Wildcard { prefix });
+                    self.events.push(match sets.data {
+                        true => Event::Document { variable: prefix },
+                        false => Event::Wildcard { prefix },
+                    });
                 }
                 None if is_variable_name(&name) => {
                     let prop = arg.and_then(|arg| spec.prop(&arg.name)).map(|prop| prop.kind);

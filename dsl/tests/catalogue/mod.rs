@@ -1,7 +1,7 @@
 //! A catalogue to check against: one assertion for each kind of property and each way to set variables.
 
 use portcullis_dsl::ast::{Syntax, Type};
-use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Kind, Prop, Sets, Spec, sets};
+use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Kind, Prop, Sets, Spec, members, sets};
 
 const fn spec(name: &'static str, props: &'static [Prop], sets: &'static [Sets]) -> Spec {
     Spec { name, category: "logic", summary: "Does something.", props, sets, fails: &[], block: false, examples: &[] }
@@ -56,6 +56,15 @@ static SPECS: &[Spec] = &[
         &[sets("{response}", "the answer"), sets("route.latency", "milliseconds it took")],
     ),
     spec("Respond", &[Prop::optional("status", Kind::Int, "200", "Status."), Prop::absent("body", Kind::Value, "Body.")], &[]),
+    spec(
+        "DecodeJwt",
+        &[Prop::optional("prefix", Kind::Prefix, "\"jwt\"", "Prefix of what it sets.")],
+        &[
+            sets("{prefix}.payload", "what it says"),
+            members("{prefix}.payload.*", "a member"),
+            sets("{prefix}.payload.names", "names"),
+        ],
+    ),
     Spec { block: true, ..spec("Transaction", &[Prop::required("connection", Kind::Name, "Which database.")], &[]) },
 ];
 

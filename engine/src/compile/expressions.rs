@@ -155,6 +155,7 @@ impl<'a> Compiler<'a> {
                     Expr::Const(Value::Undefined)
                 }
             },
+            Access::Member(slot, name) => Expr::Member(Box::new(Expr::Slot(Slot(slot as u32))), Arc::new(Path::Dotted(name))),
             Access::Builtin(_) => match Accessor::parse(name) {
                 Some(Accessor::PolicyName) => Expr::constant(scope.policy.name.as_str()),
                 Some(accessor) => Expr::Builtin(accessor),

@@ -31,7 +31,12 @@ pub fn keys(value: &Value, header: &Header, wanted: Use) -> Result<Vec<PublicKey
             Ok(all)
         }
         other => {
-            if let Some(json) = crate::json::document(other).filter(|json| json.is_object()) {
+            let json = match other {
+                // A key that is still text must mean the same to everybody.
+                Value::Text(text) => crate::json::read_unique(text.as_bytes()).ok().map(Into::into),
+                other => crate::json::document(other),
+            };
+            if let Some(json) = json.filter(|json| json.is_object()) {
                 return Ok(of_json(&json, header, wanted));
             }
             let text = other.as_text();

@@ -10,6 +10,7 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use x509_parser::oid_registry::OID_SIG_ED25519;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey as Parsed;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -90,9 +91,7 @@ impl PublicKey {
                 }
                 Material::Ec(family, [&[4], &x[..], &y[..]].concat())
             }
-            Ok(AlgorithmParameters::OctetKeyPair(key)) if key.curve == EllipticCurve::Ed25519 => {
-                Material::Ed25519(member("x", &key.x)?)
-            }
+            Ok(AlgorithmParameters::OctetKeyPair(key)) if key.curve == EllipticCurve::Ed25519 => ed25519(&member("x", &key.x)?)?,
             _ => {
                 return Err(KeyError::new(
                     "the JWK is no RSA key (`n`, `e`), EC key (`crv` P-256, P-384 or P-521, `x`, `y`), Ed25519 key (`kty` OKP, `x`) or \
@@ -114,9 +113,10 @@ impl PublicKey {
     pub fn from_pem(text: &str) -> Result<PublicKey, KeyError> {
         let (_, block) =
             x509_parser::pem::parse_x509_pem(text.as_bytes()).map_err(|_| KeyError::new("the key is not in PEM form"))?;
-        let (_, info) =
-            SubjectPublicKeyInfo::from_der(&block.contents).map_err(|_| KeyError::new("the PEM block is no public key"))?;
-        PublicKey::from_info(&info)
+        match SubjectPublicKeyInfo::from_der(&block.contents) {
+            Ok(([], info)) => PublicKey::from_info(&info),
+            _ => Err(KeyError::new("the PEM block is no public key")),
+        }
     }
 
     fn from_info(info: &SubjectPublicKeyInfo<'_>) -> Result<PublicKey, KeyError> {
@@ -132,7 +132,7 @@ impl PublicKey {
                 };
                 Material::Ec(family, bytes.to_vec())
             }
-            _ if bytes.len() == 32 => Material::Ed25519(bytes.to_vec()),
+            _ if info.algorithm.algorithm == OID_SIG_ED25519 => ed25519(bytes)?,
             _ => return Err(KeyError::new("the key is of no supported kind")),
         };
         Ok(material.into())
@@ -190,6 +190,27 @@ impl PublicKey {
         let members = self.jwk_members().unwrap_or_default().to_string();
         URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, members.as_bytes()))
     }
+}
+
+/// Encodings of the points of small order, without the sign: a signature "by" one of them is made without any private key.
+const SMALL_ORDER: [&str; 7] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
+/// An Ed25519 key. One of another length, or of small order, is refused.
+fn ed25519(bytes: &[u8]) -> Result<Material, KeyError> {
+    let mut point = <[u8; 32]>::try_from(bytes).map_err(|_| KeyError::new("an Ed25519 key has 32 bytes"))?;
+    point[31] &= 0x7f;
+    if SMALL_ORDER.contains(&hex::encode(point).as_str()) {
+        return Err(KeyError::new("the Ed25519 key is a point of small order: anybody can sign for it"));
+    }
+    Ok(Material::Ed25519(bytes.to_vec()))
 }
 
 /// Signs with a shared secret. `None` unless the algorithm is one of HS256, HS384, HS512.

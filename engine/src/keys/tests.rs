@@ -157,3 +157,43 @@ fn broken_keys_are_named() {
         assert!(PublicKey::from_jwk(&jwk).is_err());
     }
 }
+
+#[test]
+fn a_public_key_that_everybody_signs_for_is_refused() {
+    // The points of order 1, 2, 4 and 8 (RFC 7748, section 6.1, in the coordinates of Ed25519), as numbers that are too great, and with signs.
+    let points = [
+        "00".repeat(32),
+        format!("{}80", "00".repeat(31)),
+        format!("01{}", "00".repeat(31)),
+        format!("01{}80", "00".repeat(30)),
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05".to_owned(),
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85".to_owned(),
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a".to_owned(),
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa".to_owned(),
+        format!("ec{}7f", "ff".repeat(30)),
+        format!("ed{}7f", "ff".repeat(30)),
+        format!("ed{}", "ff".repeat(31)),
+        format!("ee{}7f", "ff".repeat(30)),
+        format!("ee{}", "ff".repeat(31)),
+        "11".repeat(31),
+        "11".repeat(33),
+        String::new(),
+    ];
+    let jwk = |x: &str| serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+    for point in points {
+        let bytes = hex::decode(&point).unwrap();
+        assert!(PublicKey::from_jwk(&jwk(&URL_SAFE_NO_PAD.encode(&bytes))).is_err(), "{point}");
+        // SubjectPublicKeyInfo of Ed25519, and of X25519, which signs nothing.
+        for kind in [0x70, 0x6e] {
+            let der = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, kind, 0x03, 0x21, 0x00][..], &bytes].concat();
+            let pem = format!(
+                "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+                base64::engine::general_purpose::STANDARD.encode(der)
+            );
+            assert!(PublicKey::from_pem(&pem).is_err(), "{point}");
+        }
+    }
+    // RFC 8037, appendix A.2.
+    let good = PublicKey::from_jwk(&jwk("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")).unwrap();
+    assert!(matches!(good.material(), Material::Ed25519(_)));
+}

@@ -65,6 +65,9 @@ fn scalar(text: &str, typed: bool) -> Json {
     read.filter(plain).unwrap_or_else(|| Json::String(text.to_owned()))
 }
 
+/// Most bytes of a document that is made. Each item of an array repeats the array's name, so the XML may be far longer than the JSON.
+const MAX_BYTES: usize = 8 << 20;
+
 /// A document from JSON. Without a name for its root, the JSON must be an object of one member, which is it.
 pub fn to_xml(json: &Json, root: Option<&str>, convention: &Convention) -> Result<String, String> {
     let (name, value) = match (root, json.as_object()) {
@@ -95,6 +98,9 @@ fn checked(name: &str) -> Result<&str, String> {
 }
 
 fn write(json: &Json, name: &str, convention: &Convention, out: &mut String) -> Result<(), String> {
+    if out.len() + name.len() > MAX_BYTES {
+        return Err("the XML would be longer than 8 MiB".to_owned());
+    }
     match json {
         Json::Array(items) => {
             for item in items {

@@ -1,43 +1,119 @@
-//! A document as XPath's data model sees it (XPath 1.0, section 5).
-
-use std::cmp::Ordering;
+//! A document as XPath's data model sees it (XPath 1.0, section 5). What walks or collects spends steps of a budget.
 
 use roxmltree::NodeType;
-use xpath_eval::{ExpandedName, Node as XPathNode, NodeKind};
 
-/// A node: one of the tree, an attribute, or a namespace in scope.
+use crate::budget::{Budget, Exhausted};
+
+type Element<'a> = roxmltree::Node<'a, 'a>;
+
+/// A node: one of the tree, an attribute, or a namespace in scope; the latter two with their place at their element.
 #[derive(Clone, Copy)]
 pub(super) enum Node<'a> {
-    Tree(roxmltree::Node<'a, 'a>),
-    Attribute(roxmltree::Node<'a, 'a>, usize),
-    Namespace(roxmltree::Node<'a, 'a>, usize),
+    Tree(Element<'a>),
+    Attribute(Element<'a>, usize, roxmltree::Attribute<'a, 'a>),
+    Namespace(Element<'a>, usize, &'a roxmltree::Namespace<'a>),
 }
 
 impl<'a> Node<'a> {
     /// Sorts as documents do: an element, its namespaces, its attributes, its children.
-    fn place(self) -> (usize, u8, usize) {
+    pub(super) fn place(self) -> (usize, u8, usize) {
         match self {
             Node::Tree(node) => (node.id().get_usize(), 0, 0),
-            Node::Namespace(node, at) => (node.id().get_usize(), 1, at),
-            Node::Attribute(node, at) => (node.id().get_usize(), 2, at),
+            Node::Namespace(node, at, _) => (node.id().get_usize(), 1, at),
+            Node::Attribute(node, at, _) => (node.id().get_usize(), 2, at),
         }
     }
 
-    fn attribute(node: roxmltree::Node<'a, 'a>, at: usize) -> Option<roxmltree::Attribute<'a, 'a>> {
-        node.attributes().nth(at)
+    /// The element that an attribute or namespace belongs to, or the node itself.
+    pub(super) fn owner(self) -> Element<'a> {
+        match self {
+            Node::Tree(node) | Node::Attribute(node, ..) | Node::Namespace(node, ..) => node,
+        }
+    }
+
+    pub(super) fn parent(self) -> Option<Node<'a>> {
+        match self {
+            Node::Tree(node) => node.parent().map(Node::Tree),
+            Node::Attribute(node, ..) | Node::Namespace(node, ..) => Some(Node::Tree(node)),
+        }
+    }
+
+    pub(super) fn attributes(self) -> impl Iterator<Item = Node<'a>> {
+        let node = if let Node::Tree(node) = self { Some(node) } else { None };
+        node.into_iter()
+            .flat_map(|node| node.attributes().enumerate().map(move |(at, attribute)| Node::Attribute(node, at, attribute)))
+    }
+
+    pub(super) fn namespaces(self) -> impl Iterator<Item = Node<'a>> {
+        let node = if let Node::Tree(node) = self { Some(node).filter(Element::is_element) } else { None };
+        node.into_iter()
+            .flat_map(|node| node.namespaces().enumerate().map(move |(at, namespace)| Node::Namespace(node, at, namespace)))
+    }
+
+    /// Namespace and local name, of what has a name.
+    pub(super) fn name(self) -> Option<(Option<&'a str>, &'a str)> {
+        match self {
+            Node::Attribute(_, _, own) => Some((own.namespace(), own.name())),
+            Node::Namespace(_, _, own) => Some((None, own.name().unwrap_or(""))),
+            Node::Tree(node) => match node.node_type() {
+                NodeType::Element => Some((node.tag_name().namespace(), node.tag_name().name())),
+                NodeType::PI => node.pi().map(|pi| (None, pi.target)),
+                NodeType::Root | NodeType::Comment | NodeType::Text => None,
+            },
+        }
+    }
+
+    /// The name with its prefix, as the document writes it (XPath 1.0, section 4.1).
+    pub(super) fn qualified_name(self) -> String {
+        let Some((namespace, local)) = self.name() else { return String::new() };
+        let prefix = namespace.and_then(|uri| match self {
+            Node::Attribute(node, ..) => node.namespaces().find(|own| own.uri() == uri && own.name().is_some())?.name(),
+            _ => self.owner().lookup_prefix(uri),
+        });
+        match prefix {
+            Some(prefix) => format!("{prefix}:{local}"),
+            None => local.to_owned(),
+        }
+    }
+
+    /// The string-value (XPath 1.0, section 5), appended.
+    pub(super) fn text(self, budget: &Budget) -> Result<String, Exhausted> {
+        let own = match self {
+            Node::Attribute(_, _, own) => own.value(),
+            Node::Namespace(_, _, own) => own.uri(),
+            Node::Tree(node) => match node.node_type() {
+                NodeType::Root | NodeType::Element => {
+                    let mut out = String::new();
+                    for node in node.descendants() {
+                        budget.spend(1)?;
+                        if let Some(text) = node.text().filter(|_| node.is_text()) {
+                            budget.produce(text.len())?;
+                            out.push_str(text);
+                        }
+                    }
+                    return Ok(out);
+                }
+                NodeType::PI => node.pi().and_then(|pi| pi.value).unwrap_or(""),
+                NodeType::Comment | NodeType::Text => node.text().unwrap_or(""),
+            },
+        };
+        budget.produce(own.len())?;
+        Ok(own.to_owned())
     }
 
     /// As XML text; attributes and namespaces as their value. Namespaces that outer elements declare are declared again.
-    pub(super) fn markup(self) -> String {
-        let Node::Tree(node) = self else { return self.string_value() };
+    pub(super) fn markup(self, budget: &Budget) -> Result<String, Exhausted> {
+        let Node::Tree(node) = self else { return self.text(budget) };
         let text = &node.document().input_text()[node.range()];
+        budget.produce(text.len())?;
         if !node.is_element() {
-            return text.to_owned();
+            return Ok(text.to_owned());
         }
         let end = text.find(|c: char| c.is_whitespace() || matches!(c, '/' | '>')).unwrap_or(text.len());
         let parent = node.parent_element();
         let mut out = text[..end].to_owned();
         for namespace in node.namespaces() {
+            budget.produce(namespace.uri().len())?;
             let inherited = parent.is_some_and(|parent| parent.lookup_namespace_uri(namespace.name()) == Some(namespace.uri()));
             if inherited && namespace.name() != Some("xml") {
                 out.push_str(" xmlns");
@@ -51,85 +127,6 @@ impl<'a> Node<'a> {
             }
         }
         out.push_str(&text[end..]);
-        out
-    }
-}
-
-impl PartialEq for Node<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
-    }
-}
-
-impl Eq for Node<'_> {}
-
-impl<'a> XPathNode<'a> for Node<'a> {
-    fn kind(self) -> NodeKind {
-        match self {
-            Node::Attribute(..) => NodeKind::Attribute,
-            Node::Namespace(..) => NodeKind::Namespace,
-            Node::Tree(node) => match node.node_type() {
-                NodeType::Root => NodeKind::Root,
-                NodeType::Element => NodeKind::Element,
-                NodeType::PI => NodeKind::ProcessingInstruction,
-                NodeType::Comment => NodeKind::Comment,
-                NodeType::Text => NodeKind::Text,
-            },
-        }
-    }
-
-    fn parent(self) -> Option<Self> {
-        match self {
-            Node::Tree(node) => node.parent().map(Node::Tree),
-            Node::Attribute(node, _) | Node::Namespace(node, _) => Some(Node::Tree(node)),
-        }
-    }
-
-    fn children(self) -> impl Iterator<Item = Self> + 'a {
-        let node = if let Node::Tree(node) = self { Some(node) } else { None };
-        node.into_iter().flat_map(|node| node.children()).map(Node::Tree)
-    }
-
-    fn attributes(self) -> impl Iterator<Item = Self> + 'a {
-        let node = if let Node::Tree(node) = self { Some(node) } else { None };
-        node.into_iter().flat_map(|node| (0..node.attributes().len()).map(move |at| Node::Attribute(node, at)))
-    }
-
-    fn namespaces(self) -> impl Iterator<Item = Self> + 'a {
-        let node = if let Node::Tree(node) = self { Some(node).filter(roxmltree::Node::is_element) } else { None };
-        node.into_iter().flat_map(|node| (0..node.namespaces().count()).map(move |at| Node::Namespace(node, at)))
-    }
-
-    fn expanded_name(self) -> Option<ExpandedName> {
-        let name = |namespace: Option<&str>, local: &str| {
-            Some(ExpandedName { namespace_uri: namespace.map(str::to_owned), local_name: local.to_owned() })
-        };
-        match self {
-            Node::Attribute(node, at) => Node::attribute(node, at).and_then(|own| name(own.namespace(), own.name())),
-            Node::Namespace(node, at) => node.namespaces().nth(at).and_then(|own| name(None, own.name().unwrap_or(""))),
-            Node::Tree(node) => match node.node_type() {
-                NodeType::Element => name(node.tag_name().namespace(), node.tag_name().name()),
-                NodeType::PI => node.pi().and_then(|pi| name(None, pi.target)),
-                NodeType::Root | NodeType::Comment | NodeType::Text => None,
-            },
-        }
-    }
-
-    fn string_value(self) -> String {
-        match self {
-            Node::Attribute(node, at) => Node::attribute(node, at).map_or_else(String::new, |own| own.value().to_owned()),
-            Node::Namespace(node, at) => node.namespaces().nth(at).map_or_else(String::new, |own| own.uri().to_owned()),
-            Node::Tree(node) => match node.node_type() {
-                NodeType::Root | NodeType::Element => {
-                    node.descendants().filter(roxmltree::Node::is_text).filter_map(|text| text.text()).collect()
-                }
-                NodeType::PI => node.pi().and_then(|pi| pi.value).unwrap_or("").to_owned(),
-                NodeType::Comment | NodeType::Text => node.text().unwrap_or("").to_owned(),
-            },
-        }
-    }
-
-    fn document_order(self, other: Self) -> Ordering {
-        self.place().cmp(&other.place())
+        Ok(out)
     }
 }

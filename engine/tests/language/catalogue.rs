@@ -97,6 +97,8 @@ fn run(spec: &Spec, example: &Example, promised: &mut BTreeSet<&str>) -> Result<
     }
     // Every variable the example mentions, and every one the call says it sets, becomes an output, so that it can be looked at.
     let mut outputs: BTreeMap<String, Option<&str>> = BTreeMap::new();
+    // A member of a document is no variable that could be an output: another variable takes it.
+    let mut taken = String::new();
     for sets in spec.sets {
         for name in calls.iter().filter_map(|call| expand(sets.name, call, spec)) {
             match name.strip_suffix(".*") {
@@ -107,7 +109,11 @@ fn run(spec: &Spec, example: &Example, promised: &mut BTreeSet<&str>) -> Result<
                         Expect::Holds | Expect::Fails => None,
                     };
                     for read in mentioned(example.source).chain(told).filter(|read| read.starts_with(&format!("{prefix}."))) {
-                        outputs.entry(read.to_owned()).or_insert(Some(sets.name));
+                        let output = if sets.data { format!("member{}", outputs.len()) } else { read.to_owned() };
+                        if sets.data {
+                            taken.push_str(&format!("set {output} = ${{{read}}}\n"));
+                        }
+                        outputs.entry(output).or_insert(Some(sets.name));
                     }
                 }
             }
@@ -118,7 +124,7 @@ fn run(spec: &Spec, example: &Example, promised: &mut BTreeSet<&str>) -> Result<
     }
     outputs.retain(|name, _| !["request", "response"].contains(&name.as_str()));
     let outs: Vec<String> = outputs.keys().map(|name| format!("out {name}")).collect();
-    let text = format!("command \"example\" ({}) {{\n{}\n}}\n", outs.join(", "), example.source);
+    let text = format!("command \"example\" ({}) {{\n{}\n{taken}}}\n", outs.join(", "), example.source);
     let site = harness::site(&[("example.policy", &text, Origin::Operator)])?;
     let outcome = harness::command(&site, "example");
     for (name, from) in &outputs {

@@ -104,6 +104,8 @@ const ROWS: &[(&str, &str)] = &[
     ("json_array(${request.http.header.x-missing})", "[]"),
     (r#"json_keys(json { "b": 1, "a": 2 })"#, r#"["b","a"]"#),
     (r#"json_keys("[]")"#, "[]"),
+    (r#"numeric_date(json { "exp": 12 }, "exp")"#, "12"),
+    (r#"coalesce(numeric_date("{\"exp\": 1e30}", "exp"), "none")"#, r#""none""#),
 ];
 
 #[test]

@@ -92,6 +92,17 @@ impl<'a> Tables<'a> {
                         let way = file.iter().copied().chain(space.chain(place));
                         found.push(unknown(set, owner, space, *name, *span).included_by(way));
                     }
+                    Event::Set { name, span, by, .. }
+                        if *by != SetBy::Native
+                            && let Some(document) = space.frame.document_above(*name)
+                            && !self.is_native(space, *name)
+                            && self.reported.insert(*span) =>
+                    {
+                        let (name, document) = (spelling(set, *span, *name), set.names.text(document));
+                        let message = format!("`{name}` is a member of the document in `{document}` and cannot be set");
+                        let error = Diagnostic::error(codes::READ_ONLY, message, *span);
+                        found.push(error.help("set a variable of another name").included_by(space.chain(place)));
+                    }
                     Event::Set { name, by: SetBy::Assignment | SetBy::Default, .. } if self.has[name.index()] == round => {
                         let read = guessing || self.read[name.index()] == round;
                         let assignment = &mut self.assignments[member.policy.index()][number];
@@ -114,6 +125,12 @@ impl<'a> Tables<'a> {
 
     fn knows(&self, name: Sym, round: u32) -> bool {
         self.variable(name, round).is_some() || self.set.names.builtin(name).is_some()
+    }
+
+    /// Whether an assertion of the catalogue sets a variable of exactly this name.
+    fn is_native(&self, space: &Space, name: Sym) -> bool {
+        let sets = |event: &Event| matches!(event, Event::Set { name: own, by: SetBy::Native, .. } if *own == name);
+        space.members.iter().any(|member| self.set.events[member.policy.index()].iter().any(sets))
     }
 
     /// The variable that a name reads: itself, or the one it selects from.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, members, sets};
 use serde_json::Value as Json;
 
 use crate::assertion::{Assertion, Entry, Runnable};
@@ -12,7 +12,7 @@ use crate::fault::{HELD, Verdict, falsified};
 use crate::jose::jwe::{self, Jwe, Management};
 use crate::jose::jws::Jws;
 use crate::jose::select::{Use, keys};
-use crate::jose::{Header, Refusal, text};
+use crate::jose::{Header, Refusal, date, text};
 use crate::keys::{Family, Material, PublicKey};
 use crate::value::Value;
 
@@ -38,22 +38,29 @@ static SPEC: Spec = Spec {
             `kid` fits."),
         Prop::optional("verify", Kind::Bool, "true", "`false`: a signed token is only read; nothing it says may be trusted. A \
             literal."),
-        Prop::optional("check_times", Kind::Bool, "false", "Whether `exp` and `nbf`, if there are any, are checked; a literal."),
+        Prop::optional(
+            "check_times",
+            Kind::Bool,
+            "false",
+            "Whether `exp` and `nbf`, if there are any, are checked, and that these, `iat` and `auth_time` are dates: numbers from 0 to \
+             the year 9999. A literal.",
+        ),
         Prop::optional("leeway", Kind::Duration, "0s", "How far clocks may differ."),
     ],
     sets: &[
         sets("{prefix}.valid", "`true` when it was verified or decrypted"),
         sets("{prefix}.header", "its header, as a JSON document"),
         sets("{prefix}.header.names", "names of its header's members"),
-        sets("{prefix}.header.*", "a member of its header"),
+        members("{prefix}.header.*", "a member of its header, by its exact name"),
         sets("{prefix}.payload", "what it says: a JSON document, or text when it is none"),
-        sets("{prefix}.payload.*", "a member of its payload"),
+        members("{prefix}.payload.*", "a member of its payload, by its exact name: case counts (RFC 7519, section 2)"),
         sets("{prefix}.plaintext", "what it says, as text"),
     ],
     fails: &[
         "the source is no token, or not of an accepted algorithm",
         "no key verifies its signature, or decrypts it",
-        "with `check_times: true`: it has expired, or is not valid yet",
+        "its header or its claims are not JSON, or have a name twice",
+        "with `check_times: true`: it has expired, is not valid yet, or has a date that is none",
     ],
     block: false,
     examples: &[
@@ -111,8 +118,7 @@ pub static ENTRY: Entry = Entry {
             header: p.slot(&format!("{prefix}.header")),
             payload: p.slot(&format!("{prefix}.payload")),
             plaintext: p.slot(&format!("{prefix}.plaintext")),
-            header_members: p.with_prefix(&format!("{prefix}.header")),
-            payload_members: p.with_prefix(&format!("{prefix}.payload")),
+            header_names: p.slot(&format!("{prefix}.header.names")),
         })
     },
 };
@@ -131,8 +137,7 @@ struct DecodeJwt {
     header: Option<Slot>,
     payload: Option<Slot>,
     plaintext: Option<Slot>,
-    header_members: Vec<(String, Slot)>,
-    payload_members: Vec<(String, Slot)>,
+    header_names: Option<Slot>,
 }
 
 struct Decoded {
@@ -143,16 +148,19 @@ struct Decoded {
 impl Assertion for DecodeJwt {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         // What an earlier token said is not taken for what this one says.
-        let members = self.header_members.iter().chain(&self.payload_members).map(|(_, slot)| *slot);
-        for slot in members.chain([self.header, self.payload, self.plaintext].into_iter().flatten()) {
-            ctx.set(slot, Value::Undefined);
+        for slot in [self.header, self.header_names, self.payload, self.plaintext] {
+            ctx.set_if(slot, Value::Undefined);
         }
         ctx.set_if(self.valid, false);
         let decoded = match self.decode(ctx) {
             Ok(decoded) => decoded,
             Err(reason) => return falsified(reason),
         };
-        let json: Option<Json> = serde_json::from_slice(&decoded.content).ok();
+        let json: Option<Json> = crate::json::read_unique(&decoded.content).ok();
+        // What looks like claims is claims, or nothing: a name that comes twice has no meaning (RFC 7519, section 4).
+        if json.is_none() && decoded.content.trim_ascii_start().starts_with(b"{") {
+            return falsified("the token's claims are no JSON object, or a name in them comes twice");
+        }
         if self.check_times
             && let Err(reason) = self.times(ctx, json.as_ref())
         {
@@ -236,38 +244,29 @@ impl DecodeJwt {
         self.alias.as_ref().map(|alias| alias.text(ctx).into_owned()).filter(|alias| !alias.is_empty())
     }
 
-    /// `exp` and `nbf` (RFC 7519, sections 4.1.4 and 4.1.5).
+    /// `exp` and `nbf` (RFC 7519, sections 4.1.4 and 4.1.5). The other dates only have to be dates.
     fn times(&self, ctx: &Ctx, payload: Option<&Json>) -> Result<(), Refusal> {
         let now = ctx.now_millis() as f64 / 1000.0;
         let leeway = self.leeway.eval(ctx).to_decimal().unwrap_or(0.0).max(0.0);
-        let claim = |name: &str| payload.and_then(|payload| payload.get(name));
-        match claim("exp").map(Json::as_f64) {
-            Some(None) => return Err("`exp` is no number"),
-            Some(Some(exp)) if now >= exp + leeway => return Err("the token has expired"),
-            _ => {}
+        let claim = |name: &str, wrong: Refusal| match payload.and_then(|payload| payload.get(name)) {
+            None => Ok(None),
+            Some(json) => date(json).map(Some).ok_or(wrong),
+        };
+        claim("iat", "`iat` is no date")?;
+        claim("auth_time", "`auth_time` is no date")?;
+        if claim("exp", "`exp` is no date")?.is_some_and(|exp| now >= exp + leeway) {
+            return Err("the token has expired");
         }
-        match claim("nbf").map(Json::as_f64) {
-            Some(None) => Err("`nbf` is no number"),
-            Some(Some(nbf)) if now + leeway < nbf => Err("the token is not valid yet"),
-            _ => Ok(()),
+        if claim("nbf", "`nbf` is no date")?.is_some_and(|nbf| now + leeway < nbf) {
+            return Err("the token is not valid yet");
         }
+        Ok(())
     }
 
     fn set(&self, ctx: &mut Ctx, decoded: Decoded, json: Option<Json>) {
         let Decoded { header, content } = decoded;
-        for (name, slot) in &self.header_members {
-            let value = match member(&header, name) {
-                Some(json) => crate::json::list_or_value(json),
-                None if name == "names" => Value::list(header.keys().map(|name| Value::from(name.as_str()))),
-                None => Value::Undefined,
-            };
-            ctx.set(*slot, value);
-        }
-        if let Some(object) = json.as_ref().and_then(Json::as_object) {
-            for (name, slot) in &self.payload_members {
-                ctx.set(*slot, member(object, name).map_or(Value::Undefined, crate::json::list_or_value));
-            }
-        }
+        let names = header.keys().map(|name| Value::from(name.as_str()));
+        ctx.set_if(self.header_names, Value::list(names));
         ctx.set_if(self.header, Value::json(Json::Object(header)));
         let plaintext = match String::from_utf8_lossy(&content) {
             Cow::Borrowed(text) => Value::from(text),
@@ -285,16 +284,4 @@ impl DecodeJwt {
 
 fn listed(list: &Option<Expr>, ctx: &Ctx, name: &str) -> bool {
     list.as_ref().is_some_and(|list| list.eval(ctx).values().iter().any(|own| own.as_text() == name))
-}
-
-/// A member by its name in lower case, which is how variables know it; along the dots where it is no member's whole name.
-fn member<'j>(object: &'j Header, name: &str) -> Option<&'j Json> {
-    let own = |object: &'j Header, name: &str| {
-        object.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, json)| json)
-    };
-    if let Some(json) = own(object, name) {
-        return Some(json);
-    }
-    let (first, rest) = name.split_once('.')?;
-    member(own(object, first)?.as_object()?, rest)
 }

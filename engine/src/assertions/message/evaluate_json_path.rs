@@ -26,7 +26,12 @@ static SPEC: Spec = Spec {
         sets("{prefix}.count", "how many there are"),
         sets("{prefix}.found", "`true` when there is one"),
     ],
-    fails: &["nothing is found", "the source is not JSON, or the expression no path"],
+    fails: &[
+        "nothing is found",
+        "the source is not JSON, or has more than 250000 values",
+        "the expression is no path, longer than 1024 characters, nested deeper than 8, or has a regular expression that is no literal",
+        "the expression looks at more than 4 million values of the source",
+    ],
     block: false,
     examples: &[
         example(
@@ -79,8 +84,10 @@ impl Assertion for EvaluateJsonPath {
         };
         let Some(path) = path else { return falsified("the expression is no path") };
         let Some(document) = json::document(&self.source.eval(ctx)) else { return falsified("the source is not JSON") };
-        let values: Vec<Value> = path.find(&document).into_iter().map(json::value).collect();
-        self.found.set(ctx, values)
+        match path.find(&document) {
+            Ok(found) => self.found.set(ctx, found.into_iter().map(json::value).collect()),
+            Err(reason) => falsified(reason),
+        }
     }
 }
 

@@ -1,13 +1,17 @@
 //! `EvaluateXPath`: parts of an XML document.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::Syntax;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use smol_str::SmolStr;
 
 use super::evaluate_json_path::Found;
-use crate::assertion::{Assertion, Build, Entry, Runnable};
+use crate::assertion::{AsyncAssertion, Build, Entry, Runnable};
+use crate::budget::{self, BYTES, BYTES_IN_PLACE, Budget, STEPS_IN_PLACE};
 use crate::ctx::{Ctx, Slot};
 use crate::expr::Expr;
 use crate::fault::{Verdict, falsified};
@@ -37,8 +41,13 @@ static SPEC: Spec = Spec {
         sets("{prefix}.element", "the first find as XML"),
         sets("{prefix}.elements", "all finds as XML"),
     ],
-    fails: &["nothing is found, or a comparison is false", "the source is not XML, or has a document type", "the expression \
-        cannot be evaluated"],
+    fails: &[
+        "nothing is found, or a comparison is false",
+        "the source is not XML, or has a document type",
+        "the source is longer than 4 MiB or nested deeper than 256, or has more than 200000 nodes, 256 attributes at an element, or 64 \
+            namespaces in scope",
+        "the expression cannot be evaluated, or not in 4 million steps, 2 seconds and 8 MiB of text",
+    ],
     block: false,
     examples: &[
         example(
@@ -65,10 +74,10 @@ pub static ENTRY: Entry = Entry {
     build: |p| {
         let prefix = p.literal("prefix")?;
         let namespaces = namespaces(p)?;
-        Runnable::sync(EvaluateXPath {
+        Runnable::io(EvaluateXPath {
             source: p.value("source"),
             expression: expression(p, &namespaces)?,
-            namespaces,
+            namespaces: namespaces.into(),
             variables: p.optional("variables"),
             found: Found::slots(p, &prefix),
             element: p.slot(&format!("{prefix}.element")),
@@ -92,39 +101,51 @@ fn expression(p: &mut Build<'_>, namespaces: &BTreeMap<String, String>) -> Resul
     let parsed = XPath::parse(&text).map_err(|why| p.refuse("expression", &format!("it is no XPath 1.0: {why}")))?;
     match prefixes(&text).into_iter().find(|prefix| prefix != "xml" && !namespaces.contains_key(prefix)) {
         Some(prefix) => Err(p.refuse("expression", &format!("`namespaces` does not say what `{prefix}` stands for"))),
-        None => Ok(Expression::Fixed(Box::new(parsed))),
+        None => Ok(Expression::Fixed(Arc::new(parsed))),
     }
 }
 
 enum Expression {
-    Fixed(Box<XPath>),
+    Fixed(Arc<XPath>),
     Text(Expr),
 }
 
 struct EvaluateXPath {
     source: Expr,
     expression: Expression,
-    namespaces: BTreeMap<String, String>,
+    namespaces: Arc<BTreeMap<String, String>>,
     variables: Option<Expr>,
     found: Found,
     element: Option<Slot>,
     elements: Option<Slot>,
 }
 
-impl Assertion for EvaluateXPath {
-    fn run(&self, ctx: &mut Ctx) -> Verdict {
+#[async_trait]
+impl AsyncAssertion for EvaluateXPath {
+    async fn run(&self, ctx: &mut Ctx) -> Verdict {
         self.found.clear(ctx);
         ctx.set_if(self.element, Value::Undefined);
         ctx.set_if(self.elements, Value::Undefined);
-        let answer = match self.ask(ctx) {
-            Ok(answer) => answer,
+        let question = match self.question(ctx) {
+            Ok(question) => question,
             Err(reason) => return falsified(reason),
         };
+        let in_place = if question.source.len() <= BYTES_IN_PLACE {
+            let budget = Budget::of(STEPS_IN_PLACE, BYTES);
+            Some(question.ask(&budget)).filter(|_| !budget.is_exhausted())
+        } else {
+            None
+        };
+        let answer = match in_place {
+            Some(answer) => answer,
+            None => budget::run(move |budget| question.ask(budget)).await?,
+        };
         match answer {
-            Answer::Boolean(false) => falsified("it is false"),
-            Answer::Boolean(true) => self.found.set(ctx, vec![Value::Bool(true)]),
-            Answer::Text(text) => self.found.set(ctx, vec![Value::from(text)]),
-            Answer::Nodes(nodes) => {
+            Err(reason) => falsified(reason),
+            Ok(Answer::Boolean(false)) => falsified("it is false"),
+            Ok(Answer::Boolean(true)) => self.found.set(ctx, vec![Value::Bool(true)]),
+            Ok(Answer::Text(text)) => self.found.set(ctx, vec![Value::from(text)]),
+            Ok(Answer::Nodes(nodes)) => {
                 let markup = |text: &String| Value::Markup(Syntax::Xml, text.as_str().into());
                 ctx.set_if(self.element, nodes.first().map_or(Value::Undefined, |(_, xml)| markup(xml)));
                 ctx.set_if(self.elements, Value::list(nodes.iter().map(|(_, xml)| markup(xml))));
@@ -134,22 +155,32 @@ impl Assertion for EvaluateXPath {
     }
 }
 
+/// Everything that an evaluation needs, so that it can run on another thread.
+struct Question {
+    source: SmolStr,
+    expression: Arc<XPath>,
+    namespaces: Arc<BTreeMap<String, String>>,
+    variables: BTreeMap<String, String>,
+}
+
+impl Question {
+    fn ask(&self, budget: &Budget) -> Result<Answer, &'static str> {
+        let document = crate::xml::parse(&self.source)?;
+        self.expression.evaluate(&document, &self.namespaces, &self.variables, budget)
+    }
+}
+
 impl EvaluateXPath {
-    fn ask(&self, ctx: &Ctx) -> Result<Answer, &'static str> {
-        let source = self.source.eval(ctx);
-        let text = source.as_text();
-        let document = crate::xml::parse(&text)?;
+    fn question(&self, ctx: &Ctx) -> Result<Question, &'static str> {
         let variables = self.variables.as_ref().map(|variables| variables.eval(ctx).to_json());
         let variables = variables.iter().filter_map(|json| json.as_object()).flatten();
         let variables = variables.map(|(name, json)| (name.clone(), crate::json::value(json).as_text().into_owned())).collect();
-        let dynamic;
         let expression = match &self.expression {
-            Expression::Fixed(expression) => expression,
+            Expression::Fixed(expression) => Arc::clone(expression),
             Expression::Text(text) => {
-                dynamic = XPath::parse(&text.text(ctx)).map_err(|_| "the expression is no XPath 1.0")?;
-                &dynamic
+                Arc::new(XPath::parse(&text.text(ctx)).map_err(|_| "the expression is no XPath 1.0")?)
             }
         };
-        expression.evaluate(&document, &self.namespaces, &variables).map_err(|_| "the expression cannot be evaluated")
+        Ok(Question { source: self.source.to_text(ctx), expression, namespaces: Arc::clone(&self.namespaces), variables })
     }
 }

@@ -23,8 +23,12 @@ static SPEC: Spec = Spec {
         Prop::optional("text_name", Kind::Text, "\"content\"", "Member that becomes an element's text; a literal."),
     ],
     sets: &[sets("{target}", "the XML")],
-    fails: &["the source is not JSON", "a member's name cannot name an element", "no root is named, and there is not exactly \
-        one member"],
+    fails: &[
+        "the source is not JSON",
+        "a member's name cannot name an element",
+        "no root is named, and there is not exactly one member",
+        "the XML would be longer than 8 MiB",
+    ],
     block: false,
     examples: &[
         example(

@@ -1,9 +1,13 @@
 //! `XmlToJson`: an XML document as JSON.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
 
-use crate::assertion::{Assertion, Entry, Runnable};
+use crate::assertion::{AsyncAssertion, Entry, Runnable};
+use crate::budget::{self, BYTES_IN_PLACE};
 use crate::ctx::{Ctx, Slot};
 use crate::expr::Expr;
 use crate::fault::{HELD, Verdict, falsified};
@@ -23,7 +27,7 @@ static SPEC: Spec = Spec {
             elements; a literal."),
     ],
     sets: &[sets("{target}", "the JSON")],
-    fails: &["the source is not XML, or has a document type"],
+    fails: &["the source is not XML, has a document type, or goes beyond what `EvaluateXPath` reads"],
     block: false,
     examples: &[
         example(
@@ -39,25 +43,37 @@ pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
         let convention = Convention { attributes: p.literal("attribute_prefix")?, text: p.literal("text_name")? };
-        Runnable::sync(XmlToJson { source: p.value("source"), target: p.target("target")?, convention, typed: p.flag("typed")? })
+        Runnable::io(XmlToJson {
+            source: p.value("source"),
+            target: p.target("target")?,
+            convention: convention.into(),
+            typed: p.flag("typed")?,
+        })
     },
 };
 
 struct XmlToJson {
     source: Expr,
     target: Slot,
-    convention: Convention,
+    convention: Arc<Convention>,
     typed: bool,
 }
 
-impl Assertion for XmlToJson {
-    fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let source = self.source.eval(ctx);
-        let json = match crate::xml::parse(&source.as_text()) {
-            Ok(document) => to_json(&document, &self.convention, self.typed),
-            Err(reason) => return falsified(reason),
-        };
-        ctx.set(self.target, Value::json(json));
-        HELD
+#[async_trait]
+impl AsyncAssertion for XmlToJson {
+    async fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let source = self.source.to_text(ctx);
+        let in_place = source.len() <= BYTES_IN_PLACE;
+        let (convention, typed) = (Arc::clone(&self.convention), self.typed);
+        let read = move || crate::xml::parse(&source).map(|document| to_json(&document, &convention, typed));
+        // Reading is linear; only a long document is worth a thread of its own.
+        let json = if in_place { read() } else { budget::run(move |_| read()).await? };
+        match json {
+            Ok(json) => {
+                ctx.set(self.target, Value::json(json));
+                HELD
+            }
+            Err(reason) => falsified(reason),
+        }
     }
 }
