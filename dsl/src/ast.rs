@@ -102,6 +102,8 @@ pub struct ServiceHead {
     pub methods: Vec<Spanned<String>>,
     /// The encapsulated assertion that writes this service's error answers.
     pub errors: Option<Call>,
+    /// `paths raw`: it also takes paths that servers read in different ways: with empty segments, with `;`, with escaped `/`.
+    pub raw_paths: bool,
     /// `disabled`: declared but not served until an operator enables it (`gateway.yaml`, `enable: ["name"]`).
     pub disabled: bool,
 }

@@ -13,7 +13,7 @@ use portcullis::exec;
 use portcullis::gateway::Gateway;
 use portcullis::home::Home;
 use portcullis::request::Request;
-use portcullis::site::Site;
+use portcullis::site::{Routed, Site};
 use portcullis_dsl::{Origin, Sources};
 
 /// Compiles policies from text.
@@ -78,7 +78,10 @@ const FURTHER: &[(&str, &str)] = &[
 
 fn run(bench: &mut Criterion, name: &str, text: &str) {
     let site = site(text);
-    let frame = Arc::clone(&site.route("/api/v1/things").expect("a service").0.frame);
+    let frame = match site.route("/api/v1/things") {
+        Routed::To(route, _) => Arc::clone(&route.frame),
+        _ => panic!("there is no service"),
+    };
     let program = Arc::clone(&site.program);
     let mut ctx = Ctx::new(Arc::clone(&site), request(), "Conditions".into());
     bench.bench_function(name, |b| {

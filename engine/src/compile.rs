@@ -16,6 +16,7 @@ use std::sync::Arc;
 use portcullis_dsl::ast::{self, ItemKind};
 use portcullis_dsl::span::{FileId, Span};
 use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
+use smol_str::SmolStr;
 
 use crate::assertion::Entry;
 use crate::codes;
@@ -26,7 +27,14 @@ use code::{Code, Label};
 
 /// Compiles a library. The diagnostics hold what only the engine can know: selectors, properties that an assertion refuses.
 pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry>) -> (Program, Vec<Diagnostic>) {
-    let mut compiler = Compiler { library, entries, code: Code::default(), frames: HashMap::new(), diagnostics: Vec::new() };
+    let mut compiler = Compiler {
+        library,
+        entries,
+        code: Code::default(),
+        frames: HashMap::new(),
+        cookies: Vec::new(),
+        diagnostics: Vec::new(),
+    };
     for policy in library.policies() {
         if matches!(
             policy.item.kind,
@@ -35,8 +43,8 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
             compiler.frame(policy);
         }
     }
-    let Compiler { code, frames, mut diagnostics, .. } = compiler;
-    let (program, astray) = code.link(frames, Arc::new(library.sources().clone()));
+    let Compiler { code, frames, cookies, mut diagnostics, .. } = compiler;
+    let (program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     diagnostics.dedup_by(|a, b| a.code == b.code && a.span == b.span);
     (program, diagnostics)
@@ -53,6 +61,8 @@ struct Compiler<'a> {
     entries: &'a HashMap<&'static str, &'static Entry>,
     code: Code,
     frames: HashMap<PolicyId, Arc<FrameProgram>>,
+    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    cookies: Vec<SmolStr>,
     diagnostics: Vec<Diagnostic>,
 }
 

@@ -25,6 +25,7 @@ pub mod json;
 pub mod keys;
 pub mod message;
 pub mod network;
+pub mod path;
 pub mod pattern;
 pub mod principal;
 pub mod private;

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::header::AsHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::json::Document;
@@ -23,6 +24,12 @@ pub struct Message {
     pub status: Option<u16>,
     /// The body as it travels. Change it by [`Message::set_body`], which forgets what was read from the old one.
     pub body: Bytes,
+    /// Whether another one sent it, rather than a policy made it: of its header fields only some are sent on.
+    pub received: bool,
+    /// Names of header fields that policies have put on it.
+    pub placed: SmallVec<[HeaderName; 1]>,
+    /// Names of cookies that policies have put on it.
+    pub placed_cookies: SmallVec<[SmolStr; 1]>,
     form: OnceLock<Parameters>,
     json: OnceLock<Option<Document>>,
 }
@@ -45,6 +52,13 @@ impl Message {
             _ => "text/plain; charset=utf-8",
         };
         Message::new(content_type, value.as_text().into_owned())
+    }
+
+    /// Notes that a policy has put a header field on it.
+    pub fn place(&mut self, name: &HeaderName) {
+        if !self.placed.contains(name) {
+            self.placed.push(name.clone());
+        }
     }
 
     /// Replaces the body.

@@ -59,21 +59,27 @@ impl Rates {
         Rates(cache.build())
     }
 
-    /// Takes a token from the key's bucket, which holds `burst` and gets `limit` in `per_millis`. Gives 0 if there was one, otherwise the
-    /// milliseconds until there is one; then nothing was taken.
+    /// Takes one token from the key's bucket, which holds `burst` and gets `limit` in `per_millis`. Gives 0 if there was one, otherwise
+    /// the milliseconds until there is one; then nothing was taken.
     pub fn take(&self, key: &str, limit: i64, per_millis: i64, burst: i64, now_millis: i64) -> i64 {
+        self.take_several(key, limit, per_millis, burst, 1, now_millis)
+    }
+
+    /// The same for `cost` tokens at once. Of more than the bucket holds nobody ever gets any.
+    pub fn take_several(&self, key: &str, limit: i64, per_millis: i64, burst: i64, cost: i64, now_millis: i64) -> i64 {
         // In microseconds, so that a thousand a second still come evenly.
         let now = now_millis.saturating_mul(1000);
         let interval = (per_millis.saturating_mul(1000) / limit.max(1)).max(1);
         let fills_in = interval.saturating_mul(burst.max(1));
-        let room = fills_in.saturating_sub(interval);
+        let taking = interval.saturating_mul(cost.max(1));
+        let room = fills_in.saturating_sub(taking);
         let bucket =
             self.0.get_with_by_ref(key, || Arc::new(Bucket { full_at: AtomicI64::new(now), fills_in: AtomicI64::new(fills_in) }));
         // Policies may have changed their limits; the next look goes by the new ones.
         bucket.fills_in.store(fills_in, Ordering::Relaxed);
         let taken = bucket.full_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
             let full_at = full_at.max(now);
-            (full_at.saturating_sub(now) <= room).then(|| full_at.saturating_add(interval))
+            (full_at.saturating_sub(now) <= room).then(|| full_at.saturating_add(taking))
         });
         match taken {
             Ok(_) => 0,
@@ -98,6 +104,16 @@ mod tests {
         assert_eq!([take(5000), take(5000), take(5000)], [0, 0, 0]);
         assert!(take(5000) > 0);
         assert_eq!(rates.take("b", 2, 1000, 3, 0), 0);
+    }
+
+    #[test]
+    fn several_tokens_are_taken_together_or_not_at_all() {
+        let rates = Rates::default();
+        let take = |cost, now| rates.take_several("a", 10, 1000, 10, cost, now);
+        assert_eq!([take(7, 0), take(4, 0), take(3, 0), take(1, 0)], [0, 100, 0, 100]);
+        assert_eq!([take(5, 499), take(5, 500)], [1, 0]);
+        assert!(take(11, 1_000_000) > 0, "more than it holds");
+        assert_eq!(take(10, 1_000_000), 0);
     }
 
     #[test]

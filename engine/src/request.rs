@@ -25,7 +25,8 @@ pub struct Request {
     pub host: SmolStr,
     /// Port it was sent to.
     pub port: u16,
-    /// Path as sent, percent-escapes untouched, without the query.
+    /// Path as sent, without the query, still escaped; escapes in upper case unless the service says `paths raw`. Which forms it may
+    /// have is in [`crate::path`].
     pub path: SmolStr,
     /// What `*` in the service's path matched.
     pub path_rest: SmolStr,

@@ -86,6 +86,14 @@ pub fn not_found() -> Response<Bytes> {
     build(StatusCode::NOT_FOUND, HeaderMap::new(), Bytes::new())
 }
 
+/// A path that the gateway and what is behind it could read differently.
+pub fn bad_path(reason: &str) -> Response<Bytes> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    build(StatusCode::BAD_REQUEST, headers, Bytes::from(format!("400 Bad Request: {reason}\n")))
+}
+
 /// The service does not answer this method (RFC 9110, section 15.5.6).
 pub fn method_not_allowed(allow: &str) -> Response<Bytes> {
     let mut headers = HeaderMap::new();

@@ -1,9 +1,11 @@
 //! One generation of policies: the program, its routes, and how a request runs on them from first byte to last.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use portcullis_dsl::ast::ItemKind;
 use portcullis_dsl::spec::Catalogue;
 use portcullis_dsl::{Diagnostic, Library, Severity, Sources};
@@ -12,6 +14,7 @@ use smol_str::SmolStr;
 use crate::ctx::Ctx;
 use crate::exec::program::{FrameProgram, Program};
 use crate::gateway::Gateway;
+use crate::path::{self, Form};
 use crate::request::Request;
 use crate::telemetry::ServiceMetrics;
 use crate::value::Value;
@@ -30,6 +33,8 @@ pub struct Site {
     exact: HashMap<String, Arc<Route>>,
     /// Routes that end in `*`, longest first.
     prefixes: Vec<(String, Arc<Route>)>,
+    /// Paths of services as the least strict server compares them, with the length of the path as written and whether `*` follows it.
+    folded: HashMap<String, Vec<(usize, bool)>>,
     paths: HashMap<SmolStr, String>,
 }
 
@@ -41,10 +46,22 @@ pub struct Route {
     pub methods: Vec<Method>,
     /// Its program.
     pub frame: Arc<FrameProgram>,
+    /// `paths raw`: whether it takes paths that servers read in different ways.
+    pub raw_paths: bool,
     /// `Allow` of a 405.
     pub allow: String,
     /// Its counters.
     pub metrics: ServiceMetrics,
+}
+
+/// Where a path leads.
+pub enum Routed<'s, 'p> {
+    /// To this service, and what `*` matched.
+    To(&'s Arc<Route>, &'p str),
+    /// To none.
+    Nowhere,
+    /// It is refused, for this reason: the gateway and what is behind it could read it differently.
+    Refused(&'static str),
 }
 
 impl Route {
@@ -111,6 +128,7 @@ impl Compiled {
             instance_modifier: modifier.clone(),
             exact: HashMap::new(),
             prefixes: Vec::new(),
+            folded: HashMap::new(),
             paths: HashMap::new(),
         };
         for policy in self.library.services() {
@@ -122,8 +140,13 @@ impl Compiled {
             let methods: Vec<Method> = head.methods.iter().filter_map(|method| method.node.parse().ok()).collect();
             let allow = head.methods.iter().map(|method| method.node.as_str()).collect::<Vec<_>>().join(",");
             let metrics = site.gateway.metrics.service(&policy.name);
-            let route = Arc::new(Route { name: policy.name.as_str().into(), methods, frame, allow, metrics });
+            let route =
+                Arc::new(Route { name: policy.name.as_str().into(), methods, frame, raw_paths: head.raw_paths, allow, metrics });
+            // As requests have it: what is not ASCII is escaped, and escapes are in upper case.
             let path = format!("{modifier}{}", head.path.node);
+            let path = path::upper_escapes(&utf8_percent_encode(&path, CONTROLS).to_string()).into_owned();
+            let written = path.strip_suffix('*').unwrap_or(&path);
+            site.folded.entry(path::folded(written).into_owned()).or_default().push((written.len(), written != path));
             site.paths.insert(route.name.clone(), path.trim_end_matches("/*").to_owned());
             match path.strip_suffix('*') {
                 Some(prefix) => site.prefixes.push((prefix.to_owned(), route)),
@@ -161,12 +184,39 @@ impl Site {
         self.paths.iter().map(|(name, path)| (name, path.as_str()))
     }
 
-    /// The service a path leads to, and what `*` matched.
-    pub fn route<'p>(&self, path: &'p str) -> Option<(&Arc<Route>, &'p str)> {
-        if let Some(route) = self.exact.get(path) {
-            return Some((route, ""));
+    /// The service a path leads to.
+    pub fn route<'p>(&self, path: &'p str) -> Routed<'_, 'p> {
+        let form = match path::form(path) {
+            Ok(form) => form,
+            Err(reason) => return Routed::Refused(reason),
+        };
+        if form == Form::Plain
+            && let Some(route) = self.exact.get(path)
+        {
+            return Routed::To(route, "");
         }
-        self.prefixes.iter().find_map(|(prefix, route)| Some((route, path.strip_prefix(prefix.as_str())?)))
+        let found = self.prefixes.iter().find_map(|(prefix, route)| Some((prefix, route, path.strip_prefix(prefix.as_str())?)));
+        match (found, form) {
+            (Some((_, route, _)), Form::Unusual(reason)) if !route.raw_paths => Routed::Refused(reason),
+            (None, Form::Unusual(reason)) => Routed::Refused(reason),
+            (None, Form::Plain) => Routed::Nowhere,
+            (Some((prefix, _, _)), _) if self.is_of_another(path, prefix.len(), form) => {
+                Routed::Refused("less strict servers take the path for that of another service")
+            }
+            (Some((_, route, rest)), _) => Routed::To(route, rest),
+        }
+    }
+
+    /// Whether a path that led to a service with `*` could, to the server behind it, be of a service whose own path is longer. That one
+    /// may ask more of the client: `/app/Admin/x` leads to `/app/*`, and many a server takes it for `/app/admin/x`.
+    fn is_of_another(&self, path: &str, own: usize, form: Form) -> bool {
+        let folded = path::folded(path);
+        path::beginnings(&folded).any(|beginning| {
+            // Where servers divide an unusual path is not certain, so a beginning counts as the whole.
+            let whole = beginning.len() == folded.len() || form != Form::Plain;
+            let others = self.folded.get(beginning).into_iter().flatten();
+            others.into_iter().any(|(length, star)| *length > own && (*star || whole))
+        })
     }
 
     /// Answers a request. A self-call of a policy enters here too.
@@ -183,16 +233,26 @@ impl Site {
 
     /// Finds the service; an answer where there is none, or not for this method.
     fn begin(self: &Arc<Self>, mut request: Request) -> Result<(Arc<Route>, Box<Ctx>), http::Response<bytes::Bytes>> {
-        let (route, rest) = match self.route(&request.path) {
-            Some((route, rest)) => (Arc::clone(route), SmolStr::new(rest)),
-            None => return Err(respond::not_found()),
+        let path = path::upper_escapes(&request.path);
+        let (route, rest) = match self.route(&path) {
+            Routed::To(route, rest) => (Arc::clone(route), rest.len()),
+            Routed::Nowhere => return Err(respond::not_found()),
+            Routed::Refused(reason) => {
+                self.gateway.metrics.refused(400);
+                tracing::debug!(request = %request.id(), reason, "a path is refused");
+                return Err(respond::bad_path(reason));
+            }
         };
+        // INVARIANT: what led to the service is what policies see and send on, to the byte.
+        if let (false, Cow::Owned(path)) = (route.raw_paths, path) {
+            request.path = path.into();
+        }
         if !route.methods.is_empty() && !route.methods.contains(&request.method) {
             let response = respond::method_not_allowed(&route.allow);
             route.metrics.answered(response.status().as_u16(), request.started.elapsed());
             return Err(response);
         }
-        request.path_rest = rest;
+        request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
         let ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
         Ok((route, ctx))
     }

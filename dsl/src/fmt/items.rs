@@ -85,6 +85,9 @@ impl Printer<'_> {
             let methods: Vec<&str> = service.methods.iter().map(|method| method.node.as_str()).collect();
             start.push_str(&format!(" methods {}", methods.join(" ")));
         }
+        if service.raw_paths {
+            start.push_str(" paths raw");
+        }
         if let Some(call) = &service.errors {
             let name = texts::quoted(call.callee.name());
             let errors = if call.args.is_empty() {

@@ -158,6 +158,7 @@ impl Writer {
                     self.put(" errors \"E\" ");
                     self.arguments(1);
                 }
+                self.one(&[" paths raw ", " "]);
                 self.one(&[" disabled ", " "]);
             }
             _ => {

@@ -18,8 +18,9 @@ pub fn print(file: &File) -> String {
             ItemKind::Service(head) => {
                 let methods: Vec<&str> = head.methods.iter().map(|m| m.node.as_str()).collect();
                 let errors = head.errors.as_ref().map_or(String::new(), |call| format!(" errors {}", self::call(call)));
+                let raw = if head.raw_paths { " paths raw" } else { "" };
                 let disabled = if head.disabled { " disabled" } else { "" };
-                format!("service at {:?} [{}]{errors}{disabled}", head.path.node, methods.join(" "))
+                format!("service at {:?} [{}]{raw}{errors}{disabled}", head.path.node, methods.join(" "))
             }
         };
         writeln!(out, "{head} {:?}", item.name.node).unwrap();

@@ -45,6 +45,29 @@ impl Fields {
         }
     }
 
+    /// What their `Set-Cookie` fields are made from.
+    pub fn cookies(&self) -> Vec<Expr> {
+        match self {
+            Fields::Fixed(headers) => {
+                let fields = headers.get_all(http::header::SET_COOKIE).iter();
+                fields.filter_map(|field| field.to_str().ok()).map(Expr::constant).collect()
+            }
+            Fields::Named(fields) => {
+                fields.iter().filter(|(name, _)| name == http::header::SET_COOKIE).map(|(_, value)| value.clone()).collect()
+            }
+            Fields::Any(_) => Vec::new(),
+        }
+    }
+
+    /// The names, as far as they do not vary.
+    pub fn names(&self) -> Vec<HeaderName> {
+        match self {
+            Fields::Fixed(headers) => headers.keys().cloned().collect(),
+            Fields::Named(fields) => fields.iter().map(|(name, _)| name.clone()).collect(),
+            Fields::Any(_) => Vec::new(),
+        }
+    }
+
     /// The fields of this run. One that HTTP does not allow gives its name back.
     pub fn make(&self, ctx: &Ctx) -> Result<HeaderMap, String> {
         match self {

@@ -3,6 +3,7 @@
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Call, Callee, ExprKind, Part, Syntax};
 use portcullis_dsl::spec::{Kind, Need, Prop, Spec};
+use smol_str::SmolStr;
 
 use super::{Compiler, Scope};
 use crate::codes;
@@ -25,6 +26,7 @@ pub(super) trait BuildHost {
     fn file_parts(&self, path: &str) -> Option<Vec<Part>>;
     fn slot(&self, name: &str) -> Option<Slot>;
     fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)>;
+    fn own_cookie(&mut self, pattern: SmolStr);
 }
 
 /// The compiler in the scope of one call.
@@ -219,6 +221,24 @@ impl<'b> Build<'b> {
         Ok(sql)
     }
 
+    /// Notes that a cookie is this gateway's own, by its name or by the `Set-Cookie` field that sets it. Of what varies, the beginning
+    /// that does not is what counts; where there is none, `outbound.own_cookies` has to name it.
+    pub fn own_cookie(&mut self, name: &Expr) {
+        let end = |text: &str| text.split(['=', ';']).next().unwrap_or("").trim().to_owned();
+        let pattern = match name {
+            Expr::Const(value) => end(&value.as_text()),
+            Expr::Text(pieces) => match pieces.first() {
+                Some(Piece::Literal(text)) if text.contains(['=', ';']) => end(text),
+                Some(Piece::Literal(text)) => format!("{text}*"),
+                _ => return,
+            },
+            _ => return,
+        };
+        if !pattern.is_empty() {
+            self.compiler.own_cookie(pattern.into());
+        }
+    }
+
     /// A diagnostic at a property, or at the call where the property is not given.
     pub fn refuse(&self, name: &str, why: &str) -> Diagnostic {
         let span = self.arg(name).map_or(self.call.span.span, |arg| arg.span.span);
@@ -270,5 +290,11 @@ impl BuildHost for Host<'_, '_> {
 
     fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)> {
         self.scope.frame.with_prefix(prefix).into_iter().map(|(rest, slot)| (rest, Slot(slot as u32))).collect()
+    }
+
+    fn own_cookie(&mut self, pattern: SmolStr) {
+        if !self.compiler.cookies.contains(&pattern) {
+            self.compiler.cookies.push(pattern);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portcullis_dsl::PolicyId;
 use portcullis_dsl::span::{Sources, Span};
+use smol_str::SmolStr;
 
 use crate::exec::program::{FrameProgram, Instr, NOWHERE, Op, Program};
 
@@ -49,7 +50,12 @@ impl Code {
     }
 
     /// Resolves labels and threads jumps to jumps. Beside the program come the places of instructions that lead nowhere.
-    pub fn link(self, frames: HashMap<PolicyId, Arc<FrameProgram>>, sources: Arc<Sources>) -> (Program, Vec<Span>) {
+    pub fn link(
+        self,
+        frames: HashMap<PolicyId, Arc<FrameProgram>>,
+        cookies: Vec<SmolStr>,
+        sources: Arc<Sources>,
+    ) -> (Program, Vec<Span>) {
         let address = |label: Label, at: usize| match label {
             Label::NEXT => at as u32 + 1,
             label => self.address(label),
@@ -76,6 +82,6 @@ impl Code {
             instr.ok = thread(instr.ok);
             instr.no = thread(instr.no);
         }
-        (Program { code, spans: self.spans, frames, sources }, astray)
+        (Program { code, spans: self.spans, frames, cookies, sources }, astray)
     }
 }

@@ -294,12 +294,17 @@ pub struct Outbound {
     pub trusted: Vec<PathBuf>,
     /// Whether the authorities that browsers trust are trusted too. Default: yes.
     pub public_authorities: bool,
-    /// If not empty, the only hosts that may be called: `host`, `host:port` or `*.domain`.
+    /// If not empty, the only hosts that may be called: `host`, `*.domain`, an address or a network (`10.0.0.0/8`), each with `:port` if
+    /// need be. A name allows that name, whatever its address; an address or network allows URLs with such an address in any spelling.
     pub allow: Vec<String>,
-    /// Hosts that may not be called, in the same form; checked before `allow`.
+    /// What may not be called, in the same form; checked before `allow`. A name denies that name; an address or network denies every
+    /// name and spelling that leads to it; `localhost`, or one loopback address, denies all of this machine's loopback addresses.
     pub deny: Vec<String>,
     /// Whether addresses of this machine and of private networks may be called. Default: yes.
     pub private_targets: bool,
+    /// Cookies that are this gateway's own beside those that its policies set: `name`, or `beginning*`. No policy sends them on with a
+    /// client's request unless it names them, and no other server may set them.
+    pub own_cookies: Vec<String>,
 }
 
 impl Default for Outbound {
@@ -313,6 +318,7 @@ impl Default for Outbound {
             allow: Vec::new(),
             deny: Vec::new(),
             private_targets: true,
+            own_cookies: Vec::new(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Program {
     pub spans: Vec<Span>,
     /// Services, tasks, commands and encapsulated assertions.
     pub frames: HashMap<PolicyId, Arc<FrameProgram>>,
+    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    pub cookies: Vec<SmolStr>,
     /// The texts the spans mean.
     pub sources: Arc<Sources>,
 }

@@ -23,7 +23,7 @@ fn run_code(code: Vec<(Op, u32, u32)>) -> Ending {
     let code = code.into_iter().map(|(op, ok, no)| Instr { op, ok, no }).collect();
     let mut sources = Sources::default();
     sources.add("test.policy", "", Origin::Shipped);
-    let program = Program { code, spans, frames: HashMap::new(), sources: Arc::new(sources) };
+    let program = Program { code, spans, frames: HashMap::new(), cookies: Vec::new(), sources: Arc::new(sources) };
     let frame = FrameProgram {
         name: "test".into(),
         entry: 0,

@@ -12,6 +12,7 @@ use http_body_util::Full;
 use super::{Host, receive};
 use crate::config::{Audience, Config, Monitoring};
 use crate::server::{ConnInfo, Handler};
+use crate::site::Routed;
 
 /// How long the health page waits for a database.
 const PING: Duration = Duration::from_secs(2);
@@ -41,7 +42,7 @@ impl Front {
         };
         // INVARIANT: one generation from here to the answer.
         let site = self.host.site.load_full();
-        if self.is_own(&request.path, conn) && site.route(&request.path).is_none() {
+        if self.is_own(&request.path, conn) && matches!(site.route(&request.path), Routed::Nowhere) {
             return Either::Right(async move { self.own_page(&request.path).await }.boxed());
         }
         Either::Left(site.handle(request))

@@ -396,4 +396,6 @@ fn unreadable(problems: &[Unreadable]) -> Refused {
 }
 
 #[cfg(test)]
+mod forwarding;
+#[cfg(test)]
 mod tests;

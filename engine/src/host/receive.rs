@@ -7,12 +7,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version, header, request::Parts, 
 use smol_str::SmolStr;
 
 use crate::request::Request;
+use crate::routing::fields;
 use crate::server::ConnInfo;
 
 /// Makes the request. Refused is what has no certain target: several hosts, or none where the protocol wants one (RFC 9112, section 3.2).
 pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo) -> Result<Request, StatusCode> {
     let Parts { method, uri, version, mut headers, .. } = head;
     let (host, port) = target(uri.authority(), &headers, version, conn)?;
+    fields::remove_nominated(&mut headers);
     if version == Version::HTTP_2 {
         join_cookies(&mut headers);
     }
@@ -26,6 +28,7 @@ pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo) -> Result<Reque
     request.client_certificate.clone_from(&conn.client_certificate);
     request.started = Instant::now();
     request.message.headers = headers;
+    request.message.received = true;
     request.message.set_body(body);
     Ok(request)
 }

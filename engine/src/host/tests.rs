@@ -27,31 +27,31 @@ fn shipped() -> tempfile::TempDir {
     dir
 }
 
-fn put(root: &Path, path: &str, text: &str) {
+pub(super) fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
-struct Place {
+pub(super) struct Place {
     _shipped: tempfile::TempDir,
-    dir: tempfile::TempDir,
-    home: Home,
+    pub(super) dir: tempfile::TempDir,
+    pub(super) home: Home,
 }
 
-fn place() -> Place {
+pub(super) fn place() -> Place {
     let (shipped, dir) = (shipped(), tempfile::tempdir().unwrap());
     let home = Home::at(dir.path(), Some(shipped.path()));
     home.init().unwrap();
     Place { _shipped: shipped, dir, home }
 }
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     let any = ListenAddress::At(([127, 0, 0, 1], 0).into());
     Options { https: Some(any), http: Some(any), ..Options::default() }
 }
 
-async fn get(serving: &Serving, path: &str) -> (u16, String) {
+pub(super) async fn get(serving: &Serving, path: &str) -> (u16, String) {
     let mut stream = tokio::net::TcpStream::connect(serving.http.unwrap()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -65,7 +65,8 @@ impl Federated {
         attributes.insert("thumbprint_sha256".to_owned(), Value::from(certificate.thumbprint_sha256.as_str()));
         User {
             name: attribute("CN").unwrap_or(&certificate.subject).into(),
-            id: certificate.subject.as_str().into(),
+            // A subject is one of its issuer's: another authority may certify somebody else by the same.
+            id: format!("{}:{}{}", certificate.issuer.len(), certificate.issuer, certificate.subject).into(),
             provider: self.provider.clone(),
             enabled: true,
             attributes,

@@ -2,20 +2,21 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::policy::is_private;
+use super::policy::{Target, Targets, is_localhost};
 use super::{CallError, Failed};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -23,20 +24,15 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Connects, over TLS where the URL says so.
 #[derive(Clone)]
 pub(super) struct Connector {
-    inner: HttpsConnector<HttpConnector<Resolver>>,
+    tls: Arc<rustls::ClientConfig>,
     limit: Duration,
+    targets: Arc<Targets>,
 }
 
 impl Connector {
-    pub(super) fn new(tls: rustls::ClientConfig, limit: Duration, private: bool) -> Connector {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver { private });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
-        // Of several addresses the first must not use up all the time.
-        tcp.set_connect_timeout(Some(limit));
-        let inner = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(tcp);
-        Connector { inner, limit }
+    pub(super) fn new(mut tls: rustls::ClientConfig, limit: Duration, targets: Arc<Targets>) -> Connector {
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Connector { tls: Arc::new(tls), limit, targets }
     }
 }
 
@@ -45,13 +41,24 @@ impl Service<Uri> for Connector {
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.inner.call(uri);
         let limit = self.limit;
+        // INVARIANT: the rules are asked here again, for the very addresses that are connected to: no name is looked up twice.
+        let target = match self.targets.check(&uri) {
+            Ok(target) => target,
+            Err(error) => return Box::pin(async { Err(error.into()) }),
+        };
+        let mut tcp = HttpConnector::new_with_resolver(Resolver { targets: Arc::clone(&self.targets), target });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_secs(30)));
+        // Of several addresses the first must not use up all the time.
+        tcp.set_connect_timeout(Some(limit));
+        let connecting = HttpsConnector::from((tcp, Arc::clone(&self.tls))).call(uri);
         Box::pin(async move {
             match tokio::time::timeout(limit, connecting).await {
                 Ok(Err(error)) if timed_out(&*error) => Err(too_late(limit)),
@@ -77,11 +84,34 @@ fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// Names to addresses, by the system. Addresses that may not be called are left out here rather than before: a name can lead anywhere,
-/// and elsewhere the next time it is asked for.
+/// The addresses of a name that may be connected to. A name can lead anywhere, and elsewhere the next time it is asked for, so rules
+/// on addresses hold here.
+pub(super) async fn addresses(targets: &Targets, target: &Target, name: &str) -> Result<Vec<SocketAddr>, CallError> {
+    let found: Vec<SocketAddr> = if is_localhost(name) {
+        vec![(Ipv4Addr::LOCALHOST, target.port).into(), (Ipv6Addr::LOCALHOST, target.port).into()]
+    } else {
+        tokio::net::lookup_host((name, target.port)).await.map(Iterator::collect).unwrap_or_default()
+    };
+    let mut refused = None;
+    let mut allowed = Vec::new();
+    for address in found {
+        match targets.admits(target, address.ip()) {
+            Ok(()) => allowed.push(address),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match (allowed.is_empty(), refused) {
+        (false, _) => Ok(allowed),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(CallError::new(Failed::UnknownHost, format!("there is no host `{name}`"))),
+    }
+}
+
+/// Names to addresses, for one target.
 #[derive(Clone)]
-pub(super) struct Resolver {
-    private: bool,
+struct Resolver {
+    targets: Arc<Targets>,
+    target: Target,
 }
 
 impl Service<Name> for Resolver {
@@ -94,19 +124,7 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let private = self.private;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let found: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
-            if found.is_empty() {
-                return Err(CallError::new(Failed::UnknownHost, format!("there is no host `{name}`")));
-            }
-            let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| private || !is_private(address.ip())).collect();
-            if allowed.is_empty() {
-                let detail = format!("`{name}` has private addresses only, and outbound.private_targets is off");
-                return Err(CallError::new(Failed::BadUrl, detail));
-            }
-            Ok(allowed.into_iter())
-        })
+        let Resolver { targets, target } = self.clone();
+        Box::pin(async move { addresses(&targets, &target, name.as_str()).await.map(Vec::into_iter) })
     }
 }

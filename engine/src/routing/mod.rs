@@ -1,9 +1,11 @@
 //! Calls to other servers: pooled HTTP/1.1 and HTTP/2, TLS with the gateway's own trust, optionally with a client certificate.
 //!
-//! What may be called is settled here, once, for every policy: schemes, hosts allowed and denied, private addresses. A call that comes
-//! back to this gateway never gets here; the assertion runs the policy in process.
+//! What may be called is settled here, once, for every policy: schemes, hosts and addresses allowed and denied, private addresses. A
+//! call that comes back to this gateway is run in process by the assertion, which asks [`Outbound::admit`] first. Proxies that the
+//! environment names (`HTTPS_PROXY` and the like) are not used: they would connect to what was not checked.
 
 mod connector;
+pub mod fields;
 mod policy;
 
 use std::collections::HashMap;
@@ -14,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -26,7 +28,7 @@ use crate::config::Outbound as Settings;
 use crate::keys::KeyStore;
 
 use connector::Connector;
-pub use policy::Targets;
+pub use policy::{Target, Targets, is_localhost, is_loopback};
 
 /// Idle connections kept per host.
 const IDLE_PER_HOST: usize = 32;
@@ -86,14 +88,16 @@ impl fmt::Display for CallError {
 impl Error for CallError {}
 
 /// One call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Call {
     /// Where.
     pub uri: Uri,
     /// Method.
     pub method: Method,
-    /// Header fields; those that belong to a connection are left out.
+    /// Header fields of a message; those that belong to a connection are left out, and those that it says belong to it.
     pub headers: HeaderMap,
+    /// Header fields that the policy sets. They arrive whatever the others are.
+    pub set: HeaderMap,
     /// Body.
     pub body: Bytes,
     /// Alias and key of the client certificate to show.
@@ -104,24 +108,28 @@ pub struct Call {
     pub max_bytes: Option<usize>,
 }
 
+impl Call {
+    /// The header fields that are sent.
+    pub fn fields(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        fields::remove_connection_fields(&mut headers);
+        self.set.keys().for_each(|name| drop(headers.remove(name)));
+        headers.extend(self.set.clone());
+        headers
+    }
+}
+
 type Pool = Client<Connector, Full<Bytes>>;
 
 /// The client side of a gateway.
+#[derive(Default)]
 pub struct Outbound {
     settings: Settings,
-    targets: Targets,
+    targets: Arc<Targets>,
     keys: Arc<KeyStore>,
     extra: Vec<CertificateDer<'static>>,
     /// By the alias of the client certificate; the empty alias shows none. Connections of one never serve another.
     pools: Mutex<HashMap<String, Pool>>,
-}
-
-impl Default for Outbound {
-    fn default() -> Self {
-        let settings = Settings::default();
-        let targets = Targets::new(&settings);
-        Outbound { settings, targets, keys: Arc::default(), extra: Vec::new(), pools: Mutex::default() }
-    }
 }
 
 impl fmt::Debug for Outbound {
@@ -146,7 +154,7 @@ impl Outbound {
                 return Err(wrong(&"there is no certificate in it"));
             }
         }
-        let targets = Targets::new(settings);
+        let targets = Arc::new(Targets::new(settings)?);
         Ok(Outbound { settings: settings.clone(), targets, keys: Arc::clone(keys), extra, pools: Mutex::default() })
     }
 
@@ -155,22 +163,42 @@ impl Outbound {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Whether a URL may be called, as far as its text tells.
+    pub fn check(&self, uri: &Uri) -> Result<Target, CallError> {
+        self.targets.check(uri)
+    }
+
+    /// Whether a target may be called, its addresses included: for calls that make no connection.
+    pub async fn admit(&self, target: &Target) -> Result<(), CallError> {
+        match &target.host {
+            url::Host::Domain(name) if self.targets.asks_for_addresses(target) => {
+                connector::addresses(&self.targets, target, name).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Names and beginnings of names (`name*`) of cookies that are this gateway's own, beside those that its policies set.
+    pub fn own_cookies(&self) -> &[String] {
+        &self.settings.own_cookies
+    }
+
     /// Calls. The answer has its whole body.
     pub async fn call(&self, call: Call) -> Result<Response<Bytes>, CallError> {
-        self.targets.check(&call.uri)?;
+        let target = self.targets.check(&call.uri)?;
         let pool = self.pool(call.identity.as_ref())?;
         let limit = call.max_bytes.unwrap_or(self.settings.response_bytes.0);
         let patience = call.timeout.unwrap_or(self.settings.read_timeout.0);
+        let headers = call.fields();
         let mut request = Request::new(Full::new(call.body));
         *request.method_mut() = call.method;
-        *request.uri_mut() = call.uri;
-        *request.headers_mut() = call.headers;
-        remove_connection_fields(request.headers_mut());
+        *request.uri_mut() = target.uri;
+        *request.headers_mut() = headers;
         // Connecting has its own limit; this one begins with the call, so it must not be the shorter of the two.
         let exchange = async {
             let response = pool.request(request).await.map_err(|error| explain(&error))?;
             let (mut head, body) = response.into_parts();
-            remove_connection_fields(&mut head.headers);
+            fields::remove_connection_fields(&mut head.headers);
             Ok(Response::from_parts(head, read(body, limit).await?))
         };
         match tokio::time::timeout(patience + self.settings.connect_timeout.0, exchange).await {
@@ -187,7 +215,7 @@ impl Outbound {
         }
         let tls =
             self.tls(identity.map(|(_, key)| key)).map_err(|error| CallError::new(Failed::Other, format!("TLS: {error}")))?;
-        let connector = Connector::new(tls, self.settings.connect_timeout.0, self.settings.private_targets);
+        let connector = Connector::new(tls, self.settings.connect_timeout.0, Arc::clone(&self.targets));
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(IDLE_PER_HOST)
@@ -226,36 +254,6 @@ async fn read(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, Ca
         all.extend_from_slice(&data);
     }
     Ok(all.freeze())
-}
-
-/// Removes the fields that speak of a connection rather than of a message (RFC 9110, section 7.6.1), and those that the client writes
-/// itself. Compressed answers could not be read by policies, so none are asked for.
-fn remove_connection_fields(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    let fixed = [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::EXPECT,
-        header::HOST,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::ACCEPT_ENCODING,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ];
-    for name in named.into_iter().chain(fixed) {
-        headers.remove(name);
-    }
 }
 
 /// What went wrong, as far as the chain of causes tells.

@@ -20,6 +20,7 @@ fn get(url: &str) -> Call {
         uri: url.parse().unwrap(),
         method: Method::GET,
         headers: HeaderMap::new(),
+        set: HeaderMap::new(),
         body: Bytes::new(),
         identity: None,
         timeout: None,
@@ -105,7 +106,8 @@ fn targets_can_be_narrowed() {
         deny: strings(&["bad.inner.example"]),
         private_targets: false,
         ..Settings::default()
-    });
+    })
+    .unwrap();
     for (url, fine) in [
         ("https://api.example/", true),
         ("https://API.example./", true),

@@ -21,6 +21,7 @@ struct Clauses {
     every: Option<(Spanned<DurationLit>, Span)>,
     methods: Option<(Vec<Spanned<String>>, Span)>,
     errors: Option<(Call, Span)>,
+    paths: Option<((), Span)>,
     disabled: Option<((), Span)>,
     /// `every` or `at` was there, but could not be read; that it is missing need not be said.
     unread: bool,
@@ -103,6 +104,12 @@ impl Lower<'_> {
                         self.once(&mut clauses.errors, call, span, "errors");
                     }
                 }
+                Rule::paths => {
+                    let span = self.span(&child);
+                    if self.paths(child) {
+                        self.once(&mut clauses.paths, (), span, "paths");
+                    }
+                }
                 Rule::disabled => {
                     let span = self.span(&child);
                     self.children(child);
@@ -141,7 +148,7 @@ impl Lower<'_> {
             return None;
         };
         self.spelling(word, kind);
-        let Clauses { params, at, every, methods, errors, disabled, unread } = clauses;
+        let Clauses { params, at, every, methods, errors, paths, disabled, unread } = clauses;
         let takes_params = matches!(*kind, "assertion" | "command");
         let is_service = *kind == "service";
         let refused = [
@@ -149,6 +156,7 @@ impl Lower<'_> {
             at.as_ref().filter(|_| !is_service).map(|(_, span)| ("`at`", *span)),
             methods.as_ref().filter(|_| !is_service).map(|(_, span)| ("`methods`", *span)),
             errors.as_ref().filter(|_| !is_service).map(|(_, span)| ("`errors`", *span)),
+            paths.as_ref().filter(|_| !is_service).map(|(_, span)| ("`paths`", *span)),
             disabled.as_ref().filter(|_| !is_service).map(|(_, span)| ("`disabled`", *span)),
             every.as_ref().filter(|_| *kind != "task").map(|(_, span)| ("`every`", *span)),
         ];
@@ -181,6 +189,7 @@ impl Lower<'_> {
                     path,
                     methods: methods.map(|(methods, _)| methods).unwrap_or_default(),
                     errors: errors.map(|(call, _)| call),
+                    raw_paths: paths.is_some(),
                     disabled: disabled.is_some(),
                 })),
                 None => {
@@ -242,6 +251,22 @@ impl Lower<'_> {
                 None
             }
         }
+    }
+
+    /// Whether the word after `paths` is `raw`, the only form there is to choose.
+    fn paths(&mut self, node: Node<'_>) -> bool {
+        let span = self.span(&node);
+        let Some(form) = self.children(node).into_iter().find(|child| child.as_rule() == Rule::paths_form) else {
+            self.error(codes::BAD_CLAUSE, "`paths` does not say which", span, "write `paths raw`");
+            return false;
+        };
+        if form.as_str().eq_ignore_ascii_case("raw") {
+            self.spelling(&form, "raw");
+            return true;
+        }
+        let span = self.span(&form);
+        self.error(codes::BAD_CLAUSE, format!("paths cannot be `{}`", form.as_str()), span, "write `paths raw`, or leave it out");
+        false
     }
 
     fn path(&mut self, node: Node<'_>) -> Option<Spanned<String>> {

@@ -9,6 +9,7 @@ pub fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::kw_every => "every",
         Rule::kw_methods => "methods",
         Rule::kw_errors => "errors",
+        Rule::kw_paths => "paths",
         Rule::kw_disabled => "disabled",
         Rule::kw_set => "set",
         Rule::kw_default => "default",

@@ -39,7 +39,17 @@ pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
         "" if at + 1 != segments.len() => Some("a path has no empty segments"),
         "." | ".." => Some("a path has no `.` and `..`"),
         other if other.contains(['?', '#']) => Some("a path has no query and no fragment"),
+        other if other.contains(['\\', ';']) => Some("a path has no `\\` and no `;`"),
+        other if needless_escape(other) => Some("a path escapes neither letters, digits, `-`, `.`, `_`, `~` nor `/`, `\\`"),
         other if other.contains(|c: char| c.is_whitespace() || c.is_control()) => Some("a path has no blanks"),
         _ => None,
+    })
+}
+
+/// Whether a request could not have this segment: see `path.rs` in the engine.
+fn needless_escape(segment: &str) -> bool {
+    segment.split('%').skip(1).any(|after| {
+        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        byte.is_none_or(|byte| byte.is_ascii_alphanumeric() || b"-._~/\\".contains(&byte) || byte.is_ascii_control())
     })
 }

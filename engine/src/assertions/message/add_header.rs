@@ -10,12 +10,15 @@ use crate::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "AddHeader",
     category: "message",
-    summary: "Adds a header field. Fields on `response` go out with every answer of the policy, also with its error answer.",
+    summary: "Adds a header field. Fields on `response` go out with every answer of the policy, also with its error answer. Where the \
+              request is sent on, they arrive whatever the client sent; where another server's answer becomes the response, they \
+              stand in place of its fields of the same name.",
     props: &[
         Prop::optional("target", Kind::MessageName, "\"request\"", "The message: `request`, `response` or a variable."),
         Prop::required("name", Kind::Text, "Name of the field."),
         Prop::required("value", Kind::Value, "Its value; a list gives one field each."),
-        Prop::optional("replace", Kind::Bool, "false", "Whether fields of the same name are removed first."),
+        Prop::optional("replace", Kind::Bool, "false", "Whether fields of the same name are removed first. On a message that a client \
+            sent, fields of the client's are removed also when this is left out; `false` keeps them."),
     ],
     sets: &[],
     fails: &["name or value is nothing that HTTP allows: a line break, for one"],
@@ -40,10 +43,15 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
+        if p.optional_literal("name").ok().flatten().is_some_and(|name| name.eq_ignore_ascii_case("set-cookie")) {
+            let value = p.value("value");
+            p.own_cookie(&value);
+        }
         Runnable::sync(AddHeader {
             target: p.message("target")?,
             name: p.value("name"),
             value: p.value("value"),
+            keep_received: p.has("replace"),
             replace: p.value("replace"),
         })
     },
@@ -54,6 +62,8 @@ struct AddHeader {
     name: Expr,
     value: Expr,
     replace: Expr,
+    /// Whether the author said that fields of the client's stay.
+    keep_received: bool,
 }
 
 impl Assertion for AddHeader {
@@ -67,13 +77,15 @@ impl Assertion for AddHeader {
             let Ok(value) = http::HeaderValue::from_str(&value.as_text()) else { return falsified("not a header value") };
             fields.push(value);
         }
-        let headers = &mut ctx.message_mut(self.target).headers;
-        if replace {
-            headers.remove(&name);
+        let message = ctx.message_mut(self.target);
+        // Whoever reads only the first field of a name would read the client's.
+        if replace || (message.received && !self.keep_received && !message.placed.contains(&name)) {
+            message.headers.remove(&name);
         }
         for value in fields {
-            headers.append(&name, value);
+            message.headers.append(&name, value);
         }
+        message.place(&name);
         HELD
     }
 }

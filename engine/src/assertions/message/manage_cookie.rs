@@ -14,9 +14,9 @@ use crate::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "ManageCookie",
     category: "message",
-    summary: "Sets a cookie by `Set-Cookie` on an answer, or sends one by `Cookie` on a request; or takes one off the message. \
-        To make a \
-              browser forget a cookie, set it with `max_age: 0`.",
+    summary: "Sets a cookie by `Set-Cookie` on an answer, or sends one by `Cookie` on a request; or takes one off the message. To \
+              make a browser forget a cookie, set it with `max_age: 0`. Cookies that a policy sets are this gateway's own: clients' \
+              requests are sent on without them, and other servers' answers cannot set them.",
     props: &[
         Prop::optional("target", Kind::MessageName, "\"response\"", "The message: `response`, `request` or a variable."),
         Prop::optional(
@@ -72,6 +72,10 @@ pub static ENTRY: Entry = Entry {
             "auto" => target == MessageRef::Request,
             word => word == "cookie",
         };
+        let name = p.value("name");
+        if !sent {
+            p.own_cookie(&name);
+        }
         Runnable::sync(ManageCookie {
             target,
             operation: match p.one_of("operation")? {
@@ -80,7 +84,7 @@ pub static ENTRY: Entry = Entry {
                 _ => Operation::Replace,
             },
             sent,
-            name: p.value("name"),
+            name,
             value: p.value("value"),
             path: p.optional("path"),
             domain: p.optional("domain"),
@@ -191,7 +195,11 @@ impl ManageCookie {
     }
 
     fn in_request(&self, ctx: &mut Ctx, name: &str, value: &str) -> Verdict {
-        let headers = &mut ctx.message_mut(self.target).headers;
+        let message = ctx.message_mut(self.target);
+        if self.operation != Operation::Remove && !message.placed_cookies.contains(&name.into()) {
+            message.placed_cookies.push(name.into());
+        }
+        let headers = &mut message.headers;
         let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
         let pairs = fields.iter().filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));
         let pairs = pairs.map(str::trim).filter(|pair| !pair.is_empty());

@@ -38,6 +38,8 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
+        let headers = Fields::new(p.optional("headers"));
+        headers.cookies().iter().for_each(|cookie| p.own_cookie(cookie));
         Runnable::sync(Respond {
             status: p.value("status"),
             content_type: p.optional("type"),
@@ -45,7 +47,7 @@ pub static ENTRY: Entry = Entry {
                 Expr::Json(node) if node.has_fixed_names() => Body::Json(node),
                 body => Body::Any(body),
             },
-            headers: Fields::new(p.optional("headers")),
+            headers,
         })
     },
 };

@@ -18,6 +18,7 @@ static SPEC: Spec = Spec {
         Prop::required("limit", Kind::Int, "How many are allowed in the time of `per`."),
         Prop::optional("per", Kind::Duration, "1s", "In what time."),
         Prop::absent("burst", Kind::Int, "How many may come at once after a rest. Left out, as many as `limit`."),
+        Prop::optional("cost", Kind::Int, "1", "How many tokens this run takes: all of them, or none. What costs more than `burst` never passes."),
         Prop::optional("name", Kind::Text, "\"\"", "Name of the counter, where one key is counted for several purposes."),
         Prop::optional("target", Kind::Target(Type::Int), "\"retry_after\"", "The variable that takes the waiting time."),
     ],
@@ -36,6 +37,11 @@ static SPEC: Spec = Spec {
             "RateLimit(key: \"c\", limit: 2, per: 1m, burst: 1)\nRateLimit(key: \"c\", limit: 2, per: 1m, burst: 1, target: \"wait\") else Continue",
             Expect::Sets("wait", "30"),
         ),
+        example(
+            "two that cost more than there is",
+            "RateLimit(key: \"d\", limit: 10, per: 1m, cost: 6)\nRateLimit(key: \"d\", limit: 10, per: 1m, cost: 6)",
+            Expect::Fails,
+        ),
     ],
 };
 
@@ -47,6 +53,7 @@ pub static ENTRY: Entry = Entry {
             limit: p.value("limit"),
             per: p.value("per"),
             burst: p.optional("burst"),
+            cost: p.value("cost"),
             name: p.value("name"),
             target: p.target("target")?,
         })
@@ -58,6 +65,7 @@ struct RateLimit {
     limit: Expr,
     per: Expr,
     burst: Option<Expr>,
+    cost: Expr,
     name: Expr,
     target: Slot,
 }
@@ -70,14 +78,16 @@ impl Assertion for RateLimit {
             Some(burst) => burst.eval(ctx).to_int().filter(|burst| *burst > 0),
             None => limit,
         };
+        let cost = self.cost.eval(ctx).to_int().filter(|cost| *cost > 0);
         // A limit that cannot be read must not let everything pass, nor look like one that was exceeded.
-        let (Some(limit), Some(per), Some(burst)) = (limit, per, burst) else {
-            return Err(Fault::new(Blame::Configuration, "RateLimit: `limit`, `per` and `burst` must be greater than zero"));
+        let (Some(limit), Some(per), Some(burst), Some(cost)) = (limit, per, burst, cost) else {
+            let message = "RateLimit: `limit`, `per`, `burst` and `cost` must be greater than zero";
+            return Err(Fault::new(Blame::Configuration, message));
         };
         // A key cannot pass for another one with a name: the name's length comes first.
         let (name, key) = (self.name.to_text(ctx), self.key.to_text(ctx));
         let key = format!("{} {name} {key}", name.len());
-        let wait = ctx.gateway().rates.take(&key, limit, per, burst, ctx.now_millis());
+        let wait = ctx.gateway().rates.take_several(&key, limit, per, burst, cost, ctx.now_millis());
         ctx.set(self.target, (wait + 999) / 1000);
         if wait > 0 { falsified("the rate is exceeded") } else { HELD }
     }
