@@ -282,6 +282,10 @@ async fn attributes_are_those_of_policies(directory: Directory) {
         assert_eq!(list(&ann, "groups"), ["admins"]);
     }
     assert!(other.user("ANNLEE").await.is_some());
+    // The directory takes these for the same name; whoever has it is spelled in one way only.
+    for look_alike in ["annlee", "AnnLee", "\u{ff21}NNLEE"] {
+        assert!(other.user(look_alike).await.is_none(), "{look_alike}");
+    }
     assert!(other.user("lee@example.com").await.is_none(), "names are looked up, and this is only a way to type one");
     let narrow = Staff::new(&directory, "scope: one\nfilter: '(&(employeeType=admin)(uid={}))'");
     assert!(narrow.login("ann", "correct horse").await.is_some() && narrow.user("ann").await.is_some());

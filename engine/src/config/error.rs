@@ -58,10 +58,36 @@ impl ConfigError {
 
     fn with_line(mut self, text: &str) -> Self {
         if let Some((line, _)) = self.place {
-            self.line = text.lines().nth(line - 1).unwrap_or("").to_owned();
+            self.line = without_passwords(text.lines().nth(line - 1).unwrap_or(""));
         }
         self
     }
+}
+
+/// A line as it may be shown and logged: without the passwords of addresses, and without a `password`.
+fn without_passwords(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find("://").map(|at| at + 3) {
+        let end = rest[at..].find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).map_or(rest.len(), |len| at + len);
+        let secret = rest[at..end].rfind('@').and_then(|host| Some((at + rest[at..at + host].find(':')? + 1, at + host)));
+        match secret {
+            Some((from, to)) => shown.extend([&rest[..from], "[secret]", &rest[to..end]]),
+            None => shown.push_str(&rest[..end]),
+        }
+        rest = &rest[end..];
+    }
+    shown.push_str(rest);
+    let key = shown.match_indices("password").find_map(|(at, word)| {
+        let after = shown[at + word.len()..].trim_start_matches(['"', '\'']);
+        let value = after.strip_prefix(':')?;
+        (!value.trim().is_empty()).then(|| shown.len() - value.len())
+    });
+    if let Some(value) = key {
+        shown.truncate(value);
+        shown.push_str(" [secret]");
+    }
+    shown
 }
 
 fn indent(line: &str) -> usize {

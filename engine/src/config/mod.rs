@@ -135,6 +135,12 @@ impl Config {
         if matches!(self.listeners.https, ListenAddress::Off) && matches!(self.listeners.http, ListenAddress::Off) {
             return refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
         }
+        for (name, connection) in &self.connections {
+            if let Err(message) = crate::store::check(connection) {
+                let message = format!("connection `{name}`: {message}");
+                return Err(ConfigError::at_key_of(path, text, name, "url", message));
+            }
+        }
         for (name, provider) in &self.identity_providers {
             if provider.kind == ProviderKind::Ldap
                 && let Err((key, message)) = crate::identity::check_directory(provider)

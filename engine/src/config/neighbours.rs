@@ -20,6 +20,11 @@ pub struct Connection {
     pub password: Option<String>,
     /// File (relative to the home) whose first line is the password.
     pub password_file: Option<PathBuf>,
+    /// PEM file (relative to the home) of authorities that vouch for the database server. Default: the public ones. With it, the
+    /// server is verified also on this machine.
+    pub ca: Option<PathBuf>,
+    /// Whether a server on another machine may be used without TLS that verifies its certificate and name. Default: no.
+    pub allow_plaintext: bool,
     /// Connections at a time; of an embedded database, those that read. Default: 16; embedded: processors + 2.
     pub pool_size: Option<u32>,
     /// For one statement. Default: 5s.
@@ -180,6 +185,10 @@ struct ConnectionFields {
     #[serde(default)]
     password_file: Option<PathBuf>,
     #[serde(default)]
+    ca: Option<PathBuf>,
+    #[serde(default)]
+    allow_plaintext: bool,
+    #[serde(default)]
     pool_size: Option<u32>,
     #[serde(default)]
     statement_timeout: Option<Span>,
@@ -198,6 +207,8 @@ impl From<ConnectionFields> for Connection {
             user: f.user,
             password: f.password,
             password_file: f.password_file,
+            ca: f.ca,
+            allow_plaintext: f.allow_plaintext,
             pool_size: f.pool_size,
             statement_timeout: f.statement_timeout,
             transaction_timeout: f.transaction_timeout,

@@ -7,6 +7,31 @@ fn own(text: &str) -> Result<Config, ConfigError> {
 }
 
 #[test]
+fn an_address_that_verifies_too_little_is_refused_without_showing_its_password() {
+    for url in ["mysql://u:hunter2@db.example/x?ssl-mode=REQUIRED", "postgres://u:hunter2@db.example/x?sslmode=prefer"] {
+        for text in [format!("connections: {{ A: '{url}' }}"), format!("connections:\n  A:\n    url: {url}\n")] {
+            let error = own(&text).unwrap_err().to_string();
+            assert!(
+                error.contains("connection `A`") && error.contains("allow_plaintext") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+    // A mistake beside a password.
+    for entry in [
+        "{ typo: 1, url: 'mysql://u:hunter:2@hunter2@db/x' }",
+        "{ typo: 1, url: mysql://u:hunter2@db/x, pool_size: 2 }",
+        "{ typo: 1, url: 'mysql://db/x', password: hunter2 }",
+        "{ \"typo\": 1, \"password\": \"hunter2\" }",
+    ] {
+        let error = own(&format!("connections: {{ A: {entry} }}")).unwrap_err();
+        assert!(error.line.contains("typo") && !error.to_string().contains("hunter"), "{error}");
+    }
+    own("connections: { A: { url: 'mysql://u@db.example/x?ssl-mode=REQUIRED', allow_plaintext: true } }").unwrap();
+    own("connections: { A: { url: 'mysql://u@db.example/x', ca: ca.pem } }").unwrap();
+}
+
+#[test]
 fn nothing_written_means_the_documented_defaults() {
     for text in ["", "# only a comment\n", "limits:\n"] {
         let config = own(text).unwrap();

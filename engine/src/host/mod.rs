@@ -197,7 +197,10 @@ impl Host {
         let (site, warnings) =
             build(&options, &config, sources, Arc::new(gateway)).map_err(|refused| StartError(refused.report))?;
         warn(&warnings);
-        migration.run().await;
+        let connections = migration.run().await;
+        if listen {
+            schema::report_collations(&connections);
+        }
         let status = Status::new(&iso8601(site.gateway.clock.now_millis()), site.services().count());
         metrics.reload(true, 1);
         let live = Live { config: Arc::new(config), generation: 1, status, speaks: false };

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::identity::{InternalUsers, Passwords, USERS_FILE, UserError};
 use crate::principal::Secret;
-use crate::store::{Connection, Connections, Dialect, StoreError};
+use crate::store::{Connection, Connections, Dialect, Kind, StoreError};
 
 /// Between two attempts at a database that is down.
 const RETRY: Duration = Duration::from_secs(5);
@@ -34,7 +34,10 @@ pub(super) fn add_sample_users(
 }
 
 /// What is to be applied.
-pub(super) struct Migration(Vec<(Connection, Vec<(String, String)>)>);
+pub(super) struct Migration {
+    connections: Connections,
+    scripts: Vec<(Connection, Vec<(String, String)>)>,
+}
 
 impl Migration {
     /// Finds the scripts among the data files.
@@ -57,29 +60,67 @@ impl Migration {
                 all.push((connection.clone(), scripts));
             }
         }
-        Migration(all)
+        Migration { connections: connections.clone(), scripts: all }
     }
 
     /// Applies everything. A database that is down now is tried again in the background: what needs no database is served meanwhile.
-    pub(super) async fn run(self) {
-        for (connection, scripts) in self.0 {
+    /// Returns all connections.
+    pub(super) async fn run(self) -> Connections {
+        for (connection, scripts) in self.scripts {
             if let Err(error) = connection.migrate(&scripts).await {
                 report(&connection, &error);
+                if error.kind == Kind::Forbidden {
+                    continue;
+                }
                 tokio::spawn(async move {
                     loop {
                         tokio::time::sleep(RETRY).await;
                         match connection.migrate(&scripts).await {
                             Ok(()) => return tracing::info!(connection = %connection.name(), "tables are up to date"),
-                            Err(error) => report(&connection, &error),
+                            Err(error) => {
+                                report(&connection, &error);
+                                if error.kind == Kind::Forbidden {
+                                    return;
+                                }
+                            }
                         }
                     }
                 });
             }
         }
+        self.connections
+    }
+}
+
+/// Says which columns of the databases take different texts for equal. A database that is down now is not asked again.
+pub(super) fn report_collations(connections: &Connections) {
+    for connection in connections.iter() {
+        let connection = connection.clone();
+        tokio::spawn(async move {
+            for (collation, tables) in connection.loose_columns().await.unwrap_or_default() {
+                let columns: Vec<String> =
+                    tables.iter().map(|(table, columns)| format!("{table} ({})", columns.join(", "))).collect();
+                let (connection, columns) = (connection.name(), columns.join(", "));
+                const REST: &str = "policies compare bytes all the same, but unique keys and other programs do not";
+                if collation.ends_with("_bin") {
+                    tracing::info!(%connection, collation, columns, "blanks at the end of these columns count for nothing: {REST}");
+                } else {
+                    tracing::warn!(%connection, collation, columns, "these columns take different texts for equal: {REST}");
+                }
+            }
+        });
     }
 }
 
 fn report(connection: &Connection, error: &StoreError) {
+    if error.kind == Kind::Forbidden {
+        // An account that may only read and write rows is a good idea. Somebody else then looks after the tables.
+        tracing::warn!(
+            connection = %connection.name(),
+            "the tables are taken as they are: {error}. Whoever owns them can apply it"
+        );
+        return;
+    }
     tracing::error!(connection = %connection.name(), "the tables cannot be brought up to date, trying again: {error}");
 }
 

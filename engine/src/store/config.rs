@@ -1,6 +1,6 @@
 //! A connection's settings with their defaults filled in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{self, Synchronous};
@@ -14,6 +14,10 @@ pub(super) struct ConnectionConfig {
     pub user: Option<String>,
     /// Password at a database server, instead of one in the address.
     pub password: Option<String>,
+    /// PEM file of the authorities that vouch for the server.
+    pub ca: Option<PathBuf>,
+    /// Whether a server on another machine may be spoken to without TLS that verifies it.
+    pub allow_plaintext: bool,
     /// Most connections at once. For an embedded database: connections that read.
     pub max_connections: Option<u32>,
     /// Whether an acknowledged write survives a power cut; embedded databases only.
@@ -65,6 +69,8 @@ impl ConnectionConfig {
             url: given.url.clone(),
             user: given.user.clone(),
             password,
+            ca: given.ca.as_ref().map(|file| home.join(file)),
+            allow_plaintext: given.allow_plaintext,
             max_connections: given.pool_size,
             synchronous: given.synchronous.unwrap_or(Synchronous::Full),
             statement_timeout: span(given.statement_timeout),

@@ -19,6 +19,8 @@ pub enum Kind {
     Busy,
     /// The database, its file or its file system takes no writes.
     ReadOnly,
+    /// The account may not do it.
+    Forbidden,
     /// Not there: server down, file gone, disk full.
     Unavailable,
     /// It took longer than allowed.
@@ -34,6 +36,7 @@ impl Kind {
             Kind::Constraint => "a constraint forbids it",
             Kind::Busy => "locked",
             Kind::ReadOnly => "read-only",
+            Kind::Forbidden => "the account may not do it",
             Kind::Unavailable => "unavailable",
             Kind::Timeout => "took too long",
             Kind::Invalid => "the statement cannot work",

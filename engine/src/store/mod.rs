@@ -2,17 +2,21 @@
 //! policies' business. A database that is down keeps nobody from starting: each use then gives a [`StoreError`], and works again as
 //! soon as the database does.
 
+mod bytewise;
+mod collations;
 mod config;
 mod error;
 mod lease;
 mod mysql;
 mod postgres;
+mod rendered;
 mod server;
 mod sqlite;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,15 +25,16 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
+pub use collations::Collations;
 pub use config::Dialect;
 pub use error::{Kind, StoreError};
-pub use statement::Statement;
+pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
 
 use self::config::ConnectionConfig;
 use self::mysql::MySql;
 use self::postgres::Postgres;
-use self::server::Server;
+use self::server::{Server, Vendor};
 use crate::config::Connection as Config;
 use crate::value::Value;
 
@@ -57,6 +62,20 @@ pub struct Rows {
     pub rows: Vec<Vec<Value>>,
     /// Rows that an insert, update or delete matched.
     pub affected: u64,
+}
+
+/// What is wrong with a connection's settings, files left aside.
+pub fn check(given: &Config) -> Result<(), String> {
+    let given = Config { password_file: None, ..given.clone() };
+    let config = ConnectionConfig::new(&given, Path::new(""))?;
+    match config.dialect()? {
+        Dialect::Sqlite if given.ca.is_some() || given.allow_plaintext => {
+            Err("`ca` and `allow_plaintext` are for database servers".to_owned())
+        }
+        Dialect::Sqlite => Ok(()),
+        Dialect::MySql => MySql::options(&config).map(|_| ()),
+        Dialect::Postgres => Postgres::options(&config).map(|_| ()),
+    }
 }
 
 /// All connections of a gateway.
@@ -169,10 +188,13 @@ impl Connection {
     }
 
     fn check(&self, statement: &Statement, params: &[Value]) -> Result<(), StoreError> {
-        if statement.params() == params.len() {
-            return Ok(());
+        if statement.params() != params.len() {
+            let detail = format!("the statement takes {} values, {} were given", statement.params(), params.len());
+            return Err(StoreError::new(Kind::Invalid, self.name(), detail));
         }
-        let detail = format!("the statement takes {} values, {} were given", statement.params(), params.len());
-        Err(StoreError::new(Kind::Invalid, self.name(), detail))
+        match statement.rendered(self.dialect()) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(StoreError::new(Kind::Invalid, self.name(), why.to_owned())),
+        }
     }
 }

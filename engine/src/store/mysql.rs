@@ -6,10 +6,12 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt;
-use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode};
 use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, MySql as Driver, Row, Statement as _, TypeInfo, ValueRef};
 
-use super::server::{Server, Vendor};
+use super::rendered::{self, Bind, Rendered, Role};
+use super::server::{Server, Vendor, malformed};
+use super::transport::must_verify;
 use super::{ConnectionConfig, Dialect, Kind, Rows, Statement, StoreError};
 use crate::value::Value;
 
@@ -23,26 +25,36 @@ impl Vendor for MySql {
     const TABLES_ROLL_BACK: bool = false;
     const NOW: &'static str = "unix_timestamp()";
 
-    fn options(config: &ConnectionConfig) -> Option<MySqlConnectOptions> {
+    fn options(config: &ConnectionConfig) -> Result<MySqlConnectOptions, String> {
         let url = match config.url.strip_prefix("mariadb:") {
             Some(rest) => format!("mysql:{rest}"),
             None => config.url.clone(),
         };
-        let mut options: MySqlConnectOptions = url.parse().ok()?;
+        let mut options: MySqlConnectOptions = url.parse().map_err(|_| malformed::<MySql>())?;
+        let host = options.get_socket().is_none().then(|| options.get_host().to_owned());
+        if must_verify(config, host.as_deref())? {
+            options = options.ssl_mode(MySqlSslMode::VerifyIdentity);
+            if let Some(ca) = &config.ca {
+                options = options.ssl_ca(ca);
+            }
+        }
         if let Some(user) = &config.user {
             options = options.username(user);
         }
         if let Some(password) = &config.password {
             options = options.password(password);
         }
-        Some(options.statement_cache_capacity(512))
+        Ok(options.statement_cache_capacity(512))
     }
 
     fn settings(config: &ConnectionConfig) -> (String, Option<String>) {
         let idle = config.transaction_timeout.as_secs().max(1);
         (
-            // Counting under a lock must see what others committed before the lock was given.
-            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            // Counting under a lock must see what others committed before the lock was given. What does not fit into a column is an
+            // error on every engine, never cut.
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+             SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
+                .to_owned(),
             // Only MariaDB knows this one; where it is unknown, ending the connection has to do.
             Some(format!("SET SESSION idle_transaction_timeout = {idle}")),
         )
@@ -59,7 +71,15 @@ impl Vendor for MySql {
         params: &[Value],
         max_rows: usize,
     ) -> Result<Rows, StoreError> {
-        query(connection, statement, params, max_rows).await.map_err(|error| server.error(&error))
+        let rendered = statement.rendered(Dialect::MySql).map_err(|why| server.failed(Kind::Invalid, why.to_owned()))?;
+        let mut result = query(connection, rendered, params, max_rows, Foreign::None).await;
+        for foreign in [Foreign::Supplementary, Foreign::All] {
+            if !result.as_ref().is_err_and(mixes_characters) {
+                break;
+            }
+            result = query(connection, rendered, params, max_rows, foreign).await;
+        }
+        result.map_err(|error| server.error(&error))
     }
 
     async fn begin(
@@ -93,10 +113,11 @@ impl Vendor for MySql {
         let database = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
         let kind = match database.number() {
             1022 | 1062 | 1169 | 1586 => Kind::Duplicate,
-            1048 | 1216 | 1217 | 1264 | 1364 | 1406 | 1451 | 1452 | 3819 | 4025 => Kind::Constraint,
+            1048 | 1216 | 1217 | 1264 | 1265 | 1292 | 1364 | 1366 | 1406 | 1451 | 1452 | 3819 | 4025 => Kind::Constraint,
             1205 | 1213 => Kind::Busy,
             1290 | 1792 | 1836 | 3989 => Kind::ReadOnly,
             1021 | 1040 | 1041 | 1044 | 1045 | 1049 | 1053 | 1114 | 1130 | 1152 | 1203 | 1226 => Kind::Unavailable,
+            1142 | 1143 | 1227 => Kind::Forbidden,
             1317 | 1969 | 3024 => Kind::Timeout,
             _ => Kind::Invalid,
         };
@@ -123,16 +144,47 @@ fn hide_values(message: &str) -> String {
     }
 }
 
+/// Which texts are taken for ones that a column cannot hold. MySQL does not compare a column with a text that has no form in the
+/// column's character set; such a text is not there, so NULL is looked for instead. Which of them it was, the server does not say.
+#[derive(Clone, Copy, PartialEq)]
+enum Foreign {
+    None,
+    /// Those with characters of four bytes, which `utf8` (three bytes) does not have.
+    Supplementary,
+    /// Those that are not ASCII.
+    All,
+}
+
+impl Foreign {
+    fn is(self, bind: Bind, value: &Value) -> bool {
+        let compared = matches!(bind.role, Role::Probe | Role::Order);
+        compared
+            && match self {
+                Foreign::None => false,
+                Foreign::Supplementary => value.as_text().chars().any(|c| c > '\u{ffff}'),
+                Foreign::All => !value.as_text().is_ascii(),
+            }
+    }
+}
+
+/// Whether the server refused to compare texts of different character sets.
+fn mixes_characters(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+    database.is_some_and(|error| matches!(error.number(), 1267 | 1270 | 1271))
+}
+
 async fn query(
     connection: &mut MySqlConnection,
-    statement: &Statement,
+    rendered: &Rendered,
     params: &[Value],
     max_rows: usize,
+    foreign: Foreign,
 ) -> Result<Rows, sqlx::Error> {
-    let sql = statement.sql(Dialect::MySql);
+    let sql = &rendered.sql;
     let mut arguments = MySqlArguments::default();
-    for value in params {
-        bind(&mut arguments, value).map_err(sqlx::Error::Encode)?;
+    for bind in &rendered.binds {
+        let value = params.get(bind.param).filter(|value| !foreign.is(*bind, value)).unwrap_or(&Value::Undefined);
+        add(&mut arguments, bind.role, value).map_err(sqlx::Error::Encode)?;
     }
     let prepared = connection.prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(Arc::clone(sql)))).await?;
     let mut rows = Rows { columns: prepared.columns().iter().map(|column| column.name().into()).collect(), ..Rows::default() };
@@ -148,14 +200,20 @@ async fn query(
     Ok(rows)
 }
 
-fn bind(arguments: &mut MySqlArguments, value: &Value) -> Result<(), sqlx::error::BoxDynError> {
-    match value {
-        Value::Undefined => arguments.add(None::<&str>),
-        Value::Int(number) => arguments.add(*number),
-        Value::Bool(value) => arguments.add(i64::from(*value)),
-        Value::Decimal(number) => arguments.add(*number),
-        Value::Time(millis) => arguments.add(millis.div_euclid(1000)),
-        other => arguments.add(&*other.as_text()),
+fn add(arguments: &mut MySqlArguments, role: Role, value: &Value) -> Result<(), sqlx::error::BoxDynError> {
+    match (role, value) {
+        (_, Value::Undefined) => arguments.add(None::<&str>),
+        // A text finds numbers too. A number would be compared with every text as a number, and use no index.
+        (Role::Probe, value) => arguments.add(&*rendered::compared(value)),
+        (Role::Bytes, value) => arguments.add(rendered::compared(value).as_bytes()),
+        (Role::Number, value) => arguments.add(i64::from(rendered::is_number(value))),
+        (Role::Value | Role::Order, value) => match value {
+            Value::Int(number) => arguments.add(*number),
+            Value::Bool(value) => arguments.add(i64::from(*value)),
+            Value::Decimal(number) => arguments.add(*number),
+            Value::Time(millis) => arguments.add(millis.div_euclid(1000)),
+            other => arguments.add(&*other.as_text()),
+        },
     }
 }
 

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode};
 use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Postgres as Driver, Statement as _, TypeInfo};
 
 pub(super) use self::types::number;
-use self::types::{Raw, encode, read};
-use super::server::{Server, Vendor};
+use self::types::{Raw, bytes, encode, holds, read};
+use super::rendered::Role;
+use super::server::{Server, Vendor, malformed};
+use super::transport::must_verify;
 use super::{ConnectionConfig, Dialect, Kind, Rows, Statement, StoreError};
 use crate::value::Value;
 
@@ -26,15 +28,23 @@ impl Vendor for Postgres {
     const TABLES_ROLL_BACK: bool = true;
     const NOW: &'static str = "extract(epoch from now())::bigint";
 
-    fn options(config: &ConnectionConfig) -> Option<PgConnectOptions> {
-        let mut options: PgConnectOptions = config.url.parse().ok()?;
+    fn options(config: &ConnectionConfig) -> Result<PgConnectOptions, String> {
+        let mut options: PgConnectOptions = config.url.parse().map_err(|_| malformed::<Postgres>())?;
+        let socket = options.get_socket().is_some() || options.get_host().starts_with('/');
+        let host = (!socket).then(|| options.get_host().to_owned());
+        if must_verify(config, host.as_deref())? {
+            options = options.ssl_mode(PgSslMode::VerifyFull);
+            if let Some(ca) = &config.ca {
+                options = options.ssl_root_cert(ca);
+            }
+        }
         if let Some(user) = &config.user {
             options = options.username(user);
         }
         if let Some(password) = &config.password {
             options = options.password(password);
         }
-        Some(options.statement_cache_capacity(512))
+        Ok(options.statement_cache_capacity(512))
     }
 
     fn settings(config: &ConnectionConfig) -> (String, Option<String>) {
@@ -57,14 +67,22 @@ impl Vendor for Postgres {
         params: &[Value],
         max_rows: usize,
     ) -> Result<Rows, StoreError> {
-        let sql = statement.sql(Dialect::Postgres);
+        let rendered = statement.rendered(Dialect::Postgres).map_err(|why| server.failed(Kind::Invalid, why.to_owned()))?;
+        let sql = &rendered.sql;
         let failed = |error| server.error(&error);
         let text = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(Arc::clone(sql)));
         let prepared = connection.prepare(text).await.map_err(failed)?;
         let mut arguments = PgArguments::default();
         let types = prepared.parameters().and_then(Either::left).unwrap_or_default();
-        for (value, info) in params.iter().zip(types) {
-            let raw = encode(value, info.name()).map_err(|detail| server.failed(Kind::Constraint, detail))?;
+        for (bind, info) in rendered.binds.iter().zip(types) {
+            let value = params.get(bind.param).unwrap_or(&Value::Undefined);
+            let raw = match bind.role {
+                Role::Bytes => bytes(value, types.get(bind.param).map_or("", TypeInfo::name)),
+                Role::Probe if !holds(value, info.name()) => None,
+                Role::Value | Role::Order | Role::Probe | Role::Number => {
+                    encode(value, info.name()).map_err(|detail| server.failed(Kind::Constraint, detail))?
+                }
+            };
             arguments.add(raw.map(Raw)).map_err(|error| failed(sqlx::Error::Encode(error)))?;
         }
         let columns = prepared.columns().iter().map(|column| column.name().into()).collect();
@@ -112,6 +130,7 @@ impl Vendor for Postgres {
             "23505" => Kind::Duplicate,
             "40001" | "40P01" | "55P03" => Kind::Busy,
             "25006" => Kind::ReadOnly,
+            "42501" => Kind::Forbidden,
             "57014" | "25P03" => Kind::Timeout,
             "22001" | "22003" | "22021" => Kind::Constraint,
             _ => match &code[..2.min(code.len())] {

@@ -37,8 +37,9 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
     /// The time as epoch seconds, in SQL.
     const NOW: &'static str;
 
-    /// How to connect; `None` when the address is not of the form [`Vendor::ADDRESS`].
-    fn options(config: &ConnectionConfig) -> Option<Options<Self>>;
+    /// How to connect. Fails, with the reason, for an address that is not of the form [`Vendor::ADDRESS`], or that asks for less
+    /// protection than is due.
+    fn options(config: &ConnectionConfig) -> Result<Options<Self>, String>;
 
     /// What a new connection is told: what must succeed, and what only some versions understand.
     fn settings(config: &ConnectionConfig) -> (String, Option<String>);
@@ -73,6 +74,11 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
     fn explain(error: &sqlx::Error) -> Option<(Kind, String)>;
 }
 
+/// What to say of an address that is none.
+pub(super) fn malformed<V: Vendor>() -> String {
+    format!("the address is not of the form {}", V::ADDRESS)
+}
+
 /// A server with its pool of connections, which are made on first use.
 pub(super) struct Server<V: Vendor> {
     name: SmolStr,
@@ -83,8 +89,7 @@ pub(super) struct Server<V: Vendor> {
 
 impl<V: Vendor> Server<V> {
     pub(super) fn new(name: SmolStr, config: &ConnectionConfig) -> Result<Self, StoreError> {
-        let options = V::options(config)
-            .ok_or_else(|| StoreError::new(Kind::Invalid, &name, format!("the address is not of the form {}", V::ADDRESS)))?;
+        let options = V::options(config).map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
         let options = sqlx::ConnectOptions::disable_statement_logging(options);
         Ok(Server { name, options, config: config.clone(), pool: tokio::sync::OnceCell::new() })
     }
@@ -167,7 +172,11 @@ impl<V: Vendor> Server<V> {
         self.control(&mut connection, V::lock_migrations(hash("portcullis_migration"))).await?;
         let table = "CREATE TABLE IF NOT EXISTS portcullis_migration \
                      (name VARCHAR(190) NOT NULL PRIMARY KEY, applied BIGINT NOT NULL)";
-        self.control(&mut connection, table).await?;
+        // Not `if not exists` alone: who may not make tables may not say that either.
+        if V::query(self, &mut connection, &applied, &[Value::empty()], 1).await.is_err() {
+            self.control(&mut connection, table).await?;
+        }
+        let mut forbidden = Ok(());
         for (name, sql) in scripts {
             let name_param = [Value::from(name.as_str())];
             if !V::query(self, &mut connection, &applied, &name_param, 1).await?.rows.is_empty() {
@@ -176,15 +185,25 @@ impl<V: Vendor> Server<V> {
             if V::TABLES_ROLL_BACK {
                 self.control(&mut connection, "BEGIN").await?;
             }
-            let script = self.control(&mut connection, sql.as_str()).await;
-            script.map_err(|error| StoreError { detail: format!("script `{name}`: {}", error.detail).into(), ..error })?;
+            if let Err(error) = self.control(&mut connection, sql.as_str()).await {
+                let error = StoreError { detail: format!("script `{name}`: {}", error.detail).into(), ..error };
+                if error.kind != Kind::Forbidden {
+                    return Err(error);
+                }
+                // What one script may not do says nothing of the others.
+                forbidden = forbidden.and(Err(error));
+                if V::TABLES_ROLL_BACK {
+                    self.control(&mut connection, "ROLLBACK").await?;
+                }
+                continue;
+            }
             V::query(self, &mut connection, &record, &name_param, 1).await?;
             if V::TABLES_ROLL_BACK {
                 self.control(&mut connection, "COMMIT").await?;
             }
         }
         // The lock belongs to the connection, which is not given back: they go together.
-        Ok(())
+        forbidden
     }
 
     /// Runs SQL of the gateway's own.
@@ -203,7 +222,10 @@ impl<V: Vendor> Server<V> {
                 sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Kind::Unavailable,
                 _ => Kind::Invalid,
             };
-            (kind, error.to_string())
+            let text = error.to_string();
+            let about_tls = matches!(error, sqlx::Error::Tls(_)) || text.contains("certificate");
+            let hint = if about_tls { "; see the settings `ca` and `allow_plaintext` of this connection" } else { "" };
+            (kind, format!("{text}{hint}"))
         });
         self.failed(kind, detail)
     }

@@ -1,39 +1,51 @@
 //! A statement as an author wrote it: pieces of SQL with parameters between them, rendered once for each dialect. Values never become
 //! part of the text, so injection cannot be written.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
-use super::Dialect;
+use super::rendered::{self, Rendered};
+use super::{Dialect, bytewise};
 
 /// SQL with parameter positions. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Statement(Arc<Rendered>);
+pub struct Statement(Arc<Inner>);
 
 #[derive(Debug)]
-struct Rendered {
-    sqlite: Arc<str>,
-    mysql: Arc<str>,
-    postgres: Arc<str>,
+struct Inner {
+    /// For each dialect its text, or why it has none.
+    sqlite: Result<Rendered, String>,
+    mysql: Result<Rendered, String>,
+    postgres: Result<Rendered, String>,
     params: usize,
     /// Whether it may be a read: it starts as one. The database has the last word.
     may_read: bool,
     may_change: bool,
 }
 
+/// Whose idea of equality the comparisons of a statement follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Equality {
+    /// Texts are equal if their bytes are.
+    Bytes,
+    /// The database's: its collations, its conversions.
+    Database,
+}
+
 impl Statement {
-    /// A statement of these pieces, one parameter between each two. Fails, with the reason, for a parameter inside quotes or a
-    /// comment (it would be text, not a parameter) and for transaction control, which is `Transaction`'s business.
+    /// A statement of these pieces, one parameter between each two, that compares bytes.
     pub fn new<S: AsRef<str>>(pieces: &[S]) -> Result<Statement, String> {
+        Statement::with(pieces, Equality::Bytes)
+    }
+
+    /// A statement of these pieces, one parameter between each two. Fails, with the reason, for a parameter inside quotes or a
+    /// comment (it would be text, not a parameter), for transaction control, which is `Transaction`'s business, and for a text
+    /// whose comparisons cannot be made ones of bytes in any dialect.
+    pub fn with<S: AsRef<str>>(pieces: &[S], equality: Equality) -> Result<Statement, String> {
+        let pieces: Vec<&str> = pieces.iter().map(AsRef::as_ref).collect();
         let mut scanner = Scanner::default();
         let params = pieces.len().saturating_sub(1);
-        let (mut sqlite, mut mysql, mut postgres) = (String::new(), String::new(), String::new());
         for (i, piece) in pieces.iter().enumerate() {
-            let piece = piece.as_ref();
             scanner.read(piece);
-            for text in [&mut sqlite, &mut mysql, &mut postgres] {
-                text.push_str(piece);
-            }
             if i == params {
                 break;
             }
@@ -42,11 +54,12 @@ impl Statement {
                     "a variable inside {place} would not be bound: take it out, the database quotes it by itself"
                 ));
             }
-            let _ = write!(sqlite, "?{}", i + 1);
-            mysql.push('?');
-            let _ = write!(postgres, "${}", i + 1);
         }
-        let verb = first_word(&sqlite);
+        let whole = pieces.join("?");
+        if whole.contains(rendered::MARK) {
+            return Err("it holds a control character".to_owned());
+        }
+        let verb = first_word(&whole);
         if verb.is_empty() {
             return Err("the statement is empty".to_owned());
         }
@@ -59,43 +72,58 @@ impl Statement {
         }
         let may_read = is(&["select", "with", "values", "pragma", "explain"]);
         let may_change = is(&["insert", "update", "delete", "replace", "merge", "with"]);
-        Ok(Statement(Arc::new(Rendered {
-            sqlite: sqlite.into(),
-            mysql: mysql.into(),
-            postgres: postgres.into(),
+        // What takes no values asks for nothing that anybody sent.
+        let exact = equality == Equality::Bytes && params > 0 && (may_read || may_change);
+        let render = |dialect| match exact {
+            true => bytewise::rewrite(dialect, &pieces),
+            false => Ok(Rendered::plain(dialect, &pieces)),
+        };
+        let inner = Inner {
+            sqlite: render(Dialect::Sqlite),
+            mysql: render(Dialect::MySql),
+            postgres: render(Dialect::Postgres),
             params,
             may_read,
             may_change,
-        })))
+        };
+        match (&inner.sqlite, &inner.mysql, &inner.postgres) {
+            (Err(why), Err(_), Err(_)) => Err(why.clone()),
+            _ => Ok(Statement(Arc::new(inner))),
+        }
     }
 
     /// The same statement, which also keeps the rows that it reads as they are until the end of its transaction: whoever wants to change
     /// or delete one of them waits. An embedded database has one writing transaction at a time anyway. Fails, with the reason, for
     /// what is neither `select` nor `insert … select`.
     pub fn holding_rows(&self) -> Result<Statement, String> {
-        let Rendered { sqlite, mysql, postgres, params, may_read, may_change } = &*self.0;
-        if !["select", "insert"].iter().any(|verb| first_word(sqlite).eq_ignore_ascii_case(verb)) {
+        let Inner { sqlite, mysql, postgres, .. } = &*self.0;
+        let first = [sqlite, mysql, postgres].into_iter().find_map(|rendered| rendered.as_ref().ok());
+        let verb = first.map_or("", |rendered| first_word(&rendered.sql));
+        if !["select", "insert"].iter().any(|held| verb.eq_ignore_ascii_case(held)) {
             return Err("only rows that `select` or `insert … select` reads can be held".to_owned());
         }
         // On a line of its own: the statement may end in a comment. MariaDB knows no `for share`, MySQL knows both.
-        let add = |text: &str, words: &str| format!("{}\n{words}", text.trim_end().trim_end_matches(';')).into();
-        Ok(Statement(Arc::new(Rendered {
-            sqlite: Arc::clone(sqlite),
+        let add = |rendered: &Result<Rendered, String>, words: &str| {
+            let rendered = rendered.as_ref().map_err(String::clone)?;
+            let sql = format!("{}\n{words}", rendered.sql.trim_end().trim_end_matches(';'));
+            Ok(Rendered { sql: sql.into(), binds: rendered.binds.clone() })
+        };
+        Ok(Statement(Arc::new(Inner {
+            sqlite: sqlite.clone(),
             mysql: add(mysql, "lock in share mode"),
             postgres: add(postgres, "for share"),
-            params: *params,
-            may_read: *may_read,
-            may_change: *may_change,
+            ..*self.0
         })))
     }
 
-    /// The text for this dialect.
-    pub fn sql(&self, dialect: Dialect) -> &Arc<str> {
-        match dialect {
+    /// The text for this dialect, or why there is none.
+    pub(super) fn rendered(&self, dialect: Dialect) -> Result<&Rendered, &str> {
+        let rendered = match dialect {
             Dialect::Sqlite => &self.0.sqlite,
             Dialect::MySql => &self.0.mysql,
             Dialect::Postgres => &self.0.postgres,
-        }
+        };
+        rendered.as_ref().map_err(String::as_str)
     }
 
     /// How many values it takes.
@@ -183,10 +211,11 @@ mod tests {
 
     #[test]
     fn each_dialect_has_its_own_placeholders() {
-        let statement = Statement::new(&["select a from t where b = ", " and c = ", ""]).unwrap();
-        assert_eq!(&**statement.sql(Dialect::Sqlite), "select a from t where b = ?1 and c = ?2");
-        assert_eq!(&**statement.sql(Dialect::MySql), "select a from t where b = ? and c = ?");
-        assert_eq!(&**statement.sql(Dialect::Postgres), "select a from t where b = $1 and c = $2");
+        let statement = Statement::new(&["insert into t (b, c) values (", ", ", ")"]).unwrap();
+        let sql = |dialect| statement.rendered(dialect).unwrap().sql.to_string();
+        assert_eq!(sql(Dialect::Sqlite), "insert into t (b, c) values (?1, ?2)");
+        assert_eq!(sql(Dialect::MySql), "insert into t (b, c) values (?, ?)");
+        assert_eq!(sql(Dialect::Postgres), "insert into t (b, c) values ($1, $2)");
         assert_eq!(statement.params(), 2);
     }
 

@@ -10,7 +10,7 @@ use crate::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::ctx::{Ctx, Slot};
 use crate::expr::Expr;
 use crate::fault::{HELD, Verdict, falsified};
-use crate::store::{QueryOptions, Rows, Statement};
+use crate::store::{Equality, QueryOptions, Rows, Statement};
 use crate::value::Value;
 
 static SPEC: Spec = Spec {
@@ -23,8 +23,15 @@ static SPEC: Spec = Spec {
         Prop::required(
             "query",
             Kind::Template(portcullis_dsl::ast::Syntax::Sql),
-            "The statement. A variable is bound with its own type. MySQL compares a number with a text by numbers, where every text \
-             without digits is 0: what comes from JSON and is meant for a column of texts is made one by `text(${x})`.",
+            "The statement. A variable is bound with its own type.",
+        ),
+        Prop::optional(
+            "compare",
+            Kind::OneOf(&["bytes", "database"]),
+            "\"bytes\"",
+            "How the values it takes are compared by `=`, `<>`, `in` and `case`; a literal. `bytes`: a row is found only if the text \
+             of its column is the value, byte by byte, whatever collation the column has; numbers compare as numbers. `database`: by \
+             the database's own rules, which may ignore blanks, case and accents. `collate` in the statement says so for one comparison.",
         ),
         Prop::optional("prefix", Kind::Prefix, "\"sqlQuery\"", "What the names of the variables it sets begin with."),
         Prop::optional("max_rows", Kind::Int, "1000", "Rows beyond this many are dropped."),
@@ -60,6 +67,29 @@ static SPEC: Spec = Spec {
             "#,
             Expect::Sets("row.name", "GET"),
         ),
+        example(
+            "a look-alike is another value",
+            r#"
+            SqlQuery(connection: "Test", query: sql "create table if not exists people (name varchar(10) collate nocase)")
+            SqlQuery(connection: "Test", query: sql "insert into people values ('get')")
+            SqlQuery(connection: "Test", query: sql "select name from people where name = ${request.http.method}")
+            "#,
+            Expect::Fails,
+        ),
+        example(
+            "unless the author wants it found",
+            r#"
+            SqlQuery(connection: "Test", query: sql "create table if not exists people (name varchar(10) collate nocase)")
+            SqlQuery(connection: "Test", query: sql "insert into people values ('get')")
+            SqlQuery(
+                connection: "Test",
+                query: sql "select name from people where name = ${request.http.method}",
+                compare: "database",
+                max_rows: 1
+            )
+            "#,
+            Expect::Holds,
+        ),
         example("no row", r#"SqlQuery(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Fails),
     ],
 };
@@ -68,7 +98,11 @@ pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
         let template = p.sql("query")?;
-        let mut statement = Statement::new(&template.texts).map_err(|why| p.refuse("query", &why))?;
+        let equality = if p.one_of("compare")? == "database" { Equality::Database } else { Equality::Bytes };
+        let mut statement = Statement::with(&template.texts, equality).map_err(|why| {
+            let advice = if equality == Equality::Bytes { "; `compare: \"database\"` leaves all comparisons to the database" } else { "" };
+            p.refuse("query", &format!("{why}{advice}"))
+        })?;
         if p.flag("hold")? {
             statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why))?;
         }

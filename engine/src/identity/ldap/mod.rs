@@ -147,10 +147,12 @@ impl IdentityProvider for Ldap {
         // gone.
         let own = format!("({}={})", self.settings.name_attribute, ldap_escape(name));
         let entry = self.find(format!("(&{own}{})", fill(&self.settings.filter, "*", ""))).await?;
-        match entry {
-            Some(entry) => self.vouch(&entry).await.map(Some),
-            None => Ok(None),
+        let Some(entry) = entry else { return Ok(None) };
+        // The directory's equality is not ours: whoever is spelled in another way is somebody else.
+        if entry.name(&self.settings).map_err(|message| self.misconfigured(message))? != name {
+            return Ok(None);
         }
+        self.vouch(&entry).await.map(Some)
     }
 }
 

@@ -7,6 +7,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo};
 use sqlx::{Postgres, Row, Type, TypeInfo, ValueRef};
 
+use crate::store::rendered;
 use crate::value::Value;
 
 /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's time begins.
@@ -68,6 +69,49 @@ pub(super) fn encode(value: &Value, kind: &str) -> Result<Option<Vec<u8>>, Strin
         None if value.is_empty() => Ok(None),
         None => Err(format!("a value is no {kind}")),
     }
+}
+
+/// Whether a column of this type can hold the value that is looked for; if not, no row has it.
+pub(super) fn holds(value: &Value, kind: &str) -> bool {
+    match encode(value, kind) {
+        Ok(Some(bytes)) => !is_text(kind) || !bytes.contains(&0),
+        Ok(None) => true,
+        Err(_) => known(kind).is_none(),
+    }
+}
+
+/// The bytes that a row found by this value must have; `None` where one value has one form, and was found by it.
+pub(super) fn bytes(value: &Value, kind: &str) -> Option<Vec<u8>> {
+    let exact = match known(kind) {
+        Some(Form::Number) => rendered::is_number(value),
+        Some(Form::Any) => holds(value, kind),
+        Some(Form::Text) | None => false,
+    };
+    (!exact && !value.is_undefined()).then(|| rendered::compared(value).as_bytes().to_vec())
+}
+
+/// How the texts of a type relate to its values.
+enum Form {
+    /// A text is its value.
+    Text,
+    /// A number may be written in several ways; one counts.
+    Number,
+    /// Values that have many texts and name nothing: times, truth, documents.
+    Any,
+}
+
+fn known(kind: &str) -> Option<Form> {
+    Some(match kind {
+        _ if is_text(kind) => Form::Text,
+        "UUID" => Form::Text,
+        "INT8" | "INT4" | "INT2" | "NUMERIC" => Form::Number,
+        "FLOAT8" | "FLOAT4" | "BOOL" | "TIMESTAMP" | "TIMESTAMPTZ" | "JSON" | "JSONB" | "BYTEA" => Form::Any,
+        _ => return None,
+    })
+}
+
+fn is_text(kind: &str) -> bool {
+    matches!(kind, "TEXT" | "VARCHAR" | "CHAR" | "BPCHAR" | "NAME" | "UNKNOWN" | "\"CHAR\"" | "CITEXT" | "citext")
 }
 
 /// Digits in base 10000 with their weight, sign and scale.

@@ -4,6 +4,7 @@
 
 mod execute;
 mod session;
+mod space;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -94,7 +95,7 @@ impl Database {
             return Err(StoreError::new(Kind::ReadOnly, &self.file.name, "it is opened with `mode=ro`"));
         }
         let (reply, answer) = oneshot::channel();
-        let run = Run::new(statement, params, options, self.file.statement_timeout, reply);
+        let run = Run::new(self.file.text(statement)?, params, options, self.file.statement_timeout, reply);
         self.send(Job::Run(run)).await?;
         answer.await.map_err(|_| self.closed())?
     }
@@ -139,7 +140,7 @@ impl Database {
             other => other.insert(self.file.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?),
         };
         let until = Instant::now() + options.timeout.unwrap_or(self.file.statement_timeout);
-        let sql = statement.sql(super::Dialect::Sqlite);
+        let sql = self.file.text(statement)?;
         handle.read(sql, params, options.max_rows, until).map_err(|error| store_error(&self.file.name, error))
     }
 
@@ -158,6 +159,12 @@ impl Database {
 }
 
 impl File {
+    /// The statement's text.
+    fn text<'a>(&self, statement: &'a Statement) -> Result<&'a Arc<str>, StoreError> {
+        let rendered = statement.rendered(super::Dialect::Sqlite);
+        rendered.map(|rendered| &rendered.sql).map_err(|why| StoreError::new(Kind::Invalid, &self.name, why.to_owned()))
+    }
+
     /// Which file is there now. A database deleted or replaced under us would otherwise take writes that nobody can ever read.
     fn look(&self, again: bool) -> Result<FileId, StoreError> {
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,10 +204,11 @@ impl File {
                 Synchronous::Full => "FULL",
                 Synchronous::Normal => "NORMAL",
             };
+            space::prepare(&connection).map_err(failed)?;
             to_wal(&connection, self.busy).map_err(failed)?;
-            connection
-                .execute_batch(&format!("PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"))
-                .map_err(failed)?;
+            let pragmas = format!("PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;");
+            connection.execute_batch(&pragmas).map_err(failed)?;
+            space::convert(&connection, &self.name);
         }
         let deadline = Deadline::default();
         let watch = deadline.clone();

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::File;
 use super::execute::{Handle, store_error};
 use crate::store::transaction::expired;
-use crate::store::{Dialect, Kind, QueryOptions, Rows, Statement, StoreError};
+use crate::store::{Kind, QueryOptions, Rows, Statement, StoreError};
 use crate::value::Value;
 
 /// What the writer needs to serve a transaction.
@@ -83,7 +83,7 @@ impl Session {
         }
         let until = Instant::now() + options.timeout.unwrap_or(self.file.statement_timeout);
         handle
-            .run(statement.sql(Dialect::Sqlite), params, options.max_rows, until.min(self.until))
+            .run(self.file.text(statement)?, params, options.max_rows, until.min(self.until))
             .map_err(|error| store_error(&self.file.name, error))
     }
 

@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::File;
 use super::execute::{Handle, store_error};
 use super::session::{Begin, End};
+use super::space;
 use crate::store::transaction::expired;
-use crate::store::{Dialect, Kind, QueryOptions, Rows, Statement, StoreError};
+use crate::store::{Kind, QueryOptions, Rows, StoreError};
 use crate::value::Value;
 
 /// Most statements that share one commit, and the time after which none joins any more: nobody waits long for the others.
@@ -39,14 +40,14 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(
-        statement: &Statement,
+        sql: &Arc<str>,
         params: &[Value],
         options: QueryOptions,
         timeout: Duration,
         reply: oneshot::Sender<Result<Rows, StoreError>>,
     ) -> Run {
         Run {
-            sql: Arc::clone(statement.sql(Dialect::Sqlite)),
+            sql: Arc::clone(sql),
             params: params.to_vec(),
             max_rows: options.max_rows,
             timeout: options.timeout.unwrap_or(timeout),
@@ -91,7 +92,7 @@ struct Writer {
 impl Writer {
     fn work(&mut self) {
         let mut next = None;
-        while let Some(job) = next.take().or_else(|| self.queue.blocking_recv()) {
+        while let Some(job) = next.take().or_else(|| self.rest()) {
             match job {
                 Job::Run(_) | Job::Begin(_) => next = self.batch(job),
                 Job::Migrate(scripts, reply) => {
@@ -106,6 +107,18 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// The next job. Until there is one, space that is not used is given back, a little at a time.
+    fn rest(&mut self) -> Option<Job> {
+        while let Some(handle) = &self.handle {
+            match self.queue.try_recv() {
+                Ok(job) => return Some(job),
+                Err(_) if space::give_back(&handle.connection) => {}
+                Err(_) => break,
+            }
+        }
+        self.queue.blocking_recv()
     }
 
     /// Opens the connection, or opens it anew when the file was replaced.

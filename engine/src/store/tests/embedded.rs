@@ -194,3 +194,53 @@ async fn an_error_that_undoes_a_whole_transaction_is_told() {
     other.await.unwrap().unwrap();
     assert_eq!(db.count(&table).await, 2);
 }
+
+/// Fills a table with about 20 MB and empties it again.
+async fn flood(db: &Db, table: &str) {
+    let many = "with recursive c(x) as (select 1 union all select x + 1 from c where x < 10000)";
+    db.sql(&format!("insert into {table} {many} select x || hex(zeroblob(1000)), 1 from c"), &[]).await.unwrap();
+    db.sql(&format!("delete from {table}"), &[]).await.unwrap();
+}
+
+/// Waits until the file is smaller than that.
+async fn shrinks(db: &Db, bytes: u64) -> bool {
+    let path = db.home.path().join("data/test.db");
+    for _ in 0..300 {
+        if std::fs::metadata(&path).unwrap().len() < bytes {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn space_goes_back_to_the_file_system() {
+    let db = sqlite();
+    let table = db.table().await;
+    flood(&db, &table).await;
+    assert!(shrinks(&db, 8_000_000).await);
+    db.sql(&format!("insert into {table} values ('a', 1)"), &[]).await.unwrap();
+    assert_eq!(db.count(&table).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_never_shrank_is_converted() {
+    let db = sqlite();
+    std::fs::create_dir_all(db.home.path().join("data")).unwrap();
+    let path = db.home.path().join("data/old.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch("pragma journal_mode = wal; create table t (k text primary key, n); insert into t values ('kept', 1)")
+        .unwrap();
+    // A process that reads meanwhile is no obstacle to opening it.
+    let configs = BTreeMap::from([("Test".to_owned(), config("sqlite://data/old.db"))]);
+    let connections = Connections::open(&configs, db.home.path()).unwrap();
+    let connection = connections.get("Test").unwrap().clone();
+    let rows = connection.run(&statement("select k from t"), &[], QueryOptions::default()).await.unwrap();
+    assert_eq!(rows.rows[0][0].as_text(), "kept");
+    connections.close().await;
+    drop(old);
+    let after = rusqlite::Connection::open(&path).unwrap();
+    let mode: i64 = after.query_row("pragma auto_vacuum", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, 2);
+}

@@ -249,3 +249,68 @@ async fn a_server_that_is_down_is_an_error_and_no_obstacle() {
         assert_eq!(crate::fault::Fault::from(error).blame, crate::fault::Blame::Store);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_may_not_change_tables_keeps_what_it_may() {
+    for db in databases().into_iter().filter(|db| db.dialect() != Dialect::Sqlite) {
+        let name = format!("t_{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+        db.migrate(&[(format!("{name}-1"), format!("create table {name} (k varchar(10))"))]).await.unwrap();
+        let mysql = db.dialect() == Dialect::MySql;
+        let env = if mysql { "PORTCULLIS_TEST_MYSQL" } else { "PORTCULLIS_TEST_POSTGRES" };
+        let mut url = url::Url::parse(&std::env::var(env).unwrap()).unwrap();
+        let database = url.path().trim_start_matches('/').to_owned();
+        let grants = match mysql {
+            true => vec![
+                format!("create user {name} identified by '{name}'"),
+                format!("grant select, insert, update, delete on `{database}`.* to {name}"),
+            ],
+            false => vec![
+                format!("create role {name} login password '{name}'"),
+                format!("grant select, insert on {name}, portcullis_migration to {name}"),
+            ],
+        };
+        for sql in grants {
+            db.sql(&sql, &[]).await.unwrap();
+        }
+        url.set_username(&name).unwrap();
+        url.set_password(Some(&name)).unwrap();
+        let limited = open(config(url.as_str()));
+        let scripts = [
+            (format!("{name}-1"), "this was applied".to_owned()),
+            (format!("{name}-2"), format!("create index i_{name} on {name} (k)")),
+            (format!("{name}-3"), format!("insert into {name} values ('row')")),
+        ];
+        let error = limited.migrate(&scripts).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Forbidden, "{error}");
+        assert!(error.to_string().contains(&format!("script `{name}-2`")), "{error}");
+        assert_eq!(limited.count(&name).await, 1, "the others were applied");
+        limited.migrate(&scripts).await.unwrap_err();
+        assert_eq!(limited.count(&name).await, 1, "and are not again");
+        db.migrate(&scripts).await.unwrap();
+        limited.migrate(&scripts).await.unwrap();
+        if mysql {
+            db.sql(&format!("drop user {name}"), &[]).await.unwrap();
+        } else {
+            db.sql(&format!("drop owned by {name}"), &[]).await.unwrap();
+            db.sql(&format!("drop role {name}"), &[]).await.unwrap();
+        }
+        db.sql(&format!("drop table {name}"), &[]).await.unwrap();
+        db.sql("delete from portcullis_migration where name like ?", &[text(&format!("{name}%"))]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_compare_loosely_are_known() {
+    for db in databases() {
+        let table = format!("t_{}", uuid::Uuid::new_v4().simple());
+        let (kind, collation) = match db.dialect() {
+            Dialect::Sqlite => ("text collate nocase", "nocase"),
+            Dialect::MySql => ("varchar(10) character set latin1", "latin1_swedish_ci"),
+            Dialect::Postgres => ("char(10)", "bpchar"),
+        };
+        db.sql(&format!("create table {table} (loose {kind}, n bigint)"), &[]).await.unwrap();
+        let found = db.loose_columns().await.unwrap();
+        assert_eq!(found[collation][&table], ["loose"]);
+        db.sql(&format!("drop table {table}"), &[]).await.unwrap();
+    }
+}

@@ -2,7 +2,9 @@
 //! `PORTCULLIS_TEST_POSTGRES` holds an address such as `mysql://root@127.0.0.1/test`.
 
 mod embedded;
+mod equality;
 mod everywhere;
+mod transport;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,366 @@
+//! Makes the comparisons of a statement ones of bytes. Databases have their own ideas of equality: blanks at the end, case, accents,
+//! `01` and `1`. A key, a token or a name is equal to another one here only if every byte is. So `a = b` becomes
+//! `(a = b AND bytes(a) = bytes(b))`: the first part finds rows by an index, the second one decides. Numbers compare as numbers.
+//!
+//! Only statements that take values are rewritten. Left as they are: comparisons with a number that is written in the statement,
+//! comparisons with `COLLATE` (the author's own choice), `LIKE`, `<` and the like, `USING`, and what functions compare.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator, ConflictTarget, Expr, Ident, InTarget, Insert, OnConflictAction, OnInsert, Query, SelectItem, SetExpr,
+    Statement as Ast, TableObject, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
+use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::parser::{Parser, ParserOptions};
+
+use super::Dialect;
+use super::rendered::{Rendered, Role, mark};
+
+/// The statement of these pieces with comparisons of bytes. Fails, with the reason, for what cannot be read or compared that way.
+pub(super) fn rewrite(dialect: Dialect, pieces: &[&str]) -> Result<Rendered, String> {
+    let params = pieces.len() - 1;
+    let sql = numbered(dialect, pieces);
+    let grammar: &dyn Grammar = match dialect {
+        Dialect::Sqlite => &SQLiteDialect {},
+        Dialect::MySql => &MySqlDialect {},
+        Dialect::Postgres => &PostgreSqlDialect {},
+    };
+    // Texts in quotes stay as they were written: what an escape means is the server's setting.
+    let options = ParserOptions { unescape: false, ..ParserOptions::default() };
+    let parsed = Parser::new(grammar).with_options(options).try_with_sql(&sql).and_then(|mut parser| parser.parse_statements());
+    let mut parsed = parsed.map_err(|error| format!("it cannot be read, so its comparisons cannot be made exact: {error}"))?;
+    let [statement] = &mut parsed[..] else { return Err("it must be one statement".to_owned()) };
+    let mut rewriter = Rewriter { dialect, changed: false };
+    if let ControlFlow::Break(why) = statement.visit(&mut rewriter) {
+        return Err(why);
+    }
+    if !rewriter.changed {
+        return Ok(Rendered::plain(dialect, pieces));
+    }
+    let rendered = Rendered::marked(dialect, &statement.to_string(), params)?;
+    if rendered.takes_all(params) { Ok(rendered) } else { Err("a variable stands where no value can".to_owned()) }
+}
+
+/// The text with numbered placeholders, as the grammar of the dialect spells them.
+fn numbered(dialect: Dialect, pieces: &[&str]) -> String {
+    let sign = if dialect == Dialect::Postgres { '$' } else { '?' };
+    let mut sql = String::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        if i > 0 {
+            sql.push_str(&format!("{sign}{i}"));
+        }
+        sql.push_str(piece);
+    }
+    sql
+}
+
+struct Rewriter {
+    dialect: Dialect,
+    changed: bool,
+}
+
+impl VisitorMut for Rewriter {
+    type Break = String;
+
+    fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<String> {
+        if let Value::Placeholder(name) = &value.value {
+            let Some(number) = name.get(1..).and_then(|digits| digits.parse::<usize>().ok()) else {
+                return ControlFlow::Break(format!("`{name}` is no variable of a policy: write `${{name}}`"));
+            };
+            value.value = Value::Placeholder(mark(Role::Value, number - 1));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        match self.exact(expr) {
+            Ok(Some(text)) => {
+                self.changed = true;
+                *expr = verbatim(text);
+                ControlFlow::Continue(())
+            }
+            Ok(None) => ControlFlow::Continue(()),
+            Err(why) => ControlFlow::Break(why),
+        }
+    }
+
+    fn post_visit_statement(&mut self, statement: &mut Ast) -> ControlFlow<String> {
+        match statement {
+            Ast::Insert(insert) => match self.upsert(insert) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(why) => ControlFlow::Break(why),
+            },
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Rewriter {
+    /// The exact form of this comparison; `None` for what is none.
+    fn exact(&mut self, expr: &mut Expr) -> Result<Option<String>, String> {
+        match expr {
+            Expr::BinaryOp { left, op, right } => {
+                let negated = *op == BinaryOperator::NotEq;
+                match op {
+                    BinaryOperator::Eq | BinaryOperator::NotEq => self.compare(left, "=", right, negated),
+                    BinaryOperator::Spaceship => self.compare(left, "<=>", right, negated),
+                    BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq => {
+                        self.changed |= order(left) | order(right);
+                        Ok(None)
+                    }
+                    _ => Ok(None),
+                }
+            }
+            Expr::IsNotDistinctFrom(left, right) => self.compare(left, "IS NOT DISTINCT FROM", right, false),
+            Expr::IsDistinctFrom(left, right) => self.compare(left, "IS NOT DISTINCT FROM", right, true),
+            Expr::In { expr, target, negated, .. } => match target {
+                InTarget::List(list) => self.in_list(expr, list, *negated),
+                InTarget::Subquery(query) => self.in_query(expr, query, *negated),
+                _ => Err("`in` is exact for lists and for `select`".to_owned()),
+            },
+            Expr::AnyOp { compare_op, .. } | Expr::AllOp { compare_op, .. } => match compare_op {
+                BinaryOperator::Eq | BinaryOperator::NotEq => {
+                    Err("`any` and `all` compare as the database does: write `in (…)` or `exists (…)`".to_owned())
+                }
+                _ => Ok(None),
+            },
+            Expr::Case { operand, conditions, .. } => {
+                let Some(subject) = operand.take() else { return Ok(None) };
+                for when in conditions {
+                    let text = match self.compare(&subject, "=", &when.condition, false)? {
+                        Some(text) => text,
+                        None => format!("{subject} = {}", when.condition),
+                    };
+                    when.condition = verbatim(text);
+                }
+                self.changed = true;
+                Ok(None)
+            }
+            Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } | Expr::RLike { expr, pattern, .. } => {
+                self.changed |= order(expr) | order(pattern);
+                Ok(None)
+            }
+            Expr::Between { expr, low, high, .. } => {
+                self.changed |= order(expr) | order(low) | order(high);
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn compare(&self, left: &Expr, op: &str, right: &Expr, negated: bool) -> Result<Option<String>, String> {
+        if leaves_alone(left) || leaves_alone(right) {
+            return Ok(None);
+        }
+        let bytes = self.same(left, op, right)?;
+        let not = if negated { "NOT " } else { "" };
+        Ok(Some(format!("({not}({} {op} {} AND {bytes}))", probe(left), probe(right))))
+    }
+
+    fn in_list(&self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Option<String>, String> {
+        if leaves_alone(expr) || list.iter().all(leaves_alone) {
+            return Ok(None);
+        }
+        let probes: Vec<String> = list.iter().map(probe).collect();
+        let each = |item| match leaves_alone(item) {
+            true => Ok(format!("{} = {item}", probe(expr))),
+            false => self.same(expr, "=", item),
+        };
+        let bytes = list.iter().map(each).collect::<Result<Vec<String>, String>>()?.join(" OR ");
+        let not = if negated { "NOT " } else { "" };
+        Ok(Some(format!("({not}({} IN ({}) AND ({bytes})))", probe(expr), probes.join(", "))))
+    }
+
+    fn in_query(&self, expr: &Expr, query: &Query, negated: bool) -> Result<Option<String>, String> {
+        if leaves_alone(expr) {
+            return Ok(None);
+        }
+        let help = "`in (select …)` is exact only for one column of a plain `select`: write `exists (…)`";
+        let mut exact = query.clone();
+        let SetExpr::Select(select) = &mut *exact.body else { return Err(help.to_owned()) };
+        let cut = query.limit_clause.is_some() || query.fetch.is_some() || query.with.is_some();
+        let (SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. }) = (match &select.projection[..] {
+            [item] if !cut => item,
+            _ => return Err(help.to_owned()),
+        }) else {
+            return Err(help.to_owned());
+        };
+        if matches!(expr, Expr::Tuple(_)) {
+            return Err(help.to_owned());
+        }
+        select.projection = vec![SelectItem::UnnamedExpr(verbatim(self.bytes(column)))];
+        let bytes = format!("{} IN ({exact})", self.bytes(expr));
+        let bytes = match (self.dialect, param(expr)) {
+            (Dialect::Postgres, Some(number)) => format!("({} IS NULL OR {bytes})", mark(Role::Bytes, number)),
+            _ => bytes,
+        };
+        let not = if negated { "NOT " } else { "" };
+        Ok(Some(format!("({not}({} IN ({query}) AND {bytes}))", probe(expr))))
+    }
+
+    /// The condition under which two operands that the database calls equal are the same.
+    fn same(&self, left: &Expr, op: &str, right: &Expr) -> Result<String, String> {
+        if let (Expr::Tuple(left), Expr::Tuple(right)) = (inner(left), inner(right))
+            && left.len() == right.len()
+        {
+            let pairs = left.iter().zip(right).filter(|(left, right)| !leaves_alone(left) && !leaves_alone(right));
+            let pairs = pairs.map(|(left, right)| self.same(left, op, right)).collect::<Result<Vec<_>, _>>()?;
+            return Ok(if pairs.is_empty() { "1 = 1".to_owned() } else { format!("({})", pairs.join(" AND ")) });
+        }
+        if matches!(inner(left), Expr::Tuple(_)) || matches!(inner(right), Expr::Tuple(_)) {
+            return Err("rows can be compared only with rows of as many values".to_owned());
+        }
+        let bytes = format!("{} {op} {}", self.bytes(left), self.bytes(right));
+        Ok(match self.numbers(left, right) {
+            Some(numbers) => format!("({numbers} OR {bytes})"),
+            None => bytes,
+        })
+    }
+
+    /// The bytes of an operand's text.
+    fn bytes(&self, operand: &Expr) -> String {
+        match (self.dialect, param(operand)) {
+            (Dialect::MySql | Dialect::Postgres, Some(number)) => mark(Role::Bytes, number),
+            (Dialect::MySql, None) => format!("CAST(CONVERT({operand} USING utf8mb4) AS BINARY)"),
+            (Dialect::Postgres, None) => format!("convert_to(({operand})::text, 'UTF8')"),
+            (Dialect::Sqlite, _) => format!("CAST({operand} AS BLOB)"),
+        }
+    }
+
+    /// The condition under which both are numbers, and compare as such.
+    fn numbers(&self, left: &Expr, right: &Expr) -> Option<String> {
+        let params = [left, right].map(param);
+        match self.dialect {
+            Dialect::Sqlite => {
+                let number = |operand: &Expr| format!("typeof({operand}) IN ('integer', 'real')");
+                Some(format!("({} AND {})", number(left), number(right)))
+            }
+            Dialect::MySql => {
+                let number = |(operand, param): (&Expr, Option<usize>)| match param {
+                    Some(number) => mark(Role::Number, number),
+                    None => format!("CHARSET({operand}) = 'binary'"),
+                };
+                Some(format!("({} AND {})", number((left, params[0])), number((right, params[1]))))
+            }
+            // The server says which type a value must have, and for what is no text no bytes are sent.
+            Dialect::Postgres => match params {
+                [Some(number), None] | [None, Some(number)] => Some(format!("{} IS NULL", mark(Role::Bytes, number))),
+                [Some(_), Some(_)] => None,
+                [None, None] => {
+                    let operand = if text(left) { right } else { left };
+                    Some(format!("pg_typeof({operand})::text ~ '{NOT_TEXT}'"))
+                }
+            },
+        }
+    }
+
+    /// What a unique key takes for the same row need not be the same.
+    fn upsert(&mut self, insert: &mut Insert) -> Result<(), String> {
+        let Some(OnInsert::OnConflict(conflict)) = &mut insert.on else {
+            if self.dialect == Dialect::MySql && (insert.replace_into || insert.on.is_some()) {
+                return Err("the database decides which row is the same, by its own idea of equality: write an `update`, \
+                            and an `insert` where it touched no row"
+                    .to_owned());
+            }
+            return Ok(());
+        };
+        let OnConflictAction::DoUpdate(update) = &mut conflict.action else { return Ok(()) };
+        let Some(ConflictTarget::Columns { columns, .. }) = &conflict.conflict_target else {
+            return Err("`on conflict` must name the columns of the key".to_owned());
+        };
+        let table = match (&insert.table_alias, &insert.table) {
+            (Some(alias), _) => alias.alias.to_string(),
+            (None, TableObject::TableName(name)) => name.to_string(),
+            _ => return Err("`on conflict` needs the name of a table".to_owned()),
+        };
+        let mut conditions = Vec::new();
+        for column in columns {
+            let (old, new) = (verbatim(format!("{table}.{column}")), verbatim(format!("excluded.{column}")));
+            conditions.push(self.same(&old, "=", &new)?);
+        }
+        if let Some(condition) = &update.selection {
+            conditions.push(format!("({condition})"));
+        }
+        update.selection = Some(verbatim(conditions.join(" AND ")));
+        self.changed = true;
+        Ok(())
+    }
+}
+
+/// Types of PostgreSQL whose values have one form, whatever their text.
+const NOT_TEXT: &str = "^(smallint|integer|bigint|numeric|real|double|boolean|money|date|time|interval|uuid|bytea|oid|json|bit)";
+
+/// An expression that is printed as this text.
+fn verbatim(text: String) -> Expr {
+    Expr::Identifier(Ident::new(text))
+}
+
+fn inner(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(expr) => inner(expr),
+        other => other,
+    }
+}
+
+/// The number of the parameter that this is.
+fn param(expr: &Expr) -> Option<usize> {
+    match inner(expr) {
+        Expr::Value(ValueWithSpan { value: Value::Placeholder(name), .. }) => super::rendered::number(name),
+        _ => None,
+    }
+}
+
+fn text(expr: &Expr) -> bool {
+    matches!(inner(expr), Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(_), .. }))
+}
+
+/// An operand where rows are looked for: parameters are bound so that an index serves whatever type they have.
+fn probe(expr: &Expr) -> String {
+    match (param(expr), inner(expr)) {
+        (Some(number), _) => mark(Role::Probe, number),
+        (None, Expr::Tuple(items)) => format!("({})", items.iter().map(probe).collect::<Vec<_>>().join(", ")),
+        _ => expr.to_string(),
+    }
+}
+
+/// Marks a parameter that is compared by order or by pattern.
+fn order(expr: &mut Expr) -> bool {
+    match param(expr) {
+        Some(number) => {
+            *expr = Expr::value(Value::Placeholder(mark(Role::Order, number)));
+            true
+        }
+        None => false,
+    }
+}
+
+/// Whether a comparison with this is the database's: it is a number, or the author named a collation.
+fn leaves_alone(expr: &Expr) -> bool {
+    match inner(expr) {
+        Expr::Value(ValueWithSpan { value: Value::Number(..) | Value::Boolean(_) | Value::Null, .. }) => true,
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, .. } => true,
+        Expr::BinaryOp { op, .. } => matches!(
+            op,
+            BinaryOperator::Plus
+                | BinaryOperator::Minus
+                | BinaryOperator::Multiply
+                | BinaryOperator::Divide
+                | BinaryOperator::Modulo
+        ),
+        Expr::Extract { .. } => true,
+        Expr::Function(function) => {
+            let name = function.name.to_string();
+            ["count", "sum", "avg", "length", "char_length", "abs"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        }
+        // Those that compare codes still take blanks at the end for nothing: they are no choice against bytes.
+        Expr::Collate { collation, .. } => {
+            let name = collation.to_string().to_ascii_lowercase();
+            !(name.contains("bin") || name == "\"c\"" || name == "\"posix\"")
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
