@@ -23,6 +23,7 @@ use crate::codes;
 use crate::ctx::Slot;
 use crate::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
 use crate::expr::Expr;
+use crate::reads::Reads;
 use code::{Code, Label};
 
 /// Compiles a library. The diagnostics hold what only the engine can know: selectors, properties that an assertion refuses.
@@ -32,6 +33,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
         entries,
         code: Code::default(),
         frames: HashMap::new(),
+        reads: Reads::default(),
         cookies: Vec::new(),
         diagnostics: Vec::new(),
     };
@@ -61,6 +63,8 @@ struct Compiler<'a> {
     entries: &'a HashMap<&'static str, &'static Entry>,
     code: Code,
     frames: HashMap<PolicyId, Arc<FrameProgram>>,
+    /// Of the frame being compiled.
+    reads: Reads,
     /// Cookies that the policies set: names, and beginnings of names with a `*`.
     cookies: Vec<SmolStr>,
     diagnostics: Vec<Diagnostic>,
@@ -99,6 +103,7 @@ impl<'a> Compiler<'a> {
             self.callee(errors);
         }
 
+        self.reads = Reads::default();
         let entry = self.code.label();
         let (held, failed) = (self.code.label(), self.code.label());
         let fail_tail = self.code.label();
@@ -111,6 +116,7 @@ impl<'a> Compiler<'a> {
             slots: frame.slots() + 1,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            reads: Reads::default(),
             span: policy.item.name.span,
         };
         self.code.place(entry);
@@ -161,6 +167,7 @@ impl<'a> Compiler<'a> {
             }
         }
         program.entry = self.code.address(entry);
+        program.reads = std::mem::take(&mut self.reads);
         let program = Arc::new(program);
         self.frames.insert(policy.id, program.clone());
         Some(program)
@@ -233,6 +240,7 @@ impl<'a> Compiler<'a> {
 
     /// How a call of an encapsulated assertion passes values.
     fn call_site(&mut self, call: &ast::Call, callee: &Arc<FrameProgram>, scope: Scope<'a>) -> CallSite {
+        self.reads.extend(&callee.reads);
         let mut inputs = Vec::new();
         if let Some(policy) = self.library.assertion(call.callee.name()) {
             let params = self.library.params(policy).iter().filter(|param| param.direction == ast::Direction::In);

@@ -30,6 +30,7 @@ pub mod pattern;
 pub mod principal;
 pub mod private;
 pub mod rates;
+pub mod reads;
 pub mod reload;
 pub mod request;
 pub mod respond;

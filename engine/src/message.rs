@@ -77,8 +77,8 @@ impl Message {
     }
 
     /// The `Content-Type` field, empty when there is none.
-    pub fn content_type(&self) -> &str {
-        self.header(header::CONTENT_TYPE).unwrap_or("")
+    pub fn content_type(&self) -> Cow<'_, str> {
+        self.header(header::CONTENT_TYPE).unwrap_or_default()
     }
 
     /// Whether the media type (without parameters) is this one, in any case.
@@ -86,9 +86,9 @@ impl Message {
         self.content_type().split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(media_type)
     }
 
-    /// The first field of this name, if it is visible ASCII.
-    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+    /// The first field of this name as text.
+    pub fn header(&self, name: impl AsHeaderName) -> Option<Cow<'_, str>> {
+        self.headers.get(name).map(field_text)
     }
 
     /// Adds a field after those of the same name; a name or value that HTTP does not allow is refused.
@@ -120,6 +120,17 @@ impl Message {
         self.form.get_or_init(|| {
             if self.is_type("application/x-www-form-urlencoded") { Parameters::parse(&self.body) } else { Parameters::default() }
         })
+    }
+}
+
+/// A field's value as text. Bytes that are no text become U+FFFD: a field that is there never looks absent, and equals nothing that a
+/// policy expects. The policies of a service see no such field of a request that they read: see [`Reads`](crate::reads::Reads).
+pub fn field_text(value: &HeaderValue) -> Cow<'_, str> {
+    match value.to_str() {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            Cow::Owned(value.as_bytes().iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '\u{fffd}' }).collect())
+        }
     }
 }
 

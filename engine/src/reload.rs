@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -25,18 +26,21 @@ const MAX_DEPTH: usize = 16;
 
 /// Watches until dropped.
 pub struct Watch {
-    stop: Sender<Signal>,
+    signals: Signals,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-enum Signal {
-    Changed,
-    Stop,
+/// Tells the watching thread that something changed, or that it is to stop. However much changes, no more than one word waits for it.
+#[derive(Clone)]
+struct Signals {
+    stop: Arc<AtomicBool>,
+    wake: SyncSender<()>,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let _ = self.stop.send(Signal::Stop);
+        self.signals.stop.store(true, Relaxed);
+        let _ = self.signals.wake.try_send(()); // when it is full, the thread is about to wake
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -45,13 +49,14 @@ impl Drop for Watch {
 
 /// Starts to watch a host's home.
 pub fn watch(host: Arc<Host>) -> std::io::Result<Watch> {
-    let (stop, signals) = channel();
-    let events = stop.clone();
-    let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || run(&host, &events, &signals))?;
-    Ok(Watch { stop, thread: Some(thread) })
+    let (wake, woken) = sync_channel(1);
+    let signals = Signals { stop: Arc::default(), wake };
+    let events = signals.clone();
+    let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || run(&host, &events, &woken))?;
+    Ok(Watch { signals, thread: Some(thread) })
 }
 
-fn run(host: &Host, events: &Sender<Signal>, signals: &Receiver<Signal>) {
+fn run(host: &Host, events: &Signals, woken: &Receiver<()>) {
     let settle = host.config().reload.settle.0;
     let policies = host.home().watched();
     let keys = vec![host.home().path(KEYS)];
@@ -60,14 +65,13 @@ fn run(host: &Host, events: &Sender<Signal>, signals: &Receiver<Signal>) {
     // What was saved between the loading of the policies and this moment made no event. Nothing changed costs a comparison.
     let _ = host.reload();
     loop {
-        match signals.recv_timeout(POLL) {
-            Ok(Signal::Changed) => {
-                if !settled(signals, settle) {
-                    return;
-                }
-            }
+        match woken.recv_timeout(POLL) {
+            Ok(()) => settled(events, woken, settle),
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if events.stop.load(Relaxed) {
+            return;
         }
         let (now_policies, now_keys) = (fingerprint(&policies), fingerprint(&keys));
         if now_policies == seen_policies && now_keys == seen_keys {
@@ -88,26 +92,20 @@ fn run(host: &Host, events: &Sender<Signal>, signals: &Receiver<Signal>) {
     }
 }
 
-/// Waits until nothing has changed for a while; `false` when told to stop.
-fn settled(signals: &Receiver<Signal>, quiet: Duration) -> bool {
+/// Waits until nothing has changed for a while, or the thread is to stop.
+fn settled(events: &Signals, woken: &Receiver<()>, quiet: Duration) {
     let began = Instant::now();
-    while began.elapsed() < MAX_SETTLE {
-        match signals.recv_timeout(quiet) {
-            Ok(Signal::Changed) => {}
-            Err(RecvTimeoutError::Timeout) => return true,
-            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-        }
-    }
-    true
+    while began.elapsed() < MAX_SETTLE && !events.stop.load(Relaxed) && woken.recv_timeout(quiet).is_ok() {}
 }
 
 /// Asks the system for notifications; without them, looking every other second remains.
-fn listen(host: &Host, policies: &[PathBuf], events: &Sender<Signal>) -> Option<RecommendedWatcher> {
-    let events = events.clone();
+fn listen(host: &Host, policies: &[PathBuf], events: &Signals) -> Option<RecommendedWatcher> {
+    let wake = events.wake.clone();
+    let read: Vec<PathBuf> = policies.iter().cloned().chain([host.home().path(KEYS)]).collect();
     let handler = move |event: notify::Result<Event>| {
-        // Reading is no change; an error (a queue that ran over) may hide one.
-        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-            let _ = events.send(Signal::Changed);
+        // An error (a queue that ran over) may hide a change.
+        if event.map_or(true, |event| concerns(&read, &event)) {
+            let _ = wake.try_send(());
         }
     };
     let mut watcher = match notify::recommended_watcher(handler) {
@@ -133,6 +131,13 @@ fn listen(host: &Host, policies: &[PathBuf], events: &Sender<Signal>) -> Option<
     Some(watcher)
 }
 
+/// Whether an event may be a change of what is read. Reading is none, and a log that is written inside the home is none either: what a
+/// reload logs would bring about the next one.
+fn concerns(read: &[PathBuf], event: &Event) -> bool {
+    let near = |path: &PathBuf| read.iter().any(|read| path.starts_with(read) || read.starts_with(path));
+    !matches!(event.kind, EventKind::Access(_)) && (event.paths.is_empty() || event.paths.iter().any(near))
+}
+
 /// Names, sizes and times of everything below some paths.
 type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
@@ -156,5 +161,45 @@ fn note(path: &Path, depth: usize, found: &mut Fingerprint) {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
             note(&entry.path(), depth + 1, found);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_read_wakes_the_watcher() {
+        let read = ["/home/services", "/home/gateway.yaml", "/home/keys"].map(PathBuf::from);
+        let modified = EventKind::Modify(ModifyKind::Any);
+        for (path, kind, expected) in [
+            ("/home/services/a.policy", modified, true),
+            ("/home/services", modified, true),
+            ("/home/gateway.yaml", modified, true),
+            ("/home/keys/a.key.pem", modified, true),
+            ("/home", modified, true),
+            ("/home/services/a.policy", EventKind::Access(AccessKind::Any), false),
+            ("/home/gateway.log", modified, false),
+            ("/home/services.log", modified, false),
+            ("/home/data/otk.db", modified, false),
+        ] {
+            assert_eq!(concerns(&read, &Event::new(kind).add_path(path.into())), expected, "{path}");
+        }
+        assert!(concerns(&read, &Event::new(EventKind::Other)), "a queue that ran over");
+    }
+
+    #[test]
+    fn no_more_than_one_word_waits_for_the_watcher() {
+        let (wake, woken) = sync_channel(1);
+        let signals = Signals { stop: Arc::default(), wake };
+        for _ in 0..1000 {
+            let _ = signals.wake.try_send(());
+        }
+        signals.stop.store(true, Relaxed);
+        assert_eq!(woken.try_iter().count(), 1);
+        // Told to stop, it does not wait for quiet.
+        settled(&signals, &woken, Duration::from_secs(60));
     }
 }

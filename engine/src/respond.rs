@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 
 use crate::ctx::{Ctx, Draft};
 use crate::exec::Ending;
+use crate::reads::Unreadable;
 
 /// Turns the end of a run into the answer.
 pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {
@@ -79,6 +80,15 @@ fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<By
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// The service reads something of the request that cannot be read.
+pub fn unreadable(what: &Unreadable) -> Response<Bytes> {
+    let headers = HeaderMap::from_iter([
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ]);
+    build(StatusCode::BAD_REQUEST, headers, Bytes::from(format!("400 Bad Request: {what}\n")))
 }
 
 /// No service at this path.

@@ -252,6 +252,13 @@ impl Site {
             route.metrics.answered(response.status().as_u16(), request.started.elapsed());
             return Err(response);
         }
+        if let Err(unreadable) = route.frame.reads.check(&request) {
+            let (service, request_id) = (&route.name, request.id());
+            tracing::debug!(%service, request = %request_id, "refused before the policy: {unreadable}");
+            let response = respond::unreadable(&unreadable);
+            route.metrics.answered(response.status().as_u16(), request.started.elapsed());
+            return Err(response);
+        }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
         let ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
         Ok((route, ctx))

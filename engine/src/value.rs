@@ -274,6 +274,12 @@ impl From<&str> for Value {
     }
 }
 
+impl From<std::borrow::Cow<'_, str>> for Value {
+    fn from(text: std::borrow::Cow<'_, str>) -> Self {
+        Value::Text(SmolStr::from(text))
+    }
+}
+
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Value::Text(text.into())

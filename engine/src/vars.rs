@@ -4,4 +4,4 @@ mod builtin;
 mod selector;
 
 pub use builtin::{Accessor, BUILTINS};
-pub use selector::Selector;
+pub use selector::{MessageSelector, Selector, raw_cookies};

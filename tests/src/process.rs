@@ -125,8 +125,26 @@ impl Process {
 
     /// SIGTERM, then waits for the end; gives whether the exit was clean.
     pub fn terminate(&mut self) -> Result<bool> {
-        Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        self.signal("TERM")?;
         Ok(self.child.wait()?.success())
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status()?;
+        Ok(())
+    }
+
+    /// Whether it ends within this time.
+    pub fn ends_within(&mut self, time: Duration) -> Result<bool> {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            if self.child.try_wait()?.is_some() {
+                return Ok(true);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(false)
     }
 }
 

@@ -165,3 +165,94 @@ fn commands_and_a_running_gateway_share_a_home() {
     let status = command(home.path(), &["status", "--json"]).expect("status");
     assert!(!status.success, "nobody runs here now: {}", status.stdout);
 }
+
+/// Waits for a server that accepts and never answers, with limits under which a request would wait for an hour.
+fn never(home: &Path, shutdown_timeout: &str) -> std::net::TcpListener {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let url = format!("http://{}/", silent.local_addr().expect("an address"));
+    put(home, "services/never.policy", &format!("service \"Never\" at \"/never\" {{\n    RouteHttp(url: \"{url}\")\n}}\n"));
+    let settings = format!(
+        "outbound: {{ read_timeout: 1h }}\nlimits: {{ request_timeout: 1h, idle_timeout: 1h, header_timeout: 1h, \
+         shutdown_timeout: {shutdown_timeout} }}\n"
+    );
+    put(home, "gateway.yaml", &settings);
+    silent
+}
+
+fn ask(process: &Process, bytes: &[u8]) -> std::net::TcpStream {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::connect(process.http).expect("a connection");
+    stream.write_all(bytes).expect("sent");
+    stream
+}
+
+#[test]
+fn sigterm_ends_the_process_whatever_peers_and_policies_do() {
+    let home = tempfile::tempdir().expect("a folder");
+    let silent = never(home.path(), "500ms");
+    let mut process = Process::gateway(home.path(), &Start::default()).expect("a start");
+    let peers: Vec<_> = [
+        &b""[..],
+        b"GET / HTTP/1.1\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+        b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n",
+    ]
+    .iter()
+    .map(|bytes| ask(&process, bytes))
+    .collect();
+    let (upstream, _) = silent.accept().expect("the policy calls");
+    process.signal("TERM").expect("a signal");
+    assert!(process.ends_within(Duration::from_secs(20)).expect("a process"), "{}", process.log());
+    drop((peers, upstream));
+}
+
+#[test]
+fn a_second_sigterm_ends_the_process_at_once() {
+    let home = tempfile::tempdir().expect("a folder");
+    let silent = never(home.path(), "1h");
+    let mut process = Process::gateway(home.path(), &Start::default()).expect("a start");
+    let peer = ask(&process, b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n");
+    let upstream = silent.accept().expect("the policy calls");
+    process.signal("TERM").expect("a signal");
+    assert!(!process.ends_within(Duration::from_millis(500)).expect("a process"), "it waits for the request");
+    process.signal("TERM").expect("a signal");
+    assert!(process.ends_within(Duration::from_secs(10)).expect("a process"), "{}", process.log());
+    drop((peer, upstream));
+}
+
+#[test]
+fn sigterm_ends_the_process_although_nobody_reads_its_log() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().expect("a folder");
+    put(home.path(), "gateway.yaml", "logging: { access: true, level: trace }\nlimits: { shutdown_timeout: 200ms }\n");
+    let mut child = Command::new(portcullis_tests::process::portcullis().expect("a program"))
+        .args(["serve", "--https", "off", "--http", "127.0.0.1:0", "--home"])
+        .arg(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a start");
+    let stdout = child.stdout.take().expect("standard output");
+    let line = BufReader::new(stdout).lines().next().expect("a line").expect("text");
+    let address: std::net::SocketAddr = line.trim_start_matches("listening http://").parse().expect("an address");
+    // Until the pipe is full and the gateway hangs in its log.
+    let stuck = (0..20_000).any(|_| {
+        use std::io::{Read, Write};
+        let Ok(mut stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { return true };
+        stream.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+        let _ = stream.write_all(b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.read(&mut [0; 64]).is_err()
+    });
+    assert!(stuck, "the log never filled the pipe");
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("a signal");
+    let begun = std::time::Instant::now();
+    while child.try_wait().expect("a process").is_none() {
+        if begun.elapsed() > Duration::from_secs(20) {
+            let _ = child.kill();
+            panic!("it still runs");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

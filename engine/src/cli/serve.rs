@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::{Done, Place, say};
 use crate::config::ListenAddress;
@@ -15,6 +17,9 @@ use crate::{reload, telemetry};
 
 /// What is printed after a first start, from the shipped tree; `{https}`, `{http}` and `{home}` are filled in.
 const WELCOME: &str = "policies/gateway.welcome.txt";
+
+/// What there is to do once requests have had `limits.shutdown_timeout`: databases are closed, a reload comes to its end.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// Options of `serve`.
 #[derive(Args)]
@@ -43,15 +48,15 @@ pub fn run(place: &Place, args: &ServeArgs) -> Done {
     }
     let first = !has_served(&home);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let code = runtime.block_on(serve(home, args, first));
+    // Before anything is made, so that a signal from now on finds somebody who listens.
+    let signals = Signals::listen(config.limits.shutdown_timeout.0 + MARGIN)?;
+    let code = runtime.block_on(serve(home, args, first, signals));
     // Background work (a database being retried) does not keep the process.
     runtime.shutdown_background();
     code
 }
 
-async fn serve(home: Home, args: &ServeArgs, first: bool) -> Done {
-    // Before anything is made, so that a signal from now on finds somebody who listens.
-    let mut signals = Signals::new()?;
+async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) -> Done {
     let options = Options { https: args.https, http: args.http, ..Options::default() };
     let serving = tokio::select! {
         serving = Host::serve(home, options) => serving?,
@@ -73,46 +78,74 @@ async fn serve(home: Home, args: &ServeArgs, first: bool) -> Done {
     loop {
         tokio::select! {
             () = signals.stop() => break,
+            // Not waited for: whatever it meets, the next signal is heard.
             _ = hangup.recv() => {
                 let host = Arc::clone(&host);
-                let _ = tokio::task::spawn_blocking(move || {
+                tokio::task::spawn_blocking(move || {
                     host.reload_keys();
                     let _ = host.reload();
-                }).await;
+                });
             }
         }
     }
-    drop(watch);
     tracing::info!("stopping: requests under way are finished");
-    tokio::select! {
-        left = serving.shutdown() => {
-            if left > 0 {
-                tracing::warn!(connections = left, "stopped; some requests did not finish in time");
-            } else {
-                tracing::info!("stopped");
-            }
-        }
-        () = signals.stop() => tracing::warn!("stopped at once, as told twice"),
+    // A reload under way may take its time.
+    let watcher = tokio::task::spawn_blocking(move || drop(watch));
+    let left = serving.shutdown().await;
+    if tokio::time::timeout(Duration::from_secs(1), watcher).await.is_err() {
+        tracing::warn!("a reload was still under way");
+    }
+    if left > 0 {
+        tracing::warn!(connections = left, "stopped; some requests did not finish in time");
+    } else {
+        tracing::info!("stopped");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a process is told from outside.
+/// What a process is told from outside: SIGTERM and SIGINT. A thread of its own listens, which shares nothing with the gateway. INVARIANT:
+/// the process ends within its time after the first of them, and at once after the second, whatever peers, policies, files or the reader of
+/// the log do.
 struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    told: watch::Receiver<bool>,
 }
 
 impl Signals {
-    fn new() -> io::Result<Signals> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    /// Listens. `patience`: how long an orderly end may take.
+    fn listen(patience: Duration) -> io::Result<Signals> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (tell, told) = watch::channel(false);
+        let (mut terminate, mut interrupt) = {
+            let _entered = runtime.enter();
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        };
+        let listen = async move {
+            either(&mut terminate, &mut interrupt).await;
+            tell.send_replace(true);
+            let why = match tokio::time::timeout(patience, either(&mut terminate, &mut interrupt)).await {
+                Ok(()) => "stopped at once, as told twice",
+                Err(_) => "stopped although something did not end in time",
+            };
+            // Whoever reads the log may have stopped reading: the process does not wait for that.
+            std::thread::spawn(move || tracing::warn!("{why}"));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            std::process::exit(0);
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(listen))?;
+        Ok(Signals { told })
     }
 
+    /// Waits for the first of them.
     async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        // The other end is never dropped: its thread ends with the process.
+        let _ = self.told.wait_for(|told| *told).await;
+    }
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }
 

@@ -10,6 +10,7 @@ use crate::codes;
 use crate::ctx::{MessageRef, Slot};
 use crate::expr::{Expr, Piece};
 use crate::pattern::Pattern;
+use crate::reads::Reads;
 use crate::value::Value;
 
 /// The properties of one use of an assertion.
@@ -26,6 +27,7 @@ pub(super) trait BuildHost {
     fn file_parts(&self, path: &str) -> Option<Vec<Part>>;
     fn slot(&self, name: &str) -> Option<Slot>;
     fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)>;
+    fn reads(&mut self) -> &mut Reads;
     fn own_cookie(&mut self, pattern: SmolStr);
 }
 
@@ -179,6 +181,11 @@ impl<'b> Build<'b> {
         self.compiler.with_prefix(prefix)
     }
 
+    /// Where an assertion notes what it reads of the request by itself, so that it never takes something unreadable for absent.
+    pub fn reads(&mut self) -> &mut Reads {
+        self.compiler.reads()
+    }
+
     /// The message that a `MessageName` property means.
     pub fn message(&mut self, name: &str) -> Result<MessageRef, Diagnostic> {
         let text = match self.arg(name).map(|arg| &*arg.kind) {
@@ -286,6 +293,10 @@ impl BuildHost for Host<'_, '_> {
 
     fn slot(&self, name: &str) -> Option<Slot> {
         self.scope.frame.slot(name).map(|slot| Slot(slot as u32))
+    }
+
+    fn reads(&mut self) -> &mut Reads {
+        &mut self.compiler.reads
     }
 
     fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)> {

@@ -149,7 +149,12 @@ impl<'a> Compiler<'a> {
         match scope.frame.access(name) {
             Access::Slot(slot) => Expr::Slot(Slot(slot as u32)),
             Access::Selector(slot, rest) => match Selector::parse(&rest) {
-                Some(selector) => Expr::Selected(Slot(slot as u32), selector),
+                Some(selector) => {
+                    if let Selector::Message(part) = &selector {
+                        self.reads.selected(part);
+                    }
+                    Expr::Selected(Slot(slot as u32), selector)
+                }
                 None => {
                     self.unknown_selector(name, &rest, span, scope);
                     Expr::Const(Value::Undefined)
@@ -158,7 +163,10 @@ impl<'a> Compiler<'a> {
             Access::Member(slot, name) => Expr::Member(Box::new(Expr::Slot(Slot(slot as u32))), Arc::new(Path::Dotted(name))),
             Access::Builtin(_) => match Accessor::parse(name) {
                 Some(Accessor::PolicyName) => Expr::constant(scope.policy.name.as_str()),
-                Some(accessor) => Expr::Builtin(accessor),
+                Some(accessor) => {
+                    accessor.note(&mut self.reads);
+                    Expr::Builtin(accessor)
+                }
                 None => {
                     let names = BUILTINS.iter().map(|builtin| builtin.name);
                     self.report(

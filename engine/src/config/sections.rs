@@ -121,6 +121,16 @@ pub struct Limits {
     pub idle_timeout: Span,
     /// For answering one request once it has been read; then 504. Default: 60s.
     pub request_timeout: Span,
+    /// For taking an answer: a client that takes less than 16 KiB of it in this time, or less than the rest, loses the HTTP/2 stream or
+    /// the connection. Default: 30s.
+    pub write_timeout: Span,
+    /// Memory for answers that clients have not taken yet; when it is full, the connection that holds most of it is closed. Default:
+    /// 256 MiB.
+    pub answer_memory: Bytes,
+    /// What one HTTP/2 connection may hold of it before further requests on it wait; more than that, and nothing taken for five seconds,
+    /// closes it. One answer alone may be larger. It does not count for trusted proxies, behind which there are many clients. Default:
+    /// 1 MiB.
+    pub connection_answer_memory: Bytes,
     /// Memory for the bodies of all requests under way; one that finds none left is answered 503. A connection gets a 64th of it, or
     /// what four bodies take, whichever is more. Default: 256 MiB.
     pub body_memory: Bytes,
@@ -146,6 +156,9 @@ impl Default for Limits {
             body_timeout: seconds(30),
             idle_timeout: seconds(60),
             request_timeout: seconds(60),
+            write_timeout: seconds(30),
+            answer_memory: Bytes(256 << 20),
+            connection_answer_memory: Bytes(1 << 20),
             body_memory: Bytes(256 << 20),
             max_connections: 10_000,
             connections_per_address: 5_000,

@@ -12,6 +12,7 @@ use super::compare::Compare;
 use crate::assertion::{Assertion, AsyncAssertion};
 use crate::ctx::Slot;
 use crate::expr::Expr;
+use crate::reads::Reads;
 
 /// Instructions of a whole policy set, and where each policy's stretch begins.
 pub struct Program {
@@ -138,6 +139,8 @@ pub struct FrameProgram {
     pub inputs: Vec<(SmolStr, Slot, Option<Type>)>,
     /// Outputs in order.
     pub outputs: Vec<(SmolStr, Slot)>,
+    /// What it reads of the request, with all that it calls.
+    pub reads: Reads,
     /// Its name in the source.
     pub span: Span,
 }

@@ -31,6 +31,7 @@ fn run_code(code: Vec<(Op, u32, u32)>) -> Ending {
         slots: 1,
         inputs: Vec::new(),
         outputs: Vec::new(),
+        reads: crate::reads::Reads::default(),
         span: Span::default(),
     };
     let mut ctx = Ctx::new(Arc::new(site.unwrap()), Request::new(Method::GET, ""), "test".into());

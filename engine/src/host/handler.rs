@@ -7,7 +7,6 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use http::{HeaderValue, Response, StatusCode, header, request};
-use http_body_util::Full;
 
 use super::{Host, receive};
 use crate::config::{Audience, Config, Monitoring};
@@ -34,9 +33,10 @@ impl Front {
     fn answer(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send {
         let request = match receive::request(head, body, conn) {
             Ok(request) => request,
-            Err(status) => {
+            Err(why) => {
+                let status = StatusCode::BAD_REQUEST;
                 self.refused(status);
-                let refusal = plain(status, "text/plain; charset=utf-8", format!("{status}\n"));
+                let refusal = plain(status, "text/plain; charset=utf-8", format!("{status}: {why}\n"));
                 return Either::Right(std::future::ready(refusal).boxed());
             }
         };
@@ -52,7 +52,8 @@ impl Front {
         let Monitoring { health, metrics, audience } = &self.monitoring;
         (path == health || path == metrics)
             && match audience {
-                Audience::Loopback => conn.remote.ip().to_canonical().is_loopback(),
+                // Behind a proxy on this machine everybody would be on it.
+                Audience::Loopback => conn.direct && conn.remote.ip().to_canonical().is_loopback(),
                 Audience::Any => true,
                 Audience::Off => false,
             }
@@ -82,7 +83,7 @@ impl Front {
 }
 
 impl Handler for Front {
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Full<Bytes>>> + Send {
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send {
         let logged = self.access_log.then(|| (head.method.clone(), head.uri.path().to_owned(), std::time::Instant::now()));
         let (remote, secure) = (conn.remote.ip(), conn.secure);
         self.answer(head, body, conn).map(move |response| {
@@ -92,7 +93,7 @@ impl Handler for Front {
                 // Queries may hold tokens; paths do not.
                 tracing::info!(target: "access", %remote, secure, %method, path, status, bytes, micros);
             }
-            response.map(Full::new)
+            response
         })
     }
 

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use portcullis_dsl::diagnostic::render;
@@ -52,6 +53,9 @@ pub struct Options {
     /// Compiled sets to take from, and to leave others in.
     pub prebuilt: Option<Arc<Prebuilt>>,
 }
+
+/// How long databases may take to close.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// Why a gateway cannot start, in words for its operator.
 #[derive(Debug)]
@@ -122,7 +126,10 @@ impl Host {
         let host = Arc::new(host);
         let running = server.start(Arc::new(Front::new(Arc::clone(&host), &host.config())));
         let connections = running.counter();
+        let unwritten = connections.clone();
         host.metrics.gauge("connections", "Open connections", move || connections.connections() as i64);
+        let words = "Bytes of answers that clients have not taken yet";
+        host.metrics.gauge("unwritten_bytes", words, move || unwritten.unwritten() as i64);
         let claim = status::Claim::take(&host.home);
         let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
         {
@@ -333,7 +340,10 @@ impl Serving {
             control::remove(&self.host.home);
         }
         let left = self.running.shutdown().await;
-        self.host.gateway().connections.close().await;
+        // A statement that hangs keeps its connection.
+        if tokio::time::timeout(CLOSING, self.host.gateway().connections.close()).await.is_err() {
+            tracing::warn!("databases were still at work when the gateway stopped");
+        }
         if self.claim.is_some() {
             status::remove(&self.host.home);
         }

@@ -258,11 +258,44 @@ async fn a_request_is_a_small_future() {
     let serving = Host::serve(place.home.clone(), options()).await.unwrap();
     let front = Front::new(Arc::clone(serving.host()), &serving.host().config());
     let address = "127.0.0.1:1".parse().unwrap();
-    let conn = crate::server::ConnInfo { remote: address, local: address, secure: false, client_certificate: None };
+    let conn = crate::server::ConnInfo { remote: address, local: address, secure: false, direct: true, client_certificate: None };
     let (head, ()) = http::Request::get("/hello").body(()).unwrap().into_parts();
     let size = size_of_val(&crate::server::Handler::handle(&front, head, bytes::Bytes::new(), &conn));
     assert!(size <= 1536, "{size} bytes");
     let site = size_of_val(&serving.host().site().handle(crate::request::Request::new(http::Method::GET, "/hello")));
     assert!(site <= 1280, "{site} bytes");
     serving.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_upstream_sends_unreadably_passes_through_and_is_never_absent() {
+    let place = place();
+    let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", upstream.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = upstream.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let answer = b"HTTP/1.1 200 OK\r\nX-Odd: caf\xe9\r\nSet-Cookie: odd=\xff; Path=/\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    let services = format!(
+        r#"service "Through" at "/through" {{ RouteHttp(url: "{url}") }}
+service "Looked at" at "/looked" {{
+    RouteHttp(url: "{url}", response: "answer")
+    if ${{answer.http.header.x-odd}} is empty {{ Respond(body: "absent") }}
+    else if ${{answer.http.cookies.odd}} is empty {{ Respond(body: "no cookie") }}
+    else if ${{answer.http.headerValues.x-odd}} count 1 {{ Respond(body: "there") }}
+    else {{ Respond(body: "none") }}
+}}
+"#
+    );
+    put(place.dir.path(), "services/odd.policy", &services);
+    let serving = Host::serve(place.home.clone(), options()).await.unwrap();
+    assert_eq!(get(&serving, "/looked").await, (200, "there".to_owned()));
+    let mut stream = tokio::net::TcpStream::connect(serving.http.unwrap()).await.unwrap();
+    stream.write_all(b"GET /through HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.windows(12).any(|bytes| bytes == b"x-odd: caf\xe9\r"), "{}", String::from_utf8_lossy(&answer));
 }

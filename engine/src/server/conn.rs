@@ -12,20 +12,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 
 use super::body::{self, Memory};
 use super::guard::{Entered, Guard, Guards};
-use super::proxies::Proxies;
+use super::outgoing::{Outgoing, Streams};
+use super::proxies::{Origin, Proxies};
 use super::run::Run;
-use super::{ConnInfo, Handler, Place, TlsServer};
+use super::{ConnInfo, Handler, Place, TlsServer, strict};
 use crate::config::Limits;
 
 /// How long a closed connection is listened to.
@@ -40,15 +41,15 @@ pub(super) struct Shared<H> {
     memory: Arc<Memory>,
     proxies: Arc<Proxies>,
     /// For plain TCP: HTTP/2 begins with its preface, everything else is HTTP/1.
-    either: auto::Builder<TokioExecutor>,
+    either: auto::Builder<Streams>,
     /// For TLS, where ALPN has settled it.
-    http1: auto::Builder<TokioExecutor>,
-    http2: auto::Builder<TokioExecutor>,
+    http1: auto::Builder<Streams>,
+    http2: auto::Builder<Streams>,
 }
 
 impl<H> Shared<H> {
     pub(super) fn new(handler: Arc<H>, limits: Arc<Limits>, guards: Arc<Guards>, proxies: Arc<Proxies>) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(Streams { patience: limits.write_timeout.0 });
         // No `pipeline_flush`: it keeps an answer back while more bytes wait to be read, also when those bytes are what the answer
         // (431, 400) is about, or half a request.
         builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.0); // for the time limit, see `guard`
@@ -85,8 +86,8 @@ pub(super) async fn serve<H: Handler>(
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
-    let entered = shared.guards.enter();
-    let mut info = ConnInfo { remote, local, secure: tls.is_some(), client_certificate: None };
+    let entered = shared.guards.enter(shared.proxies.trusts(remote.ip()));
+    let mut info = ConnInfo { remote, local, secure: tls.is_some(), direct: true, client_certificate: None };
     let Some(tls) = tls else {
         return drive(stream, &Arc::clone(&shared).either, info, shared, entered, place).await;
     };
@@ -105,15 +106,32 @@ pub(super) async fn serve<H: Handler>(
     }
 }
 
+/// A stream whose socket can be reached.
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 async fn drive<S, H>(
     stream: S,
-    builder: &auto::Builder<TokioExecutor>,
+    builder: &auto::Builder<Streams>,
     info: ConnInfo,
     shared: Arc<Shared<H>>,
     entered: Entered,
     place: Place,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Socket,
     H: Handler,
 {
     let guard = Arc::clone(entered.guard());
@@ -124,12 +142,12 @@ async fn drive<S, H>(
     let background = Arc::default();
     let connection = Arc::new(Connection { shared, info, entered, memory, background, _place: place });
     let _open = Arc::clone(&connection);
-    let (mut registered, mut told) = (false, false);
+    let mut told = false;
     let ended = {
         let service = service_fn(move |request| answer(Arc::clone(&connection), request));
         let mut conn = pin!(builder.serve_connection(io, service));
         poll_fn(|cx| {
-            match guard.orders(cx, &mut registered) {
+            match guard.orders(cx) {
                 Some(false) => {}
                 Some(true) if told => {}
                 Some(true) => {
@@ -142,13 +160,20 @@ async fn drive<S, H>(
         })
         .await
     };
+    let stream = left.lock().unwrap_or_else(PoisonError::into_inner).take();
     match &ended {
-        None => return, // cut
+        None => {
+            tracing::debug!(%remote, "connection cut: it was told to close, or its time was over");
+            // What the peer has not taken is not kept for it by the system either.
+            if let Some(stream) = &stream {
+                let _ = stream.tcp().set_zero_linger();
+            }
+            return;
+        }
         Some(Ok(())) => {}
         // Clients hang up, scan ports and send nonsense all day; hyper has answered what could be answered.
         Some(Err(error)) => tracing::debug!(%remote, %error, "connection ended"),
     }
-    let stream = left.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let (Some(stream), false) = (stream, told) {
         let _ = timeout(LINGER, linger(stream)).await;
     }
@@ -166,63 +191,90 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 async fn answer<H: Handler>(
     connection: Arc<Connection<H>>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let _active = connection.entered.guard().begin(request.version() == Version::HTTP_2);
-    let shared = &connection.shared;
-    // Whoever opens streams and resets them, again and again, waits for what that has set going.
-    if connection.background.load(Relaxed) >= shared.limits.http2_streams {
-        shared.handler.refused(StatusCode::SERVICE_UNAVAILABLE);
-        return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE));
-    }
-    let (head, incoming) = request.into_parts();
-    let Ok(remote) = shared.proxies.remote(connection.info.remote, &head.headers) else {
-        shared.handler.refused(StatusCode::BAD_REQUEST);
-        return Ok(refusal(StatusCode::BAD_REQUEST));
-    };
-    let (body, held) = match body::read(incoming, &shared.limits, &connection.memory).await {
-        Ok(read) => read,
+) -> Result<Response<Outgoing>, Infallible> {
+    let guard = connection.entered.guard();
+    let http2 = request.version() == Version::HTTP_2;
+    let _active = guard.begin(http2);
+    let response = match handled(&connection, request, http2).await {
+        Ok(response) => response,
         Err(status) => {
-            shared.handler.refused(status);
-            return Ok(refusal(status));
+            connection.shared.handler.refused(status);
+            refusal(status)
         }
     };
+    Ok(response.map(|body| Outgoing::new(body, guard, http2)))
+}
+
+/// The handler's answer, or the status that refuses the request before or beside it.
+async fn handled<H: Handler>(
+    connection: &Arc<Connection<H>>,
+    request: Request<Incoming>,
+    http2: bool,
+) -> Result<Response<Bytes>, StatusCode> {
+    let shared = &connection.shared;
+    let guard = connection.entered.guard();
     let limit = shared.limits.request_timeout.0;
+    if http2 {
+        if guard.is_closed() {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        if timeout(limit, guard.room()).await.is_err() {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
+    } else {
+        guard.flushed().await; // the guard ends a connection that does not get there
+    }
+    // Whoever opens streams and resets them, again and again, waits for what that has set going.
+    if connection.background.load(Relaxed) >= shared.limits.http2_streams {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let (head, incoming) = request.into_parts();
+    if !http2 {
+        strict::framing(&head.headers)?;
+    }
+    let Ok(Origin { remote, direct }) = shared.proxies.origin(connection.info.remote, &head.headers) else {
+        return Err(StatusCode::BAD_REQUEST);
+    };
+    let (body, held) = body::read(incoming, &shared.limits, &connection.memory).await?;
     let run = {
-        let connection = Arc::clone(&connection);
+        let connection = Arc::clone(connection);
         Box::pin(async move {
             let _held = held;
             let info = &connection.info;
-            if remote == info.remote {
+            if remote == info.remote && direct {
                 return connection.shared.handler.handle(head, body, info).await;
             }
-            connection.shared.handler.handle(head, body, &ConnInfo { remote, ..info.clone() }).await
+            connection.shared.handler.handle(head, body, &ConnInfo { remote, direct, ..info.clone() }).await
         })
     };
-    Ok(match timeout(limit, Run::new(run, limit, &connection.background)).await {
-        Ok(Ok(response)) => response,
+    match timeout(limit, Run::new(run, limit, &connection.background)).await {
+        Ok(Ok(response)) => Ok(response),
         Ok(Err(_)) => {
             // The hook has printed message and place; the gateway lives on.
             tracing::error!("a request ended in a panic; answered 500");
-            refusal(StatusCode::INTERNAL_SERVER_ERROR)
+            Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR))
         }
         Err(_) => {
             tracing::warn!(?limit, "a request was not answered in time; answered 504");
-            shared.handler.refused(StatusCode::GATEWAY_TIMEOUT);
-            refusal(StatusCode::GATEWAY_TIMEOUT)
+            Err(StatusCode::GATEWAY_TIMEOUT)
         }
-    })
+    }
 }
 
 /// The answer to a request that no policy sees.
-fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
+fn refusal(status: StatusCode) -> Response<Bytes> {
     let text = format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+    let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     // What follows on this connection may be the rest of a body that nobody read.
     if matches!(
         status,
-        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE
+        StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::BAD_REQUEST
+            | StatusCode::NOT_IMPLEMENTED
+            | StatusCode::SERVICE_UNAVAILABLE
     ) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -263,20 +315,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
+impl<S> Guarded<S> {
+    fn note(&self, polled: &Poll<io::Result<usize>>) {
+        match polled {
+            Poll::Ready(Ok(bytes)) => self.guard.wrote(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.guard.blocked(),
+        }
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write(cx, buf);
-        if polled.is_ready() {
-            self.guard.wrote();
-        }
+        self.note(&polled);
         polled
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write_vectored(cx, bufs);
-        if polled.is_ready() {
-            self.guard.wrote();
-        }
+        self.note(&polled);
         polled
     }
 
@@ -285,10 +343,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
+        let polled = self.stream()?.poll_flush(cx);
+        match &polled {
+            Poll::Ready(Ok(())) => self.guard.unblocked(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.guard.blocked(),
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.guard.closing();
         self.stream()?.poll_shutdown(cx)
     }
 }

@@ -6,9 +6,11 @@
 mod body;
 mod conn;
 mod guard;
+mod outgoing;
 mod peers;
 mod proxies;
 mod run;
+mod strict;
 mod tls;
 
 use std::future::Future;
@@ -19,7 +21,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, request};
-use http_body_util::Full;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -41,6 +42,9 @@ pub struct ConnInfo {
     pub local: SocketAddr,
     /// Whether it is TLS.
     pub secure: bool,
+    /// Of a request, whether `remote` is known to be who asks. It is not where a proxy passed the request on and no trusted one says
+    /// for whom: then `remote` is the proxy, and what only its address may see is not for this request.
+    pub direct: bool,
     /// The certificate that the peer presented, possession of its key proven, trust not decided.
     pub client_certificate: Option<Arc<Certificate>>,
 }
@@ -48,7 +52,7 @@ pub struct ConnInfo {
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request, whose body has been read within the limits.
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send;
 
     /// A request was refused before it got here, with this status.
     fn refused(&self, _status: http::StatusCode) {}
@@ -211,12 +215,22 @@ impl ConnectionCounter {
     pub fn connections(&self) -> usize {
         self.0.len()
     }
+
+    /// Bytes of answers that no peer has taken yet.
+    pub fn unwritten(&self) -> usize {
+        self.0.unwritten()
+    }
 }
 
 impl Running {
     /// Connections open now.
     pub fn connections(&self) -> usize {
         self.guards.len()
+    }
+
+    /// Bytes of answers that no peer has taken yet.
+    pub fn unwritten(&self) -> usize {
+        self.guards.unwritten()
     }
 
     /// Counts connections for as long as somebody wants to know.

@@ -16,6 +16,40 @@ pub(super) struct Proxies {
     header: ForwardedHeader,
     /// Whether it was said already that a header cannot be read.
     complained: AtomicBool,
+    /// Whether it was said already that a proxy is not trusted, or does not write the header that is read.
+    warned: AtomicBool,
+}
+
+/// From where a request comes.
+#[derive(Debug, PartialEq)]
+pub(super) struct Origin {
+    pub(super) remote: SocketAddr,
+    /// See [`ConnInfo::direct`](super::ConnInfo::direct).
+    pub(super) direct: bool,
+}
+
+/// Whether a proxy says that it passes the request on, in one of the fields that proxies write.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.keys().map(http::HeaderName::as_str).any(|name| {
+        name.starts_with("x-forwarded")
+            || matches!(
+                name,
+                "forwarded"
+                    | "via"
+                    | "x-real-ip"
+                    | "x-client-ip"
+                    | "x-cluster-client-ip"
+                    | "x-envoy-external-address"
+                    | "x-original-forwarded-for"
+                    | "x-original-host"
+                    | "x-originating-ip"
+                    | "x-remote-ip"
+                    | "x-proxyuser-ip"
+                    | "true-client-ip"
+                    | "cf-connecting-ip"
+                    | "fastly-client-ip"
+            )
+    })
 }
 
 /// A proxy sent something that does not say from where a request comes.
@@ -25,14 +59,39 @@ pub(super) struct Unreadable;
 impl Proxies {
     pub(super) fn new(listeners: &Listeners) -> Proxies {
         let trusted = listeners.trusted_proxies.iter().map(|network| network.0).collect();
-        Proxies { trusted, header: listeners.forwarded_header, complained: AtomicBool::new(false) }
+        Proxies {
+            trusted,
+            header: listeners.forwarded_header,
+            complained: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         network::within(&self.trusted, address)
     }
 
-    /// From where a request comes: the last address on its way that is no trusted proxy's, or the first of all if each is.
+    /// From where a request comes, and whether that is known.
+    pub(super) fn origin(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<Origin, Unreadable> {
+        let remote = self.remote(peer, headers)?;
+        // A trusted proxy names somebody, and one elsewhere that names its own loopback address does not mean this machine.
+        if remote != peer {
+            let direct = !remote.ip().to_canonical().is_loopback() || peer.ip().to_canonical().is_loopback();
+            return Ok(Origin { remote, direct });
+        }
+        let direct = !is_forwarded(headers);
+        if !direct && is_near(peer.ip()) && !self.warned.swap(true, Relaxed) {
+            let proxy = peer.ip();
+            if self.trusts(proxy) {
+                tracing::warn!(%proxy, "requests of this trusted proxy do not say in the field that `listeners.forwarded_header` names for whom they are: all count as its own");
+            } else {
+                tracing::warn!(%proxy, "requests come through a proxy that is not in `listeners.trusted_proxies`: all count as its own, for limits, policies and logs. If it is yours, name it there");
+            }
+        }
+        Ok(Origin { remote, direct })
+    }
+
+    /// The address a request comes from: the last address on its way that is no trusted proxy's, or the first of all if each is.
     pub(super) fn remote(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<SocketAddr, Unreadable> {
         if self.trusted.is_empty() || !self.trusts(peer.ip()) {
             return Ok(peer);
@@ -82,6 +141,14 @@ fn address(text: &str) -> Option<SocketAddr> {
     }
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).and_then(|text| text.parse::<Ipv6Addr>().ok());
     bare.map(|address| SocketAddr::new(address.into(), 0)).or_else(|| text.parse().ok())
+}
+
+/// Whether an address is of this machine or its neighbourhood, as a proxy's is. What strangers write is no reason to warn.
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
 }
 
 /// The `for` of each element of a `Forwarded` field (RFC 7239, section 4), to the letter: a quoted text may hold what divides
@@ -195,6 +262,39 @@ mod tests {
         }
         let other = [("forwarded", "for=203.0.113.1")];
         assert_eq!(remote(ForwardedHeader::XForwardedFor, "10.0.0.1", &other).as_deref(), Ok("10.0.0.1"), "not the one it sets");
+    }
+
+    #[test]
+    fn a_request_is_direct_only_when_no_proxy_hides_who_asks() {
+        for (trusted, peer, fields, expected) in [
+            (&["127.0.0.0/8"][..], "127.0.0.1", &[][..], true),
+            (&["127.0.0.0/8"], "127.0.0.1", &[("x-forwarded-for", "203.0.113.1")], true),
+            // A client on the proxy's machine, which is this one, or another.
+            (&["127.0.0.2/32"], "127.0.0.2", &[("x-forwarded-for", "127.0.0.1")], true),
+            (&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "127.0.0.1")], false),
+            (&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "::ffff:127.0.0.1")], false),
+            // The field that is read says nothing, but another does.
+            (&["127.0.0.0/8"], "127.0.0.1", &[("forwarded", "for=203.0.113.1")], false),
+            (&["127.0.0.0/8"], "127.0.0.1", &[("x-forwarded-for", ""), ("via", "1.1 x")], false),
+            (&[], "127.0.0.1", &[], true),
+            (&[], "127.0.0.1", &[("x-forwarded-for", "203.0.113.1")], false),
+            (&[], "127.0.0.1", &[("x-forwarded-for", "127.0.0.1")], false),
+            (&[], "::1", &[("x-forwarded-proto", "https")], false),
+            (&[], "::1", &[("x-forwarded", "a")], false),
+            (&[], "127.0.0.1", &[("x-real-ip", "a")], false),
+            (&[], "127.0.0.1", &[("true-client-ip", "a")], false),
+            (&[], "192.0.2.1", &[("forwarded", "for=a")], false),
+            (&[], "192.0.2.1", &[("x-other", "a")], true),
+        ] {
+            let trusted_proxies = trusted.iter().map(|text| Network::parse(text).unwrap()).collect();
+            let proxies = Proxies::new(&Listeners { trusted_proxies, ..Listeners::default() });
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            }
+            let origin = proxies.origin(SocketAddr::new(peer.parse().unwrap(), 9), &headers).unwrap();
+            assert_eq!(origin.direct, expected, "{trusted:?} {peer} {fields:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::CertifiedKey;
@@ -13,17 +13,26 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::config::{Bytes as Size, Span, Tls, TlsVersion};
 
-/// Answers `method path body-length client-subject`; `/slow` takes 300 ms, `/never` an hour, `/panic` panics, `/late` takes 200 ms and
+mod framing;
+mod over_tls;
+mod silent;
+mod unread;
+
+/// Answers `method path body-length client-subject`; `/large` answers 33 KB, `/huge` 16 MiB, `/slow` takes 300 ms, `/never` an hour, `/panic` panics, `/late` takes 200 ms and
 /// counts.
 struct Echo;
+
+const LARGE: usize = 33_000;
 
 static LATE: AtomicUsize = AtomicUsize::new(0);
 
 impl Handler for Echo {
-    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Full<Bytes>> {
+    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Bytes> {
         match head.uri.path() {
             "/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
             "/never" => tokio::time::sleep(Duration::from_secs(3600)).await,
+            "/large" => return Response::new(Bytes::from(vec![b'x'; LARGE])),
+            "/huge" => return Response::new(Bytes::from(vec![b'x'; 16 << 20])),
             "/panic" => panic!("on purpose"),
             "/late" => {
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -33,7 +42,7 @@ impl Handler for Echo {
         }
         let subject = conn.client_certificate.as_ref().map_or("-", |certificate| &certificate.subject);
         let text = format!("{} {} {} {subject} {}", head.method, head.uri.path(), body.len(), conn.secure);
-        Response::new(Full::new(Bytes::from(text)))
+        Response::new(Bytes::from(text))
     }
 }
 
@@ -46,6 +55,7 @@ fn limits() -> Limits {
         body_timeout: millis(300),
         idle_timeout: millis(400),
         request_timeout: millis(800),
+        write_timeout: millis(400),
         shutdown_timeout: millis(2000),
         ..Limits::default()
     }
@@ -80,6 +90,15 @@ fn start(limits: Limits, settings: &Tls) -> Started {
     let server = Server::bind(&Listeners { https: any, http: any, ..Listeners::default() }, &tls, limits).unwrap();
     let (http, https) = (server.http_address().unwrap(), server.https_address().unwrap());
     Started { http, https, tls, running: server.start(Arc::new(Echo)) }
+}
+
+/// Waits until no connection is left.
+async fn all_gone(running: &Running, what: &str) {
+    let began = Instant::now();
+    while running.connections() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(8), "{what}: {} connections are still there", running.connections());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Sends bytes and reads to the end of the connection.
@@ -263,130 +282,4 @@ async fn one_address_does_not_take_every_place() {
     drop(first);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(raw(started.http, request).await.starts_with("HTTP/1.1 200"));
-}
-
-mod over_tls {
-    use super::*;
-    use rustls::ClientConfig;
-
-    #[derive(Debug)]
-    struct TrustAll(Arc<rustls::crypto::CryptoProvider>);
-
-    impl rustls::client::danger::ServerCertVerifier for TrustAll {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: rustls::pki_types::UnixTime,
-        ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-            Ok(rustls::client::danger::ServerCertVerified::assertion())
-        }
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            cert: &CertificateDer<'_>,
-            dss: &rustls::DigitallySignedStruct,
-        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-            rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-        }
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            cert: &CertificateDer<'_>,
-            dss: &rustls::DigitallySignedStruct,
-        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-            rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-        }
-        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-            self.0.signature_verification_algorithms.supported_schemes()
-        }
-    }
-
-    /// Asks for `/t` over TLS: the answer's body and the served certificate.
-    async fn get(
-        address: SocketAddr,
-        version: &'static rustls::SupportedProtocolVersion,
-        alpn: &[u8],
-        client: Option<Identity>,
-    ) -> std::io::Result<(String, Vec<u8>)> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(TrustAll(provider)));
-        let mut config = match client {
-            Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).unwrap(),
-            None => builder.with_no_client_auth(),
-        };
-        config.alpn_protocols = vec![alpn.to_vec()];
-        let stream = TcpStream::connect(address).await?;
-        let name = ServerName::try_from("first.example").unwrap();
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-        let served = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
-        let request = http::Request::get("https://x/t").body(Full::<Bytes>::default()).unwrap();
-        let response = if alpn == b"h2" {
-            let (mut client, conn) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .map_err(std::io::Error::other)?;
-            tokio::spawn(conn);
-            client.send_request(request).await
-        } else {
-            let (mut client, conn) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
-            tokio::spawn(conn);
-            client.send_request(request).await
-        };
-        let body =
-            response.map_err(std::io::Error::other)?.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
-        Ok((String::from_utf8_lossy(&body).into_owned(), served))
-    }
-
-    #[tokio::test]
-    async fn versions_protocols_and_client_certificates() {
-        let started = start(limits(), &Tls::default());
-        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-            for alpn in [&b"h2"[..], b"http/1.1"] {
-                let (plain, _) = get(started.https, version, alpn, None).await.unwrap();
-                assert!(plain.ends_with("/t 0 - true"), "{plain}");
-                let (proven, _) = get(started.https, version, alpn, Some(identity("client.example"))).await.unwrap();
-                assert!(proven.contains("CN=rcgen self signed cert"), "{proven}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn settings_narrow_what_is_spoken() {
-        let settings = Tls {
-            min_version: TlsVersion::V13,
-            client_certificate: crate::config::ClientCertificate::Required,
-            ..Tls::default()
-        };
-        let started = start(limits(), &settings);
-        assert!(get(started.https, &rustls::version::TLS12, b"h2", Some(identity("c"))).await.is_err());
-        assert!(get(started.https, &rustls::version::TLS13, b"h2", None).await.is_err());
-        assert!(get(started.https, &rustls::version::TLS13, b"h2", Some(identity("c"))).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn the_certificate_can_be_exchanged_while_serving() {
-        let started = start(limits(), &Tls::default());
-        let (_, before) = get(started.https, &rustls::version::TLS13, b"http/1.1", None).await.unwrap();
-        let other = identity("second.example");
-        let expected = other.chain[0].to_vec();
-        started.tls.replace(certified(other));
-        let (_, after) = get(started.https, &rustls::version::TLS13, b"http/1.1", None).await.unwrap();
-        assert_ne!(before, after);
-        assert_eq!(after, expected);
-    }
-
-    #[tokio::test]
-    async fn plain_text_at_the_tls_port_does_no_harm() {
-        let started = start(limits(), &Tls::default());
-        let answer = raw(started.https, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert!(!answer.contains("HTTP/1.1 200"));
-        assert!(get(started.https, &rustls::version::TLS13, b"h2", None).await.is_ok());
-    }
 }

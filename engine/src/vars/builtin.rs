@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use super::Selector;
 use super::selector::{MessageSelector, Named, TimeSelector, after, cookies, header_name};
 use crate::ctx::Ctx;
+use crate::reads::Reads;
 use crate::request::Request;
 use crate::value::Value;
 
@@ -261,15 +262,32 @@ impl Accessor {
         Some(Accessor::Response(MessageSelector::parse(after(name, "response")?)?))
     }
 
+    /// Notes what it reads of the request.
+    pub fn note(&self, reads: &mut Reads) {
+        match self {
+            Accessor::Header(name) => reads.field(name),
+            Accessor::Cookie(name) => reads.cookie(name),
+            Accessor::Request(selector) => reads.selected(selector),
+            Accessor::MalformedParameters => reads.malformed(),
+            Accessor::Parameter(_)
+            | Accessor::Parameters(_)
+            | Accessor::ParameterNames
+            | Accessor::DuplicateParameters
+            | Accessor::Query(_)
+            | Accessor::QueryValues(_) => reads.parameters(),
+            _ => {}
+        }
+    }
+
     /// The value, borrowed text where that is possible. `None` = undefined.
     pub fn text<'a>(&'a self, ctx: &'a Ctx) -> Option<Cow<'a, str>> {
         let request = &ctx.request;
         Some(match self {
             Accessor::Method => Cow::Borrowed(request.method.as_str()),
-            Accessor::Header(name) => Cow::Borrowed(request.message.header(name)?),
+            Accessor::Header(name) => request.message.header(name)?,
             Accessor::Parameter(name) => Cow::Borrowed(request.parameter(name)?.as_str()),
             Accessor::Query(name) => Cow::Borrowed(request.query_parameters().first(name)?.as_str()),
-            Accessor::Cookie(name) => Cow::Borrowed(cookies(&request.message).find(|(own, _)| own == name)?.1),
+            Accessor::Cookie(name) => cookies(&request.message).find(|(own, _)| own == name)?.1,
             Accessor::Url(UrlPart::Path) => Cow::Borrowed(&request.path),
             Accessor::Url(UrlPart::Host) => Cow::Borrowed(&request.host),
             Accessor::Url(UrlPart::Query) => Cow::Borrowed(&request.query),

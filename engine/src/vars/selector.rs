@@ -1,10 +1,12 @@
 //! `${message.http.status}`, `${certificate.subject}`, `${moment.seconds}`, `${list.length}`: the part after the variable's name.
 
+use std::borrow::Cow;
+
 use http::HeaderName;
 use smol_str::SmolStr;
 
 use crate::certificate::Certificate;
-use crate::message::Message;
+use crate::message::{Message, field_text};
 use crate::value::Value;
 
 /// What is read of a value.
@@ -198,7 +200,7 @@ impl MessageSelector {
             MessageSelector::Status => Value::from(message.status.map(i64::from)),
             MessageSelector::Header(name) => Value::from(message.header(name)),
             MessageSelector::HeaderValues(name) => {
-                Value::list(message.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(Value::from))
+                Value::list(message.headers.get_all(name).iter().map(field_text).map(Value::from))
             }
             MessageSelector::HeaderNames => Value::list(message.headers.keys().map(|name| Value::from(name.as_str()))),
             MessageSelector::Form(name) => Value::from(message.form().first(name).cloned()),
@@ -209,13 +211,32 @@ impl MessageSelector {
     }
 }
 
-/// Cookies of a message: of a `Cookie` field (RFC 6265, section 4.2), or the ones that `Set-Cookie` fields set.
-pub fn cookies(message: &Message) -> impl Iterator<Item = (&str, &str)> {
-    let sent = message.headers.get_all(http::header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let sent = sent.flat_map(|field| field.split(';'));
-    let set = message.headers.get_all(http::header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let set = set.map(|field| field.split(';').next().unwrap_or(""));
-    sent.chain(set).filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+/// Cookies of a message: of a `Cookie` field (RFC 6265, section 4.2), or the ones that `Set-Cookie` fields set. One whose name cannot be
+/// read can have no name that a policy asks for; one whose value cannot be read is there all the same.
+pub fn cookies(message: &Message) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let sent = message.headers.get_all(http::header::COOKIE).iter().flat_map(|field| raw_cookies(field.as_bytes()));
+    let set = message.headers.get_all(http::header::SET_COOKIE).iter();
+    let set = set.filter_map(|field| raw_cookies(field.as_bytes()).next());
+    sent.chain(set).filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, String::from_utf8_lossy(value))))
+}
+
+/// Names and values in a `Cookie` field. Other programs on the same host set cookies too, so one that is odd hides no other.
+pub fn raw_cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    field.split(|byte| *byte == b';').filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        Some((name, unquoted(value)))
+    })
+}
+
+fn unquoted(mut value: &[u8]) -> &[u8] {
+    while let Some(rest) = value.strip_prefix(b"\"") {
+        value = rest;
+    }
+    while let Some(rest) = value.strip_suffix(b"\"") {
+        value = rest;
+    }
+    value
 }
 
 impl CertificateSelector {

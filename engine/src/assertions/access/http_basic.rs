@@ -53,6 +53,7 @@ HttpBasic(realm: "example")"#,
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
+        p.reads().basic();
         Runnable::sync(HttpBasic {
             username: p.optional_target("username")?,
             password: p.optional_target("password")?,
@@ -69,7 +70,8 @@ struct HttpBasic {
 
 impl Assertion for HttpBasic {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        match credentials(&ctx.request.message.headers) {
+        let found = credentials(&ctx.request.message.headers);
+        match found.map_err(Bad::why).and_then(|found| found.ok_or("there are no Basic credentials")) {
             Ok((user, password)) => {
                 ctx.set_if(self.username, user.clone());
                 ctx.set_if(self.password, password.clone());
@@ -89,27 +91,45 @@ impl Assertion for HttpBasic {
     }
 }
 
-fn credentials(headers: &http::HeaderMap) -> Result<(SmolStr, SmolStr), &'static str> {
+/// Why there are no Basic credentials although there is an `Authorization` field.
+pub(crate) enum Bad {
+    /// They are no credentials, and as good as wrong ones.
+    Wrong(&'static str),
+    /// They hold something that is no text. Nobody types that, so no policy goes on as if nothing had been sent.
+    Unreadable(&'static str),
+}
+
+impl Bad {
+    fn why(self) -> &'static str {
+        match self {
+            Bad::Wrong(why) | Bad::Unreadable(why) => why,
+        }
+    }
+}
+
+/// Name and password of Basic credentials; `None` when there are none (RFC 7617).
+pub(crate) fn credentials(headers: &http::HeaderMap) -> Result<Option<(SmolStr, SmolStr)>, Bad> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
-    let (Some(field), None) = (fields.next(), fields.next()) else {
-        return Err("there is not exactly one `Authorization` header");
-    };
-    let field = field.to_str().map_err(|_| "the `Authorization` header is not text")?;
-    let Some((scheme, token)) = field.split_once(' ') else { return Err("the `Authorization` header is not Basic") };
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(Bad::Unreadable("there is more than one"));
+    }
+    let field = field.to_str().map_err(|_| Bad::Unreadable("it is not text"))?;
+    let (scheme, token) = field.split_once([' ', '\t']).unwrap_or((field, ""));
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err("the `Authorization` header is not Basic");
+        return Ok(None);
     }
     // Some clients leave the padding out; nothing is ambiguous without it.
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    let bytes = LENIENT.decode(token.trim()).map_err(|_| "the credentials are not base64")?;
-    let text = String::from_utf8(bytes).map_err(|_| "the credentials are not UTF-8")?;
+    let bytes = LENIENT.decode(token.trim()).map_err(|_| Bad::Wrong("the credentials are not base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| Bad::Unreadable("the credentials are not UTF-8"))?;
     // RFC 7617, section 2: no control characters, and no colon in the name.
     if text.chars().any(char::is_control) {
-        return Err("the credentials hold control characters");
+        return Err(Bad::Unreadable("the credentials hold control characters"));
     }
-    let (user, password) = text.split_once(':').ok_or("the credentials hold no colon")?;
-    Ok((user.into(), password.into()))
+    let (user, password) = text.split_once(':').ok_or(Bad::Wrong("the credentials hold no colon"))?;
+    Ok(Some((user.into(), password.into())))
 }

@@ -10,6 +10,7 @@ use crate::assertion::{Assertion, Entry, Runnable};
 use crate::ctx::{Ctx, MessageRef};
 use crate::expr::Expr;
 use crate::fault::{HELD, Verdict, falsified};
+use crate::message::field_text;
 
 static SPEC: Spec = Spec {
     name: "ManageCookie",
@@ -201,16 +202,17 @@ impl ManageCookie {
         }
         let headers = &mut message.headers;
         let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-        let pairs = fields.iter().filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));
-        let pairs = pairs.map(str::trim).filter(|pair| !pair.is_empty());
-        let same = |pair: &str| pair.split('=').next().is_some_and(|own| own.trim() == name);
-        let mut kept: Vec<String> =
-            pairs.filter(|pair| self.operation == Operation::Add || !same(pair)).map(str::to_owned).collect();
+        // As bytes: what is not touched travels on as it came.
+        let pairs = fields.iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+        let pairs = pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
+        let same = |pair: &[u8]| pair.split(|byte| *byte == b'=').next().is_some_and(|own| own.trim_ascii() == name.as_bytes());
+        let mut kept: Vec<&[u8]> = pairs.filter(|pair| self.operation == Operation::Add || !same(pair)).collect();
+        let own = format!("{name}={value}");
         if self.operation != Operation::Remove {
-            kept.push(format!("{name}={value}"));
+            kept.push(own.as_bytes());
         }
         headers.remove(COOKIE);
-        if let (false, Ok(field)) = (kept.is_empty(), HeaderValue::from_str(&kept.join("; "))) {
+        if let (false, Ok(field)) = (kept.is_empty(), HeaderValue::from_bytes(&kept.join(&b"; "[..]))) {
             headers.insert(COOKIE, field);
         }
         HELD
@@ -250,7 +252,7 @@ fn same_domain(one: Option<&str>, other: Option<&str>) -> bool {
 }
 
 fn retain(headers: &mut HeaderMap, keep: impl Fn(&Identity<'_>) -> bool) {
-    let kept = |field: &HeaderValue| field.to_str().is_ok_and(|field| keep(&Identity::read(field)));
+    let kept = |field: &HeaderValue| keep(&Identity::read(&field_text(field)));
     let kept: Vec<HeaderValue> =
         headers.get_all(SET_COOKIE).iter().filter(|field| kept(field)).cloned().collect();
     headers.remove(SET_COOKIE);

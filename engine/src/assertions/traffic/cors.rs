@@ -61,6 +61,9 @@ pub static ENTRY: Entry = Entry {
             return Err(p.refuse("credentials", "any origin with credentials would let every page act as its visitor: name the \
                 origins"));
         }
+        for name in [header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_REQUEST_HEADERS] {
+            p.reads().field(&name);
+        }
         Runnable::sync(Cors {
             origins: p.value("origins"),
             methods: p.optional("methods"),
