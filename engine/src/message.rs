@@ -110,9 +110,10 @@ impl Message {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The body as JSON, whatever its content type says; `None` when it is not JSON.
+    /// The body as JSON, whatever its content type says; `None` when it is not JSON, or an object in it has a name twice: who reads the
+    /// body after us might take the other one.
     pub fn json(&self) -> Option<Document> {
-        self.json.get_or_init(|| crate::json::read(&self.body).ok().map(Document::from)).clone()
+        self.json.get_or_init(|| crate::json::read_unique(&self.body).ok().map(Document::from)).clone()
     }
 
     /// Parameters of a form body; none unless the content type is `application/x-www-form-urlencoded`.

@@ -184,6 +184,7 @@ impl Host {
         let passwords = Arc::new(Passwords::default());
         schema::add_sample_users(&config, &home, &passwords, clock.now_millis()).map_err(StartError::new)?;
         let outbound = Outbound::open(&config.outbound, home.root(), &keys).map_err(StartError::new)?;
+        let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0);
         let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
         let gateway = Gateway {
             clock,

@@ -1,4 +1,4 @@
-//! Reads JSON that strangers send, within limits. In tokens and keys a name that comes twice in an object is refused (RFC 7515, section 4;
+//! Reads JSON that strangers send, within limits. In tokens, keys and bodies of messages a name that comes twice in an object is refused (RFC 7515, section 4;
 //! RFC 7519, section 4): two readers may otherwise see two documents in one. Elsewhere the last one counts.
 
 use std::cell::Cell;

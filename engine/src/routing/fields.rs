@@ -67,6 +67,10 @@ pub fn sent_on(message: &Message, named: &[HeaderName], own: &OwnCookies<'_>) ->
     }
     let mut headers = HeaderMap::with_capacity(message.headers.len());
     for (name, value) in &message.headers {
+        // Of fields that a message has once, policies read the first; so must whoever comes after.
+        if ONCE.contains(name) && headers.contains_key(name) {
+            continue;
+        }
         if message.placed.contains(name) || named.contains(name) {
             headers.append(name, value.clone());
         } else if *name == header::COOKIE {
@@ -79,6 +83,9 @@ pub fn sent_on(message: &Message, named: &[HeaderName], own: &OwnCookies<'_>) ->
     }
     headers
 }
+
+/// Fields that a message has once (RFC 9110).
+const ONCE: [HeaderName; 4] = [header::AUTHORIZATION, header::CONTENT_TYPE, header::ORIGIN, header::PROXY_AUTHORIZATION];
 
 /// Beginnings of names by which proxies tell those behind them who asks, in what way, and for what.
 const ON_THE_WAY: [&str; 29] = [
@@ -224,6 +231,18 @@ mod tests {
         ] {
             assert_eq!(own.set_by(&HeaderValue::from_str(field).unwrap()), set, "{field}");
         }
+    }
+
+    #[test]
+    fn what_is_read_once_is_sent_once() {
+        let mut message = Message::default();
+        message.received = true;
+        for (name, value) in [("content-type", "text/plain"), ("content-type", "application/json"), ("x-a", "1"), ("x-a", "2")] {
+            message.headers.append(name, HeaderValue::from_static(value));
+        }
+        let sent = sent_on(&message, &[], &OwnCookies { policies: &[], settings: &[] });
+        assert_eq!(sent.get_all("content-type").iter().collect::<Vec<_>>(), ["text/plain"]);
+        assert_eq!(sent.get_all("x-a").iter().count(), 2);
     }
 
     #[test]

@@ -158,6 +158,12 @@ impl Outbound {
         Ok(Outbound { settings: settings.clone(), targets, keys: Arc::clone(keys), extra, pools: Mutex::default() })
     }
 
+    /// The same, knowing where the gateway itself listens and by what name it goes.
+    pub fn beside(mut self, ports: Vec<u16>, name: &str) -> Outbound {
+        self.targets = Arc::new(Targets::clone(&self.targets).beside(ports, name));
+        self
+    }
+
     /// Forgets pooled connections: keys or trusted certificates have changed.
     pub fn forget(&self) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -17,11 +17,13 @@ pub struct Targets {
     allow: Vec<Rule>,
     deny: Vec<Rule>,
     private: bool,
+    /// Ports of this gateway's own listeners, and the name that it goes by.
+    own: (Vec<u16>, String),
 }
 
 impl Default for Targets {
     fn default() -> Self {
-        Targets { allow: Vec::new(), deny: Vec::new(), private: true }
+        Targets { allow: Vec::new(), deny: Vec::new(), private: true, own: Default::default() }
     }
 }
 
@@ -65,7 +67,8 @@ impl Rule {
                 _ => Err(wrong()),
             };
         }
-        let bare: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let bare: Option<IpAddr> = bare.parse().ok();
         let who = match bare {
             Some(address) => Who::network(address.into()),
             None => match Host::parse(host).map_err(|_| wrong())? {
@@ -160,7 +163,13 @@ impl Targets {
         };
         let machine: Vec<Rule> = deny.iter().filter_map(local).collect();
         deny.extend(machine);
-        Ok(Targets { allow, deny, private: settings.private_targets })
+        Ok(Targets { allow, deny, private: settings.private_targets, own: Default::default() })
+    }
+
+    /// The same, knowing where the gateway itself listens and by what name it goes.
+    pub fn beside(mut self, ports: Vec<u16>, name: &str) -> Targets {
+        self.own = (ports, name.to_ascii_lowercase());
+        self
     }
 
     /// Whether this may be called, as far as its text tells. Where the host is a name, what it leads to is checked when it is known.
@@ -219,6 +228,16 @@ impl Targets {
         if self.deny.iter().any(|rule| reached.iter().any(|address| rule.holds(*address, target.port))) {
             return refuse(DENIED);
         }
+        // A call of itself by a name of another's would come from this machine's own address, which may be trusted with more than the
+        // client. Calls by its own names are run in process, where the client stays the client.
+        if let Host::Domain(name) = &target.host
+            && self.own.0.contains(&target.port)
+            && !is_localhost(name)
+            && *name != self.own.1
+            && reached.iter().any(|address| is_loopback(*address))
+        {
+            return refuse("the name leads back to this gateway, which is called as `localhost`");
+        }
         let canonical = address.to_canonical();
         let allowed = target.named || self.allow.is_empty() || self.allow.iter().any(|rule| rule.holds(canonical, target.port));
         if !allowed {
@@ -232,7 +251,7 @@ impl Targets {
 
     /// Whether an address decides about a target, or its name has decided already.
     pub fn asks_for_addresses(&self, target: &Target) -> bool {
-        !target.named || !self.private || self.deny.iter().any(Rule::is_of_addresses)
+        !target.named || !self.private || self.own.0.contains(&target.port) || self.deny.iter().any(Rule::is_of_addresses)
     }
 }
 

@@ -137,3 +137,95 @@ fn targets_can_be_narrowed() {
         assert_eq!(policy::is_private(address.parse().unwrap()), private, "{address}");
     }
 }
+
+#[test]
+fn addresses_are_judged_by_what_they_reach() {
+    let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let targets = |deny: &[&str], allow: &[&str], private: bool| {
+        let settings = Settings { deny: strings(deny), allow: strings(allow), private_targets: private, ..Settings::default() };
+        Targets::new(&settings).unwrap().beside(vec![8443], "Gateway.example")
+    };
+    let fine = |targets: &Targets, url: &str, address: &str| {
+        let target = targets.check(&url.parse().unwrap());
+        target.is_ok_and(|target| targets.admits(&target, address.parse().unwrap()).is_ok())
+    };
+    let by_name = targets(&["10.0.0.0/8", "169.254.169.254:80", "bad.example"], &["*.example", "other.test:443"], true);
+    for (url, address, expected) in [
+        ("http://a.example/", "192.0.2.1", true),
+        // Where the name leads counts, however it is written.
+        ("http://a.example/", "10.1.2.3", false),
+        ("http://a.example/", "::ffff:10.1.2.3", false),
+        ("http://a.example/", "64:ff9b::a01:203", false),
+        ("http://a.example/", "64:ff9b:1::a01:203", false),
+        ("http://a.example/", "2002:a01:203::1", false),
+        ("http://a.example/", "::10.1.2.3", false),
+        ("http://a.example/", "2001:0:c000:201::f5fe:fdfc", false),
+        ("http://a.example/", "fe80::5efe:a01:203", false),
+        ("http://a.example/", "169.254.169.254", false),
+        ("https://a.example/", "169.254.169.254", true),
+        ("http://bad.example./", "192.0.2.1", false),
+        ("http://BAD.example/", "192.0.2.1", false),
+        ("https://other.test/", "192.0.2.1", true),
+        ("http://other.test/", "192.0.2.1", false),
+        ("http://example.test/", "192.0.2.1", false),
+        // A name of another's that leads back here.
+        ("http://a.example:8443/", "127.0.0.1", false),
+        ("http://a.example:8443/", "::ffff:127.0.0.2", false),
+        ("http://gateway.example:8443/", "127.0.1.1", true),
+        ("http://a.example:8444/", "127.0.0.1", true),
+    ] {
+        assert_eq!(fine(&by_name, url, address), expected, "{url} {address}");
+    }
+    let public = targets(&[], &[], false);
+    for address in [
+        "127.0.0.1",
+        "0.0.0.0",
+        "::",
+        "::1",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "fc00::1",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "::127.0.0.1",
+    ] {
+        assert!(!fine(&public, "http://a.example/", address), "{address}");
+    }
+    for address in ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"] {
+        assert!(fine(&public, "http://a.example/", address), "{address}");
+    }
+    for wrong in ["", "10.0.0.0/33", "http://a", "a b", "a:port", "*.", "*.10.0.0.1", "[::1", "a:70000"] {
+        let settings = Settings { deny: strings(&[wrong]), ..Settings::default() };
+        assert!(Targets::new(&settings).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_host_that_is_called_is_the_one_that_was_checked() {
+    let targets = Targets::default();
+    for (url, called) in [
+        ("http://127.1/a?b", "http://127.0.0.1/a?b"),
+        ("http://0x7f.1:81/", "http://127.0.0.1:81/"),
+        ("https://API.Example./x", "https://api.example/x"),
+        ("http://[::FFFF:1.2.3.4]/", "http://1.2.3.4/"),
+        ("http://a.example/", "http://a.example/"),
+    ] {
+        assert_eq!(targets.check(&url.parse().unwrap()).unwrap().uri.to_string(), called, "{url}");
+    }
+    for url in
+        ["http://user@a/", "http://a%2eb/", "http://1.2.3.4.5/", "http://256.1.1.1/", "http://[fe80::1%25lo]/", "ftp://a/", "/a"]
+    {
+        assert!(url.parse::<Uri>().map_or(true, |uri| targets.check(&uri).is_err()), "{url}");
+    }
+}

@@ -1,6 +1,5 @@
 //! `CodeInjectionProtection`: characters that would end up as code elsewhere.
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use portcullis_dsl::Diagnostic;
@@ -33,7 +32,7 @@ static SPEC: Spec = Spec {
             request."),
     ],
     sets: &[],
-    fails: &["something of a class is found", "a part cannot be decoded"],
+    fails: &["something of a class is found", "a part cannot be decoded: JSON that is none, a `Content-Encoding`, a charset without ASCII"],
     block: false,
     examples: &[
         example("harmless", "set m = \"a < b\"\nCodeInjectionProtection(target: \"m\")", Expect::Holds),
@@ -127,27 +126,43 @@ impl Assertion for CodeInjectionProtection {
     }
 }
 
+/// `application/json`, `application/problem+json` and the like.
+fn is_json(message: &Message) -> bool {
+    let media_type = message.content_type().split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    media_type.ends_with("/json") || media_type.ends_with("+json")
+}
+
+/// Whether the body is text in which ASCII characters are the bytes of ASCII, which is what the patterns look for.
+fn is_of_ascii(message: &Message) -> bool {
+    let content_type = message.content_type().to_ascii_lowercase();
+    let Some((_, charset)) = content_type.split_once("charset=") else { return true };
+    let charset = charset.split(';').next().unwrap_or("").trim().trim_matches('"');
+    ["utf-8", "utf8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252"].contains(&charset)
+}
+
 impl CodeInjectionProtection {
     fn finds(&self, text: &str) -> bool {
         self.classes.iter().any(|class| class.is_match(text))
     }
 
     /// Forms and JSON are looked at value by value, so that their own punctuation is not taken for code; everything else as a
-    /// whole.
+    /// whole. What cannot be read here, but perhaps by whoever gets it next, counts as code.
     fn in_body(&self, message: &Message) -> bool {
+        if message.body.is_empty() {
+            return false;
+        }
+        let encoded = message.headers.get_all(http::header::CONTENT_ENCODING).iter().any(|coding| coding != "identity");
+        if encoded || !is_of_ascii(message) {
+            return true;
+        }
         if message.is_type("application/x-www-form-urlencoded") {
             let form = message.form();
             return form.is_malformed() || form.pairs().iter().any(|(name, value)| self.finds(name) || self.finds(value));
         }
-        if message.is_type("application/json")
-            && let Some(json) = message.json()
-        {
-            return self.in_json(&json);
+        if is_json(message) {
+            return message.json().is_none_or(|json| self.in_json(&json));
         }
-        match message.body_text() {
-            Cow::Borrowed("") => false,
-            text => self.finds(&text),
-        }
+        self.finds(&message.body_text())
     }
 
     fn in_json(&self, json: &serde_json::Value) -> bool {
