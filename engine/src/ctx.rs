@@ -11,6 +11,7 @@ use crate::message::Message;
 use crate::principal::{Credential, User};
 use crate::request::Request;
 use crate::site::Site;
+use crate::turns::KeyedTurn;
 use crate::value::Value;
 
 /// A variable of the running frame. Slots are numbered within a frame; [`Ctx`] adds the frame's base.
@@ -55,6 +56,8 @@ pub struct Ctx {
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
     pub users: SmallVec<[User; 1]>,
+    /// Turns that `TakeTurn` took; they end with the run at the latest.
+    pub turns: Vec<KeyedTurn>,
     /// Open transactions, the innermost last.
     pub transactions: Vec<OpenTransaction>,
     /// Service, task or command that runs.
@@ -82,6 +85,7 @@ impl Ctx {
             error_draft: None,
             credentials: SmallVec::new(),
             users: SmallVec::new(),
+            turns: Vec::new(),
             transactions: Vec::new(),
             service,
             slots: Vec::new(),

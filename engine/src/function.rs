@@ -6,6 +6,7 @@ use crate::ctx::Ctx;
 use crate::value::Value;
 
 mod addresses;
+mod cookies;
 mod json;
 mod lists;
 mod texts;
@@ -22,9 +23,17 @@ pub struct Function {
 
 /// All functions.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    [lists::FUNCTIONS, texts::FUNCTIONS, times::FUNCTIONS, uris::FUNCTIONS, json::FUNCTIONS, addresses::FUNCTIONS]
-        .into_iter()
-        .flatten()
+    [
+        lists::FUNCTIONS,
+        texts::FUNCTIONS,
+        times::FUNCTIONS,
+        uris::FUNCTIONS,
+        json::FUNCTIONS,
+        addresses::FUNCTIONS,
+        cookies::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The function of this name.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::cache::Caches;
+use crate::config::Security;
 use crate::fault::{Blame, Fault};
 use crate::identity::{AttemptLimiter, Passwords, Providers};
 use crate::keys::KeyStore;
@@ -14,6 +15,7 @@ use crate::routing::Outbound;
 use crate::store::{Connection, Connections};
 use crate::telemetry::{AuditLog, Metrics};
 use crate::time::Clock;
+use crate::turns::KeyedTurns;
 
 /// The services that assertions reach through [`crate::ctx::Ctx::gateway`]. Cheap to clone: a reload that changes properties makes another
 /// one of the same parts.
@@ -35,10 +37,14 @@ pub struct Gateway {
     pub keys: Arc<KeyStore>,
     /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.
     pub properties: Arc<BTreeMap<String, SmolStr>>,
+    /// What `security` in `gateway.yaml` says; policies read it as `${gateway.security}`.
+    pub security: Security,
     /// Calls to other servers.
     pub outbound: Arc<Outbound>,
     /// Rates per key.
     pub rates: Arc<Rates>,
+    /// Turns per key.
+    pub turns: Arc<KeyedTurns>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where audit details go.

@@ -41,6 +41,7 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod time;
+pub mod turns;
 pub mod value;
 pub mod vars;
 pub mod xml;

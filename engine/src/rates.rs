@@ -83,7 +83,8 @@ impl Rates {
         });
         match taken {
             Ok(_) => 0,
-            Err(full_at) => (full_at.saturating_sub(now).saturating_sub(room) + 999) / 1000,
+            // A bucket that is full and yet too small has an earlier moment on record.
+            Err(full_at) => ((full_at.max(now) - now).saturating_sub(room) + 999) / 1000,
         }
     }
 }

@@ -4,4 +4,4 @@ mod builtin;
 mod selector;
 
 pub use builtin::{Accessor, BUILTINS};
-pub use selector::{MessageSelector, Selector, raw_cookies};
+pub use selector::{MessageSelector, Selector, cookies, raw_cookies};

@@ -84,6 +84,21 @@ fn a_first_start_makes_a_home_that_only_its_owner_can_read() {
 }
 
 #[test]
+fn a_gateway_that_others_reach_is_told_to_take_a_name() {
+    let home = tempfile::tempdir().expect("a folder");
+    let check = |settings: &str| {
+        put(home.path(), "gateway.yaml", settings);
+        command(home.path(), &["check"]).expect("a check")
+    };
+    let nameless = check("listeners: { https: 0.0.0.0:8443, http: off }");
+    assert!(nameless.success && nameless.stderr.contains("set `host_name` in gateway.yaml"), "{}", nameless.stderr);
+    for settings in ["host_name: login.example.com", "listeners: { https: 127.0.0.1:8443, http: off }"] {
+        let named = check(settings);
+        assert!(!named.stderr.contains("host_name"), "{settings}: {}", named.stderr);
+    }
+}
+
+#[test]
 fn what_was_acknowledged_survives_kill_9() {
     let home = tempfile::tempdir().expect("a folder");
     put(home.path(), "services/journal.policy", JOURNAL);

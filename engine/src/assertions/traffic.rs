@@ -3,4 +3,5 @@
 super::catalogue! {
     cors,
     rate_limit,
+    take_turn,
 }

@@ -17,7 +17,7 @@ use crate::config::{self, Config, ListenAddress, ProviderKind};
 use crate::gateway::Gateway;
 use crate::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
 use crate::host::{Host, Options, Prebuilt, Serving};
-use crate::identity::{Cost, InternalUsers, Passwords, USERS_FILE};
+use crate::identity::{Cost, InternalUsers, Passwords, USERS_FILE, UserError};
 use crate::principal::Secret;
 use crate::private;
 use crate::site::Site;
@@ -244,7 +244,12 @@ impl CaseGateway {
             [role] => drop(attributes.insert("role".to_owned(), role.as_str().into())),
             several => drop(attributes.insert("role".to_owned(), several.into())),
         }
-        users.add(name, &Secret::new(password), attributes, self.now_millis()).map_err(|error| error.to_string())
+        let password = Secret::new(password);
+        match users.add(name, &password, attributes, self.now_millis()) {
+            Err(UserError::Exists(_)) => users.set_password(name, &password, self.now_millis()),
+            added => added,
+        }
+        .map_err(|error| error.to_string())
     }
 
     /// What it has logged.

@@ -55,6 +55,10 @@ pub fn run(place: &Place, args: &CheckArgs) -> Done {
             eprintln!("warning: gateway.yaml enables `{name}`, but there is no such service{help}");
         }
     }
+    if let Some(nameless) = config.nameless(&config.listeners) {
+        warnings += 1;
+        eprintln!("warning: {nameless}");
+    }
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let services = library.services().count();
     say(format!(

@@ -17,7 +17,7 @@ pub use error::ConfigError;
 pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
     Audience, AuditTarget, ClientCertificate, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound,
-    Reload, SampleUser, Samples, Tls, TlsVersion,
+    Reload, SampleUser, Samples, Security, Tls, TlsVersion,
 };
 pub use units::{Bytes, ListenAddress, Network, Span};
 
@@ -31,6 +31,8 @@ pub struct Config {
     /// The name clients know this gateway by: `${gateway.cluster.hostname}`, subject of the first certificate. Default: `localhost`.
     #[serde(deserialize_with = "sections::host_name")]
     pub host_name: HostName,
+    /// `standard` (default) or `strict`: whether policies leave on what existing clients may need, or only what standards advise.
+    pub security: Security,
     /// Where it listens. With sample data, which everybody knows, an address that is not named is of this machine only.
     pub listeners: Listeners,
     /// Put before every service's path, so that several instances share a host: `-dev` serves `/-dev/…`. Default: nothing.
@@ -150,6 +152,20 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// What is wrong when others reach this gateway at these listeners, but it still has the name that only this machine knows.
+    pub fn nameless(&self, listeners: &Listeners) -> Option<String> {
+        let public = [listeners.https, listeners.http].into_iter().find_map(|listener| match listener {
+            ListenAddress::At(address) if !address.ip().to_canonical().is_loopback() => Some(address),
+            _ => None,
+        });
+        let address = public.filter(|_| self.host_name == HostName::default())?;
+        Some(format!(
+            "others reach this gateway at {address}, but its name is still `{}`: the certificate, and the issuer and addresses that \
+             policies make of the name, are wrong for them; set `host_name` in {FILE}",
+            self.host_name.0
+        ))
     }
 
     /// The settings in which `self` and `new` differ that only take effect at the next start.

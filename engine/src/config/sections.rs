@@ -71,6 +71,37 @@ impl Default for Tls {
     }
 }
 
+/// How much of what standards advise against is off, unless a policy turns it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// What existing clients may need is on.
+    #[default]
+    Standard,
+    /// Policies turn off what new clients do not need, and answers carry `X-Content-Type-Options` and, over TLS,
+    /// `Strict-Transport-Security` (RFC 6797).
+    Strict,
+}
+
+impl Security {
+    /// As it is written in `gateway.yaml`, and as `${gateway.security}`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Security::Standard => "standard",
+            Security::Strict => "strict",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Security {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match scalar_text(deserializer, "`standard` or `strict`")?.as_str() {
+            "standard" => Ok(Security::Standard),
+            "strict" => Ok(Security::Strict),
+            other => Err(de::Error::custom(format_args!("`security` is `standard` or `strict`, not `{other}`"))),
+        }
+    }
+}
+
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersion {

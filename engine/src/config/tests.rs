@@ -133,3 +133,30 @@ fn the_shipped_template_is_true() {
     assert_eq!((&full.logging, &full.outbound, &full.monitoring), (&default.logging, &default.outbound, &default.monitoring));
     assert_eq!((&full.reload, &full.host_name), (&default.reload, &default.host_name));
 }
+
+#[test]
+fn a_gateway_that_others_reach_needs_a_name() {
+    let nameless = |text: &str| {
+        let config = Config::read([("gateway.yaml", text)]).unwrap();
+        config.nameless(&config.listeners)
+    };
+    let found = nameless("listeners: { https: 192.0.2.1:8443 }").unwrap();
+    assert!(found.contains("192.0.2.1:8443") && found.contains("`host_name` in gateway.yaml"), "{found}");
+    for text in ["{}", "host_name: localhost", "listeners: { https: off }", "listeners: { https: 127.0.0.1:1, http: '[::]:2' }"] {
+        assert!(nameless(text).is_some(), "{text}");
+    }
+    let local = ["127.0.0.1:1", "'[::1]:1'", "'[::ffff:127.0.0.1]:1'", "localhost:1", "off"];
+    for text in local.map(|address| format!("listeners: {{ https: 127.0.0.1:2, http: {address} }}")) {
+        assert_eq!(nameless(&text), None, "{text}");
+    }
+    assert_eq!(nameless("host_name: login.example.com"), None);
+}
+
+#[test]
+fn security_is_one_of_two_words() {
+    let security = |text: &str| Config::read([("gateway.yaml", text)]).map(|config| config.security);
+    assert_eq!(security("{}").unwrap(), Security::Standard);
+    assert_eq!(security("security: strict").unwrap(), Security::Strict);
+    let error = security("host_name: a\nsecurity: Strictly").unwrap_err().to_string();
+    assert!(error.contains(":2") && error.contains("`standard` or `strict`"), "{error}");
+}

@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Either;
-use http::{HeaderValue, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request};
 
 use super::{Host, receive};
-use crate::config::{Audience, Config, Monitoring};
+use crate::config::{Audience, Config, Monitoring, Security};
 use crate::server::{ConnInfo, Handler};
 use crate::site::Routed;
 
@@ -86,7 +86,11 @@ impl Handler for Front {
     fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send {
         let logged = self.access_log.then(|| (head.method.clone(), head.uri.path().to_owned(), std::time::Instant::now()));
         let (remote, secure) = (conn.remote.ip(), conn.secure);
-        self.answer(head, body, conn).map(move |response| {
+        let security = self.host.site.load().gateway.security;
+        self.answer(head, body, conn).map(move |mut response| {
+            if security == Security::Strict {
+                harden(response.headers_mut(), secure);
+            }
             if let Some((method, path, started)) = logged {
                 let (status, bytes, micros) =
                     (response.status().as_u16(), response.body().len(), started.elapsed().as_micros() as u64);
@@ -99,6 +103,15 @@ impl Handler for Front {
 
     fn refused(&self, status: StatusCode) {
         self.host.metrics.refused(status.as_u16());
+    }
+}
+
+/// What browsers should be strict about. What a policy says of the same wins.
+fn harden(headers: &mut HeaderMap, secure: bool) {
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    // Over plain HTTP it would mean nothing (RFC 6797, section 7.2).
+    if secure {
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static("max-age=31536000"));
     }
 }
 

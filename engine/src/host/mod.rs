@@ -170,6 +170,9 @@ impl Host {
             let mut listeners = config.listeners.clone();
             listeners.https = options.https.unwrap_or(listeners.https);
             listeners.http = options.http.unwrap_or(listeners.http);
+            if let Some(nameless) = config.nameless(&listeners) {
+                tracing::warn!("{nameless}");
+            }
             let server = Server::bind(&listeners, &tls, config.limits.clone()).map_err(StartError::new)?;
             (Some(tls), Some(server))
         } else {
@@ -192,10 +195,12 @@ impl Host {
             identity: Arc::new(identity),
             passwords,
             attempts: Arc::default(),
+            turns: Arc::default(),
             outbound: Arc::new(outbound),
             rates: Arc::default(),
             keys,
             properties: Arc::new(properties(&config, &ports, &connections)),
+            security: config.security,
             connections,
             metrics: Arc::clone(&metrics),
             audit,
@@ -279,6 +284,7 @@ impl Host {
         }
         let gateway = Gateway {
             properties: Arc::new(properties(&config, &self.ports, &old.gateway.connections)),
+            security: config.security,
             ..(*old.gateway).clone()
         };
         let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
@@ -380,6 +386,8 @@ fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections:
         (name, SmolStr::new_static(connection.dialect().word()))
     }));
     properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
+    // No property of the same name says otherwise.
+    properties.insert("security".to_owned(), SmolStr::new_static(config.security.word()));
     properties
 }
 

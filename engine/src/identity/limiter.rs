@@ -1,14 +1,23 @@
 //! Slows down guessing. The first attempts under a key are free; each further one has to wait, twice as long as the one before,
-//! up to a short cap. Attempts made while waiting are refused without being counted, so they prolong nothing: whoever is being
-//! guessed at waits for the cap at most, and only where the guesser shares the key (an account and an address, say).
+//! up to a cap. Attempts made while waiting are refused without being counted, so they prolong nothing. An attempt may count under
+//! several keys at once: an account at an address, the network around it, the address over all accounts.
+//!
+//! Some of these keys are shared with strangers, who could be quicker each time a key is free again. So whoever is told to wait gets
+//! a promise: after that time the attempt is taken, whatever others did meanwhile. Promises under one key are as far apart as its
+//! attempts, so they add little to what gets through.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
-use smol_str::SmolStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Keys remembered at a time.
-const MAX_KEYS: usize = 100_000;
+const MAX_KEYS: usize = 262_144;
+/// Promises remembered at a time.
+const MAX_PROMISES: usize = 131_072;
+/// Milliseconds that promises reach ahead. Whoever would have to wait longer is told so and gets no promise, so that a flood of
+/// callers under one key fills no memory.
+const HORIZON: i64 = 14_400_000;
+/// Milliseconds that a promise is kept after its time.
+const KEPT: i64 = HORIZON;
 
 /// How many attempts are free, and how long the others wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +28,53 @@ pub struct Attempts {
     pub window_millis: i64,
     /// Longest wait, milliseconds.
     pub max_delay_millis: i64,
+    /// Milliseconds after which one attempt is forgotten, and another one after as many again; 0 for never.
+    pub forgive_millis: i64,
+}
+
+/// A key that an attempt counts under.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    key: Digest,
+    allowed: Attempts,
+}
+
+impl Rule {
+    /// Counts under this key, within these limits.
+    pub fn new(key: &str, allowed: Attempts) -> Rule {
+        Rule { key: digest(key), allowed }
+    }
+}
+
+/// Keys hold what clients send. Their digests take the same room whatever that is.
+type Digest = [u8; 16];
+
+fn digest(key: &str) -> Digest {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
+    let mut short = Digest::default();
+    short.copy_from_slice(&digest.as_ref()[..16]);
+    short
 }
 
 /// Counts attempts by key. Lives as long as the gateway.
 #[derive(Default)]
-pub struct AttemptLimiter {
-    keys: Mutex<HashMap<SmolStr, Counted>>,
+pub struct AttemptLimiter(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    keys: HashMap<Digest, Counted>,
+    promises: HashMap<Digest, Promise>,
+}
+
+#[derive(Clone, Copy)]
+struct Promise {
+    at: i64,
+}
+
+impl Promise {
+    fn is_past(self, now_millis: i64) -> bool {
+        now_millis >= self.at.saturating_add(KEPT)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -33,84 +83,190 @@ struct Counted {
     /// When the latest of them was, and the one before it: what counts again when the latest is given back.
     last: i64,
     before: i64,
+    /// From here on attempts are forgiven.
+    forgiven: i64,
     /// Without an attempt for so long, all are forgotten.
     window: i64,
+    /// The latest time that was promised to somebody, and how many promises in a row there were.
+    promised: i64,
+    promises: u32,
 }
 
 impl Counted {
     fn is_past(&self, now_millis: i64) -> bool {
-        now_millis >= self.last.saturating_add(self.window)
+        now_millis >= self.last.max(self.promised).saturating_add(self.window)
+    }
+
+    /// Forgets what is forgiven by now.
+    fn forgive(&mut self, allowed: Attempts, now_millis: i64) {
+        if allowed.forgive_millis > 0 {
+            let forgiven = (now_millis - self.forgiven).max(0) / allowed.forgive_millis;
+            self.attempts = self.attempts.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX));
+            self.forgiven += forgiven * allowed.forgive_millis;
+        }
+    }
+
+    /// How far apart attempts are, after so many more.
+    fn delay(&self, allowed: Attempts, more: u32) -> i64 {
+        let Some(over) = self.attempts.saturating_add(more).checked_sub(allowed.limit) else { return 0 };
+        1000_i64.checked_shl(over.min(30)).unwrap_or(i64::MAX).min(allowed.max_delay_millis)
     }
 
     /// When the next attempt may come.
     fn next(&self, allowed: Attempts) -> i64 {
-        let Some(over) = self.attempts.checked_sub(allowed.limit) else { return self.last };
-        let delay = 1000_i64.checked_shl(over.min(30)).unwrap_or(i64::MAX);
-        self.last.saturating_add(delay.min(allowed.max_delay_millis))
+        self.last.saturating_add(self.delay(allowed, 0))
+    }
+}
+
+impl State {
+    /// What counts under a rule's key now.
+    fn counted(&self, rule: &Rule, now_millis: i64) -> Option<Counted> {
+        let mut counted = self.keys.get(&rule.key).copied().filter(|counted| !counted.is_past(now_millis))?;
+        counted.forgive(rule.allowed, now_millis);
+        Some(counted)
+    }
+
+    /// When an attempt may come.
+    fn next(&self, rule: &Rule, now_millis: i64) -> i64 {
+        match self.counted(rule, now_millis) {
+            Some(counted) => counted.next(rule.allowed),
+            None if rule.allowed.limit == 0 => now_millis.saturating_add(rule.allowed.max_delay_millis),
+            None => now_millis,
+        }
+    }
+
+    fn count(&mut self, rule: &Rule, now_millis: i64) {
+        let known = self.counted(rule, now_millis);
+        if self.keys.len() >= MAX_KEYS && !self.keys.contains_key(&rule.key) {
+            make_room(&mut self.keys, now_millis);
+        }
+        let fresh = Counted {
+            attempts: 0,
+            last: now_millis,
+            before: now_millis,
+            forgiven: now_millis,
+            window: 0,
+            promised: i64::MIN,
+            promises: 0,
+        };
+        let counted = known.unwrap_or(fresh);
+        let attempts = counted.attempts.saturating_add(1);
+        let window = rule.allowed.window_millis.max(rule.allowed.max_delay_millis);
+        self.keys.insert(rule.key, Counted { attempts, last: now_millis, before: counted.last, window, ..counted });
+    }
+
+    /// Promises an attempt, after those that were promised to others under the same keys. Gives its time.
+    fn promise(&mut self, rules: &[Rule], claimant: Digest, now_millis: i64) -> i64 {
+        let time = |rule: &Rule| {
+            let next = self.next(rule, now_millis);
+            match self.counted(rule, now_millis) {
+                Some(counted) if next > now_millis && counted.promised > now_millis => {
+                    next.max(counted.promised.saturating_add(counted.delay(rule.allowed, counted.promises)))
+                }
+                _ => next,
+            }
+        };
+        let at = rules.iter().map(time).max().unwrap_or(now_millis);
+        if at - now_millis > HORIZON || !self.has_room_for_a_promise(now_millis) {
+            return at;
+        }
+        for rule in rules {
+            let next = self.next(rule, now_millis);
+            if next > now_millis
+                && let Some(counted) = self.keys.get_mut(&rule.key)
+            {
+                counted.promises = if counted.promised > now_millis { counted.promises.saturating_add(1) } else { 1 };
+                counted.promised = counted.promised.max(at);
+            }
+        }
+        self.promises.insert(claimant, Promise { at });
+        at
+    }
+
+    fn has_room_for_a_promise(&mut self, now_millis: i64) -> bool {
+        if self.promises.len() >= MAX_PROMISES {
+            self.promises.retain(|_, promise| !promise.is_past(now_millis));
+        }
+        self.promises.len() < MAX_PROMISES
     }
 }
 
 impl AttemptLimiter {
-    /// Counts an attempt, or refuses it: then the error is the milliseconds to wait. It is counted before its outcome is known,
-    /// so that many at the same time get no further than one after the other.
-    pub fn attempt(&self, key: &str, allowed: Attempts, now_millis: i64) -> Result<(), i64> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = short(key);
-        let known = keys.get(&key).copied().filter(|counted| !counted.is_past(now_millis));
-        if let Some(counted) = known {
-            let next = counted.next(allowed);
-            if now_millis < next {
-                return Err(next - now_millis);
+    /// Counts an attempt under all of these keys, or refuses it and counts it under none: then the error is the milliseconds to
+    /// wait. It is counted before its outcome is known, so that many at the same time get no further than one after the other.
+    ///
+    /// A `claimant` is promised that the attempt after that time is taken; one that comes early waits no longer than told before.
+    pub fn attempt(&self, rules: &[Rule], claimant: Option<&str>, now_millis: i64) -> Result<(), i64> {
+        let claimant = claimant.map(digest);
+        let mut state = self.state();
+        let promise = claimant.and_then(|claimant| state.promises.get(&claimant).copied());
+        let promise = promise.filter(|promise| !promise.is_past(now_millis));
+        if promise.is_none_or(|promise| now_millis < promise.at) {
+            let next = rules.iter().map(|rule| state.next(rule, now_millis)).max().unwrap_or(now_millis);
+            if next > now_millis {
+                let told = match (promise, claimant) {
+                    (Some(promise), _) => promise.at,
+                    (None, Some(claimant)) => state.promise(rules, claimant, now_millis),
+                    (None, None) => next,
+                };
+                return Err(told - now_millis);
             }
-        } else if allowed.limit == 0 {
-            return Err(allowed.max_delay_millis);
         }
-        if keys.len() >= MAX_KEYS && !keys.contains_key(&key) {
-            make_room(&mut keys, now_millis);
+        if let Some(claimant) = claimant {
+            state.promises.remove(&claimant);
         }
-        let attempts = known.map_or(0, |counted| counted.attempts).saturating_add(1);
-        let before = known.map_or(now_millis, |counted| counted.last);
-        let window = allowed.window_millis.max(allowed.max_delay_millis);
-        keys.insert(key, Counted { attempts, last: now_millis, before, window });
+        for rule in rules {
+            state.count(rule, now_millis);
+        }
         Ok(())
     }
 
-    /// The milliseconds to wait before the next attempt; nothing is counted.
-    pub fn wait(&self, key: &str, allowed: Attempts, now_millis: i64) -> i64 {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = keys.get(&short(key)).filter(|counted| !counted.is_past(now_millis));
-        known.map_or(0, |counted| (counted.next(allowed) - now_millis).max(0))
+    /// The milliseconds to wait before the next attempt, and the attempts that count under that key which has most; nothing is
+    /// counted.
+    pub fn look(&self, rules: &[Rule], now_millis: i64) -> (i64, u32) {
+        let state = self.state();
+        let wait =
+            |rule: &Rule| state.counted(rule, now_millis).map_or(0, |counted| (counted.next(rule.allowed) - now_millis).max(0));
+        let attempts = |rule: &Rule| state.counted(rule, now_millis).map_or(0, |counted| counted.attempts);
+        (rules.iter().map(wait).max().unwrap_or(0), rules.iter().map(attempts).max().unwrap_or(0))
     }
 
-    /// Gives the latest attempt back, because it turned out to be none: it costs nothing then, no place among the free ones and
-    /// no wait.
-    pub fn release(&self, key: &str) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = short(key);
-        let Some(counted) = keys.get_mut(&key) else { return };
-        counted.attempts -= 1;
-        counted.last = counted.before;
-        if counted.attempts == 0 {
-            keys.remove(&key);
+    /// Gives the latest attempt under each of these keys back, because it turned out to be none: it costs nothing then, no place
+    /// among the free ones and no wait. A `claimant` may try again at once.
+    pub fn release<'a>(&self, keys: impl IntoIterator<Item = &'a str>, claimant: Option<&str>, now_millis: i64) {
+        let mut state = self.state();
+        for key in keys {
+            let key = digest(key);
+            let Some(counted) = state.keys.get_mut(&key) else { continue };
+            counted.attempts = counted.attempts.saturating_sub(1);
+            counted.last = counted.before;
+            if counted.attempts == 0 {
+                state.keys.remove(&key);
+            }
+        }
+        if let Some(claimant) = claimant
+            && state.has_room_for_a_promise(now_millis)
+        {
+            state.promises.insert(digest(claimant), Promise { at: now_millis });
         }
     }
 
-    /// Forgets a key, after an attempt that succeeded.
-    pub fn succeeded(&self, key: &str) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&short(key));
+    /// Forgets keys, after an attempt that succeeded.
+    pub fn succeeded<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+        let mut state = self.state();
+        for key in keys {
+            state.keys.remove(&digest(key));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Keys hold what clients send, which may be long.
-fn short(key: &str) -> SmolStr {
-    if key.len() <= 64 {
-        return SmolStr::new(key);
-    }
-    SmolStr::from(hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes())))
-}
-
-/// Drops what is past, and if that is not enough the keys that were attempted least: those of a flood of new names.
-fn make_room(keys: &mut HashMap<SmolStr, Counted>, now_millis: i64) {
+/// Drops what is past, and if that is not enough the keys that were attempted least: those of a flood of new names. Whoever wants a
+/// count forgotten has to make that many attempts under each of a quarter of a million other keys.
+fn make_room(keys: &mut HashMap<Digest, Counted>, now_millis: i64) {
     keys.retain(|_, counted| !counted.is_past(now_millis));
     let mut fewest = 1;
     while keys.len() > MAX_KEYS * 9 / 10 {

@@ -6,7 +6,6 @@ mod internal;
 mod ldap;
 mod limiter;
 mod password;
-mod places;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +19,7 @@ use async_trait::async_trait;
 pub use federated::Federated;
 pub use internal::{Account, InternalUsers, UserError};
 pub use ldap::{Ldap, check as check_directory};
-pub use limiter::{AttemptLimiter, Attempts};
+pub use limiter::{AttemptLimiter, Attempts, Rule};
 pub use password::{Cost, Passwords};
 
 use crate::config::{IdentityProvider as Config, ProviderKind};

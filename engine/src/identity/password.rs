@@ -6,17 +6,16 @@ use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::Semaphore;
 
-use super::places::Places;
 use crate::fault::{Blame, Fault};
 use crate::principal::Secret;
+use crate::turns::Turns;
 
 /// Longer passwords are refused unread: hashing them is work that a client should not be able to order.
 pub const MAX_PASSWORD: usize = 1024;
 /// Requests that may wait for their turn; further ones are refused rather than piled up.
-const MAX_WAITING: usize = 256;
-/// Requests of one caller that may wait.
+const MAX_WAITING: usize = 1024;
+/// Requests of one network that may wait.
 const MAX_WAITING_EACH: usize = 64;
 
 /// How much work a hash is.
@@ -38,8 +37,7 @@ impl Default for Cost {
 /// Hashes and verifies passwords.
 pub struct Passwords {
     argon2: Argon2<'static>,
-    slots: Arc<Semaphore>,
-    waiting: Arc<Places>,
+    turns: Arc<Turns>,
     nobody: OnceLock<String>,
 }
 
@@ -57,8 +55,7 @@ impl Passwords {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Passwords {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
-            slots: Arc::new(Semaphore::new(threads)),
-            waiting: Places::new("passwords to be checked", MAX_WAITING, MAX_WAITING_EACH),
+            turns: Turns::new("passwords to be checked", threads, MAX_WAITING, MAX_WAITING_EACH),
             nobody: OnceLock::new(),
         }
     }
@@ -79,13 +76,11 @@ impl Passwords {
         if password.expose().len() > MAX_PASSWORD {
             return Ok(Some(false));
         }
-        let Some(place) = self.waiting.enter(caller) else { return Ok(None) };
-        let closed = |_| Fault::new(Blame::Internal, "no more passwords are checked");
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?;
+        let Some(turn) = self.turns.enter(caller).await else { return Ok(None) };
         let (own, hash, password) = (Arc::clone(self), hash.map(str::to_owned), password.clone());
         let check = move || {
             // Held to the end of the work, also when the request is gone by then.
-            let (_slot, _place) = (slot, place);
+            let _turn = turn;
             own.check(hash.as_deref(), &password)
         };
         let checked = tokio::task::spawn_blocking(check).await;

@@ -93,23 +93,6 @@ async fn a_user_tells_when_the_password_changed() {
     assert_eq!(changed().await, "1790000000");
 }
 
-#[test]
-fn one_who_floods_leaves_places_for_others() {
-    let places = places::Places::new("tests", 6, 3);
-    let enter = |address: &str| places.enter(address.parse().unwrap());
-    let mut held: Vec<_> = (0..3).map(|_| enter("192.0.2.1").unwrap()).collect();
-    assert!(enter("192.0.2.1").is_none() && enter("::ffff:192.0.2.1").is_none());
-    held.extend((1..=3).map(|last| enter(&format!("2001:db8::{last}")).unwrap()));
-    assert!(enter("2001:db8::4").is_none(), "one network is one caller");
-    // All are taken; who has none gets one still, and no second.
-    held.push(enter("2001:db8:0:1::1").unwrap());
-    assert!(enter("2001:db8:0:1::1").is_none());
-    held.extend((10..15).map(|last| enter(&format!("192.0.2.{last}")).unwrap()));
-    assert!(enter("192.0.2.99").is_none(), "there is an end");
-    drop(held);
-    assert!(enter("192.0.2.1").is_some());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_passwords_of_one_caller_are_told_so() {
     let home = tempfile::tempdir().unwrap();
@@ -188,57 +171,68 @@ async fn certificates_vouch_for_their_subject() {
     assert!(config(None, &["keys/nothing.pem"]).is_err());
 }
 
-const ALLOWED: Attempts = Attempts { limit: 3, window_millis: 60_000, max_delay_millis: 4_000 };
+const ALLOWED: Attempts = Attempts { limit: 3, window_millis: 60_000, max_delay_millis: 4_000, forgive_millis: 0 };
+
+/// One key at a time, and nobody to promise anything to.
+impl AttemptLimiter {
+    fn one(&self, key: &str, now: i64) -> Result<(), i64> {
+        self.attempt(&[Rule::new(key, ALLOWED)], None, now)
+    }
+
+    fn wait(&self, key: &str, now: i64) -> i64 {
+        self.look(&[Rule::new(key, ALLOWED)], now).0
+    }
+}
 
 #[test]
 fn further_attempts_wait_longer_and_longer_but_never_long() {
     let limiter = AttemptLimiter::default();
     let mut now = NOW;
     for _ in 0..3 {
-        limiter.attempt("ann", ALLOWED, now).unwrap();
+        limiter.one("ann", now).unwrap();
     }
     for wait in [1_000, 2_000, 4_000, 4_000] {
         for _ in 0..10 {
-            assert_eq!(limiter.attempt("ann", ALLOWED, now), Err(wait), "refused ones prolong nothing");
+            assert_eq!(limiter.one("ann", now), Err(wait), "refused ones prolong nothing");
         }
-        assert_eq!(limiter.wait("ann", ALLOWED, now), wait);
+        assert_eq!(limiter.wait("ann", now), wait);
         now += wait;
-        limiter.attempt("ann", ALLOWED, now).unwrap();
+        limiter.one("ann", now).unwrap();
     }
-    limiter.attempt("bob", ALLOWED, now).unwrap();
-    assert!(limiter.attempt("ann", ALLOWED, now + 60_000).is_ok(), "forgotten after the window");
-    limiter.succeeded("ann");
-    assert_eq!(limiter.wait("ann", ALLOWED, now), 0);
+    limiter.one("bob", now).unwrap();
+    assert!(limiter.one("ann", now + 60_000).is_ok(), "forgotten after the window");
+    limiter.succeeded(["ann"]);
+    assert_eq!(limiter.wait("ann", now), 0);
 }
 
 #[test]
 fn an_attempt_that_is_given_back_costs_nothing() {
     let limiter = AttemptLimiter::default();
     for i in 0..100 {
-        limiter.attempt("office", ALLOWED, NOW + i).unwrap();
-        limiter.release("office");
+        limiter.one("office", NOW + i).unwrap();
+        limiter.release(["office"], None, NOW);
     }
-    limiter.release("office");
-    limiter.release("nobody");
+    limiter.release(["office"], None, NOW);
+    limiter.release(["nobody"], None, NOW);
     for _ in 0..4 {
         let now = NOW + 1000;
-        let _ = limiter.attempt("office", ALLOWED, now);
+        let _ = limiter.one("office", now);
     }
-    assert_eq!(limiter.wait("office", ALLOWED, NOW + 1000), 1000, "three are free, as if nothing had been");
+    assert_eq!(limiter.wait("office", NOW + 1000), 1000, "three are free, as if nothing had been");
     // Where everybody has to wait, whoever is right has waited, and the next one waits no longer for it.
-    limiter.attempt("office", ALLOWED, NOW + 2000).unwrap();
-    assert_eq!(limiter.wait("office", ALLOWED, NOW + 2000), 2000);
-    limiter.attempt("office", ALLOWED, NOW + 4000).unwrap();
-    assert_eq!(limiter.wait("office", ALLOWED, NOW + 4000), 4000);
-    limiter.release("office");
-    assert_eq!(limiter.wait("office", ALLOWED, NOW + 4000), 0);
+    limiter.one("office", NOW + 2000).unwrap();
+    assert_eq!(limiter.wait("office", NOW + 2000), 2000);
+    limiter.one("office", NOW + 4000).unwrap();
+    assert_eq!(limiter.wait("office", NOW + 4000), 4000);
+    limiter.release(["office"], None, NOW);
+    assert_eq!(limiter.wait("office", NOW + 4000), 0);
     // Nor does it keep others' failures from being forgotten.
     let quiet = NOW + 2000 + ALLOWED.window_millis;
-    limiter.attempt("office", ALLOWED, quiet - 1).unwrap();
-    limiter.release("office");
-    assert_eq!(limiter.wait("office", ALLOWED, quiet), 0);
+    limiter.one("office", quiet - 1).unwrap();
+    limiter.release(["office"], None, NOW);
+    assert_eq!(limiter.wait("office", quiet), 0);
     for _ in 0..3 {
-        limiter.attempt("office", ALLOWED, quiet).unwrap();
+        limiter.one("office", quiet).unwrap();
     }
 }
 
@@ -247,7 +241,7 @@ fn attempts_at_the_same_time_get_no_further() {
     let limiter = AttemptLimiter::default();
     let passed: usize = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..16).map(|_| scope.spawn(|| (0..10).filter(|_| limiter.attempt("ann", ALLOWED, NOW).is_ok()).count())).collect();
+            (0..16).map(|_| scope.spawn(|| (0..10).filter(|_| limiter.one("ann", NOW).is_ok()).count())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!(passed, 3);
@@ -257,12 +251,100 @@ fn attempts_at_the_same_time_get_no_further() {
 fn a_flood_of_names_does_not_free_the_one_attacked() {
     let limiter = AttemptLimiter::default();
     for _ in 0..3 {
-        limiter.attempt("victim", ALLOWED, NOW).unwrap();
+        limiter.one("victim", NOW).unwrap();
     }
     for i in 0..250_000 {
-        limiter.attempt(&format!("name {i}"), ALLOWED, NOW).unwrap();
+        limiter.one(&format!("name {i}"), NOW).unwrap();
     }
-    assert!(limiter.attempt("victim", ALLOWED, NOW).is_err());
+    assert!(limiter.one("victim", NOW).is_err());
     let long = "x".repeat(10_000);
-    limiter.attempt(&long, ALLOWED, NOW).unwrap();
+    limiter.one(&long, NOW).unwrap();
+}
+
+/// Attempts that need not wait, and a minute between the others.
+const SLOW: Attempts = Attempts { limit: 1, window_millis: 3_600_000, max_delay_millis: 60_000, forgive_millis: 0 };
+
+#[test]
+fn an_attempt_counts_under_all_keys_or_none() {
+    let limiter = AttemptLimiter::default();
+    let rules = [Rule::new("ann here", ALLOWED), Rule::new("here", SLOW)];
+    limiter.attempt(&rules, None, NOW).unwrap();
+    assert_eq!(limiter.attempt(&rules, None, NOW), Err(1_000), "the longest wait");
+    assert_eq!(limiter.look(&rules[..1], NOW), (0, 1), "it counted under none");
+    limiter.release(["ann here", "here"], None, NOW);
+    assert_eq!(limiter.look(&rules, NOW), (0, 0));
+}
+
+#[test]
+fn what_was_told_is_kept_whatever_others_do() {
+    let limiter = AttemptLimiter::default();
+    let attempt = |name: &str, now: i64| {
+        let own = format!("{name} here");
+        limiter.attempt(&[Rule::new(&own, ALLOWED), Rule::new("here", SLOW)], Some(&own), now)
+    };
+    attempt("mallory", NOW).unwrap();
+    let mut now = NOW;
+    let told = attempt("ann", now).unwrap_err();
+    assert_eq!(attempt("ann", now + told / 2), Err(told - told / 2), "who asks again is told no more");
+    // Others ask all the time, under names of their own, and get in where they can.
+    let mut taken = 0;
+    while now < NOW + told {
+        taken += (0..50).filter(|n| attempt(&format!("mallory{n}"), now).is_ok()).count();
+        now += 100;
+    }
+    attempt("ann", NOW + told).unwrap();
+    // That holds at any time, and what gets through meanwhile stays bounded.
+    let told = attempt("bob", now).unwrap_err();
+    let end = now + told;
+    while now < end {
+        taken += (0..50).filter(|n| attempt(&format!("mallory{n}"), now).is_ok()).count();
+        now += 100;
+    }
+    attempt("bob", end).unwrap();
+    let minutes = usize::try_from((end - NOW) / 60_000).unwrap();
+    assert!(taken <= 2 * minutes + 10, "{taken} in {minutes} minutes");
+}
+
+#[test]
+fn a_promise_holds_when_the_limits_become_narrower() {
+    let limiter = AttemptLimiter::default();
+    let (wide, narrow) = ([Rule::new("ann", ALLOWED)], [Rule::new("ann", SLOW)]);
+    (0..3).for_each(|_| limiter.attempt(&wide, Some("ann"), NOW).unwrap());
+    assert_eq!(limiter.attempt(&wide, Some("ann"), NOW), Err(1_000));
+    limiter.attempt(&narrow, Some("ann"), NOW + 1_000).unwrap();
+    assert_eq!(limiter.attempt(&narrow, Some("ann"), NOW + 1_000), Err(8_000));
+}
+
+#[test]
+fn nobody_fills_the_memory_with_promises() {
+    let limiter = AttemptLimiter::default();
+    let told = |n: u32| {
+        let own = format!("mallory{n}");
+        limiter.attempt(&[Rule::new(&own, ALLOWED), Rule::new("here", SLOW)], Some(&own), NOW).err().unwrap_or(0)
+    };
+    let longest = (0..20_000).map(told).max().unwrap();
+    assert!(longest <= 5 * 3_600_000, "{longest}");
+}
+
+#[test]
+fn attempts_are_forgiven_one_by_one() {
+    let limiter = AttemptLimiter::default();
+    let rules = [Rule::new("here", Attempts { forgive_millis: 10_000, ..SLOW })];
+    limiter.attempt(&rules, None, NOW).unwrap();
+    assert!(limiter.attempt(&rules, None, NOW + 999).is_err());
+    limiter.attempt(&rules, None, NOW + 9_999).unwrap();
+    assert!(limiter.attempt(&rules, None, NOW + 10_100).is_err(), "one is forgiven, one is left");
+    for n in 1..10 {
+        limiter.attempt(&rules, None, NOW + 10_000 + n * 10_000).unwrap();
+    }
+}
+
+#[test]
+fn one_who_gets_an_attempt_back_may_use_it_at_once() {
+    let limiter = AttemptLimiter::default();
+    let rules = [Rule::new("here", SLOW)];
+    limiter.attempt(&rules, Some("ann"), NOW).unwrap();
+    limiter.release(["here"], Some("ann"), NOW);
+    limiter.attempt(&rules, Some("bob"), NOW).unwrap();
+    limiter.attempt(&rules, Some("ann"), NOW).unwrap();
 }

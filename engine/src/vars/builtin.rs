@@ -75,6 +75,7 @@ pub static BUILTINS: &[Builtin] = &[
     read("response.size", "bytes of its body"),
     read("gateway.time", "now"),
     read("gateway.time.*", "now, as `seconds`, `millis`, `utc` or `rfc1123`"),
+    read("gateway.security", "`standard` or `strict`, as `security` in `gateway.yaml` says"),
     read("gateway.services", "names of the services that are served"),
     read("gateway.*", "a property of `gateway.yaml`; undefined when there is none of that name"),
     read("service.name", "name of the running service"),

@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use ldap3::{SearchEntry, dn_escape, ldap_escape};
 
 use super::password::MAX_PASSWORD;
-use super::places::Places;
 use super::{Answer, IdentityProvider, Inquiry};
 use crate::config::IdentityProvider as Config;
 use crate::fault::{Blame, Fault};
 use crate::principal::{Credential, Secret, User};
+use crate::turns::Turns;
 use entry::Entry;
 use pool::{Pool, Search};
 use settings::{Settings, fill};
@@ -27,8 +27,8 @@ pub use settings::check;
 const MAX_NAME: usize = 256;
 /// Most groups of one user.
 const MAX_GROUPS: i32 = 1000;
-/// Requests that may wait for the directory, over all callers and of one.
-const WAITING: (usize, usize) = (256, 64);
+/// Requests that may wait for the directory, over all networks and of one.
+const WAITING: (usize, usize) = (1024, 64);
 
 /// The provider.
 pub struct Ldap {
@@ -37,7 +37,7 @@ pub struct Ldap {
     searches: Pool,
     /// Connections that do nothing but bind as users, so that no search ever runs with the rights of one.
     binds: Pool,
-    waiting: Arc<Places>,
+    turns: Arc<Turns>,
     /// An entry that cannot be there.
     nobody: String,
 }
@@ -49,8 +49,8 @@ impl Ldap {
         let settings = Settings::read(name, config, home).map_err(faulty)?;
         let nobody = format!("cn={},{}", dn_escape(uuid::Uuid::new_v4().to_string()), settings.base);
         let (searches, binds) = (Pool::searching(&settings), Pool::binding(&settings));
-        let waiting = Places::new(format!("the identity provider `{name}`"), WAITING.0, WAITING.1);
-        Ok(Ldap { settings, searches, binds, waiting, nobody })
+        let turns = Turns::new(format!("the identity provider `{name}`"), settings.pool_size, WAITING.0, WAITING.1);
+        Ok(Ldap { settings, searches, binds, turns, nobody })
     }
 
     /// The one entry that a filter finds.
@@ -124,7 +124,7 @@ impl IdentityProvider for Ldap {
         if password.expose().is_empty() || password.expose().len() > MAX_PASSWORD || !is_plain(user) {
             return Ok(Answer::Nobody);
         }
-        let Some(_place) = self.waiting.enter(inquiry.caller) else { return Ok(Answer::Busy) };
+        let Some(_turn) = self.turns.enter(inquiry.caller).await else { return Ok(Answer::Busy) };
         let entry = self.find(fill(&self.settings.filter, &ldap_escape(user.as_str()), "")).await?;
         let entry = entry.filter(|entry| entry.is_spelled(user));
         let Some(entry) = entry else {
