@@ -105,11 +105,12 @@ pub(super) fn sql(data: &[u8]) {
 
 /// A name that is put into a filter or a distinguished name stays one value.
 pub(super) fn directory(data: &[u8]) {
-    use crate::identity::ldap::{entry::first_part, settings::fill};
+    use crate::identity::ldap::settings::fill;
     let text = String::from_utf8_lossy(data);
     let filter = fill("(&(cn={})(member={dn}))", &ldap3::ldap_escape(&*text), &ldap3::ldap_escape(&*text));
     assert_eq!(filter.matches(['(', ')']).count(), 6, "{filter}");
     assert!(!filter.contains(['*', '\0']));
-    let name = first_part(&format!("cn={},dc=x", ldap3::dn_escape(&*text)));
-    assert!(name.len() <= 3 * text.len() + 3);
+    let name = ldap3::dn_escape(&*text);
+    let bare = |(at, c): (usize, char)| matches!(c, ',' | '+' | '"' | '<' | '>' | ';') && !name[..at].ends_with('\\');
+    assert!(!name.char_indices().any(bare), "{name}");
 }

@@ -136,7 +136,7 @@ fn value<T: AsRef<str>>(mut values: impl Iterator<Item = T>) -> Option<Value> {
 }
 
 /// `cn=Admins,ou=groups,dc=example` → `Admins`; what is no distinguished name stays as it is.
-pub(crate) fn first_part(text: &str) -> String {
+fn first_part(text: &str) -> String {
     let Some((_, rest)) = text.split_once('=').filter(|(name, rest)| {
         rest.contains('=') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
     }) else {

@@ -1,7 +1,7 @@
 //! Users of a directory (LDAP, Active Directory). The gateway searches the entry whose login name was typed, under a name of its
 //! own, and then binds as that entry with the password: only the directory ever compares passwords, by its own rules.
 
-pub(crate) mod entry;
+mod entry;
 mod pool;
 pub(crate) mod settings;
 
