@@ -105,9 +105,8 @@ pub(super) fn sql(data: &[u8]) {
 
 /// A name that is put into a filter or a distinguished name stays one value.
 pub(super) fn directory(data: &[u8]) {
-    use crate::identity::ldap::settings::fill;
     let text = String::from_utf8_lossy(data);
-    let filter = fill("(&(cn={})(member={dn}))", &ldap3::ldap_escape(&*text), &ldap3::ldap_escape(&*text));
+    let filter = format!("(&(cn={0})(member={0}))", ldap3::ldap_escape(&*text));
     assert_eq!(filter.matches(['(', ')']).count(), 6, "{filter}");
     assert!(!filter.contains(['*', '\0']));
     let name = ldap3::dn_escape(&*text);

@@ -3,7 +3,7 @@
 
 mod federated;
 mod internal;
-pub(crate) mod ldap;
+mod ldap;
 mod limiter;
 mod password;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 mod entry;
 mod pool;
-pub(crate) mod settings;
+mod settings;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -53,7 +53,7 @@ pub(super) struct Groups {
 }
 
 /// Puts the name into `{}` and the distinguished name into `{dn}` of a filter; both are escaped already.
-pub(crate) fn fill(filter: &str, name: &str, dn: &str) -> String {
+pub(super) fn fill(filter: &str, name: &str, dn: &str) -> String {
     // Not one after the other: what was put in first must not be read again.
     let mut out = String::with_capacity(filter.len() + name.len() + dn.len());
     let mut rest = filter;
