@@ -55,11 +55,10 @@ impl Entry {
         name.ok_or_else(|| format!("`{}` has no `{attribute}`, or it may not be seen; see `name_attribute`", self.dn))
     }
 
-    /// Whether the entry has a name spelled like this. Directories take more spellings beyond ASCII for equal (letters with and
-    /// without accents, wide ones), and attempts to guess a password under each of them would be counted apart.
-    pub(super) fn is_spelled(&self, typed: &str) -> bool {
-        let typed_lower = typed.to_lowercase();
-        typed.is_ascii() || self.texts.values().flatten().any(|value| value.to_lowercase().contains(&typed_lower))
+    /// Whether the entry holds what was typed, but for the case of letters. Directories take more spellings for equal (letters with
+    /// and without accents, wide ones), and attempts to guess a password under each of them would be counted apart.
+    pub(super) fn is_spelled(&self, typed: &str, settings: &Settings) -> bool {
+        holds(settings.compared.iter().flat_map(|attribute| self.texts(attribute)), typed)
     }
 
     /// Whether an administrator has closed the account. A lock that ends by itself is the directory's affair, which refuses the
@@ -171,6 +170,12 @@ fn generalized_time(text: &str) -> Option<i64> {
     Some(PrimitiveDateTime::parse(digits, FORM).ok()?.assume_utc().unix_timestamp())
 }
 
+/// Whether one of the values holds a text, but for the case of letters. Filters may put something around a name (`smtp:{}`).
+fn holds<'a>(mut values: impl Iterator<Item = &'a String>, text: &str) -> bool {
+    let text = text.to_lowercase();
+    values.any(|value| value.to_lowercase().contains(&text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +190,21 @@ mod tests {
             ("level 1=x,y=z", "level 1=x,y=z"),
         ] {
             assert_eq!(first_part(text), expected);
+        }
+    }
+
+    #[test]
+    fn an_entry_that_only_the_directory_finds_equal_is_not_the_one() {
+        let values = ["álice".to_owned(), "smtp:Bob.Smith@example.com".to_owned()];
+        for (typed, expected) in [
+            ("álice", true),
+            ("ÁLICE", true),
+            ("bob.smith@example.com", true),
+            ("alice", false),
+            ("älice", false),
+            ("bób.smith@example.com", false),
+        ] {
+            assert_eq!(holds(values.iter(), typed), expected, "{typed}");
         }
     }
 

@@ -126,7 +126,7 @@ impl IdentityProvider for Ldap {
         }
         let Some(_turn) = self.turns.enter(inquiry.caller).await else { return Ok(Answer::Busy) };
         let entry = self.find(fill(&self.settings.filter, &ldap_escape(user.as_str()), "")).await?;
-        let entry = entry.filter(|entry| entry.is_spelled(user));
+        let entry = entry.filter(|entry| entry.is_spelled(user, &self.settings));
         let Some(entry) = entry else {
             // Takes a bind too, or the time would tell which names there are. What comes of it is nobody's concern.
             let _ = self.binds.bind(&self.nobody, &Secret::new("nobody's password")).await;

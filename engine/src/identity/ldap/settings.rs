@@ -39,6 +39,8 @@ pub(super) struct Settings {
     pub role_attribute: Option<String>,
     /// Name in policies, name in the directory.
     pub attributes: Vec<(String, String)>,
+    /// Attributes in which a login name stands: those that the filter compares it with, and the name attribute.
+    pub compared: Vec<String>,
     /// Every attribute that is asked for.
     pub asked: Vec<String>,
     pub groups: Option<Groups>,
@@ -182,7 +184,9 @@ impl Settings {
             None => IDS.map(str::to_owned).to_vec(),
         });
         asked.extend(STATES.iter().chain(&PASSWORD_TIMES).map(|&name| name.to_owned()));
-        asked.extend(compared(config.filter.as_deref().unwrap_or_default()));
+        let mut compared: Vec<String> = compared(config.filter.as_deref().unwrap_or_default()).collect();
+        compared.push(name_attribute.clone());
+        asked.extend(compared.iter().cloned());
         Ok(Settings {
             provider: provider.to_owned(),
             url,
@@ -199,6 +203,7 @@ impl Settings {
             id_attribute: config.id_attribute.clone(),
             role_attribute: config.role_attribute.clone(),
             attributes,
+            compared,
             asked,
             groups: config.group_base.as_ref().map(|base| Groups {
                 base: base.clone(),
