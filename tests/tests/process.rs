@@ -240,7 +240,7 @@ fn sigterm_ends_the_process_although_nobody_reads_its_log() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
     let home = tempfile::tempdir().expect("a folder");
-    put(home.path(), "gateway.yaml", "logging: { access: true, level: trace }\nlimits: { shutdown_timeout: 200ms }\n");
+    put(home.path(), "gateway.yaml", "logging: { access: true, level: info }\nlimits: { shutdown_timeout: 200ms }\n");
     let mut child = Command::new(portcullis_tests::process::portcullis().expect("a program"))
         .args(["serve", "--https", "off", "--http", "127.0.0.1:0", "--home"])
         .arg(home.path())

@@ -72,7 +72,8 @@ impl Default for Tls {
 }
 
 /// How much of what standards advise against is off, unless a policy turns it on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Security {
     /// What existing clients may need is on.
     #[default]
@@ -88,16 +89,6 @@ impl Security {
         match self {
             Security::Standard => "standard",
             Security::Strict => "strict",
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Security {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match scalar_text(deserializer, "`standard` or `strict`")?.as_str() {
-            "standard" => Ok(Security::Standard),
-            "strict" => Ok(Security::Strict),
-            other => Err(de::Error::custom(format_args!("`security` is `standard` or `strict`, not `{other}`"))),
         }
     }
 }

@@ -20,10 +20,11 @@ static SPEC: Spec = Spec {
         Prop::optional("action", Kind::OneOf(&["take", "end"]), "\"take\"", "`take` it, or `end` it; a literal."),
     ],
     sets: &[],
-    fails: &["too many wait already"],
+    fails: &["too many wait already", "the key is empty"],
     block: false,
     examples: &[
         example("taken, and ended", "TakeTurn(key: \"a\")\nTakeTurn(key: \"a\", action: \"end\")\nTakeTurn(key: \"a\")", Expect::Holds),
+        example("no key, which all requests would share", "TakeTurn(key: \"\")", Expect::Fails),
         example("nobody waits for itself", "TakeTurn(key: \"b\")\nTakeTurn(key: \"b\")", Expect::Holds),
     ],
 };
@@ -47,6 +48,9 @@ impl AsyncAssertion for TakeTurn {
         let key = self.key.to_text(ctx);
         if ctx.turns.iter().any(|turn| turn.key() == key) {
             return HELD;
+        }
+        if key.is_empty() {
+            return falsified("the key is empty");
         }
         let waiting = self.waiting.eval(ctx).to_int().and_then(|waiting| usize::try_from(waiting).ok()).unwrap_or(0);
         let turns = std::sync::Arc::clone(&ctx.gateway().turns);
