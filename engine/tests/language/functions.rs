@@ -57,6 +57,8 @@ const ROWS: &[(&str, &str)] = &[
     (r#"format_time(0, "rfc1123")"#, r#""Thu, 01 Jan 1970 00:00:00 GMT""#),
     (r#"format_time(1795341600, "iso8601")"#, r#""2026-11-22T10:00:00.000Z""#),
     (r#"coalesce(format_time(0, "%Y"), "none")"#, r#""none""#),
+    // The request
+    (r#"coalesce(cookie("a"), "none")"#, r#""none""#),
     // Addresses
     (r#"network("192.0.2.77")"#, r#""192.0.2.77/32""#),
     (r#"network("192.0.2.77", 24)"#, r#""192.0.2.0/24""#),
