@@ -14,6 +14,8 @@ const REFUSED: &[&str] =
 
 /// Pictures are the one thing that `data:` may carry: they run nothing.
 const PICTURES: &[&str] = &["png", "gif", "jpeg", "webp", "avif", "x-icon", "vnd.microsoft.icon"];
+/// A picture that is a document, too: where it is shown as a page, its scripts run.
+const VECTOR: &str = "svg+xml";
 
 /// Whether a value may stand in a place.
 pub(crate) fn is_harmless(value: &Value, place: AddressPlace) -> bool {
@@ -22,7 +24,8 @@ pub(crate) fn is_harmless(value: &Value, place: AddressPlace) -> bool {
         // Markup is not escaped again, so a browser still undoes its entities.
         let text = if matches!(value, Value::Markup(..)) { unescape(&text) } else { text.into_owned() };
         match place {
-            AddressPlace::Whole => is_harmless_address(&text),
+            AddressPlace::Whole => is_harmless_address(&text, false),
+            AddressPlace::Picture => is_harmless_address(&text, true),
             // `3; url=…`: where the address begins, only the browser's own reader knows for certain.
             AddressPlace::Refresh => {
                 let text = bare(&text);
@@ -32,12 +35,12 @@ pub(crate) fn is_harmless(value: &Value, place: AddressPlace) -> bool {
     })
 }
 
-fn is_harmless_address(text: &str) -> bool {
+fn is_harmless_address(text: &str, picture: bool) -> bool {
     let text = bare(text);
     let Some((scheme, rest)) = text.split_once(':') else { return true };
     if scheme == "data" {
         let kind = rest.strip_prefix("image/").and_then(|kind| kind.split([';', ',']).next());
-        return kind.is_some_and(|kind| PICTURES.contains(&kind));
+        return kind.is_some_and(|kind| PICTURES.contains(&kind) || picture && kind == VECTOR);
     }
     // One scheme may be wrapped into another: `view-source:javascript:…`; the outer one is on the list.
     !REFUSED.contains(&scheme)
@@ -145,6 +148,16 @@ mod tests {
             "&#106;avascript:alert(1)",
         ] {
             assert!(is_harmless(&Value::from(text), AddressPlace::Whole), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_picture_may_be_an_svg_where_it_is_only_shown() {
+        let logo = Value::from("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E");
+        assert!(is_harmless(&logo, AddressPlace::Picture));
+        assert!(!is_harmless(&logo, AddressPlace::Whole));
+        for text in ["javascript:alert(1)", "data:text/html,x", "data:image/svg+xmlx,x", "data:text/html;image/svg+xml,x"] {
+            assert!(!is_harmless(&Value::from(text), AddressPlace::Picture), "{text}");
         }
     }
 

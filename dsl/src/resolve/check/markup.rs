@@ -37,6 +37,8 @@ enum At {
 pub enum AddressPlace {
     /// The value begins an attribute such as `href`.
     Whole,
+    /// The same for a picture or icon (`<img src>`, `<link href>`). A browser shows what is there and runs nothing of it, also of an SVG.
+    Picture,
     /// The value is in the `content` of a `meta` element, which may say where to go on (`http-equiv="refresh"`).
     Refresh,
 }
@@ -92,6 +94,8 @@ impl Markup {
             Dialect::Xml => ["href", "src", "action", "formaction", "xlink:href"].contains(&attribute),
         };
         match attribute {
+            "src" if self.tag == "img" && self.value_empty => Some(AddressPlace::Picture),
+            "href" if self.tag == "link" && self.value_empty => Some(AddressPlace::Picture),
             _ if listed && self.value_empty => Some(AddressPlace::Whole),
             "content" if self.tag == "meta" => Some(AddressPlace::Refresh),
             _ => None,
