@@ -259,11 +259,18 @@ async fn an_account_that_may_not_change_tables_keeps_what_it_may() {
         let env = if mysql { "PORTCULLIS_TEST_MYSQL" } else { "PORTCULLIS_TEST_POSTGRES" };
         let mut url = url::Url::parse(&std::env::var(env).unwrap()).unwrap();
         let database = url.path().trim_start_matches('/').to_owned();
+        // A new server's nameless account of `localhost` goes before one of any host.
+        let accounts = ["localhost", "127.0.0.1"].map(|host| format!("{name}@'{host}'"));
         let grants = match mysql {
-            true => vec![
-                format!("create user {name} identified by '{name}'"),
-                format!("grant select, insert, update, delete on `{database}`.* to {name}"),
-            ],
+            true => accounts
+                .iter()
+                .flat_map(|account| {
+                    [
+                        format!("create user {account} identified by '{name}'"),
+                        format!("grant select, insert, update, delete on `{database}`.* to {account}"),
+                    ]
+                })
+                .collect(),
             false => vec![
                 format!("create role {name} login password '{name}'"),
                 format!("grant select, insert on {name}, portcullis_migration to {name}"),
@@ -289,7 +296,7 @@ async fn an_account_that_may_not_change_tables_keeps_what_it_may() {
         db.migrate(&scripts).await.unwrap();
         limited.migrate(&scripts).await.unwrap();
         if mysql {
-            db.sql(&format!("drop user {name}"), &[]).await.unwrap();
+            db.sql(&format!("drop user {}", accounts.join(", ")), &[]).await.unwrap();
         } else {
             db.sql(&format!("drop owned by {name}"), &[]).await.unwrap();
             db.sql(&format!("drop role {name}"), &[]).await.unwrap();
