@@ -60,7 +60,7 @@ static SPEC: Spec = Spec {
         "the source is no token, or not of an accepted algorithm",
         "no key verifies its signature, or decrypts it",
         "its header or its claims are not JSON, or have a name twice",
-        "with `check_times: true`: it has expired, is not valid yet, or has a date that is none",
+        "with `check_times: true`: it has expired, is not valid yet, or has a date that cannot be read",
     ],
     block: false,
     examples: &[
