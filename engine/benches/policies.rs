@@ -8,12 +8,12 @@ use std::task::{Context, Poll, Waker};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderValue, Method};
-use portcullis::ctx::Ctx;
+use portcullis::Ctx;
+use portcullis::Gateway;
+use portcullis::Home;
+use portcullis::Request;
 use portcullis::exec;
-use portcullis::gateway::Gateway;
-use portcullis::home::Home;
-use portcullis::request::Request;
-use portcullis::site::{Routed, Site};
+use portcullis::{Routed, Site};
 use portcullis_dsl::{Origin, Sources};
 
 /// Compiles policies from text.

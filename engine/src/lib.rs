@@ -1,49 +1,48 @@
 //! The gateway: policies compiled to a program, and everything that runs it.
+//!
+//! The house has five floors, and a module uses only its own floor and those below: [`data`], [`services`], [`policy`], [`front`], and on
+//! top the command line and scenario files. What stands here is the façade for the binary, the tests and the benchmarks.
 
-pub mod assertion;
-pub mod assertions;
-pub mod budget;
-pub mod cache;
-pub mod casefile;
-pub mod certificate;
-pub mod cli;
-pub mod codes;
-pub mod compile;
-pub mod config;
-pub mod ctx;
-pub mod encoding;
-pub mod exec;
-pub mod expr;
-pub mod fault;
-pub mod function;
-#[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzz;
-pub mod gateway;
-pub mod home;
-pub mod host;
-pub mod identity;
-pub mod jose;
-pub mod json;
-pub mod keys;
-pub mod message;
-pub mod network;
-pub mod path;
-pub mod pattern;
-pub mod principal;
-pub mod private;
-pub mod rates;
-pub mod reads;
-pub mod reload;
-pub mod request;
-pub mod respond;
-pub mod routing;
-pub mod server;
-pub mod site;
-pub mod store;
-pub mod telemetry;
-pub mod template;
-pub mod time;
-pub mod turns;
-pub mod value;
-pub mod vars;
-pub mod xml;
+mod casefile;
+mod cli;
+mod data;
+mod front;
+mod policy;
+mod services;
+
+pub use casefile::{Case, Expectation, Lab, StepKind};
+pub use cli::main;
+pub use data::fault::{Blame, Fault};
+pub use data::principal::{Credential, Secret, User};
+pub use data::time::Clock;
+pub use data::value::Value;
+pub use front::home::Home;
+pub use policy::ctx::Ctx;
+pub use policy::request::Request;
+pub use policy::site::{Routed, Site};
+pub use services::Gateway;
+pub use services::config::{Config, Connection};
+pub use services::keys::{KeyKind, KeyStore};
+pub use services::store::Connections;
+
+/// The executor, for measuring it alone.
+pub mod exec {
+    pub use crate::policy::exec::{Ending, run};
+}
+
+/// What vouches for users.
+pub mod identity {
+    pub use crate::services::identity::{Answer, Cost, IdentityProvider, Inquiry, InternalUsers, Ldap, Passwords, Providers};
+}
+
+/// What policies may call.
+pub mod catalogue {
+    pub use crate::policy::assertions::all as assertions;
+    pub use crate::policy::function::all as functions;
+}
+
+/// Bodies of the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub mod fuzz {
+    pub use crate::front::fuzz::body;
+}

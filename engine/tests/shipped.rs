@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis::gateway::Gateway;
-use portcullis::home::Home;
-use portcullis::site::Site;
+use portcullis::Gateway;
+use portcullis::Home;
+use portcullis::Site;
 
 #[test]
 fn shipped_policies_compile_without_a_diagnostic() {

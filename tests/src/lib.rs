@@ -14,7 +14,11 @@ pub fn put(home: &Path, path: &str, text: &str) {
     if let Some(folder) = target.parent() {
         std::fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     }
-    std::fs::write(&target, text).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
+    // In one step, so that a gateway that watches never meets half of it.
+    let name = target.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let draft = target.with_file_name(format!(".{name}.draft"));
+    std::fs::write(&draft, text).unwrap_or_else(|error| panic!("{}: {error}", draft.display()));
+    std::fs::rename(&draft, &target).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
 }
 
 /// Waits for a future, on a runtime of its own.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use portcullis::casefile::{Case, Lab};
+use portcullis::{Case, Lab};
 use portcullis_tests::case_files;
 
 /// The servers, by how tests on them are called.

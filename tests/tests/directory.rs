@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use portcullis::casefile::{Case, Lab};
-use portcullis::config::Config;
-use portcullis::fault::{Blame, Fault};
+use portcullis::Config;
 use portcullis::identity::{Answer, IdentityProvider, Inquiry, Ldap};
-use portcullis::principal::{Credential, Secret, User};
+use portcullis::{Blame, Fault};
+use portcullis::{Case, Lab};
+use portcullis::{Credential, Secret, User};
 use portcullis_tests::block_on;
 use portcullis_tests::directory::{Directory, slapd};
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use portcullis::casefile::{Case, Expectation, StepKind};
+use portcullis::{Case, Expectation, StepKind};
 use portcullis_tests::case_files;
 use serde_yaml::Value;
 

@@ -1,7 +1,6 @@
-//! Edits while the gateway is under load, and edits that are none: half-written, binary, huge, gone.
+//! Edits while the gateway is under load, and files that are no policies: half-written, binary, huge, gone.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use portcullis_tests::load::{self, Reply, Script, Target};
 use portcullis_tests::process::{Process, Start};
 use portcullis_tests::{block_on, put};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// Says a value twice: both must be of one version.
 const PAIR: &str = r##"
@@ -104,26 +104,28 @@ fn what_is_no_customization_leaves_the_old_set_serving() {
     put(home.path(), HOOK, &pair(1));
     becomes(&process, "1 1");
     let refused = |process: &Process| process.log().matches("reload refused").count();
-    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
-    let bad: [Damage<'_>; 6] = [
-        ("half-written", &|path| fs::write(path, "customize \"Pair\" { set a = \"2\"; se").expect("written")),
-        ("binary", &|path| fs::write(path, [0u8, 159, 146, 150, 0, 1]).expect("written")),
-        ("not UTF-8", &|path| fs::write(path, b"customize \"Pair\" { set a = \"\xff\xfe\" }").expect("written")),
-        ("10 MiB", &|path| fs::write(path, pair(2) + &"// filler\n".repeat(1 << 20)).expect("written")),
-        ("a directory", &|path| {
-            fs::remove_file(path).expect("removed");
-            fs::create_dir(path).expect("made");
-        }),
-        ("declares what nothing has", &|path| {
-            fs::remove_dir(path).expect("removed");
-            fs::write(path, "customize \"Piar\" { set a = \"2\" }").expect("written");
-        }),
+    let draft = home.path().join("draft");
+    let half = "customize \"Pair\" { set a = \"2\"; se";
+    let huge = pair(2) + &"// filler\n".repeat(1 << 20);
+    let bad: [(&str, Option<&[u8]>); 6] = [
+        ("half-written", Some(half.as_bytes())),
+        ("binary", Some(&[0u8, 159, 146, 150, 0, 1])),
+        ("not UTF-8", Some(b"customize \"Pair\" { set a = \"\xff\xfe\" }")),
+        ("10 MiB", Some(huge.as_bytes())),
+        ("a directory", None),
+        ("declares what nothing has", Some(b"customize \"Piar\" { set a = \"2\" }")),
     ];
-    for (what, spoil) in bad {
+    for (what, content) in bad {
         let before = refused(&process);
-        spoil(&hook);
+        match content {
+            Some(content) => fs::write(&draft, content).expect("written"),
+            None => fs::create_dir(&draft).expect("made"),
+        }
+        // The hook is there at every moment, first as it was and then as it is now.
+        renameat_with(CWD, &draft, CWD, &hook, RenameFlags::EXCHANGE).expect("exchanged");
         wait(|| refused(&process) > before, || format!("{what}: nothing was said\n{}", process.log()));
         assert_eq!(get(&process), "1 1", "{what}");
+        let _ = fs::remove_file(&draft).or_else(|_| fs::remove_dir(&draft));
     }
     put(home.path(), HOOK, &pair(3));
     becomes(&process, "3 3");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use portcullis::config::Config;
+use portcullis::Config;
 
 /// The file from the top level.
 fn read(path: &str) -> String {

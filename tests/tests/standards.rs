@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::casefile::Case;
+use portcullis::Case;
 use serde::Deserialize;
 
 /// `cases/standards.yaml`.

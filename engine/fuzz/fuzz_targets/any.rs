@@ -7,6 +7,6 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let body = portcullis::fuzz::body(env!("CARGO_BIN_NAME")).expect("a body of this name");
+    let body = portcullis::front::fuzz::body(env!("CARGO_BIN_NAME")).expect("a body of this name");
     body(data);
 });

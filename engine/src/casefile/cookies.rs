@@ -41,7 +41,7 @@ impl Jar {
                         cookie.expires = Some(now.saturating_add(seconds.saturating_mul(1000)));
                     }
                 }
-                "expires" if !max_age => cookie.expires = crate::time::parse(value),
+                "expires" if !max_age => cookie.expires = crate::data::time::parse(value),
                 _ => {}
             }
         }

@@ -13,16 +13,16 @@ use super::Failure;
 use super::client::Client;
 use super::parse::{Case, StepKind};
 use super::scratch::{Scratch, Server};
-use crate::config::{self, Config, ListenAddress, ProviderKind};
-use crate::gateway::Gateway;
-use crate::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
-use crate::host::{Host, Options, Prebuilt, Serving};
-use crate::identity::{Cost, InternalUsers, Passwords, USERS_FILE, UserError};
-use crate::principal::Secret;
-use crate::private;
-use crate::site::Site;
-use crate::store::Dialect;
-use crate::time::Clock;
+use crate::data::principal::Secret;
+use crate::data::time::Clock;
+use crate::front::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
+use crate::front::host::{Host, Options, Prebuilt, Serving};
+use crate::policy::site::Site;
+use crate::services::Gateway;
+use crate::services::config::{self, Config, ListenAddress, ProviderKind};
+use crate::services::identity::{Cost, InternalUsers, Passwords, USERS_FILE, UserError};
+use crate::services::private;
+use crate::services::store::Dialect;
 
 /// Settings of every case: nothing waits for a disk or watches one.
 const SETTINGS: &str = "
@@ -141,7 +141,7 @@ impl CaseGateway {
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::INFO)
-            .fmt_fields(crate::telemetry::plain::Fields)
+            .fmt_fields(crate::services::telemetry::plain::Fields)
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();

@@ -57,10 +57,8 @@ mod run;
 mod scratch;
 mod text;
 
-pub use client::{Answer, Client};
 pub use gateway::Lab;
-pub use parse::{Case, Expectation, Step, StepKind};
-pub use text::Vars;
+pub use parse::{Case, Expectation, StepKind};
 
 use std::fmt;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Failure;
-use crate::store::Dialect;
+use crate::services::store::Dialect;
 
 /// Files that include files end here.
 const MAX_DEPTH: usize = 8;

@@ -13,9 +13,9 @@ use super::parse::{Case, Request, Step, StepKind};
 use super::scratch::Scratch;
 use super::text::Vars;
 use super::{Failure, page};
-use crate::exec::Ending;
-use crate::store::{Dialect, QueryOptions, Statement};
-use crate::value::Value;
+use crate::data::value::Value;
+use crate::policy::exec::Ending;
+use crate::services::store::{Dialect, QueryOptions, Statement};
 
 /// Nothing in a case takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_yaml::Mapping;
 use url::Url;
 
-use crate::config;
-use crate::store::{Connection, Connections, Dialect, QueryOptions, Statement};
+use crate::services::config;
+use crate::services::store::{Connection, Connections, Dialect, QueryOptions, Statement};
 
 /// Making a database on a busy machine takes longer than any statement of a policy may.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use super::client::Answer;
 use super::matching;
 use super::parse::{Case, StepKind};
 use super::text::Vars;
-use crate::store::Dialect;
+use crate::services::store::Dialect;
 
 const CASE: &str = r#"# A used code is refused.
 == customization configuration/#limits.policy

@@ -10,7 +10,7 @@ use portcullis_dsl::ast::{Syntax, Type};
 use portcullis_dsl::spec::{Catalogue, Expect, Kind, Need, Spec};
 
 use super::{Done, Failure, NO, say};
-use crate::site;
+use crate::policy::site;
 
 /// The reference page in the source tree.
 const PAGE: &str = "engine/CATALOGUE.md";
@@ -214,7 +214,7 @@ pub fn data(catalogue: &Catalogue) -> String {
 mod tests {
     #[test]
     fn the_reference_in_the_tree_is_up_to_date() {
-        let catalogue = crate::site::catalogue();
+        let catalogue = crate::policy::site::catalogue();
         for (path, now) in [(super::PAGE, super::page(&catalogue)), (super::DATA, super::data(&catalogue))] {
             let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
             let written = std::fs::read_to_string(&file).unwrap_or_default();
@@ -226,7 +226,7 @@ mod tests {
     fn tables_have_as_many_cells_as_their_heads() {
         let bars = |line: &str| line.replace("\\|", "").matches('|').count();
         let mut head = 0;
-        for line in super::page(&crate::site::catalogue()).lines() {
+        for line in super::page(&crate::policy::site::catalogue()).lines() {
             if !line.starts_with('|') {
                 head = 0;
             } else if head == 0 {

@@ -8,8 +8,8 @@ use portcullis_dsl::Severity;
 use portcullis_dsl::diagnostic::render;
 
 use super::{Done, NO, Place, colour, say};
-use crate::gateway::Gateway;
-use crate::site::Site;
+use crate::policy::site::Site;
+use crate::services::Gateway;
 
 /// Options of `check`.
 #[derive(Args)]
@@ -28,7 +28,7 @@ pub fn run(place: &Place, args: &CheckArgs) -> Done {
         Err(error) => {
             errors += 1;
             eprintln!("{error}");
-            crate::config::Config::default()
+            crate::services::config::Config::default()
         }
     };
     let sources = match home.sources() {

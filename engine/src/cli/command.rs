@@ -11,10 +11,10 @@ use portcullis_dsl::Library;
 use portcullis_dsl::ast::{Direction, ExprKind, ItemKind, Param, Type};
 
 use super::{Done, Failure, Place, runtime, say};
-use crate::host::control::{self, Asked, Ended};
-use crate::host::{Host, Options};
-use crate::site;
-use crate::value::Value;
+use crate::data::value::Value;
+use crate::front::host::control::{self, Asked, Ended};
+use crate::front::host::{Host, Options};
+use crate::policy::site;
 
 /// The commands that a home's policies declare.
 pub struct Commands {

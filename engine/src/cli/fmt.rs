@@ -10,7 +10,7 @@ use portcullis_dsl::fmt::{FormatError, format};
 use portcullis_dsl::{Origin, Sources};
 
 use super::{Done, Failure, NO, Place, colour, say};
-use crate::home::{CUSTOMIZATIONS, SERVICES};
+use crate::front::home::{CUSTOMIZATIONS, SERVICES};
 
 /// Options of `fmt`.
 #[derive(Args)]

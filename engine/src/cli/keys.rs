@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{Done, Failure, Place, say};
-use crate::home::KEYS;
-use crate::keys::{KeyKind, KeyStore};
-use crate::time::{Clock, iso8601};
+use crate::data::time::{Clock, iso8601};
+use crate::front::home::KEYS;
+use crate::services::keys::{KeyKind, KeyStore};
 
 /// What to do with keys.
 #[derive(Subcommand)]

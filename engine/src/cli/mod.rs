@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::home::{Home, HomeError};
+use crate::front::home::{Home, HomeError};
 
 /// A policy gateway.
 #[derive(Parser)]

@@ -10,10 +10,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Done, Place, say};
-use crate::config::ListenAddress;
-use crate::home::{DATA, Home, KEYS};
-use crate::host::{Host, Options, Serving, has_served};
-use crate::{reload, telemetry};
+use crate::front::home::{DATA, Home, KEYS};
+use crate::front::host::{Host, Options, Serving, has_served};
+use crate::front::reload;
+use crate::services::config::ListenAddress;
+use crate::services::telemetry;
 
 /// What is printed after a first start, from the shipped tree; `{https}`, `{http}` and `{home}` are filled in.
 const WELCOME: &str = "policies/gateway.welcome.txt";

@@ -6,7 +6,7 @@ use portcullis_dsl::diagnostic::nearest;
 use portcullis_dsl::{Library, Policy};
 
 use super::{Done, Failure, Place, say};
-use crate::site;
+use crate::policy::site;
 
 /// The policies as far as they can be read: looking something up must work while a mistake is being looked for.
 fn library(place: &Place) -> Result<Library, Failure> {

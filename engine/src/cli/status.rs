@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Done, Failure, NO, Place, say};
-use crate::host::read_status;
+use crate::front::host::read_status;
 
 pub fn run(place: &Place, json: bool) -> Done {
     let home = place.home()?;

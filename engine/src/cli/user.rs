@@ -8,9 +8,9 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::{Done, Failure, Place, say};
-use crate::identity::{InternalUsers, Passwords, USERS_FILE};
-use crate::principal::Secret;
-use crate::time::{Clock, iso8601};
+use crate::data::principal::Secret;
+use crate::data::time::{Clock, iso8601};
+use crate::services::identity::{InternalUsers, Passwords, USERS_FILE};
 
 /// What to do with users.
 #[derive(Subcommand)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portcullis::assertions;
+use portcullis::catalogue::assertions;
 use portcullis_dsl::ast::{Call, Callee, ItemKind, Stmt, StmtKind};
 use portcullis_dsl::spec::{Example, Expect, Kind, Need, Spec};
 use portcullis_dsl::{FileId, Origin, parse};
@@ -12,7 +12,7 @@ use crate::harness;
 const CATEGORIES: &[&str] = &["logic", "message", "crypto", "access", "data", "routing", "traffic", "audit"];
 
 fn specs() -> impl Iterator<Item = &'static Spec> {
-    assertions::all().map(|entry| entry.spec)
+    assertions().map(|entry| entry.spec)
 }
 
 #[test]

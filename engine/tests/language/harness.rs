@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use http::{Method, Response};
-use portcullis::config::Connection;
+use portcullis::Clock;
+use portcullis::Connection;
+use portcullis::Connections;
+use portcullis::Gateway;
+use portcullis::Request;
+use portcullis::Secret;
+use portcullis::Site;
+use portcullis::Value;
 use portcullis::exec::Ending;
-use portcullis::gateway::Gateway;
 use portcullis::identity::{Cost, InternalUsers, Passwords, Providers};
-use portcullis::keys::{KeyKind, KeyStore};
-use portcullis::principal::Secret;
-use portcullis::request::Request;
-use portcullis::site::Site;
-use portcullis::store::Connections;
-use portcullis::time::Clock;
-use portcullis::value::Value;
+use portcullis::{KeyKind, KeyStore};
 use portcullis_dsl::{Origin, Severity, Sources, diagnostic};
 
 /// What came of a command.

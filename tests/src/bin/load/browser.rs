@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use portcullis::Secret;
 use portcullis::identity::Passwords;
-use portcullis::principal::Secret;
 use portcullis_tests::load::{Reply, Script};
 
 use super::Bench;

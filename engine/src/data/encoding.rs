@@ -1,0 +1,119 @@
+//! Encodings of bytes as text, and strictly back: whatever an encoder would not have written is refused.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+mod escape;
+
+pub use self::escape::escape;
+
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+pub const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// RFC 4648, section 4.
+    Base64,
+    /// RFC 4648, section 5, without padding.
+    Base64Url,
+    /// Lower case hexadecimal digits.
+    Hex,
+    /// Percent-escapes of RFC 3986.
+    Url,
+    /// `application/x-www-form-urlencoded`: as [`Encoding::Url`], and a blank is `+`.
+    Form,
+}
+
+impl Encoding {
+    /// The encoding that a word in a policy names.
+    pub fn named(word: &str) -> Option<Encoding> {
+        Some(match word {
+            "base64" => Encoding::Base64,
+            "base64url" => Encoding::Base64Url,
+            "hex" => Encoding::Hex,
+            "url" => Encoding::Url,
+            "form" => Encoding::Form,
+            _ => return None,
+        })
+    }
+
+    /// Encodes.
+    pub fn encode(self, bytes: &[u8]) -> String {
+        match self {
+            Encoding::Base64 => STANDARD.encode(bytes),
+            Encoding::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
+            Encoding::Hex => hex::encode(bytes),
+            Encoding::Url => percent_encode(bytes, COMPONENT).to_string(),
+            Encoding::Form => percent_encode(bytes, COMPONENT).to_string().replace("%20", "+"),
+        }
+    }
+
+    /// Decodes; `None` on anything that is not of this encoding. Line breaks in Base64 are let pass, and so is missing padding.
+    pub fn decode(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Encoding::Base64 => {
+                let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+                STANDARD.decode(&compact).or_else(|_| STANDARD_NO_PAD.decode(&compact)).ok()
+            }
+            Encoding::Base64Url => URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok(),
+            Encoding::Hex => hex::decode(text).ok(),
+            Encoding::Url => percent_decode(text),
+            Encoding::Form => percent_decode(&text.replace('+', " ")),
+        }
+    }
+}
+
+/// Undoes percent-escapes; `None` when one is broken.
+pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        if *byte != b'%' {
+            out.push(*byte);
+            continue;
+        }
+        let [high, low, tail @ ..] = rest else { return None };
+        let digit = |digit: &u8| (*digit as char).to_digit(16);
+        out.push((digit(high)? * 16 + digit(low)?) as u8);
+        rest = tail;
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Encoding;
+
+    #[test]
+    fn what_is_encoded_decodes_to_itself() {
+        let samples: [&[u8]; 5] = [b"", b"f", b"fo", "a b+c/\u{e9}%".as_bytes(), &[0, 255, 254, 32]];
+        for word in ["base64", "base64url", "hex", "url", "form"] {
+            let encoding = Encoding::named(word).unwrap();
+            for sample in samples {
+                assert_eq!(encoding.decode(&encoding.encode(sample)).as_deref(), Some(sample), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_encoder_writes_is_refused() {
+        for (word, text) in [
+            ("base64", "a"),
+            ("base64", "!!!!"),
+            ("base64", "Zh=="), // trailing bits that are not zero
+            ("base64", "Zg=a"),
+            ("base64url", "Zg+/"),
+            ("hex", "abc"),
+            ("hex", "zz"),
+            ("url", "%"),
+            ("url", "%4"),
+            ("url", "%zz"),
+            ("form", "%G1"),
+        ] {
+            assert_eq!(Encoding::named(word).unwrap().decode(text), None, "{word} {text}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A message: headers, body, and for answers a status. Forms, JSON and XML in the body are read when first asked for.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::header::AsHeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use crate::data::json::Document;
+use crate::data::value::Value;
+
+/// Most parameters a form or query may have; one with more counts as malformed.
+pub const MAX_PARAMETERS: usize = 1000;
+
+/// Headers, status, body.
+#[derive(Clone, Default, Debug)]
+pub struct Message {
+    /// Header fields, `Content-Type` among them.
+    pub headers: HeaderMap,
+    /// Status, of answers.
+    pub status: Option<u16>,
+    /// The body as it travels. Change it by [`Message::set_body`], which forgets what was read from the old one.
+    pub body: Bytes,
+    /// Whether another one sent it, rather than a policy made it: of its header fields only some are sent on.
+    pub received: bool,
+    /// Names of header fields that policies have put on it.
+    pub placed: SmallVec<[HeaderName; 1]>,
+    /// Names of cookies that policies have put on it.
+    pub placed_cookies: SmallVec<[SmolStr; 1]>,
+    form: OnceLock<Parameters>,
+    json: OnceLock<Option<Document>>,
+}
+
+impl Message {
+    /// A message of this type and body.
+    pub fn new(content_type: &str, body: impl Into<Bytes>) -> Self {
+        let mut message = Message { body: body.into(), ..Message::default() };
+        message.set_content_type(content_type);
+        message
+    }
+
+    /// What `set m: message = …` makes of another value: JSON and XML keep their type, everything else is plain text.
+    pub fn from_value(value: &Value) -> Self {
+        use portcullis_dsl::ast::Syntax;
+        let content_type = match value {
+            Value::Json(_) => "application/json; charset=utf-8",
+            Value::Markup(Syntax::Xml, _) => "text/xml; charset=utf-8",
+            Value::Markup(Syntax::Html, _) => "text/html; charset=utf-8",
+            _ => "text/plain; charset=utf-8",
+        };
+        Message::new(content_type, value.as_text().into_owned())
+    }
+
+    /// Notes that a policy has put a header field on it.
+    pub fn place(&mut self, name: &HeaderName) {
+        if !self.placed.contains(name) {
+            self.placed.push(name.clone());
+        }
+    }
+
+    /// Replaces the body.
+    pub fn set_body(&mut self, body: impl Into<Bytes>) {
+        self.body = body.into();
+        self.form = OnceLock::new();
+        self.json = OnceLock::new();
+    }
+
+    /// Replaces the content type; one that is no header value is left out.
+    pub fn set_content_type(&mut self, content_type: &str) {
+        match HeaderValue::from_str(content_type) {
+            Ok(value) => self.headers.insert(header::CONTENT_TYPE, value),
+            Err(_) => self.headers.remove(header::CONTENT_TYPE),
+        };
+    }
+
+    /// The `Content-Type` field, empty when there is none.
+    pub fn content_type(&self) -> Cow<'_, str> {
+        self.header(header::CONTENT_TYPE).unwrap_or_default()
+    }
+
+    /// Whether the media type (without parameters) is this one, in any case.
+    pub fn is_type(&self, media_type: &str) -> bool {
+        self.content_type().split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(media_type)
+    }
+
+    /// The first field of this name as text.
+    pub fn header(&self, name: impl AsHeaderName) -> Option<Cow<'_, str>> {
+        self.headers.get(name).map(field_text)
+    }
+
+    /// Adds a field after those of the same name; a name or value that HTTP does not allow is refused.
+    pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        let (name, value) = header_field(name, value)?;
+        self.headers.append(name, value);
+        Ok(())
+    }
+
+    /// Replaces all fields of this name.
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        let (name, value) = header_field(name, value)?;
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    /// The body as text, invalid UTF-8 replaced.
+    pub fn body_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// The body as JSON, whatever its content type says; `None` when it is not JSON, or an object in it has a name twice: who reads the
+    /// body after us might take the other one.
+    pub fn json(&self) -> Option<Document> {
+        self.json.get_or_init(|| crate::data::json::read_unique(&self.body).ok().map(Document::from)).clone()
+    }
+
+    /// Parameters of a form body; none unless the content type is `application/x-www-form-urlencoded`.
+    pub fn form(&self) -> &Parameters {
+        self.form.get_or_init(|| {
+            if self.is_type("application/x-www-form-urlencoded") { Parameters::parse(&self.body) } else { Parameters::default() }
+        })
+    }
+}
+
+/// A field's value as text. Bytes that are no text become U+FFFD: a field that is there never looks absent, and equals nothing that a
+/// policy expects. The policies of a service see no such field of a request that they read: the compiler sees to it.
+pub fn field_text(value: &HeaderValue) -> Cow<'_, str> {
+    match value.to_str() {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            Cow::Owned(value.as_bytes().iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '\u{fffd}' }).collect())
+        }
+    }
+}
+
+fn header_field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "not a header name")?;
+    // INVARIANT: no line break ever reaches a header, so none can be split. `HeaderValue` refuses them.
+    let value = HeaderValue::from_str(value).map_err(|_| "not a header value")?;
+    Ok((name, value))
+}
+
+/// Parameters of a query or a form, in order, repeated names kept.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    pairs: Vec<(SmolStr, SmolStr)>,
+    malformed: bool,
+}
+
+impl Parameters {
+    /// Reads `application/x-www-form-urlencoded` strictly: a bad percent-escape, invalid UTF-8 or a NUL (which some databases cannot
+    /// hold in any text) marks the whole as malformed, and the pair in question is left out.
+    pub fn parse(bytes: &[u8]) -> Parameters {
+        let mut parameters = Parameters::default();
+        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            let name = decode(halves.next().unwrap_or_default());
+            let value = decode(halves.next().unwrap_or_default());
+            match (name, value) {
+                (Some(name), Some(value)) if parameters.pairs.len() < MAX_PARAMETERS => parameters.pairs.push((name, value)),
+                _ => parameters.malformed = true,
+            }
+        }
+        parameters
+    }
+
+    /// Whether anything could not be read.
+    pub fn is_malformed(&self) -> bool {
+        self.malformed
+    }
+
+    /// The first value of this name (case-sensitive).
+    pub fn first(&self, name: &str) -> Option<&SmolStr> {
+        self.pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// All values of this name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a SmolStr> + 'a {
+        self.pairs.iter().filter(move |(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// All pairs in order.
+    pub fn pairs(&self) -> &[(SmolStr, SmolStr)] {
+        &self.pairs
+    }
+}
+
+/// Undoes form encoding: `+` is a blank, `%XX` a byte. `None` on a bad escape, invalid UTF-8 or a NUL.
+fn decode(bytes: &[u8]) -> Option<SmolStr> {
+    let text = unescape(bytes)?;
+    (!text.contains('\0')).then_some(text)
+}
+
+fn unescape(bytes: &[u8]) -> Option<SmolStr> {
+    if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return std::str::from_utf8(bytes).ok().map(SmolStr::new);
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let [high, low, tail @ ..] = rest else { return None };
+                out.push((hex(*high)? << 4) | hex(*low)?);
+                rest = tail;
+            }
+            other => out.push(*other),
+        }
+    }
+    String::from_utf8(out).ok().map(SmolStr::from)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    (digit as char).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_makes_the_whole_malformed() {
+        for text in ["a=%", "a=%4", "a=%zz", "a=%ff", "a=b%00c", "a%00=b", "a=\0"] {
+            let parameters = Parameters::parse(format!("x=y&{text}").as_bytes());
+            assert!(parameters.is_malformed(), "{text}");
+            assert_eq!(parameters.pairs(), [("x".into(), "y".into())], "{text}");
+        }
+        let parameters = Parameters::parse("a=%c3%a9+b&c".as_bytes());
+        assert!(!parameters.is_malformed());
+        assert_eq!(parameters.pairs(), [("a".into(), "é b".into()), ("c".into(), "".into())]);
+    }
+}

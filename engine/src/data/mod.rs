@@ -1,0 +1,14 @@
+//! What variables hold and how it is read: nothing here knows a policy or a server.
+
+pub mod budget;
+pub mod certificate;
+pub mod encoding;
+pub mod fault;
+pub mod json;
+pub mod message;
+pub mod network;
+pub mod path;
+pub mod principal;
+pub mod time;
+pub mod value;
+pub mod xml;

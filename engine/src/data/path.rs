@@ -1,0 +1,315 @@
+//! The path of a request: which forms are taken, and how a less strict server might read it.
+//!
+//! Paths have two readers: the gateway, which finds the service and so decides what is asked of the client, and the backend, which
+//! finds the resource. Nothing may mean one thing to the first and another to the second. So a path is never rewritten on its way. One
+//! that servers read differently is refused, or taken only where the service says `paths raw`; and one that other servers could take
+//! for the path of another service is refused too ([`folded`]).
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// How many times a path may be escaped over again before it is taken for an attempt to hide something.
+const MAX_DEPTH: usize = 4;
+
+/// A path that can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Every server reads it alike.
+    Plain,
+    /// Servers differ, with the reason: only `paths raw` takes it.
+    Unusual(&'static str),
+}
+
+/// What form a path has (RFC 3986, sections 3.3 and 6.2.2). An error says why no service takes it.
+pub fn form(path: &str) -> Result<Form, &'static str> {
+    // `OPTIONS *` is of no service.
+    if path == "*" {
+        return Ok(Form::Plain);
+    }
+    if !path.starts_with('/') {
+        return Err("the path does not begin with `/`");
+    }
+    let simple = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'~');
+    if path.bytes().all(simple) {
+        return Ok(if path.contains("//") { Form::Unusual(EMPTY) } else { Form::Plain });
+    }
+    if path.bytes().any(|byte| byte.is_ascii_control() || byte == b' ' || !byte.is_ascii()) {
+        return Err("the path holds a character that must be escaped");
+    }
+    let decoded = decoded(path)?;
+    if segments(&decoded).any(is_dots) {
+        return Err("the path has a segment of dots");
+    }
+    Ok(unusual(path).map_or(Form::Plain, Form::Unusual))
+}
+
+const EMPTY: &str = "the path has an empty segment";
+
+/// What servers read differently, the first of it. The escapes are known to be well formed.
+fn unusual(path: &str) -> Option<&'static str> {
+    let bytes = path.as_bytes();
+    if path.contains("//") {
+        return Some(EMPTY);
+    }
+    bytes.iter().enumerate().find_map(|(at, byte)| match byte {
+        b'\\' => Some("the path has a `\\`"),
+        b';' => Some("the path has a `;`"),
+        b'%' => match escaped(&bytes[at..])? {
+            b'/' | b'\\' => Some("the path has an escaped `/` or `\\`"),
+            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                Some("the path escapes a character that needs no escape")
+            }
+            b'%' if bytes.get(at + 3..).is_some_and(|after| two_digits(after).is_some()) => Some("the path is escaped twice"),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// With all escapes undone, also those that appear when others are undone.
+fn decoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !path.contains('%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let malformed = |bytes: &[u8]| (0..bytes.len()).any(|at| bytes[at] == b'%' && escaped(&bytes[at..]).is_none());
+    if malformed(path.as_bytes()) {
+        return Err("the path has a `%` that begins no escape");
+    }
+    let mut text = path.to_owned();
+    for _ in 0..MAX_DEPTH {
+        let bytes: Vec<u8> = percent_encoding::percent_decode_str(&text).collect();
+        let next = String::from_utf8(bytes).map_err(|_| "the path has escapes that are not UTF-8")?;
+        if next.contains(char::is_control) {
+            return Err("the path has an escaped control character");
+        }
+        if next == text {
+            return Ok(Cow::Owned(text));
+        }
+        text = next;
+    }
+    Err("the path is escaped too often")
+}
+
+/// The byte that an escape at the beginning stands for.
+fn escaped(bytes: &[u8]) -> Option<u8> {
+    bytes.strip_prefix(b"%").and_then(two_digits)
+}
+
+fn two_digits(bytes: &[u8]) -> Option<u8> {
+    let digit = |at: usize| (*bytes.get(at)? as char).to_digit(16);
+    Some((digit(0)? * 16 + digit(1)?) as u8)
+}
+
+/// Segments as the least strict server divides a path.
+fn segments(decoded: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    // Some servers compare what looks alike: `／` and `．` (NFKC), and ignore what cannot be seen.
+    let plain = if decoded.is_ascii() {
+        Cow::Borrowed(decoded)
+    } else {
+        Cow::Owned(decoded.nfkc().filter(|c| !is_invisible(*c)).collect::<String>())
+    };
+    let cut = |segment: &str| segment.split([';', '?', '#']).next().unwrap_or("").trim().to_owned();
+    let divided: Vec<String> = plain.split(['/', '\\']).map(cut).collect();
+    divided.into_iter().map(Cow::Owned)
+}
+
+fn is_dots(segment: Cow<'_, str>) -> bool {
+    !segment.is_empty() && segment.bytes().all(|byte| byte == b'.')
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// The path as the least strict server compares it: escapes undone, in one case, without empty segments, parameters of segments
+/// (`;x=1`), blanks and dots at their ends, and without a `/` at the end. Two paths with the same result may be the same resource.
+/// Only for comparing; nothing of it is ever sent. A path that [`form`] refuses folds to something that no service has.
+pub fn folded(path: &str) -> Cow<'_, str> {
+    let simple = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'-' | b'_' | b'~');
+    if path.bytes().all(simple) && !path.contains("//") {
+        return Cow::Borrowed(path.strip_suffix('/').unwrap_or(path));
+    }
+    let Ok(decoded) = decoded(path) else { return Cow::Borrowed("\0") };
+    let mut folded = String::with_capacity(decoded.len());
+    for segment in segments(&decoded) {
+        let segment = segment.trim_end_matches(['.', ' ']);
+        if !segment.is_empty() {
+            folded.push('/');
+            // Through upper case: `ſ` is an `S` there, and an `ı` an `I`.
+            folded.extend(segment.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase));
+        }
+    }
+    Cow::Owned(folded)
+}
+
+/// The beginnings of a folded path that end with a segment, the longest first, the whole among them.
+pub fn beginnings(folded: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(folded), |path| path.rfind('/').map(|at| &path[..at]))
+}
+
+/// The same path with escapes in upper case, which RFC 3986, section 6.2.2.1, says are the same.
+pub fn upper_escapes(path: &str) -> Cow<'_, str> {
+    let lower = |at: usize| path.as_bytes()[at + 1..].iter().take(2).any(u8::is_ascii_lowercase);
+    if !path.bytes().enumerate().any(|(at, byte)| byte == b'%' && lower(at)) {
+        return Cow::Borrowed(path);
+    }
+    let mut digits = 0;
+    let upper = |c: char| {
+        digits = if c == '%' { 2 } else { i32::max(digits - 1, -1) };
+        if digits >= 0 { c.to_ascii_uppercase() } else { c }
+    };
+    Cow::Owned(path.chars().map(upper).collect())
+}
+
+/// Whether a path that a policy made leads up, out of where the policy meant it to be. Escapes count for what they stand for.
+pub fn leads_up(path: &str) -> bool {
+    decoded(path).is_ok_and(|decoded| segments(&decoded).any(is_dots))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_that_all_servers_read_alike_are_plain() {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/A-b_c~d.e/f.g",
+            "/.well-known/x",
+            "/a/..b/c..",
+            "/a:b@c,d=e+f!g$h&i'j(k)l*m",
+            "/caf%C3%A9",
+            "/caf%c3%a9",
+            "/a%20b",
+            "/a%2Bb",
+            "/a%40b",
+            "/a%3Bb",
+            "/100%25",
+            "/100%25/x",
+            "/a|b[c]",
+            "*",
+        ] {
+            assert_eq!(form(path), Ok(Form::Plain), "{path}");
+        }
+        for path in [
+            "//", "//a", "/a//b", "/a//", "/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b", "/a;b", "/a;b=c/d", "/%61", "/a%2eb", "/a%2Db",
+            "/a%5F", "/a%7E", "/%30", "/a%2561b", "/a%252fb", "/a;/b",
+        ] {
+            assert!(matches!(form(path), Ok(Form::Unusual(_))), "{path}: {:?}", form(path));
+        }
+        for path in [
+            "",
+            "a",
+            "http://x/a",
+            "/.",
+            "/..",
+            "/a/./b",
+            "/a/../b",
+            "/a/..",
+            "/a/...",
+            "/a/%2e/b",
+            "/a/%2E%2e/b",
+            "/a/.%2e/b",
+            "/a/..%2fb",
+            "/a/..%5cb",
+            "/a/..\\b",
+            "/a\\..\\b",
+            "/a/..;/b",
+            "/a/..;x=y/b",
+            "/a/.;/b",
+            "/a/..%3b/b",
+            "/a/%252e%252e/b",
+            "/a/%25252e%2e/b",
+            "/a/..%252fb",
+            "/a%2f..%2fb",
+            "/a/..%20/b",
+            "/a/%20../b",
+            "/a/..%3f/b",
+            "/a%00",
+            "/a%0a",
+            "/a%0d%0aB",
+            "/a%7f",
+            "/a%1f",
+            "/a%2500",
+            "/a%c2%80",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/a%u0061",
+            "/a%ff",
+            "/a%c0%ae",
+            "/a/%c0%ae%c0%ae/b",
+            "/a%c0%afb",
+            "/a%e0%80%af",
+            "/a%ed%a0%80",
+            "/caf\u{e9}",
+            "/a b",
+            "/a\0",
+            "/a/%ef%bc%8e%ef%bc%8e/b",
+            "/a/..%ef%bc%8fb",
+            "/a/.%e2%80%8b./b",
+            "/a/%e2%80%a5/b",
+            "/a%2525252525252561",
+        ] {
+            assert!(form(path).is_err(), "{path}: {:?}", form(path));
+        }
+    }
+
+    #[test]
+    fn what_servers_may_take_for_the_same_folds_to_the_same() {
+        for path in [
+            "/app/admin/x",
+            "/App/ADMIN/X",
+            "/app//admin/x",
+            "/app/admin/x/",
+            "/app/admin./x",
+            "/app/admin%20/x",
+            "/app/admin;v=1/x",
+            "/app/%61dmin/x",
+            "/app/admin%2fx",
+            "/app\\admin\\x",
+            "/app/%2561dmin/x",
+            "/app/admin/x.",
+            "/app/admin/x%3fy",
+            "/app/%ef%bd%81dmin/x",
+            "/app/ad%c2%admin/x",
+            "/app/adm%c4%b1n/x",
+            "/app/;/admin/x",
+            "//app/admin/x",
+        ] {
+            assert_eq!(folded(path), "/app/admin/x", "{path}");
+        }
+        for path in ["/app/admin", "/app/admi/x", "/appadmin/x", "/app/admin/xy"] {
+            assert_ne!(folded(path), "/app/admin/x", "{path}");
+        }
+        assert_eq!(folded("/"), "");
+        assert_eq!(beginnings("/a/b").collect::<Vec<_>>(), ["/a/b", "/a", ""]);
+    }
+
+    #[test]
+    fn escapes_are_written_in_one_way() {
+        for (path, upper) in [
+            ("/a%c3%a9b", "/a%C3%A9b"),
+            ("/a%C3%a9", "/a%C3%A9"),
+            ("/abc", "/abc"),
+            ("/%2b/abc", "/%2B/abc"),
+            ("/a%", "/a%"),
+            ("/a%2", "/a%2"),
+        ] {
+            assert_eq!(upper_escapes(path), upper);
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_up_is_seen() {
+        for path in ["/a/../b", "/a/..%2Fb", "/a/%2e%2e", "/a/x%5C..%5Cy", "/a/%252e%252e/b"] {
+            assert!(leads_up(path), "{path}");
+        }
+        for path in ["/a//b", "/a/..b", "/a%2Fb", "/a%5Cb", "/a;b", "/%ff"] {
+            assert!(!leads_up(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! XML as JSON and JSON as XML: an element is a member, repeated elements are an array, attributes are members, too.
+
+use portcullis_dsl::ast::Syntax;
+use roxmltree::{Document, Node};
+use serde_json::{Map, Value as Json};
+
+use super::is_name;
+use crate::data::encoding::escape;
+use crate::data::value::Value;
+
+/// How the two forms correspond.
+pub struct Convention {
+    /// What stands before the name of an attribute's member; empty: nothing.
+    pub attributes: String,
+    /// Member that holds an element's text beside attributes and elements.
+    pub text: String,
+}
+
+/// A document as JSON: one member, named as its root. Names are local ones. With `typed`, what reads as number or boolean becomes one.
+pub fn to_json(document: &Document<'_>, convention: &Convention, typed: bool) -> Json {
+    let root = document.root_element();
+    let mut object = Map::new();
+    object.insert(root.tag_name().name().to_owned(), element(root, convention, typed));
+    Json::Object(object)
+}
+
+fn element(node: Node<'_, '_>, convention: &Convention, typed: bool) -> Json {
+    let mut object = Map::new();
+    for attribute in node.attributes() {
+        object.insert(format!("{}{}", convention.attributes, attribute.name()), scalar(attribute.value(), typed));
+    }
+    let mut text = String::new();
+    for child in node.children() {
+        if child.is_element() {
+            add(&mut object, child.tag_name().name(), element(child, convention, typed));
+        } else if child.is_text() {
+            text.push_str(child.text().unwrap_or(""));
+        }
+    }
+    let text = if object.is_empty() { text.as_str() } else { text.trim() };
+    if object.is_empty() {
+        return scalar(text, typed);
+    }
+    if !text.is_empty() {
+        add(&mut object, &convention.text, scalar(text, typed));
+    }
+    Json::Object(object)
+}
+
+fn add(object: &mut Map<String, Json>, name: &str, value: Json) {
+    match object.get_mut(name) {
+        None => drop(object.insert(name.to_owned(), value)),
+        Some(Json::Array(items)) => items.push(value),
+        Some(one) => {
+            let first = one.take();
+            *one = Json::Array(vec![first, value]);
+        }
+    }
+}
+
+fn scalar(text: &str, typed: bool) -> Json {
+    let read: Option<Json> = if typed { serde_json::from_str(text).ok() } else { None };
+    // A number that JSON would write otherwise (a long key, leading zeros) stays a text.
+    let plain = |json: &Json| (json.is_number() || json.is_boolean()) && format!("{json}") == text;
+    read.filter(plain).unwrap_or_else(|| Json::String(text.to_owned()))
+}
+
+/// Most bytes of a document that is made. Each item of an array repeats the array's name, so the XML may be far longer than the JSON.
+const MAX_BYTES: usize = 8 << 20;
+
+/// A document from JSON. Without a name for its root, the JSON must be an object of one member, which is it.
+pub fn to_xml(json: &Json, root: Option<&str>, convention: &Convention) -> Result<String, String> {
+    let (name, value) = match (root, json.as_object()) {
+        (Some(root), _) => (root, json),
+        (None, Some(object)) if object.len() == 1 => match object.iter().next() {
+            Some((name, value)) => (name.as_str(), value),
+            None => return Err("the JSON is empty".to_owned()),
+        },
+        _ => return Err("the JSON is no object of one member, and no root is named".to_owned()),
+    };
+    let mut out = String::new();
+    match value {
+        Json::Array(_) if root.is_none() => return Err("a document has one root, not several".to_owned()),
+        Json::Array(items) => {
+            out.push_str(&format!("<{}>", checked(name)?));
+            for item in items {
+                write(item, "item", convention, &mut out)?;
+            }
+            out.push_str(&format!("</{name}>"));
+        }
+        value => write(value, name, convention, &mut out)?,
+    }
+    Ok(out)
+}
+
+fn checked(name: &str) -> Result<&str, String> {
+    if is_name(name) { Ok(name) } else { Err(format!("`{name}` cannot name an element")) }
+}
+
+fn write(json: &Json, name: &str, convention: &Convention, out: &mut String) -> Result<(), String> {
+    if out.len() + name.len() > MAX_BYTES {
+        return Err("the XML would be longer than 8 MiB".to_owned());
+    }
+    match json {
+        Json::Array(items) => {
+            for item in items {
+                // A list in a list has no name of its own.
+                let inner = if item.is_array() { "item" } else { name };
+                if item.is_array() {
+                    out.push_str(&format!("<{}>", checked(name)?));
+                    write(item, inner, convention, out)?;
+                    out.push_str(&format!("</{name}>"));
+                } else {
+                    write(item, inner, convention, out)?;
+                }
+            }
+        }
+        Json::Object(members) => {
+            out.push('<');
+            out.push_str(checked(name)?);
+            let attribute = |name: &str, value: &Json| {
+                !convention.attributes.is_empty()
+                    && name.starts_with(&convention.attributes)
+                    && !value.is_object()
+                    && !value.is_array()
+            };
+            for (name, value) in members.iter().filter(|(name, value)| attribute(name, value)) {
+                let own = checked(&name[convention.attributes.len()..])?;
+                out.push_str(&format!(" {own}=\""));
+                escape(Syntax::Xml, &Value::json(value.clone()), out);
+                out.push('"');
+            }
+            out.push('>');
+            for (name, value) in members.iter().filter(|(name, value)| !attribute(name, value)) {
+                if *name == convention.text && !value.is_object() && !value.is_array() {
+                    escape(Syntax::Xml, &Value::json(value.clone()), out);
+                } else {
+                    write(value, name, convention, out)?;
+                }
+            }
+            out.push_str(&format!("</{name}>"));
+        }
+        Json::Null => out.push_str(&format!("<{}/>", checked(name)?)),
+        scalar => {
+            out.push_str(&format!("<{}>", checked(name)?));
+            escape(Syntax::Xml, &Value::json(scalar.clone()), out);
+            out.push_str(&format!("</{name}>"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,349 @@
+//! XPath 1.0 expressions: read once, evaluated on documents under a budget.
+
+mod axes;
+mod evaluate;
+mod functions;
+
+use std::collections::BTreeMap;
+
+use xpath_eval::{Expr, FilterExpr, PathExpr, PrimaryExpr, Step};
+
+use self::evaluate::{At, Evaluator, Value};
+use super::tree::Node;
+use crate::data::budget::Budget;
+
+/// Longest expression.
+const MAX_LENGTH: usize = 4096;
+/// Deepest nesting of parentheses and predicates, and most minus signs in a row: the parser follows them by recursion.
+const MAX_NESTING: usize = 32;
+/// Deepest nesting of operators, of which a chain is one within the other: evaluation follows them by recursion.
+const MAX_DEPTH: usize = 128;
+/// Blanks of XML.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// An expression.
+pub struct XPath(Expr);
+
+/// What an expression gives.
+#[derive(Debug, PartialEq)]
+pub enum Answer {
+    /// Nodes: the text and the markup of each.
+    Nodes(Vec<(String, String)>),
+    /// Truth.
+    Boolean(bool),
+    /// A number or a text, as text.
+    Text(String),
+}
+
+impl XPath {
+    /// Reads an expression; the error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<XPath, String> {
+        if text.len() > MAX_LENGTH {
+            return Err(format!("it is longer than {MAX_LENGTH} characters"));
+        }
+        let (mut depth, mut signs) = (0_usize, 0_usize);
+        for (c, quoted) in outside_quotes(text) {
+            signs = match c {
+                '-' if !quoted => signs + 1,
+                c if BLANKS.contains(&c) => signs,
+                _ => 0,
+            };
+            match c {
+                _ if quoted => {}
+                '(' | '[' => depth += 1,
+                ')' | ']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > MAX_NESTING || signs > MAX_NESTING {
+                return Err("it is nested too deep".to_owned());
+            }
+        }
+        let expr = xpath_eval::parse(text).map_err(|error| error.message)?;
+        if depth_of(&expr, 0) > MAX_DEPTH {
+            return Err(format!("it has more than {MAX_DEPTH} operators within each other"));
+        }
+        Ok(XPath(expr))
+    }
+
+    /// Evaluates at the root of a document. The error says why there is no answer.
+    pub fn evaluate(
+        &self,
+        document: &roxmltree::Document<'_>,
+        namespaces: &BTreeMap<String, String>,
+        variables: &BTreeMap<String, String>,
+        budget: &Budget,
+    ) -> Result<Answer, &'static str> {
+        let root = Node::Tree(document.root());
+        let evaluator = Evaluator { root, namespaces, variables, budget };
+        Ok(match evaluator.value(&self.0, At { node: root, position: 1, size: 1 })? {
+            Value::Nodes(nodes) => {
+                let mut answers = Vec::with_capacity(nodes.len());
+                for node in nodes {
+                    answers.push((node.text(budget)?, node.markup(budget)?));
+                }
+                Answer::Nodes(answers)
+            }
+            Value::Boolean(truth) => Answer::Boolean(truth),
+            other => Answer::Text(evaluator.text(other)?),
+        })
+    }
+}
+
+/// How deep an expression is nested, or a little more than is allowed.
+fn depth_of(expr: &Expr, above: usize) -> usize {
+    let depth = above + 1;
+    if depth > MAX_DEPTH {
+        return depth;
+    }
+    let deepest = |exprs: &[Expr]| exprs.iter().map(|expr| depth_of(expr, depth)).max().unwrap_or(depth);
+    let steps = |steps: &[Step]| steps.iter().map(|step| deepest(&step.predicates)).max().unwrap_or(depth);
+    let filter = |filter: &FilterExpr| {
+        let primary = match &filter.primary {
+            PrimaryExpr::Parenthesized(inner) => depth_of(inner, depth),
+            PrimaryExpr::Function(call) => deepest(&call.args),
+            PrimaryExpr::Variable(_) | PrimaryExpr::Literal(_) | PrimaryExpr::Number(_) => depth,
+        };
+        primary.max(deepest(&filter.predicates))
+    };
+    match expr {
+        Expr::Or(left, right)
+        | Expr::And(left, right)
+        | Expr::Equality(left, _, right)
+        | Expr::Relational(left, _, right)
+        | Expr::Additive(left, _, right)
+        | Expr::Multiplicative(left, _, right)
+        | Expr::Union(left, right) => depth_of(left, depth).max(depth_of(right, depth)),
+        Expr::Negate(inner) => depth_of(inner, depth),
+        Expr::Path(PathExpr::Location(path)) => steps(&path.steps),
+        Expr::Path(PathExpr::Filter(own)) => filter(own),
+        Expr::Path(PathExpr::FilterLocation(own, path)) => filter(own).max(steps(&path.steps)),
+    }
+}
+
+/// The prefixes that an expression uses, so that one without a namespace is found when the policy loads.
+pub fn prefixes(text: &str) -> Vec<String> {
+    let plain: String = outside_quotes(text).map(|(c, quoted)| if quoted { '\'' } else { c }).collect();
+    let mut found = Vec::new();
+    for (at, _) in plain.match_indices(':') {
+        if plain[at + 1..].starts_with(':') || plain[..at].ends_with(':') {
+            continue;
+        }
+        let start = plain[..at]
+            .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
+            .map_or(0, |before| before + plain[before..].chars().next().map_or(1, char::len_utf8));
+        let variable = plain[..start].ends_with('$');
+        if start < at && !variable {
+            found.push(plain[start..at].to_owned());
+        }
+    }
+    found
+}
+
+/// Characters, each with whether it stands in a literal.
+fn outside_quotes(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut open = None;
+    text.chars().map(move |c| match open {
+        Some(quote) => {
+            if c == quote {
+                open = None;
+            }
+            (c, true)
+        }
+        None if matches!(c, '"' | '\'') => {
+            open = Some(c);
+            (c, true)
+        }
+        None => (c, false),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = r#"<?xml version="1.0"?>
+<o:values xmlns:o="urn:o" xmlns="urn:d" count="2">
+  <o:value index="1"><token>a&amp;b</token><expires>10</expires></o:value>
+  <!-- between -->
+  <o:value index="2"><token><![CDATA[c<d]]></token><expires>20</expires></o:value>
+</o:values>"#;
+
+    fn whole() -> Budget {
+        Budget::of(crate::data::budget::STEPS, crate::data::budget::BYTES)
+    }
+
+    fn none() -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn ask(expression: &str) -> String {
+        let document = crate::data::xml::parse(DOCUMENT).unwrap();
+        let namespaces = BTreeMap::from([("v".to_owned(), "urn:o".to_owned()), ("d".to_owned(), "urn:d".to_owned())]);
+        let variables =
+            BTreeMap::from([("wanted.index".to_owned(), "2' or '1'='1".to_owned()), ("n".to_owned(), "2".to_owned())]);
+        match XPath::parse(expression).unwrap().evaluate(&document, &namespaces, &variables, &whole()) {
+            Ok(Answer::Nodes(nodes)) => nodes.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join("|"),
+            Ok(Answer::Boolean(truth)) => truth.to_string(),
+            Ok(Answer::Text(text)) => text,
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn expressions_find_what_they_say() {
+        for (expression, expected) in [
+            ("/v:values/v:value/d:token", "a&b|c<d"),
+            ("//d:token", "a&b|c<d"),
+            ("//token", ""),
+            ("//*[local-name()='token']", "a&b|c<d"),
+            ("/v:values/@count", "2"),
+            ("//v:value[@index='2']/d:token", "c<d"),
+            ("//v:value[@index=$n]/d:token", "c<d"),
+            ("//v:value[@index=$wanted.index]/d:token", ""),
+            ("//v:value[2]/d:expires", "20"),
+            ("//v:value[last()]/@index", "2"),
+            ("//v:value[position() < 2]/@index", "1"),
+            ("//v:value/@*", "1|2"),
+            ("//d:expires/..//d:token/text()", "a&b|c<d"),
+            ("//d:expires | //d:token", "a&b|10|c<d|20"),
+            ("//v:value/following-sibling::v:value/@index", "2"),
+            ("//v:value[2]/preceding::d:token", "a&b"),
+            ("//d:token/ancestor::v:values/@count", "2"),
+            ("count(//v:value)", "2"),
+            ("sum(//d:expires)", "30"),
+            ("sum(//d:expires) div 4 + 1 - 2 * 3", "2.5"),
+            ("10 mod 4", "2"),
+            ("-(2)", "-2"),
+            ("boolean(//v:value)", "true"),
+            ("not(//d:nothing)", "true"),
+            ("//d:expires = 20", "true"),
+            ("//d:expires > 20", "false"),
+            ("//d:expires != 20 and true()", "true"),
+            ("1 = 2 or 2 >= 2", "true"),
+            ("string(//d:token)", "a&b"),
+            ("concat('a', \"b\", 3)", "ab3"),
+            ("starts-with('abc', 'ab')", "true"),
+            ("contains('abc', 'z')", "false"),
+            ("substring-before('a=b', '=')", "a"),
+            ("substring-after('a=b', '=')", "b"),
+            ("substring('12345', 2, 3)", "234"),
+            ("string-length('héé')", "3"),
+            ("normalize-space('  a  b ')", "a b"),
+            ("translate('bar', 'abc', 'AB')", "BAr"),
+            ("name(/*)", "o:values"),
+            ("local-name(//@index)", "index"),
+            ("namespace-uri(/*)", "urn:o"),
+            ("number('x')", "NaN"),
+            ("round(2.5)", "3"),
+            ("floor(-1.5)", "-2"),
+            ("ceiling(1.2)", "2"),
+            ("1 div 0", "Infinity"),
+            ("//comment()", " between "),
+            ("//processing-instruction()", ""),
+            ("id('x')", ""),
+            ("$missing", "error"),
+        ] {
+            let found = ask(expression);
+            let found = if found.starts_with("error") { "error" } else { &found };
+            assert_eq!(found, expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_expression_is_refused() {
+        let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
+        let nested = format!("{}1{}", "(".repeat(100), ")".repeat(100));
+        for text in ["", "/", "//", "a[", "a]", "a b", "@", "$", "f(", "1 +", "'a", "nothing::a", deep.as_str(), nested.as_str()]
+        {
+            let parsed = XPath::parse(text);
+            assert!(parsed.is_err() || text == "/", "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_takes_more_than_its_budget() {
+        let flat = |count: usize| format!("<r>{}</r>", "<a>1</a>".repeat(count));
+        let deep = format!("{}x{}", "<a>".repeat(250), "</a>".repeat(250));
+        for (document, expression) in [
+            (flat(11_000), "//a/following-sibling::a"),
+            (flat(11_000), "//a/preceding::a"),
+            (flat(11_000), "//a[count(../a) = 3]"),
+            (flat(11_000), "//a[. = //a[last()]][//a = 7]"),
+            (flat(2_000), "//*[//*[//*[//*]]]"),
+            (flat(11_000), "//a/../a/../a/../a/../a | //a[following::a = preceding::a]"),
+            (flat(20_000), "count(//a[sum(//a) > 3])"),
+            (format!("<r>{}<t>{}</t></r>", "<a/>".repeat(10_000), "x".repeat(1 << 20)), "//a[string(/) = 'y']"),
+            (format!("<r>{}</r>", deep.repeat(40)), "//a//a//a//a"),
+            (format!("<r>{}</r>", deep.repeat(40)), "//a/ancestor::a/descendant::a/ancestor::a"),
+            (format!("<r><t>{}</t></r>", "x".repeat(1 << 20)), "concat(/, /, /, /, /, /, /, /, /, /, /)"),
+        ] {
+            let parsed = crate::data::xml::parse(&document).unwrap();
+            let answer = XPath::parse(expression).unwrap().evaluate(&parsed, &none(), &none(), &Budget::of(400_000, 4 << 20));
+            let reason = answer.expect_err(expression);
+            assert!(reason.starts_with("the evaluation "), "{expression}: {reason}");
+        }
+    }
+
+    #[test]
+    fn comparing_and_translating_are_linear() {
+        let document = format!("<r>{}{}</r>", "<a>1</a>".repeat(30_000), "<b>2</b>".repeat(30_000));
+        let long = format!("<r>{}</r>", "xyz".repeat(300_000));
+        for (document, expression, expected) in [
+            (&document, "//a = //b", "false"),
+            (&document, "//a != //b", "true"),
+            (&document, "//a > //b", "false"),
+            (&document, "//a < //b", "true"),
+            (&long, "string-length(translate(/, /, /))", "900000"),
+            (&long, "contains(/, concat(/, 'x'))", "false"),
+            (&long, "string-length(normalize-space(/))", "900000"),
+        ] {
+            let parsed = crate::data::xml::parse(document).unwrap();
+            let answer = XPath::parse(expression).unwrap().evaluate(&parsed, &none(), &none(), &whole());
+            let answer = match answer.unwrap() {
+                Answer::Boolean(truth) => truth.to_string(),
+                Answer::Text(text) => text,
+                Answer::Nodes(_) => String::new(),
+            };
+            assert_eq!(answer, expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn expressions_fit_the_stack_of_a_thread() {
+        let chain = |text: &str, count: usize| vec![text; count].join("=");
+        let nested = |count: usize| format!("{}1{}", "(".repeat(count), ")".repeat(count));
+        let texts = [
+            chain("1", 2000),
+            chain("1", 120),
+            "-".repeat(4000) + "1",
+            "-".repeat(MAX_NESTING) + "1",
+            nested(MAX_NESTING),
+            format!("{}a{}", "a[".repeat(MAX_NESTING), "]".repeat(MAX_NESTING)),
+            format!("{}1{}", "not(".repeat(MAX_NESTING), ")".repeat(MAX_NESTING)),
+            "a/".repeat(2000) + "a",
+            "a|".repeat(2000) + "a",
+        ];
+        // The threads of the server and of long evaluations have two megabytes.
+        let evaluated = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+            let document = crate::data::xml::parse("<a><a/></a>").unwrap();
+            let evaluate = |path: &XPath| path.evaluate(&document, &none(), &none(), &whole()).is_ok();
+            texts.iter().filter_map(|text| XPath::parse(text).ok()).filter(&evaluate).count()
+        });
+        assert_eq!(evaluated.unwrap().join().unwrap(), 6);
+    }
+
+    #[test]
+    fn prefixes_are_seen() {
+        assert_eq!(prefixes("/a:b/child::c:d[@e:f = 'g:h' and $i:j]/k/l-m.n:*"), ["a", "c", "e", "l-m.n"]);
+    }
+
+    #[test]
+    fn markup_keeps_its_namespaces() {
+        let document = crate::data::xml::parse(DOCUMENT).unwrap();
+        let answer = XPath::parse("(//*[local-name()='token'])[1]").unwrap().evaluate(&document, &none(), &none(), &whole());
+        let Ok(Answer::Nodes(nodes)) = answer else { panic!() };
+        let again = crate::data::xml::parse(&nodes[0].1).unwrap();
+        assert_eq!(again.root_element().tag_name().namespace(), Some("urn:d"));
+        assert_eq!(again.root_element().text(), Some("a&b"));
+    }
+}

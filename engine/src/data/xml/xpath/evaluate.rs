@@ -1,0 +1,227 @@
+//! Evaluates expressions (XPath 1.0, sections 2 and 3). Each node that is visited and each text that is made spends the budget. No
+//! comparison of node-sets takes more than a pass over each.
+
+use std::collections::{BTreeMap, HashSet};
+
+use xpath_eval::{
+    AdditiveOp, EqualityOp, Expr, FilterExpr, LocationPath, MultiplicativeOp, PathExpr, PrimaryExpr, QName, RelationalOp,
+};
+
+use super::functions;
+use crate::data::budget::{Budget, Exhausted};
+use crate::data::xml::tree::Node;
+
+/// Why an expression gives nothing. For logs.
+pub(super) type Wrong = &'static str;
+
+impl From<Exhausted> for Wrong {
+    fn from(exhausted: Exhausted) -> Wrong {
+        exhausted.reason()
+    }
+}
+
+/// What an expression gives.
+pub(super) enum Value<'a> {
+    Nodes(Vec<Node<'a>>),
+    Boolean(bool),
+    Number(f64),
+    Text(String),
+}
+
+impl Value<'_> {
+    pub(super) fn truth(&self) -> bool {
+        match self {
+            Value::Nodes(nodes) => !nodes.is_empty(),
+            Value::Boolean(truth) => *truth,
+            Value::Number(number) => *number != 0.0 && !number.is_nan(),
+            Value::Text(text) => !text.is_empty(),
+        }
+    }
+}
+
+/// Where an expression is evaluated: a node, and its place among those that are looked at.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) node: Node<'a>,
+    pub(super) position: usize,
+    pub(super) size: usize,
+}
+
+pub(super) struct Evaluator<'a, 'e> {
+    pub(super) root: Node<'a>,
+    pub(super) namespaces: &'e BTreeMap<String, String>,
+    pub(super) variables: &'e BTreeMap<String, String>,
+    pub(super) budget: &'e Budget,
+}
+
+impl<'a> Evaluator<'a, '_> {
+    pub(super) fn value(&self, expr: &Expr, at: At<'a>) -> Result<Value<'a>, Wrong> {
+        self.budget.spend(1)?;
+        Ok(match expr {
+            Expr::Or(left, right) => Value::Boolean(self.value(left, at)?.truth() || self.value(right, at)?.truth()),
+            Expr::And(left, right) => Value::Boolean(self.value(left, at)?.truth() && self.value(right, at)?.truth()),
+            Expr::Equality(left, op, right) => {
+                Value::Boolean(self.equal(self.value(left, at)?, *op == EqualityOp::Eq, self.value(right, at)?)?)
+            }
+            Expr::Relational(left, op, right) => {
+                Value::Boolean(self.ordered(self.value(left, at)?, *op, self.value(right, at)?)?)
+            }
+            Expr::Additive(left, op, right) => {
+                let (left, right) = (self.number(self.value(left, at)?)?, self.number(self.value(right, at)?)?);
+                Value::Number(if *op == AdditiveOp::Add { left + right } else { left - right })
+            }
+            Expr::Multiplicative(left, op, right) => {
+                let (left, right) = (self.number(self.value(left, at)?)?, self.number(self.value(right, at)?)?);
+                Value::Number(match op {
+                    MultiplicativeOp::Mul => left * right,
+                    MultiplicativeOp::Div => left / right,
+                    MultiplicativeOp::Mod => left % right,
+                })
+            }
+            Expr::Negate(inner) => Value::Number(-self.number(self.value(inner, at)?)?),
+            Expr::Union(left, right) => {
+                let mut nodes = self.nodes(self.value(left, at)?)?;
+                nodes.append(&mut self.nodes(self.value(right, at)?)?);
+                Value::Nodes(self.sorted(nodes)?)
+            }
+            Expr::Path(PathExpr::Location(path)) => Value::Nodes(self.location(path, at)?),
+            Expr::Path(PathExpr::Filter(filter)) => self.filtered(filter, at)?,
+            Expr::Path(PathExpr::FilterLocation(filter, path)) => {
+                let nodes = self.nodes(self.filtered(filter, at)?)?;
+                Value::Nodes(self.steps(&path.steps, nodes)?)
+            }
+        })
+    }
+
+    fn location(&self, path: &LocationPath, at: At<'a>) -> Result<Vec<Node<'a>>, Wrong> {
+        self.steps(&path.steps, vec![if path.is_absolute { self.root } else { at.node }])
+    }
+
+    fn filtered(&self, filter: &FilterExpr, at: At<'a>) -> Result<Value<'a>, Wrong> {
+        let value = match &filter.primary {
+            PrimaryExpr::Variable(name) => Value::Text(self.variable(name)?),
+            PrimaryExpr::Parenthesized(inner) => self.value(inner, at)?,
+            PrimaryExpr::Literal(text) => Value::Text(text.clone()),
+            PrimaryExpr::Number(number) => Value::Number(*number),
+            PrimaryExpr::Function(call) => functions::call(self, call, at)?,
+        };
+        if filter.predicates.is_empty() {
+            return Ok(value);
+        }
+        let mut nodes = self.nodes(value)?;
+        for predicate in &filter.predicates {
+            nodes = self.filter(nodes, predicate)?;
+        }
+        Ok(Value::Nodes(nodes))
+    }
+
+    fn variable(&self, name: &QName) -> Result<String, Wrong> {
+        let text = match &name.prefix {
+            Some(prefix) => self.variables.get(&format!("{prefix}:{}", name.local)),
+            None => self.variables.get(&name.local),
+        };
+        let text = text.ok_or("the expression has a variable that is not given")?;
+        self.budget.produce(text.len())?;
+        Ok(text.clone())
+    }
+
+    /// As nodes, in document order.
+    pub(super) fn nodes(&self, value: Value<'a>) -> Result<Vec<Node<'a>>, Wrong> {
+        match value {
+            Value::Nodes(nodes) => Ok(nodes),
+            _ => Err("the expression has another value where nodes must be"),
+        }
+    }
+
+    /// As text (XPath 1.0, section 4.2): of nodes, that of the first.
+    pub(super) fn text(&self, value: Value<'a>) -> Result<String, Wrong> {
+        Ok(match value {
+            Value::Nodes(nodes) => match nodes.first() {
+                Some(node) => node.text(self.budget)?,
+                None => String::new(),
+            },
+            Value::Boolean(truth) => truth.to_string(),
+            Value::Number(number) if number.is_infinite() => if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
+            Value::Number(0.0) => "0".to_owned(),
+            // Neither an exponent nor a trailing `.0`, as section 4.2 wants it.
+            Value::Number(number) => number.to_string(),
+            Value::Text(text) => text,
+        })
+    }
+
+    /// As a number (XPath 1.0, section 4.4).
+    pub(super) fn number(&self, value: Value<'a>) -> Result<f64, Wrong> {
+        Ok(match value {
+            Value::Number(number) => number,
+            Value::Boolean(truth) => f64::from(u8::from(truth)),
+            other => number(&self.text(other)?),
+        })
+    }
+
+    /// The texts of all nodes.
+    fn texts(&self, nodes: &[Node<'a>]) -> Result<Vec<String>, Wrong> {
+        nodes.iter().map(|node| Ok(node.text(self.budget)?)).collect()
+    }
+
+    /// `=`, or `!=` (XPath 1.0, section 3.4): of nodes, whether some pair is.
+    fn equal(&self, left: Value<'a>, same: bool, right: Value<'a>) -> Result<bool, Wrong> {
+        use Value as V;
+        Ok(match (left, right) {
+            (V::Boolean(truth), other) | (other, V::Boolean(truth)) => (truth == other.truth()) == same,
+            (V::Nodes(left), V::Nodes(right)) => {
+                let (left, right) = (self.texts(&left)?, self.texts(&right)?);
+                if same {
+                    let left: HashSet<&String> = left.iter().collect();
+                    right.iter().any(|text| left.contains(text))
+                } else {
+                    // Some pair differs unless all texts are one and the same.
+                    let mut all = left.iter().chain(&right);
+                    let first = all.next();
+                    !left.is_empty() && !right.is_empty() && all.any(|text| Some(text) != first)
+                }
+            }
+            (V::Nodes(nodes), V::Number(wanted)) | (V::Number(wanted), V::Nodes(nodes)) => {
+                self.texts(&nodes)?.iter().any(|text| (number(text) == wanted) == same)
+            }
+            (V::Nodes(nodes), V::Text(wanted)) | (V::Text(wanted), V::Nodes(nodes)) => {
+                self.texts(&nodes)?.iter().any(|text| (*text == wanted) == same)
+            }
+            (V::Number(number), other) | (other, V::Number(number)) => (self.number(other)? == number) == same,
+            (V::Text(left), V::Text(right)) => (left == right) == same,
+        })
+    }
+
+    /// `<` and its kin: of nodes, whether some pair is. The extremes decide that.
+    fn ordered(&self, left: Value<'a>, op: RelationalOp, right: Value<'a>) -> Result<bool, Wrong> {
+        let (low, high) = (self.range(left)?, self.range(right)?);
+        let (Some((left_low, left_high)), Some((right_low, right_high))) = (low, high) else { return Ok(false) };
+        Ok(match op {
+            RelationalOp::Lt => left_low < right_high,
+            RelationalOp::Le => left_low <= right_high,
+            RelationalOp::Gt => left_high > right_low,
+            RelationalOp::Ge => left_high >= right_low,
+        })
+    }
+
+    /// The smallest and the greatest number of a value, `None` when it has none: what is no number compares with nothing.
+    fn range(&self, value: Value<'a>) -> Result<Option<(f64, f64)>, Wrong> {
+        let numbers = match value {
+            Value::Nodes(nodes) => self.texts(&nodes)?.iter().map(|text| number(text)).collect(),
+            other => vec![self.number(other)?],
+        };
+        let numbers = numbers.into_iter().filter(|number: &f64| !number.is_nan());
+        Ok(numbers.fold(None, |range, number| match range {
+            None => Some((number, number)),
+            Some((low, high)) => Some((number.min(low), number.max(high))),
+        }))
+    }
+}
+
+/// A text as a number: blanks, a minus sign, digits with a point at most; everything else is none.
+pub(super) fn number(text: &str) -> f64 {
+    let text = text.trim_matches(super::BLANKS);
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain =
+        digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && digits.bytes().any(|byte| byte.is_ascii_digit());
+    if plain { text.parse().unwrap_or(f64::NAN) } else { f64::NAN }
+}

@@ -1,0 +1,283 @@
+//! The home: where an operator's files live, and how they and the shipped ones become one set of sources.
+//!
+//! ```text
+//! gateway.yaml       settings
+//! customizations/    hooks and extensions of the shipped policies; upgrades never touch them
+//! services/          services, fragments, assertions, tasks and commands of the operator's own
+//! keys/              private keys, certificates, trusted certificates
+//! data/              databases and what the running gateway tells of itself
+//! ```
+//!
+//! Reading is defensive: whatever stands in these folders, the answer is a set of sources or a list of what is wrong with which file.
+
+mod exposed;
+mod read;
+mod shipped;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use portcullis_dsl::{Origin, Sources};
+
+use crate::services::config::{self, Config, ConfigError};
+use crate::services::private;
+
+pub use read::{Unreadable, is_log};
+pub use shipped::{Shipped, ShippedFile};
+
+/// Folder of hooks and extensions.
+pub const CUSTOMIZATIONS: &str = "customizations";
+/// Folder of the operator's own policies.
+pub const SERVICES: &str = "services";
+/// Folder of keys and certificates.
+pub const KEYS: &str = "keys";
+/// Folder of databases and state.
+pub const DATA: &str = "data";
+
+/// Shipped settings that the shipped policies rely on.
+const DEFAULTS: &str = "policies/gateway.defaults.yaml";
+/// The commented `gateway.yaml` that `init` writes.
+const TEMPLATE: &str = "policies/gateway.template.yaml";
+
+/// Where a gateway with sample data listens unless its settings say so.
+const LOCAL: &str = "listeners: { https: '127.0.0.1:8443', http: '127.0.0.1:8080' }";
+
+/// A home and the shipped files it builds upon.
+#[derive(Clone, Debug)]
+pub struct Home {
+    root: PathBuf,
+    shipped: Shipped,
+}
+
+/// Why there is no home.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// None was named, and the current directory is none.
+    #[error("{0} is no home (it has no gateway.yaml): name one with --home DIR, or make one with `portcullis init DIR`")]
+    None(PathBuf),
+    /// It cannot be used.
+    #[error("home {path}: {error}")]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl Home {
+    /// The home that was named, or else the current directory if it is one.
+    ///
+    /// A checkout of the source tree is its own home, and its policies are read from disk rather than from the binary, so that an edit
+    /// to a shipped policy is live like any other.
+    pub fn find(named: Option<&Path>, shipped: Option<&Path>) -> Result<Home, HomeError> {
+        let root = match named {
+            Some(dir) => dir.to_owned(),
+            None => {
+                let here = std::env::current_dir().map_err(|error| HomeError::Unusable { path: ".".into(), error })?;
+                if !here.join(config::FILE).exists() && !is_checkout(&here) {
+                    return Err(HomeError::None(here));
+                }
+                here
+            }
+        };
+        Ok(Home::at(root, shipped))
+    }
+
+    /// The home in this directory, whether it exists yet or not.
+    pub fn at(root: impl Into<PathBuf>, shipped: Option<&Path>) -> Home {
+        let root = root.into();
+        let shipped = match shipped {
+            Some(dir) => Shipped::Directory(dir.to_owned()),
+            None if is_checkout(&root) => Shipped::Directory(root.clone()),
+            None => Shipped::Embedded,
+        };
+        Home { root, shipped }
+    }
+
+    /// Its directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path that a setting names: relative ones are of the home.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// Whether it is a checkout of the source tree.
+    pub fn is_checkout(&self) -> bool {
+        is_checkout(&self.root)
+    }
+
+    /// Where shipped files come from.
+    pub fn shipped(&self) -> &Shipped {
+        &self.shipped
+    }
+
+    /// Folders whose changes can change the policy set, and the settings file.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        let mut paths = vec![self.path(CUSTOMIZATIONS), self.path(SERVICES), self.path(config::FILE)];
+        if let Shipped::Directory(dir) = &self.shipped {
+            paths.extend(
+                shipped::FOLDERS.iter().map(|folder| dir.join(folder)).filter(|path| !paths.contains(path)).collect::<Vec<_>>(),
+            );
+        }
+        paths
+    }
+
+    /// Whether nothing has been made here yet.
+    pub fn is_new(&self) -> bool {
+        !self.path(config::FILE).exists() && !is_checkout(&self.root) && !self.path(DATA).exists()
+    }
+
+    /// Makes what a home needs, never overwriting anything: settings, folders, and a copy of every shipped customization. Gives the
+    /// paths made, relative to the home. In a checkout only the folders for keys and data.
+    pub fn init(&self) -> Result<Vec<String>, HomeError> {
+        let unusable = |path: &Path, error| HomeError::Unusable { path: path.to_owned(), error };
+        let mut made = Vec::new();
+        fs::create_dir_all(&self.root).map_err(|error| unusable(&self.root, error))?;
+        for folder in [KEYS, DATA] {
+            let path = self.path(folder);
+            if !path.is_dir() {
+                private::make_folder(&path).map_err(|error| unusable(&path, error))?;
+                made.push(format!("{folder}/"));
+            }
+        }
+        if is_checkout(&self.root) {
+            return Ok(made);
+        }
+        let files = self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?;
+        for folder in [CUSTOMIZATIONS, SERVICES] {
+            let path = self.path(folder);
+            if !path.is_dir() {
+                fs::create_dir_all(&path).map_err(|error| unusable(&path, error))?;
+                made.push(format!("{folder}/"));
+            }
+        }
+        for file in &files {
+            let (target, name) = if file.path == TEMPLATE {
+                (self.path(config::FILE), config::FILE)
+            } else if file.path.starts_with("customizations/") {
+                (self.path(&*file.path), &*file.path)
+            } else {
+                continue;
+            };
+            if let Some(folder) = target.parent() {
+                fs::create_dir_all(folder).map_err(|error| unusable(folder, error))?;
+            }
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            // Passwords of databases may come to stand there.
+            if name == config::FILE {
+                private::only_owner(&mut options);
+            }
+            match options.open(&target) {
+                Ok(mut open) => {
+                    io::Write::write_all(&mut open, file.text.as_bytes()).map_err(|error| unusable(&target, error))?;
+                    made.push(name.to_owned());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(unusable(&target, error)),
+            }
+        }
+        Ok(made)
+    }
+
+    /// What of it others on this machine can reach although it holds secrets, each as a sentence that says what to do.
+    pub fn open_to_others(&self, config: &Config) -> Vec<String> {
+        exposed::open_to_others(self, config)
+    }
+
+    /// The settings: shipped defaults with the operator's file above them.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        self.config_with(None)
+    }
+
+    /// The settings with a further text above the operator's file.
+    pub fn config_with(&self, overlay: Option<&str>) -> Result<Config, ConfigError> {
+        let shipped = self
+            .shipped
+            .file(DEFAULTS)
+            .map_err(|problem| ConfigError::new(&problem.path.display().to_string(), problem.message))?;
+        let own = match read::text(&self.path(config::FILE)) {
+            Ok(text) => text,
+            Err(message) => return Err(ConfigError::new(config::FILE, message)),
+        };
+        let layers = [
+            shipped.as_ref().map(|file| (DEFAULTS, &*file.text)),
+            own.as_deref().map(|text| (config::FILE, text)),
+            overlay.map(|text| ("overlay", text)),
+        ];
+        let layers = layers.into_iter().flatten();
+        let config = Config::read(layers.clone())?;
+        // Everybody knows the names and passwords of sample data, so who can reach them is said on purpose or is on this machine.
+        if self.wants_samples(&config) { Config::read(std::iter::once(("sample data", LOCAL)).chain(layers)) } else { Ok(config) }
+    }
+
+    /// Whether sample data are put into embedded databases and among the gateway's own users.
+    pub fn wants_samples(&self, config: &Config) -> bool {
+        config.sample_data.unwrap_or_else(|| self.is_checkout())
+    }
+
+    /// All policies and data files, shipped and own. An operator's customization takes the place of the shipped one of the same path,
+    /// and of one whose targets it declares from another file.
+    pub fn sources(&self) -> Result<Sources, Vec<Unreadable>> {
+        let mut problems = Vec::new();
+        let shipped = self.shipped.files().map_err(|problem| vec![problem])?;
+        let mut own = Vec::new();
+        for folder in [CUSTOMIZATIONS, SERVICES] {
+            read::folder(&self.path(folder), folder, &mut own, &mut problems);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut sources = Sources::default();
+        let declared: Vec<&str> =
+            own.iter().filter(|file| file.path.starts_with("customizations/")).flat_map(|file| targets(&file.text)).collect();
+        for file in &shipped {
+            let customization = file.path.starts_with("customizations/");
+            if customization && (own.iter().any(|own| own.path == file.path) || replaced(&file.text, &declared)) {
+                continue;
+            }
+            add(&mut sources, file, if customization { Origin::Customization } else { Origin::Shipped });
+        }
+        for file in &own {
+            let origin = if file.path.starts_with("customizations/") { Origin::Customization } else { Origin::Operator };
+            add(&mut sources, file, origin);
+        }
+        Ok(sources)
+    }
+}
+
+fn add(sources: &mut Sources, file: &ShippedFile, origin: Origin) {
+    if file.path.ends_with(".policy") {
+        sources.add(&*file.path, &*file.text, origin);
+    } else if file.path != DEFAULTS && file.path != TEMPLATE {
+        sources.data.insert(file.path.to_string(), file.text.to_string());
+    }
+}
+
+/// Names that a customization file declares. A look at line starts is enough: only whether a shipped file is superseded hangs on it, and
+/// a declaration that it misses is reported as declared twice.
+fn targets(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let rest = line.strip_prefix("customize").or_else(|| line.strip_prefix("extension"))?;
+        rest.trim_start().strip_prefix('"')?.split('"').next()
+    })
+}
+
+fn replaced(shipped: &str, declared: &[&str]) -> bool {
+    let mut own = targets(shipped).peekable();
+    own.peek().is_some() && own.all(|target| declared.contains(&target))
+}
+
+fn is_checkout(dir: &Path) -> bool {
+    dir.join("Cargo.toml").is_file()
+        && shipped::FOLDERS.iter().all(|folder| dir.join(folder).is_dir())
+        && dir.join("engine").is_dir()
+}
+
+#[cfg(test)]
+mod tests;

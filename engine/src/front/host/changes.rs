@@ -1,0 +1,116 @@
+//! What differs between two generations, told to the operator who caused it: which files, and which values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use portcullis_dsl::ast::{ItemKind, StmtKind};
+use portcullis_dsl::{Library, Sources, Span};
+
+use crate::services::config::Config;
+
+/// Longest value that is shown.
+const MAX_SHOWN: usize = 60;
+
+/// Differences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Files: `+` new, `-` gone, `~` changed.
+    pub files: Vec<(char, String)>,
+    /// Values that customizations assign: policy, variable, before, after.
+    pub values: Vec<(String, String, Option<String>, Option<String>)>,
+    /// Whether settings changed that are live now.
+    pub settings: bool,
+    /// Settings that wait for the next start.
+    pub waiting: Vec<&'static str>,
+}
+
+impl Changes {
+    /// Compares files and settings.
+    pub(super) fn between(old: &Sources, new: &Sources, old_config: &Config, new_config: &Config) -> Changes {
+        let mut changes = Changes { waiting: old_config.needs_restart(new_config), ..Changes::default() };
+        let live = |config: &Config| {
+            let Config { host_name, security, instance_modifier, properties, enable, .. } = config.clone();
+            (host_name, security, instance_modifier, properties, enable)
+        };
+        changes.settings = live(old_config) != live(new_config);
+        // The library keeps data files that policies name among its policy files: compare both kinds by path.
+        let texts = |sources: &Sources| -> BTreeMap<String, String> {
+            let files = sources.files.iter().map(|file| (file.path.clone(), file.text.clone()));
+            files.chain(sources.data.iter().map(|(path, text)| (path.clone(), text.clone()))).collect()
+        };
+        let (old, new) = (texts(old), texts(new));
+        for (path, text) in &new {
+            match old.get(path) {
+                None => changes.files.push(('+', path.clone())),
+                Some(before) if before != text => changes.files.push(('~', path.clone())),
+                Some(_) => {}
+            }
+        }
+        changes.files.extend(old.keys().filter(|path| !new.contains_key(*path)).map(|path| ('-', path.clone())));
+        changes
+    }
+
+    /// Adds the values that customizations assign differently now.
+    pub(super) fn compare_values(&mut self, old: &Library, new: &Library) {
+        let (old, new) = (assigned(old), assigned(new));
+        for (key, after) in &new {
+            let before = old.get(key);
+            if before != Some(after) {
+                self.values.push((key.0.clone(), key.1.clone(), before.cloned(), Some(after.clone())));
+            }
+        }
+        for (key, before) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+            self.values.push((key.0.clone(), key.1.clone(), Some(before.clone()), None));
+        }
+    }
+
+    /// Whether nothing changed at all.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && !self.settings && self.waiting.is_empty()
+    }
+}
+
+/// `set name = value` at the top of customizations, by policy and variable; the value as its author wrote it.
+fn assigned(library: &Library) -> BTreeMap<(String, String), String> {
+    let mut values = BTreeMap::new();
+    for policy in library.policies() {
+        if !matches!(policy.item.kind, ItemKind::Customize | ItemKind::Extension) {
+            continue;
+        }
+        for stmt in &policy.item.body.stmts {
+            if let StmtKind::Set { target, value, .. } = &stmt.kind {
+                let text = shown(library.sources(), value.span.span);
+                values.insert((policy.name.clone(), target.node.to_ascii_lowercase()), text);
+            }
+        }
+    }
+    values
+}
+
+fn shown(sources: &Sources, span: Span) -> String {
+    let text = sources.get(span.file).text.get(span.start as usize..span.end as usize).unwrap_or("");
+    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = words.char_indices().nth(MAX_SHOWN) {
+        words.truncate(end);
+        words.push('…');
+    }
+    words
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        parts.extend(self.files.iter().map(|(sign, path)| format!("{sign}{path}")));
+        for (policy, name, before, after) in &self.values {
+            let (before, after) = (before.as_deref().unwrap_or("(default)"), after.as_deref().unwrap_or("(default)"));
+            parts.push(format!("{policy}: {name} {before} → {after}"));
+        }
+        if self.settings {
+            parts.push("settings".to_owned());
+        }
+        if !self.waiting.is_empty() {
+            parts.push(format!("needs a restart: {}", self.waiting.join(", ")));
+        }
+        f.write_str(&parts.join("; "))
+    }
+}

@@ -1,0 +1,199 @@
+//! Commands of the command line, run inside the gateway that serves the home: what a command changes is then at once true for every
+//! cache of the running gateway. A socket in `data/`, for its owner only; one JSON line asks, one answers.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{Host, read_status, status};
+use crate::data::value::Value;
+use crate::front::home::{DATA, Home};
+use crate::policy::exec::Ending;
+
+const SOCKET: &str = "control.sock";
+/// Longest request or answer.
+const MAX_LINE: u64 = 16 << 20;
+/// A gateway that has taken the home opens its socket well within this time.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the command line asks.
+#[derive(Serialize, Deserialize)]
+struct Request {
+    command: String,
+    inputs: Vec<(String, serde_json::Value)>,
+}
+
+/// How a command ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// Whether it held.
+    pub held: bool,
+    /// What broke, when something did.
+    pub fault: Option<String>,
+    /// Outputs in order; null = never set.
+    pub outputs: Vec<(String, serde_json::Value)>,
+}
+
+impl Ended {
+    /// Runs a command here. `None`: there is none of that name, or an input is not of its type.
+    pub async fn run(host: &Host, command: &str, inputs: &[(String, Value)]) -> Option<Ended> {
+        let (ending, outputs) = host.site().run_named(command, inputs).await?;
+        let (held, fault) = match ending {
+            Ending::Held => (true, None),
+            Ending::Failed => (false, None),
+            Ending::Broken(fault) => (false, Some(fault.to_string())),
+        };
+        let outputs = outputs
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), if value.is_undefined() { serde_json::Value::Null } else { value.to_json() }))
+            .collect();
+        Some(Ended { held, fault, outputs })
+    }
+}
+
+/// What became of a question.
+#[derive(Debug)]
+pub enum Asked {
+    /// No gateway runs on this home.
+    Nobody,
+    /// The one that runs has no such command, or an input is not of its type.
+    Unknown,
+    /// It ran the command.
+    Ended(Ended),
+}
+
+/// Asks the gateway that runs on this home. One that runs but cannot be asked is an error: a command run beside it would change the
+/// database under its caches.
+pub async fn ask(home: &Home, command: &str, inputs: &[(String, Value)]) -> io::Result<Asked> {
+    let Some(mut stream) = connect(home).await? else { return Ok(Asked::Nobody) };
+    let inputs = inputs.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
+    let mut line = serde_json::to_vec(&Request { command: command.to_owned(), inputs })?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(MAX_LINE)).read_line(&mut answer).await?;
+    if answer.is_empty() {
+        return Err(io::Error::other("the gateway broke off; whether the command was done is not known"));
+    }
+    Ok(serde_json::from_str::<Option<Ended>>(&answer)?.map_or(Asked::Unknown, Asked::Ended))
+}
+
+/// Reaches the gateway that runs on this home; `None` when none does.
+async fn connect(home: &Home) -> io::Result<Option<UnixStream>> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let connected = match Address::of(home) {
+            Ok(address) => UnixStream::connect(&address.path).await,
+            Err(error) => Err(error),
+        };
+        match connected {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(_) if !status::is_running(home) => return Ok(None),
+            Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) => {
+                let process = read_status(home).map_or_else(String::new, |status| format!(" (process {})", status.pid));
+                return Err(io::Error::other(format!(
+                    "a gateway runs on this home{process} but cannot be asked at {}: {error}. Nothing was done, since its caches would \
+                     not know of it. If it is stopping, try again when it has; otherwise its log says why, and the command works when \
+                     it is restarted or stopped",
+                    home.path(DATA).join(SOCKET).display()
+                )));
+            }
+        }
+    }
+}
+
+/// The socket's path in a form that fits into the address of a socket, which holds about a hundred bytes: less than many a path has.
+struct Address {
+    path: PathBuf,
+    /// Open as long as a path through it is used.
+    _folder: Option<std::fs::File>,
+}
+
+impl Address {
+    fn of(home: &Home) -> io::Result<Address> {
+        let path = home.path(DATA).join(SOCKET);
+        match std::os::unix::net::SocketAddr::from_pathname(&path) {
+            Ok(_) => Ok(Address { path, _folder: None }),
+            #[cfg(target_os = "linux")]
+            Err(_) => {
+                use std::os::fd::AsRawFd;
+                let folder = std::fs::File::open(home.path(DATA))?;
+                Ok(Address { path: format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()).into(), _folder: Some(folder) })
+            }
+            #[cfg(not(target_os = "linux"))]
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Opens the socket. A gateway without one serves all the same, but commands will refuse to work beside it.
+pub(super) fn listen(home: &Home) -> Option<UnixListener> {
+    remove(home);
+    let opened = Address::of(home).and_then(|address| {
+        let listener = UnixListener::bind(&address.path)?;
+        std::fs::set_permissions(&address.path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    });
+    opened
+        .inspect_err(|error| {
+            remove(home);
+            let path = home.path(DATA).join(SOCKET);
+            tracing::warn!(%error, "the control socket {} cannot be opened: commands that change data will be refused", path.display());
+        })
+        .ok()
+}
+
+/// Answers for as long as the gateway runs.
+pub(super) async fn run(host: Arc<Host>, listener: UnixListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let host = Arc::clone(&host);
+                tokio::spawn(async move {
+                    if let Err(error) = serve(&host, stream).await {
+                        tracing::debug!(%error, "a command broke off");
+                    }
+                });
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Takes the socket away.
+pub(super) fn remove(home: &Home) {
+    let _ = std::fs::remove_file(home.path(DATA).join(SOCKET));
+}
+
+async fn serve(host: &Host, stream: UnixStream) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
+    let (command, inputs) = question(&line)?;
+    let ended = Ended::run(host, &command, &inputs).await;
+    let mut answer = serde_json::to_vec(&ended)?;
+    answer.push(b'\n');
+    write.write_all(&answer).await
+}
+
+/// The command and the inputs that a line asks for.
+pub(crate) fn question(line: &str) -> serde_json::Result<(String, Vec<(String, Value)>)> {
+    let request: Request = serde_json::from_str(line)?;
+    Ok((request.command, request.inputs.into_iter().map(|(name, value)| (name, plain(value))).collect()))
+}
+
+/// A flag's value as the command line would have given it.
+fn plain(value: serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Bool(value) => Value::Bool(value),
+        serde_json::Value::String(text) => Value::from(text),
+        other => Value::json(other),
+    }
+}

@@ -1,0 +1,423 @@
+//! A gateway on a home: opens what it needs, loads the policies, serves, reloads. The command line runs one in a process of its own,
+//! tests run several in theirs.
+
+mod changes;
+pub mod control;
+mod handler;
+mod prebuilt;
+mod receive;
+mod schema;
+mod status;
+mod tasks;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use portcullis_dsl::diagnostic::render;
+use portcullis_dsl::{Severity, Sources};
+use smol_str::SmolStr;
+
+use crate::data::time::{Clock, iso8601};
+use crate::front::home::{self, Home, Unreadable};
+use crate::front::server::{Running, Server, TlsServer};
+use crate::policy::site::{Compiled, Site};
+use crate::services::Gateway;
+use crate::services::cache::Caches;
+use crate::services::config::{Config, ListenAddress};
+use crate::services::identity::{Passwords, Providers};
+use crate::services::keys::KeyStore;
+use crate::services::outbound::Outbound;
+use crate::services::store::Connections;
+use crate::services::telemetry::{AuditLog, Metrics};
+
+pub use changes::Changes;
+pub use handler::Front;
+pub use prebuilt::Prebuilt;
+pub use status::{Status, has_served, read_status};
+
+/// How a host is to be started, beyond what its home says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Instead of `listeners.https`.
+    pub https: Option<ListenAddress>,
+    /// Instead of `listeners.http`.
+    pub http: Option<ListenAddress>,
+    /// YAML laid over the home's settings.
+    pub overlay: Option<String>,
+    /// A clock to share.
+    pub clock: Option<Arc<Clock>>,
+    /// Compiled sets to take from, and to leave others in.
+    pub prebuilt: Option<Arc<Prebuilt>>,
+}
+
+/// How long databases may take to close.
+const CLOSING: Duration = Duration::from_secs(3);
+
+/// Why a gateway cannot start, in words for its operator.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl StartError {
+    fn new(reason: impl fmt::Display) -> Self {
+        StartError(reason.to_string())
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A change that was not taken over: what is wrong, as its author should read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Diagnostics as text.
+    pub report: String,
+    /// How many errors it names.
+    pub errors: usize,
+}
+
+/// A gateway.
+pub struct Host {
+    home: Home,
+    options: Options,
+    tls: Option<Arc<TlsServer>>,
+    ports: BTreeMap<&'static str, u16>,
+    site: ArcSwap<Site>,
+    live: Mutex<Live>,
+    metrics: Arc<Metrics>,
+}
+
+/// What reloads change, beside the site.
+struct Live {
+    config: Arc<Config>,
+    generation: u64,
+    status: Status,
+    /// Whether this process is the one that speaks for the home.
+    speaks: bool,
+}
+
+impl Live {
+    fn write_status(&self, home: &Home) {
+        if self.speaks {
+            self.status.write(home);
+        }
+    }
+}
+
+impl Host {
+    /// Opens what the home names and loads its policies, for commands and checks. Must be called within a runtime.
+    pub async fn open(home: Home, options: Options) -> Result<Host, StartError> {
+        Ok(Host::prepare(home, options, false).await?.0)
+    }
+
+    /// Opens what the home names, loads its policies and answers requests. Must be called within a runtime.
+    pub async fn serve(home: Home, options: Options) -> Result<Serving, StartError> {
+        let (host, server) = Host::prepare(home, options, true).await?;
+        let server = server.ok_or_else(|| StartError::new("no listener was opened"))?;
+        let (https, http) = (server.https_address(), server.http_address());
+        let host = Arc::new(host);
+        let running = server.start(Arc::new(Front::new(Arc::clone(&host), &host.config())));
+        let connections = running.counter();
+        let unwritten = connections.clone();
+        host.metrics.gauge("connections", "Open connections", move || connections.connections() as i64);
+        let words = "Bytes of answers that clients have not taken yet";
+        host.metrics.gauge("unwritten_bytes", words, move || unwritten.unwritten() as i64);
+        let claim = status::Claim::take(&host.home);
+        let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
+        {
+            let mut live = host.live();
+            live.status.https = https.map(|address| origin("https", address));
+            live.status.http = http.map(|address| origin("http", address));
+            live.speaks = claim.is_some();
+            live.write_status(&host.home);
+        }
+        let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
+        let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
+        Ok(Serving { host, running, https, http, claim, tasks, control })
+    }
+
+    async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
+        let config = read_config(&home, &options).map_err(StartError::new)?;
+        let clock = options.clock.clone().unwrap_or_default();
+        let keys = KeyStore::open(&home.path(home::KEYS), &config.host_name.0, clock.now_millis()).map_err(StartError::new)?;
+        for (alias, kind) in &config.keys {
+            keys.ensure_key(alias, *kind, clock.now_millis()).map_err(StartError::new)?;
+        }
+        for name in &config.secrets {
+            keys.ensure_secret(name).map_err(StartError::new)?;
+        }
+        if listen {
+            home.open_to_others(&config).iter().for_each(|found| tracing::warn!("{found}"));
+        }
+        let connections = Connections::open(&config.connections, home.root()).map_err(StartError::new)?;
+        let audit = AuditLog::open(&config.logging.audit, home.root())
+            .map_err(|error| StartError(format!("the audit log cannot be opened: {error}")))?;
+        let metrics = Arc::new(Metrics::default());
+        let dropped = audit.clone();
+        metrics.gauge("audit_dropped", "Audit records that could not be kept", move || dropped.dropped() as i64);
+        // Bound before the policies are built, because they may read the ports.
+        let (tls, server) = if listen {
+            let tls = TlsServer::new(&config.tls, keys.certified(&config.tls.key).map_err(StartError::new)?);
+            let tls = Arc::new(tls.map_err(StartError::new)?);
+            let mut listeners = config.listeners.clone();
+            listeners.https = options.https.unwrap_or(listeners.https);
+            listeners.http = options.http.unwrap_or(listeners.http);
+            if let Some(nameless) = config.nameless(&listeners) {
+                tracing::warn!("{nameless}");
+            }
+            let server = Server::bind(&listeners, &tls, config.limits.clone()).map_err(StartError::new)?;
+            (Some(tls), Some(server))
+        } else {
+            (None, None)
+        };
+        let mut ports = configured_ports(&config);
+        if let Some(server) = &server {
+            let bound = [("https.port", server.https_address()), ("http.port", server.http_address())];
+            ports.extend(bound.into_iter().filter_map(|(name, address)| Some((name, address?.port()))));
+        }
+        let keys = Arc::new(keys);
+        let passwords = Arc::new(Passwords::default());
+        schema::add_sample_users(&config, &home, &passwords, clock.now_millis()).map_err(StartError::new)?;
+        let outbound = Outbound::open(&config.outbound, home.root(), &keys).map_err(StartError::new)?;
+        let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0);
+        let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
+        let gateway = Gateway {
+            clock,
+            caches: Arc::new(Caches::new(Arc::clone(&metrics))),
+            identity: Arc::new(identity),
+            passwords,
+            attempts: Arc::default(),
+            turns: Arc::default(),
+            outbound: Arc::new(outbound),
+            rates: Arc::default(),
+            keys,
+            properties: Arc::new(properties(&config, &ports, &connections)),
+            security: config.security,
+            connections,
+            metrics: Arc::clone(&metrics),
+            audit,
+        };
+        let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
+        let migration = schema::Migration::collect(&config, &home, &sources, &gateway.connections);
+        let (site, warnings) =
+            build(&options, &config, sources, Arc::new(gateway)).map_err(|refused| StartError(refused.report))?;
+        warn(&warnings);
+        let connections = migration.run().await;
+        if listen {
+            schema::report_collations(&connections);
+        }
+        let status = Status::new(&iso8601(site.gateway.clock.now_millis()), site.services().count());
+        metrics.reload(true, 1);
+        let live = Live { config: Arc::new(config), generation: 1, status, speaks: false };
+        let host = Host { home, options, tls, ports, site: ArcSwap::from_pointee(site), live: Mutex::new(live), metrics };
+        Ok((host, server))
+    }
+
+    /// The settings in effect.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.live().config)
+    }
+
+    /// The home.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The generation being served.
+    pub fn site(&self) -> Arc<Site> {
+        self.site.load_full()
+    }
+
+    /// What outlives generations.
+    pub fn gateway(&self) -> Arc<Gateway> {
+        Arc::clone(&self.site.load().gateway)
+    }
+
+    /// What `portcullis status` prints.
+    pub fn status(&self) -> Status {
+        self.live().status.clone()
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads everything anew and serves it from the next request on. On any error the running set stays, and the error says why.
+    pub fn reload(&self) -> Result<Changes, Refused> {
+        // One at a time, to the end: the later one must see what the earlier one left.
+        let mut live = self.live();
+        let result = self.reload_locked(&mut live);
+        let time = iso8601(self.gateway().clock.now_millis());
+        match &result {
+            Ok(changes) if changes.is_empty() => return result,
+            Ok(changes) => {
+                live.generation += 1;
+                let generation = live.generation;
+                live.status.loaded(generation, &time, self.site.load().services().count());
+                tracing::info!(generation = live.generation, "reloaded: {changes}");
+            }
+            Err(refused) => {
+                live.status.refused(&time, &refused.report);
+                tracing::error!("reload refused, the running policies stay:\n{}", refused.report);
+            }
+        }
+        self.metrics.reload(result.is_ok(), live.generation);
+        live.write_status(&self.home);
+        result
+    }
+
+    fn reload_locked(&self, live: &mut Live) -> Result<Changes, Refused> {
+        let config = read_config(&self.home, &self.options).map_err(|error| Refused { report: error.to_string(), errors: 1 })?;
+        let sources = self.home.sources().map_err(|problems| unreadable(&problems))?;
+        let old = self.site.load_full();
+        let mut changes = Changes::between(old.library.sources(), &sources, &live.config, &config);
+        if changes.is_empty() {
+            return Ok(changes);
+        }
+        let gateway = Gateway {
+            properties: Arc::new(properties(&config, &self.ports, &old.gateway.connections)),
+            security: config.security,
+            ..(*old.gateway).clone()
+        };
+        let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
+        warn(&warnings);
+        changes.compare_values(&old.library, &site.library);
+        self.site.store(Arc::new(site));
+        live.config = Arc::new(config);
+        Ok(changes)
+    }
+
+    /// Reads the keys anew and serves the listener's certificate from the next handshake on.
+    pub fn reload_keys(&self) {
+        let keys = Arc::clone(&self.gateway().keys);
+        let alias = self.config().tls.key.clone();
+        self.gateway().outbound.forget();
+        let replaced = keys.reload().and_then(|()| keys.certified(&alias)).map(|identity| {
+            if let Some(tls) = &self.tls {
+                tls.replace(identity);
+            }
+        });
+        match replaced {
+            Ok(()) => tracing::info!("keys and certificates read anew"),
+            Err(error) => tracing::error!(%error, "keys cannot be read; those in use stay"),
+        }
+    }
+}
+
+/// A gateway that answers.
+pub struct Serving {
+    host: Arc<Host>,
+    running: Running,
+    https: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+    claim: Option<status::Claim>,
+    tasks: tokio::task::JoinHandle<()>,
+    control: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Serving {
+    /// The gateway.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// Where HTTPS is answered, as a URL without path.
+    pub fn https(&self) -> Option<String> {
+        self.https.map(|address| origin("https", address))
+    }
+
+    /// Where plain HTTP is answered, as a URL without path.
+    pub fn http(&self) -> Option<String> {
+        self.http.map(|address| origin("http", address))
+    }
+
+    /// Finishes requests under way, then closes databases. Gives the number of connections that did not finish in time.
+    pub async fn shutdown(self) -> usize {
+        self.tasks.abort();
+        if let Some(control) = &self.control {
+            control.abort();
+            control::remove(&self.host.home);
+        }
+        let left = self.running.shutdown().await;
+        // A statement that hangs keeps its connection.
+        if tokio::time::timeout(CLOSING, self.host.gateway().connections.close()).await.is_err() {
+            tracing::warn!("databases were still at work when the gateway stopped");
+        }
+        if self.claim.is_some() {
+            status::remove(&self.host.home);
+        }
+        left
+    }
+}
+
+/// A URL that a client on this machine can use: an address that means "all of them" is spelled `localhost`.
+fn origin(scheme: &str, address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("{scheme}://localhost:{}", address.port())
+    } else {
+        format!("{scheme}://{address}")
+    }
+}
+
+fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigError> {
+    home.config_with(options.overlay.as_deref())
+}
+
+fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
+    let listeners = [("https.port", config.listeners.https), ("http.port", config.listeners.http)];
+    let port = |listener| if let ListenAddress::At(address) = listener { Some(address.port()) } else { None };
+    listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
+}
+
+/// Cluster properties, and facts that policies read like them.
+fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections: &Connections) -> BTreeMap<String, SmolStr> {
+    let mut properties = BTreeMap::from([("cluster.hostname".to_owned(), SmolStr::from(&*config.host_name.0))]);
+    properties.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), SmolStr::from(port.to_string()))));
+    properties.extend(connections.iter().map(|connection| {
+        let name = format!("connections.{}.dialect", connection.name().to_ascii_lowercase());
+        (name, SmolStr::new_static(connection.dialect().word()))
+    }));
+    properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
+    // No property of the same name says otherwise.
+    properties.insert("security".to_owned(), SmolStr::new_static(config.security.word()));
+    properties
+}
+
+fn build(options: &Options, config: &Config, sources: Sources, gateway: Arc<Gateway>) -> Result<(Site, String), Refused> {
+    let compiled = match &options.prebuilt {
+        Some(prebuilt) => prebuilt.get(sources),
+        None => Arc::new(Compiled::new(sources)),
+    };
+    let report = render(&compiled.diagnostics, compiled.library.sources(), false);
+    match compiled.site(gateway, &config.instance_modifier, &config.enable) {
+        Some(site) => Ok((site, report)),
+        None => {
+            let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+            Err(Refused { report, errors })
+        }
+    }
+}
+
+fn warn(warnings: &str) {
+    if !warnings.is_empty() {
+        tracing::warn!("the policies load, with warnings:\n{warnings}");
+    }
+}
+
+fn unreadable(problems: &[Unreadable]) -> Refused {
+    let lines: Vec<String> = problems.iter().map(Unreadable::to_string).collect();
+    Refused { report: lines.join("\n"), errors: lines.len() }
+}
+
+#[cfg(test)]
+mod forwarding;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Tables of the databases: which scripts a connection gets, and applying them when the gateway starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_dsl::Sources;
+
+use crate::data::principal::Secret;
+use crate::front::home::Home;
+use crate::services::config::Config;
+use crate::services::identity::{InternalUsers, Passwords, USERS_FILE, UserError};
+use crate::services::store::{Connection, Connections, Dialect, Kind, StoreError};
+
+/// Between two attempts at a database that is down.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Adds the sample users to a home that has no users yet.
+pub(super) fn add_sample_users(
+    config: &Config,
+    home: &Home,
+    passwords: &Arc<Passwords>,
+    now_millis: i64,
+) -> Result<(), UserError> {
+    let path = home.path(USERS_FILE);
+    if !home.wants_samples(config) || path.exists() {
+        return Ok(());
+    }
+    let users = InternalUsers::new("internal", path, Arc::clone(passwords));
+    for user in &config.samples.users {
+        let attributes = user.role.iter().map(|role| ("role".to_owned(), role.as_str().into())).collect();
+        users.add(&user.name, &Secret::new(&user.password), attributes, now_millis)?;
+    }
+    Ok(())
+}
+
+/// What is to be applied.
+pub(super) struct Migration {
+    connections: Connections,
+    scripts: Vec<(Connection, Vec<(String, String)>)>,
+}
+
+impl Migration {
+    /// Finds the scripts among the data files.
+    pub(super) fn collect(config: &Config, home: &Home, sources: &Sources, connections: &Connections) -> Migration {
+        let samples = home.wants_samples(config);
+        let mut all = Vec::new();
+        for connection in connections.iter() {
+            let mut scripts = Vec::new();
+            if let Some(tables) = config.schemas.get(connection.name().as_str()) {
+                scripts.extend(folder(sources, &format!("{tables}/{}", connection.dialect().word())));
+            }
+            // Published keys and passwords: never into a database that others may share.
+            if let Some(rows) = config.samples.scripts.get(connection.name().as_str())
+                && samples
+                && connection.dialect() == Dialect::Sqlite
+            {
+                scripts.extend(folder(sources, rows));
+            }
+            if !scripts.is_empty() {
+                all.push((connection.clone(), scripts));
+            }
+        }
+        Migration { connections: connections.clone(), scripts: all }
+    }
+
+    /// Applies everything. A database that is down now is tried again in the background: what needs no database is served meanwhile.
+    /// Returns all connections.
+    pub(super) async fn run(self) -> Connections {
+        for (connection, scripts) in self.scripts {
+            if let Err(error) = connection.migrate(&scripts).await {
+                report(&connection, &error);
+                if error.kind == Kind::Forbidden {
+                    continue;
+                }
+                tokio::spawn(async move {
+                    loop {
+                        tokio::time::sleep(RETRY).await;
+                        match connection.migrate(&scripts).await {
+                            Ok(()) => return tracing::info!(connection = %connection.name(), "tables are up to date"),
+                            Err(error) => {
+                                report(&connection, &error);
+                                if error.kind == Kind::Forbidden {
+                                    return;
+                                }
+                            }
+                        }
+                    }
+                });
+            }
+        }
+        self.connections
+    }
+}
+
+/// Says which columns of the databases take different texts for equal. A database that is down now is not asked again.
+pub(super) fn report_collations(connections: &Connections) {
+    for connection in connections.iter() {
+        let connection = connection.clone();
+        tokio::spawn(async move {
+            for (collation, tables) in connection.loose_columns().await.unwrap_or_default() {
+                let columns: Vec<String> =
+                    tables.iter().map(|(table, columns)| format!("{table} ({})", columns.join(", "))).collect();
+                let (connection, columns) = (connection.name(), columns.join(", "));
+                const REST: &str = "policies compare bytes all the same, but unique keys and other programs do not";
+                if collation.ends_with("_bin") {
+                    tracing::info!(%connection, collation, columns, "blanks at the end of these columns count for nothing: {REST}");
+                } else {
+                    tracing::warn!(%connection, collation, columns, "these columns take different texts for equal: {REST}");
+                }
+            }
+        });
+    }
+}
+
+fn report(connection: &Connection, error: &StoreError) {
+    if error.kind == Kind::Forbidden {
+        // An account that may only read and write rows is a good idea. Somebody else then looks after the tables.
+        tracing::warn!(
+            connection = %connection.name(),
+            "the tables are taken as they are: {error}. Whoever owns them can apply it"
+        );
+        return;
+    }
+    tracing::error!(connection = %connection.name(), "the tables cannot be brought up to date, trying again: {error}");
+}
+
+/// SQL files directly in a folder, as (name, text), in order of names.
+fn folder(sources: &Sources, folder: &str) -> Vec<(String, String)> {
+    let prefix = format!("{folder}/");
+    let direct = |path: &&String| path.strip_prefix(&prefix).is_some_and(|name| name.ends_with(".sql") && !name.contains('/'));
+    sources.data.iter().filter(|(path, _)| direct(path)).map(|(path, text)| (path.clone(), text.clone())).collect()
+}

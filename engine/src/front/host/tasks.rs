@@ -1,0 +1,118 @@
+//! Tasks: policies on a schedule.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use portcullis_dsl::ast::ItemKind;
+
+use super::Host;
+use crate::data::fault::Blame;
+use crate::policy::exec::Ending;
+use crate::policy::site::Site;
+
+/// How often schedules are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// A task's first run comes this soon after the start, or after its own interval if that is shorter: a gateway that restarts often
+/// must still get round to it.
+const FIRST: Duration = Duration::from_secs(30);
+
+/// Runs every task of the generation in effect at its time, one run of a task at a time.
+pub(super) async fn run(host: Arc<Host>) {
+    let mut due: HashMap<String, Instant> = HashMap::new();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let site = host.site();
+        let now = Instant::now();
+        let mut ready = Vec::new();
+        for task in site.library.tasks() {
+            let ItemKind::Task { every } = &task.item.kind else { continue };
+            let every = Duration::from_millis(every.node.millis().max(1000));
+            let next = due.entry(task.name.clone()).or_insert_with(|| now + every.min(FIRST));
+            if *next <= now {
+                *next = now + every;
+                ready.push(task.name.clone());
+            }
+        }
+        due.retain(|name, _| site.library.tasks().any(|task| task.name == *name));
+        for name in ready {
+            run_one(&site, &name, host.config().limits.task_timeout.0).await;
+        }
+    }
+}
+
+async fn run_one(site: &Arc<Site>, name: &str, limit: Duration) {
+    let started = Instant::now();
+    let result = match guard(site.run_named(name, &[]), limit).await {
+        Run::Ended(Some((Ending::Held, _))) => {
+            tracing::debug!(task = name, millis = started.elapsed().as_millis() as u64, "task done");
+            "done"
+        }
+        Run::Ended(Some((Ending::Failed, _))) => {
+            tracing::warn!(task = name, "task failed");
+            "failed"
+        }
+        Run::Ended(Some((Ending::Broken(fault), _))) => {
+            site.gateway.metrics.fault(fault.blame.word());
+            tracing::error!(task = name, place = fault.place, blame = fault.blame.word(), "task broke: {fault}");
+            "broken"
+        }
+        Run::Ended(None) => return,
+        Run::TooLong => {
+            tracing::error!(
+                task = name,
+                "task broken off: it took longer than `limits.task_timeout` ({} s)",
+                limit.as_secs_f64()
+            );
+            "too_long"
+        }
+        Run::Panicked(words) => {
+            site.gateway.metrics.fault(Blame::Internal.word());
+            tracing::error!(task = name, "task broken off by an error in the gateway itself, which should be reported: {words}");
+            "panicked"
+        }
+    };
+    site.gateway.metrics.task(name, result);
+}
+
+/// How a run came to its end.
+#[derive(Debug, PartialEq)]
+enum Run<T> {
+    Ended(T),
+    TooLong,
+    Panicked(String),
+}
+
+/// Runs something so that neither its panic nor its never ending stops whoever waits for it.
+async fn guard<T>(run: impl Future<Output = T>, limit: Duration) -> Run<T> {
+    // What a panic leaves half done is the run's own: its context and its transaction, which are dropped with it.
+    match tokio::time::timeout(limit, AssertUnwindSafe(run).catch_unwind()).await {
+        Ok(Ok(ended)) => Run::Ended(ended),
+        Err(_) => Run::TooLong,
+        Ok(Err(panic)) => {
+            let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+            Run::Panicked(words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_that_panics_or_hangs_ends_alone() {
+        let limit = Duration::from_millis(50);
+        assert_eq!(guard(async { 7 }, limit).await, Run::Ended(7));
+        assert_eq!(guard(std::future::pending::<()>(), limit).await, Run::TooLong);
+        let panicking = async {
+            tokio::task::yield_now().await;
+            panic!("out of {}", "order")
+        };
+        assert_eq!(guard::<()>(panicking, limit).await, Run::Panicked("out of order".to_owned()));
+    }
+}

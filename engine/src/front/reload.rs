@@ -1,0 +1,234 @@
+//! Watches the home and reloads on change.
+//!
+//! Editors save in many ways (write in place, write beside and rename, truncate and write), and tools replace whole folders: so a burst
+//! of events is let settle before anything is read. Notifications can be missed (network file systems, a folder moved away and another
+//! put in its place), so a cheap look at names, sizes and times every other second backs them up.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::front::home::{self, KEYS};
+use crate::front::host::Host;
+use crate::services::config::AuditTarget;
+
+/// Between two looks without a notification.
+const POLL: Duration = Duration::from_secs(2);
+/// However busy the files are, they are read after this long.
+const MAX_SETTLE: Duration = Duration::from_secs(2);
+/// Folders nest no deeper than this where policies are read either.
+const MAX_DEPTH: usize = 16;
+
+/// Watches until dropped.
+pub struct Watch {
+    signals: Signals,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Tells the watching thread that something changed, or that it is to stop. However much changes, no more than one word waits for it.
+#[derive(Clone)]
+struct Signals {
+    stop: Arc<AtomicBool>,
+    wake: SyncSender<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.signals.stop.store(true, Relaxed);
+        let _ = self.signals.wake.try_send(()); // when it is full, the thread is about to wake
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts to watch a host's home.
+pub fn watch(host: Arc<Host>) -> std::io::Result<Watch> {
+    let (wake, woken) = sync_channel(1);
+    let signals = Signals { stop: Arc::default(), wake };
+    let events = signals.clone();
+    let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || run(&host, &events, &woken))?;
+    Ok(Watch { signals, thread: Some(thread) })
+}
+
+fn run(host: &Host, events: &Signals, woken: &Receiver<()>) {
+    let settle = host.config().reload.settle.0;
+    let policies = host.home().watched();
+    let keys = vec![host.home().path(KEYS)];
+    let mut watcher = listen(host, &policies, events);
+    let audit = match &host.config().logging.audit {
+        AuditTarget::File(file) => Some(host.home().path(file)),
+        AuditTarget::Log | AuditTarget::Off | AuditTarget::Stdout => None,
+    };
+    let look = |paths: &[PathBuf]| {
+        let mut found = fingerprint(paths);
+        if let Some(audit) = &audit {
+            found.remove(audit);
+        }
+        found
+    };
+    let (mut seen_policies, mut seen_keys) = (look(&policies), look(&keys));
+    // What was saved between the loading of the policies and this moment made no event. Nothing changed costs a comparison.
+    let _ = host.reload();
+    loop {
+        match woken.recv_timeout(POLL) {
+            Ok(()) => settled(events, woken, settle),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if events.stop.load(Relaxed) {
+            return;
+        }
+        let (now_policies, now_keys) = (look(&policies), look(&keys));
+        if now_policies == seen_policies && now_keys == seen_keys {
+            continue;
+        }
+        // Folders may have been replaced. Listening begins before reading, so that no change falls between.
+        drop(watcher);
+        watcher = listen(host, &policies, events);
+        if now_keys != seen_keys {
+            seen_keys = now_keys;
+            host.reload_keys();
+        }
+        if now_policies != seen_policies {
+            seen_policies = now_policies;
+            // What came of it is logged, counted and kept for `status` by the host.
+            let _ = host.reload();
+        }
+    }
+}
+
+/// Waits until nothing has changed for a while, or the thread is to stop.
+fn settled(events: &Signals, woken: &Receiver<()>, quiet: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < MAX_SETTLE && !events.stop.load(Relaxed) && woken.recv_timeout(quiet).is_ok() {}
+}
+
+/// Asks the system for notifications; without them, looking every other second remains.
+fn listen(host: &Host, policies: &[PathBuf], events: &Signals) -> Option<RecommendedWatcher> {
+    let wake = events.wake.clone();
+    let read: Vec<PathBuf> = policies.iter().cloned().chain([host.home().path(KEYS)]).collect();
+    let handler = move |event: notify::Result<Event>| {
+        // An error (a queue that ran over) may hide a change.
+        if event.map_or(true, |event| concerns(&read, &event)) {
+            let _ = wake.try_send(());
+        }
+    };
+    let mut watcher = match notify::recommended_watcher(handler) {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            tracing::warn!(%error, "files cannot be watched; they are looked at every {} seconds instead", POLL.as_secs());
+            return None;
+        }
+    };
+    let mut add = |path: &Path, mode| {
+        if path.exists()
+            && let Err(error) = watcher.watch(path, mode)
+        {
+            tracing::debug!(path = %path.display(), %error, "cannot be watched; it is looked at now and then");
+        }
+    };
+    // The home itself, for `gateway.yaml` and for folders that are replaced.
+    add(host.home().root(), RecursiveMode::NonRecursive);
+    add(&host.home().path(KEYS), RecursiveMode::Recursive);
+    for path in policies.iter().filter(|path| path.is_dir()) {
+        add(path, RecursiveMode::Recursive);
+    }
+    Some(watcher)
+}
+
+/// Whether an event may be a change of what is read. Reading is none, and a log that is written inside the home is none either: what a
+/// reload logs would bring about the next one.
+fn concerns(read: &[PathBuf], event: &Event) -> bool {
+    let near = |path: &PathBuf| read.iter().any(|read| path.starts_with(read) || read.starts_with(path));
+    !matches!(event.kind, EventKind::Access(_)) && (event.paths.is_empty() || event.paths.iter().any(near))
+}
+
+/// Names, sizes and times of everything below some paths.
+type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
+    let mut found = Fingerprint::new();
+    for path in paths {
+        note(path, 0, &mut found);
+    }
+    found
+}
+
+fn note(path: &Path, depth: usize, found: &mut Fingerprint) {
+    let Ok(metadata) = fs::metadata(path) else { return };
+    if !metadata.is_dir() {
+        // What the gateway itself writes while it reloads would make it reload again.
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(home::is_log) || is_own_output(&metadata) {
+            return;
+        }
+        found.insert(path.to_owned(), (metadata.len(), metadata.modified().ok()));
+        return;
+    }
+    // A folder's own time changes with files that are passed over, such as an editor's; its name alone counts.
+    found.insert(path.to_owned(), (0, None));
+    if depth < MAX_DEPTH {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            note(&entry.path(), depth + 1, found);
+        }
+    }
+}
+
+/// Whether a file is where standard output or standard error of this process go.
+#[cfg(unix)]
+fn is_own_output(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |own: fs::Metadata| own.is_file() && (own.dev(), own.ino()) == (metadata.dev(), metadata.ino());
+    ["/dev/stdout", "/dev/stderr"].iter().any(|stream| fs::metadata(stream).is_ok_and(same))
+}
+
+#[cfg(not(unix))]
+fn is_own_output(_: &fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_read_wakes_the_watcher() {
+        let read = ["/home/services", "/home/gateway.yaml", "/home/keys"].map(PathBuf::from);
+        let modified = EventKind::Modify(ModifyKind::Any);
+        for (path, kind, expected) in [
+            ("/home/services/a.policy", modified, true),
+            ("/home/services", modified, true),
+            ("/home/gateway.yaml", modified, true),
+            ("/home/keys/a.key.pem", modified, true),
+            ("/home", modified, true),
+            ("/home/services/a.policy", EventKind::Access(AccessKind::Any), false),
+            ("/home/gateway.log", modified, false),
+            ("/home/services.log", modified, false),
+            ("/home/data/otk.db", modified, false),
+        ] {
+            assert_eq!(concerns(&read, &Event::new(kind).add_path(path.into())), expected, "{path}");
+        }
+        assert!(concerns(&read, &Event::new(EventKind::Other)), "a queue that ran over");
+    }
+
+    #[test]
+    fn no_more_than_one_word_waits_for_the_watcher() {
+        let (wake, woken) = sync_channel(1);
+        let signals = Signals { stop: Arc::default(), wake };
+        for _ in 0..1000 {
+            let _ = signals.wake.try_send(());
+        }
+        signals.stop.store(true, Relaxed);
+        assert_eq!(woken.try_iter().count(), 1);
+        // Told to stop, it does not wait for quiet.
+        settled(&signals, &woken, Duration::from_secs(60));
+    }
+}

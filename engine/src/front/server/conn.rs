@@ -1,0 +1,359 @@
+//! One connection: TLS, protocol, and its requests one by one to the handler.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use super::body::{self, Memory};
+use super::guard::{Entered, Guard, Guards};
+use super::outgoing::{Outgoing, Streams};
+use super::proxies::{Origin, Proxies};
+use super::run::Run;
+use super::{ConnInfo, Handler, Place, TlsServer, strict};
+use crate::services::config::Limits;
+
+/// How long a closed connection is listened to.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What all connections share.
+pub(super) struct Shared<H> {
+    handler: Arc<H>,
+    limits: Arc<Limits>,
+    guards: Arc<Guards>,
+    /// For the bodies of all requests under way.
+    memory: Arc<Memory>,
+    proxies: Arc<Proxies>,
+    /// For plain TCP: HTTP/2 begins with its preface, everything else is HTTP/1.
+    either: auto::Builder<Streams>,
+    /// For TLS, where ALPN has settled it.
+    http1: auto::Builder<Streams>,
+    http2: auto::Builder<Streams>,
+}
+
+impl<H> Shared<H> {
+    pub(super) fn new(handler: Arc<H>, limits: Arc<Limits>, guards: Arc<Guards>, proxies: Arc<Proxies>) -> Self {
+        let mut builder = auto::Builder::new(Streams { patience: limits.write_timeout.0 });
+        // No `pipeline_flush`: it keeps an answer back while more bytes wait to be read, also when those bytes are what the answer
+        // (431, 400) is about, or half a request.
+        builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.0); // for the time limit, see `guard`
+        builder
+            .http2()
+            .max_concurrent_streams(limits.http2_streams)
+            .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX));
+        let (http1, http2) = (builder.clone().http1_only(), builder.clone().http2_only());
+        let memory = Memory::new(limits.body_memory.0);
+        Shared { handler, limits, guards, memory, proxies, either: builder, http1, http2 }
+    }
+}
+
+/// One connection, as its requests see it. It counts as open until the last of them has ended.
+struct Connection<H> {
+    shared: Arc<Shared<H>>,
+    info: ConnInfo,
+    entered: Entered,
+    /// For the bodies of its requests.
+    memory: Arc<Memory>,
+    /// Runs that go on although their streams are gone.
+    background: Arc<AtomicU32>,
+    _place: Place,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<H: Handler>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<Arc<TlsServer>>,
+    shared: Arc<Shared<H>>,
+    place: Place,
+) {
+    // Answers are written whole; waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr() else { return };
+    let entered = shared.guards.enter(shared.proxies.trusts(remote.ip()));
+    let mut info = ConnInfo { remote, local, secure: tls.is_some(), direct: true, client_certificate: None };
+    let Some(tls) = tls else {
+        return drive(stream, &Arc::clone(&shared).either, info, shared, entered, place).await;
+    };
+    // A handshake that does not get on is ended by the guard, like a header that does not.
+    match entered.guard().unless_closing(tls.accept(stream)).await {
+        Some(Ok(stream)) => {
+            let session = stream.get_ref().1;
+            info.client_certificate = super::tls::client_certificate(session);
+            let http2 = session.alpn_protocol() == Some(b"h2");
+            let builders = Arc::clone(&shared);
+            let builder = if http2 { &builders.http2 } else { &builders.http1 };
+            drive(stream, builder, info, shared, entered, place).await;
+        }
+        Some(Err(error)) => tracing::debug!(%remote, %error, "TLS handshake failed"),
+        None => {}
+    }
+}
+
+/// A stream whose socket can be reached.
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+async fn drive<S, H>(
+    stream: S,
+    builder: &auto::Builder<Streams>,
+    info: ConnInfo,
+    shared: Arc<Shared<H>>,
+    entered: Entered,
+    place: Place,
+) where
+    S: Socket,
+    H: Handler,
+{
+    let guard = Arc::clone(entered.guard());
+    let remote = info.remote;
+    let left = Arc::new(Mutex::new(None));
+    let io = TokioIo::new(Guarded { stream: Some(stream), guard: Arc::clone(&guard), left: Arc::clone(&left) });
+    let memory = shared.memory.share(shared.limits.connection_body_memory());
+    let background = Arc::default();
+    let connection = Arc::new(Connection { shared, info, entered, memory, background, _place: place });
+    let _open = Arc::clone(&connection);
+    let mut told = false;
+    let ended = {
+        let service = service_fn(move |request| answer(Arc::clone(&connection), request));
+        let mut conn = pin!(builder.serve_connection(io, service));
+        poll_fn(|cx| {
+            match guard.orders(cx) {
+                Some(false) => {}
+                Some(true) if told => {}
+                Some(true) => {
+                    conn.as_mut().graceful_shutdown();
+                    told = true;
+                }
+                None => return Poll::Ready(None),
+            }
+            conn.as_mut().poll(cx).map(Some)
+        })
+        .await
+    };
+    let stream = left.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match &ended {
+        None => {
+            tracing::debug!(%remote, "connection cut: it was told to close, or its time was over");
+            // What the peer has not taken is not kept for it by the system either.
+            if let Some(stream) = &stream {
+                let _ = stream.tcp().set_zero_linger();
+            }
+            return;
+        }
+        Some(Ok(())) => {}
+        // Clients hang up, scan ports and send nonsense all day; hyper has answered what could be answered.
+        Some(Err(error)) => tracing::debug!(%remote, %error, "connection ended"),
+    }
+    if let (Some(stream), false) = (stream, told) {
+        let _ = timeout(LINGER, linger(stream)).await;
+    }
+}
+
+/// Closes our side and reads what the peer still sends, for a while (RFC 9112, section 9.6): closing with unread bytes would reset the
+/// connection, and the peer might lose the very answer (413, 431) that explains it.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    if stream.shutdown().await.is_ok() {
+        let mut rest = [0; 4096];
+        while matches!(stream.read(&mut rest).await, Ok(1..)) {}
+    }
+}
+
+async fn answer<H: Handler>(
+    connection: Arc<Connection<H>>,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Infallible> {
+    let guard = connection.entered.guard();
+    let http2 = request.version() == Version::HTTP_2;
+    let _active = guard.begin(http2);
+    let response = match handled(&connection, request, http2).await {
+        Ok(response) => response,
+        Err(status) => {
+            connection.shared.handler.refused(status);
+            refusal(status)
+        }
+    };
+    Ok(response.map(|body| Outgoing::new(body, guard, http2)))
+}
+
+/// The handler's answer, or the status that refuses the request before or beside it.
+async fn handled<H: Handler>(
+    connection: &Arc<Connection<H>>,
+    request: Request<Incoming>,
+    http2: bool,
+) -> Result<Response<Bytes>, StatusCode> {
+    let shared = &connection.shared;
+    let guard = connection.entered.guard();
+    let limit = shared.limits.request_timeout.0;
+    if http2 {
+        if guard.is_closed() {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        if timeout(limit, guard.room()).await.is_err() {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
+    } else {
+        guard.flushed().await; // the guard ends a connection that does not get there
+    }
+    // Whoever opens streams and resets them, again and again, waits for what that has set going.
+    if connection.background.load(Relaxed) >= shared.limits.http2_streams {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let (head, incoming) = request.into_parts();
+    if !http2 {
+        strict::framing(&head.headers)?;
+    }
+    let Ok(Origin { remote, direct }) = shared.proxies.origin(connection.info.remote, &head.headers) else {
+        return Err(StatusCode::BAD_REQUEST);
+    };
+    let (body, held) = body::read(incoming, &shared.limits, &connection.memory).await?;
+    let run = {
+        let connection = Arc::clone(connection);
+        Box::pin(async move {
+            let _held = held;
+            let info = &connection.info;
+            if remote == info.remote && direct {
+                return connection.shared.handler.handle(head, body, info).await;
+            }
+            connection.shared.handler.handle(head, body, &ConnInfo { remote, direct, ..info.clone() }).await
+        })
+    };
+    match timeout(limit, Run::new(run, limit, &connection.background)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(_)) => {
+            // The hook has printed message and place; the gateway lives on.
+            tracing::error!("a request ended in a panic; answered 500");
+            Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR))
+        }
+        Err(_) => {
+            tracing::warn!(?limit, "a request was not answered in time; answered 504");
+            Err(StatusCode::GATEWAY_TIMEOUT)
+        }
+    }
+}
+
+/// The answer to a request that no policy sees.
+fn refusal(status: StatusCode) -> Response<Bytes> {
+    let text = format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // What follows on this connection may be the rest of a body that nobody read.
+    if matches!(
+        status,
+        StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::BAD_REQUEST
+            | StatusCode::NOT_IMPLEMENTED
+            | StatusCode::SERVICE_UNAVAILABLE
+    ) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// A stream that leaves marks on its guard, and itself behind when hyper is done with it.
+struct Guarded<S> {
+    stream: Option<S>,
+    guard: Arc<Guard>,
+    left: Arc<Mutex<Option<S>>>,
+}
+
+impl<S: Unpin> Guarded<S> {
+    fn stream(&mut self) -> io::Result<Pin<&mut S>> {
+        // Taken only on drop, so always there.
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl<S> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = self.stream()?.poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.guard.read();
+        }
+        polled
+    }
+}
+
+impl<S> Guarded<S> {
+    fn note(&self, polled: &Poll<io::Result<usize>>) {
+        match polled {
+            Poll::Ready(Ok(bytes)) => self.guard.wrote(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.guard.blocked(),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.stream()?.poll_write(cx, buf);
+        self.note(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let polled = self.stream()?.poll_write_vectored(cx, bufs);
+        self.note(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(S::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.stream()?.poll_flush(cx);
+        match &polled {
+            Poll::Ready(Ok(())) => self.guard.unblocked(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.guard.blocked(),
+        }
+        polled
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.guard.closing();
+        self.stream()?.poll_shutdown(cx)
+    }
+}

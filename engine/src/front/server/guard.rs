@@ -1,0 +1,454 @@
+//! Limits of connections that hold whatever the peer does: times, without a timer each, and bytes that the peer leaves unread.
+//!
+//! hyper can time headers itself, at the price of a boxed timer per request. Here a connection leaves marks (relaxed stores of a coarse
+//! clock) where something happens, and one task for the whole server compares them with the limits a few times a second.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::{Notify, watch};
+
+use crate::services::config::Limits;
+
+/// A peer that is being written to takes this much in `limits.write_timeout`, or all there is. A peer that trickles is no better than
+/// one that takes nothing.
+pub(super) const PIECE: usize = 16 << 10;
+
+/// How long a connection that was told to close may have nothing under way before it is cut, and how long one may take nothing while it
+/// holds more than its share of memory. Never longer than a connection may be idle.
+const GRACE_MILLIS: u64 = 5_000;
+
+/// Requests that cross our GOAWAY on the wire are still served (RFC 9113, section 6.8).
+const CROSSING_MILLIS: u64 = 1_000;
+
+const STAY: u8 = 0;
+const CLOSE: u8 = 1;
+const DIE: u8 = 2;
+
+/// One connection's marks. Times are milliseconds of the coarse clock, which starts at 1: zero means never.
+pub(super) struct Guard {
+    guards: Arc<Shared>,
+    opened: u64,
+    /// First byte of a header whose end has not come.
+    header_since: AtomicU64,
+    /// Last written byte (of HTTP/1) or finished request.
+    last_done: AtomicU64,
+    /// Requests under way, until there is an answer.
+    active: AtomicU32,
+    /// Whether any request has come.
+    used: AtomicBool,
+    /// Whether the protocol is HTTP/2, whose frames are no headers' beginnings and, on their own, no sign of life.
+    http2: AtomicBool,
+    /// Since when the peer takes less than a piece of what is being written.
+    blocked_since: AtomicU64,
+    /// What it took since then.
+    blocked_bytes: AtomicUsize,
+    /// The connection's task, waiting for all to be written.
+    flushed: AtomicWaker,
+    /// Bytes of answers that are not written yet, and how many answers they are of.
+    unwritten: AtomicUsize,
+    answers: AtomicU32,
+    /// When the last part of an answer was written.
+    last_taken: AtomicU64,
+    /// Most unwritten bytes with which another request is worked on.
+    most_unwritten: usize,
+    room: Notify,
+    /// Pieces by the round in which they were handed out: this one and the one before, in turn.
+    round: AtomicUsize,
+    round_since: AtomicU64,
+    pieces: [AtomicU32; 2],
+    closing_since: AtomicU64,
+    order: AtomicU8,
+    waker: AtomicWaker,
+}
+
+/// What guards know of all connections.
+struct Shared {
+    clock: AtomicU64,
+    /// Bytes of answers that are not written yet, on all connections.
+    unwritten: AtomicUsize,
+    limits: Times,
+    most_unwritten: usize,
+    all: Mutex<HashMap<u64, Arc<Guard>>>,
+}
+
+/// Limits in milliseconds.
+struct Times {
+    header: u64,
+    idle: u64,
+    write: u64,
+    grace: u64,
+    /// For what is under way on a connection that was told to close.
+    closing: u64,
+}
+
+impl Shared {
+    fn now(&self) -> u64 {
+        self.clock.load(Relaxed)
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, Arc<Guard>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cuts the connection that keeps the most from being written: the others go on.
+    fn make_room(&self) {
+        let all = self.all();
+        let open = all.values().filter(|guard| guard.order.load(Relaxed) != DIE);
+        if let Some(worst) = open.max_by_key(|guard| guard.unwritten.load(Relaxed)) {
+            let bytes = worst.unwritten.load(Relaxed);
+            tracing::warn!(bytes, "unread answers fill `limits.answer_memory`; the connection with the most is closed");
+            worst.order(DIE);
+        }
+    }
+}
+
+impl Guard {
+    fn now(&self) -> u64 {
+        self.guards.now()
+    }
+
+    /// Bytes came.
+    pub(super) fn read(&self) {
+        if self.active.load(Relaxed) == 0 && self.header_since.load(Relaxed) == 0 && !self.http2.load(Relaxed) {
+            self.header_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// Bytes went out.
+    pub(super) fn wrote(&self, bytes: usize) {
+        if !self.http2.load(Relaxed) {
+            self.last_done.store(self.now(), Relaxed);
+        }
+        if self.blocked_since.load(Relaxed) > 0 && self.blocked_bytes.fetch_add(bytes, Relaxed) + bytes >= PIECE {
+            self.blocked_bytes.store(0, Relaxed);
+            self.blocked_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// The peer takes no more for now.
+    pub(super) fn blocked(&self) {
+        if self.blocked_since.load(Relaxed) == 0 {
+            self.blocked_bytes.store(0, Relaxed);
+            self.blocked_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// All that was written has left.
+    pub(super) fn unblocked(&self) {
+        if self.blocked_since.load(Relaxed) > 0 {
+            self.blocked_since.store(0, Relaxed);
+            self.flushed.wake();
+        }
+    }
+
+    /// Waits until what was written before has left. Requests that come one upon the other would pile up answers.
+    pub(super) async fn flushed(&self) {
+        poll_fn(|cx| {
+            if self.blocked_since.load(Relaxed) == 0 {
+                return Poll::Ready(());
+            }
+            self.flushed.register(cx.waker());
+            if self.blocked_since.load(Relaxed) == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Counts an answer.
+    pub(super) fn owe(&self, bytes: usize) {
+        if self.unwritten.fetch_add(bytes, Relaxed) == 0 {
+            self.last_taken.store(self.now(), Relaxed);
+        }
+        self.answers.fetch_add(1, Relaxed);
+        if self.guards.unwritten.fetch_add(bytes, Relaxed) + bytes > self.guards.most_unwritten {
+            self.guards.make_room();
+        }
+    }
+
+    /// A part of an answer is written, or given up.
+    pub(super) fn settle(&self, bytes: usize) {
+        self.guards.unwritten.fetch_sub(bytes, Relaxed);
+        let before = self.unwritten.fetch_sub(bytes, Relaxed);
+        let now = self.now();
+        self.last_taken.store(now, Relaxed);
+        if before == bytes {
+            self.last_done.store(now, Relaxed);
+        }
+        if before >= self.most_unwritten && before - bytes < self.most_unwritten {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// The last part of an answer is settled.
+    pub(super) fn answered(&self) {
+        self.answers.fetch_sub(1, Relaxed);
+    }
+
+    /// Waits until so much is written that another request may be worked on.
+    pub(super) async fn room(&self) {
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            if self.unwritten.load(Relaxed) < self.most_unwritten {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// A piece is handed to HTTP/2 to be written. Gives the round it belongs to, for [`Guard::took`]. From then on its stream may be
+    /// gone, so that only the connection can be ended when the peer does not take it.
+    pub(super) fn hand_out(&self) -> usize {
+        let round = self.round.load(Relaxed) % 2;
+        self.pieces[round].fetch_add(1, Relaxed);
+        round
+    }
+
+    /// A piece of that round is written.
+    pub(super) fn took(&self, round: usize) {
+        self.pieces[round].fetch_sub(1, Relaxed);
+    }
+
+    /// A request's header is complete. It is under way until the result is dropped.
+    pub(super) fn begin(&self, http2: bool) -> Active<'_> {
+        self.http2.store(http2, Relaxed);
+        self.header_since.store(0, Relaxed);
+        self.used.store(true, Relaxed);
+        self.active.fetch_add(1, Relaxed);
+        Active(self)
+    }
+
+    /// The connection is to close, by an order or of itself.
+    pub(super) fn closing(&self) {
+        let _ = self.closing_since.compare_exchange(0, self.now(), Relaxed, Relaxed);
+    }
+
+    /// Whether a request comes too late: the connection was told to close, and the peer had time to hear of it.
+    pub(super) fn is_closed(&self) -> bool {
+        let since = self.closing_since.load(Relaxed);
+        since > 0 && self.now().saturating_sub(since) > CROSSING_MILLIS
+    }
+
+    fn order(&self, order: u8) {
+        self.closing();
+        self.order.fetch_max(order, Relaxed);
+        self.waker.wake();
+    }
+
+    /// Registers the connection's task and tells what it is ordered to do: `None` to end now, `Some(true)` to close when it can.
+    pub(super) fn orders(&self, cx: &Context<'_>) -> Option<bool> {
+        // Each time: an order takes the waker with it, and after the order to close may come the one to end.
+        self.waker.register(cx.waker());
+        match self.order.load(Relaxed) {
+            STAY => Some(false),
+            CLOSE => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Runs what precedes a connection's first request; `None` when ordered to close meanwhile.
+    pub(super) async fn unless_closing<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match self.orders(cx) {
+            Some(false) => future.as_mut().poll(cx).map(Some),
+            _ => Poll::Ready(None),
+        })
+        .await
+    }
+
+    fn judge(&self, now: u64) -> u8 {
+        let Times { header, idle, write, grace, closing } = self.guards.limits;
+        let longer = |mark: &AtomicU64, limit: u64| {
+            let since = mark.load(Relaxed);
+            since > 0 && now.saturating_sub(since) > limit
+        };
+        if longer(&self.blocked_since, write) || self.is_stalled(now, write + grace) || longer(&self.closing_since, closing) {
+            return DIE;
+        }
+        let unwritten = self.unwritten.load(Relaxed);
+        let greedy = unwritten > self.most_unwritten && self.answers.load(Relaxed) > 1;
+        if greedy && longer(&self.last_taken, grace) {
+            return DIE;
+        }
+        if self.active.load(Relaxed) > 0 || unwritten > 0 {
+            return STAY; // bodies and answers have limits of their own
+        }
+        let quiet = now.saturating_sub(self.last_done.load(Relaxed).max(self.opened));
+        if longer(&self.closing_since, grace) && quiet > grace {
+            return DIE;
+        }
+        if !self.used.load(Relaxed) && now.saturating_sub(self.opened) > header {
+            return DIE;
+        }
+        if longer(&self.header_since, header) {
+            return DIE;
+        }
+        if quiet > idle { CLOSE } else { STAY }
+    }
+
+    /// Whether a piece has waited for a whole round, which is longer than a stream has: a stream that can be reset alone is. Begins
+    /// another round when it is time.
+    fn is_stalled(&self, now: u64, round: u64) -> bool {
+        let began = self.round_since.load(Relaxed);
+        if began > 0 && now.saturating_sub(began) <= round {
+            return false;
+        }
+        let next = (self.round.load(Relaxed) + 1) % 2;
+        if self.pieces[next].load(Relaxed) > 0 {
+            return true;
+        }
+        self.round.store(next, Relaxed);
+        self.round_since.store(now, Relaxed);
+        false
+    }
+}
+
+/// A request under way.
+pub(super) struct Active<'a>(&'a Guard);
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.last_done.store(self.0.now(), Relaxed);
+        self.0.active.fetch_sub(1, Relaxed);
+    }
+}
+
+/// All connections of a server.
+pub(super) struct Guards {
+    shared: Arc<Shared>,
+    period: Duration,
+    next: AtomicU64,
+    closing: AtomicBool,
+    /// The share of the memory for unwritten answers that one peer may take.
+    connection_unwritten: usize,
+}
+
+impl Guards {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let millis = |duration: Duration| duration.as_millis() as u64;
+        let (header, idle, write) = (limits.header_timeout.0, limits.idle_timeout.0, limits.write_timeout.0);
+        Guards {
+            shared: Arc::new(Shared {
+                clock: AtomicU64::new(1),
+                unwritten: AtomicUsize::new(0),
+                limits: Times {
+                    header: millis(header),
+                    idle: millis(idle),
+                    write: millis(write),
+                    grace: millis(idle).min(GRACE_MILLIS),
+                    closing: millis(limits.shutdown_timeout.0),
+                },
+                most_unwritten: limits.answer_memory.0,
+                all: Mutex::new(HashMap::new()),
+            }),
+            period: (header.min(idle).min(write) / 8).clamp(Duration::from_millis(10), Duration::from_millis(500)),
+            next: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            connection_unwritten: limits.connection_answer_memory.0.max(1),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shared.all().len()
+    }
+
+    /// Bytes of answers that no peer has taken yet.
+    pub(super) fn unwritten(&self) -> usize {
+        self.shared.unwritten.load(Relaxed)
+    }
+
+    /// A new connection, known until the result is dropped. `many` stand behind a proxy, so it has no share of its own.
+    pub(super) fn enter(self: &Arc<Self>, many: bool) -> Entered {
+        let guard = Arc::new(Guard {
+            guards: Arc::clone(&self.shared),
+            opened: self.shared.now(),
+            header_since: AtomicU64::new(0),
+            last_done: AtomicU64::new(0),
+            active: AtomicU32::new(0),
+            used: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
+            blocked_since: AtomicU64::new(0),
+            blocked_bytes: AtomicUsize::new(0),
+            flushed: AtomicWaker::new(),
+            unwritten: AtomicUsize::new(0),
+            answers: AtomicU32::new(0),
+            last_taken: AtomicU64::new(0),
+            most_unwritten: if many { usize::MAX } else { self.connection_unwritten },
+            room: Notify::new(),
+            round: AtomicUsize::new(0),
+            round_since: AtomicU64::new(0),
+            pieces: [AtomicU32::new(0), AtomicU32::new(0)],
+            closing_since: AtomicU64::new(0),
+            order: AtomicU8::new(STAY),
+            waker: AtomicWaker::new(),
+        });
+        let id = self.next.fetch_add(1, Relaxed);
+        let mut all = self.shared.all();
+        all.insert(id, Arc::clone(&guard));
+        // Under the lock: a connection accepted while the server closes is either seen by `close_all` or sees it.
+        if self.closing.load(Relaxed) {
+            guard.order(CLOSE);
+        }
+        drop(all);
+        Entered { guards: Arc::clone(self), guard, id }
+    }
+
+    /// Asks every connection to close once its requests are answered.
+    pub(super) fn close_all(&self) {
+        let all = self.shared.all();
+        self.closing.store(true, Relaxed);
+        all.values().for_each(|guard| guard.order(CLOSE));
+    }
+
+    /// Cuts every connection.
+    pub(super) fn kill_all(&self) {
+        self.shared.all().values().for_each(|guard| guard.order(DIE));
+    }
+
+    /// Moves the coarse clock and enforces the limits until the server has stopped and every connection is gone.
+    pub(super) async fn reap(self: Arc<Self>, stopped: watch::Receiver<bool>) {
+        let start = Instant::now();
+        let mut ticks = tokio::time::interval(self.period);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = 1 + start.elapsed().as_millis() as u64;
+            self.shared.clock.store(now, Relaxed);
+            let all = self.shared.all();
+            if all.is_empty() && (*stopped.borrow() || stopped.has_changed().is_err()) {
+                return;
+            }
+            for guard in all.values() {
+                match guard.judge(now) {
+                    STAY => {}
+                    order => guard.order(order),
+                }
+            }
+        }
+    }
+}
+
+/// A connection's place among the others.
+pub(super) struct Entered {
+    guards: Arc<Guards>,
+    guard: Arc<Guard>,
+    id: u64,
+}
+
+impl Entered {
+    pub(super) fn guard(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.guards.shared.all().remove(&self.id);
+    }
+}

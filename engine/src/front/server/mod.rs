@@ -1,0 +1,249 @@
+//! Listeners: from a socket to a request and its connection's facts, and from an answer back to bytes.
+//!
+//! What happens between is the [`Handler`]'s. Limits are enforced here, once, in front of every policy. A connection costs one task and
+//! no timer: one reaper for all of them looks at their marks now and then ([`guard`]).
+
+mod body;
+mod conn;
+mod guard;
+mod outgoing;
+mod peers;
+pub(crate) mod proxies;
+mod run;
+mod strict;
+mod tls;
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, request};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::data::certificate::Certificate;
+use crate::services::config::{Limits, ListenAddress, Listeners};
+
+use guard::Guards;
+use peers::{Peer, Peers};
+use proxies::Proxies;
+
+pub use tls::TlsServer;
+
+/// What a connection says of the requests on it.
+#[derive(Clone, Debug)]
+pub struct ConnInfo {
+    /// The peer; of a request, what trusted proxies say of where it comes from.
+    pub remote: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// Whether it is TLS.
+    pub secure: bool,
+    /// Of a request, whether `remote` is known to be who asks. It is not where a proxy passed the request on and no trusted one says
+    /// for whom: then `remote` is the proxy, and what only its address may see is not for this request.
+    pub direct: bool,
+    /// The certificate that the peer presented, possession of its key proven, trust not decided.
+    pub client_certificate: Option<Arc<Certificate>>,
+}
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request, whose body has been read within the limits.
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send;
+
+    /// A request was refused before it got here, with this status.
+    fn refused(&self, _status: http::StatusCode) {}
+}
+
+/// Bound listeners, not yet accepting.
+pub struct Server {
+    https: Option<(TcpListener, Arc<TlsServer>)>,
+    http: Option<TcpListener>,
+    limits: Arc<Limits>,
+    proxies: Arc<Proxies>,
+}
+
+/// A listener that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {}", explain(.error))]
+pub struct BindError {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process listens there (is a gateway running already?); choose another with --https or --http".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "not permitted (ports below 1024 need a privilege)".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl Server {
+    /// Opens the listeners. Must be called within a runtime.
+    pub fn bind(listeners: &Listeners, tls: &Arc<TlsServer>, limits: Limits) -> Result<Server, BindError> {
+        let https = listen(listeners.https)?.map(|listener| (listener, Arc::clone(tls)));
+        let proxies = Arc::new(Proxies::new(listeners));
+        Ok(Server { https, http: listen(listeners.http)?, limits: Arc::new(limits), proxies })
+    }
+
+    /// Where HTTPS listens.
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.https.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
+    /// Where plain HTTP listens.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Starts to accept connections.
+    pub fn start<H: Handler>(self, handler: Arc<H>) -> Running {
+        let guards = Arc::new(Guards::new(&self.limits));
+        let places = Arc::new(Places {
+            permits: Arc::new(Semaphore::new(peers::open_files(self.limits.max_connections))),
+            peers: Arc::new(Peers::new(self.limits.connections_per_address)),
+            proxies: Arc::clone(&self.proxies),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(conn::Shared::new(handler, Arc::clone(&self.limits), Arc::clone(&guards), self.proxies));
+        if let Some((listener, tls)) = self.https {
+            tokio::spawn(accept(listener, Some(tls), Arc::clone(&shared), Arc::clone(&places), stopped.clone()));
+        }
+        if let Some(listener) = self.http {
+            tokio::spawn(accept(listener, None, shared, places, stopped.clone()));
+        }
+        tokio::spawn(Arc::clone(&guards).reap(stopped));
+        Running { guards, stop, patience: self.limits.shutdown_timeout.0 }
+    }
+}
+
+fn listen(address: ListenAddress) -> Result<Option<TcpListener>, BindError> {
+    let ListenAddress::At(address) = address else { return Ok(None) };
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart must not wait for connections of the process before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(1024)
+    };
+    open().map(Some).map_err(|error| BindError { address, error })
+}
+
+/// Who may connect.
+struct Places {
+    permits: Arc<Semaphore>,
+    peers: Arc<Peers>,
+    proxies: Arc<Proxies>,
+}
+
+impl Places {
+    /// Whether one more connection may come from this address, and what counts it. Behind a proxy there are many clients.
+    fn peer(&self, address: IpAddr) -> Result<Option<Peer>, ()> {
+        if self.proxies.trusts(address) {
+            return Ok(None);
+        }
+        self.peers.enter(address).map(Some).ok_or(())
+    }
+}
+
+/// A connection's place among the others, until this is dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _peer: Option<Peer>,
+}
+
+async fn accept<H: Handler>(
+    listener: TcpListener,
+    tls: Option<Arc<TlsServer>>,
+    shared: Arc<conn::Shared<H>>,
+    places: Arc<Places>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        // One connection may be accepted before there is a place for it; the next ones wait in the backlog.
+        let next = async {
+            match listener.accept().await {
+                Ok(accepted) => {
+                    Arc::clone(&places.permits).acquire_owned().await.map(|permit| (accepted, permit)).map_err(io::Error::other)
+                }
+                Err(error) => Err(error),
+            }
+        };
+        let accepted = tokio::select! {
+            next = next => next,
+            _ = stopped.changed() => return,
+        };
+        match accepted {
+            Ok(((stream, remote), permit)) => match places.peer(remote.ip()) {
+                Ok(peer) => {
+                    let place = Place { _permit: permit, _peer: peer };
+                    tokio::spawn(conn::serve(stream, remote, tls.clone(), Arc::clone(&shared), place));
+                }
+                Err(()) => tracing::debug!(%remote, "closed: this address has as many connections as it may"),
+            },
+            // The peer gave up between connecting and our taking it: its affair.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                // Out of file descriptors, most likely. Trying again at once would spin.
+                tracing::warn!(%error, "cannot accept connections; trying again");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// A running server.
+pub struct Running {
+    guards: Arc<Guards>,
+    stop: watch::Sender<bool>,
+    patience: Duration,
+}
+
+/// Counts a server's connections.
+#[derive(Clone)]
+pub struct ConnectionCounter(Arc<Guards>);
+
+impl ConnectionCounter {
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Bytes of answers that no peer has taken yet.
+    pub fn unwritten(&self) -> usize {
+        self.0.unwritten()
+    }
+}
+
+impl Running {
+    /// Counts connections for as long as somebody wants to know.
+    pub fn counter(&self) -> ConnectionCounter {
+        ConnectionCounter(Arc::clone(&self.guards))
+    }
+
+    /// Stops accepting, lets requests under way finish, closes every connection. Gives the number of connections that did not finish
+    /// in time.
+    pub async fn shutdown(self) -> usize {
+        let _ = self.stop.send(true);
+        self.guards.close_all();
+        let drained = async {
+            while self.guards.len() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(self.patience, drained).await;
+        let left = self.guards.len();
+        self.guards.kill_all();
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests;

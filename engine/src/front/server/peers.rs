@@ -1,0 +1,69 @@
+//! How many connections there may be: what the system allows, and what one address may have of them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::data::network;
+
+/// Open files that are not connections of clients: databases, watched folders, calls to other servers.
+const OTHER_FILES: usize = 256;
+
+/// The number of connections, raised and cut to what the process may have open.
+pub(super) fn open_files(connections: usize) -> usize {
+    let wanted = connections.saturating_add(OTHER_FILES);
+    // Where the limit cannot be read there is none to keep to.
+    let allowed =
+        rlimit::increase_nofile_limit(wanted as u64).map_or(wanted, |allowed| usize::try_from(allowed).unwrap_or(wanted));
+    let places = connections.min(allowed.saturating_sub(OTHER_FILES).max(allowed / 2)).max(1);
+    if places < connections {
+        tracing::warn!(
+            allowed,
+            places,
+            "fewer connections than `limits.max_connections`: the system allows no more open files (ulimit -n)"
+        );
+    }
+    places
+}
+
+/// Connections by address.
+pub(super) struct Peers {
+    most: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection of an address, until this is dropped.
+pub(super) struct Peer {
+    peers: Arc<Peers>,
+    address: IpAddr,
+}
+
+impl Peers {
+    pub(super) fn new(most: usize) -> Peers {
+        Peers { most, open: Mutex::default() }
+    }
+
+    /// One more of this address; `None` when it has as many as it may.
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Peer> {
+        let address = network::caller(address).addr();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_insert(0);
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Peer { peers: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let mut open = self.peers.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The one place where the outcome of a policy becomes HTTP.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::policy::ctx::{Ctx, Draft};
+use crate::policy::exec::Ending;
+use crate::policy::reads::Unreadable;
+
+/// Turns the end of a run into the answer.
+pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {
+    match ending {
+        Ending::Held => match ctx.draft.take() {
+            Some(draft) => drafted(draft, std::mem::take(&mut ctx.response.headers)),
+            None => {
+                let response = std::mem::take(&mut ctx.response);
+                let status = response.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
+                build(status, response.headers, response.body)
+            }
+        },
+        Ending::Failed | Ending::Broken(_) => failed(ctx, matches!(ending, Ending::Broken(_))),
+    }
+}
+
+/// What a failed policy answers: the error assertion's draft, the customized error, a challenge for missing credentials, or 500.
+fn failed(ctx: &mut Ctx, broken: bool) -> Response<Bytes> {
+    if let Some(draft) = ctx.draft.take() {
+        return drafted(draft, survivors(ctx));
+    }
+    if let Some(template) = ctx.error_draft.take()
+        && let Some(draft) = template.render(ctx)
+    {
+        return drafted(draft, survivors(ctx));
+    }
+    let headers = survivors(ctx);
+    if !broken && headers.contains_key(header::WWW_AUTHENTICATE) {
+        return build(StatusCode::UNAUTHORIZED, headers, Bytes::new());
+    }
+    build(StatusCode::INTERNAL_SERVER_ERROR, headers, Bytes::new())
+}
+
+/// Headers that go out although the policy failed: all that describe no body.
+fn survivors(ctx: &Ctx) -> HeaderMap {
+    let mut headers = ctx.response.headers.clone();
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::LOCATION, header::ETAG, header::LAST_MODIFIED] {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn drafted(draft: Draft, mut headers: HeaderMap) -> Response<Bytes> {
+    let status = StatusCode::from_u16(draft.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if headers.is_empty() {
+        return build(status, draft.headers, draft.body);
+    }
+    for name in draft.headers.keys() {
+        // The draft's own fields win; cookies add up.
+        if name != header::SET_COOKIE {
+            headers.remove(name);
+        }
+    }
+    for (name, value) in &draft.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    build(status, headers, draft.body)
+}
+
+/// Hop-by-hop fields and lengths are the server's (RFC 9110, section 7.6.1).
+const NOT_OURS: [HeaderName; 6] =
+    [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE, header::TE, header::TRAILER];
+
+fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Bytes> {
+    if headers.keys().any(|name| NOT_OURS.contains(name)) {
+        for name in NOT_OURS {
+            headers.remove(name);
+        }
+    }
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The service reads something of the request that cannot be read.
+pub fn unreadable(what: &Unreadable) -> Response<Bytes> {
+    let headers = HeaderMap::from_iter([
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ]);
+    build(StatusCode::BAD_REQUEST, headers, Bytes::from(format!("400 Bad Request: {what}\n")))
+}
+
+/// No service at this path.
+pub fn not_found() -> Response<Bytes> {
+    build(StatusCode::NOT_FOUND, HeaderMap::new(), Bytes::new())
+}
+
+/// A path that the gateway and what is behind it could read differently.
+pub fn bad_path(reason: &str) -> Response<Bytes> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    build(StatusCode::BAD_REQUEST, headers, Bytes::from(format!("400 Bad Request: {reason}\n")))
+}
+
+/// The service does not answer this method (RFC 9110, section 15.5.6).
+pub fn method_not_allowed(allow: &str) -> Response<Bytes> {
+    let mut headers = HeaderMap::new();
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        headers.insert(header::ALLOW, allow);
+    }
+    build(StatusCode::METHOD_NOT_ALLOWED, headers, Bytes::new())
+}

@@ -1,0 +1,194 @@
+//! `AttemptLimit`: slows down guessing.
+
+use std::borrow::Cow;
+
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use serde_json::Value as Json;
+use smallvec::SmallVec;
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
+use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
+use crate::services::identity::{Attempts, Rule};
+use crate::data::value::Value;
+
+static SPEC: Spec = Spec {
+    name: "AttemptLimit",
+    category: "access",
+    summary: "Counts an attempt under a key and holds while there are not too many: after `limit` of them each further one must wait, \
+              one second, two, four, up to `max_delay`. Refused attempts count for nothing, so they prolong nothing. Put account and \
+              address into the key, so that nobody can lock out somebody else, and count before finding out whether the attempt \
+              is right: of many at the same time no more pass than one after the other. Give it back when it was. With several \
+              keys the attempt counts under all of them, or under none when one has to wait; the longest wait is told. Where \
+              strangers share a key, name the `claimant`: what a claimant was told is a promise.",
+    props: &[
+        Prop::required(
+            "key",
+            Kind::Value,
+            "What is counted under; or a list, whose keys all count. A JSON object is a key with limits of its own: `key`, and \
+             what differs of `limit`, `window`, `max_delay` and `forgive`, times in seconds.",
+        ),
+        Prop::optional("limit", Kind::Int, "5", "Attempts that need not wait."),
+        Prop::optional("window", Kind::Duration, "60s", "Time without an attempt after which all are forgotten."),
+        Prop::optional("max_delay", Kind::Duration, "30s", "The longest wait."),
+        Prop::optional("forgive", Kind::Duration, "0s", "Time after which one attempt is forgotten, and another one after as much again; 0 for never."),
+        Prop::absent(
+            "claimant",
+            Kind::Text,
+            "Who attempts. Once told to wait, the attempt after that time is taken, whatever others did under the same keys. \
+             `release` with a claimant lets the next one pass at once.",
+        ),
+        Prop::optional(
+            "action",
+            Kind::OneOf(&["attempt", "check", "release", "success"]),
+            "\"attempt\"",
+            "`attempt` counts; `check` only tells; `release` gives the latest attempt back, which then costs nothing; `success` \
+             forgets the key.",
+        ),
+        Prop::optional("prefix", Kind::Prefix, "\"attempt\"", "Prefix of the variables it sets."),
+    ],
+    sets: &[
+        sets("{prefix}.retry_after", "whole seconds to wait before the next attempt; 0 when it held"),
+        sets("{prefix}.count", "after `check`: the attempts that count, under the key that has most"),
+    ],
+    fails: &["the next attempt has to wait"],
+    block: false,
+    examples: &[
+        example(
+            "the second has to wait",
+            r#"AttemptLimit(key: "ann", limit: 1)
+AttemptLimit(key: "ann", limit: 1)"#,
+            Expect::Fails,
+        ),
+        example(
+            "how long",
+            r#"AttemptLimit(key: "bob", limit: 1)
+AttemptLimit(key: "bob", limit: 1, action: "check") else { set wait = ${attempt.retry_after} }"#,
+            Expect::Sets("wait", "1"),
+        ),
+        example(
+            "given back",
+            r#"AttemptLimit(key: "dan", limit: 1)
+AttemptLimit(key: "dan", action: "release")
+AttemptLimit(key: "dan", limit: 1)"#,
+            Expect::Holds,
+        ),
+        example(
+            "forgotten after a success",
+            r#"AttemptLimit(key: "eve", limit: 1)
+AttemptLimit(key: "eve", action: "success")
+AttemptLimit(key: "eve", limit: 1)"#,
+            Expect::Holds,
+        ),
+        example(
+            "under several keys, as far as the narrowest lets pass",
+            r#"AttemptLimit(key: ["flo here", json { "key": "here", "limit": 1 }])
+AttemptLimit(key: ["flo here", json { "key": "here", "limit": 1 }])"#,
+            Expect::Fails,
+        ),
+        example(
+            "how many there were",
+            r#"AttemptLimit(key: "gus")
+AttemptLimit(key: "gus")
+AttemptLimit(key: "gus", action: "check", prefix: "seen")
+set number = ${seen.count}"#,
+            Expect::Sets("number", "2"),
+        ),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let prefix = p.literal("prefix")?;
+        Runnable::sync(AttemptLimit {
+            action: p.one_of("action")?,
+            key: p.value("key"),
+            limit: p.value("limit"),
+            window: p.value("window"),
+            max_delay: p.value("max_delay"),
+            forgive: p.value("forgive"),
+            claimant: p.optional("claimant"),
+            retry_after: p.slot(&format!("{prefix}.retry_after")),
+            count: p.slot(&format!("{prefix}.count")),
+        })
+    },
+};
+
+struct AttemptLimit {
+    action: &'static str,
+    key: Expr,
+    limit: Expr,
+    window: Expr,
+    max_delay: Expr,
+    forgive: Expr,
+    claimant: Option<Expr>,
+    retry_after: Option<Slot>,
+    count: Option<Slot>,
+}
+
+impl AttemptLimit {
+    fn rules(&self, keys: &Value, ctx: &Ctx) -> Result<SmallVec<[Rule; 8]>, Fault> {
+        let common = [&self.limit, &self.window, &self.max_delay, &self.forgive].map(|expr| expr.eval(ctx).to_decimal());
+        let rule = |key: &Value| {
+            let number = |common: Option<f64>, name: &str| {
+                let own = own(key, name).map(|value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()));
+                // A limit that cannot be read must not let everything pass, nor look like one that was exceeded.
+                own.unwrap_or(common).filter(|number| *number >= 0.0).ok_or_else(|| {
+                    Fault::new(Blame::Configuration, format!("AttemptLimit: `{name}` must be a number that is not negative"))
+                })
+            };
+            let millis = |common, name| number(common, name).map(|seconds| (seconds * 1000.0) as i64);
+            let allowed = Attempts {
+                limit: number(common[0], "limit")? as u32,
+                window_millis: millis(common[1], "window")?,
+                max_delay_millis: millis(common[2], "max_delay")?.max(1),
+                forgive_millis: millis(common[3], "forgive")?,
+            };
+            Ok(Rule::new(&text(key), allowed))
+        };
+        keys.values().iter().map(rule).collect()
+    }
+}
+
+/// A member of a key that is a JSON object.
+fn own<'a>(key: &'a Value, name: &str) -> Option<&'a Json> {
+    let Value::Json(json) = key else { return None };
+    Json::get(json, name)
+}
+
+/// What is counted under.
+fn text(key: &Value) -> Cow<'_, str> {
+    match own(key, "key") {
+        Some(Json::String(text)) => Cow::Borrowed(text),
+        _ => key.as_text(),
+    }
+}
+
+impl Assertion for AttemptLimit {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let limiter = &ctx.gateway().attempts;
+        let now = ctx.now_millis();
+        let keys = self.key.eval(ctx);
+        let claimant = self.claimant.as_ref().map(|claimant| claimant.to_text(ctx)).filter(|claimant| !claimant.is_empty());
+        let texts: SmallVec<[_; 8]> = keys.values().iter().map(text).collect();
+        let texts = texts.iter().map(AsRef::as_ref);
+        let (wait, count) = match self.action {
+            "success" => {
+                limiter.succeeded(texts);
+                (0, 0)
+            }
+            "release" => {
+                limiter.release(texts, claimant.as_deref(), now);
+                (0, 0)
+            }
+            "check" => limiter.look(&self.rules(&keys, ctx)?, now),
+            _ => (limiter.attempt(&self.rules(&keys, ctx)?, claimant.as_deref(), now).err().unwrap_or(0), 0),
+        };
+        // Rounded up: a client that waits as long as told must not be refused.
+        ctx.set_if(self.retry_after, (wait + 999) / 1000);
+        ctx.set_if(self.count, i64::from(count));
+        if wait == 0 { HELD } else { falsified("too many attempts") }
+    }
+}

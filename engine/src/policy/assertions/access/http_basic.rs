@@ -1,0 +1,135 @@
+//! `HttpBasic`: credentials of RFC 7617.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use portcullis_dsl::ast::Type;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use smol_str::SmolStr;
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict, falsified};
+use crate::data::principal::{Credential, Secret};
+
+static SPEC: Spec = Spec {
+    name: "HttpBasic",
+    category: "access",
+    summary: "Takes name and password out of the request's `Authorization: Basic`; they become a credential for `Authenticate`. Nothing \
+              is checked but their form.",
+    props: &[
+        Prop::absent("username", Kind::Target(Type::String), "Variable that takes the name."),
+        Prop::absent("password", Kind::Target(Type::String), "Variable that takes the password."),
+        Prop::absent(
+            "realm",
+            Kind::Text,
+            "Where it fails, the answer gets a challenge (`WWW-Authenticate`) with this realm. Left out: no challenge.",
+        ),
+    ],
+    sets: &[sets("{username}", "the name"), sets("{password}", "the password")],
+    fails: &["there are no such credentials", "they cannot be decoded, or there is more than one `Authorization` header"],
+    block: false,
+    examples: &[
+        example(
+            "RFC 7617, section 2",
+            r#"AddHeader(target: "request", name: "Authorization", value: "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
+HttpBasic(username: "who", password: "word")
+set both = "${who}/${word}""#,
+            Expect::Sets("both", "Aladdin/open sesame"),
+        ),
+        example(
+            "not base64",
+            r#"AddHeader(target: "request", name: "Authorization", value: "Basic ***")
+HttpBasic(realm: "example")"#,
+            Expect::Fails,
+        ),
+        example("none at all", "HttpBasic()", Expect::Fails),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        p.reads().basic();
+        Runnable::sync(HttpBasic {
+            username: p.optional_target("username")?,
+            password: p.optional_target("password")?,
+            realm: p.optional("realm"),
+        })
+    },
+};
+
+struct HttpBasic {
+    username: Option<Slot>,
+    password: Option<Slot>,
+    realm: Option<Expr>,
+}
+
+impl Assertion for HttpBasic {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let found = credentials(&ctx.request.message.headers);
+        match found.map_err(Bad::why).and_then(|found| found.ok_or("there are no Basic credentials")) {
+            Ok((user, password)) => {
+                ctx.set_if(self.username, user.clone());
+                ctx.set_if(self.password, password.clone());
+                ctx.credentials.push(Credential::Password { user, password: Secret::new(password) });
+                HELD
+            }
+            Err(reason) => {
+                if let Some(realm) = &self.realm {
+                    let realm = realm.text(ctx).replace('\\', "\\\\").replace('"', "\\\"");
+                    let challenge = HeaderValue::from_str(&format!("Basic realm=\"{realm}\", charset=\"UTF-8\""));
+                    let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"gateway\", charset=\"UTF-8\""));
+                    ctx.response.headers.insert(WWW_AUTHENTICATE, challenge);
+                }
+                falsified(reason)
+            }
+        }
+    }
+}
+
+/// Why there are no Basic credentials although there is an `Authorization` field.
+pub(crate) enum Bad {
+    /// They are no credentials, and as good as wrong ones.
+    Wrong(&'static str),
+    /// They hold something that is no text. Nobody types that, so no policy goes on as if nothing had been sent.
+    Unreadable(&'static str),
+}
+
+impl Bad {
+    fn why(self) -> &'static str {
+        match self {
+            Bad::Wrong(why) | Bad::Unreadable(why) => why,
+        }
+    }
+}
+
+/// Name and password of Basic credentials; `None` when there are none (RFC 7617).
+pub(crate) fn credentials(headers: &http::HeaderMap) -> Result<Option<(SmolStr, SmolStr)>, Bad> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(Bad::Unreadable("there is more than one"));
+    }
+    let field = field.to_str().map_err(|_| Bad::Unreadable("it is not text"))?;
+    let (scheme, token) = field.split_once([' ', '\t']).unwrap_or((field, ""));
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Ok(None);
+    }
+    // Some clients leave the padding out; nothing is ambiguous without it.
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let bytes = LENIENT.decode(token.trim()).map_err(|_| Bad::Wrong("the credentials are not base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| Bad::Unreadable("the credentials are not UTF-8"))?;
+    // RFC 7617, section 2: no control characters, and no colon in the name.
+    if text.chars().any(char::is_control) {
+        return Err(Bad::Unreadable("the credentials hold control characters"));
+    }
+    let (user, password) = text.split_once(':').ok_or(Bad::Wrong("the credentials hold no colon"))?;
+    Ok(Some((user.into(), password.into())))
+}

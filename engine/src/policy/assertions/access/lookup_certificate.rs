@@ -1,0 +1,124 @@
+//! `LookupCertificate`: finds a certificate of this gateway or one that it trusts.
+
+use std::sync::Arc;
+
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::data::certificate::Certificate;
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict, falsified};
+use crate::data::value::Value;
+
+static SPEC: Spec = Spec {
+    name: "LookupCertificate",
+    category: "access",
+    summary: "Finds certificates: that of a private key of this gateway by its `alias`, or those in `keys/trusted/` (and the gateway's own \
+              authority) by everything else. All properties given must fit.",
+    props: &[
+        Prop::absent("alias", Kind::Text, "Alias of the private key."),
+        Prop::absent("subject", Kind::Text, "Subject, as `${certificate.subject}` prints it."),
+        Prop::absent("issuer", Kind::Text, "Issuer, likewise."),
+        Prop::absent("serial", Kind::Text, "Serial number, decimal."),
+        Prop::absent("thumbprint_sha1", Kind::Text, "Base64 of the SHA-1 of the certificate."),
+        Prop::absent("thumbprint_sha256", Kind::Text, "Base64url of its SHA-256 (`x5t#S256`)."),
+        Prop::absent("subject_key_identifier", Kind::Text, "Base64 of its subject key identifier."),
+        Prop::optional("prefix", Kind::Prefix, "\"certificate\"", "Prefix of the variables it sets."),
+    ],
+    sets: &[
+        sets("{prefix}.certificate", "the certificate, the first where several fit"),
+        sets("{prefix}.pem", "it in PEM form"),
+        sets("{prefix}.subject", "its subject"),
+        sets("{prefix}.chain", "list of it and those that vouch for it, in PEM form; for an alias only more than one"),
+        sets("{prefix}.count", "how many fit"),
+    ],
+    fails: &["no certificate fits"],
+    block: false,
+    examples: &[
+        example(
+            "of a key",
+            r#"LookupCertificate(alias: "ec", prefix: "own")
+set found = "${own.count} ${own.subject} ${own.certificate} ${own.pem} ${own.chain}"
+${found} contains "CN=ec""#,
+            Expect::Holds,
+        ),
+        example("of nobody", r#"LookupCertificate(subject: "CN=nobody")"#, Expect::Fails),
+    ],
+};
+
+const BY: [&str; 7] = ["alias", "subject", "issuer", "serial", "thumbprint_sha1", "thumbprint_sha256", "subject_key_identifier"];
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        if !BY.iter().any(|name| p.has(name)) {
+            return Err(p.refuse("alias", &format!("say which certificate, by one or more of `{}`", BY.join("`, `"))));
+        }
+        let prefix = p.literal("prefix")?;
+        let slot = |p: &mut crate::policy::assertion::Build<'_>, name: &str| p.slot(&format!("{prefix}.{name}"));
+        Runnable::sync(LookupCertificate {
+            certificate: slot(p, "certificate"),
+            pem: slot(p, "pem"),
+            subject: slot(p, "subject"),
+            chain: slot(p, "chain"),
+            count: slot(p, "count"),
+            alias: p.optional("alias"),
+            by: BY[1..].iter().filter_map(|name| Some((*name, p.optional(name)?))).collect(),
+        })
+    },
+};
+
+struct LookupCertificate {
+    alias: Option<Expr>,
+    by: Vec<(&'static str, Expr)>,
+    certificate: Option<Slot>,
+    pem: Option<Slot>,
+    subject: Option<Slot>,
+    chain: Option<Slot>,
+    count: Option<Slot>,
+}
+
+impl Assertion for LookupCertificate {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let keys = &ctx.gateway().keys;
+        let mut chain = Vec::new();
+        let candidates: Vec<Arc<Certificate>> = match &self.alias {
+            Some(alias) => match keys.key(&alias.text(ctx)) {
+                Some(key) => {
+                    chain = key.chain.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+                    key.certificate.clone().into_iter().collect()
+                }
+                None => Vec::new(),
+            },
+            None => keys.trusted().into_iter().chain(keys.authority()).collect(),
+        };
+        let fits = |certificate: &Arc<Certificate>| {
+            self.by.iter().all(|(name, wanted)| {
+                let wanted = wanted.text(ctx);
+                match *name {
+                    "subject" => certificate.subject == *wanted,
+                    "issuer" => certificate.issuer == *wanted,
+                    "serial" => certificate.serial == *wanted,
+                    "thumbprint_sha1" => certificate.thumbprint_sha1 == *wanted,
+                    "thumbprint_sha256" => certificate.thumbprint_sha256 == *wanted,
+                    _ => certificate.subject_key_identifier.as_deref() == Some(&*wanted),
+                }
+            })
+        };
+        let found: Vec<Arc<Certificate>> = candidates.into_iter().filter(fits).collect();
+        ctx.set_if(self.count, found.len() as i64);
+        let Some(first) = found.into_iter().next() else {
+            return falsified("no such certificate");
+        };
+        let mut pems: Vec<Value> = chain.iter().map(|certificate| Value::from(certificate.pem())).collect();
+        if pems.is_empty() {
+            pems.push(Value::from(first.pem()));
+        }
+        ctx.set_if(self.chain, Value::list(pems));
+        ctx.set_if(self.pem, first.pem());
+        ctx.set_if(self.subject, first.subject.as_str());
+        ctx.set_if(self.certificate, Value::Certificate(first));
+        HELD
+    }
+}

@@ -1,0 +1,64 @@
+//! `AuditDetail`: a line in the audit log.
+
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::Ctx;
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict};
+use crate::services::telemetry::{AuditRecord, Level};
+
+static SPEC: Spec = Spec {
+    name: "AuditDetail",
+    category: "audit",
+    summary: "Records a message in the audit log, with time, service and request. Do not put tokens or passwords in it.",
+    props: &[
+        Prop::required("message", Kind::Text, "What to record."),
+        Prop::optional(
+            "level",
+            Kind::OneOf(&["fine", "info", "warning", "severe"]),
+            "\"info\"",
+            "How serious it is. `fine` shows in the log at level `debug` only.",
+        ),
+    ],
+    sets: &[],
+    fails: &[],
+    block: false,
+    examples: &[example("a refused client", r#"AuditDetail(message: "refused ${request.http.method}", level: "warning")"#, Expect::Holds)],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let level = match p.one_of("level")? {
+            "fine" => Level::Fine,
+            "warning" => Level::Warning,
+            "severe" => Level::Severe,
+            _ => Level::Info,
+        };
+        Runnable::sync(AuditDetail { message: p.value("message"), level })
+    },
+};
+
+struct AuditDetail {
+    message: Expr,
+    level: Level,
+}
+
+impl Assertion for AuditDetail {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let audit = &ctx.gateway().audit;
+        // Nobody listens to most of the fine ones: then the text is not even made.
+        if audit.wants(self.level) {
+            let message = self.message.to_text(ctx);
+            audit.record(&AuditRecord {
+                time: ctx.now_millis(),
+                level: self.level,
+                service: &ctx.service,
+                request: ctx.request.id(),
+                detail: &message,
+            });
+        }
+        HELD
+    }
+}

@@ -1,0 +1,43 @@
+//! `CacheRemove`: forgets one value.
+
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::Ctx;
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict};
+
+static SPEC: Spec = Spec {
+    name: "CacheRemove",
+    category: "data",
+    summary: "Removes the value under a key from a named cache; there need not be one.",
+    props: &[
+        Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so."),
+        Prop::required("key", Kind::Text, "Key."),
+    ],
+    sets: &[],
+    fails: &[],
+    block: false,
+    examples: &[example(
+        "gone",
+        r#"CacheStore(cache: "example", key: "k", value: "v")
+CacheRemove(cache: "example", key: "k")
+CacheLookup(cache: "example", key: "k", target: "found") else { set found = "gone" }"#,
+        Expect::Sets("found", "gone"),
+    )],
+};
+
+pub static ENTRY: Entry =
+    Entry { spec: &SPEC, build: |p| Runnable::sync(CacheRemove { cache: p.value("cache"), key: p.value("key") }) };
+
+struct CacheRemove {
+    cache: Expr,
+    key: Expr,
+}
+
+impl Assertion for CacheRemove {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        ctx.gateway().caches.remove(&self.cache.text(ctx), &self.key.text(ctx));
+        HELD
+    }
+}

@@ -1,0 +1,76 @@
+//! `CacheStore`: keeps a value in memory.
+
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::services::cache::Limits;
+use crate::policy::ctx::Ctx;
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict, falsified};
+
+static SPEC: Spec = Spec {
+    name: "CacheStore",
+    category: "data",
+    summary: "Keeps a value in a named cache of this gateway, in place of what is there under the key. Values keep their type; caches outlive reloads.",
+    props: &[
+        Prop::required("cache", Kind::Text, "Name of the cache; it comes into being with its first value."),
+        Prop::required("key", Kind::Text, "Key."),
+        Prop::required("value", Kind::Value, "Value: text, a message, anything."),
+        Prop::optional("max_entries", Kind::Int, "10000", "Entries the cache may hold; beyond it those of least use go. Empty: the default."),
+        Prop::optional("max_age", Kind::Duration, "300s", "How long the value lives; with 0 it is not kept. Empty: the default."),
+        Prop::optional("max_size", Kind::Int, "10000", "Bytes the value may have. Empty: the default."),
+    ],
+    sets: &[],
+    fails: &["the value is larger than `max_size`"],
+    block: false,
+    examples: &[
+        example(
+            "kept and found",
+            r#"CacheStore(cache: "example", key: "k", value: "v", max_age: 60s)
+CacheLookup(cache: "example", key: "k", target: "found")"#,
+            Expect::Sets("found", "v"),
+        ),
+        example("too large", r#"CacheStore(cache: "example", key: "k", value: "some text", max_size: 5)"#, Expect::Fails),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        Runnable::sync(CacheStore {
+            cache: p.value("cache"),
+            key: p.value("key"),
+            value: p.value("value"),
+            max_entries: p.value("max_entries"),
+            max_age: p.value("max_age"),
+            max_size: p.value("max_size"),
+        })
+    },
+};
+
+struct CacheStore {
+    cache: Expr,
+    key: Expr,
+    value: Expr,
+    max_entries: Expr,
+    max_age: Expr,
+    max_size: Expr,
+}
+
+impl Assertion for CacheStore {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let default = Limits::default();
+        let count = |expr: &Expr, default: u64| expr.eval(ctx).to_int().map_or(default, |number| u64::try_from(number).unwrap_or(0));
+        let limits = Limits {
+            max_entries: count(&self.max_entries, default.max_entries),
+            max_age_millis: super::millis(&self.max_age, ctx).unwrap_or(default.max_age_millis),
+            max_size: count(&self.max_size, default.max_size),
+        };
+        let caches = &ctx.gateway().caches;
+        if caches.store(&self.cache.text(ctx), self.key.to_text(ctx), self.value.eval(ctx), limits, ctx.now_millis()) {
+            HELD
+        } else {
+            falsified("the value is too large to be kept")
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `SqlQuery`: one statement.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use serde_json::Value as Json;
+
+use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict, falsified};
+use crate::services::store::{Equality, QueryOptions, Rows, Statement};
+use crate::data::value::Value;
+
+static SPEC: Spec = Spec {
+    name: "SqlQuery",
+    category: "data",
+    summary: "Runs one SQL statement. Variables in it are bound parameters, never text. A write is durable when it holds, or, inside a \
+              `Transaction`, when that does.",
+    props: &[
+        Prop::required("connection", Kind::Name, "The connection's name in `gateway.yaml`."),
+        Prop::required(
+            "query",
+            Kind::Template(portcullis_dsl::ast::Syntax::Sql),
+            "The statement. A variable is bound with its own type.",
+        ),
+        Prop::optional(
+            "compare",
+            Kind::OneOf(&["bytes", "database"]),
+            "\"bytes\"",
+            "How the values it takes are compared by `=`, `<>`, `in` and `case`; a literal. `bytes`: a row is found only if the text \
+             of its column is the value, byte by byte, whatever collation the column has; numbers compare as numbers. `database`: by \
+             the database's own rules, which may ignore blanks, case and accents. `collate` in the statement says so for one comparison.",
+        ),
+        Prop::optional("prefix", Kind::Prefix, "\"sqlQuery\"", "What the names of the variables it sets begin with."),
+        Prop::optional("max_rows", Kind::Int, "1000", "Rows beyond this many are dropped."),
+        Prop::optional(
+            "fail_if_none",
+            Kind::Bool,
+            "true",
+            "Whether it fails when a query finds no row, or a change touches none.",
+        ),
+        Prop::optional(
+            "hold",
+            Kind::Bool,
+            "false",
+            "Whether the rows that a `select` or an `insert … select` reads stay as they are until the end of its transaction: whoever \
+             wants to change or delete one waits. So what was read still holds when what follows from it is written.",
+        ),
+        Prop::absent("timeout", Kind::Duration, "Longest time it may take. Left out, the connection's `statement_timeout` holds."),
+    ],
+    sets: &[
+        sets("{prefix}.*", "one variable a column, named as the column: its value, or the list of its values if there are several rows"),
+        sets("{prefix}.rows", "all rows, as a JSON array of objects"),
+        sets("{prefix}.queryresult.count", "number of rows found, or touched by a change"),
+    ],
+    fails: &["no row was found or touched, unless `fail_if_none` is false", "a unique value is already taken"],
+    block: false,
+    examples: &[
+        example(
+            "a value comes back",
+            r#"
+            SqlQuery(connection: "Test", query: sql "create table if not exists t (name varchar(10))")
+            SqlQuery(connection: "Test", query: sql "insert into t values (${request.http.method})")
+            SqlQuery(connection: "Test", query: sql "select name from t", prefix: "row")
+            "#,
+            Expect::Sets("row.name", "GET"),
+        ),
+        example(
+            "a look-alike is another value",
+            r#"
+            SqlQuery(connection: "Test", query: sql "create table if not exists people (name varchar(10) collate nocase)")
+            SqlQuery(connection: "Test", query: sql "insert into people values ('get')")
+            SqlQuery(connection: "Test", query: sql "select name from people where name = ${request.http.method}")
+            "#,
+            Expect::Fails,
+        ),
+        example(
+            "unless the author wants it found",
+            r#"
+            SqlQuery(connection: "Test", query: sql "create table if not exists people (name varchar(10) collate nocase)")
+            SqlQuery(connection: "Test", query: sql "insert into people values ('get')")
+            SqlQuery(
+                connection: "Test",
+                query: sql "select name from people where name = ${request.http.method}",
+                compare: "database",
+                max_rows: 1
+            )
+            "#,
+            Expect::Holds,
+        ),
+        example("no row", r#"SqlQuery(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Fails),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let template = p.sql("query")?;
+        let equality = if p.one_of("compare")? == "database" { Equality::Database } else { Equality::Bytes };
+        let mut statement = Statement::with(&template.texts, equality).map_err(|why| {
+            let advice = if equality == Equality::Bytes { "; `compare: \"database\"` leaves all comparisons to the database" } else { "" };
+            p.refuse("query", &format!("{why}{advice}"))
+        })?;
+        if p.flag("hold")? {
+            statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why))?;
+        }
+        // What makes a table neither finds nor touches a row.
+        let counts_rows = statement.counts_rows();
+        let prefix = p.literal("prefix")?;
+        let count = p.slot(&format!("{prefix}.queryresult.count"));
+        let rows = p.slot(&format!("{prefix}.rows"));
+        let columns = p.with_prefix(&prefix).into_iter().filter(|(_, slot)| Some(*slot) != count && Some(*slot) != rows).collect();
+        let max_rows = p.int("max_rows")?;
+        let max_rows = usize::try_from(max_rows).map_err(|_| p.refuse("max_rows", "it must not be negative"))?;
+        Runnable::io(SqlQuery {
+            connection: p.value("connection"),
+            statement,
+            params: template.params,
+            columns,
+            count,
+            rows,
+            fail_if_none: p.flag("fail_if_none")? && counts_rows,
+            max_rows,
+            timeout: p.optional("timeout"),
+        })
+    },
+};
+
+struct SqlQuery {
+    connection: Expr,
+    statement: Statement,
+    params: Vec<Expr>,
+    /// Columns somebody reads, in lower case.
+    columns: Vec<(String, Slot)>,
+    count: Option<Slot>,
+    rows: Option<Slot>,
+    max_rows: usize,
+    fail_if_none: bool,
+    timeout: Option<Expr>,
+}
+
+#[async_trait]
+impl AsyncAssertion for SqlQuery {
+    async fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let name = self.connection.to_text(ctx);
+        let params: Vec<Value> = self.params.iter().map(|param| param.eval(ctx)).collect();
+        let timeout = self.timeout.as_ref().and_then(|timeout| super::millis(timeout, ctx));
+        let timeout = timeout.map(|millis| Duration::from_millis(millis.max(1) as u64));
+        let options = QueryOptions { max_rows: self.max_rows, timeout };
+        let result = match ctx.transaction(&name) {
+            Some(transaction) => transaction.run(&self.statement, &params, options).await,
+            None => {
+                let reads = self.statement.may_read();
+                let connection = if reads { ctx.gateway().connection(&name)? } else { ctx.writable(&name)? }.clone();
+                connection.run(&self.statement, &params, options).await
+            }
+        };
+        // What was set by an earlier run of the same prefix must not pass for a result of this one.
+        for (_, slot) in &self.columns {
+            ctx.set(*slot, Value::Undefined);
+        }
+        let rows = match result {
+            Ok(rows) => rows,
+            Err(error) if error.is_duplicate() => {
+                ctx.set_if(self.count, 0);
+                return falsified("a unique value is already taken");
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let count = if rows.columns.is_empty() { rows.affected as i64 } else { rows.rows.len() as i64 };
+        self.keep(rows, ctx);
+        ctx.set_if(self.count, count);
+        if count == 0 && self.fail_if_none { falsified("no row") } else { HELD }
+    }
+}
+
+impl SqlQuery {
+    fn keep(&self, rows: Rows, ctx: &mut Ctx) {
+        if let Some(slot) = self.rows {
+            let objects = rows.rows.iter().map(|row| {
+                let members = rows.columns.iter().zip(row).map(|(name, value)| {
+                    (name.to_string(), if value.is_undefined() { Json::Null } else { value.to_json() })
+                });
+                Json::Object(members.collect())
+            });
+            ctx.set(slot, Value::json(Json::Array(objects.collect())));
+        }
+        for (name, slot) in &self.columns {
+            let Some(at) = rows.columns.iter().position(|column| column.eq_ignore_ascii_case(name)) else { continue };
+            let value = match &rows.rows[..] {
+                [] => Value::Undefined,
+                [row] => row[at].clone(),
+                many => Value::list(many.iter().map(|row| row[at].clone())),
+            };
+            ctx.set(*slot, value);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `MessageSizeLimit`: bodies that are too long.
+
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::{Ctx, MessageRef};
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict, falsified};
+
+static SPEC: Spec = Spec {
+    name: "MessageSizeLimit",
+    category: "message",
+    summary: "Holds when a message's body is no longer than allowed. The gateway's own limit, in `gateway.yaml`, comes first.",
+    props: &[
+        Prop::optional("target", Kind::MessageName, "\"request\"", "The message: `request`, `response` or a variable."),
+        Prop::required("bytes", Kind::Int, "Most bytes the body may have."),
+    ],
+    sets: &[],
+    fails: &["the body is longer", "the variable holds nothing, or `bytes` is no number"],
+    block: false,
+    examples: &[
+        example("short enough", "set m = \"12345\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Holds),
+        example("too long", "set m = \"123456\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Fails),
+    ],
+};
+
+pub static ENTRY: Entry =
+    Entry { spec: &SPEC, build: |p| Runnable::sync(MessageSizeLimit { target: p.message("target")?, bytes: p.value("bytes") }) };
+
+struct MessageSizeLimit {
+    target: MessageRef,
+    bytes: Expr,
+}
+
+impl Assertion for MessageSizeLimit {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let Some(most) = self.bytes.eval(ctx).to_int().and_then(|bytes| usize::try_from(bytes).ok()) else {
+            return falsified("`bytes` is no number");
+        };
+        match ctx.message(self.target) {
+            Some(message) if message.body.len() <= most => HELD,
+            Some(_) => falsified("the body is too long"),
+            None => falsified("the variable holds no message"),
+        }
+    }
+}

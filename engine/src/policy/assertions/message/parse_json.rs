@@ -1,0 +1,56 @@
+//! `ParseJson`: text as a JSON document.
+
+use portcullis_dsl::ast::Type;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict, falsified};
+use crate::data::value::Value;
+
+static SPEC: Spec = Spec {
+    name: "ParseJson",
+    category: "message",
+    summary: "Reads JSON, so that it embeds in other JSON as a tree and not as a text. Holds when it is well-formed.",
+    props: &[
+        Prop::required("source", Kind::Value, "Text or message to read."),
+        Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document; may be the source's own."),
+        Prop::optional("object", Kind::Bool, "false", "Whether it must be an object; a literal."),
+    ],
+    sets: &[sets("{target}", "the document")],
+    fails: &["the source is not JSON, or undefined", "with `object: true`: it is no object"],
+    block: false,
+    examples: &[
+        example(
+            "an object",
+            "set custom = \"{\\\"a\\\": 1}\"\nParseJson(source: ${custom}, target: \"custom\", object: true)\nset all = json { \
+                \"in\": ${custom} }",
+            Expect::Sets("all", r#"{"in":{"a":1}}"#),
+        ),
+        example("not an object", r#"ParseJson(source: "[1]", target: "j", object: true)"#, Expect::Fails),
+        example("not JSON", r#"ParseJson(source: "{a: 1}", target: "j")"#, Expect::Fails),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| Runnable::sync(ParseJson { source: p.value("source"), target: p.target("target")?, object: p.flag("object")? }),
+};
+
+struct ParseJson {
+    source: Expr,
+    target: Slot,
+    object: bool,
+}
+
+impl Assertion for ParseJson {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let Some(document) = crate::data::json::document(&self.source.eval(ctx)) else { return falsified("the source is not JSON") };
+        if self.object && !document.is_object() {
+            return falsified("the source is no JSON object");
+        }
+        ctx.set(self.target, Value::Json(document));
+        HELD
+    }
+}

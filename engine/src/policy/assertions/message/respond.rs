@@ -1,0 +1,125 @@
+//! `Respond`: drafts the answer.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+
+use super::Fields;
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::{Ctx, Draft};
+use crate::policy::expr::{Expr, JsonNode};
+use crate::data::fault::{HELD, Verdict, falsified};
+use crate::data::value::Value;
+
+static SPEC: Spec = Spec {
+    name: "Respond",
+    category: "message",
+    summary: "Drafts the answer: status, content type, headers, body. The policy goes on; a later `Respond` replaces it, a \
+        failure drops it.",
+    props: &[
+        Prop::optional("status", Kind::Int, "200", "HTTP status."),
+        Prop::absent("type", Kind::Text, "Content type. Left out, it follows the body: JSON, HTML, XML, otherwise plain text."),
+        Prop::absent("body", Kind::Value, "Body."),
+        Prop::absent("headers", Kind::Object, "Further header fields, `json { \"Name\": \"value\" }`; a list gives several \
+            fields of a name."),
+    ],
+    sets: &[],
+    fails: &["the status is not one of 200 to 599, or a header is not a valid field"],
+    block: false,
+    examples: &[
+        example("JSON", r#"Respond(body: json { "ok": true })"#, Expect::Holds),
+        example("a line break in a header is \
+            refused", r#"Respond(status: 302, headers: json { "Location": "/a\r\nX: y" })"#, Expect::Fails),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let headers = Fields::new(p.optional("headers"));
+        headers.cookies().iter().for_each(|cookie| p.own_cookie(cookie));
+        Runnable::sync(Respond {
+            status: p.value("status"),
+            content_type: p.optional("type"),
+            body: match p.value("body") {
+                Expr::Json(node) if node.has_fixed_names() => Body::Json(node),
+                body => Body::Any(body),
+            },
+            headers,
+        })
+    },
+};
+
+struct Respond {
+    status: Expr,
+    content_type: Option<Expr>,
+    body: Body,
+    headers: Fields,
+}
+
+enum Body {
+    /// The usual answer, written straight away.
+    Json(Arc<JsonNode>),
+    Any(Expr),
+}
+
+impl Assertion for Respond {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let Some(status) = self.status.eval(ctx).to_int().filter(|status| (200..600).contains(status)) else {
+            return falsified("the status is not one of 200 to 599");
+        };
+        let mut headers = match self.headers.make(ctx) {
+            Ok(headers) => headers,
+            Err(name) => return falsified(format!("`{name}` is no valid header field")),
+        };
+        let (natural, body) = match &self.body {
+            Body::Json(node) => {
+                let mut text = Vec::with_capacity(256);
+                node.write(ctx, &mut text);
+                (Some(JSON), text.into())
+            }
+            Body::Any(body) => {
+                let body = body.eval(ctx);
+                ((!body.is_undefined()).then(|| natural_type(&body)), body_bytes(body))
+            }
+        };
+        if let Some(content_type) = &self.content_type {
+            let Ok(value) = HeaderValue::from_str(&content_type.text(ctx)) else {
+                return falsified("the content type is no valid header value");
+            };
+            headers.insert(CONTENT_TYPE, value);
+        } else if let Some(natural) = natural {
+            headers.entry(CONTENT_TYPE).or_insert(natural);
+        }
+        ctx.draft = Some(Draft { status: status as u16, headers, body });
+        HELD
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
+
+/// The content type a value has by nature.
+pub(super) fn natural_type(body: &Value) -> HeaderValue {
+    use portcullis_dsl::ast::Syntax;
+    match body {
+        Value::Json(_) => JSON,
+        Value::Markup(Syntax::Html, _) => HeaderValue::from_static("text/html;charset=UTF-8"),
+        Value::Markup(Syntax::Xml, _) => HeaderValue::from_static("text/xml;charset=UTF-8"),
+        Value::Message(message) => {
+            message.headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/octet-stream"))
+        }
+        _ => HeaderValue::from_static("text/plain;charset=UTF-8"),
+    }
+}
+
+/// A value as it travels.
+pub(super) fn body_bytes(body: Value) -> bytes::Bytes {
+    match body {
+        Value::Undefined => bytes::Bytes::new(),
+        Value::Message(message) => message.body.clone(),
+        Value::Json(json) => serde_json::to_vec(&*json).unwrap_or_default().into(),
+        other => other.as_text().into_owned().into(),
+    }
+}

@@ -1,0 +1,398 @@
+//! Assertions that call other servers, or other policies of this gateway.
+
+super::catalogue! { route_http, route_https }
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use base64::Engine;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
+use portcullis_dsl::Diagnostic;
+use smol_str::SmolStr;
+use url::Host;
+
+use super::message::Fields;
+use crate::data::fault::{Fault, HELD, Verdict, falsified};
+use crate::data::message::Message;
+use crate::data::path;
+use crate::policy::assertion::{AsyncAssertion, Build};
+use crate::policy::ctx::{Ctx, MessageRef, Slot};
+use crate::policy::expr::Expr;
+use crate::policy::request::Request;
+use crate::services::outbound::fields::{self, OwnCookies};
+use crate::services::outbound::{Call, CallError, Failed, Target, is_localhost, is_loopback};
+
+/// Redirects that are followed, where that was asked for.
+const MAX_REDIRECTS: usize = 5;
+/// Policies that call one another within the gateway; more is a circle.
+const MAX_DEPTH: u8 = 8;
+
+/// Declares the properties that both assertions have.
+macro_rules! props {
+    ($($more:expr),* $(,)?) => {
+        &[
+            Prop::required("url", Kind::Text, "Where to."),
+            Prop::absent("method", Kind::Text, "HTTP method. Left out: the request's own when `request: \"request\"` is forwarded, `POST` for \
+                another message, otherwise `GET`."),
+            Prop::absent("request", Kind::MessageName, "The message whose header fields and body are sent. Left out, nothing is sent that is \
+                not named here: what the client sent is forwarded by `request: \"request\"` only, and of that only what is for the server \
+                that is called, see `forward`."),
+            Prop::absent("headers", Kind::Object, "Header fields to send, in place of those of the same name in the message. They arrive \
+                whatever the client sent."),
+            Prop::absent("forward", Kind::Value, "Names of fields of a client's message that are sent on although they are for this gateway: \
+                `[\"authorization\"]`. Left out by default are credentials (`Authorization`, `Proxy-Authorization`), the gateway's own cookies \
+                (`cookie` here sends all of them on), what proxies say of the client or its request (`X-Forwarded-…`, `Client-Cert`, \
+                `X-HTTP-Method-Override`, `X-Original-URL` and the like), and names with other characters than letters, digits and \
+                hyphens."),
+            Prop::absent("response", Kind::MessageName, "The message variable that takes the answer. Left out, the answer becomes this \
+                gateway's own response."),
+            Prop::absent("user", Kind::Text, "User name for HTTP Basic."),
+            Prop::absent("password", Kind::Text, "Password for HTTP Basic."),
+            Prop::optional("follow_redirects", Kind::Bool, "false", "Whether redirects are followed, at most five. To another origin \
+                go neither fields that the policy set nor the body."),
+            Prop::optional("fail_on_error_status", Kind::Bool, "true", "Whether it fails when the answer's status is 400 or more."),
+            Prop::absent("timeout", Kind::Duration, "Longest wait for the answer. Left out, `outbound.read_timeout` of `gateway.yaml` holds."),
+            Prop::absent("max_bytes", Kind::Int, "Largest body of an answer. Left out, `outbound.response_bytes` holds."),
+            Prop::optional("in_process", Kind::Bool, "true", "Whether a call to this gateway itself runs the policy at once, without a \
+                connection. From inside a `Transaction` on an embedded database such a policy may read that database, but not change it."),
+            Prop::optional("prefix", Kind::Prefix, "\"httpRouting\"", "What the names of the variables it sets begin with."),
+            $($more),*
+        ]
+    };
+}
+
+/// Declares the variables that both assertions set.
+macro_rules! routing_sets {
+    () => {
+        &[
+            sets("{response}", "the answer: status, header fields, body"),
+            sets(
+                "{prefix}.reasonCode",
+                "status of the answer; -1 unknown host, -2 a URL that is none or may not be called, -3 no connection in time, -4 no answer in \
+                 time, -5 anything else",
+            ),
+            sets("{prefix}.latency", "how long it took, milliseconds"),
+            sets("{prefix}.url", "the URL that was called last"),
+        ]
+    };
+}
+use {props, routing_sets};
+
+/// A call as a policy describes it.
+struct Route {
+    scheme: &'static str,
+    url: Expr,
+    method: Option<Expr>,
+    request: Option<MessageRef>,
+    headers: Fields,
+    forward: Option<Expr>,
+    response: MessageRef,
+    credentials: Option<(Expr, Expr)>,
+    follow_redirects: bool,
+    fail_on_error_status: bool,
+    timeout: Option<Expr>,
+    max_bytes: Option<Expr>,
+    in_process: bool,
+    /// Alias of the client certificate.
+    key: Option<Expr>,
+    reason_code: Option<Slot>,
+    latency: Option<Slot>,
+    called: Option<Slot>,
+}
+
+impl Route {
+    fn build(p: &mut Build<'_>, scheme: &'static str, key: Option<Expr>) -> Result<Route, Diagnostic> {
+        let prefix = p.literal("prefix")?;
+        let slot = |p: &mut Build<'_>, name: &str| p.slot(&format!("{prefix}.{name}"));
+        let credentials = match (p.optional("user"), p.optional("password")) {
+            (Some(user), Some(password)) => Some((user, password)),
+            (None, None) => None,
+            (Some(_), None) => return Err(p.refuse("user", "it needs a `password`")),
+            (None, Some(_)) => return Err(p.refuse("password", "it needs a `user`")),
+        };
+        let response = match p.optional_literal("response")?.as_deref() {
+            None => MessageRef::Response,
+            Some("request" | "response") => {
+                return Err(p.refuse("response", "it must be a variable of the policy; leave it out for `response`"));
+            }
+            Some(_) => p.message("response")?,
+        };
+        let headers = Fields::new(p.optional("headers"));
+        if let Some(name) = headers.names().iter().find(|name| fields::is_of_connection(name)) {
+            return Err(p.refuse("headers", &format!("`{name}` is of the connection; the gateway writes it itself")));
+        }
+        Ok(Route {
+            scheme,
+            url: p.value("url"),
+            method: p.optional("method"),
+            request: if p.has("request") { Some(p.message("request")?) } else { None },
+            headers,
+            forward: p.optional("forward"),
+            response,
+            credentials,
+            follow_redirects: p.flag("follow_redirects")?,
+            fail_on_error_status: p.flag("fail_on_error_status")?,
+            timeout: p.optional("timeout"),
+            max_bytes: p.optional("max_bytes"),
+            in_process: p.flag("in_process")?,
+            key,
+            reason_code: slot(p, "reasonCode"),
+            latency: slot(p, "latency"),
+            called: slot(p, "url"),
+        })
+    }
+
+    /// What to call with. The outer error is the gateway's own: a key that does not exist.
+    fn call(&self, ctx: &Ctx) -> Result<Result<Call, CallError>, Fault> {
+        let refuse = |why: String| Ok(Err(CallError::new(Failed::BadUrl, why)));
+        let url = self.url.to_text(ctx);
+        let Some(uri) = url.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some(self.scheme)) else {
+            return refuse(format!("the URL is not of the form {}://host/…", self.scheme));
+        };
+        let message = self.request.and_then(|message| ctx.message(message));
+        let method = match &self.method {
+            Some(method) => method.to_text(ctx).to_ascii_uppercase(),
+            None if self.request == Some(MessageRef::Request) => ctx.request.method.to_string(),
+            None => if self.request.is_some() { "POST" } else { "GET" }.to_owned(),
+        };
+        let Ok(method) = method.parse::<Method>() else { return refuse("the method is none".to_owned()) };
+        let (headers, body) = match message {
+            Some(message) => (fields::sent_on(&message, &self.forwarded(ctx), &own_cookies(ctx)), message.body.clone()),
+            None => Default::default(),
+        };
+        let mut set = match self.headers.make(ctx) {
+            Ok(set) => set,
+            Err(name) => return refuse(format!("`{name}` is no valid header field")),
+        };
+        if let Some(name) = set.keys().find(|name| fields::is_of_connection(name)) {
+            return refuse(format!("`{name}` is of the connection; no policy can set it"));
+        }
+        // What the policy put on the message itself is set by it too.
+        if let Some(message) = self.request.and_then(|message| ctx.message(message)) {
+            for name in &message.placed {
+                if !set.contains_key(name) && !fields::is_of_connection(name) {
+                    for value in message.headers.get_all(name) {
+                        set.append(name, value.clone());
+                    }
+                }
+            }
+        }
+        if let Some((user, password)) = &self.credentials {
+            let pair = format!("{}:{}", user.to_text(ctx), password.to_text(ctx));
+            let field = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+            if let Ok(mut field) = HeaderValue::from_str(&field) {
+                field.set_sensitive(true);
+                set.insert(header::AUTHORIZATION, field);
+            }
+        }
+        let identity = match &self.key {
+            Some(alias) => {
+                let alias = alias.to_text(ctx).to_string();
+                let key = ctx.gateway().keys.certified(&alias)?;
+                Some((alias, key))
+            }
+            None => None,
+        };
+        let millis = self.timeout.as_ref().and_then(|timeout| super::data::millis(timeout, ctx));
+        let timeout = millis.map(|millis| Duration::from_millis(millis.max(1) as u64));
+        let max_bytes = self.max_bytes.as_ref().and_then(|max| max.eval(ctx).to_int()).and_then(|max| usize::try_from(max).ok());
+        Ok(Ok(Call { uri, method, headers, set, body, identity, timeout, max_bytes }))
+    }
+
+    /// Names of the client's fields that are sent on although they are for the gateway.
+    fn forwarded(&self, ctx: &Ctx) -> Vec<HeaderName> {
+        let Some(names) = &self.forward else { return Vec::new() };
+        names.eval(ctx).values().iter().filter_map(|name| HeaderName::from_bytes(name.as_text().trim().as_bytes()).ok()).collect()
+    }
+
+    async fn exchange(&self, mut call: Call, ctx: &Ctx, last: &mut Uri) -> Result<(Response<Bytes>, From), CallError> {
+        for _ in 0..=MAX_REDIRECTS {
+            *last = call.uri.clone();
+            if path::leads_up(call.uri.path()) {
+                return Err(CallError::new(Failed::BadUrl, "the URL's path leads up (`..`), also when its escapes are undone"));
+            }
+            let target = ctx.gateway().outbound.check(&call.uri)?;
+            call.uri = target.uri.clone();
+            let (answer, from) = if self.in_process && is_own(&target, ctx) {
+                ctx.gateway().outbound.admit(&target).await?;
+                (in_process(call.clone(), ctx).await?, From::Ourselves)
+            } else {
+                (ctx.gateway().outbound.call(call.clone()).await?, From::Another)
+            };
+            let Some(next) = self.follow_redirects.then(|| redirect(&answer, last)).flatten() else { return Ok((answer, from)) };
+            call.uri = next;
+            if answer.status().as_u16() <= 303 && call.method != Method::HEAD {
+                call.method = Method::GET;
+                call.body = Bytes::new();
+                call.headers.remove(header::CONTENT_TYPE);
+                call.set.remove(header::CONTENT_TYPE);
+            }
+            if !ctx.gateway().outbound.check(&call.uri)?.same_origin(&target) {
+                // What was given to one server is for that one (RFC 9110, section 15.4): credentials above all, and nobody but the
+                // policy knows which fields are some.
+                if !call.body.is_empty() {
+                    return Err(CallError::new(Failed::Other, "a redirect to another origin would take the body along"));
+                }
+                call.headers = harmless(&call.headers);
+                call.set = HeaderMap::new();
+                call.identity = None;
+            }
+        }
+        Err(CallError::new(Failed::Other, "too many redirects"))
+    }
+
+    fn keep(&self, (answer, from): (Response<Bytes>, From), ctx: &mut Ctx) {
+        let (mut head, body) = answer.into_parts();
+        if from == From::Another && self.response == MessageRef::Response {
+            without_own_cookies(&mut head.headers, ctx);
+        }
+        let message = ctx.message_mut(self.response);
+        if self.response == MessageRef::Response {
+            // What policies have put there already (CORS, cookies) goes out too, and in place of the answer's.
+            let adds_up = |name: &HeaderName| *name == header::SET_COOKIE || *name == header::VARY;
+            let placed = message.placed.clone();
+            head.headers.keys().filter(|name| !adds_up(name) && !placed.contains(name)).for_each(|name| {
+                message.headers.remove(name);
+            });
+            for (name, value) in head.headers.iter().filter(|(name, _)| adds_up(name) || !placed.contains(name)) {
+                message.headers.append(name.clone(), value.clone());
+            }
+            message.set_body(body);
+        } else {
+            *message = Message::default();
+            message.headers = head.headers;
+            message.set_body(body);
+        }
+        message.status = Some(head.status.as_u16());
+    }
+}
+
+#[async_trait]
+impl AsyncAssertion for Route {
+    async fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let started = Instant::now();
+        let mut last = Uri::default();
+        let result = match self.call(ctx)? {
+            Ok(call) => self.exchange(call, ctx, &mut last).await,
+            Err(error) => Err(error),
+        };
+        let reason = match &result {
+            Ok((answer, _)) => i64::from(answer.status().as_u16()),
+            Err(error) => error.failed.code(),
+        };
+        ctx.set_if(self.reason_code, reason);
+        ctx.set_if(self.latency, started.elapsed().as_millis() as i64);
+        let called = if last.host().is_some() { SmolStr::from(last.to_string()) } else { self.url.to_text(ctx) };
+        ctx.set_if(self.called, called);
+        match result {
+            Ok(answer) => {
+                let status = answer.0.status();
+                self.keep(answer, ctx);
+                if self.fail_on_error_status && status.as_u16() >= 400 {
+                    return falsified(format!("the answer's status is {}", status.as_u16()));
+                }
+                HELD
+            }
+            Err(error) => {
+                // Without the query, which may hold secrets.
+                let target = format!("{}{}", last.authority().map_or("", |authority| authority.as_str()), last.path());
+                tracing::warn!(service = %ctx.service, target, reason, "a call failed: {error}");
+                falsified(error.detail)
+            }
+        }
+    }
+}
+
+/// Whose answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// A policy's of this gateway, run in process.
+    Ourselves,
+    /// Another server's.
+    Another,
+}
+
+fn own_cookies(ctx: &Ctx) -> OwnCookies<'_> {
+    OwnCookies { policies: &ctx.site.program.cookies, settings: ctx.gateway().outbound.own_cookies() }
+}
+
+/// Takes off the cookies by which another server would sign in, or out, users of this gateway.
+fn without_own_cookies(headers: &mut HeaderMap, ctx: &Ctx) {
+    let own = own_cookies(ctx);
+    let fields = headers.get_all(header::SET_COOKIE);
+    if fields.iter().any(|field| own.set_by(field)) {
+        let kept: Vec<HeaderValue> = fields.iter().filter(|field| !own.set_by(field)).cloned().collect();
+        headers.remove(header::SET_COOKIE);
+        for field in kept {
+            headers.append(header::SET_COOKIE, field);
+        }
+        tracing::warn!(service = %ctx.service, "an answer would set a cookie of this gateway's own; it is left out");
+    }
+}
+
+/// The fields of a message that may go to a server that it was not meant for: those that say what answer is wanted.
+fn harmless(headers: &HeaderMap) -> HeaderMap {
+    let kept = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
+    headers.iter().filter(|(name, _)| kept.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Whether a URL leads back to this gateway.
+fn is_own(target: &Target, ctx: &Ctx) -> bool {
+    let properties = &ctx.gateway().properties;
+    let own = match &target.host {
+        Host::Domain(name) => {
+            is_localhost(name) || properties.get("cluster.hostname").is_some_and(|own| name.eq_ignore_ascii_case(own))
+        }
+        Host::Ipv4(address) => is_loopback((*address).into()),
+        Host::Ipv6(address) => is_loopback((*address).into()),
+    };
+    let own = own || properties.get("cluster.hostname").is_some_and(|own| target.host.to_string() == own.as_str());
+    let property = if target.uri.scheme_str() == Some("https") { "https.port" } else { "http.port" };
+    own && properties.get(property).and_then(|own| own.parse().ok()) == Some(target.port)
+}
+
+/// Runs a policy of the same generation, as if the call had come over the network, from the address that the client has: what limits
+/// or trusts addresses means the client's.
+async fn in_process(call: Call, ctx: &Ctx) -> Result<Response<Bytes>, CallError> {
+    if ctx.request.depth >= MAX_DEPTH {
+        return Err(CallError::new(Failed::Other, "policies call one another in a circle"));
+    }
+    let headers = call.fields();
+    let mut request = Request::new(call.method, SmolStr::new(call.uri.path()));
+    request.remote = ctx.request.remote;
+    request.secure = call.uri.scheme_str() == Some("https");
+    request.host = SmolStr::new(call.uri.host().unwrap_or("").trim_matches(['[', ']']));
+    request.port = call.uri.port_u16().unwrap_or(if request.secure { 443 } else { 80 });
+    request.query = call.uri.query().map(SmolStr::new).unwrap_or_default();
+    request.depth = ctx.request.depth + 1;
+    request.held.clone_from(&ctx.request.held);
+    request.held.extend(ctx.transactions.iter().map(|open| open.connection.clone()));
+    request.client_certificate = call.identity.and_then(|(alias, _)| ctx.gateway().keys.key(&alias)?.certificate.clone());
+    request.message.headers = headers;
+    request.message.received = true;
+    request.message.set_body(call.body);
+    let site = Arc::clone(&ctx.site);
+    let answer = Box::pin(site.handle(request));
+    match call.timeout {
+        None => Ok(answer.await),
+        Some(limit) => tokio::time::timeout(limit, answer)
+            .await
+            .map_err(|_| CallError::new(Failed::ReadTimeout, format!("no answer within {limit:?}"))),
+    }
+}
+
+/// Where an answer redirects to.
+fn redirect(answer: &Response<Bytes>, from: &Uri) -> Option<Uri> {
+    if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = answer.headers().get(header::LOCATION)?.to_str().ok()?;
+    let next = url::Url::parse(&from.to_string()).ok()?.join(location).ok()?;
+    // Never from a protected connection to an open one.
+    if from.scheme_str() == Some("https") && next.scheme() != "https" {
+        return None;
+    }
+    next.as_str().parse().ok()
+}

@@ -1,0 +1,41 @@
+//! `RouteHttps`: a call over TLS.
+
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+
+use super::{Route, props, routing_sets};
+use crate::policy::assertion::{Entry, Runnable};
+
+static SPEC: Spec = Spec {
+    name: "RouteHttps",
+    category: "routing",
+    summary: "Calls a server over HTTPS and takes its answer. The gateway's own authority, those in `keys/trusted/` and those of \
+              `outbound` in `gateway.yaml` are trusted. A call to this gateway runs the policy in process.",
+    props: props![Prop::absent("key", Kind::Name, "Alias of the private key whose certificate is shown to the server; may be an expression.")],
+    sets: routing_sets!(),
+    fails: &[
+        "there is no answer, or the server's certificate is not trusted",
+        "the answer's status is 400 or more, unless `fail_on_error_status` is false",
+    ],
+    block: false,
+    examples: &[
+        example("nobody listens", r#"RouteHttps(url: "https://127.0.0.1:1/", key: "ec")"#, Expect::Fails),
+        example(
+            "the reason is told apart",
+            "RouteHttps(url: \"ftp://example.com/\", prefix: \"call\") else Continue\nset told = \"${call.reasonCode} ${call.url} ${call.latency}\"",
+            Expect::Sets("call.reasonCode", "-2"),
+        ),
+        example(
+            "the answer in a variable",
+            "default answer: message = \"none\"\nRouteHttps(url: \"https://127.0.0.1:1/\", response: \"answer\") else Continue",
+            Expect::Sets("answer", "none"),
+        ),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let key = p.optional("key");
+        Runnable::io(Route::build(p, "https", key)?)
+    },
+};

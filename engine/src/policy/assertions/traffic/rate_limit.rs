@@ -1,0 +1,94 @@
+//! `RateLimit`: so many runs in so much time, per key.
+
+use portcullis_dsl::ast::Type;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
+use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
+
+static SPEC: Spec = Spec {
+    name: "RateLimit",
+    category: "traffic",
+    summary: "Holds as long as a key stays within its rate: a bucket of `burst` tokens that fills evenly, `limit` of them every `per`. Counted \
+              on this gateway.",
+    props: &[
+        Prop::required("key", Kind::Text, "Whom to count: an address, a user, a client. Runs with the same key and name share a bucket."),
+        Prop::required("limit", Kind::Int, "How many are allowed in the time of `per`."),
+        Prop::optional("per", Kind::Duration, "1s", "In what time."),
+        Prop::absent("burst", Kind::Int, "How many may come at once after a rest. Left out, as many as `limit`."),
+        Prop::optional("cost", Kind::Int, "1", "How many tokens this run takes: all of them, or none. What costs more than `burst` never passes."),
+        Prop::optional("name", Kind::Text, "\"\"", "Name of the counter, where one key is counted for several purposes."),
+        Prop::optional("target", Kind::Target(Type::Int), "\"retry_after\"", "The variable that takes the waiting time."),
+    ],
+    sets: &[sets("{target}", "seconds after which another try may hold, for a `Retry-After` field; 0 when it held")],
+    fails: &["the rate is exceeded"],
+    block: false,
+    examples: &[
+        example("within the rate", r#"RateLimit(key: "a", limit: 10, per: 1m)"#, Expect::Sets("retry_after", "0")),
+        example(
+            "one more than allowed",
+            "RateLimit(key: \"b\", limit: 2, per: 1m)\nRateLimit(key: \"b\", limit: 2, per: 1m)\nRateLimit(key: \"b\", limit: 2, per: 1m)",
+            Expect::Fails,
+        ),
+        example(
+            "how long to wait",
+            "RateLimit(key: \"c\", limit: 2, per: 1m, burst: 1)\nRateLimit(key: \"c\", limit: 2, per: 1m, burst: 1, target: \"wait\") else Continue",
+            Expect::Sets("wait", "30"),
+        ),
+        example(
+            "two that cost more than there is",
+            "RateLimit(key: \"d\", limit: 10, per: 1m, cost: 6)\nRateLimit(key: \"d\", limit: 10, per: 1m, cost: 6)",
+            Expect::Fails,
+        ),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        Runnable::sync(RateLimit {
+            key: p.value("key"),
+            limit: p.value("limit"),
+            per: p.value("per"),
+            burst: p.optional("burst"),
+            cost: p.value("cost"),
+            name: p.value("name"),
+            target: p.target("target")?,
+        })
+    },
+};
+
+struct RateLimit {
+    key: Expr,
+    limit: Expr,
+    per: Expr,
+    burst: Option<Expr>,
+    cost: Expr,
+    name: Expr,
+    target: Slot,
+}
+
+impl Assertion for RateLimit {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let limit = self.limit.eval(ctx).to_int().filter(|limit| *limit > 0);
+        let per = super::super::data::millis(&self.per, ctx).filter(|per| *per > 0);
+        let burst = match &self.burst {
+            Some(burst) => burst.eval(ctx).to_int().filter(|burst| *burst > 0),
+            None => limit,
+        };
+        let cost = self.cost.eval(ctx).to_int().filter(|cost| *cost > 0);
+        // A limit that cannot be read must not let everything pass, nor look like one that was exceeded.
+        let (Some(limit), Some(per), Some(burst), Some(cost)) = (limit, per, burst, cost) else {
+            let message = "RateLimit: `limit`, `per`, `burst` and `cost` must be greater than zero";
+            return Err(Fault::new(Blame::Configuration, message));
+        };
+        // A key cannot pass for another one with a name: the name's length comes first.
+        let (name, key) = (self.name.to_text(ctx), self.key.to_text(ctx));
+        let key = format!("{} {name} {key}", name.len());
+        let wait = ctx.gateway().rates.take_several(&key, limit, per, burst, cost, ctx.now_millis());
+        ctx.set(self.target, (wait + 999) / 1000);
+        if wait > 0 { falsified("the rate is exceeded") } else { HELD }
+    }
+}

@@ -1,0 +1,77 @@
+//! `TakeTurn`: one at a time.
+
+use async_trait::async_trait;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+
+use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
+use crate::policy::ctx::Ctx;
+use crate::policy::expr::Expr;
+use crate::data::fault::{HELD, Verdict, falsified};
+use crate::services::turns::KeyedTurn;
+
+static SPEC: Spec = Spec {
+    name: "TakeTurn",
+    category: "traffic",
+    summary: "Waits until no other request has its turn under the same key. The turn lasts until the request is answered, or until `end`. \
+              On this gateway only: where the database has to be right, `lock` a `Transaction`.",
+    props: &[
+        Prop::required("key", Kind::Text, "What one request at a time has to do with."),
+        Prop::optional("waiting", Kind::Int, "16", "How many others may wait for it."),
+        Prop::optional("action", Kind::OneOf(&["take", "end"]), "\"take\"", "`take` it, or `end` it; a literal."),
+    ],
+    sets: &[],
+    fails: &["too many wait already", "the key is empty"],
+    block: false,
+    examples: &[
+        example("taken, and ended", "TakeTurn(key: \"a\")\nTakeTurn(key: \"a\", action: \"end\")\nTakeTurn(key: \"a\")", Expect::Holds),
+        example("no key, which all requests would share", "TakeTurn(key: \"\")", Expect::Fails),
+        example("nobody waits for itself", "TakeTurn(key: \"b\")\nTakeTurn(key: \"b\")", Expect::Holds),
+    ],
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let (key, waiting) = (p.value("key"), p.value("waiting"));
+        if p.one_of("action")? == "end" { Runnable::sync(EndTurn { key }) } else { Runnable::io(TakeTurn { key, waiting }) }
+    },
+};
+
+struct TakeTurn {
+    key: Expr,
+    waiting: Expr,
+}
+
+#[async_trait]
+impl AsyncAssertion for TakeTurn {
+    async fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let key = self.key.to_text(ctx);
+        if ctx.turns.iter().any(|turn| turn.key() == key) {
+            return HELD;
+        }
+        if key.is_empty() {
+            return falsified("the key is empty");
+        }
+        let waiting = self.waiting.eval(ctx).to_int().and_then(|waiting| usize::try_from(waiting).ok()).unwrap_or(0);
+        let turns = std::sync::Arc::clone(&ctx.gateway().turns);
+        match turns.enter(&key, waiting).await {
+            Some(turn) => {
+                ctx.turns.push(turn);
+                HELD
+            }
+            None => falsified("too many wait already"),
+        }
+    }
+}
+
+struct EndTurn {
+    key: Expr,
+}
+
+impl crate::policy::assertion::Assertion for EndTurn {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let key = self.key.to_text(ctx);
+        ctx.turns.retain(|turn: &KeyedTurn| turn.key() != key);
+        HELD
+    }
+}

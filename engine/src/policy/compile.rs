@@ -1,0 +1,266 @@
+//! From checked trees to one flat program.
+//!
+//! Every service, task, command and encapsulated assertion becomes a stretch of instructions; fragments and hooks are linked in where
+//! they are included. An instruction has a success and a failure target, so composites cost nothing at run time: they are only the
+//! way in which targets are wired.
+
+pub mod build;
+mod code;
+mod conditions;
+mod expressions;
+mod statements;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_dsl::ast::{self, ItemKind};
+use portcullis_dsl::span::{FileId, Span};
+use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
+use smol_str::SmolStr;
+
+use crate::policy::assertion::Entry;
+use crate::policy::codes;
+use crate::policy::ctx::Slot;
+use crate::policy::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
+use crate::policy::expr::Expr;
+use crate::policy::reads::Reads;
+use code::{Code, Label};
+
+/// Compiles a library. The diagnostics hold what only the engine can know: selectors, properties that an assertion refuses.
+pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry>) -> (Program, Vec<Diagnostic>) {
+    let mut compiler = Compiler {
+        library,
+        entries,
+        code: Code::default(),
+        frames: HashMap::new(),
+        reads: Reads::default(),
+        cookies: Vec::new(),
+        diagnostics: Vec::new(),
+    };
+    for policy in library.policies() {
+        if matches!(
+            policy.item.kind,
+            ItemKind::Service(_) | ItemKind::Task { .. } | ItemKind::Command(_) | ItemKind::Assertion(_)
+        ) {
+            compiler.frame(policy);
+        }
+    }
+    let Compiler { code, frames, cookies, mut diagnostics, .. } = compiler;
+    let (program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
+    diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
+    diagnostics.dedup_by(|a, b| a.code == b.code && a.span == b.span);
+    (program, diagnostics)
+}
+
+/// What cannot happen unless the compiler itself is wrong.
+fn defect(what: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(codes::DEFECT, format!("the compiler failed here: {what}"), span)
+        .help("this is a defect of the gateway, not of the policy; please report it with this policy")
+}
+
+struct Compiler<'a> {
+    library: &'a Library,
+    entries: &'a HashMap<&'static str, &'static Entry>,
+    code: Code,
+    frames: HashMap<PolicyId, Arc<FrameProgram>>,
+    /// Of the frame being compiled.
+    reads: Reads,
+    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    cookies: Vec<SmolStr>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Where compilation stands: the frame whose variables are meant, and the policy whose text is read.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    frame: &'a portcullis_dsl::Frame,
+    /// The policy whose text is being compiled: the frame's own, or an included one.
+    policy: &'a Policy,
+    /// The label that `fail` goes to, and the slot that takes its code.
+    fail: Option<(Label, Slot)>,
+}
+
+impl Scope<'_> {
+    fn file(&self) -> FileId {
+        self.policy.file
+    }
+}
+
+impl<'a> Compiler<'a> {
+    /// Compiles a policy with variables of its own, once. The call graph has no cycles: the resolver has checked.
+    fn frame(&mut self, policy: &'a Policy) -> Option<Arc<FrameProgram>> {
+        if let Some(done) = self.frames.get(&policy.id) {
+            return Some(done.clone());
+        }
+        let frame = self.library.frame(policy.id)?;
+        // One hidden slot after the frame's own holds the code given to `fail`.
+        let code_slot = Slot(frame.slots() as u32);
+        // Callees first, so that their entries are known and stretches do not interleave.
+        self.callees(&policy.item.body);
+        if let ItemKind::Service(head) = &policy.item.kind
+            && let Some(errors) = &head.errors
+        {
+            self.callee(errors);
+        }
+
+        self.reads = Reads::default();
+        let entry = self.code.label();
+        let (held, failed) = (self.code.label(), self.code.label());
+        let fail_tail = self.code.label();
+        let fault_tail = self.code.label();
+        let scope = Scope { frame, policy, fail: None };
+        let mut program = FrameProgram {
+            name: policy.name.as_str().into(),
+            entry: 0,
+            fault_tail: None,
+            slots: frame.slots() + 1,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            reads: Reads::default(),
+            span: policy.item.name.span,
+        };
+        self.code.place(entry);
+        match &policy.item.kind {
+            ItemKind::Service(head) => {
+                let scope = Scope { fail: Some((fail_tail, code_slot)), ..scope };
+                self.block(&policy.item.body, scope, held, failed);
+                self.code.place(held);
+                self.code.emit(Op::End(true), policy.item.span, held, held);
+                let ended = self.code.label();
+                self.service_tails(head, scope, [failed, fail_tail, fault_tail], code_slot, ended);
+                program.fault_tail = head.errors.is_some().then_some(self.code.address(fault_tail));
+            }
+            ItemKind::Task { .. } | ItemKind::Command(_) => {
+                let scope = Scope { fail: Some((fail_tail, code_slot)), ..scope };
+                // Nobody calls a command but the command line, which cannot evaluate: it fills in its defaults itself.
+                for param in self.library.params(policy) {
+                    if let Some(default) = &param.default {
+                        let value = self.default_input(default, scope);
+                        let op = Op::Default(self.slot(&param.name, scope), value, param.ty.as_ref().map(|ty| ty.node));
+                        self.code.emit(op, default.span.span, Label::NEXT, failed);
+                    }
+                }
+                self.block(&policy.item.body, scope, held, failed);
+                self.code.place(held);
+                self.code.emit(Op::End(true), policy.item.span, held, held);
+                self.code.place(failed);
+                self.code.place(fail_tail);
+                self.code.place(fault_tail);
+                self.code.emit(Op::End(false), policy.item.span, failed, failed);
+            }
+            _ => {
+                self.block(&policy.item.body, scope, held, failed);
+                self.code.place(held);
+                self.code.emit(Op::Return(true), policy.item.span, held, held);
+                self.code.place(failed);
+                self.code.place(fail_tail);
+                self.code.place(fault_tail);
+                self.code.emit(Op::Return(false), policy.item.span, failed, failed);
+            }
+        }
+        for param in self.library.params(policy) {
+            let slot = self.slot(&param.name, scope);
+            let name = param.name.node.as_str().into();
+            match param.direction {
+                ast::Direction::In => program.inputs.push((name, slot, param.ty.as_ref().map(|ty| ty.node))),
+                ast::Direction::Out => program.outputs.push((name, slot)),
+            }
+        }
+        program.entry = self.code.address(entry);
+        program.reads = std::mem::take(&mut self.reads);
+        let program = Arc::new(program);
+        self.frames.insert(policy.id, program.clone());
+        Some(program)
+    }
+
+    /// What follows a service's body: its error assertion, called in one of three ways, then the end.
+    fn service_tails(
+        &mut self,
+        head: &'a ast::ServiceHead,
+        scope: Scope<'a>,
+        [failed, fail_tail, fault_tail]: [Label; 3],
+        code_slot: Slot,
+        ended: Label,
+    ) {
+        let span = scope.policy.item.name.span;
+        if let Some(errors) = &head.errors {
+            let Some(callee) = self.callee(errors) else {
+                [failed, fail_tail, fault_tail, ended].into_iter().for_each(|label| self.code.place(label));
+                return self.defective("the error assertion is not there", errors.span.span);
+            };
+            // A failure without `fail`: the clause's own arguments. `fail CODE`: the first input is the code. A fault: it is undefined.
+            for (label, code) in
+                [(failed, None), (fail_tail, Some(Expr::Slot(code_slot))), (fault_tail, Some(Expr::Const(Default::default())))]
+            {
+                self.code.place(label);
+                let mut site = self.call_site(errors, &callee, scope);
+                if let (Some(code), Some((_, first, _))) = (code, callee.inputs.first()) {
+                    site.inputs.retain(|(slot, _, _)| slot != first);
+                    site.inputs.push((*first, code, None));
+                }
+                self.code.emit(Op::DropDraft, errors.span.span, Label::NEXT, Label::NEXT);
+                self.code.emit(Op::Call(Box::new(site)), errors.span.span, ended, ended);
+            }
+        } else {
+            self.code.place(failed);
+            self.code.place(fail_tail);
+            self.code.place(fault_tail);
+        }
+        self.code.place(ended);
+        self.code.emit(Op::End(false), span, ended, ended);
+    }
+
+    /// The slot of a variable. The resolver gives every name that a frame sets one.
+    fn slot(&mut self, name: &str, scope: Scope<'a>) -> Slot {
+        match scope.frame.slot(name) {
+            Some(slot) => Slot(slot as u32),
+            None => {
+                self.report(defect(&format!("`{name}` has no slot"), scope.policy.item.name.span));
+                Slot(NOWHERE)
+            }
+        }
+    }
+
+    /// Emits an instruction that must not be reached, and says why these policies are not taken.
+    fn defective(&mut self, what: &str, span: Span) {
+        self.report(defect(what, span));
+        let here = self.code.label();
+        self.code.place(here);
+        self.code.emit(Op::Defect, span, here, here);
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn callee(&mut self, call: &ast::Call) -> Option<Arc<FrameProgram>> {
+        let policy = self.library.assertion(call.callee.name())?;
+        self.frame(policy)
+    }
+
+    /// How a call of an encapsulated assertion passes values.
+    fn call_site(&mut self, call: &ast::Call, callee: &Arc<FrameProgram>, scope: Scope<'a>) -> CallSite {
+        self.reads.extend(&callee.reads);
+        let mut inputs = Vec::new();
+        if let Some(policy) = self.library.assertion(call.callee.name()) {
+            let params = self.library.params(policy).iter().filter(|param| param.direction == ast::Direction::In);
+            for (param, (_, slot, ty)) in params.zip(&callee.inputs) {
+                let given = call.args.iter().find(|arg| arg.name.eq_ignore_ascii_case(&param.name));
+                let value = match (given, &param.default) {
+                    (Some(arg), _) => self.expr(&arg.value, scope),
+                    // Variables in a default are the caller's, one that the caller lacks is undefined; files are the callee's.
+                    (None, Some(default)) => self.default_input(default, Scope { policy, ..scope }),
+                    (None, None) => continue,
+                };
+                inputs.push((*slot, value, *ty));
+            }
+        }
+        let outputs =
+            callee.outputs.iter().filter_map(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32)))).collect();
+        CallSite { entry: callee.entry, slots: callee.slots, inputs, outputs, name: callee.name.clone() }
+    }
+
+    fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span) {
+        self.report(Diagnostic::error(code, message, span));
+    }
+}

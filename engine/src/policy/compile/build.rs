@@ -1,0 +1,311 @@
+//! What an assertion's builder works with: its properties as written, turned into what its run needs.
+
+use portcullis_dsl::Diagnostic;
+use portcullis_dsl::ast::{self, Call, Callee, ExprKind, Part, Syntax};
+use portcullis_dsl::spec::{Kind, Need, Prop, Spec};
+use smol_str::SmolStr;
+
+use super::{Compiler, Scope};
+use crate::data::value::Value;
+use crate::policy::codes;
+use crate::policy::ctx::{MessageRef, Slot};
+use crate::policy::expr::{Expr, Piece};
+use crate::policy::pattern::Pattern;
+use crate::policy::reads::Reads;
+
+/// The properties of one use of an assertion.
+pub struct Build<'b> {
+    pub(super) compiler: &'b mut dyn BuildHost,
+    pub(super) spec: &'static Spec,
+    pub(super) call: &'b Call,
+}
+
+/// What the compiler does for a builder.
+pub(super) trait BuildHost {
+    fn expr(&mut self, expr: &ast::Expr) -> Expr;
+    fn pieces(&mut self, parts: &[Part]) -> Vec<Piece>;
+    fn file_parts(&self, path: &str) -> Option<Vec<Part>>;
+    fn slot(&self, name: &str) -> Option<Slot>;
+    fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)>;
+    fn reads(&mut self) -> &mut Reads;
+    fn own_cookie(&mut self, pattern: SmolStr);
+}
+
+/// The compiler in the scope of one call.
+pub(super) struct Host<'c, 'a> {
+    pub compiler: &'c mut Compiler<'a>,
+    pub scope: Scope<'a>,
+}
+
+/// An SQL statement whose variables are bound parameters.
+#[derive(Clone)]
+pub struct SqlTemplate {
+    /// Texts around the parameters: one more than there are parameters.
+    pub texts: Vec<String>,
+    /// Parameters in order.
+    pub params: Vec<Expr>,
+}
+
+impl<'b> Build<'b> {
+    fn prop(&self, name: &str) -> &'static Prop {
+        self.spec.prop(name).unwrap_or_else(|| panic!("{} asks for `{name}`, which its spec lacks", self.spec.name))
+    }
+
+    fn arg(&self, name: &str) -> Option<&'b ast::Expr> {
+        self.call.args.iter().find(|arg| arg.name.node == name).map(|arg| &arg.value)
+    }
+
+    /// Whether the author gave this property.
+    pub fn has(&self, name: &str) -> bool {
+        self.arg(name).is_some()
+    }
+
+    /// A property's expression: as given, or its default. `None` only for properties without a default.
+    pub fn optional(&mut self, name: &str) -> Option<Expr> {
+        match self.arg(name) {
+            Some(arg) => Some(self.compiler.expr(arg)),
+            None => match self.prop(name).need {
+                Need::Default(default) => Some(Expr::Const(literal(default))),
+                Need::Required | Need::Absent => None,
+            },
+        }
+    }
+
+    /// A property's expression; undefined where it is neither given nor has a default.
+    pub fn value(&mut self, name: &str) -> Expr {
+        self.optional(name).unwrap_or(Expr::Const(Value::Undefined))
+    }
+
+    /// The literal text of a property, or of its default. An error where the author gave something else than a literal.
+    pub fn literal(&mut self, name: &str) -> Result<String, Diagnostic> {
+        match self.optional_literal(name)? {
+            Some(text) => Ok(text),
+            None => Err(self.refuse(name, "it must be given")),
+        }
+    }
+
+    /// Like [`Build::literal`], `None` where the property is not given and has no default.
+    pub fn optional_literal(&mut self, name: &str) -> Result<Option<String>, Diagnostic> {
+        match self.arg(name) {
+            Some(arg) => match (arg.literal(), &*arg.kind) {
+                (Some(text), _) => Ok(Some(text.to_owned())),
+                (None, ExprKind::Bool(value)) => Ok(Some(value.to_string())),
+                (None, ExprKind::Int(number)) => Ok(Some(number.to_string())),
+                _ => Err(self.refuse(name, "it must be a literal, without variables")),
+            },
+            None => Ok(match self.prop(name).need {
+                Need::Default(default) => Some(literal(default).as_text().into_owned()),
+                Need::Required | Need::Absent => None,
+            }),
+        }
+    }
+
+    /// A boolean literal.
+    pub fn flag(&mut self, name: &str) -> Result<bool, Diagnostic> {
+        match self.optional_literal(name)?.as_deref() {
+            Some("true") => Ok(true),
+            Some("false") | None => Ok(false),
+            Some(_) => Err(self.refuse(name, "it must be `true` or `false`")),
+        }
+    }
+
+    /// A whole number literal.
+    pub fn int(&mut self, name: &str) -> Result<i64, Diagnostic> {
+        let text = self.literal(name)?;
+        text.parse().map_err(|_| self.refuse(name, "it must be a whole number"))
+    }
+
+    /// A literal word out of the property's list.
+    pub fn one_of(&mut self, name: &str) -> Result<&'static str, Diagnostic> {
+        let text = self.literal(name)?;
+        let Kind::OneOf(words) = self.prop(name).kind else {
+            panic!("{}: `{name}` is no OneOf", self.spec.name);
+        };
+        words.iter().copied().find(|word| *word == text).ok_or_else(|| {
+            let all = words.join("`, `");
+            self.refuse(name, &format!("it must be one of `{all}`"))
+        })
+    }
+
+    /// A literal regular expression.
+    pub fn regex(&mut self, name: &str, case_insensitive: bool) -> Result<regex::Regex, Diagnostic> {
+        let text = self.literal(name)?;
+        regex::RegexBuilder::new(&text).case_insensitive(case_insensitive).size_limit(1 << 20).build().map_err(|error| {
+            let span = self.arg(name).map_or(self.call.span.span, |arg| arg.span.span);
+            Diagnostic::error(codes::BAD_REGEX, "this regular expression does not compile", span).help(error.to_string())
+        })
+    }
+
+    /// A regular expression: compiled now when it is a literal, otherwise on each run.
+    pub fn pattern(&mut self, name: &str, ignore_case: bool) -> Result<Pattern, Diagnostic> {
+        match (self.arg(name), self.optional_literal(name)) {
+            (Some(arg), Err(_)) => Ok(Pattern::Text(self.compiler.expr(arg), ignore_case)),
+            _ => self.regex(name, ignore_case).map(Pattern::Fixed),
+        }
+    }
+
+    /// Whether a property's value is known before the run.
+    pub fn is_literal(&mut self, name: &str) -> bool {
+        self.optional_literal(name).is_ok()
+    }
+
+    /// A JSON template without variables.
+    pub fn json(&mut self, name: &str) -> Result<Option<serde_json::Value>, Diagnostic> {
+        let Some(expr) = self.optional(name) else { return Ok(None) };
+        let fixed = match &expr {
+            Expr::Json(node) => node.constant(),
+            Expr::Const(value) => Some(value.to_json()),
+            _ => None,
+        };
+        fixed.map(Some).ok_or_else(|| self.refuse(name, "it must be JSON without variables"))
+    }
+
+    /// The variable that a `Target` property names. `None` where it is not given.
+    pub fn optional_target(&mut self, name: &str) -> Result<Option<Slot>, Diagnostic> {
+        let Some(target) = self.optional_literal(name)? else { return Ok(None) };
+        Ok(self.compiler.slot(&target))
+    }
+
+    /// The variable that a required `Target` property names.
+    pub fn target(&mut self, name: &str) -> Result<Slot, Diagnostic> {
+        self.optional_target(name)?.ok_or_else(|| self.refuse(name, "it must name a variable"))
+    }
+
+    /// The slot of a variable by its full name; `None` when nobody reads it.
+    pub fn slot(&self, name: &str) -> Option<Slot> {
+        self.compiler.slot(name)
+    }
+
+    /// Slots of all variables `<prefix>.<rest>`, with the rest in lower case; only those that somebody reads exist.
+    pub fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)> {
+        self.compiler.with_prefix(prefix)
+    }
+
+    /// Where an assertion notes what it reads of the request by itself, so that it never takes something unreadable for absent.
+    pub fn reads(&mut self) -> &mut Reads {
+        self.compiler.reads()
+    }
+
+    /// The message that a `MessageName` property means.
+    pub fn message(&mut self, name: &str) -> Result<MessageRef, Diagnostic> {
+        let text = match self.arg(name).map(|arg| &*arg.kind) {
+            // `${x}` and `"x"` both name the variable.
+            Some(ExprKind::Var(variable)) if variable.index.is_none() => variable.name.node.clone(),
+            _ => self.literal(name)?,
+        };
+        if let Some(slot) = self.compiler.slot(&text) {
+            return Ok(MessageRef::Slot(slot));
+        }
+        match text.to_ascii_lowercase().as_str() {
+            "request" => Ok(MessageRef::Request),
+            "response" => Ok(MessageRef::Response),
+            _ => Err(self.refuse(name, "it must be `request`, `response` or a variable")),
+        }
+    }
+
+    /// The statement of an `sql` property.
+    pub fn sql(&mut self, name: &str) -> Result<SqlTemplate, Diagnostic> {
+        let Some(arg) = self.arg(name) else { return Err(self.refuse(name, "it must be given")) };
+        let parts = match &*arg.kind {
+            ExprKind::Template(Syntax::Sql, parts) => parts.clone(),
+            ExprKind::File(Syntax::Sql, path) => {
+                self.compiler.file_parts(path).ok_or_else(|| self.refuse(name, "the file is not there"))?
+            }
+            _ => return Err(self.refuse(name, "it must be an `sql` template")),
+        };
+        let mut sql = SqlTemplate { texts: vec![String::new()], params: Vec::new() };
+        for piece in self.compiler.pieces(&parts) {
+            match piece {
+                Piece::Literal(text) => sql.texts.last_mut().expect("never empty").push_str(&text),
+                Piece::Value(expr) | Piece::Address(expr, _) => {
+                    sql.params.push(expr);
+                    sql.texts.push(String::new());
+                }
+                // INVARIANT: no text of a request ever becomes SQL.
+                Piece::Raw(_) => return Err(self.refuse(name, "`raw` has no place in SQL: values are always bound")),
+            }
+        }
+        Ok(sql)
+    }
+
+    /// Notes that a cookie is this gateway's own, by its name or by the `Set-Cookie` field that sets it. Of what varies, the beginning
+    /// that does not is what counts; where there is none, `outbound.own_cookies` has to name it.
+    pub fn own_cookie(&mut self, name: &Expr) {
+        let end = |text: &str| text.split(['=', ';']).next().unwrap_or("").trim().to_owned();
+        let pattern = match name {
+            Expr::Const(value) => end(&value.as_text()),
+            Expr::Text(pieces) => match pieces.first() {
+                Some(Piece::Literal(text)) if text.contains(['=', ';']) => end(text),
+                Some(Piece::Literal(text)) => format!("{text}*"),
+                _ => return,
+            },
+            _ => return,
+        };
+        if !pattern.is_empty() {
+            self.compiler.own_cookie(pattern.into());
+        }
+    }
+
+    /// A diagnostic at a property, or at the call where the property is not given.
+    pub fn refuse(&self, name: &str, why: &str) -> Diagnostic {
+        let span = self.arg(name).map_or(self.call.span.span, |arg| arg.span.span);
+        let assertion = match &self.call.callee {
+            Callee::Native(name) | Callee::Encapsulated(name) => name.node.as_str(),
+        };
+        Diagnostic::error(codes::BAD_PROPERTY, format!("`{assertion}` cannot take this as `{name}`"), span).help(why)
+    }
+}
+
+/// Reads a default as spelled in a spec: `"text"`, `5`, `true`, `30s`.
+fn literal(text: &str) -> Value {
+    if let Some(quoted) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return Value::text(quoted);
+    }
+    match text {
+        "true" => return Value::Bool(true),
+        "false" => return Value::Bool(false),
+        _ => {}
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return Value::Int(number);
+    }
+    let units = [("ms", 0), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
+    for (unit, seconds) in units {
+        if let Some(count) = text.strip_suffix(unit).and_then(|count| count.parse::<i64>().ok()) {
+            return if seconds == 0 { Value::Decimal(count as f64 / 1000.0) } else { Value::Int(count * seconds) };
+        }
+    }
+    Value::text(text)
+}
+
+impl BuildHost for Host<'_, '_> {
+    fn expr(&mut self, expr: &ast::Expr) -> Expr {
+        self.compiler.expr(expr, self.scope)
+    }
+
+    fn pieces(&mut self, parts: &[Part]) -> Vec<Piece> {
+        self.compiler.pieces(parts, self.scope)
+    }
+
+    fn file_parts(&self, path: &str) -> Option<Vec<Part>> {
+        self.compiler.library.template(self.scope.file(), path).map(<[Part]>::to_vec)
+    }
+
+    fn slot(&self, name: &str) -> Option<Slot> {
+        self.scope.frame.slot(name).map(|slot| Slot(slot as u32))
+    }
+
+    fn reads(&mut self) -> &mut Reads {
+        &mut self.compiler.reads
+    }
+
+    fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)> {
+        self.scope.frame.with_prefix(prefix).into_iter().map(|(rest, slot)| (rest, Slot(slot as u32))).collect()
+    }
+
+    fn own_cookie(&mut self, pattern: SmolStr) {
+        if !self.compiler.cookies.contains(&pattern) {
+            self.compiler.cookies.push(pattern);
+        }
+    }
+}

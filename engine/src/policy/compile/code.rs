@@ -1,0 +1,87 @@
+//! Emission of instructions: labels that are placed later, and the link step that turns them into addresses.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_dsl::PolicyId;
+use portcullis_dsl::span::{Sources, Span};
+use smol_str::SmolStr;
+
+use crate::policy::exec::program::{FrameProgram, Instr, NOWHERE, Op, Program};
+
+/// An address that may not be known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Label(u32);
+
+impl Label {
+    /// The instruction that follows.
+    pub const NEXT: Label = Label(u32::MAX);
+}
+
+/// Instructions being written.
+#[derive(Default)]
+pub(super) struct Code {
+    instrs: Vec<(Op, Label, Label)>,
+    spans: Vec<Span>,
+    labels: Vec<Option<u32>>,
+}
+
+impl Code {
+    /// A new label, not placed.
+    pub fn label(&mut self) -> Label {
+        self.labels.push(None);
+        Label(self.labels.len() as u32 - 1)
+    }
+
+    /// Places a label at the next instruction.
+    pub fn place(&mut self, label: Label) {
+        self.labels[label.0 as usize] = Some(self.instrs.len() as u32);
+    }
+
+    /// The address of a label; [`NOWHERE`] while it is not placed.
+    pub fn address(&self, label: Label) -> u32 {
+        self.labels.get(label.0 as usize).copied().flatten().unwrap_or(NOWHERE)
+    }
+
+    /// Appends an instruction with its success and failure targets.
+    pub fn emit(&mut self, op: Op, span: Span, ok: Label, no: Label) {
+        self.instrs.push((op, ok, no));
+        self.spans.push(span);
+    }
+
+    /// Resolves labels and threads jumps to jumps. Beside the program come the places of instructions that lead nowhere.
+    pub fn link(
+        self,
+        frames: HashMap<PolicyId, Arc<FrameProgram>>,
+        cookies: Vec<SmolStr>,
+        sources: Arc<Sources>,
+    ) -> (Program, Vec<Span>) {
+        let address = |label: Label, at: usize| match label {
+            Label::NEXT => at as u32 + 1,
+            label => self.address(label),
+        };
+        let targets = |(at, (_, ok, no)): (usize, &(Op, Label, Label))| (address(*ok, at), address(*no, at));
+        let targets: Vec<(u32, u32)> = self.instrs.iter().enumerate().map(targets).collect();
+        let end = self.instrs.len() as u32;
+        let astray = |((ok, no), span): (&(u32, u32), &Span)| (*ok >= end || *no >= end).then_some(*span);
+        let astray = targets.iter().zip(&self.spans).filter_map(astray).collect();
+        let ops = self.instrs.into_iter().map(|(op, _, _)| op);
+        let mut code: Vec<Instr> = ops.zip(targets).map(|(op, (ok, no))| Instr { op, ok, no }).collect();
+        let targets: Vec<Option<u32>> = code.iter().map(|instr| matches!(instr.op, Op::Jump).then_some(instr.ok)).collect();
+        let thread = |mut target: u32| {
+            // A jump cannot reach itself, but a bound costs nothing.
+            for _ in 0..64 {
+                match targets.get(target as usize) {
+                    Some(Some(next)) if *next != target => target = *next,
+                    _ => break,
+                }
+            }
+            target
+        };
+        for instr in &mut code {
+            instr.ok = thread(instr.ok);
+            instr.no = thread(instr.no);
+        }
+        (Program { code, spans: self.spans, frames, cookies, sources }, astray)
+    }
+}

@@ -1,0 +1,190 @@
+//! What one run of a policy works on: the request, the answer being made, and variables in numbered slots.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use crate::data::fault::Fault;
+use crate::data::message::Message;
+use crate::data::principal::{Credential, User};
+use crate::data::value::Value;
+use crate::policy::request::Request;
+use crate::policy::site::Site;
+use crate::services::Gateway;
+use crate::services::turns::KeyedTurn;
+
+/// A variable of the running frame. Slots are numbered within a frame; [`Ctx`] adds the frame's base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u32);
+
+/// A message that an assertion reads or changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageRef {
+    /// The request.
+    Request,
+    /// The response: what goes out unless a `Respond` says otherwise, and the headers that go out in any case.
+    Response,
+    /// A message variable.
+    Slot(Slot),
+}
+
+/// The answer that `Respond` or the error assertion drafted.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// HTTP status.
+    pub status: u16,
+    /// Header fields of this answer only.
+    pub headers: http::HeaderMap,
+    /// Body.
+    pub body: bytes::Bytes,
+}
+
+/// One run of a policy.
+pub struct Ctx {
+    /// The generation of policies this run began with.
+    pub site: Arc<Site>,
+    /// The request.
+    pub request: Request,
+    /// Headers, body and status collected for the answer. Headers here survive a failure (`WWW-Authenticate`, CORS).
+    pub response: Message,
+    /// The last `Respond`; wins over `response`'s status and body. Dropped when the policy fails.
+    pub draft: Option<Draft>,
+    /// The last `CustomizeErrorResponse`.
+    pub error_draft: Option<Arc<crate::policy::assertions::message::ErrorTemplate>>,
+    /// Credentials gathered so far.
+    pub credentials: SmallVec<[Credential; 1]>,
+    /// Users authenticated so far, the latest last.
+    pub users: SmallVec<[User; 1]>,
+    /// Turns that `TakeTurn` took; they end with the run at the latest.
+    pub turns: Vec<KeyedTurn>,
+    /// Open transactions, the innermost last.
+    pub transactions: Vec<OpenTransaction>,
+    /// Service, task or command that runs.
+    pub service: SmolStr,
+    pub(crate) slots: Vec<Value>,
+    pub(crate) base: usize,
+}
+
+/// A transaction begun by a `Transaction` block.
+pub struct OpenTransaction {
+    /// Name of its connection.
+    pub connection: SmolStr,
+    /// Its handle.
+    pub handle: crate::services::store::Transaction,
+}
+
+impl Ctx {
+    /// A run over `request`, with no variables yet.
+    pub fn new(site: Arc<Site>, request: Request, service: SmolStr) -> Self {
+        Ctx {
+            site,
+            request,
+            response: Message::default(),
+            draft: None,
+            error_draft: None,
+            credentials: SmallVec::new(),
+            users: SmallVec::new(),
+            turns: Vec::new(),
+            transactions: Vec::new(),
+            service,
+            slots: Vec::new(),
+            base: 0,
+        }
+    }
+
+    /// What outlives generations: clock, connections, caches, keys.
+    pub fn gateway(&self) -> &Gateway {
+        &self.site.gateway
+    }
+
+    /// The variable in a slot.
+    pub fn get(&self, slot: Slot) -> &Value {
+        &self.slots[self.base + slot.0 as usize]
+    }
+
+    /// Assigns a variable.
+    pub fn set(&mut self, slot: Slot, value: impl Into<Value>) {
+        let index = self.base + slot.0 as usize;
+        self.slots[index] = value.into();
+    }
+
+    /// Takes a variable's value out, leaving it undefined: for a change in place.
+    pub fn take(&mut self, slot: Slot) -> Value {
+        let index = self.base + slot.0 as usize;
+        std::mem::take(&mut self.slots[index])
+    }
+
+    /// Assigns a variable if anybody reads it.
+    pub fn set_if(&mut self, slot: Option<Slot>, value: impl Into<Value>) {
+        if let Some(slot) = slot {
+            self.set(slot, value);
+        }
+    }
+
+    /// A message to read; `None` when the variable holds none. Text variables are read as messages of their text.
+    pub fn message(&self, message: MessageRef) -> Option<std::borrow::Cow<'_, Message>> {
+        use std::borrow::Cow;
+        match message {
+            MessageRef::Request => Some(Cow::Borrowed(&self.request.message)),
+            MessageRef::Response => Some(Cow::Borrowed(&self.response)),
+            MessageRef::Slot(slot) => match self.get(slot) {
+                Value::Undefined => None,
+                Value::Message(message) => Some(Cow::Borrowed(message)),
+                other => Some(Cow::Owned(Message::from_value(other))),
+            },
+        }
+    }
+
+    /// A message to change; a variable that holds none becomes one.
+    pub fn message_mut(&mut self, message: MessageRef) -> &mut Message {
+        match message {
+            MessageRef::Request => &mut self.request.message,
+            MessageRef::Response => &mut self.response,
+            MessageRef::Slot(slot) => {
+                let index = self.base + slot.0 as usize;
+                let value = &mut self.slots[index];
+                let made = match &*value {
+                    Value::Message(_) => None,
+                    Value::Undefined => Some(Message::default()),
+                    other => Some(Message::from_value(other)),
+                };
+                if let Some(message) = made {
+                    *value = Value::Message(Arc::new(message));
+                }
+                match value {
+                    Value::Message(message) => Arc::make_mut(message),
+                    _ => unreachable!("made a message above"),
+                }
+            }
+        }
+    }
+
+    /// The connection's open transaction, if this run is inside one.
+    pub fn transaction(&mut self, connection: &str) -> Option<&mut crate::services::store::Transaction> {
+        self.transactions.iter_mut().rev().find(|open| open.connection == connection).map(|open| &mut open.handle)
+    }
+
+    /// A connection to change something on. A configuration fault for an embedded database on which a policy that waits for this one
+    /// holds a transaction: each would wait for the other until that transaction's time is over.
+    pub fn writable(&self, name: &str) -> Result<&crate::services::store::Connection, Fault> {
+        let connection = self.gateway().connection(name)?;
+        if connection.dialect() == crate::services::store::Dialect::Sqlite && self.request.held.iter().any(|held| held == name) {
+            return Err(self.misconfigured(format!(
+                "this policy was called from inside a `Transaction` on connection `{name}` and would wait for that one, which waits for \
+                 it: call it before or after the `Transaction`"
+            )));
+        }
+        Ok(connection)
+    }
+
+    /// Milliseconds since the epoch, by the gateway's clock.
+    pub fn now_millis(&self) -> i64 {
+        self.gateway().clock.now_millis()
+    }
+
+    /// A configuration fault, for what only an operator can mend.
+    pub fn misconfigured(&self, what: impl Into<std::borrow::Cow<'static, str>>) -> Fault {
+        Fault::new(crate::data::fault::Blame::Configuration, what)
+    }
+}

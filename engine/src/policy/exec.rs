@@ -1,0 +1,350 @@
+//! The executor: one loop over one flat program. It does not recurse, and it yields only where an assertion does I/O.
+
+pub mod compare;
+pub mod program;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use crate::data::fault::{Blame, Fault, Outcome};
+use crate::data::value::Value;
+use crate::policy::ctx::{Ctx, OpenTransaction, Slot};
+use crate::policy::expr::Expr;
+use crate::services::store::BeginOptions;
+use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The policy held.
+    Held,
+    /// It failed, and its error answer, if it has any, is drafted.
+    Failed,
+    /// Something broke that nobody handled, and the error answer, if any, is drafted. The cause is for the log.
+    Broken(Fault),
+}
+
+/// One run's control state, beside the variables in [`Ctx`].
+struct Run {
+    calls: Vec<Activation>,
+    loops: Vec<LoopState>,
+    handlers: Vec<Handler>,
+    /// The fault that made the run go to its fault tail.
+    broken: Option<Fault>,
+    /// What failed last, and why if it says so.
+    failed: Option<(u32, Cow<'static, str>)>,
+}
+
+impl Run {
+    fn after(&mut self, pc: u32, instr: &Instr, outcome: Outcome) -> u32 {
+        match outcome {
+            Outcome::Held => instr.ok,
+            Outcome::Falsified(reason) => {
+                self.failed = Some((pc, reason));
+                instr.no
+            }
+        }
+    }
+
+    fn test(&mut self, pc: u32, instr: &Instr, holds: bool) -> u32 {
+        if holds {
+            return instr.ok;
+        }
+        self.failed = Some((pc, Cow::Borrowed("it does not hold")));
+        instr.no
+    }
+
+    /// Says why the policy refuses, for whoever looks for the reason: the place that ends it, and the assertion that failed before.
+    fn explain(&mut self, ctx: &Ctx, program: &Program, pc: u32, code: &str) {
+        let failed = self.failed.take();
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let (failed, reason) = failed.map(|(at, reason)| (program.place(at), reason)).unzip();
+            let (service, request, place) = (&ctx.service, ctx.request.id(), program.place(pc));
+            tracing::debug!(%service, %request, place, code, failed, reason = reason.as_deref(), "refused");
+        }
+    }
+}
+
+/// A call of an encapsulated assertion.
+struct Activation {
+    at: u32,
+    base: usize,
+    loops: usize,
+}
+
+struct LoopState {
+    values: Value,
+    next: usize,
+}
+
+/// A `HandleErrors` that is open: how far to unwind, and where to go on.
+struct Handler {
+    at: u32,
+    message: Slot,
+    base: usize,
+    slots: usize,
+    calls: usize,
+    loops: usize,
+    transactions: usize,
+}
+
+/// Room for variables of callees, so that few requests need more of it on their way.
+const CALLEES: usize = 64;
+
+/// Runs a service, task or command to its end. The inputs of a command are set before.
+///
+/// What drivers of databases wait for is big. It is boxed, so that every request, with or without a transaction, is a small future: futures
+/// are copied where they are made.
+pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Ending {
+    ctx.base = 0;
+    ctx.slots.reserve(frame.slots + CALLEES);
+    if ctx.slots.len() < frame.slots {
+        ctx.slots.resize_with(frame.slots, Value::default);
+    }
+    let mut run = Run { calls: Vec::new(), loops: Vec::new(), handlers: Vec::new(), broken: None, failed: None };
+    let mut pc = frame.entry;
+    loop {
+        let Some(instr) = program.code.get(pc as usize) else {
+            roll_back_to(ctx, 0).await;
+            return Ending::Broken(defect("the program has no such instruction"));
+        };
+        let step: Result<u32, Fault> = match &instr.op {
+            Op::Jump => Ok(instr.ok),
+            Op::Set(slot, value, ty) => Ok(run.test(pc, instr, assign(ctx, *slot, value.eval(ctx), *ty))),
+            Op::Default(slot, value, ty) => {
+                let held = !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty);
+                Ok(run.test(pc, instr, held))
+            }
+            Op::Test(compare) => Ok(run.test(pc, instr, compare.holds(ctx))),
+            Op::Sync(assertion) => assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome)),
+            Op::Async(assertion) => assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome)),
+            Op::Call(site) => {
+                if call(ctx, &mut run, site, pc) {
+                    Ok(site.entry)
+                } else {
+                    run.failed = Some((pc, format!("an input of `{}` has the wrong type", site.name).into()));
+                    Ok(instr.no)
+                }
+            }
+            Op::Return(held) => ret(ctx, &mut run, program, *held),
+            Op::LoopBegin(list) => {
+                let values = match list.eval(ctx) {
+                    Value::Undefined => Value::list([]),
+                    other => other,
+                };
+                run.loops.push(LoopState { values, next: 0 });
+                Ok(instr.ok)
+            }
+            Op::LoopNext(data) => next_round(ctx, &mut run, data).map(|goes_on| if goes_on { instr.ok } else { instr.no }),
+            Op::LoopLeave => run.loops.pop().map(|_| instr.ok).ok_or_else(|| defect("no loop is open")),
+            Op::PushHandler(message) => {
+                run.handlers.push(Handler {
+                    at: pc,
+                    message: *message,
+                    base: ctx.base,
+                    slots: ctx.slots.len(),
+                    calls: run.calls.len(),
+                    loops: run.loops.len(),
+                    transactions: ctx.transactions.len(),
+                });
+                Ok(instr.ok)
+            }
+            Op::PopHandler => run.handlers.pop().map(|_| instr.ok).ok_or_else(|| defect("no `HandleErrors` is open")),
+            Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
+            Op::Begin(connection, lock) => Box::pin(begin(ctx, connection, lock.as_ref())).await.map(|()| instr.ok),
+            Op::Commit => match ctx.transactions.pop() {
+                Some(open) => Box::pin(open.handle.commit()).await.map(|()| instr.ok).map_err(Fault::from),
+                None => Err(defect("no transaction is open")),
+            },
+            Op::Rollback => match ctx.transactions.len().checked_sub(1) {
+                Some(depth) => {
+                    roll_back_to(ctx, depth).await;
+                    Ok(instr.ok)
+                }
+                None => Err(defect("no transaction is open")),
+            },
+            Op::Fail(slot, code) => {
+                let code = code.eval(ctx);
+                run.explain(ctx, program, pc, &code.as_text());
+                unwind_to_service(ctx, &mut run, frame).await;
+                ctx.set(*slot, code);
+                Ok(instr.ok)
+            }
+            Op::DropDraft => {
+                if run.failed.is_some() && run.broken.is_none() {
+                    run.explain(ctx, program, pc, "");
+                }
+                ctx.draft = None;
+                Ok(instr.ok)
+            }
+            Op::End(held) => {
+                return match (run.broken.take(), held) {
+                    (Some(fault), _) => Ending::Broken(fault),
+                    (None, true) => Ending::Held,
+                    (None, false) => Ending::Failed,
+                };
+            }
+            Op::Defect => Err(defect("the compiler failed here")),
+        };
+        pc = match step {
+            Ok(next) => next,
+            Err(fault) => match recover(ctx, &mut run, program, frame, fault, pc).await {
+                Ok(next) => next,
+                Err(fault) => return Ending::Broken(fault),
+            },
+        };
+    }
+}
+
+/// An invariant of the program does not hold. It ends the run as an internal fault; it never reads as success, nor as a failure, from
+/// which an `AtLeastOne` would go on.
+#[cold]
+fn defect(what: &'static str) -> Fault {
+    Fault::new(Blame::Internal, what)
+}
+
+fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<portcullis_dsl::ast::Type>) -> bool {
+    let value = match ty {
+        None => value,
+        Some(ty) => match value.convert(ty) {
+            Some(value) => value,
+            None => return false,
+        },
+    };
+    ctx.set(slot, value);
+    true
+}
+
+/// Enters an encapsulated assertion: inputs are evaluated in the caller, then the callee gets slots of its own. `false`: an input
+/// cannot be converted to its type, so the call fails.
+fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
+    let base = ctx.slots.len();
+    ctx.slots.resize_with(base + site.slots, Value::default);
+    for (slot, expr, ty) in &site.inputs {
+        let value = expr.eval(ctx);
+        let value = match ty {
+            Some(ty) if !value.is_undefined() => match value.convert(*ty) {
+                Some(value) => value,
+                None => {
+                    ctx.slots.truncate(base);
+                    return false;
+                }
+            },
+            _ => value,
+        };
+        ctx.slots[base + slot.0 as usize] = value;
+    }
+    run.calls.push(Activation { at, base: ctx.base, loops: run.loops.len() });
+    ctx.base = base;
+    true
+}
+
+/// Leaves an encapsulated assertion. Outputs that were set are copied back, also after a failure.
+fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u32, Fault> {
+    let activation = run.calls.pop().ok_or_else(|| defect("a `Return` without a call"))?;
+    let Some(instr @ Instr { op: Op::Call(site), .. }) = program.code.get(activation.at as usize) else {
+        return Err(defect("a `Return` to something that is no call"));
+    };
+    for (inner, outer) in &site.outputs {
+        let value = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+        if !value.is_undefined() {
+            ctx.slots[activation.base + outer.0 as usize] = value;
+        }
+    }
+    ctx.slots.truncate(ctx.base);
+    ctx.base = activation.base;
+    run.loops.truncate(activation.loops);
+    Ok(if held { instr.ok } else { instr.no })
+}
+
+fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bool, Fault> {
+    let state = run.loops.last_mut().ok_or_else(|| defect("no loop is open"))?;
+    let broken = state.next > 0 && ctx.get(data.stop).to_bool() == Some(true);
+    let value = state.values.values().get(state.next).cloned();
+    let exceeded = data.limit.is_some_and(|limit| state.next >= limit) && value.is_some();
+    match value {
+        Some(value) if !broken && !exceeded => {
+            state.next += 1;
+            let round = state.next as i64;
+            ctx.set(data.current, value);
+            ctx.set(data.iterations, round);
+            Ok(true)
+        }
+        _ => {
+            run.loops.pop();
+            if exceeded && !broken {
+                ctx.set(data.exceeded, true);
+            }
+            Ok(false)
+        }
+    }
+}
+
+async fn begin(ctx: &mut Ctx, connection: &Expr, lock: Option<&Expr>) -> Result<(), Fault> {
+    let name = connection.to_text(ctx);
+    if ctx.transaction(&name).is_some() {
+        // It would wait for the outer one, which waits for it.
+        return Err(ctx.misconfigured(format!("a `Transaction` inside another one on connection `{name}`")));
+    }
+    let lock = lock.map(|lock| lock.to_text(ctx));
+    let connection = ctx.writable(&name)?.clone();
+    let handle = connection.begin(BeginOptions { lock: lock.as_deref(), timeout: None }).await?;
+    ctx.transactions.push(OpenTransaction { connection: name, handle });
+    Ok(())
+}
+
+async fn roll_back_to(ctx: &mut Ctx, depth: usize) {
+    while ctx.transactions.len() > depth {
+        if let Some(open) = ctx.transactions.pop() {
+            // A transaction whose undoing fails is undone by its database all the same.
+            if let Err(error) = Box::pin(open.handle.rollback()).await {
+                tracing::warn!("rollback failed: {error}");
+            }
+        }
+    }
+}
+
+/// Leaves everything that is open, so that the service's own frame runs again.
+async fn unwind_to_service(ctx: &mut Ctx, run: &mut Run, frame: &FrameProgram) {
+    roll_back_to(ctx, 0).await;
+    run.loops.clear();
+    run.handlers.clear();
+    run.calls.clear();
+    ctx.slots.truncate(frame.slots);
+    ctx.base = 0;
+}
+
+/// A fault or a raised error: unwinds to the nearest `HandleErrors`, else to the service's fault tail, else ends the run.
+async fn recover(
+    ctx: &mut Ctx,
+    run: &mut Run,
+    program: &Program,
+    frame: &FrameProgram,
+    fault: Fault,
+    pc: u32,
+) -> Result<u32, Fault> {
+    let fault = fault.at(|| program.place(pc));
+    let Some(handler) = run.handlers.pop() else {
+        let Some(tail) = frame.fault_tail.filter(|_| run.broken.is_none()) else {
+            roll_back_to(ctx, 0).await;
+            return Err(run.broken.take().unwrap_or(fault));
+        };
+        unwind_to_service(ctx, run, frame).await;
+        run.broken = Some(fault);
+        return Ok(tail);
+    };
+    if !fault.raised {
+        // The policy goes on, and what it makes of it need not say what broke.
+        let (service, request, blame) = (&ctx.service, ctx.request.id(), fault.blame.word());
+        tracing::error!(%service, %request, place = fault.place, blame, "handled by the policy: {fault}");
+    }
+    roll_back_to(ctx, handler.transactions).await;
+    run.loops.truncate(handler.loops);
+    run.calls.truncate(handler.calls);
+    ctx.slots.truncate(handler.slots);
+    ctx.base = handler.base;
+    let message = if fault.raised { fault.context.to_string() } else { "an internal error occurred".to_owned() };
+    ctx.set(handler.message, message);
+    Ok(program.code[handler.at as usize].no)
+}

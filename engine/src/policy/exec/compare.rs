@@ -1,0 +1,233 @@
+//! Comparisons: data types, multivalued modes, negation, as the execution model has them.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use portcullis_dsl::ast::{BinaryOp, Bounds, Multi, Type};
+
+use crate::data::value::{Value, parse_decimal};
+use crate::policy::ctx::Ctx;
+use crate::policy::expr::{Expr, View};
+
+/// A comparison, ready to run.
+pub struct Compare {
+    /// Which values of a list must pass.
+    pub mode: Multi,
+    /// Left side.
+    pub left: Expr,
+    /// Type both sides are converted to.
+    pub ty: Option<Type>,
+    /// The test.
+    pub test: Test,
+    /// `not`.
+    pub negate: bool,
+    /// `ignoring case`.
+    pub ignore_case: bool,
+}
+
+/// What is tested.
+pub enum Test {
+    /// An operator and its right side.
+    Binary(BinaryOp, Expr),
+    /// Empty or undefined.
+    Empty,
+    /// Substring.
+    Contains(Expr),
+    /// The list holds each of these.
+    ContainsAll(Expr),
+    /// The list holds one of these.
+    ContainsAny(Expr),
+    /// One of these.
+    In(Expr),
+    /// Found by a regular expression.
+    Matches(Box<regex::Regex>),
+    /// Found by a regular expression that is a value.
+    MatchesText(Expr),
+    /// Begins with.
+    StartsWith(Expr),
+    /// Ends with.
+    EndsWith(Expr),
+    /// Number of characters.
+    Length(Bounds),
+    /// Number of values.
+    Count(Bounds),
+}
+
+impl Compare {
+    /// Whether it holds.
+    pub fn holds(&self, ctx: &Ctx) -> bool {
+        let left = self.left.view(ctx);
+        match &self.test {
+            Test::Empty => {
+                return left.is_empty() != self.negate;
+            }
+            Test::Count(bounds) => {
+                let count = match &left {
+                    View::Value(value) => value.values().len(),
+                    View::Text(_) => 1,
+                    View::Owned(value) => value.values().len(),
+                };
+                return within(bounds, count) != self.negate;
+            }
+            _ => {}
+        }
+        // An undefined left side fails, negated or not.
+        let passed = match &left {
+            View::Text(text) => self.one_text(text, ctx),
+            View::Value(Value::Undefined) => return false,
+            View::Owned(Value::Undefined) => return false,
+            View::Value(value) => self.many(value, ctx),
+            View::Owned(value) => self.many(value, ctx),
+        };
+        passed.is_some_and(|passed| passed != self.negate)
+    }
+
+    /// `None`: a value cannot be converted, so neither the test nor its negation holds.
+    fn many(&self, value: &Value, ctx: &Ctx) -> Option<bool> {
+        match &self.test {
+            Test::ContainsAll(right) => {
+                return Some(right.eval(ctx).values().iter().all(|wanted| self.is_among(wanted, value.values())));
+            }
+            Test::ContainsAny(right) => {
+                return Some(right.eval(ctx).values().iter().any(|wanted| self.is_among(wanted, value.values())));
+            }
+            _ => {}
+        }
+        let Value::List(values) = value else { return self.one(value, ctx) };
+        match self.mode {
+            Multi::All => {
+                if values.is_empty() {
+                    return None;
+                }
+                for value in values.iter() {
+                    if !self.one(value, ctx)? {
+                        return Some(false);
+                    }
+                }
+                Some(true)
+            }
+            Multi::Any => Some(values.iter().any(|value| self.one(value, ctx) == Some(true))),
+            Multi::First => values.first().and_then(|value| self.one(value, ctx)),
+            Multi::Last => values.last().and_then(|value| self.one(value, ctx)),
+            Multi::Single => match &values[..] {
+                [value] => self.one(value, ctx),
+                _ => None,
+            },
+        }
+    }
+
+    fn is_among(&self, wanted: &Value, values: &[Value]) -> bool {
+        let wanted = wanted.as_text();
+        values.iter().any(|value| self.same(&value.as_text(), &wanted))
+    }
+
+    fn same(&self, left: &str, right: &str) -> bool {
+        if self.ignore_case { eq_ignoring_case(left, right) } else { left == right }
+    }
+
+    fn one(&self, left: &Value, ctx: &Ctx) -> Option<bool> {
+        if let (Test::Binary(op, right), Some(ty)) = (&self.test, self.ty) {
+            let left = left.convert(ty)?;
+            let right = right.eval(ctx).convert(ty)?;
+            return Some(ordered(*op, compare_typed(&left, &right, self.ignore_case)));
+        }
+        if let (Test::Binary(op, right), Value::Int(_) | Value::Decimal(_) | Value::Bool(_) | Value::Time(_)) = (&self.test, left)
+        {
+            let right = right.view(ctx);
+            let right = match &right {
+                View::Value(value) => value,
+                View::Owned(value) => value,
+                View::Text(text) => return Some(self.binary_text(*op, &left.as_text(), text)),
+            };
+            if let (Value::Int(left), Value::Int(right)) = (left, right) {
+                return Some(ordered(*op, left.cmp(right)));
+            }
+            return Some(self.binary_text(*op, &left.as_text(), &right.as_text()));
+        }
+        if let Some(ty) = self.ty {
+            return self.one_text(&left.convert(ty)?.as_text(), ctx);
+        }
+        self.one_text(&left.as_text(), ctx)
+    }
+
+    fn one_text(&self, left: &str, ctx: &Ctx) -> Option<bool> {
+        if let (Some(ty), Test::Binary(..)) = (self.ty, &self.test)
+            && ty != Type::String
+        {
+            return self.one(&Value::text(left), ctx);
+        }
+        Some(match &self.test {
+            Test::Binary(op, right) => self.binary_text(*op, left, &right.text(ctx)),
+            Test::Contains(right) => self.folded(left, &right.text(ctx), |left, right| left.contains(right)),
+            Test::StartsWith(right) => self.folded(left, &right.text(ctx), |left, right| left.starts_with(right)),
+            Test::EndsWith(right) => self.folded(left, &right.text(ctx), |left, right| left.ends_with(right)),
+            Test::In(right) => match right.view(ctx) {
+                View::Value(value) => value.values().iter().any(|value| self.same(&value.as_text(), left)),
+                View::Text(text) => self.same(text, left),
+                View::Owned(value) => value.values().iter().any(|value| self.same(&value.as_text(), left)),
+            },
+            Test::Matches(regex) => regex.is_match(left),
+            Test::MatchesText(pattern) => crate::policy::pattern::cached(&pattern.text(ctx), self.ignore_case)?.is_match(left),
+            Test::Length(bounds) => within(bounds, left.chars().count()),
+            Test::ContainsAll(right) => right.eval(ctx).values().iter().all(|wanted| self.same(&wanted.as_text(), left)),
+            Test::ContainsAny(right) => right.eval(ctx).values().iter().any(|wanted| self.same(&wanted.as_text(), left)),
+            Test::Empty => left.is_empty(),
+            Test::Count(bounds) => within(bounds, 1),
+        })
+    }
+
+    fn folded(&self, left: &str, right: &str, test: impl Fn(&str, &str) -> bool) -> bool {
+        if self.ignore_case { test(&left.to_lowercase(), &right.to_lowercase()) } else { test(left, right) }
+    }
+
+    fn binary_text(&self, op: BinaryOp, left: &str, right: &str) -> bool {
+        match op {
+            BinaryOp::Eq => self.same(left, right),
+            BinaryOp::Ne => !self.same(left, right),
+            _ => {
+                let ordering = match (parse_decimal(left), parse_decimal(right)) {
+                    (Some(left), Some(right)) => left.partial_cmp(&right).unwrap_or(Ordering::Equal),
+                    _ if self.ignore_case => left.to_lowercase().cmp(&right.to_lowercase()),
+                    _ => left.cmp(right),
+                };
+                ordered(op, ordering)
+            }
+        }
+    }
+}
+
+fn eq_ignoring_case(left: &str, right: &str) -> bool {
+    if left.is_ascii() && right.is_ascii() {
+        left.eq_ignore_ascii_case(right)
+    } else {
+        left.to_lowercase() == right.to_lowercase()
+    }
+}
+
+fn compare_typed(left: &Value, right: &Value, ignore_case: bool) -> Ordering {
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) | (Value::Time(left), Value::Time(right)) => left.cmp(right),
+        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+        (Value::Decimal(left), Value::Decimal(right)) => left.partial_cmp(right).unwrap_or(Ordering::Equal),
+        (left, right) => {
+            let (left, right): (Cow<'_, str>, Cow<'_, str>) = (left.as_text(), right.as_text());
+            if ignore_case { left.to_lowercase().cmp(&right.to_lowercase()) } else { left.cmp(&right) }
+        }
+    }
+}
+
+fn ordered(op: BinaryOp, ordering: Ordering) -> bool {
+    match op {
+        BinaryOp::Eq => ordering.is_eq(),
+        BinaryOp::Ne => ordering.is_ne(),
+        BinaryOp::Lt => ordering.is_lt(),
+        BinaryOp::Le => ordering.is_le(),
+        BinaryOp::Gt => ordering.is_gt(),
+        BinaryOp::Ge => ordering.is_ge(),
+    }
+}
+
+fn within(bounds: &Bounds, count: usize) -> bool {
+    let count = count as u64;
+    bounds.min.is_none_or(|min| count >= min) && bounds.max.is_none_or(|max| count <= max)
+}

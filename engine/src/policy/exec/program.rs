@@ -1,0 +1,146 @@
+//! The flat program.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_dsl::PolicyId;
+use portcullis_dsl::ast::Type;
+use portcullis_dsl::span::{Sources, Span};
+use smol_str::SmolStr;
+
+use super::compare::Compare;
+use crate::policy::assertion::{Assertion, AsyncAssertion};
+use crate::policy::ctx::Slot;
+use crate::policy::expr::Expr;
+use crate::policy::reads::Reads;
+
+/// Instructions of a whole policy set, and where each policy's stretch begins.
+pub struct Program {
+    /// Instructions.
+    pub code: Vec<Instr>,
+    /// The source text of each instruction.
+    pub spans: Vec<Span>,
+    /// Services, tasks, commands and encapsulated assertions.
+    pub frames: HashMap<PolicyId, Arc<FrameProgram>>,
+    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    pub cookies: Vec<SmolStr>,
+    /// The texts the spans mean.
+    pub sources: Arc<Sources>,
+}
+
+impl Program {
+    /// `path:line:column` of an instruction's source text.
+    pub fn place(&self, pc: u32) -> String {
+        self.spans.get(pc as usize).map_or_else(String::new, |span| self.sources.place(*span))
+    }
+}
+
+/// An address that no program has: going there is a fault.
+pub const NOWHERE: u32 = u32::MAX;
+
+/// An instruction and where it goes on.
+pub struct Instr {
+    /// What it does.
+    pub op: Op,
+    /// Next after success.
+    pub ok: u32,
+    /// Next after failure.
+    pub no: u32,
+}
+
+/// What instructions do.
+pub enum Op {
+    /// Goes on.
+    Jump,
+    /// `set`.
+    Set(Slot, Expr, Option<Type>),
+    /// `default`.
+    Default(Slot, Expr, Option<Type>),
+    /// A comparison.
+    Test(Compare),
+    /// An assertion without I/O.
+    Sync(Box<dyn Assertion>),
+    /// An assertion with I/O.
+    Async(Box<dyn AsyncAssertion>),
+    /// Enters an encapsulated assertion.
+    Call(Box<CallSite>),
+    /// Leaves one.
+    Return(bool),
+    /// Begins a loop over a list.
+    LoopBegin(Expr),
+    /// The next round, or the end.
+    LoopNext(Loop),
+    /// Leaves a loop whose body failed.
+    LoopLeave,
+    /// Opens a `HandleErrors`; its failure target is the handler.
+    PushHandler(Slot),
+    /// Closes it.
+    PopHandler,
+    /// Raises an error.
+    Raise(Expr),
+    /// Begins a transaction on a connection, under a lock if one is named.
+    Begin(Expr, Option<Expr>),
+    /// Commits it.
+    Commit,
+    /// Rolls it back.
+    Rollback,
+    /// `fail`: leaves everything, keeps the code, goes to the service's error answer.
+    Fail(Slot, Expr),
+    /// Forgets an answer drafted before the failure.
+    DropDraft,
+    /// The run ends.
+    End(bool),
+    /// Stands where the compiler failed. Running it is a fault, so that what is missing never reads as success.
+    Defect,
+}
+
+/// Variables of a loop.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// `<prefix>.current`
+    pub current: Slot,
+    /// `<prefix>.iterations`
+    pub iterations: Slot,
+    /// `<prefix>.break`
+    pub stop: Slot,
+    /// `<prefix>.exceededlimit`
+    pub exceeded: Slot,
+    /// Most rounds.
+    pub limit: Option<usize>,
+}
+
+/// A call: how values go in and come out.
+#[derive(Clone)]
+pub struct CallSite {
+    /// First instruction of the callee.
+    pub entry: u32,
+    /// How many slots the callee has.
+    pub slots: usize,
+    /// Callee's slot, the caller's expression, declared type.
+    pub inputs: Vec<(Slot, Expr, Option<Type>)>,
+    /// Callee's slot, caller's slot.
+    pub outputs: Vec<(Slot, Slot)>,
+    /// Name of the callee.
+    pub name: SmolStr,
+}
+
+/// A policy with variables of its own.
+#[derive(Clone)]
+pub struct FrameProgram {
+    /// Name.
+    pub name: SmolStr,
+    /// First instruction.
+    pub entry: u32,
+    /// Where a fault that nobody handled goes on, so that the service still answers in its own way.
+    pub fault_tail: Option<u32>,
+    /// How many slots it has.
+    pub slots: usize,
+    /// Inputs in order.
+    pub inputs: Vec<(SmolStr, Slot, Option<Type>)>,
+    /// Outputs in order.
+    pub outputs: Vec<(SmolStr, Slot)>,
+    /// What it reads of the request, with all that it calls.
+    pub reads: Reads,
+    /// Its name in the source.
+    pub span: Span,
+}

@@ -1,0 +1,72 @@
+//! What happens when the program itself is wrong. The compiler never makes such programs; should it ever, the run must end as an
+//! internal fault: not as success, and not as a failure from which an `AtLeastOne` would go on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::Method;
+use portcullis_dsl::span::Span;
+use portcullis_dsl::{Origin, Sources};
+
+use super::program::NOWHERE;
+use super::*;
+use crate::data::fault::Blame;
+use crate::policy::ctx::Slot;
+use crate::policy::request::Request;
+use crate::policy::site::Site;
+use crate::services::Gateway;
+
+fn run_code(code: Vec<(Op, u32, u32)>) -> Ending {
+    let (site, _, diagnostics) = Site::build(Sources::default(), Arc::new(Gateway::default()), "", &[]);
+    assert!(diagnostics.is_empty());
+    let spans = vec![Span::default(); code.len()];
+    let code = code.into_iter().map(|(op, ok, no)| Instr { op, ok, no }).collect();
+    let mut sources = Sources::default();
+    sources.add("test.policy", "", Origin::Shipped);
+    let program = Program { code, spans, frames: HashMap::new(), cookies: Vec::new(), sources: Arc::new(sources) };
+    let frame = FrameProgram {
+        name: "test".into(),
+        entry: 0,
+        fault_tail: None,
+        slots: 1,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        reads: crate::policy::reads::Reads::default(),
+        span: Span::default(),
+    };
+    let mut ctx = Ctx::new(Arc::new(site.unwrap()), Request::new(Method::GET, ""), "test".into());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(run(&program, &frame, &mut ctx))
+}
+
+/// Whatever follows the broken instruction would read as success.
+fn is_internal_fault(what: &str, broken: Op) {
+    let ending = run_code(vec![(broken, 1, 1), (Op::End(true), 1, 1)]);
+    match ending {
+        Ending::Broken(fault) => assert_eq!(fault.blame, Blame::Internal, "{what}: {fault}"),
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[test]
+fn an_instruction_that_has_nothing_to_end_is_an_internal_fault() {
+    let data = Loop { current: Slot(0), iterations: Slot(0), stop: Slot(0), exceeded: Slot(0), limit: None };
+    is_internal_fault("a return", Op::Return(true));
+    is_internal_fault("a failed return", Op::Return(false));
+    is_internal_fault("a round", Op::LoopNext(data));
+    is_internal_fault("the end of a loop", Op::LoopLeave);
+    is_internal_fault("the end of a handler", Op::PopHandler);
+    is_internal_fault("a commit", Op::Commit);
+    is_internal_fault("a rollback", Op::Rollback);
+    is_internal_fault("what the compiler could not compile", Op::Defect);
+}
+
+#[test]
+fn an_address_that_is_not_there_is_an_internal_fault() {
+    for target in [1, 2, NOWHERE] {
+        match run_code(vec![(Op::Jump, target, target)]) {
+            Ending::Broken(fault) => assert_eq!(fault.blame, Blame::Internal),
+            other => panic!("{target}: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Compiled expressions: what a property, the right side of `set`, or a template has become once the policy is loaded.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use portcullis_dsl::AddressPlace;
+use portcullis_dsl::ast::{ArithmeticOp, Syntax};
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use crate::data::json::{self, Path};
+use crate::data::value::{LIST_DELIMITER, Value};
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::function::Function;
+use crate::policy::template;
+use crate::policy::vars::{Accessor, Selector};
+
+/// An expression, ready to run.
+#[derive(Clone)]
+pub enum Expr {
+    /// A constant.
+    Const(Value),
+    /// A variable.
+    Slot(Slot),
+    /// A part of a variable.
+    Selected(Slot, Selector),
+    /// A built-in.
+    Builtin(Accessor),
+    /// `${x[i]}`.
+    Index(Box<Expr>, u32),
+    /// `${x|; }`.
+    Joined(Box<Expr>, SmolStr),
+    /// Text with variables.
+    Text(Arc<[Piece]>),
+    /// A template with variables: escaped for its syntax.
+    Template(Syntax, Arc<[Piece]>),
+    /// A JSON template.
+    Json(Arc<JsonNode>),
+    /// A list.
+    List(Arc<[Expr]>),
+    /// A call of a pure function.
+    Call(&'static Function, Arc<[Expr]>),
+    /// `json_get` with a path that is known when the policy loads.
+    Member(Box<Expr>, Arc<Path>),
+    /// Integer arithmetic.
+    Arithmetic(ArithmeticOp, Box<(Expr, Expr)>),
+}
+
+/// A piece of a text or template.
+#[derive(Clone)]
+pub enum Piece {
+    /// As it is.
+    Literal(SmolStr),
+    /// Escaped for the template's syntax.
+    Value(Expr),
+    /// Escaped, and checked before: it stands where a browser takes it for an address.
+    Address(Expr, AddressPlace),
+    /// Not escaped.
+    Raw(Expr),
+}
+
+/// A node of a JSON template.
+#[derive(Clone)]
+pub enum JsonNode {
+    /// An object; a member's flag says that it is left out when empty.
+    Object(Vec<(Vec<Piece>, bool, JsonNode)>),
+    /// An array.
+    Array(Vec<JsonNode>),
+    /// A value.
+    Value(Expr),
+    /// `null`.
+    Null,
+}
+
+/// A value without a copy where one is at hand.
+pub enum View<'a> {
+    /// A variable or constant.
+    Value(&'a Value),
+    /// Text of the request.
+    Text(&'a str),
+    /// Made for the occasion.
+    Owned(Value),
+}
+
+impl View<'_> {
+    /// As [`Value::is_empty`].
+    pub fn is_empty(&self) -> bool {
+        match self {
+            View::Value(value) => value.is_empty(),
+            View::Text(text) => text.is_empty(),
+            View::Owned(value) => value.is_empty(),
+        }
+    }
+
+    /// Appends the JSON text of [`Value::to_json`].
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let value = match self {
+            View::Value(value) => value,
+            View::Owned(value) => value,
+            View::Text(text) => return write_json(out, *text),
+        };
+        match value {
+            Value::Text(text) => write_json(out, text.as_str()),
+            Value::Int(number) => write_json(out, number),
+            Value::Bool(value) => write_json(out, value),
+            Value::Json(json) => write_json(out, &**json),
+            other => write_json(out, &other.to_json()),
+        }
+    }
+
+    /// As a value.
+    pub fn into_value(self) -> Value {
+        match self {
+            View::Value(value) => value.clone(),
+            View::Text(text) => Value::text(text),
+            View::Owned(value) => value,
+        }
+    }
+}
+
+impl Expr {
+    /// A constant text.
+    pub fn constant(text: impl Into<SmolStr>) -> Expr {
+        Expr::Const(Value::Text(text.into()))
+    }
+
+    /// The constant, if it is one.
+    pub fn as_const(&self) -> Option<&Value> {
+        match self {
+            Expr::Const(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Evaluates without copying a variable.
+    pub fn view<'a>(&'a self, ctx: &'a Ctx) -> View<'a> {
+        match self {
+            Expr::Const(value) => View::Value(value),
+            Expr::Slot(slot) => View::Value(ctx.get(*slot)),
+            Expr::Builtin(accessor) => match accessor {
+                Accessor::Method | Accessor::Header(_) | Accessor::Parameter(_) | Accessor::Query(_) | Accessor::Url(_) => {
+                    match accessor.text(ctx) {
+                        Some(Cow::Borrowed(text)) => View::Text(text),
+                        _ => View::Owned(accessor.value(ctx)),
+                    }
+                }
+                other => View::Owned(other.value(ctx)),
+            },
+            Expr::Index(inner, index) => match inner.view(ctx) {
+                View::Value(value) => value.values().get(*index as usize).map_or(View::Owned(Value::Undefined), View::Value),
+                other => View::Owned(other.into_value().values().get(*index as usize).cloned().unwrap_or_default()),
+            },
+            other => View::Owned(other.eval(ctx)),
+        }
+    }
+
+    /// Evaluates.
+    pub fn eval(&self, ctx: &Ctx) -> Value {
+        match self {
+            Expr::Const(value) => value.clone(),
+            Expr::Slot(slot) => ctx.get(*slot).clone(),
+            Expr::Selected(slot, selector) => selector.apply(ctx.get(*slot)),
+            Expr::Builtin(accessor) => accessor.value(ctx),
+            Expr::Index(..) => self.view(ctx).into_value(),
+            Expr::Joined(inner, delimiter) => {
+                let mut out = String::new();
+                inner.eval(ctx).write_text(delimiter, &mut out);
+                Value::from(out)
+            }
+            Expr::Text(pieces) => match &pieces[..] {
+                // `"${x}"` is how a policy makes a text of whatever `x` is.
+                [Piece::Value(expr)] => Value::Text(expr.to_text(ctx)),
+                pieces => {
+                    let mut out = String::with_capacity(64);
+                    for piece in pieces {
+                        piece.write(ctx, &mut out);
+                    }
+                    Value::text(out.as_str())
+                }
+            },
+            Expr::Template(syntax, pieces) => template::render(*syntax, pieces, ctx),
+            Expr::Json(node) => Value::json(node.eval(ctx)),
+            Expr::List(items) => Value::list(items.iter().map(|item| item.eval(ctx))),
+            Expr::Call(function, args) => match &args[..] {
+                [] => (function.call)(&[], ctx),
+                [one] => (function.call)(&[one.eval(ctx)], ctx),
+                [one, two] => (function.call)(&[one.eval(ctx), two.eval(ctx)], ctx),
+                [one, two, three] => (function.call)(&[one.eval(ctx), two.eval(ctx), three.eval(ctx)], ctx),
+                more => (function.call)(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>(), ctx),
+            },
+            Expr::Member(source, path) => {
+                let found = |value: &Value| json::document(value).map_or(Value::Undefined, |document| document.get(path));
+                match source.view(ctx) {
+                    View::Value(value) => found(value),
+                    other => found(&other.into_value()),
+                }
+            }
+            Expr::Arithmetic(op, sides) => arithmetic(*op, sides.0.view(ctx), sides.1.view(ctx)),
+        }
+    }
+
+    /// Evaluates to text; undefined is the empty text.
+    pub fn text<'a>(&'a self, ctx: &'a Ctx) -> Cow<'a, str> {
+        match self.view(ctx) {
+            View::Value(value) => value.as_text(),
+            View::Text(text) => Cow::Borrowed(text),
+            View::Owned(value) => Cow::Owned(match value {
+                Value::Text(text) => text.into(),
+                other => other.as_text().into_owned(),
+            }),
+        }
+    }
+
+    /// Evaluates to text that is cheap to keep.
+    pub fn to_text(&self, ctx: &Ctx) -> SmolStr {
+        match self.view(ctx) {
+            View::Value(value) => value.to_text(),
+            View::Text(text) => SmolStr::new(text),
+            View::Owned(value) => value.to_text(),
+        }
+    }
+
+    /// Appends the text form.
+    pub fn write(&self, ctx: &Ctx, out: &mut String) {
+        match self.view(ctx) {
+            View::Value(value) => value.write_text(LIST_DELIMITER, out),
+            View::Text(text) => out.push_str(text),
+            View::Owned(value) => value.write_text(LIST_DELIMITER, out),
+        }
+    }
+}
+
+impl Piece {
+    /// Appends it as text, without escaping.
+    pub fn write(&self, ctx: &Ctx, out: &mut String) {
+        match self {
+            Piece::Literal(text) => out.push_str(text),
+            Piece::Value(expr) | Piece::Address(expr, _) | Piece::Raw(expr) => expr.write(ctx, out),
+        }
+    }
+}
+
+impl JsonNode {
+    /// The tree, when no variable is in it.
+    pub fn constant(&self) -> Option<serde_json::Value> {
+        match self {
+            JsonNode::Object(members) => {
+                let mut object = serde_json::Map::with_capacity(members.len());
+                for (key, optional, node) in members {
+                    if *optional {
+                        return None;
+                    }
+                    object.insert(fixed(key)?.to_owned(), node.constant()?);
+                }
+                Some(serde_json::Value::Object(object))
+            }
+            JsonNode::Array(items) => items.iter().map(JsonNode::constant).collect::<Option<_>>().map(serde_json::Value::Array),
+            JsonNode::Value(expr) => expr.as_const().map(Value::to_json),
+            JsonNode::Null => Some(serde_json::Value::Null),
+        }
+    }
+
+    /// The text of the tree that [`JsonNode::eval`] gives, without the tree. INVARIANT: it has fixed names.
+    pub fn write(&self, ctx: &Ctx, out: &mut Vec<u8>) {
+        match self {
+            JsonNode::Object(members) => {
+                out.push(b'{');
+                let mut first = true;
+                for (key, optional, node) in members {
+                    let value = match (optional, node) {
+                        (true, JsonNode::Value(expr)) => match expr.view(ctx) {
+                            value if value.is_empty() => continue,
+                            value => Some(value),
+                        },
+                        _ => None,
+                    };
+                    if !std::mem::take(&mut first) {
+                        out.push(b',');
+                    }
+                    write_json(out, fixed(key).unwrap_or_default());
+                    out.push(b':');
+                    match value {
+                        Some(value) => value.write_json(out),
+                        None => node.write(ctx, out),
+                    }
+                }
+                out.push(b'}');
+            }
+            JsonNode::Array(items) => {
+                out.push(b'[');
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    item.write(ctx, out);
+                }
+                out.push(b']');
+            }
+            JsonNode::Value(expr) => expr.view(ctx).write_json(out),
+            JsonNode::Null => out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// Whether no name is made of variables and none comes twice, so that every member stays where it is.
+    pub fn has_fixed_names(&self) -> bool {
+        match self {
+            JsonNode::Object(members) => members.iter().enumerate().all(|(i, (key, _, node))| {
+                fixed(key).is_some_and(|name| members[..i].iter().all(|(other, ..)| fixed(other) != Some(name)))
+                    && node.has_fixed_names()
+            }),
+            JsonNode::Array(items) => items.iter().all(JsonNode::has_fixed_names),
+            JsonNode::Value(_) | JsonNode::Null => true,
+        }
+    }
+
+    /// Evaluates to a tree.
+    pub fn eval(&self, ctx: &Ctx) -> serde_json::Value {
+        match self {
+            JsonNode::Object(members) => {
+                let mut object = serde_json::Map::with_capacity(members.len());
+                for (key, optional, node) in members {
+                    let value = match (optional, node) {
+                        (true, JsonNode::Value(expr)) => match expr.eval(ctx) {
+                            value if value.is_empty() => continue,
+                            value => value.to_json(),
+                        },
+                        (_, node) => node.eval(ctx),
+                    };
+                    let mut name = String::new();
+                    for piece in key {
+                        piece.write(ctx, &mut name);
+                    }
+                    object.insert(name, value);
+                }
+                serde_json::Value::Object(object)
+            }
+            JsonNode::Array(items) => serde_json::Value::Array(items.iter().map(|item| item.eval(ctx)).collect()),
+            JsonNode::Value(expr) => expr.eval(ctx).to_json(),
+            JsonNode::Null => serde_json::Value::Null,
+        }
+    }
+}
+
+/// A name without variables.
+pub(crate) fn fixed(key: &[Piece]) -> Option<&str> {
+    match key {
+        [] => Some(""),
+        [Piece::Literal(text)] => Some(text),
+        _ => None,
+    }
+}
+
+fn write_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    // Neither a `Vec` nor a tree of ours refuses anything.
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// Integers only; anything else, overflow and division by zero give undefined.
+fn arithmetic(op: ArithmeticOp, left: View<'_>, right: View<'_>) -> Value {
+    let int = |view: View<'_>| match view {
+        View::Value(value) => value.to_int(),
+        View::Text(text) => text.trim().parse().ok(),
+        View::Owned(value) => value.to_int(),
+    };
+    let (Some(left), Some(right)) = (int(left), int(right)) else { return Value::Undefined };
+    let result: Option<i64> = match op {
+        ArithmeticOp::Add => left.checked_add(right),
+        ArithmeticOp::Sub => left.checked_sub(right),
+        ArithmeticOp::Mul => left.checked_mul(right),
+        ArithmeticOp::Div => left.checked_div(right),
+        ArithmeticOp::Rem => left.checked_rem(right),
+    };
+    Value::from(result)
+}

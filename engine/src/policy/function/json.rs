@@ -1,0 +1,37 @@
+//! Functions on JSON.
+
+use super::{Function, function};
+use crate::data::json;
+use crate::data::value::Value;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    function(
+        "json_get",
+        &["json", "path"],
+        2,
+        "what a member name, a dotted path or a `$…` JSONPath (RFC 9535) leads to; arrays and several finds are lists; \
+            undefined when \
+         absent, `null` or not JSON",
+        |args, _| json::document(&args[0]).map_or(Value::Undefined, |document| document.find(&args[1].as_text())),
+    ),
+    function(
+        "numeric_date",
+        &["json", "name"],
+        2,
+        "the whole seconds of a date in a token (`exp`, `nbf`, `iat`: RFC 7519, section 2); undefined when absent or when it is no \
+         number from 0 to the year 9999. A text with digits is no date",
+        |args, _| {
+            let document = json::document(&args[0]);
+            let member = document.and_then(|document| document.part_at(&args[1].as_text()));
+            Value::from(member.and_then(|member| crate::services::jose::date(&member)).map(|seconds| seconds as i64))
+        },
+    ),
+    function("json_array", &["list"], 1, "the values of a list as a JSON array", |args, _| {
+        Value::json(serde_json::Value::Array(args[0].values().iter().map(Value::to_json).collect()))
+    }),
+    function("json_keys", &["json"], 1, "the member names of a JSON object", |args, _| {
+        let document = json::document(&args[0]);
+        let object = document.as_deref().and_then(serde_json::Value::as_object);
+        Value::list(object.into_iter().flat_map(|object| object.keys()).map(|key| Value::from(key.as_str())))
+    }),
+];

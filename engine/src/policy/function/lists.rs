@@ -1,0 +1,67 @@
+//! Functions on lists.
+
+use super::{Function, function};
+use crate::data::value::Value;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    function("split", &["text", "separator"], 2, "the parts of a text between separators; an empty text has none", |args, _| {
+        let (text, separator) = (args[0].as_text(), args[1].as_text());
+        if text.is_empty() {
+            return Value::list([]);
+        }
+        if separator.is_empty() {
+            return Value::list([Value::from(&*text)]);
+        }
+        Value::list(text.split(&*separator).map(Value::from))
+    }),
+    function("words", &["text"], 1, "the words of a text between blanks, none of them empty", |args, _| {
+        let text = args[0].as_text();
+        Value::list(text.split_whitespace().map(Value::from))
+    }),
+    function(
+        "join",
+        &["list", "separator"],
+        2,
+        "the values of a list as one text; undefined when the separators alone take more than 16 MiB",
+        |args, _| {
+            let separator = args[1].as_text();
+            if !args[0].is_joinable(&separator) {
+                return Value::Undefined;
+            }
+            let mut out = String::new();
+            args[0].write_text(&separator, &mut out);
+            Value::from(out)
+        },
+    ),
+    function("count", &["list"], 1, "how many values there are", |args, _| Value::Int(args[0].values().len() as i64)),
+    function("first", &["list"], 1, "the first value", |args, _| args[0].values().first().cloned().unwrap_or_default()),
+    function("last", &["list"], 1, "the last value", |args, _| args[0].values().last().cloned().unwrap_or_default()),
+    function("at", &["list", "index"], 2, "the value at an index counted from zero", |args, _| {
+        let index = args[1].to_int().and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| args[0].values().get(index).cloned()).unwrap_or_default()
+    }),
+    function("append", &["list", "value…"], 1, "the list with further values; lists are joined flat", |args, _| {
+        Value::list(args.iter().flat_map(|arg| arg.values().iter().cloned()))
+    }),
+    function("unique", &["list"], 1, "the list without repetitions", |args, _| {
+        let mut seen = std::collections::HashSet::new();
+        Value::list(args[0].values().iter().filter(|value| seen.insert(value.to_text())).cloned())
+    }),
+    function(
+        "intersect",
+        &["list", "other"],
+        2,
+        "the values of a list that are also in the other one, in the first one's order",
+        |args, _| {
+            let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
+            Value::list(args[0].values().iter().filter(|value| other.contains(&value.to_text())).cloned())
+        },
+    ),
+    function("difference", &["list", "other"], 2, "the values of a list that are not in the other one", |args, _| {
+        let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
+        Value::list(args[0].values().iter().filter(|value| !other.contains(&value.to_text())).cloned())
+    }),
+    function("coalesce", &["value", "other…"], 1, "the first value that is not empty", |args, _| {
+        args.iter().find(|arg| !arg.is_empty()).cloned().unwrap_or_default()
+    }),
+];

@@ -1,0 +1,17 @@
+//! From text to program, and the run of one.
+
+pub mod answer;
+pub mod assertion;
+pub mod assertions;
+pub mod codes;
+pub mod compile;
+pub mod ctx;
+pub mod exec;
+pub mod expr;
+pub mod function;
+pub mod pattern;
+pub mod reads;
+pub mod request;
+pub mod site;
+pub mod template;
+pub mod vars;

@@ -1,0 +1,111 @@
+//! Regular expressions that are values: compiled once and kept, so that a configured pattern costs no compilation a request.
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use regex::{Captures, Regex, RegexBuilder};
+use smol_str::SmolStr;
+
+use crate::policy::ctx::Ctx;
+use crate::policy::expr::{Expr, Piece};
+
+/// Pattern and whether case is ignored.
+type Key = (String, bool);
+
+/// A compiled pattern may take a megabyte, so those that nobody uses any more (the policies were changed) do not stay.
+static COMPILED: LazyLock<Cache<Key, Option<Arc<Regex>>>> =
+    LazyLock::new(|| Cache::builder().max_capacity(256).time_to_idle(Duration::from_secs(600)).build());
+
+/// The compiled pattern, `None` when it does not compile. Size is bounded, and matching is linear in the text.
+pub fn cached(pattern: &str, ignore_case: bool) -> Option<Arc<Regex>> {
+    // Compiled once, however many requests need it first at the same time.
+    COMPILED.get_with((pattern.to_owned(), ignore_case), || {
+        RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(1 << 20).build().ok().map(Arc::new)
+    })
+}
+
+/// A pattern of an assertion: compiled with the policy when it is a literal, otherwise when its text is known.
+pub enum Pattern {
+    /// A literal.
+    Fixed(Regex),
+    /// A text with variables, and whether case is ignored.
+    Text(Expr, bool),
+}
+
+impl Pattern {
+    /// The compiled pattern; `None` when the text of this run does not compile.
+    pub fn regex<'p>(&'p self, ctx: &Ctx) -> Option<Cow<'p, Regex>> {
+        match self {
+            Pattern::Fixed(regex) => Some(Cow::Borrowed(regex)),
+            Pattern::Text(text, ignore_case) => cached(&text.text(ctx), *ignore_case).map(|regex| Cow::Owned((*regex).clone())),
+        }
+    }
+}
+
+/// What a match is replaced with: texts, groups of the match, values. The text of a value is never read for groups.
+pub struct Replacement(Vec<Part>);
+
+enum Part {
+    Literal(SmolStr),
+    Group(usize),
+    Value(Expr),
+}
+
+impl Replacement {
+    /// Reads `$1` and `$$` in the literal parts of a text.
+    pub fn new(text: Expr) -> Replacement {
+        let mut parts = Vec::new();
+        match text {
+            Expr::Const(value) => literal(&value.as_text(), &mut parts),
+            Expr::Text(pieces) => {
+                for piece in pieces.iter() {
+                    match piece {
+                        Piece::Literal(text) => literal(text, &mut parts),
+                        Piece::Value(expr) | Piece::Address(expr, _) | Piece::Raw(expr) => parts.push(Part::Value(expr.clone())),
+                    }
+                }
+            }
+            other => parts.push(Part::Value(other)),
+        }
+        Replacement(parts)
+    }
+
+    /// Appends what a match becomes. A group that took no part is nothing.
+    pub fn write(&self, found: &Captures<'_>, ctx: &Ctx, out: &mut String) {
+        for part in &self.0 {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Group(group) => out.push_str(found.get(*group).map_or("", |group| group.as_str())),
+                Part::Value(value) => value.write(ctx, out),
+            }
+        }
+    }
+}
+
+fn literal(text: &str, parts: &mut Vec<Part>) {
+    let mut pending = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        pending.push_str(before);
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        match after[..digits].parse() {
+            Ok(group) => {
+                if !pending.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut pending).into()));
+                }
+                parts.push(Part::Group(group));
+                rest = &after[digits..];
+            }
+            Err(_) => {
+                pending.push('$');
+                rest = after.strip_prefix('$').unwrap_or(after);
+            }
+        }
+    }
+    pending.push_str(rest);
+    if !pending.is_empty() {
+        parts.push(Part::Literal(pending.into()));
+    }
+}

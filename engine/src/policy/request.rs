@@ -1,0 +1,99 @@
+//! A request as policies see it: its message, and what the connection says of it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use http::{Method, Version};
+use smol_str::SmolStr;
+
+use crate::data::certificate::Certificate;
+use crate::data::message::{Message, Parameters};
+
+/// One request.
+#[derive(Debug)]
+pub struct Request {
+    /// Headers and body.
+    pub message: Message,
+    /// Method.
+    pub method: Method,
+    /// Protocol version.
+    pub version: Version,
+    /// Whether it came over TLS.
+    pub secure: bool,
+    /// Host it was sent to, without port.
+    pub host: SmolStr,
+    /// Port it was sent to.
+    pub port: u16,
+    /// Path as sent, without the query, still escaped; escapes in upper case unless the service says `paths raw`. Which forms it may
+    /// have is in [`crate::data::path`].
+    pub path: SmolStr,
+    /// What `*` in the service's path matched.
+    pub path_rest: SmolStr,
+    /// Query without the question mark.
+    pub query: SmolStr,
+    /// The peer.
+    pub remote: SocketAddr,
+    /// Certificate the peer presented in the TLS handshake, possession of its key proven, trust not yet decided.
+    pub client_certificate: Option<Arc<Certificate>>,
+    /// When it arrived, for elapsed time.
+    pub started: Instant,
+    /// How many policies of this gateway called one another to get here.
+    pub depth: u8,
+    /// Connections on which those policies are in the middle of a transaction.
+    pub held: Vec<SmolStr>,
+    id: OnceLock<SmolStr>,
+    query_parameters: OnceLock<Parameters>,
+}
+
+impl Request {
+    /// A request with nothing but method and path; the server and tests fill in the rest.
+    pub fn new(method: Method, path: impl Into<SmolStr>) -> Self {
+        Request {
+            message: Message::default(),
+            method,
+            version: Version::HTTP_11,
+            secure: false,
+            host: SmolStr::default(),
+            port: 0,
+            path: path.into(),
+            path_rest: SmolStr::default(),
+            query: SmolStr::default(),
+            remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            client_certificate: None,
+            started: Instant::now(),
+            depth: 0,
+            held: Vec::new(),
+            id: OnceLock::new(),
+            query_parameters: OnceLock::new(),
+        }
+    }
+
+    /// A random identifier of this request, for logs and audit.
+    pub fn id(&self) -> &SmolStr {
+        self.id.get_or_init(|| SmolStr::from(uuid::Uuid::new_v4().to_string()))
+    }
+
+    /// Parameters of the URL.
+    pub fn query_parameters(&self) -> &Parameters {
+        self.query_parameters.get_or_init(|| Parameters::parse(self.query.as_bytes()))
+    }
+
+    /// The first parameter of this name, in the URL or else in the form.
+    pub fn parameter(&self, name: &str) -> Option<&SmolStr> {
+        self.query_parameters().first(name).or_else(|| self.message.form().first(name))
+    }
+
+    /// All parameters of this name, those of the URL first.
+    pub fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a SmolStr> + 'a {
+        self.query_parameters().all(name).chain(self.message.form().all(name))
+    }
+
+    /// The URL as the client meant it.
+    pub fn url(&self) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        format!("{scheme}://{host}:{}{}{mark}{}", self.port, self.path, self.query)
+    }
+}

@@ -1,0 +1,287 @@
+//! One generation of policies: the program, its routes, and how a request runs on them from first byte to last.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::Method;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+use portcullis_dsl::ast::ItemKind;
+use portcullis_dsl::spec::Catalogue;
+use portcullis_dsl::{Diagnostic, Library, Severity, Sources};
+use smol_str::SmolStr;
+
+use crate::data::path::{self, Form};
+use crate::data::value::Value;
+use crate::policy::ctx::Ctx;
+use crate::policy::exec::program::{FrameProgram, Program};
+use crate::policy::request::Request;
+use crate::policy::{answer, assertions, compile, exec, function, vars};
+use crate::services::Gateway;
+use crate::services::telemetry::ServiceMetrics;
+
+/// A generation: swapped as a whole on reload.
+pub struct Site {
+    /// Instructions.
+    pub program: Arc<Program>,
+    /// The checked trees, for `explain` and the command line.
+    pub library: Arc<Library>,
+    /// What outlives generations.
+    pub gateway: Arc<Gateway>,
+    /// Empty, or `/` and the instance modifier.
+    pub instance_modifier: SmolStr,
+    exact: HashMap<String, Arc<Route>>,
+    /// Routes that end in `*`, longest first.
+    prefixes: Vec<(String, Arc<Route>)>,
+    /// Paths of services as the least strict server compares them, with the length of the path as written and whether `*` follows it.
+    folded: HashMap<String, Vec<(usize, bool)>>,
+    paths: HashMap<SmolStr, String>,
+}
+
+/// A service and where it is reached.
+pub struct Route {
+    /// Name of the service.
+    pub name: SmolStr,
+    /// Methods it answers; empty = any.
+    pub methods: Vec<Method>,
+    /// Its program.
+    pub frame: Arc<FrameProgram>,
+    /// `paths raw`: whether it takes paths that servers read in different ways.
+    pub raw_paths: bool,
+    /// `Allow` of a 405.
+    pub allow: String,
+    /// Its counters.
+    pub metrics: ServiceMetrics,
+}
+
+/// Where a path leads.
+pub enum Routed<'s, 'p> {
+    /// To this service, and what `*` matched.
+    To(&'s Arc<Route>, &'p str),
+    /// To none.
+    Nowhere,
+    /// It is refused, for this reason: the gateway and what is behind it could read it differently.
+    Refused(&'static str),
+}
+
+impl Route {
+    /// Runs the service's policy to its answer.
+    async fn answer(&self, mut ctx: Box<Ctx>) -> http::Response<bytes::Bytes> {
+        let site = Arc::clone(&ctx.site);
+        let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
+        if let exec::Ending::Broken(fault) = &ending {
+            site.gateway.metrics.fault(fault.blame.word());
+            let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
+            tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
+        }
+        let response = answer::answer(&mut ctx, ending);
+        self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
+        response
+    }
+}
+
+/// Everything that policies may call, for the language's checks.
+pub fn catalogue() -> Catalogue {
+    Catalogue::new(
+        assertions::all().map(|entry| entry.spec),
+        function::all().map(|function| &function.spec),
+        vars::BUILTINS.iter(),
+    )
+}
+
+/// A policy set, checked and compiled, that no gateway serves yet. Several may serve the same one.
+pub struct Compiled {
+    /// The checked trees.
+    pub library: Arc<Library>,
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Instructions; none when there are errors.
+    program: Option<Arc<Program>>,
+}
+
+impl Compiled {
+    /// Parses, checks and compiles.
+    pub fn new(sources: Sources) -> Compiled {
+        let (library, mut diagnostics) = portcullis_dsl::load(sources, &catalogue());
+        let broken = |found: &[Diagnostic]| found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        let mut program = None;
+        if !broken(&diagnostics) {
+            let entries = assertions::all().map(|entry| (entry.spec.name, entry)).collect();
+            let (made, found) = compile::compile(&library, &entries);
+            diagnostics.extend(found);
+            program = (!broken(&diagnostics)).then(|| Arc::new(made));
+        }
+        Compiled { library: Arc::new(library), diagnostics, program }
+    }
+
+    /// The set before a gateway; none when there are errors.
+    pub fn site(&self, gateway: Arc<Gateway>, instance_modifier: &str, enabled: &[String]) -> Option<Site> {
+        let program = Arc::clone(self.program.as_ref()?);
+        let modifier = match instance_modifier.trim_matches('/') {
+            "" => SmolStr::default(),
+            name => SmolStr::from(format!("/{name}")),
+        };
+        let mut site = Site {
+            program,
+            library: Arc::clone(&self.library),
+            gateway,
+            instance_modifier: modifier.clone(),
+            exact: HashMap::new(),
+            prefixes: Vec::new(),
+            folded: HashMap::new(),
+            paths: HashMap::new(),
+        };
+        for policy in self.library.services() {
+            let ItemKind::Service(head) = &policy.item.kind else { continue };
+            if head.disabled && !enabled.contains(&policy.name) {
+                continue;
+            }
+            let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
+            let methods: Vec<Method> = head.methods.iter().filter_map(|method| method.node.parse().ok()).collect();
+            let allow = head.methods.iter().map(|method| method.node.as_str()).collect::<Vec<_>>().join(",");
+            let metrics = site.gateway.metrics.service(&policy.name);
+            let route =
+                Arc::new(Route { name: policy.name.as_str().into(), methods, frame, raw_paths: head.raw_paths, allow, metrics });
+            // As requests have it: what is not ASCII is escaped, and escapes are in upper case.
+            let path = format!("{modifier}{}", head.path.node);
+            let path = path::upper_escapes(&utf8_percent_encode(&path, CONTROLS).to_string()).into_owned();
+            let written = path.strip_suffix('*').unwrap_or(&path);
+            site.folded.entry(path::folded(written).into_owned()).or_default().push((written.len(), written != path));
+            site.paths.insert(route.name.clone(), path.trim_end_matches("/*").to_owned());
+            match path.strip_suffix('*') {
+                Some(prefix) => site.prefixes.push((prefix.to_owned(), route)),
+                None => {
+                    site.exact.insert(path, route);
+                }
+            }
+        }
+        site.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Some(site)
+    }
+}
+
+impl Site {
+    /// Parses, checks and compiles a policy set. On any error there is no site; warnings come with one. `enabled` names the services
+    /// to serve although they are declared `disabled`.
+    pub fn build(
+        sources: Sources,
+        gateway: Arc<Gateway>,
+        instance_modifier: &str,
+        enabled: &[String],
+    ) -> (Option<Site>, Arc<Library>, Vec<Diagnostic>) {
+        let compiled = Compiled::new(sources);
+        let site = compiled.site(gateway, instance_modifier, enabled);
+        (site, compiled.library, compiled.diagnostics)
+    }
+
+    /// Path of a service, with the instance modifier.
+    pub fn service_path(&self, name: &str) -> &str {
+        self.paths.get(name).map_or("", String::as_str)
+    }
+
+    /// Names and paths of all services that are served.
+    pub fn services(&self) -> impl Iterator<Item = (&SmolStr, &str)> {
+        self.paths.iter().map(|(name, path)| (name, path.as_str()))
+    }
+
+    /// The service a path leads to.
+    pub fn route<'p>(&self, path: &'p str) -> Routed<'_, 'p> {
+        let form = match path::form(path) {
+            Ok(form) => form,
+            Err(reason) => return Routed::Refused(reason),
+        };
+        if form == Form::Plain
+            && let Some(route) = self.exact.get(path)
+        {
+            return Routed::To(route, "");
+        }
+        let found = self.prefixes.iter().find_map(|(prefix, route)| Some((prefix, route, path.strip_prefix(prefix.as_str())?)));
+        match (found, form) {
+            (Some((_, route, _)), Form::Unusual(reason)) if !route.raw_paths => Routed::Refused(reason),
+            (None, Form::Unusual(reason)) => Routed::Refused(reason),
+            (None, Form::Plain) => Routed::Nowhere,
+            (Some((prefix, _, _)), _) if self.is_of_another(path, prefix.len(), form) => {
+                Routed::Refused("less strict servers take the path for that of another service")
+            }
+            (Some((_, route, rest)), _) => Routed::To(route, rest),
+        }
+    }
+
+    /// Whether a path that led to a service with `*` could, to the server behind it, be of a service whose own path is longer. That one
+    /// may ask more of the client: `/app/Admin/x` leads to `/app/*`, and many a server takes it for `/app/admin/x`.
+    fn is_of_another(&self, path: &str, own: usize, form: Form) -> bool {
+        let folded = path::folded(path);
+        path::beginnings(&folded).any(|beginning| {
+            // Where servers divide an unusual path is not certain, so a beginning counts as the whole.
+            let whole = beginning.len() == folded.len() || form != Form::Plain;
+            let others = self.folded.get(beginning).into_iter().flatten();
+            others.into_iter().any(|(length, star)| *length > own && (*star || whole))
+        })
+    }
+
+    /// Answers a request. A self-call of a policy enters here too.
+    pub fn handle(self: &Arc<Self>, request: Request) -> impl Future<Output = http::Response<bytes::Bytes>> + Send + use<> {
+        // Settled before the future is made, and on the heap: futures are copied where they are made, and this one is in every request.
+        let begun = self.begin(request);
+        async move {
+            match begun {
+                Ok((route, ctx)) => route.answer(ctx).await,
+                Err(response) => response,
+            }
+        }
+    }
+
+    /// Finds the service; an answer where there is none, or not for this method.
+    fn begin(self: &Arc<Self>, mut request: Request) -> Result<(Arc<Route>, Box<Ctx>), http::Response<bytes::Bytes>> {
+        let path = path::upper_escapes(&request.path);
+        let (route, rest) = match self.route(&path) {
+            Routed::To(route, rest) => (Arc::clone(route), rest.len()),
+            Routed::Nowhere => return Err(answer::not_found()),
+            Routed::Refused(reason) => {
+                self.gateway.metrics.refused(400);
+                tracing::debug!(request = %request.id(), reason, "a path is refused");
+                return Err(answer::bad_path(reason));
+            }
+        };
+        // INVARIANT: what led to the service is what policies see and send on, to the byte.
+        if let (false, Cow::Owned(path)) = (route.raw_paths, path) {
+            request.path = path.into();
+        }
+        if !route.methods.is_empty() && !route.methods.contains(&request.method) {
+            let response = answer::method_not_allowed(&route.allow);
+            route.metrics.answered(response.status().as_u16(), request.started.elapsed());
+            return Err(response);
+        }
+        if let Err(unreadable) = route.frame.reads.check(&request) {
+            let (service, request_id) = (&route.name, request.id());
+            tracing::debug!(%service, request = %request_id, "refused before the policy: {unreadable}");
+            let response = answer::unreadable(&unreadable);
+            route.metrics.answered(response.status().as_u16(), request.started.elapsed());
+            return Err(response);
+        }
+        request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
+        let ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
+        Ok((route, ctx))
+    }
+
+    /// Runs a `command` or `task` by name. Gives its outputs in order, and whether it held; `None` when there is none of that name.
+    pub async fn run_named(
+        self: &Arc<Self>,
+        name: &str,
+        inputs: &[(String, Value)],
+    ) -> Option<(exec::Ending, Vec<(SmolStr, Value)>)> {
+        let policy = self.library.commands().chain(self.library.tasks()).find(|policy| policy.name == name)?;
+        let frame = self.program.frames.get(&policy.id)?.clone();
+        let mut ctx = Ctx::new(Arc::clone(self), Request::new(Method::GET, ""), frame.name.clone());
+        ctx.slots.resize_with(frame.slots, Value::default);
+        for (input, slot, ty) in &frame.inputs {
+            if let Some((_, value)) = inputs.iter().find(|(name, _)| name.eq_ignore_ascii_case(input)) {
+                let value = ty.map_or_else(|| Some(value.clone()), |ty| value.convert(ty))?;
+                ctx.set(*slot, value);
+            }
+        }
+        let ending = exec::run(&self.program, &frame, &mut ctx).await;
+        let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
+        Some((ending, outputs))
+    }
+}

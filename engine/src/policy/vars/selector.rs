@@ -1,0 +1,312 @@
+//! `${message.http.status}`, `${certificate.subject}`, `${moment.seconds}`, `${list.length}`: the part after the variable's name.
+
+use std::borrow::Cow;
+
+use http::HeaderName;
+use smol_str::SmolStr;
+
+use crate::data::certificate::Certificate;
+use crate::data::message::{Message, field_text};
+use crate::data::value::Value;
+
+/// What is read of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// Number of values.
+    Length,
+    /// Of a message.
+    Message(MessageSelector),
+    /// Of a certificate.
+    Certificate(CertificateSelector),
+    /// Of a moment.
+    Time(TimeSelector),
+}
+
+/// What is read of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageSelector {
+    /// Body as text.
+    Mainpart,
+    /// `Content-Type`.
+    ContentType,
+    /// Bytes of the body.
+    Size,
+    /// Status of an answer.
+    Status,
+    /// First header of this name.
+    Header(HeaderName),
+    /// All headers of this name.
+    HeaderValues(HeaderName),
+    /// Names of all headers.
+    HeaderNames,
+    /// First form field of this name.
+    Form(SmolStr),
+    /// All form fields of this name.
+    FormValues(SmolStr),
+    /// Value of a cookie the message sets or sends.
+    Cookie(SmolStr),
+    /// Names of its cookies.
+    CookieNames,
+}
+
+/// What is read of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSelector {
+    /// Subject.
+    Subject,
+    /// One attribute of the subject, e.g. `cn`.
+    SubjectAttribute(SmolStr),
+    /// Issuer.
+    Issuer,
+    /// Serial number.
+    Serial,
+    /// Start of validity.
+    NotBefore,
+    /// End of validity.
+    NotAfter,
+    /// SHA-1 thumbprint, base64.
+    ThumbprintSha1,
+    /// SHA-256 thumbprint, base64url.
+    ThumbprintSha256,
+    /// Subject key identifier.
+    SubjectKeyIdentifier,
+    /// Public key, base64 of its DER.
+    SubjectPublicKey,
+    /// PEM text.
+    Pem,
+    /// Base64 of the DER form.
+    Base64,
+}
+
+/// What is read of a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeSelector {
+    /// Seconds since the epoch.
+    Seconds,
+    /// Milliseconds since the epoch.
+    Millis,
+    /// ISO 8601 in UTC.
+    Utc,
+    /// RFC 1123.
+    Rfc1123,
+}
+
+impl Selector {
+    /// Reads the text after the variable's name and dot; case-insensitive but for names of headers' parameters.
+    pub fn parse(text: &str) -> Option<Selector> {
+        let lower = text.to_ascii_lowercase();
+        if lower == "length" {
+            return Some(Selector::Length);
+        }
+        TimeSelector::parse(&lower)
+            .map(Selector::Time)
+            .or_else(|| CertificateSelector::parse(&lower).map(Selector::Certificate))
+            .or_else(|| MessageSelector::parse(text).map(Selector::Message))
+    }
+
+    /// Words for "did you mean".
+    pub const WORDS: &[&str] = &[
+        "length",
+        "mainpart",
+        "contentType",
+        "size",
+        "http.status",
+        "http.header",
+        "http.headerValues",
+        "http.headerNames",
+        "http.form",
+        "http.formValues",
+        "http.cookies",
+        "http.cookieNames",
+        "subject",
+        "issuer",
+        "serial",
+        "notAfter",
+        "notBefore",
+        "thumbprintSHA1",
+        "thumbprintSHA256",
+        "seconds",
+        "millis",
+        "utc",
+        "rfc1123",
+    ];
+
+    /// Applies it; a value of another kind gives undefined.
+    pub fn apply(&self, value: &Value) -> Value {
+        match (self, value) {
+            (Selector::Length, value) => Value::Int(value.values().len() as i64),
+            (_, Value::Undefined) => Value::Undefined,
+            (Selector::Message(selector), Value::Message(message)) => selector.apply(message),
+            (Selector::Message(MessageSelector::Mainpart), value) => Value::Text(value.to_text()),
+            (Selector::Certificate(selector), Value::Certificate(certificate)) => selector.apply(certificate),
+            (Selector::Time(selector), Value::Time(millis)) => selector.apply(*millis),
+            _ => Value::Undefined,
+        }
+    }
+}
+
+/// A word that a name follows, and what it makes of that name.
+pub(super) type Named<T> = (&'static str, fn(SmolStr) -> T);
+
+/// The rest of `text` after a word and a dot, the word in any case.
+pub(super) fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let (start, rest) = (text.get(..word.len())?, text.get(word.len()..)?);
+    start.eq_ignore_ascii_case(word).then_some(rest)?.strip_prefix('.').filter(|rest| !rest.is_empty())
+}
+
+/// A header's name in any case; `None` when no header can have it.
+pub(super) fn header_name(name: &str) -> Option<HeaderName> {
+    HeaderName::from_bytes(name.as_bytes()).ok()
+}
+
+impl MessageSelector {
+    /// Reads the text after the message's name and dot.
+    pub fn parse(text: &str) -> Option<MessageSelector> {
+        use MessageSelector as M;
+        if let Some(name) = after(text, "http.header") {
+            return header_name(name).map(M::Header);
+        }
+        if let Some(name) = after(text, "http.headerValues") {
+            return header_name(name).map(M::HeaderValues);
+        }
+        let named: [Named<M>; 4] = [
+            ("http.form", |name| M::Form(name)),
+            ("http.formValues", |name| M::FormValues(name)),
+            ("http.cookies", |name| M::Cookie(name)),
+            ("http.cookie", |name| M::Cookie(name)),
+        ];
+        for (word, make) in named {
+            if let Some(name) = after(text, word) {
+                return Some(make(name.into()));
+            }
+        }
+        Some(match text.to_ascii_lowercase().as_str() {
+            "mainpart" => M::Mainpart,
+            "contenttype" => M::ContentType,
+            "size" => M::Size,
+            "http.status" => M::Status,
+            "http.headernames" => M::HeaderNames,
+            "http.cookienames" => M::CookieNames,
+            _ => return None,
+        })
+    }
+
+    /// Applies it.
+    pub fn apply(&self, message: &Message) -> Value {
+        match self {
+            MessageSelector::Mainpart => Value::Text(message.body_text().into()),
+            MessageSelector::ContentType => Value::text(message.content_type()),
+            MessageSelector::Size => Value::Int(message.body.len() as i64),
+            MessageSelector::Status => Value::from(message.status.map(i64::from)),
+            MessageSelector::Header(name) => Value::from(message.header(name)),
+            MessageSelector::HeaderValues(name) => {
+                Value::list(message.headers.get_all(name).iter().map(field_text).map(Value::from))
+            }
+            MessageSelector::HeaderNames => Value::list(message.headers.keys().map(|name| Value::from(name.as_str()))),
+            MessageSelector::Form(name) => Value::from(message.form().first(name).cloned()),
+            MessageSelector::FormValues(name) => Value::list(message.form().all(name).cloned().map(Value::Text)),
+            MessageSelector::Cookie(name) => Value::from(cookies(message).find(|(own, _)| own == name).map(|(_, value)| value)),
+            MessageSelector::CookieNames => Value::list(cookies(message).map(|(name, _)| Value::from(name))),
+        }
+    }
+}
+
+/// Cookies of a message: of a `Cookie` field (RFC 6265, section 4.2), or the ones that `Set-Cookie` fields set. One whose name cannot be
+/// read can have no name that a policy asks for; one whose value cannot be read is there all the same.
+pub fn cookies(message: &Message) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let sent = message.headers.get_all(http::header::COOKIE).iter().flat_map(|field| raw_cookies(field.as_bytes()));
+    let set = message.headers.get_all(http::header::SET_COOKIE).iter();
+    let set = set.filter_map(|field| raw_cookies(field.as_bytes()).next());
+    sent.chain(set).filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, String::from_utf8_lossy(value))))
+}
+
+/// Names and values in a `Cookie` field. Other programs on the same host set cookies too, so one that is odd hides no other.
+pub fn raw_cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    field.split(|byte| *byte == b';').filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        Some((name, unquoted(value)))
+    })
+}
+
+fn unquoted(mut value: &[u8]) -> &[u8] {
+    while let Some(rest) = value.strip_prefix(b"\"") {
+        value = rest;
+    }
+    while let Some(rest) = value.strip_suffix(b"\"") {
+        value = rest;
+    }
+    value
+}
+
+impl CertificateSelector {
+    fn parse(lower: &str) -> Option<CertificateSelector> {
+        use CertificateSelector as C;
+        if let Some(attribute) = after(lower, "subject.dn") {
+            return Some(C::SubjectAttribute(attribute.into()));
+        }
+        Some(match lower {
+            "subject" | "subject.canonical" => C::Subject,
+            "issuer" | "issuer.canonical" => C::Issuer,
+            "serial" => C::Serial,
+            "notbefore" => C::NotBefore,
+            "notafter" => C::NotAfter,
+            "thumbprintsha1" => C::ThumbprintSha1,
+            "thumbprintsha256" => C::ThumbprintSha256,
+            "subjectkeyidentifier" => C::SubjectKeyIdentifier,
+            "subjectpublickey" => C::SubjectPublicKey,
+            "pem" => C::Pem,
+            "base64" => C::Base64,
+            _ => return None,
+        })
+    }
+
+    fn apply(&self, certificate: &Certificate) -> Value {
+        match self {
+            CertificateSelector::Subject => Value::from(certificate.subject.as_str()),
+            CertificateSelector::SubjectAttribute(name) => Value::list(
+                certificate
+                    .subject_attributes
+                    .iter()
+                    .filter(|(own, _)| own.eq_ignore_ascii_case(name))
+                    .map(|(_, value)| Value::from(value.as_str())),
+            ),
+            CertificateSelector::Issuer => Value::from(certificate.issuer.as_str()),
+            CertificateSelector::Serial => Value::from(certificate.serial.as_str()),
+            CertificateSelector::NotBefore => Value::Time(certificate.not_before),
+            CertificateSelector::NotAfter => Value::Time(certificate.not_after),
+            CertificateSelector::ThumbprintSha1 => Value::from(certificate.thumbprint_sha1.as_str()),
+            CertificateSelector::ThumbprintSha256 => Value::from(certificate.thumbprint_sha256.as_str()),
+            CertificateSelector::SubjectKeyIdentifier => Value::from(certificate.subject_key_identifier.as_deref()),
+            CertificateSelector::SubjectPublicKey => Value::from(certificate.subject_public_key.as_str()),
+            CertificateSelector::Pem => Value::from(certificate.pem()),
+            CertificateSelector::Base64 => {
+                use base64::Engine;
+                Value::from(base64::engine::general_purpose::STANDARD.encode(certificate.der()))
+            }
+        }
+    }
+}
+
+impl TimeSelector {
+    /// Reads `seconds`, `millis`, `utc`, `rfc1123`, in lower case.
+    pub fn parse(lower: &str) -> Option<TimeSelector> {
+        Some(match lower {
+            "seconds" => TimeSelector::Seconds,
+            "millis" => TimeSelector::Millis,
+            "utc" | "iso8601" => TimeSelector::Utc,
+            "rfc1123" => TimeSelector::Rfc1123,
+            _ => return None,
+        })
+    }
+
+    /// Applies it.
+    pub fn apply(self, millis: i64) -> Value {
+        match self {
+            TimeSelector::Seconds => Value::Int(millis.div_euclid(1000)),
+            TimeSelector::Millis => Value::Int(millis),
+            TimeSelector::Utc => Value::from(crate::data::time::iso8601_date(millis)),
+            TimeSelector::Rfc1123 => Value::from(crate::data::time::rfc1123(millis)),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Caches by name. A cache comes into being with the first value stored in it and outlives reloads of policies; what is kept, how long
+//! and how much of it is each caller's word. Entries carry their own expiry, so a moved clock expires them at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use prometheus_client::metrics::counter::Counter;
+use quick_cache::sync::Cache as Quick;
+use quick_cache::{OptionsBuilder, Weighter};
+use smol_str::SmolStr;
+
+use crate::data::value::Value;
+use crate::services::telemetry::Metrics;
+
+/// Most caches at a time. Names are the policies'; this is for one that makes them of what clients send.
+const MAX_CACHES: usize = 1000;
+/// Bytes of values and keys in one cache, whatever its number of entries.
+const MAX_BYTES: u64 = 64 << 20;
+/// Bytes of one value with its key, whatever the caller allows.
+const MAX_WEIGHT: u64 = 4 << 20;
+
+/// Fewer entries than this are not pushed out for being too many: so few would only ever push out each other.
+const FEW: u64 = 16;
+
+/// What a caller allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries in the cache; beyond it the least valuable ones go.
+    pub max_entries: u64,
+    /// Milliseconds after which the value is gone.
+    pub max_age_millis: i64,
+    /// Bytes of the value; a larger one is not kept.
+    pub max_size: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_entries: 10_000, max_age_millis: 300_000, max_size: 10_000 }
+    }
+}
+
+/// All caches of a gateway.
+#[derive(Default)]
+pub struct Caches {
+    // Looked up on each request, changed a few times in the life of a process: readers take no lock.
+    named: ArcSwap<BTreeMap<SmolStr, Arc<Named>>>,
+    creating: Mutex<()>,
+    metrics: Arc<Metrics>,
+}
+
+struct Named {
+    entries: Quick<SmolStr, Entry, Weight>,
+    /// What fits into one part of it.
+    heaviest: u64,
+    hits: Counter,
+    misses: Counter,
+}
+
+#[derive(Clone)]
+struct Entry {
+    value: Value,
+    stored: i64,
+    expires: i64,
+    weight: u64,
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<SmolStr, Entry> for Weight {
+    fn weight(&self, _: &SmolStr, entry: &Entry) -> u64 {
+        entry.weight
+    }
+}
+
+/// What a cache has done so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Name of the cache.
+    pub id: SmolStr,
+    /// Look-ups that found something.
+    pub hits: u64,
+    /// Look-ups that did not.
+    pub misses: u64,
+    /// Entries, expired ones among them until they are met or pushed out.
+    pub entries: u64,
+}
+
+impl Caches {
+    /// No caches yet; each one that comes has its hits and misses counted there.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Caches { metrics, ..Caches::default() }
+    }
+
+    /// Keeps a value under a key, in place of what is there. `false` when it is larger than allowed, or when there are too many caches.
+    pub fn store(&self, id: &str, key: impl Into<SmolStr>, value: Value, limits: Limits, now_millis: i64) -> bool {
+        let key = key.into();
+        let bytes = size(&value) + key.len() as u64 + 64;
+        if size(&value) > limits.max_size || bytes > MAX_WEIGHT {
+            // What is there is older than what should be there.
+            self.remove(id, &key);
+            return false;
+        }
+        if limits.max_age_millis <= 0 || limits.max_entries == 0 {
+            self.remove(id, &key);
+            return true;
+        }
+        let Some(named) = self.get(id).or_else(|| self.create(id, limits.max_entries)) else { return false };
+        // As many bytes as it has, but at least the share of one entry: so both number and bytes are bounded.
+        let weight = bytes.max((MAX_BYTES / limits.max_entries.max(FEW)).min(named.heaviest));
+        let expires = now_millis.saturating_add(limits.max_age_millis);
+        named.entries.insert(key, Entry { value, stored: now_millis, expires, weight });
+        true
+    }
+
+    /// The value under a key, unless its time is over or it is older than `max_age_millis`.
+    pub fn lookup(&self, id: &str, key: &str, max_age_millis: Option<i64>, now_millis: i64) -> Option<Value> {
+        let named = self.get(id)?;
+        let found = named.entries.get(key).filter(|entry| {
+            let alive = now_millis < entry.expires;
+            if !alive {
+                named.entries.remove_if(key, |entry| now_millis >= entry.expires);
+            }
+            alive && max_age_millis.is_none_or(|max_age| now_millis - entry.stored < max_age)
+        });
+        let counter = if found.is_some() { &named.hits } else { &named.misses };
+        counter.inc();
+        found.map(|entry| entry.value)
+    }
+
+    /// Forgets a value; whether there was one. `name*` means every cache whose name begins so.
+    pub fn remove(&self, id: &str, key: &str) -> bool {
+        let mut found = false;
+        for named in self.meant(id) {
+            found |= named.entries.remove(key).is_some();
+        }
+        found
+    }
+
+    /// Empties a cache. `name*` means every cache whose name begins so.
+    pub fn flush(&self, id: &str) {
+        for named in self.meant(id) {
+            named.entries.clear();
+        }
+    }
+
+    /// Empties all caches.
+    pub fn flush_all(&self) {
+        for named in self.named.load().values() {
+            named.entries.clear();
+        }
+    }
+
+    /// Counters of all caches, by name.
+    pub fn stats(&self) -> Vec<Stats> {
+        let stats = |(id, named): (&SmolStr, &Arc<Named>)| Stats {
+            id: id.clone(),
+            hits: named.hits.get(),
+            misses: named.misses.get(),
+            entries: named.entries.len() as u64,
+        };
+        self.named.load().iter().map(stats).collect()
+    }
+
+    fn get(&self, id: &str) -> Option<Arc<Named>> {
+        self.named.load().get(id).cloned()
+    }
+
+    /// The cache of this name or, for `name*`, all whose names begin so.
+    fn meant(&self, id: &str) -> Vec<Arc<Named>> {
+        match id.strip_suffix('*') {
+            Some(start) => {
+                let named = self.named.load();
+                named
+                    .range(SmolStr::new(start)..)
+                    .take_while(|(id, _)| id.starts_with(start))
+                    .map(|(_, named)| Arc::clone(named))
+                    .collect()
+            }
+            None => self.get(id).into_iter().collect(),
+        }
+    }
+
+    fn create(&self, id: &str, max_entries: u64) -> Option<Arc<Named>> {
+        let _guard = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(named) = self.get(id) {
+            return Some(named);
+        }
+        let mut all = BTreeMap::clone(&self.named.load());
+        if all.len() >= MAX_CACHES {
+            tracing::warn!(cache = id, "there are {MAX_CACHES} caches already; nothing is kept in another one");
+            return None;
+        }
+        // A small cache in several parts would push out entries while it has room elsewhere.
+        let shards = if max_entries < 4096 { 1 } else { 8 };
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(max_entries.min(10_000) as usize)
+            .weight_capacity(MAX_BYTES)
+            .shards(shards)
+            .build()
+            .ok()?;
+        let (hits, misses) = self.metrics.cache_counters(id);
+        let named = Arc::new(Named {
+            entries: Quick::with_options(options, Weight, Default::default(), Default::default()),
+            heaviest: MAX_BYTES / shards as u64,
+            hits,
+            misses,
+        });
+        all.insert(SmolStr::new(id), Arc::clone(&named));
+        self.named.store(Arc::new(all));
+        Some(named)
+    }
+}
+
+/// Bytes a value takes, roughly: what counts is that no value is larger than it says.
+fn size(value: &Value) -> u64 {
+    match value {
+        Value::Text(text) | Value::Markup(_, text) => text.len() as u64,
+        Value::List(values) => values.iter().map(|value| size(value) + 24).sum(),
+        Value::Json(json) => json_size(json),
+        Value::Message(message) => {
+            let headers: usize = message.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+            (message.body.len() + headers) as u64
+        }
+        Value::Certificate(certificate) => certificate.der().len() as u64,
+        Value::Undefined | Value::Int(_) | Value::Decimal(_) | Value::Bool(_) | Value::Time(_) => 8,
+    }
+}
+
+fn json_size(json: &serde_json::Value) -> u64 {
+    use serde_json::Value as Json;
+    match json {
+        Json::String(text) => text.len() as u64 + 2,
+        Json::Array(items) => items.iter().map(|item| json_size(item) + 1).sum::<u64>() + 2,
+        Json::Object(members) => members.iter().map(|(name, item)| name.len() as u64 + 4 + json_size(item)).sum::<u64>() + 2,
+        Json::Null | Json::Bool(_) | Json::Number(_) => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_entries: 10, max_age_millis: 1000, max_size: 100 };
+
+    fn text(caches: &Caches, id: &str, key: &str, now: i64) -> Option<String> {
+        caches.lookup(id, key, None, now).map(|value| value.as_text().into_owned())
+    }
+
+    #[test]
+    fn values_live_as_long_as_they_may() {
+        let caches = Caches::default();
+        assert!(caches.store("a", "k", Value::from("v"), LIMITS, 0));
+        assert_eq!(text(&caches, "a", "k", 999).as_deref(), Some("v"));
+        assert_eq!(text(&caches, "b", "k", 0), None, "caches do not share keys");
+        assert!(caches.lookup("a", "k", Some(500), 499).is_some());
+        assert!(caches.lookup("a", "k", Some(500), 500).is_none(), "the reader may want a fresher one");
+        assert_eq!(text(&caches, "a", "k", 1000), None);
+        assert_eq!(caches.stats()[0], Stats { id: "a".into(), hits: 2, misses: 2, entries: 0 });
+    }
+
+    #[test]
+    fn a_star_means_every_cache_whose_name_begins_so() {
+        let caches = Caches::default();
+        for id in ["a", "a30", "a60", "b"] {
+            caches.store(id, "k", Value::from("1"), LIMITS, 0);
+            caches.store(id, "x", Value::from("1"), LIMITS, 0);
+        }
+        assert!(caches.remove("a*", "k"));
+        assert!(!caches.remove("a*", "k"));
+        caches.flush("a3*");
+        let left = ["a", "a30", "a60", "b"].map(|id| (text(&caches, id, "k", 0).is_some(), text(&caches, id, "x", 0).is_some()));
+        assert_eq!(left, [(false, true), (false, false), (false, true), (true, true)]);
+    }
+
+    #[test]
+    fn values_are_replaced_removed_and_flushed() {
+        let caches = Caches::default();
+        caches.store("a", "k", Value::from("1"), LIMITS, 0);
+        caches.store("a", "k", Value::from("2"), LIMITS, 0);
+        assert_eq!(text(&caches, "a", "k", 0).as_deref(), Some("2"));
+        assert!(caches.remove("a", "k"));
+        assert!(!caches.remove("a", "k"));
+        caches.store("a", "x", Value::from("1"), LIMITS, 0);
+        caches.flush("a");
+        assert_eq!(text(&caches, "a", "x", 0), None);
+    }
+
+    #[test]
+    fn number_and_size_are_bounded() {
+        for max_entries in [FEW, 20, 100, 5000] {
+            let caches = Caches::default();
+            let limits = Limits { max_entries, ..LIMITS };
+            for i in 0..max_entries * 3 {
+                assert!(caches.store("a", i.to_string(), Value::from("v"), limits, 0));
+            }
+            let entries = caches.stats()[0].entries;
+            assert!(entries <= max_entries && entries >= max_entries * 3 / 4, "{entries} of {max_entries}");
+            let last = (max_entries * 3 - 1).to_string();
+            assert!(text(&caches, "a", &last, 0).is_some(), "the newest is there, of {max_entries}");
+        }
+        let caches = Caches::default();
+        caches.store("a", "k", Value::from("old"), LIMITS, 0);
+        assert!(!caches.store("a", "k", Value::from("x".repeat(101)), LIMITS, 0));
+        assert_eq!(text(&caches, "a", "k", 0), None, "a value too large does not leave an older one behind");
+        assert!(caches.store("a", "k", Value::from("v"), Limits { max_age_millis: 0, ..LIMITS }, 0));
+        assert_eq!(text(&caches, "a", "k", 0), None);
+    }
+
+    #[test]
+    fn there_is_an_end_to_new_caches() {
+        let caches = Caches::default();
+        for i in 0..MAX_CACHES {
+            assert!(caches.store(&i.to_string(), "k", Value::from("v"), LIMITS, 0));
+        }
+        assert!(!caches.store("one more", "k", Value::from("v"), LIMITS, 0));
+    }
+}

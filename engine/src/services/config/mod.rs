@@ -1,0 +1,219 @@
+//! `gateway.yaml`: everything about an installation that is no policy. All of it is optional; what is left out has the default that
+//! the field's documentation names. Unknown keys are errors, with the nearest known one.
+//!
+//! Two files make one configuration: the shipped defaults (names that the shipped policies use) and, above them, the operator's.
+
+mod error;
+mod neighbours;
+mod sections;
+pub mod units;
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use crate::services::keys::KeyKind;
+
+pub use error::ConfigError;
+pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
+pub use sections::{
+    Audience, AuditTarget, ClientCertificate, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound,
+    Reload, Samples, Security, Tls, TlsVersion,
+};
+pub use units::{ListenAddress, Span};
+
+/// Name of the operator's file in the home.
+pub const FILE: &str = "gateway.yaml";
+
+/// One installation's settings.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The name clients know this gateway by: `${gateway.cluster.hostname}`, subject of the first certificate. Default: `localhost`.
+    #[serde(deserialize_with = "sections::host_name")]
+    pub host_name: HostName,
+    /// `standard` (default) or `strict`: whether policies leave on what existing clients may need, or only what standards advise.
+    pub security: Security,
+    /// Where it listens. With sample data, which everybody knows, an address that is not named is of this machine only.
+    pub listeners: Listeners,
+    /// Put before every service's path, so that several instances share a host: `-dev` serves `/-dev/…`. Default: nothing.
+    pub instance_modifier: String,
+    /// Certificate and protocol versions.
+    pub tls: Tls,
+    /// What one client may ask for.
+    pub limits: Limits,
+    /// Databases by the name that policies use.
+    pub connections: BTreeMap<String, Connection>,
+    /// Folders of migration scripts by connection, each with a folder per dialect (`sqlite`, `mysql`, `postgres`). Applied when the
+    /// gateway starts; an empty name leaves that to an administrator.
+    pub schemas: BTreeMap<String, String>,
+    /// Whether sample data are put into embedded databases. Default: in a checkout of the source tree only.
+    pub sample_data: Option<bool>,
+    /// What the sample data are. Ships with the policies they are for.
+    pub samples: Samples,
+    /// Private keys made at first start if missing: alias and kind (`rsa`, `ec`, `ed25519`). Ships with the policies that need them.
+    pub keys: BTreeMap<String, KeyKind>,
+    /// Secrets (`${secpass.<name>.plaintext}`) made at random at first start if missing.
+    pub secrets: Vec<String>,
+    /// Where users come from, by the name that policies use.
+    pub identity_providers: BTreeMap<String, IdentityProvider>,
+    /// Cluster properties: `${gateway.<name>}`.
+    pub properties: BTreeMap<String, Property>,
+    /// Names of services that ship disabled and are to be served.
+    pub enable: Vec<String>,
+    /// Log and audit.
+    pub logging: Logging,
+    /// Calls to other servers.
+    pub outbound: Outbound,
+    /// `/health` and `/metrics`.
+    pub monitoring: Monitoring,
+    /// How saves become live.
+    pub reload: Reload,
+}
+
+/// [`Config::host_name`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostName(pub String);
+
+impl Default for HostName {
+    fn default() -> Self {
+        HostName("localhost".to_owned())
+    }
+}
+
+/// A cluster property: any scalar, kept as the text that `${gateway.…}` prints.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Property(pub String);
+
+impl<'de> Deserialize<'de> for Property {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        units::scalar_text(deserializer, "a text, a number or a boolean").map(Property)
+    }
+}
+
+impl Config {
+    /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
+    ///
+    /// They merge by section: an entry of a map (`connections: Main`) replaces the shipped entry of that name whole, a list or
+    /// single value replaces the shipped one.
+    pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
+        let layers: Vec<_> = layers.into_iter().collect();
+        // Each file is read on its own first: only then do errors have that file's lines.
+        for &(path, text) in &layers {
+            parse::<Config>(path, text)?.check(path, text)?;
+        }
+        let mut merged = serde_yaml::Mapping::new();
+        for &(path, text) in &layers {
+            merge(&mut merged, parse::<Option<serde_yaml::Mapping>>(path, text)?.unwrap_or_default(), 1);
+        }
+        serde_yaml::from_value(serde_yaml::Value::Mapping(merged))
+            .map_err(|error| ConfigError::new(layers.last().map_or(FILE, |(path, _)| *path), error.to_string()))
+    }
+
+    /// What types alone cannot say.
+    fn check(&self, path: &str, text: &str) -> Result<(), ConfigError> {
+        let refuse = |key: &str, message: String| Err(ConfigError::at_key(path, text, key, message));
+        if self.limits.header_bytes.0 < 8192 {
+            return refuse("header_bytes", "`limits.header_bytes` must be 8 KiB or more".to_owned());
+        }
+        if self.limits.max_connections == 0 {
+            return refuse("max_connections", "`limits.max_connections` must be 1 or more".to_owned());
+        }
+        if self.limits.connections_per_address == 0 {
+            return refuse("connections_per_address", "`limits.connections_per_address` must be 1 or more".to_owned());
+        }
+        if self.limits.body_memory.0 < self.limits.body_bytes.0 {
+            return refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
+        }
+        if self.limits.http2_streams == 0 {
+            return refuse("http2_streams", "`limits.http2_streams` must be 1 or more".to_owned());
+        }
+        let modifier = &self.instance_modifier;
+        if !modifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')) {
+            return refuse(
+                "instance_modifier",
+                format!("`instance_modifier` may hold letters, digits and `-_.~` only, not `{modifier}`"),
+            );
+        }
+        if matches!(self.listeners.https, ListenAddress::Off) && matches!(self.listeners.http, ListenAddress::Off) {
+            return refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
+        }
+        for (name, connection) in &self.connections {
+            if let Err(message) = crate::services::store::check(connection) {
+                let message = format!("connection `{name}`: {message}");
+                return Err(ConfigError::at_key_of(path, text, name, "url", message));
+            }
+        }
+        for (name, provider) in &self.identity_providers {
+            if provider.kind == ProviderKind::Ldap
+                && let Err((key, message)) = crate::services::identity::check_directory(provider)
+            {
+                let message = format!("identity provider `{name}`: {message}");
+                return Err(ConfigError::at_key_of(path, text, name, key, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong when others reach this gateway at these listeners, but it still has the name that only this machine knows.
+    pub fn nameless(&self, listeners: &Listeners) -> Option<String> {
+        let public = [listeners.https, listeners.http].into_iter().find_map(|listener| match listener {
+            ListenAddress::At(address) if !address.ip().to_canonical().is_loopback() => Some(address),
+            _ => None,
+        });
+        let address = public.filter(|_| self.host_name == HostName::default())?;
+        Some(format!(
+            "others reach this gateway at {address}, but its name is still `{}`: the certificate, and the issuer and addresses that \
+             policies make of the name, are wrong for them; set `host_name` in {FILE}",
+            self.host_name.0
+        ))
+    }
+
+    /// The settings in which `self` and `new` differ that only take effect at the next start.
+    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        let mut changed = Vec::new();
+        let mut compare = |name, same: bool| {
+            if !same {
+                changed.push(name);
+            }
+        };
+        compare("listeners", self.listeners == new.listeners);
+        compare("tls", self.tls == new.tls);
+        compare("limits", self.limits == new.limits);
+        compare("connections", self.connections == new.connections);
+        compare("schemas", self.schemas == new.schemas);
+        compare("sample_data", (self.sample_data, &self.samples) == (new.sample_data, &new.samples));
+        compare("keys", self.keys == new.keys);
+        compare("secrets", self.secrets == new.secrets);
+        compare("identity_providers", self.identity_providers == new.identity_providers);
+        compare("logging", self.logging == new.logging);
+        compare("outbound", self.outbound == new.outbound);
+        compare("monitoring", self.monitoring == new.monitoring);
+        compare("reload", self.reload == new.reload);
+        changed
+    }
+}
+
+/// Reads one file; an empty one is the type's default.
+fn parse<T: Default + serde::de::DeserializeOwned>(path: &str, text: &str) -> Result<T, ConfigError> {
+    match serde_yaml::from_str::<Option<T>>(text) {
+        Ok(value) => Ok(value.unwrap_or_default()),
+        Err(error) => Err(ConfigError::from_yaml(path, text, &error)),
+    }
+}
+
+/// Puts `above` over `below`; mappings merge `depth` levels down and are replaced whole below that.
+fn merge(below: &mut serde_yaml::Mapping, above: serde_yaml::Mapping, depth: usize) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(serde_yaml::Value::Mapping(old)), serde_yaml::Value::Mapping(new)) if depth > 0 => merge(old, new, depth - 1),
+            // `section:` with nothing behind it says nothing.
+            (Some(_), serde_yaml::Value::Null) => {}
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

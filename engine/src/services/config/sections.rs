@@ -1,0 +1,383 @@
+//! The sections of `gateway.yaml`, each with its defaults.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+
+use super::HostName;
+use super::units::{Bytes, ListenAddress, Network, Span, scalar_text};
+
+/// Where the gateway listens.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listeners {
+    /// HTTPS. Default: `0.0.0.0:8443`.
+    pub https: ListenAddress,
+    /// Plain HTTP. Default: `0.0.0.0:8080`.
+    pub http: ListenAddress,
+    /// Networks of proxies that stand before this gateway. Of requests from there, `forwarded_header` says where they come from.
+    /// Default: none.
+    pub trusted_proxies: Vec<Network>,
+    /// The header that these proxies write: `X-Forwarded-For` (default) or `Forwarded`. The other one counts for nothing, because
+    /// proxies pass on what they do not write.
+    pub forwarded_header: ForwardedHeader,
+}
+
+/// Where proxies say on whose behalf they ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// What most write.
+    #[default]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+impl<'de> Deserialize<'de> for ForwardedHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match scalar_text(deserializer, "`X-Forwarded-For` or `Forwarded`")?.to_ascii_lowercase().as_str() {
+            "x-forwarded-for" => Ok(ForwardedHeader::XForwardedFor),
+            "forwarded" => Ok(ForwardedHeader::Forwarded),
+            other => Err(de::Error::custom(format_args!("`{other}` is not read here: `X-Forwarded-For` or `Forwarded`"))),
+        }
+    }
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        let at = |port| ListenAddress::At(([0, 0, 0, 0], port).into());
+        Listeners { https: at(8443), http: at(8080), trusted_proxies: Vec::new(), forwarded_header: ForwardedHeader::default() }
+    }
+}
+
+/// Certificate and protocol versions of the HTTPS listener.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Alias of the private key (in `keys/`) whose certificate is served. Default: `default_ssl_key`.
+    pub key: String,
+    /// Oldest version spoken. Default: `1.2`.
+    pub min_version: TlsVersion,
+    /// Whether clients are asked for a certificate. Default: `optional`.
+    pub client_certificate: ClientCertificate,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Tls { key: "default_ssl_key".to_owned(), min_version: TlsVersion::V12, client_certificate: ClientCertificate::Optional }
+    }
+}
+
+/// How much of what standards advise against is off, unless a policy turns it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// What existing clients may need is on.
+    #[default]
+    Standard,
+    /// Policies turn off what new clients do not need, and answers carry `X-Content-Type-Options` and, over TLS,
+    /// `Strict-Transport-Security` (RFC 6797).
+    Strict,
+}
+
+impl Security {
+    /// As it is written in `gateway.yaml`, and as `${gateway.security}`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Security::Standard => "standard",
+            Security::Strict => "strict",
+        }
+    }
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V12,
+    /// RFC 8446.
+    V13,
+}
+
+impl<'de> Deserialize<'de> for TlsVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Unquoted, `1.2` is a number to YAML.
+        match scalar_text(deserializer, "`1.2` or `1.3`")?.as_str() {
+            "1.2" => Ok(TlsVersion::V12),
+            "1.3" => Ok(TlsVersion::V13),
+            other => Err(de::Error::custom(format_args!("`{other}` is not a TLS version served here: `1.2` or `1.3`"))),
+        }
+    }
+}
+
+/// Whether TLS clients are asked for a certificate. Any certificate is taken whose key the client proves to hold; whether it is
+/// trusted is for policies to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificate {
+    /// Not asked for.
+    None,
+    /// Asked for, none is fine.
+    Optional,
+    /// A handshake without one fails.
+    Required,
+}
+
+/// What one client may ask for.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Request line and header fields together; more is answered 431. Default: 32 KiB.
+    pub header_bytes: Bytes,
+    /// Request body; more is answered 413. Default: 1 MiB.
+    pub body_bytes: Bytes,
+    /// From connecting to the first complete header, TLS handshake included, and from a later header's first byte to its last.
+    /// Default: 10s.
+    pub header_timeout: Span,
+    /// For a request body, from header to last byte. Default: 30s.
+    pub body_timeout: Span,
+    /// For a connection with no request under way. Default: 60s.
+    pub idle_timeout: Span,
+    /// For answering one request once it has been read; then 504. Default: 60s.
+    pub request_timeout: Span,
+    /// For taking an answer: a client that takes less than 16 KiB of it in this time, or less than the rest, loses the HTTP/2 stream or
+    /// the connection. Default: 30s.
+    pub write_timeout: Span,
+    /// Memory for answers that clients have not taken yet; when it is full, the connection that holds most of it is closed. Default:
+    /// 256 MiB.
+    pub answer_memory: Bytes,
+    /// What one HTTP/2 connection may hold of it before further requests on it wait; more than that, and nothing taken for five seconds,
+    /// closes it. One answer alone may be larger. It does not count for trusted proxies, behind which there are many clients. Default:
+    /// 1 MiB.
+    pub connection_answer_memory: Bytes,
+    /// Memory for the bodies of all requests under way; one that finds none left is answered 503. A connection gets a 64th of it, or
+    /// what four bodies take, whichever is more. Default: 256 MiB.
+    pub body_memory: Bytes,
+    /// Connections at a time over all listeners; further ones wait. Default: 10000, or what the limit of open files allows.
+    pub max_connections: usize,
+    /// Connections at a time from one address (of IPv6, one /64); further ones are closed at once. Default: 5000.
+    pub connections_per_address: usize,
+    /// Requests at a time on one HTTP/2 connection. Default: 128.
+    pub http2_streams: u32,
+    /// How long requests under way may take to finish when the gateway is told to stop. Default: 30s.
+    pub shutdown_timeout: Span,
+    /// For one run of a task; then it is broken off, and what it had open is undone. Default: 5m.
+    pub task_timeout: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = |n| Span(Duration::from_secs(n));
+        Limits {
+            header_bytes: Bytes(32 << 10),
+            body_bytes: Bytes(1 << 20),
+            header_timeout: seconds(10),
+            body_timeout: seconds(30),
+            idle_timeout: seconds(60),
+            request_timeout: seconds(60),
+            write_timeout: seconds(30),
+            answer_memory: Bytes(256 << 20),
+            connection_answer_memory: Bytes(1 << 20),
+            body_memory: Bytes(256 << 20),
+            max_connections: 10_000,
+            connections_per_address: 5_000,
+            http2_streams: 128,
+            shutdown_timeout: seconds(30),
+            task_timeout: seconds(300),
+        }
+    }
+}
+
+impl Limits {
+    /// The share of `body_memory` that one connection may take.
+    pub fn connection_body_memory(&self) -> usize {
+        (self.body_memory.0 / 64).max(self.body_bytes.0.saturating_mul(4))
+    }
+}
+
+/// What one client may see of the gateway itself.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Monitoring {
+    /// Path of the health page. Default: `/health`.
+    pub health: String,
+    /// Path of the metrics page. Default: `/metrics`.
+    pub metrics: String,
+    /// Who may read them: `loopback` (default), `any`, `off`.
+    pub audience: Audience,
+}
+
+impl Default for Monitoring {
+    fn default() -> Self {
+        Monitoring { health: "/health".to_owned(), metrics: "/metrics".to_owned(), audience: Audience::Loopback }
+    }
+}
+
+/// Who may read the monitoring pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Peers on this machine.
+    Loopback,
+    /// Everybody.
+    Any,
+    /// Nobody.
+    Off,
+}
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match scalar_text(deserializer, "`loopback`, `any` or `off`")?.as_str() {
+            "loopback" => Ok(Audience::Loopback),
+            "any" => Ok(Audience::Any),
+            "off" | "false" => Ok(Audience::Off),
+            other => Err(de::Error::custom(format_args!("`{other}` is not an audience: `loopback`, `any` or `off`"))),
+        }
+    }
+}
+
+/// Log and audit.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logging {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,portcullis::services::store=debug`. Default: `info`.
+    pub level: String,
+    /// `text` (default) or `json`. The log goes to standard error.
+    pub format: LogFormat,
+    /// Whether every request gets a line. Default: no.
+    pub access: bool,
+    /// Where audit details go: `log` (default), `off`, `stdout`, or a file (relative to the home) that gets one JSON object a line.
+    pub audit: AuditTarget,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Logging { level: "info".to_owned(), format: LogFormat::Text, access: false, audit: AuditTarget::Log }
+    }
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where audit details go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Into the log.
+    Log,
+    /// Nowhere.
+    Off,
+    /// Standard output, one JSON object a line.
+    Stdout,
+    /// A file, one JSON object a line.
+    File(PathBuf),
+}
+
+impl<'de> Deserialize<'de> for AuditTarget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match scalar_text(deserializer, "`log`, `off`, `stdout` or a file")?.as_str() {
+            "log" | "true" => AuditTarget::Log,
+            "off" | "false" => AuditTarget::Off,
+            "stdout" => AuditTarget::Stdout,
+            path => AuditTarget::File(PathBuf::from(path)),
+        })
+    }
+}
+
+/// Data to try things with; published, so never for a gateway that others reach.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Samples {
+    /// Folders of scripts by connection, as in `schemas`, but of one dialect for all.
+    pub scripts: BTreeMap<String, String>,
+    /// Users of the internal identity provider.
+    pub users: Vec<SampleUser>,
+}
+
+/// A user to try things with.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleUser {
+    /// Login name.
+    pub name: String,
+    /// Password.
+    pub password: String,
+    /// Role.
+    #[serde(default)]
+    pub role: Option<String>,
+}
+
+/// Calls to other servers.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    /// For connecting, TLS handshake included. Default: 5s.
+    pub connect_timeout: Span,
+    /// From the request's last byte to the answer's last. Default: 30s.
+    pub read_timeout: Span,
+    /// Most bytes of an answer's body. Default: 10 MiB.
+    pub response_bytes: Bytes,
+    /// PEM files (relative to the home) of further authorities trusted for TLS, beside the gateway's own.
+    pub trusted: Vec<PathBuf>,
+    /// Whether the authorities that browsers trust are trusted too. Default: yes.
+    pub public_authorities: bool,
+    /// If not empty, the only hosts that may be called: `host`, `*.domain`, an address or a network (`10.0.0.0/8`), each with `:port` if
+    /// need be. A name allows that name, whatever its address; an address or network allows URLs with such an address in any spelling.
+    pub allow: Vec<String>,
+    /// What may not be called, in the same form; checked before `allow`. A name denies that name; an address or network denies every
+    /// name and spelling that leads to it; `localhost`, or one loopback address, denies all of this machine's loopback addresses.
+    pub deny: Vec<String>,
+    /// Whether addresses of this machine and of private networks may be called. Default: yes.
+    pub private_targets: bool,
+    /// Cookies that are this gateway's own beside those that its policies set: `name`, or `beginning*`. No policy sends them on with a
+    /// client's request unless it names them, and no other server may set them.
+    pub own_cookies: Vec<String>,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Outbound {
+            connect_timeout: Span(Duration::from_secs(5)),
+            read_timeout: Span(Duration::from_secs(30)),
+            response_bytes: Bytes(10 << 20),
+            trusted: Vec::new(),
+            public_authorities: true,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            private_targets: true,
+            own_cookies: Vec::new(),
+        }
+    }
+}
+
+/// How saves become live.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reload {
+    /// Whether files are watched at all. Default: yes.
+    pub watch: bool,
+    /// How long files must be quiet before they are read. Default: 120ms.
+    pub settle: Span,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Reload { watch: true, settle: Span(Duration::from_millis(120)) }
+    }
+}
+
+pub(super) fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HostName, D::Error> {
+    let name = scalar_text(deserializer, "a host name")?;
+    let fits = !name.is_empty()
+        && name.len() <= 253
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':'));
+    if fits { Ok(HostName(name)) } else { Err(de::Error::custom(format_args!("`{name}` is not a host name"))) }
+}

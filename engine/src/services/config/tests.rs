@@ -1,0 +1,163 @@
+//! What operators write, and what they are told.
+
+use super::units::Bytes;
+use super::*;
+
+fn own(text: &str) -> Result<Config, ConfigError> {
+    Config::read([("gateway.yaml", text)])
+}
+
+#[test]
+fn an_address_that_verifies_too_little_is_refused_without_showing_its_password() {
+    for url in ["mysql://u:hunter2@db.example/x?ssl-mode=REQUIRED", "postgres://u:hunter2@db.example/x?sslmode=prefer"] {
+        for text in [format!("connections: {{ A: '{url}' }}"), format!("connections:\n  A:\n    url: {url}\n")] {
+            let error = own(&text).unwrap_err().to_string();
+            assert!(
+                error.contains("connection `A`") && error.contains("allow_plaintext") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+    // A mistake beside a password.
+    for entry in [
+        "{ typo: 1, url: 'mysql://u:hunter:2@hunter2@db/x' }",
+        "{ typo: 1, url: mysql://u:hunter2@db/x, pool_size: 2 }",
+        "{ typo: 1, url: 'mysql://db/x', password: hunter2 }",
+        "{ \"typo\": 1, \"password\": \"hunter2\" }",
+    ] {
+        let error = own(&format!("connections: {{ A: {entry} }}")).unwrap_err();
+        assert!(error.line.contains("typo") && !error.to_string().contains("hunter"), "{error}");
+    }
+    own("connections: { A: { url: 'mysql://u@db.example/x?ssl-mode=REQUIRED', allow_plaintext: true } }").unwrap();
+    own("connections: { A: { url: 'mysql://u@db.example/x', ca: ca.pem } }").unwrap();
+}
+
+#[test]
+fn nothing_written_means_the_documented_defaults() {
+    for text in ["", "# only a comment\n", "limits:\n"] {
+        let config = own(text).unwrap();
+        assert_eq!(config, Config::default(), "{text:?}");
+        assert_eq!(config.limits.header_bytes, Bytes(32768));
+        assert_eq!(config.listeners.https, ListenAddress::At(([0, 0, 0, 0], 8443).into()));
+    }
+}
+
+#[test]
+fn units_read_as_written() {
+    let config =
+        own("limits: { header_bytes: 16 KiB, body_bytes: 2 MiB, idle_timeout: 5m, header_timeout: 250ms, request_timeout: 7 }\n\
+         listeners: { https: 127.0.0.1:0, http: off }\ntls: { min_version: 1.3 }\nproperties: { a: 1, b: true, c: x y }\n")
+        .unwrap();
+    assert_eq!((config.limits.header_bytes, config.limits.body_bytes), (Bytes(16384), Bytes(2 << 20)));
+    assert_eq!(config.limits.idle_timeout.0.as_secs(), 300);
+    assert_eq!(config.limits.header_timeout.0.as_millis(), 250);
+    assert_eq!(config.limits.request_timeout.0.as_secs(), 7);
+    assert_eq!(config.listeners.http, ListenAddress::Off);
+    assert_eq!(config.tls.min_version, TlsVersion::V13);
+    let properties: Vec<_> = config.properties.values().map(|p| p.0.as_str()).collect();
+    assert_eq!(properties, ["1", "true", "x y"]);
+}
+
+#[test]
+fn an_unknown_key_names_place_and_nearest() {
+    let error = own("host_name: a\nlisteners:\n  htps: 1.2.3.4:1\n").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "error: unknown key `htps` in `listeners`\n --> gateway.yaml:3:3\n3 |   htps: 1.2.3.4:1\n  |   ^ did you mean `https`?"
+    );
+    let error = own("conections: {}\n").unwrap_err();
+    assert!(error.to_string().contains("did you mean `connections`?"), "{error}");
+    let error = own("connections:\n  A: { url: 'sqlite://x', pasword: y }\n").unwrap_err();
+    assert!(error.to_string().contains("unknown key `pasword` in `connections.A`"), "{error}");
+    assert!(error.to_string().contains("did you mean `password`?"), "{error}");
+}
+
+#[test]
+fn a_bad_value_says_what_would_fit() {
+    for (text, part) in [
+        ("limits: { idle_timeout: soon }", "`soon` is not a duration such as"),
+        ("limits: { body_bytes: [1] }", "a size such as"),
+        ("listeners: { trusted_proxies: [10.0.0.0/40] }", "`10.0.0.0/40` is not a network such as"),
+        ("listeners: { forwarded_header: Via }", "`X-Forwarded-For` or `Forwarded`"),
+        ("listeners: { https: nowhere }", "an address and port"),
+        ("tls: { min_version: 1.1 }", "not a TLS version"),
+        ("limits: { header_bytes: 100 }", "must be 8 KiB or more"),
+        ("instance_modifier: a/b", "may hold letters"),
+        ("listeners: { https: off, http: off }", "nobody could reach"),
+        ("identity_providers: { L: { type: ldap } }", "needs a `url`"),
+        ("connections: { A: data/x.db }", "is not a database URL"),
+        ("host_name: [", "gateway.yaml:"),
+        ("host_name: a b", "is not a host name"),
+    ] {
+        let error = own(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_operator_s_entries_replace_shipped_ones_by_name() {
+    let shipped = "connections: { A: 'sqlite://data/a.db', B: 'sqlite://data/b.db' }\nproperties: { x: 1 }\n";
+    let own = "connections: { B: { url: 'postgres://db/b', user: u } }\nproperties: { y: 2 }\n";
+    let config = Config::read([("shipped", shipped), ("gateway.yaml", own)]).unwrap();
+    assert_eq!(config.connections["A"].url, "sqlite://data/a.db");
+    assert_eq!(config.connections["B"].url, "postgres://db/b");
+    assert_eq!(config.properties.len(), 2);
+}
+
+#[test]
+fn passwords_never_print() {
+    let config = own("connections: { A: { url: 'mysql://u:hunter2@db/x', password: hunter3 } }").unwrap();
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("hunter"), "{printed}");
+}
+
+/// The template that `init` writes: nothing in effect, and every line of it right when its `#` is taken away.
+#[test]
+fn the_shipped_template_is_true() {
+    let template = include_str!("../../../../policies/gateway.template.yaml");
+    let defaults = ("gateway.defaults.yaml", include_str!("../../../../policies/gateway.defaults.yaml"));
+    let shipped = Config::read([defaults]).unwrap();
+    assert_eq!(Config::read([defaults, ("gateway.yaml", template)]).unwrap(), shipped);
+    // Options come commented with `#key`, prose with `# Prose`. Of an entry shown twice, the second is the example.
+    let mut lines: Vec<&str> =
+        template.lines().filter(|line| line.starts_with('#') && !line.starts_with("# ")).map(|l| &l[1..]).collect();
+    let mut seen = std::collections::HashSet::new();
+    lines = lines
+        .into_iter()
+        .rev()
+        .filter(|line| !line.contains("sqlite:") && (!line.ends_with(':') || seen.insert(*line)))
+        .collect();
+    lines.reverse();
+    let full = Config::read([("gateway.yaml", lines.join("\n").as_str())]).unwrap_or_else(|error| panic!("{error}"));
+    let default = Config::default();
+    assert_eq!((&full.listeners, &full.tls, &full.limits), (&default.listeners, &default.tls, &default.limits));
+    assert_eq!((&full.logging, &full.outbound, &full.monitoring), (&default.logging, &default.outbound, &default.monitoring));
+    assert_eq!((&full.reload, &full.host_name), (&default.reload, &default.host_name));
+}
+
+#[test]
+fn a_gateway_that_others_reach_needs_a_name() {
+    let nameless = |text: &str| {
+        let config = Config::read([("gateway.yaml", text)]).unwrap();
+        config.nameless(&config.listeners)
+    };
+    let found = nameless("listeners: { https: 192.0.2.1:8443 }").unwrap();
+    assert!(found.contains("192.0.2.1:8443") && found.contains("`host_name` in gateway.yaml"), "{found}");
+    for text in ["{}", "host_name: localhost", "listeners: { https: off }", "listeners: { https: 127.0.0.1:1, http: '[::]:2' }"] {
+        assert!(nameless(text).is_some(), "{text}");
+    }
+    let local = ["127.0.0.1:1", "'[::1]:1'", "'[::ffff:127.0.0.1]:1'", "localhost:1", "off"];
+    for text in local.map(|address| format!("listeners: {{ https: 127.0.0.1:2, http: {address} }}")) {
+        assert_eq!(nameless(&text), None, "{text}");
+    }
+    assert_eq!(nameless("host_name: login.example.com"), None);
+}
+
+#[test]
+fn security_is_one_of_two_words() {
+    let security = |text: &str| Config::read([("gateway.yaml", text)]).map(|config| config.security);
+    assert_eq!(security("{}").unwrap(), Security::Standard);
+    assert_eq!(security("security: strict").unwrap(), Security::Strict);
+    let error = security("host_name: a\nsecurity: Strictly").unwrap_err().to_string();
+    assert!(error.contains(":2") && error.contains("`standard` or `strict`"), "{error}");
+}

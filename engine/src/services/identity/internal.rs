@@ -1,0 +1,277 @@
+//! The gateway's own users, in one file below the home. The command line changes the file beside a running gateway, which notices with
+//! the next request.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use smol_str::SmolStr;
+
+use super::password::MAX_PASSWORD;
+use super::{Answer, IdentityProvider, Inquiry, PASSWORD_CHANGED, Passwords};
+use crate::data::fault::{Blame, Fault};
+use crate::data::principal::{Credential, Secret, User};
+use crate::data::value::Value;
+use crate::services::keys;
+
+/// A user as it stands in the file.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Login name.
+    pub name: String,
+    /// Stable identifier: survives a change of the name, and is not given to anybody else later.
+    pub id: String,
+    /// argon2id hash of the password.
+    password: String,
+    /// Whether the user may not log in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+    /// When it was made, seconds since the epoch.
+    #[serde(default)]
+    pub created: i64,
+    /// When the password last changed, seconds since the epoch; 0 where it never has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    password_changed: i64,
+    /// What else is known: `role`, `email` …
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Json>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+impl Account {
+    /// When the password last changed, seconds since the epoch: when the account was made, if never since.
+    pub fn password_changed(&self) -> i64 {
+        self.password_changed.max(self.created)
+    }
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "account({})", self.name)
+    }
+}
+
+/// Why users cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// There is one of that name already.
+    #[error("there is a user `{0}` already")]
+    Exists(String),
+    /// There is none of that name.
+    #[error("there is no user `{0}`")]
+    Unknown(String),
+    /// The name or password cannot be used.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// The file cannot be read or written.
+    #[error("{}: {detail}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+impl From<UserError> for Fault {
+    fn from(error: UserError) -> Fault {
+        Fault::because(Blame::Store, "internal users", error)
+    }
+}
+
+/// The provider over the file.
+pub struct InternalUsers {
+    provider: SmolStr,
+    path: PathBuf,
+    passwords: Arc<Passwords>,
+    loaded: RwLock<Loaded>,
+}
+
+#[derive(Default, Clone)]
+struct Loaded {
+    /// Time and length of the file that was read; `None` before the first time, and where there is no file.
+    stamp: Option<(SystemTime, u64)>,
+    accounts: Arc<BTreeMap<String, Account>>,
+}
+
+impl InternalUsers {
+    /// Users in this file, which need not exist yet.
+    pub fn new(provider: impl Into<SmolStr>, path: PathBuf, passwords: Arc<Passwords>) -> Self {
+        InternalUsers { provider: provider.into(), path, passwords, loaded: RwLock::default() }
+    }
+
+    /// Adds a user.
+    pub fn add(
+        &self,
+        name: &str,
+        password: &Secret,
+        attributes: BTreeMap<String, Json>,
+        now_millis: i64,
+    ) -> Result<(), UserError> {
+        let fits = !name.is_empty() && name.len() <= 128 && name == name.trim() && !name.chars().any(char::is_control);
+        if !fits {
+            return Err(UserError::Refused("a user name has 1 to 128 bytes, no control characters, and no blanks around it"));
+        }
+        let hash = self.hashed(password)?;
+        self.change(|accounts| {
+            if accounts.contains_key(name) {
+                return Err(UserError::Exists(name.to_owned()));
+            }
+            let id = uuid::Uuid::new_v4().to_string();
+            let created = now_millis.div_euclid(1000);
+            let name = name.to_owned();
+            let account = Account {
+                name: name.clone(),
+                id,
+                password: hash,
+                disabled: false,
+                created,
+                password_changed: created,
+                attributes,
+            };
+            accounts.insert(name, account);
+            Ok(())
+        })
+    }
+
+    /// Gives a user another password.
+    pub fn set_password(&self, name: &str, password: &Secret, now_millis: i64) -> Result<(), UserError> {
+        let hash = self.hashed(password)?;
+        self.change_account(name, |account| {
+            account.password = hash;
+            account.password_changed = now_millis.div_euclid(1000);
+        })
+    }
+
+    /// Lets a user log in no more, or again.
+    pub fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), UserError> {
+        self.change_account(name, |account| account.disabled = disabled)
+    }
+
+    fn change_account(&self, name: &str, work: impl FnOnce(&mut Account)) -> Result<(), UserError> {
+        self.change(|accounts| accounts.get_mut(name).map(work).ok_or_else(|| UserError::Unknown(name.to_owned())))
+    }
+
+    /// Removes a user.
+    pub fn delete(&self, name: &str) -> Result<(), UserError> {
+        self.change(|accounts| accounts.remove(name).map(|_| ()).ok_or_else(|| UserError::Unknown(name.to_owned())))
+    }
+
+    /// All users, by name.
+    pub fn list(&self) -> Result<Vec<Account>, UserError> {
+        Ok(self.accounts()?.values().cloned().collect())
+    }
+
+    fn hashed(&self, password: &Secret) -> Result<String, UserError> {
+        if password.expose().is_empty() || password.expose().len() > MAX_PASSWORD {
+            return Err(UserError::Refused("a password has 1 to 1024 bytes"));
+        }
+        self.passwords.hash(password).map_err(|fault| self.failed(fault))
+    }
+
+    /// Reads the file afresh, changes, and writes it as a whole, while no other process does.
+    fn change(&self, work: impl FnOnce(&mut BTreeMap<String, Account>) -> Result<(), UserError>) -> Result<(), UserError> {
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder).map_err(|error| self.failed(error))?;
+        }
+        let lock = self.path.with_extension("lock");
+        let lock =
+            fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(|error| self.failed(error))?;
+        lock.lock().map_err(|error| self.failed(error))?;
+        let mut accounts = read(&self.path).map_err(|detail| self.failed(detail))?;
+        work(&mut accounts)?;
+        let mut text =
+            serde_json::to_string_pretty(&accounts.values().collect::<Vec<_>>()).map_err(|error| self.failed(error))?;
+        text.push('\n');
+        keys::write_file(&self.path, text.as_bytes()).map_err(|error| self.failed(error))?;
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        *loaded = Loaded { stamp: stamp(&self.path), accounts: Arc::new(accounts) };
+        Ok(())
+    }
+
+    fn accounts(&self) -> Result<Arc<BTreeMap<String, Account>>, UserError> {
+        let now = stamp(&self.path);
+        {
+            let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+            if loaded.stamp == now {
+                return Ok(Arc::clone(&loaded.accounts));
+            }
+        }
+        let accounts = Arc::new(read(&self.path).map_err(|detail| self.failed(detail))?);
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        *loaded = Loaded { stamp: now, accounts: Arc::clone(&accounts) };
+        Ok(accounts)
+    }
+
+    fn failed(&self, detail: impl std::fmt::Display) -> UserError {
+        UserError::File { path: self.path.clone(), detail: detail.to_string() }
+    }
+
+    fn vouch(&self, account: &Account) -> User {
+        let mut attributes: BTreeMap<_, _> =
+            account.attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
+        attributes.insert(PASSWORD_CHANGED.to_owned(), Value::Int(account.password_changed()));
+        User {
+            name: account.name.as_str().into(),
+            id: account.id.as_str().into(),
+            provider: self.provider.clone(),
+            enabled: !account.disabled,
+            attributes,
+        }
+    }
+}
+
+fn attribute(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Undefined,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Value::Int(number),
+            None => Value::from(number.to_string()),
+        },
+        Json::Array(items) => Value::list(items.iter().map(attribute)),
+        Json::Object(_) => Value::json(value.clone()),
+    }
+}
+
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+fn read(path: &Path) -> Result<BTreeMap<String, Account>, String> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let accounts: Vec<Account> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    Ok(accounts.into_iter().map(|account| (account.name.clone(), account)).collect())
+}
+
+#[async_trait]
+impl IdentityProvider for InternalUsers {
+    async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault> {
+        let Credential::Password { user, password } = credential else { return Ok(Answer::Nobody) };
+        let accounts = self.accounts()?;
+        let account = accounts.get(user.as_str()).filter(|account| !account.disabled);
+        let hash = account.map(|account| account.password.as_str());
+        let Some(right) = self.passwords.verify(hash, password, inquiry.caller).await? else { return Ok(Answer::Busy) };
+        Ok(Answer::from(account.filter(|_| right).map(|account| self.vouch(account))))
+    }
+
+    async fn user(&self, name: &str) -> Result<Option<User>, Fault> {
+        Ok(self.accounts()?.get(name).map(|account| self.vouch(account)))
+    }
+}

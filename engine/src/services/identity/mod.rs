@@ -1,0 +1,109 @@
+//! Identity providers: who vouches for users. Each has a name in `gateway.yaml`; policies ask one of them and learn yes, no, or that it
+//! could not be asked, which is a fault and never a no.
+
+mod federated;
+mod internal;
+mod ldap;
+mod limiter;
+mod password;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use federated::Federated;
+pub use internal::{InternalUsers, UserError};
+pub use ldap::{Ldap, check as check_directory};
+pub use limiter::{AttemptLimiter, Attempts, Rule};
+pub use password::{Cost, Passwords};
+
+use crate::data::fault::{Blame, Fault};
+use crate::data::principal::{Credential, User};
+use crate::services::config::{IdentityProvider as Config, ProviderKind};
+use crate::services::keys::KeyStore;
+
+/// File of the gateway's own users, relative to the home.
+pub const USERS_FILE: &str = "data/users.json";
+
+/// Attribute of a user: when the password last changed, seconds since the epoch, where the provider knows.
+pub const PASSWORD_CHANGED: &str = "password_changed";
+
+/// Who asks a provider, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquiry {
+    /// Milliseconds since the epoch, by the gateway's clock.
+    pub now_millis: i64,
+    /// From where the request comes whose credentials these are: callers share what is scarce.
+    pub caller: IpAddr,
+}
+
+/// What a provider says of credentials.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// They are this user's.
+    User(User),
+    /// They are nobody's here, are wrong, or of a kind that this provider does not know.
+    Nobody,
+    /// This caller already has too many waiting; nothing was found out.
+    Busy,
+}
+
+impl From<Option<User>> for Answer {
+    fn from(user: Option<User>) -> Self {
+        user.map_or(Answer::Nobody, Answer::User)
+    }
+}
+
+/// Vouches for users.
+#[async_trait]
+pub trait IdentityProvider: Send + Sync {
+    /// Whose credential this is. That the provider could not find out is an error.
+    async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault>;
+
+    /// What the provider knows of a user, without any proof that somebody is that user. It may be one who is not enabled.
+    async fn user(&self, name: &str) -> Result<Option<User>, Fault>;
+}
+
+/// All identity providers of a gateway, by name.
+#[derive(Clone, Default)]
+pub struct Providers(BTreeMap<String, Arc<dyn IdentityProvider>>);
+
+impl Providers {
+    /// Opens the configured providers. Files are relative to `home`.
+    pub fn open(
+        configs: &BTreeMap<String, Config>,
+        home: &Path,
+        keys: &Arc<KeyStore>,
+        passwords: &Arc<Passwords>,
+    ) -> Result<Providers, Fault> {
+        let mut providers = Providers::default();
+        for (name, config) in configs {
+            let provider: Arc<dyn IdentityProvider> = match config.kind {
+                ProviderKind::Internal => {
+                    Arc::new(InternalUsers::new(name.as_str(), home.join(USERS_FILE), Arc::clone(passwords)))
+                }
+                ProviderKind::Federated => Arc::new(Federated::open(name.as_str(), config, home, Arc::clone(keys))?),
+                ProviderKind::Ldap => Arc::new(Ldap::open(name, config, home)?),
+            };
+            providers.insert(name.as_str(), provider);
+        }
+        Ok(providers)
+    }
+
+    /// Adds a provider, in place of one of the same name.
+    pub fn insert(&mut self, name: impl Into<String>, provider: Arc<dyn IdentityProvider>) {
+        self.0.insert(name.into(), provider);
+    }
+
+    /// The provider of this name. None is the configuration's fault.
+    pub fn get(&self, name: &str) -> Result<&Arc<dyn IdentityProvider>, Fault> {
+        self.0
+            .get(name)
+            .ok_or_else(|| Fault::new(Blame::Configuration, format!("there is no identity provider `{name}` in gateway.yaml")))
+    }
+}

@@ -1,0 +1,225 @@
+//! Private keys by alias, the certificates that go with them, certificates of others that are trusted, and stored secrets, all as
+//! files below `keys/` of the home. They are read when the gateway starts and held ready; nothing is read on a request.
+//!
+//! ```text
+//! keys/ca.pem, ca.key.pem                 the authority made at first start, and its key
+//! keys/<alias>.key.pem, <alias>.crt.pem   a private key and its certificates
+//! keys/<alias>@<kid>.key.pem              keys that were current before: they sign no more, but still verify
+//! keys/trusted/*.pem                      certificates of others
+//! keys/secrets/<name>                     secrets (`${secpass.<name>.plaintext}`)
+//! ```
+
+mod algorithm;
+mod authority;
+mod files;
+mod private;
+mod public;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::{Value as Json, json};
+use smol_str::SmolStr;
+
+pub use algorithm::{Algorithm, Family};
+pub use private::{KeyKind, PrivateKey};
+pub use public::{Material, PublicKey, constant_time_eq, sign_with_secret};
+pub use tls::verify_client;
+
+pub(crate) use files::{certificates_in, write_private as write_file};
+
+use crate::data::certificate::Certificate;
+use crate::data::fault::{Blame, Fault};
+use crate::data::principal::Secret;
+
+/// Alias of the key whose certificate the HTTPS listener shows unless configured otherwise.
+pub const DEFAULT_TLS_KEY: &str = "default_ssl_key";
+
+/// What is wrong with a key or secret, or with using it so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyError(Cow<'static, str>);
+
+impl KeyError {
+    pub(crate) fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        KeyError(text.into())
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+impl From<KeyError> for Fault {
+    fn from(error: KeyError) -> Fault {
+        Fault::new(Blame::Configuration, error.0)
+    }
+}
+
+/// All keys, certificates and secrets of a gateway. The default is empty and in no folder.
+#[derive(Default)]
+pub struct KeyStore {
+    folder: PathBuf,
+    state: ArcSwap<State>,
+}
+
+/// What the folder held when it was last read.
+#[derive(Default)]
+struct State {
+    /// By alias, the current one first.
+    keys: BTreeMap<SmolStr, Vec<Arc<PrivateKey>>>,
+    authority: Option<Arc<Certificate>>,
+    trusted: Vec<Arc<Certificate>>,
+    secrets: BTreeMap<SmolStr, Secret>,
+}
+
+impl KeyStore {
+    /// Reads the folder. At first start it makes an authority and, signed by it, the certificate for `host_name` and for this machine
+    /// under [`DEFAULT_TLS_KEY`]; later it renews that certificate when it nears its end or names other hosts.
+    pub fn open(folder: &Path, host_name: &str, now_millis: i64) -> Result<KeyStore, KeyError> {
+        let store = KeyStore { folder: folder.to_owned(), state: ArcSwap::default() };
+        {
+            let _lock = files::lock(folder)?;
+            authority::ensure(folder, host_name, now_millis)?;
+        }
+        store.reload()?;
+        Ok(store)
+    }
+
+    /// Reads the folder anew, after the command line or an operator changed it. On an error what was read before stays.
+    pub fn reload(&self) -> Result<(), KeyError> {
+        self.state.store(Arc::new(files::read(&self.folder)?));
+        Ok(())
+    }
+
+    /// The current key of an alias.
+    pub fn key(&self, alias: &str) -> Option<Arc<PrivateKey>> {
+        self.state.load().keys.get(alias)?.first().cloned()
+    }
+
+    /// The key with this identifier, current or not.
+    pub fn by_kid(&self, kid: &str) -> Option<Arc<PrivateKey>> {
+        self.state.load().keys.values().flatten().find(|key| key.kid == kid).cloned()
+    }
+
+    /// All keys of an alias, the current one first.
+    pub fn all(&self, alias: &str) -> Vec<Arc<PrivateKey>> {
+        self.state.load().keys.get(alias).cloned().unwrap_or_default()
+    }
+
+    /// All aliases.
+    pub fn aliases(&self) -> Vec<SmolStr> {
+        self.state.load().keys.keys().cloned().collect()
+    }
+
+    /// Signs with the current key of an alias. An unknown alias is the configuration's fault.
+    pub fn sign(&self, alias: &str, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.key(alias).ok_or_else(|| unknown(alias))?.sign(algorithm, message)
+    }
+
+    /// The public halves of these aliases (all, if none is named) as a JWK set, former keys included so that what they signed
+    /// still verifies.
+    pub fn jwks(&self, aliases: &[&str]) -> Json {
+        let state = self.state.load();
+        let named = |alias: &SmolStr| aliases.is_empty() || aliases.contains(&alias.as_str());
+        let keys = state.keys.iter().filter(|(alias, _)| named(alias)).flat_map(|(_, keys)| keys);
+        json!({ "keys": keys.map(|key| key.jwk()).collect::<Vec<_>>() })
+    }
+
+    /// Makes a key under a new alias, with a certificate of the gateway's authority. Nothing happens when the alias exists.
+    pub fn ensure_key(&self, alias: &str, kind: KeyKind, now_millis: i64) -> Result<Arc<PrivateKey>, KeyError> {
+        if let Some(key) = self.key(alias) {
+            return Ok(key);
+        }
+        files::check_name("alias", alias)?;
+        {
+            let _lock = files::lock(&self.folder)?;
+            if !files::key_path(&self.folder, alias).exists() {
+                authority::make(&self.folder, alias, kind, &authority::names_of(alias), now_millis)?;
+            }
+        }
+        self.reload()?;
+        self.key(alias).ok_or_else(|| unknown(alias))
+    }
+
+    /// Makes a new current key of the same kind. The old one stays to verify what it signed.
+    pub fn rotate(&self, alias: &str, now_millis: i64) -> Result<Arc<PrivateKey>, KeyError> {
+        {
+            let _lock = files::lock(&self.folder)?;
+            self.reload()?;
+            let old = self.key(alias).ok_or_else(|| unknown(alias))?;
+            let kind = match old.public.family() {
+                Family::Rsa => KeyKind::Rsa,
+                Family::Ed25519 => KeyKind::Ed25519,
+                _ => KeyKind::P256,
+            };
+            let names = old.certificate.as_deref().map_or_else(|| authority::names_of(alias), authority::host_names);
+            files::set_aside(&self.folder, alias, &old.kid)?;
+            authority::make(&self.folder, alias, kind, &names, now_millis)?;
+        }
+        self.reload()?;
+        self.key(alias).ok_or_else(|| unknown(alias))
+    }
+
+    /// Removes a former key: what it signed does not verify any more.
+    pub fn retire(&self, alias: &str, kid: &str) -> Result<(), KeyError> {
+        if self.key(alias).is_some_and(|current| current.kid == kid) {
+            return Err(KeyError::new(format!("`{kid}` is the current key of `{alias}`: rotate it first")));
+        }
+        if !self.all(alias).iter().any(|key| key.kid == kid) {
+            return Err(KeyError::new(format!("`{alias}` has no key `{kid}`")));
+        }
+        files::remove_former(&self.folder, alias, kid)?;
+        self.reload()
+    }
+
+    /// Certificates of others that are trusted (`keys/trusted/`).
+    pub fn trusted(&self) -> Vec<Arc<Certificate>> {
+        self.state.load().trusted.clone()
+    }
+
+    /// The certificate of the gateway's own authority.
+    pub fn authority(&self) -> Option<Arc<Certificate>> {
+        self.state.load().authority.clone()
+    }
+
+    /// Where the authority's certificate is, for clients to trust.
+    pub fn authority_file(&self) -> PathBuf {
+        self.folder.join(files::AUTHORITY)
+    }
+
+    /// A stored secret; names do not depend on case.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.state.load().secrets.get(name.to_ascii_lowercase().as_str()).cloned()
+    }
+
+    /// Names of all stored secrets.
+    pub fn secret_names(&self) -> Vec<SmolStr> {
+        self.state.load().secrets.keys().cloned().collect()
+    }
+
+    /// The secret of this name; made of 32 random characters if there is none.
+    pub fn ensure_secret(&self, name: &str) -> Result<Secret, KeyError> {
+        if let Some(secret) = self.secret(name) {
+            return Ok(secret);
+        }
+        files::check_name("secret", name)?;
+        files::make_secret(&self.folder, &name.to_ascii_lowercase())?;
+        self.reload()?;
+        self.secret(name).ok_or_else(|| KeyError::new(format!("there is no secret `{name}`")))
+    }
+}
+
+fn unknown(alias: &str) -> KeyError {
+    KeyError::new(format!("there is no private key `{alias}`"))
+}

@@ -1,0 +1,70 @@
+//! What TLS needs of the key store: the listener's certificate, the authorities that are trusted, and whether a client's certificate is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::sign::CertifiedKey;
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use super::{KeyError, KeyStore, PrivateKey, unknown};
+use crate::data::certificate::Certificate;
+
+impl PrivateKey {
+    /// Key and certificates as rustls takes them.
+    pub fn certified(&self) -> Result<CertifiedKey, KeyError> {
+        if self.chain.is_empty() {
+            return Err(KeyError::new(format!("key `{}` has no certificate", self.alias)));
+        }
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&self.der())
+            .map_err(|error| KeyError::new(format!("key `{}` does not serve TLS: {error}", self.alias)))?;
+        Ok(CertifiedKey::new(self.chain.clone(), key))
+    }
+}
+
+impl KeyStore {
+    /// The current key of an alias as rustls takes it, for a listener or for a call that shows a client certificate.
+    pub fn certified(&self, alias: &str) -> Result<Arc<CertifiedKey>, KeyError> {
+        self.key(alias).ok_or_else(|| unknown(alias))?.certified().map(Arc::new)
+    }
+
+    /// The authorities that calls to other servers trust: the gateway's own and those in `keys/trusted/`.
+    pub fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        let own = self.authority();
+        for certificate in own.iter().chain(&self.trusted()) {
+            // A trusted certificate that is no authority is of use to policies, not to TLS.
+            let _ = roots.add(CertificateDer::from(certificate.der().to_vec()));
+        }
+        roots
+    }
+}
+
+/// Whether a client certificate is one of `trusted` or was issued below one, is within its validity and is good for clients. The error
+/// says what is wrong.
+pub fn verify_client(
+    certificate: &Certificate,
+    intermediates: &[CertificateDer<'_>],
+    trusted: &[Arc<Certificate>],
+    now_millis: i64,
+) -> Result<(), String> {
+    if now_millis < certificate.not_before {
+        return Err("the certificate is not yet valid".to_owned());
+    }
+    if now_millis > certificate.not_after {
+        return Err("the certificate has expired".to_owned());
+    }
+    // Trusted by itself: nobody else needs to vouch for it.
+    if trusted.iter().any(|trusted| trusted.der() == certificate.der()) {
+        return Ok(());
+    }
+    let der = CertificateDer::from(certificate.der());
+    let leaf = EndEntityCert::try_from(&der).map_err(|error| format!("the certificate is not readable: {error}"))?;
+    let authorities: Vec<CertificateDer<'_>> = trusted.iter().map(|trusted| CertificateDer::from(trusted.der())).collect();
+    let anchors: Vec<_> = authorities.iter().filter_map(|authority| anchor_from_trusted_cert(authority).ok()).collect();
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(now_millis.max(0) as u64));
+    leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, intermediates, now, KeyUsage::client_auth(), None, None)
+        .map(|_| ())
+        .map_err(|error| format!("the certificate is not trusted: {error}"))
+}

@@ -1,0 +1,281 @@
+//! Which header fields of a message go on to another server, and which of its answer come back.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use smol_str::SmolStr;
+
+use crate::data::message::Message;
+
+/// Fields that speak of a connection rather than of a message (RFC 9110, section 7.6.1), or that the client writes itself: no policy
+/// can set them.
+const OF_CONNECTION: [HeaderName; 13] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::HOST,
+    header::PROXY_AUTHENTICATE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Whether a field is of a connection, so that no policy can set it on a call.
+pub fn is_of_connection(name: &HeaderName) -> bool {
+    OF_CONNECTION.contains(name)
+}
+
+/// Takes the fields off a received message that its sender says are for this connection only, and `Connection` itself. What policies
+/// add later is then out of their reach.
+pub fn remove_nominated(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        // Not as one text: a byte that is no ASCII must not hide the names beside it.
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    headers.remove(header::CONNECTION);
+    for name in named {
+        // `Host` is nobody's to take away: it says whom the request is for.
+        if name != header::HOST {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Takes off what is of a connection, and what the message says is. Compressed answers could not be read by policies, so none are
+/// asked for.
+pub fn remove_connection_fields(headers: &mut HeaderMap) {
+    remove_nominated(headers);
+    for name in OF_CONNECTION.into_iter().chain([header::PROXY_AUTHORIZATION, header::ACCEPT_ENCODING]) {
+        headers.remove(name);
+    }
+}
+
+/// The fields of a message that go on. All of one that a policy made; of what a client sent, not what is for this gateway or pretends
+/// to be from it. `named` are names of fields that the policy sends on all the same.
+pub fn sent_on(message: &Message, named: &[HeaderName], own: &OwnCookies<'_>) -> HeaderMap {
+    if !message.received {
+        return message.headers.clone();
+    }
+    let mut headers = HeaderMap::with_capacity(message.headers.len());
+    for (name, value) in &message.headers {
+        // Of fields that a message has once, policies read the first; so must whoever comes after.
+        if ONCE.contains(name) && headers.contains_key(name) {
+            continue;
+        }
+        if message.placed.contains(name) || named.contains(name) {
+            headers.append(name, value.clone());
+        } else if *name == header::COOKIE {
+            if let Some(value) = own.without(value, &message.placed_cookies) {
+                headers.append(name, value);
+            }
+        } else if !is_for_gateway(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
+/// Fields that a message has once (RFC 9110).
+const ONCE: [HeaderName; 4] = [header::AUTHORIZATION, header::CONTENT_TYPE, header::ORIGIN, header::PROXY_AUTHORIZATION];
+
+/// Beginnings of names by which proxies tell those behind them who asks, in what way, and for what.
+const ON_THE_WAY: [&str; 29] = [
+    "cf-connecting-ip",
+    "client-cert",
+    "client-ip",
+    "fastly-client-",
+    "forwarded",
+    "remote-",
+    "ssl-",
+    "true-client-ip",
+    "x-amzn-mtls-",
+    "x-appengine-",
+    "x-arr-",
+    "x-client-cert",
+    "x-client-dn",
+    "x-client-ip",
+    "x-client-verify",
+    "x-cluster-client-ip",
+    "x-envoy-",
+    "x-forwarded",
+    "x-host",
+    "x-http-host-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-",
+    "x-proxyuser-",
+    "x-real-ip",
+    "x-remote-",
+    "x-rewrite-",
+    "x-ssl-",
+    "x-tls-",
+];
+
+/// Whether a client's field is for the gateway alone: credentials, and what servers believe from a gateway before them, about the
+/// client, or about a method or path other than those that were checked. Names with other characters than letters, digits and hyphens
+/// count too: many servers read `X_User` as `X-User`, which a policy may have set or removed.
+fn is_for_gateway(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    *name == header::AUTHORIZATION
+        || *name == header::PROXY_AUTHORIZATION
+        || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        || ON_THE_WAY.iter().any(|beginning| text.starts_with(beginning))
+}
+
+/// The cookies that are a gateway's own: names, or beginnings of names with a `*`.
+pub struct OwnCookies<'s> {
+    /// Those that its policies set.
+    pub policies: &'s [SmolStr],
+    /// Those that its settings name.
+    pub settings: &'s [String],
+}
+
+impl OwnCookies<'_> {
+    /// Whether a cookie of this name is one of them. Case counts in names of cookies, but not for every server.
+    pub fn contain(&self, name: &[u8]) -> bool {
+        let is = |own: &str| match own.strip_suffix('*') {
+            Some(beginning) => name.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes())),
+            None => name.eq_ignore_ascii_case(own.as_bytes()),
+        };
+        self.policies.iter().any(|own| is(own)) || self.settings.iter().any(|own| is(own))
+    }
+
+    /// A `Cookie` field without them, but with those that the policy placed; none when nothing is left.
+    fn without(&self, field: &HeaderValue, placed: &[SmolStr]) -> Option<HeaderValue> {
+        let own = |pair: &&[u8]| {
+            let name = name_of(pair);
+            self.contain(name) && !placed.iter().any(|placed| placed.as_bytes() == name)
+        };
+        if !field.as_bytes().split(|byte| *byte == b';').any(|pair| own(&pair)) {
+            return Some(field.clone());
+        }
+        let pairs = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !own(pair)).collect();
+        if kept.is_empty() { None } else { HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok() }
+    }
+
+    /// Whether another server's `Set-Cookie` would set one of them. One without a name is refused as well: a browser sends it as its
+    /// value alone, which may read `name=value`.
+    pub fn set_by(&self, field: &HeaderValue) -> bool {
+        let pair = field.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let name = name_of(pair);
+        name.is_empty() || !pair.contains(&b'=') || self.contain(name)
+    }
+}
+
+fn name_of(pair: &[u8]) -> &[u8] {
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_client_takes_away_its_own_fields_only() {
+        let mut map = headers(&[
+            ("connection", "x-a, X-B"),
+            ("connection", "close,host"),
+            ("x-a", "1"),
+            ("x-b", "1"),
+            ("x-c", "1"),
+            ("host", "h"),
+        ]);
+        map.append(header::CONNECTION, HeaderValue::from_bytes(b"\xff, x-d").unwrap());
+        map.insert("x-d", HeaderValue::from_static("1"));
+        remove_nominated(&mut map);
+        assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>().len(), 2, "{map:?}");
+        assert!(map.contains_key("x-c") && map.contains_key("host"));
+    }
+
+    #[test]
+    fn own_cookies_stay_here() {
+        let (policies, settings) = (["sid".into(), "l7*".into()], ["old-*".to_owned()]);
+        let own = OwnCookies { policies: &policies, settings: &settings };
+        for (field, left) in [
+            ("a=1; b=2", Some("a=1; b=2")),
+            ("a=1;sid=2; b=3", Some("a=1; b=3")),
+            ("sid=1", None),
+            ("SID=1; l7x=2; old-3=4; l=5", Some("l=5")),
+            (" sid = 1 ; a=2", Some("a=2")),
+            ("sid", None),
+            ("xsid=1", Some("xsid=1")),
+        ] {
+            let found = own.without(&HeaderValue::from_str(field).unwrap(), &[]);
+            assert_eq!(found.as_ref().map(|field| field.to_str().unwrap()), left, "{field}");
+        }
+        let odd = own.without(&HeaderValue::from_bytes(b"a=\xff; sid=1").unwrap(), &[]);
+        assert_eq!(odd.unwrap().as_bytes(), b"a=\xff");
+        assert_eq!(own.without(&HeaderValue::from_static("sid=1"), &["sid".into()]).unwrap(), "sid=1");
+        for (field, set) in [
+            ("sid=1; Path=/", true),
+            ("Sid=1", true),
+            ("a=1; sid=2", false),
+            ("=sid=1", true),
+            ("sid", true),
+            ("b=sid=1", false),
+            ("l7=1", true),
+        ] {
+            assert_eq!(own.set_by(&HeaderValue::from_str(field).unwrap()), set, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_once_is_sent_once() {
+        let mut message = Message::default();
+        message.received = true;
+        for (name, value) in [("content-type", "text/plain"), ("content-type", "application/json"), ("x-a", "1"), ("x-a", "2")] {
+            message.headers.append(name, HeaderValue::from_static(value));
+        }
+        let sent = sent_on(&message, &[], &OwnCookies { policies: &[], settings: &[] });
+        assert_eq!(sent.get_all("content-type").iter().collect::<Vec<_>>(), ["text/plain"]);
+        assert_eq!(sent.get_all("x-a").iter().count(), 2);
+    }
+
+    #[test]
+    fn what_is_for_the_gateway_stays_here() {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "x_user",
+            "x-user.name",
+            "x-forwarded-for",
+            "x-forwarded-client-cert",
+            "forwarded",
+            "x-real-ip",
+            "client-cert",
+            "client-cert-chain",
+            "ssl-client-cert",
+            "x-ssl-client-dn",
+            "x-client-cert",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-http-method-override",
+            "x-http-method",
+            "x-method-override",
+            "true-client-ip",
+            "remote-user",
+            "x-remote-user",
+        ] {
+            assert!(is_for_gateway(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in
+            ["accept", "content-type", "x-user", "user-agent", "traceparent", "x-request-id", "cookie", "if-none-match", "via"]
+        {
+            assert!(!is_for_gateway(&HeaderName::from_static(name)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Calls to other servers: pooled HTTP/1.1 and HTTP/2, TLS with the gateway's own trust, optionally with a client certificate.
+//!
+//! What may be called is settled here, once, for every policy: schemes, hosts and addresses allowed and denied, private addresses. A
+//! call that comes back to this gateway is run in process by the assertion, which asks [`Outbound::admit`] first. Proxies that the
+//! environment names (`HTTPS_PROXY` and the like) are not used: they would connect to what was not checked.
+
+mod connector;
+pub mod fields;
+mod policy;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+use crate::services::config::Outbound as Settings;
+use crate::services::keys::KeyStore;
+
+use connector::Connector;
+pub use policy::{Target, Targets, is_localhost, is_loopback};
+
+/// Idle connections kept per host.
+const IDLE_PER_HOST: usize = 32;
+/// How long they are kept.
+const IDLE_TIME: Duration = Duration::from_secs(50);
+
+/// Why a call gave no answer. The numbers are what policies see as `reasonCode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// The host has no address.
+    UnknownHost,
+    /// The URL is none, or may not be called.
+    BadUrl,
+    /// No connection in time.
+    ConnectTimeout,
+    /// No answer in time.
+    ReadTimeout,
+    /// Anything else: refused, broken off, not trusted, too large.
+    Other,
+}
+
+impl Failed {
+    /// The number that policies see.
+    pub fn code(self) -> i64 {
+        match self {
+            Failed::UnknownHost => -1,
+            Failed::BadUrl => -2,
+            Failed::ConnectTimeout => -3,
+            Failed::ReadTimeout => -4,
+            Failed::Other => -5,
+        }
+    }
+}
+
+/// A failed call, with what a log should say of it.
+#[derive(Debug)]
+pub struct CallError {
+    /// Which kind.
+    pub failed: Failed,
+    /// What happened. Never holds the URL's query.
+    pub detail: String,
+}
+
+impl CallError {
+    /// An error of this kind.
+    pub fn new(failed: Failed, detail: impl Into<String>) -> Self {
+        CallError { failed, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl Error for CallError {}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Where.
+    pub uri: Uri,
+    /// Method.
+    pub method: Method,
+    /// Header fields of a message; those that belong to a connection are left out, and those that it says belong to it.
+    pub headers: HeaderMap,
+    /// Header fields that the policy sets. They arrive whatever the others are.
+    pub set: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+    /// Alias and key of the client certificate to show.
+    pub identity: Option<(String, Arc<CertifiedKey>)>,
+    /// Instead of the configured time for an answer.
+    pub timeout: Option<Duration>,
+    /// Instead of the configured size of an answer.
+    pub max_bytes: Option<usize>,
+}
+
+impl Call {
+    /// The header fields that are sent.
+    pub fn fields(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        fields::remove_connection_fields(&mut headers);
+        self.set.keys().for_each(|name| drop(headers.remove(name)));
+        headers.extend(self.set.clone());
+        headers
+    }
+}
+
+type Pool = Client<Connector, Full<Bytes>>;
+
+/// The client side of a gateway.
+#[derive(Default)]
+pub struct Outbound {
+    settings: Settings,
+    targets: Arc<Targets>,
+    keys: Arc<KeyStore>,
+    extra: Vec<CertificateDer<'static>>,
+    /// By the alias of the client certificate; the empty alias shows none. Connections of one never serve another.
+    pools: Mutex<HashMap<String, Pool>>,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outbound")
+    }
+}
+
+impl Outbound {
+    /// Reads the authorities that are named; files are relative to `home`.
+    pub fn open(settings: &Settings, home: &Path, keys: &Arc<KeyStore>) -> Result<Outbound, String> {
+        let mut extra = Vec::new();
+        for file in &settings.trusted {
+            let path = home.join(file);
+            let wrong = |error: &dyn fmt::Display| format!("outbound.trusted, {}: {error}", path.display());
+            let pem = std::fs::read(&path).map_err(|error| wrong(&error))?;
+            let before = extra.len();
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
+                extra.push(certificate.map_err(|error| wrong(&error))?);
+            }
+            if extra.len() == before {
+                return Err(wrong(&"there is no certificate in it"));
+            }
+        }
+        let targets = Arc::new(Targets::new(settings)?);
+        Ok(Outbound { settings: settings.clone(), targets, keys: Arc::clone(keys), extra, pools: Mutex::default() })
+    }
+
+    /// The same, knowing where the gateway itself listens and by what name it goes.
+    pub fn beside(mut self, ports: Vec<u16>, name: &str) -> Outbound {
+        self.targets = Arc::new(Targets::clone(&self.targets).beside(ports, name));
+        self
+    }
+
+    /// Forgets pooled connections: keys or trusted certificates have changed.
+    pub fn forget(&self) {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether a URL may be called, as far as its text tells.
+    pub fn check(&self, uri: &Uri) -> Result<Target, CallError> {
+        self.targets.check(uri)
+    }
+
+    /// Whether a target may be called, its addresses included: for calls that make no connection.
+    pub async fn admit(&self, target: &Target) -> Result<(), CallError> {
+        match &target.host {
+            url::Host::Domain(name) if self.targets.asks_for_addresses(target) => {
+                connector::addresses(&self.targets, target, name).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Names and beginnings of names (`name*`) of cookies that are this gateway's own, beside those that its policies set.
+    pub fn own_cookies(&self) -> &[String] {
+        &self.settings.own_cookies
+    }
+
+    /// Calls. The answer has its whole body.
+    pub async fn call(&self, call: Call) -> Result<Response<Bytes>, CallError> {
+        let target = self.targets.check(&call.uri)?;
+        let pool = self.pool(call.identity.as_ref())?;
+        let limit = call.max_bytes.unwrap_or(self.settings.response_bytes.0);
+        let patience = call.timeout.unwrap_or(self.settings.read_timeout.0);
+        let headers = call.fields();
+        let mut request = Request::new(Full::new(call.body));
+        *request.method_mut() = call.method;
+        *request.uri_mut() = target.uri;
+        *request.headers_mut() = headers;
+        // Connecting has its own limit; this one begins with the call, so it must not be the shorter of the two.
+        let exchange = async {
+            let response = pool.request(request).await.map_err(|error| explain(&error))?;
+            let (mut head, body) = response.into_parts();
+            fields::remove_connection_fields(&mut head.headers);
+            Ok(Response::from_parts(head, read(body, limit).await?))
+        };
+        match tokio::time::timeout(patience + self.settings.connect_timeout.0, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(CallError::new(Failed::ReadTimeout, format!("no answer within {patience:?}"))),
+        }
+    }
+
+    fn pool(&self, identity: Option<&(String, Arc<CertifiedKey>)>) -> Result<Pool, CallError> {
+        let alias = identity.map_or("", |(alias, _)| alias.as_str());
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(alias) {
+            return Ok(pool.clone());
+        }
+        let tls =
+            self.tls(identity.map(|(_, key)| key)).map_err(|error| CallError::new(Failed::Other, format!("TLS: {error}")))?;
+        let connector = Connector::new(tls, self.settings.connect_timeout.0, Arc::clone(&self.targets));
+        let pool = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .pool_idle_timeout(IDLE_TIME)
+            .build(connector);
+        pools.insert(alias.to_owned(), pool.clone());
+        Ok(pool)
+    }
+
+    fn tls(&self, identity: Option<&Arc<CertifiedKey>>) -> Result<rustls::ClientConfig, rustls::Error> {
+        let mut roots: RootCertStore = self.keys.roots();
+        if self.settings.public_authorities {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        roots.add_parsable_certificates(self.extra.iter().cloned());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        Ok(match identity {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from((**key).clone()))),
+            None => builder.with_no_client_auth(),
+        })
+    }
+}
+
+/// Reads an answer's body whole.
+async fn read(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, CallError> {
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| CallError::new(Failed::Other, format!("the answer broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if all.len() + data.len() > limit {
+            return Err(CallError::new(Failed::Other, format!("the answer is larger than {limit} bytes")));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.freeze())
+}
+
+/// What went wrong, as far as the chain of causes tells.
+fn explain(error: &hyper_util::client::legacy::Error) -> CallError {
+    let mut detail = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(own) = error.downcast_ref::<CallError>() {
+            return CallError::new(own.failed, own.detail.clone());
+        }
+        // Errors of the library wrap ours in an `io::Error`, whose `source` is that of what it wraps.
+        if let Some(own) = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref()?.downcast_ref::<CallError>()) {
+            return CallError::new(own.failed, own.detail.clone());
+        }
+        detail = format!("{detail}: {error}");
+        cause = error.source();
+    }
+    CallError::new(Failed::Other, detail)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! Calls to servers in this process, and to none.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::services::config::Span;
+
+fn settings() -> Settings {
+    let millis = |n| Span(Duration::from_millis(n));
+    Settings { connect_timeout: millis(300), read_timeout: millis(300), ..Settings::default() }
+}
+
+fn outbound(settings: &Settings) -> Outbound {
+    Outbound::open(settings, Path::new("."), &Arc::default()).unwrap()
+}
+
+fn get(url: &str) -> Call {
+    Call {
+        uri: url.parse().unwrap(),
+        method: Method::GET,
+        headers: HeaderMap::new(),
+        set: HeaderMap::new(),
+        body: Bytes::new(),
+        identity: None,
+        timeout: None,
+        max_bytes: None,
+    }
+}
+
+/// A server that reads a request's head and gives this answer; it keeps what it read.
+async fn server(answer: &'static str) -> (u16, tokio::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, told) = tokio::sync::mpsc::channel(8);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    match stream.read_u8().await {
+                        Ok(byte) => head.push(byte),
+                        Err(_) => return,
+                    }
+                }
+                let _ = tell.send(String::from_utf8(head).unwrap()).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+                if answer.is_empty() {
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+            });
+        }
+    });
+    (port, told)
+}
+
+#[tokio::test]
+async fn a_call_brings_an_answer_and_leaves_connection_fields_out() {
+    let (port, mut told) =
+        server("HTTP/1.1 201 Created\r\nX-A: b\r\nConnection: x-secret\r\nX-Secret: 1\r\nContent-Length: 2\r\n\r\nok").await;
+    let mut call = get(&format!("http://127.0.0.1:{port}/a?b=c"));
+    for (name, value) in
+        [("x-keep", "1"), ("connection", "x-drop"), ("x-drop", "1"), ("accept-encoding", "gzip"), ("host", "evil")]
+    {
+        call.headers.append(name, value.parse().unwrap());
+    }
+    let answer = outbound(&settings()).call(call).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.body()[..]), (201, &b"ok"[..]));
+    assert!(answer.headers().contains_key("x-a") && !answer.headers().contains_key("x-secret"));
+    let head = told.recv().await.unwrap();
+    assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\n") && head.contains(&format!("host: 127.0.0.1:{port}")), "{head}");
+    assert!(head.contains("x-keep: 1") && !head.contains("x-drop") && !head.contains("gzip") && !head.contains("evil"), "{head}");
+}
+
+#[tokio::test]
+async fn failures_have_their_codes() {
+    let (silent, _told) = server("").await;
+    let (large, _told) = server("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789").await;
+    let (broken, _told) = server("nonsense\r\n\r\n").await;
+    // A listener whose backlog nobody empties answers the TCP handshake, but no TLS.
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mute = mute.local_addr().map(|address| (address.port(), mute)).unwrap();
+    let settings = Settings { response_bytes: crate::services::config::units::Bytes(5), ..settings() };
+    for (url, code) in [
+        ("http://no-such-host.invalid/".to_owned(), -1),
+        ("ftp://127.0.0.1/".to_owned(), -2),
+        ("/relative".to_owned(), -2),
+        (format!("http://user@127.0.0.1:{large}/"), -2),
+        (format!("https://127.0.0.1:{}/", mute.0), -3),
+        (format!("http://127.0.0.1:{silent}/"), -4),
+        (format!("http://127.0.0.1:{large}/"), -5),
+        (format!("http://127.0.0.1:{broken}/"), -5),
+        ("http://127.0.0.1:1/".to_owned(), -5),
+    ] {
+        let error = outbound(&settings).call(get(&url)).await.unwrap_err();
+        assert_eq!(error.failed.code(), code, "{url}: {error}");
+    }
+}
+
+#[test]
+fn targets_can_be_narrowed() {
+    let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let targets = Targets::new(&Settings {
+        allow: strings(&["api.example", "*.inner.example:8443", "10.0.0.1", "[::1]:80", "9.9.9.9"]),
+        deny: strings(&["bad.inner.example"]),
+        private_targets: false,
+        ..Settings::default()
+    })
+    .unwrap();
+    for (url, fine) in [
+        ("https://api.example/", true),
+        ("https://API.example./", true),
+        ("https://api.example.evil/", false),
+        ("https://a.inner.example:8443/", true),
+        ("https://a.inner.example/", false),
+        ("https://inner.example:8443/", false),
+        ("https://bad.inner.example:8443/", false),
+        ("http://10.0.0.1/", false),
+        ("http://[::1]/", false),
+        ("http://9.9.9.9/", true),
+    ] {
+        assert_eq!(targets.check(&url.parse().unwrap()).is_ok(), fine, "{url}");
+    }
+    for (address, private) in [
+        ("127.0.0.1", true),
+        ("169.254.169.254", true),
+        ("100.64.0.1", true),
+        ("192.168.1.1", true),
+        ("::ffff:10.0.0.1", true),
+        ("fd00::1", true),
+        ("fe80::1", true),
+        ("0.0.0.0", true),
+        ("8.8.8.8", false),
+        ("2606:4700::1111", false),
+    ] {
+        assert_eq!(policy::is_private(address.parse().unwrap()), private, "{address}");
+    }
+}
+
+#[test]
+fn addresses_are_judged_by_what_they_reach() {
+    let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let targets = |deny: &[&str], allow: &[&str], private: bool| {
+        let settings = Settings { deny: strings(deny), allow: strings(allow), private_targets: private, ..Settings::default() };
+        Targets::new(&settings).unwrap().beside(vec![8443], "Gateway.example")
+    };
+    let fine = |targets: &Targets, url: &str, address: &str| {
+        let target = targets.check(&url.parse().unwrap());
+        target.is_ok_and(|target| targets.admits(&target, address.parse().unwrap()).is_ok())
+    };
+    let by_name = targets(&["10.0.0.0/8", "169.254.169.254:80", "bad.example"], &["*.example", "other.test:443"], true);
+    for (url, address, expected) in [
+        ("http://a.example/", "192.0.2.1", true),
+        // Where the name leads counts, however it is written.
+        ("http://a.example/", "10.1.2.3", false),
+        ("http://a.example/", "::ffff:10.1.2.3", false),
+        ("http://a.example/", "64:ff9b::a01:203", false),
+        ("http://a.example/", "64:ff9b:1::a01:203", false),
+        ("http://a.example/", "2002:a01:203::1", false),
+        ("http://a.example/", "::10.1.2.3", false),
+        ("http://a.example/", "2001:0:c000:201::f5fe:fdfc", false),
+        ("http://a.example/", "fe80::5efe:a01:203", false),
+        ("http://a.example/", "169.254.169.254", false),
+        ("https://a.example/", "169.254.169.254", true),
+        ("http://bad.example./", "192.0.2.1", false),
+        ("http://BAD.example/", "192.0.2.1", false),
+        ("https://other.test/", "192.0.2.1", true),
+        ("http://other.test/", "192.0.2.1", false),
+        ("http://example.test/", "192.0.2.1", false),
+        // A name of another's that leads back here.
+        ("http://a.example:8443/", "127.0.0.1", false),
+        ("http://a.example:8443/", "::ffff:127.0.0.2", false),
+        ("http://gateway.example:8443/", "127.0.1.1", true),
+        ("http://a.example:8444/", "127.0.0.1", true),
+    ] {
+        assert_eq!(fine(&by_name, url, address), expected, "{url} {address}");
+    }
+    let public = targets(&[], &[], false);
+    for address in [
+        "127.0.0.1",
+        "0.0.0.0",
+        "::",
+        "::1",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "fc00::1",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "::127.0.0.1",
+    ] {
+        assert!(!fine(&public, "http://a.example/", address), "{address}");
+    }
+    for address in ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"] {
+        assert!(fine(&public, "http://a.example/", address), "{address}");
+    }
+    for wrong in ["", "10.0.0.0/33", "http://a", "a b", "a:port", "*.", "*.10.0.0.1", "[::1", "a:70000"] {
+        let settings = Settings { deny: strings(&[wrong]), ..Settings::default() };
+        assert!(Targets::new(&settings).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_host_that_is_called_is_the_one_that_was_checked() {
+    let targets = Targets::default();
+    for (url, called) in [
+        ("http://127.1/a?b", "http://127.0.0.1/a?b"),
+        ("http://0x7f.1:81/", "http://127.0.0.1:81/"),
+        ("https://API.Example./x", "https://api.example/x"),
+        ("http://[::FFFF:1.2.3.4]/", "http://1.2.3.4/"),
+        ("http://a.example/", "http://a.example/"),
+    ] {
+        assert_eq!(targets.check(&url.parse().unwrap()).unwrap().uri.to_string(), called, "{url}");
+    }
+    for url in
+        ["http://user@a/", "http://a%2eb/", "http://1.2.3.4.5/", "http://256.1.1.1/", "http://[fe80::1%25lo]/", "ftp://a/", "/a"]
+    {
+        assert!(url.parse::<Uri>().map_or(true, |uri| targets.check(&uri).is_err()), "{url}");
+    }
+}

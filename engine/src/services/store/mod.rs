@@ -1,0 +1,199 @@
+//! Databases by name. One async API over the embedded SQLite and over MySQL and PostgreSQL servers; what the statements mean is the
+//! policies' business. A database that is down keeps nobody from starting: each use then gives a [`StoreError`], and works again as
+//! soon as the database does.
+
+mod bytewise;
+mod collations;
+mod config;
+mod error;
+mod lease;
+mod mysql;
+mod postgres;
+mod rendered;
+mod server;
+mod sqlite;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod transport;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+
+pub use config::Dialect;
+pub use error::{Kind, StoreError};
+pub use statement::{Equality, Statement};
+pub use transaction::{BeginOptions, Transaction};
+
+use self::config::ConnectionConfig;
+use self::mysql::MySql;
+use self::postgres::Postgres;
+use self::server::{Server, Vendor};
+use crate::data::value::Value;
+use crate::services::config::Connection as Config;
+
+/// How a statement is to be run.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryOptions {
+    /// Rows beyond this many are dropped.
+    pub max_rows: usize,
+    /// Instead of the connection's `statement_timeout`.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        QueryOptions { max_rows: 1000, timeout: None }
+    }
+}
+
+/// What a statement gave.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// Names of the columns, also when there is no row.
+    pub columns: Vec<SmolStr>,
+    /// The rows, each with a value per column; NULL is undefined.
+    pub rows: Vec<Vec<Value>>,
+    /// Rows that an insert, update or delete matched.
+    pub affected: u64,
+}
+
+/// What is wrong with a connection's settings, files left aside.
+pub fn check(given: &Config) -> Result<(), String> {
+    let given = Config { password_file: None, ..given.clone() };
+    let config = ConnectionConfig::new(&given, Path::new(""))?;
+    match config.dialect()? {
+        Dialect::Sqlite if given.ca.is_some() || given.allow_plaintext => {
+            Err("`ca` and `allow_plaintext` are for database servers".to_owned())
+        }
+        Dialect::Sqlite => Ok(()),
+        Dialect::MySql => MySql::options(&config).map(|_| ()),
+        Dialect::Postgres => Postgres::options(&config).map(|_| ()),
+    }
+}
+
+/// All connections of a gateway.
+#[derive(Clone, Default)]
+pub struct Connections(Arc<BTreeMap<SmolStr, Connection>>);
+
+impl Connections {
+    /// Prepares the connections. Paths of embedded databases are relative to `home`. Fails only for an address that can never work.
+    pub fn open(configs: &BTreeMap<String, Config>, home: &Path) -> Result<Connections, StoreError> {
+        let mut connections = BTreeMap::new();
+        for (name, config) in configs {
+            let name = SmolStr::new(name);
+            connections.insert(name.clone(), Connection::open(name, config, home)?);
+        }
+        Ok(Connections(Arc::new(connections)))
+    }
+
+    /// The connection of this name.
+    pub fn get(&self, name: &str) -> Option<&Connection> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.0.values()
+    }
+
+    /// Finishes what is in hand and closes; for the end of the process.
+    pub async fn close(&self) {
+        for connection in self.0.values() {
+            match &connection.0.backend {
+                Backend::Sqlite(database) => database.close().await,
+                Backend::MySql(server) => server.close().await,
+                Backend::Postgres(server) => server.close().await,
+            }
+        }
+    }
+}
+
+/// A named database. Cheap to clone.
+#[derive(Clone)]
+pub struct Connection(Arc<Inner>);
+
+struct Inner {
+    name: SmolStr,
+    dialect: Dialect,
+    backend: Backend,
+}
+
+enum Backend {
+    Sqlite(sqlite::Database),
+    MySql(Arc<Server<MySql>>),
+    Postgres(Arc<Server<Postgres>>),
+}
+
+impl Connection {
+    fn open(name: SmolStr, config: &Config, home: &Path) -> Result<Connection, StoreError> {
+        let config = &ConnectionConfig::new(config, home).map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
+        let dialect = config.dialect().map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
+        let backend = match dialect {
+            Dialect::Sqlite => Backend::Sqlite(sqlite::Database::open(name.clone(), config, home)?),
+            Dialect::MySql => Backend::MySql(Arc::new(Server::new(name.clone(), config)?)),
+            Dialect::Postgres => Backend::Postgres(Arc::new(Server::new(name.clone(), config)?)),
+        };
+        Ok(Connection(Arc::new(Inner { name, dialect, backend })))
+    }
+
+    /// Its name in `gateway.yaml`.
+    pub fn name(&self) -> &SmolStr {
+        &self.0.name
+    }
+
+    /// Which SQL it speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.0.dialect
+    }
+
+    /// Runs one statement. A write is durable when this returns.
+    pub async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
+        self.check(statement, params)?;
+        match &self.0.backend {
+            Backend::Sqlite(database) => database.run(statement, params, options).await,
+            Backend::MySql(server) => server.run(statement, params, options).await,
+            Backend::Postgres(server) => server.run(statement, params, options).await,
+        }
+    }
+
+    /// Begins a transaction. Dropping it undoes it.
+    pub async fn begin(&self, options: BeginOptions<'_>) -> Result<Transaction, StoreError> {
+        Transaction::begin(self.clone(), options).await
+    }
+
+    /// Applies the scripts (name, SQL for this dialect) that were not applied yet, in order, each as a whole, and records them in the
+    /// table `portcullis_migration`. Several gateways may do so at once. MySQL cannot undo half a script, so scripts should be
+    /// repeatable (`CREATE TABLE IF NOT EXISTS`), which also lets them meet tables that somebody else created.
+    pub async fn migrate<N: AsRef<str>, S: AsRef<str>>(&self, scripts: &[(N, S)]) -> Result<(), StoreError> {
+        let scripts: Vec<(String, String)> =
+            scripts.iter().map(|(name, sql)| (name.as_ref().to_owned(), sql.as_ref().to_owned())).collect();
+        match &self.0.backend {
+            Backend::Sqlite(database) => database.migrate(scripts).await,
+            Backend::MySql(server) => server.migrate(&scripts).await,
+            Backend::Postgres(server) => server.migrate(&scripts).await,
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let statement = Statement::new(&["select 1"]).map_err(|detail| StoreError::new(Kind::Invalid, self.name(), detail))?;
+        self.run(&statement, &[], QueryOptions::default()).await.map(|_| ())
+    }
+
+    fn check(&self, statement: &Statement, params: &[Value]) -> Result<(), StoreError> {
+        if statement.params() != params.len() {
+            let detail = format!("the statement takes {} values, {} were given", statement.params(), params.len());
+            return Err(StoreError::new(Kind::Invalid, self.name(), detail));
+        }
+        match statement.rendered(self.dialect()) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(StoreError::new(Kind::Invalid, self.name(), why.to_owned())),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! PostgreSQL. The server says which type each parameter must have, and values are converted to it here: policies hold mostly text,
+//! and PostgreSQL, unlike the others, converts nothing by itself.
+
+mod types;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode};
+use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Postgres as Driver, Statement as _, TypeInfo};
+
+pub(super) use self::types::number;
+use self::types::{Raw, bytes, encode, holds, read};
+use super::rendered::Role;
+use super::server::{Server, Vendor, malformed};
+use super::transport::must_verify;
+use super::{ConnectionConfig, Dialect, Kind, Rows, Statement, StoreError};
+use crate::data::value::Value;
+
+/// The vendor.
+pub(super) struct Postgres;
+
+impl Vendor for Postgres {
+    type Driver = Driver;
+    const ADDRESS: &'static str = "postgres://user@host/database";
+    const FAILURE_SPOILS: bool = true;
+    const TABLES_ROLL_BACK: bool = true;
+    const NOW: &'static str = "extract(epoch from now())::bigint";
+
+    fn options(config: &ConnectionConfig) -> Result<PgConnectOptions, String> {
+        let mut options: PgConnectOptions = config.url.parse().map_err(|_| malformed::<Postgres>())?;
+        let socket = options.get_socket().is_some() || options.get_host().starts_with('/');
+        let host = (!socket).then(|| options.get_host().to_owned());
+        if must_verify(config, host.as_deref())? {
+            options = options.ssl_mode(PgSslMode::VerifyFull);
+            if let Some(ca) = &config.ca {
+                options = options.ssl_root_cert(ca);
+            }
+        }
+        if let Some(user) = &config.user {
+            options = options.username(user);
+        }
+        if let Some(password) = &config.password {
+            options = options.password(password);
+        }
+        Ok(options.statement_cache_capacity(512))
+    }
+
+    fn settings(config: &ConnectionConfig) -> (String, Option<String>) {
+        let settings = format!(
+            "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET default_transaction_isolation = 'read committed'",
+            config.statement_timeout.as_millis(),
+            config.transaction_timeout.as_millis(),
+        );
+        (settings, None)
+    }
+
+    async fn raw(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(|_| ())
+    }
+
+    async fn query(
+        server: &Server<Postgres>,
+        connection: &mut PgConnection,
+        statement: &Statement,
+        params: &[Value],
+        max_rows: usize,
+    ) -> Result<Rows, StoreError> {
+        let rendered = statement.rendered(Dialect::Postgres).map_err(|why| server.failed(Kind::Invalid, why.to_owned()))?;
+        let sql = &rendered.sql;
+        let failed = |error| server.error(&error);
+        let text = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(Arc::clone(sql)));
+        let prepared = connection.prepare(text).await.map_err(failed)?;
+        let mut arguments = PgArguments::default();
+        let types = prepared.parameters().and_then(Either::left).unwrap_or_default();
+        for (bind, info) in rendered.binds.iter().zip(types) {
+            let value = params.get(bind.param).unwrap_or(&Value::Undefined);
+            let raw = match bind.role {
+                Role::Bytes => bytes(value, types.get(bind.param).map_or("", TypeInfo::name)),
+                Role::Probe if !holds(value, info.name()) => None,
+                Role::Value | Role::Order | Role::Probe | Role::Number => {
+                    encode(value, info.name()).map_err(|detail| server.failed(Kind::Constraint, detail))?
+                }
+            };
+            arguments.add(raw.map(Raw)).map_err(|error| failed(sqlx::Error::Encode(error)))?;
+        }
+        let columns = prepared.columns().iter().map(|column| column.name().into()).collect();
+        let mut rows = Rows { columns, ..Rows::default() };
+        let mut stream = connection.fetch_many(prepared.query_with(arguments));
+        while let Some(item) = stream.try_next().await.map_err(failed)? {
+            match item {
+                // The server counts the rows of a select too; here they are those that were changed.
+                Either::Left(done) if !statement.may_read() => rows.affected += done.rows_affected(),
+                Either::Right(row) if rows.rows.len() < max_rows => {
+                    rows.rows.push(read(&row).map_err(|detail| server.failed(Kind::Invalid, detail))?);
+                }
+                Either::Left(_) | Either::Right(_) => {}
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn begin(
+        server: &Server<Postgres>,
+        connection: &mut PgConnection,
+        lock: Option<i64>,
+        _: Duration,
+    ) -> Result<bool, StoreError> {
+        server.control(connection, "BEGIN").await?;
+        if let Some(lock) = lock {
+            server.control(connection, format!("SELECT pg_advisory_xact_lock({lock})")).await?;
+        }
+        Ok(true)
+    }
+
+    fn unlock(_: i64) -> Option<String> {
+        None
+    }
+
+    fn lock_migrations(lock: i64) -> String {
+        // Long scripts may take their time, and so may the gateway that was first.
+        format!("SET statement_timeout = 0; SELECT pg_advisory_lock({lock})")
+    }
+
+    fn explain(error: &sqlx::Error) -> Option<(Kind, String)> {
+        let database = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+        let code = database.code();
+        let kind = match code {
+            "23505" => Kind::Duplicate,
+            "40001" | "40P01" | "55P03" => Kind::Busy,
+            "25006" => Kind::ReadOnly,
+            "42501" => Kind::Forbidden,
+            "57014" | "25P03" => Kind::Timeout,
+            "22001" | "22003" | "22021" => Kind::Constraint,
+            _ => match &code[..2.min(code.len())] {
+                "23" => Kind::Constraint,
+                "08" | "53" | "57" | "58" | "28" | "3D" => Kind::Unavailable,
+                _ => Kind::Invalid,
+            },
+        };
+        // The message names constraints and types; offending values stand in the detail, which is left out, except for these.
+        let message = if code == "22P02" { "invalid input syntax" } else { database.message() };
+        Some((kind, format!("{code}: {message}")))
+    }
+}

@@ -1,0 +1,307 @@
+//! Database servers: a pool of connections, statements with a time-out, transactions, migrations. What MySQL and PostgreSQL do each in its
+//! own way is behind [`Vendor`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smol_str::SmolStr;
+use sqlx::pool::PoolOptions;
+use sqlx::{Connection as _, Database, Pool};
+
+use super::lease::Lease;
+use super::transaction::expired;
+use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, Statement, StoreError};
+use crate::data::value::Value;
+
+/// Connections at once unless the settings say otherwise.
+const POOL_SIZE: u32 = 16;
+/// A connection that rested longer than this may have been cut off by a restart of the server, so it is tried before it is used.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// A connection of a vendor's driver.
+pub(super) type Connection<V> = <<V as Vendor>::Driver as Database>::Connection;
+/// How such a connection is made.
+type Options<V> = <Connection<V> as sqlx::Connection>::Options;
+
+/// What one kind of server does in its own way.
+pub(super) trait Vendor: Sized + Send + Sync + 'static {
+    /// The driver.
+    type Driver: Database;
+    /// The form of an address, for who wrote another.
+    const ADDRESS: &'static str;
+    /// Whether a statement that fails spoils the transaction it is in, unless a savepoint keeps the two apart.
+    const FAILURE_SPOILS: bool;
+    /// Whether changes of tables can be undone, so that a script is one transaction.
+    const TABLES_ROLL_BACK: bool;
+    /// The time as epoch seconds, in SQL.
+    const NOW: &'static str;
+
+    /// How to connect. Fails, with the reason, for an address that is not of the form [`Vendor::ADDRESS`], or that asks for less
+    /// protection than is due.
+    fn options(config: &ConnectionConfig) -> Result<Options<Self>, String>;
+
+    /// What a new connection is told: what must succeed, and what only some versions understand.
+    fn settings(config: &ConnectionConfig) -> (String, Option<String>);
+
+    /// Runs SQL of the gateway's own, or a script.
+    fn raw(connection: &mut Connection<Self>, sql: String) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// Runs a statement.
+    fn query(
+        server: &Server<Self>,
+        connection: &mut Connection<Self>,
+        statement: &Statement,
+        params: &[Value],
+        max_rows: usize,
+    ) -> impl Future<Output = Result<Rows, StoreError>> + Send;
+
+    /// Begins a transaction, under a lock if one is named. `false`: the lock was not given within that time.
+    fn begin(
+        server: &Server<Self>,
+        connection: &mut Connection<Self>,
+        lock: Option<i64>,
+        patience: Duration,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Frees the lock of a transaction that has ended; `None` when it ended with it.
+    fn unlock(lock: i64) -> Option<String>;
+
+    /// Waits until no other gateway migrates this database. The lock is the connection's.
+    fn lock_migrations(lock: i64) -> String;
+
+    /// What an error of the database itself means, without the values it may name; `None` for one that the driver made.
+    fn explain(error: &sqlx::Error) -> Option<(Kind, String)>;
+}
+
+/// What to say of an address that is none.
+pub(super) fn malformed<V: Vendor>() -> String {
+    format!("the address is not of the form {}", V::ADDRESS)
+}
+
+/// A server with its pool of connections, which are made on first use.
+pub(super) struct Server<V: Vendor> {
+    name: SmolStr,
+    options: Options<V>,
+    config: ConnectionConfig,
+    pool: tokio::sync::OnceCell<Pool<V::Driver>>,
+}
+
+impl<V: Vendor> Server<V> {
+    pub(super) fn new(name: SmolStr, config: &ConnectionConfig) -> Result<Self, StoreError> {
+        let options = V::options(config).map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
+        let options = sqlx::ConnectOptions::disable_statement_logging(options);
+        Ok(Server { name, options, config: config.clone(), pool: tokio::sync::OnceCell::new() })
+    }
+
+    async fn acquire(&self) -> Result<Lease<V::Driver>, StoreError> {
+        let make = || async {
+            let settings = V::settings(&self.config);
+            PoolOptions::<V::Driver>::new()
+                .max_connections(self.config.max_connections.unwrap_or(POOL_SIZE))
+                .acquire_timeout(self.config.acquire_timeout)
+                .test_before_acquire(false)
+                .before_acquire(|connection, meta| {
+                    Box::pin(async move { Ok(meta.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) })
+                })
+                .after_connect(move |connection, _| {
+                    let (needed, wished) = settings.clone();
+                    Box::pin(async move {
+                        V::raw(connection, needed).await?;
+                        if let Some(wished) = wished {
+                            let _ = V::raw(connection, wished).await;
+                        }
+                        Ok(())
+                    })
+                })
+                .connect_lazy_with(self.options.clone())
+        };
+        self.pool.get_or_init(make).await.acquire().await.map(Lease::new).map_err(|error| self.error(&error))
+    }
+
+    pub(super) async fn close(&self) {
+        if let Some(pool) = self.pool.get() {
+            pool.close().await;
+        }
+    }
+
+    pub(super) async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
+        let mut connection = self.acquire().await?;
+        let result = self.execute(&mut connection, statement, params, options).await;
+        if result.as_ref().map_or_else(StoreError::leaves_connection, |_| true) {
+            connection.give_back();
+        }
+        result
+    }
+
+    async fn execute(
+        &self,
+        connection: &mut Lease<V::Driver>,
+        statement: &Statement,
+        params: &[Value],
+        options: QueryOptions,
+    ) -> Result<Rows, StoreError> {
+        let timeout = options.timeout.unwrap_or(self.config.statement_timeout);
+        let query = V::query(self, connection, statement, params, options.max_rows);
+        match tokio::time::timeout(timeout, query).await {
+            Ok(result) => result,
+            // The server may still be at it: the connection is not given back, which ends the statement.
+            Err(_) => Err(self.failed(Kind::Timeout, "the statement took longer than its time-out")),
+        }
+    }
+
+    pub(super) async fn begin(self: &Arc<Self>, options: BeginOptions<'_>) -> Result<Session<V>, StoreError> {
+        let mut connection = self.acquire().await?;
+        let timeout = options.timeout.unwrap_or(self.config.transaction_timeout);
+        let until = Instant::now() + timeout;
+        let lock = options.lock.map(hash);
+        match tokio::time::timeout(timeout, V::begin(self, &mut connection, lock, timeout)).await {
+            Ok(Ok(true)) => Ok(Session { server: Arc::clone(self), connection, until, lock }),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(false)) => Err(self.failed(Kind::Busy, "the lock of the transaction was not given in time")),
+            Err(_) if lock.is_some() => Err(self.failed(Kind::Busy, "the lock of the transaction was not given in time")),
+            Err(_) => Err(self.failed(Kind::Timeout, "the transaction could not be begun in time")),
+        }
+    }
+
+    pub(super) async fn migrate(&self, scripts: &[(String, String)]) -> Result<(), StoreError> {
+        let statement = |pieces: &[&str]| Statement::new(pieces).map_err(|detail| self.failed(Kind::Invalid, detail));
+        let applied = statement(&["select 1 from portcullis_migration where name = ", ""])?;
+        let record = statement(&["insert into portcullis_migration (name, applied) values (", &format!(", {})", V::NOW)])?;
+        let mut connection = self.acquire().await?;
+        self.control(&mut connection, V::lock_migrations(hash("portcullis_migration"))).await?;
+        let table = "CREATE TABLE IF NOT EXISTS portcullis_migration \
+                     (name VARCHAR(190) NOT NULL PRIMARY KEY, applied BIGINT NOT NULL)";
+        // Not `if not exists` alone: who may not make tables may not say that either.
+        if V::query(self, &mut connection, &applied, &[Value::empty()], 1).await.is_err() {
+            self.control(&mut connection, table).await?;
+        }
+        let mut forbidden = Ok(());
+        for (name, sql) in scripts {
+            let name_param = [Value::from(name.as_str())];
+            if !V::query(self, &mut connection, &applied, &name_param, 1).await?.rows.is_empty() {
+                continue;
+            }
+            if V::TABLES_ROLL_BACK {
+                self.control(&mut connection, "BEGIN").await?;
+            }
+            if let Err(error) = self.control(&mut connection, sql.as_str()).await {
+                let error = StoreError { detail: format!("script `{name}`: {}", error.detail).into(), ..error };
+                if error.kind != Kind::Forbidden {
+                    return Err(error);
+                }
+                // What one script may not do says nothing of the others.
+                forbidden = forbidden.and(Err(error));
+                if V::TABLES_ROLL_BACK {
+                    self.control(&mut connection, "ROLLBACK").await?;
+                }
+                continue;
+            }
+            V::query(self, &mut connection, &record, &name_param, 1).await?;
+            if V::TABLES_ROLL_BACK {
+                self.control(&mut connection, "COMMIT").await?;
+            }
+        }
+        // The lock belongs to the connection, which is not given back: they go together.
+        forbidden
+    }
+
+    /// Runs SQL of the gateway's own.
+    pub(super) async fn control(&self, connection: &mut Connection<V>, sql: impl Into<String> + Send) -> Result<(), StoreError> {
+        V::raw(connection, sql.into()).await.map_err(|error| self.error(&error))
+    }
+
+    /// What an error means.
+    pub(super) fn error(&self, error: &sqlx::Error) -> StoreError {
+        let (kind, detail) = V::explain(error).unwrap_or_else(|| {
+            // What goes wrong before the database says anything: network, pool, protocol.
+            let kind = match error {
+                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                    Kind::Unavailable
+                }
+                sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Kind::Unavailable,
+                _ => Kind::Invalid,
+            };
+            let text = error.to_string();
+            let about_tls = matches!(error, sqlx::Error::Tls(_)) || text.contains("certificate");
+            let hint = if about_tls { "; see the settings `ca` and `allow_plaintext` of this connection" } else { "" };
+            (kind, format!("{text}{hint}"))
+        });
+        self.failed(kind, detail)
+    }
+
+    /// An error of this connection.
+    pub(super) fn failed(&self, kind: Kind, detail: impl Into<std::borrow::Cow<'static, str>>) -> StoreError {
+        StoreError::new(kind, &self.name, detail)
+    }
+}
+
+/// A number for a lock's name.
+fn hash(name: &str) -> i64 {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
+    digest.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | i64::from(*byte))
+}
+
+/// A transaction in hand.
+pub(super) struct Session<V: Vendor> {
+    server: Arc<Server<V>>,
+    connection: Lease<V::Driver>,
+    until: Instant,
+    lock: Option<i64>,
+}
+
+impl<V: Vendor> Session<V> {
+    pub(super) async fn run(
+        &mut self,
+        statement: &Statement,
+        params: &[Value],
+        options: QueryOptions,
+    ) -> Result<Rows, StoreError> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(expired(&self.server.name));
+        }
+        let timeout = options.timeout.unwrap_or(self.server.config.statement_timeout).min(left);
+        let options = QueryOptions { timeout: Some(timeout), ..options };
+        // What only reads has nothing that could be spoiled: a failure ends the block around it.
+        if !V::FAILURE_SPOILS || statement.may_read() {
+            return self.server.execute(&mut self.connection, statement, params, options).await;
+        }
+        self.control("SAVEPOINT portcullis").await?;
+        let result = self.server.execute(&mut self.connection, statement, params, options).await;
+        match &result {
+            Ok(_) => self.control("RELEASE SAVEPOINT portcullis").await?,
+            Err(error) if error.leaves_connection() => self.control("ROLLBACK TO SAVEPOINT portcullis").await?,
+            Err(_) => {}
+        }
+        result
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        if Instant::now() >= self.until {
+            return Err(expired(&self.server.name));
+        }
+        self.end("COMMIT").await
+    }
+
+    pub(super) async fn rollback(self) -> Result<(), StoreError> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, sql: &'static str) -> Result<(), StoreError> {
+        self.control(sql).await?;
+        if let Some(unlock) = self.lock.and_then(V::unlock) {
+            self.control(unlock).await?;
+        }
+        self.connection.give_back();
+        Ok(())
+    }
+
+    async fn control(&mut self, sql: impl Into<String> + Send) -> Result<(), StoreError> {
+        let Session { server, connection, .. } = self;
+        match tokio::time::timeout(server.config.statement_timeout, server.control(connection, sql)).await {
+            Ok(result) => result,
+            Err(_) => Err(server.failed(Kind::Timeout, "the server did not answer in time")),
+        }
+    }
+}

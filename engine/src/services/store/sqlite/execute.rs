@@ -1,0 +1,165 @@
+//! One statement on one SQLite connection: binding, stepping, reading, and what the error codes mean.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::ErrorCode;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use smol_str::SmolStr;
+
+use super::FileId;
+use crate::data::value::Value;
+use crate::services::store::{Kind, Rows, StoreError};
+
+/// A connection with what belongs to it.
+pub(super) struct Handle {
+    pub(super) connection: rusqlite::Connection,
+    pub(super) deadline: Deadline,
+    /// The file it was opened on.
+    pub(super) id: FileId,
+}
+
+/// When the statement in hand is to be interrupted; SQLite asks every few thousand steps of its machine.
+#[derive(Clone, Default)]
+pub(super) struct Deadline(Arc<AtomicU64>);
+
+impl Deadline {
+    fn base() -> Instant {
+        static BASE: OnceLock<Instant> = OnceLock::new();
+        *BASE.get_or_init(Instant::now)
+    }
+
+    fn set(&self, until: Instant) {
+        let micros = until.saturating_duration_since(Deadline::base()).as_micros() as u64;
+        self.0.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn passed(&self) -> bool {
+        let micros = self.0.load(Ordering::Relaxed);
+        micros != 0 && Deadline::base().elapsed().as_micros() as u64 > micros
+    }
+}
+
+impl Handle {
+    /// Runs a statement, interrupted at `until`.
+    pub(super) fn run(&self, sql: &str, params: &[Value], max_rows: usize, until: Instant) -> rusqlite::Result<Rows> {
+        self.deadline.set(until);
+        let rows = self.connection.prepare_cached(sql).and_then(|mut statement| {
+            let before = self.connection.total_changes();
+            let mut rows = step(&mut statement, params, max_rows)?;
+            // `changes` speaks of the last insert, update or delete, which need not be this statement.
+            rows.affected = if self.connection.total_changes() == before { 0 } else { self.connection.changes() };
+            Ok(rows)
+        });
+        self.deadline.clear();
+        rows
+    }
+
+    /// Like [`Handle::run`], but `None` for a statement that writes.
+    pub(super) fn read(&self, sql: &str, params: &[Value], max_rows: usize, until: Instant) -> rusqlite::Result<Option<Rows>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        if !statement.readonly() {
+            statement.discard();
+            return Ok(None);
+        }
+        self.deadline.set(until);
+        let rows = step(&mut statement, params, max_rows);
+        self.deadline.clear();
+        rows.map(Some)
+    }
+
+    /// `BEGIN IMMEDIATE`, `COMMIT` and the like, prepared once.
+    pub(super) fn control(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.raw_execute().map(|_| ())
+    }
+}
+
+fn step(statement: &mut rusqlite::Statement<'_>, params: &[Value], max_rows: usize) -> rusqlite::Result<Rows> {
+    if statement.parameter_count() != params.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(params.len(), statement.parameter_count()));
+    }
+    for (i, value) in params.iter().enumerate() {
+        statement.raw_bind_parameter(i + 1, Param(value))?;
+    }
+    let columns: Vec<SmolStr> = statement.column_names().into_iter().map(SmolStr::new).collect();
+    let mut out = Vec::new();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        if out.len() < max_rows {
+            let values = (0..columns.len()).map(|i| row.get_ref(i).map(value));
+            out.push(values.collect::<rusqlite::Result<Vec<Value>>>()?);
+        }
+    }
+    Ok(Rows { columns, rows: out, affected: 0 })
+}
+
+/// A value as SQLite takes it.
+struct Param<'a>(&'a Value);
+
+impl rusqlite::ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        use rusqlite::types::Value as Owned;
+        Ok(match self.0 {
+            Value::Undefined => ToSqlOutput::Borrowed(ValueRef::Null),
+            Value::Text(text) | Value::Markup(_, text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Value::Int(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
+            Value::Bool(value) => ToSqlOutput::Borrowed(ValueRef::Integer(i64::from(*value))),
+            Value::Decimal(number) => ToSqlOutput::Borrowed(ValueRef::Real(*number)),
+            Value::Time(millis) => ToSqlOutput::Borrowed(ValueRef::Integer(millis.div_euclid(1000))),
+            other => ToSqlOutput::Owned(Owned::Text(other.as_text().into_owned())),
+        })
+    }
+}
+
+fn value(column: ValueRef<'_>) -> Value {
+    match column {
+        ValueRef::Null => Value::Undefined,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Decimal(number),
+        ValueRef::Text(bytes) => Value::text(String::from_utf8_lossy(bytes)),
+        ValueRef::Blob(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Value::from(text),
+            Err(_) => Value::from(STANDARD.encode(bytes)),
+        },
+    }
+}
+
+/// What an error of SQLite means. Its texts name tables and columns, never values.
+pub(super) fn store_error(name: &SmolStr, error: rusqlite::Error) -> StoreError {
+    let (code, text) = match error {
+        rusqlite::Error::SqliteFailure(code, text) => (code, text),
+        rusqlite::Error::SqlInputError { error: code, msg, .. } => (code, Some(msg)),
+        other => return StoreError::new(Kind::Invalid, name, other.to_string()),
+    };
+    const UNIQUE: [i32; 3] = [
+        rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE,
+        rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
+        rusqlite::ffi::SQLITE_CONSTRAINT_ROWID,
+    ];
+    let kind = match code.code {
+        _ if UNIQUE.contains(&code.extended_code) => Kind::Duplicate,
+        _ if code.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED => Kind::Unavailable,
+        ErrorCode::ConstraintViolation | ErrorCode::TooBig => Kind::Constraint,
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Kind::Busy,
+        ErrorCode::ReadOnly => Kind::ReadOnly,
+        ErrorCode::OperationInterrupted => Kind::Timeout,
+        ErrorCode::CannotOpen
+        | ErrorCode::DiskFull
+        | ErrorCode::SystemIoFailure
+        | ErrorCode::DatabaseCorrupt
+        | ErrorCode::NotADatabase
+        | ErrorCode::PermissionDenied
+        | ErrorCode::OutOfMemory
+        | ErrorCode::FileLockingProtocolFailed => Kind::Unavailable,
+        _ => Kind::Invalid,
+    };
+    StoreError::new(kind, name, text.unwrap_or_else(|| code.to_string()))
+}

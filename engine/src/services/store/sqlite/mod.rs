@@ -1,0 +1,264 @@
+//! The embedded database. Reads run inline on the calling thread, on one of a few read-only connections: they take microseconds, less
+//! than handing them to another thread. Writes go to one thread of their own (see `writer`), which commits what waits at the same
+//! time with a single sync of the disk.
+
+mod execute;
+mod session;
+mod space;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use rusqlite::OpenFlags;
+use smol_str::SmolStr;
+use tokio::sync::{mpsc, oneshot};
+
+use self::execute::{Deadline, Handle, store_error};
+pub(super) use self::session::Session;
+use self::writer::{Job, Run};
+use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, Statement, StoreError};
+use crate::data::value::Value;
+use crate::services::config::Synchronous;
+use crate::services::private;
+
+/// Writes that may wait; beyond it callers wait for a place.
+const QUEUE: usize = 4096;
+/// How long a look at the file holds for reads.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// One embedded database.
+pub(super) struct Database {
+    file: Arc<File>,
+    readers: Vec<Mutex<Option<Handle>>>,
+    next: AtomicUsize,
+    jobs: mpsc::Sender<Job>,
+}
+
+/// The file and how to open it.
+struct File {
+    name: SmolStr,
+    path: PathBuf,
+    read_only: bool,
+    synchronous: Synchronous,
+    busy: Duration,
+    statement_timeout: Duration,
+    transaction_timeout: Duration,
+    look: Mutex<Look>,
+}
+
+/// The last look at the file.
+struct Look {
+    at: Option<Instant>,
+    id: Option<FileId>,
+    /// Once opened, a database that vanishes is an error and not an empty new one.
+    opened: bool,
+}
+
+/// Device and inode: another file under the same name has another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl Database {
+    /// Opens the database, creating file and folder. Only a bad address is an error: what cannot be opened now is tried again on use.
+    pub(super) fn open(name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Database, StoreError> {
+        let (path, read_only) = file_path(&config.url, home).map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
+        let file = Arc::new(File {
+            name,
+            path,
+            read_only,
+            synchronous: config.synchronous,
+            busy: config.acquire_timeout,
+            statement_timeout: config.statement_timeout,
+            transaction_timeout: config.transaction_timeout,
+            look: Mutex::new(Look { at: None, id: None, opened: false }),
+        });
+        let readers = config.max_connections.map_or_else(
+            || std::thread::available_parallelism().map_or(4, |cores| cores.get() + 2),
+            |given| given.max(1) as usize,
+        );
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        writer::start(Arc::clone(&file), queue)
+            .map_err(|error| StoreError::new(Kind::Unavailable, &file.name, format!("no thread for it: {error}")))?;
+        Ok(Database { file, readers: (0..readers).map(|_| Mutex::new(None)).collect(), next: AtomicUsize::new(0), jobs })
+    }
+
+    pub(super) async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
+        if statement.may_read()
+            && let Some(rows) = self.read(statement, params, options)?
+        {
+            return Ok(rows);
+        }
+        if self.file.read_only {
+            return Err(StoreError::new(Kind::ReadOnly, &self.file.name, "it is opened with `mode=ro`"));
+        }
+        let (reply, answer) = oneshot::channel();
+        let run = Run::new(self.file.text(statement)?, params, options, self.file.statement_timeout, reply);
+        self.send(Job::Run(run)).await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    pub(super) async fn begin(&self, options: BeginOptions<'_>) -> Result<Session, StoreError> {
+        if self.file.read_only {
+            return Err(StoreError::new(Kind::ReadOnly, &self.file.name, "it is opened with `mode=ro`"));
+        }
+        let timeout = options.timeout.unwrap_or(self.file.transaction_timeout);
+        let (begin, asked) = Session::ask(Arc::clone(&self.file), timeout);
+        self.send(Job::Begin(begin)).await?;
+        asked.begun().await.ok_or_else(|| self.closed())?
+    }
+
+    pub(super) async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Migrate(scripts, reply)).await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    pub(super) async fn close(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.jobs.send(Job::Close(reply)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.send(job).await.map_err(|_| self.closed())
+    }
+
+    fn closed(&self) -> StoreError {
+        StoreError::new(Kind::Unavailable, &self.file.name, "it is closed")
+    }
+
+    /// Runs it here and now, unless it turns out to write: then `None`.
+    fn read(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Option<Rows>, StoreError> {
+        let id = self.file.look(false)?;
+        let mut slot = self.reader();
+        let handle = match &mut *slot {
+            Some(handle) if handle.id == id => handle,
+            other => other.insert(self.file.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?),
+        };
+        let until = Instant::now() + options.timeout.unwrap_or(self.file.statement_timeout);
+        let sql = self.file.text(statement)?;
+        handle.read(sql, params, options.max_rows, until).map_err(|error| store_error(&self.file.name, error))
+    }
+
+    /// A free reader; when all are busy, wait for one. The first ones are preferred: their statements are prepared and warm.
+    fn reader(&self) -> MutexGuard<'_, Option<Handle>> {
+        for slot in &self.readers {
+            match slot.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        let slot = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
+        self.readers[slot].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl File {
+    /// The statement's text.
+    fn text<'a>(&self, statement: &'a Statement) -> Result<&'a Arc<str>, StoreError> {
+        let rendered = statement.rendered(super::Dialect::Sqlite);
+        rendered.map(|rendered| &rendered.sql).map_err(|why| StoreError::new(Kind::Invalid, &self.name, why.to_owned()))
+    }
+
+    /// Which file is there now. A database deleted or replaced under us would otherwise take writes that nobody can ever read.
+    fn look(&self, again: bool) -> Result<FileId, StoreError> {
+        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        if again || look.at.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
+            look.id = file_id(&self.path);
+            look.at = Some(Instant::now());
+        }
+        look.id.ok_or_else(|| {
+            StoreError::new(Kind::Unavailable, &self.name, format!("the file {} is not there", self.path.display()))
+        })
+    }
+
+    /// Opens a connection that writes; the first one creates the file.
+    fn connect_writer(&self) -> Result<Handle, StoreError> {
+        let opened = self.look.lock().unwrap_or_else(PoisonError::into_inner).opened;
+        if !opened && !self.path.exists() {
+            let failed = |path: &Path, error: std::io::Error| {
+                StoreError::new(Kind::Unavailable, &self.name, format!("cannot create {}: {error}", path.display()))
+            };
+            if let Some(folder) = self.path.parent() {
+                private::make_folder(folder).map_err(|error| failed(folder, error))?;
+            }
+            // Made here and not by SQLite, which would let everybody read it; the files beside it get the rights of this one.
+            private::make_file(&self.path).map_err(|error| failed(&self.path, error))?;
+        }
+        self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn connect(&self, flags: OpenFlags) -> Result<Handle, StoreError> {
+        let failed = |error| store_error(&self.name, error);
+        let connection =
+            rusqlite::Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+        connection.busy_timeout(self.busy).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(256);
+        if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            let level = match self.synchronous {
+                Synchronous::Full => "FULL",
+                Synchronous::Normal => "NORMAL",
+            };
+            space::prepare(&connection).map_err(failed)?;
+            to_wal(&connection, self.busy).map_err(failed)?;
+            let pragmas = format!("PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;");
+            connection.execute_batch(&pragmas).map_err(failed)?;
+            space::convert(&connection, &self.name);
+        }
+        let deadline = Deadline::default();
+        let watch = deadline.clone();
+        connection.progress_handler(4000, Some(move || watch.passed())).map_err(failed)?;
+        let id = self.look(true)?;
+        self.look.lock().unwrap_or_else(PoisonError::into_inner).opened = true;
+        Ok(Handle { connection, deadline, id })
+    }
+}
+
+/// Turns on the write-ahead log. The switch needs the file for itself and, unlike statements, does not wait for it, so two processes
+/// that start on a new file at once would trip over each other.
+fn to_wal(connection: &rusqlite::Connection, patience: Duration) -> rusqlite::Result<()> {
+    let end = Instant::now() + patience;
+    loop {
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+            Err(rusqlite::Error::SqliteFailure(error, _))
+                if error.code == rusqlite::ErrorCode::DatabaseBusy && Instant::now() < end =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other.map(|_| ()),
+        }
+    }
+}
+
+/// Path and `mode=ro` of `sqlite://path`, relative to `home`.
+fn file_path(url: &str, home: &Path) -> Result<(PathBuf, bool), String> {
+    let rest = url.strip_prefix("sqlite:").unwrap_or(url);
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let read_only = match query {
+        "" | "mode=rwc" => false,
+        "mode=ro" => true,
+        other => return Err(format!("`?{other}` in the address is unknown; only `?mode=ro` is")),
+    };
+    if path.is_empty() || path.contains(":memory:") {
+        return Err("the address must name a file, as in sqlite://data/x.db".to_owned());
+    }
+    Ok((home.join(path), read_only))
+}
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(FileId(metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(path: &Path) -> Option<FileId> {
+    path.exists().then_some(FileId(0, 0))
+}

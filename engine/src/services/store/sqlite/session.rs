@@ -1,0 +1,122 @@
+//! The caller's end of a transaction. The writer thread lends its connection out for that long: the statements then run on the calling
+//! thread, without a word between threads for each of them.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::File;
+use super::execute::{Handle, store_error};
+use crate::data::value::Value;
+use crate::services::store::transaction::expired;
+use crate::services::store::{Kind, QueryOptions, Rows, Statement, StoreError};
+
+/// What the writer needs to serve a transaction.
+pub(super) struct Begin {
+    pub(super) loan: Arc<Loan>,
+    pub(super) ended: Receiver<End>,
+    /// How long it may last once begun.
+    pub(super) timeout: Duration,
+    /// When its turn must have come.
+    pub(super) start_by: Instant,
+    /// Told when it will be over.
+    pub(super) started: oneshot::Sender<Result<Instant, StoreError>>,
+}
+
+/// How a transaction ends. The writer takes a lost sender for a rollback.
+pub(super) enum End {
+    Commit(oneshot::Sender<Result<(), StoreError>>),
+    Rollback(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// The connection on loan; empty before and after. Statements hold the lock as long as they run and leave the connection in its place.
+#[derive(Default)]
+pub(super) struct Loan(Mutex<Option<Handle>>);
+
+impl Loan {
+    pub(super) fn give(&self, handle: Handle) {
+        *self.slot() = Some(handle);
+    }
+
+    /// Takes the connection back, after the statement in hand.
+    #[expect(clippy::expect_used, reason = "INVARIANT: the writer gave it, and nobody but the writer takes it out")]
+    pub(super) fn take_back(&self) -> Handle {
+        self.slot().take().expect("a connection on loan")
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Handle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transaction in hand.
+pub(in crate::services::store) struct Session {
+    file: Arc<File>,
+    loan: Arc<Loan>,
+    end: Sender<End>,
+    until: Instant,
+}
+
+impl Session {
+    /// What goes to the writer, and what becomes the session once the writer answers.
+    pub(super) fn ask(file: Arc<File>, timeout: Duration) -> (Begin, Asked) {
+        let (end, ended) = channel();
+        let (started, answer) = oneshot::channel();
+        let loan = Arc::new(Loan::default());
+        let start_by = Instant::now() + file.busy;
+        (Begin { loan: Arc::clone(&loan), ended, timeout, start_by, started }, Asked { file, loan, end, answer })
+    }
+
+    pub(in crate::services::store) async fn run(
+        &mut self,
+        statement: &Statement,
+        params: &[Value],
+        options: QueryOptions,
+    ) -> Result<Rows, StoreError> {
+        let slot = self.loan.slot();
+        let Some(handle) = &*slot else { return Err(expired(&self.file.name)) };
+        // SQLite gives up a transaction on its own for a full disk or an interrupt; what came now would stand by itself.
+        if handle.connection.is_autocommit() {
+            return Err(StoreError::new(Kind::Busy, &self.file.name, "the transaction was undone by the error before"));
+        }
+        let until = Instant::now() + options.timeout.unwrap_or(self.file.statement_timeout);
+        handle
+            .run(self.file.text(statement)?, params, options.max_rows, until.min(self.until))
+            .map_err(|error| store_error(&self.file.name, error))
+    }
+
+    pub(in crate::services::store) async fn commit(self) -> Result<(), StoreError> {
+        self.finish(End::Commit).await
+    }
+
+    pub(in crate::services::store) async fn rollback(self) -> Result<(), StoreError> {
+        self.finish(End::Rollback).await
+    }
+
+    async fn finish(self, make: impl FnOnce(oneshot::Sender<Result<(), StoreError>>) -> End) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.end.send(make(reply)).map_err(|_| expired(&self.file.name))?;
+        answer.await.map_err(|_| expired(&self.file.name))?
+    }
+}
+
+/// A session whose turn has not come yet.
+pub(super) struct Asked {
+    file: Arc<File>,
+    loan: Arc<Loan>,
+    end: Sender<End>,
+    answer: oneshot::Receiver<Result<Instant, StoreError>>,
+}
+
+impl Asked {
+    /// Waits for its turn. `None` when the writer is gone.
+    pub(super) async fn begun(self) -> Option<Result<Session, StoreError>> {
+        let until = match self.answer.await.ok()? {
+            Ok(until) => until,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(Session { file: self.file, loan: self.loan, end: self.end, until }))
+    }
+}

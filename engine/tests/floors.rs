@@ -1,0 +1,72 @@
+//! The house keeps its floors: a module uses only its own floor and those below.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the lowest to the highest. What stands on one line may not use its neighbour.
+const FLOORS: [&str; 6] = ["data", "services", "policy", "front", "casefile", "cli"];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The modules at the top of the crate that a line names, `use crate::{a, b}` included.
+fn named(line: &str) -> impl Iterator<Item = &str> {
+    line.split("crate::").skip(1).flat_map(|rest| {
+        let rest = rest
+            .strip_prefix('{')
+            .map_or_else(|| rest.split(['}', ';']).next().unwrap_or(rest), |group| group.split(';').next().unwrap_or(group));
+        rest.split(',').map(|name| {
+            let name = name.trim();
+            &name[..name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len())]
+        })
+    })
+}
+
+#[test]
+fn no_module_uses_a_floor_above_its_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut upward = Vec::new();
+    let mut seen = 0;
+    for (floor, name) in FLOORS.iter().enumerate() {
+        let mut files = Vec::new();
+        sources(&root.join(name), &mut files);
+        for file in files
+            .iter()
+            .filter(|file| !file.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs"))))
+        {
+            let text = fs::read_to_string(file).expect("a source");
+            for (number, line) in text.lines().enumerate() {
+                for other in named(line).filter_map(|other| FLOORS.iter().position(|floor| *floor == other)) {
+                    seen += 1;
+                    if other > floor {
+                        upward.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 500, "only {seen} imports were read");
+    assert!(upward.is_empty(), "imports that go up:\n{}", upward.join("\n"));
+}
+
+#[test]
+fn nothing_stands_beside_the_floors() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut names: Vec<String> = fs::read_dir(root)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    let mut expected: Vec<&str> = FLOORS.to_vec();
+    expected.extend(["lib.rs", "main.rs"]);
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+}
