@@ -9,9 +9,9 @@ use std::task::{Context, Poll, Waker};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderValue, Method};
 use portcullis::Ctx;
-use portcullis::Gateway;
 use portcullis::Home;
 use portcullis::Request;
+use portcullis::Services;
 use portcullis::exec;
 use portcullis::{Routed, Site};
 use portcullis_dsl::{Origin, Sources};
@@ -20,7 +20,7 @@ use portcullis_dsl::{Origin, Sources};
 fn site(text: &str) -> Arc<Site> {
     let mut sources = Sources::default();
     sources.add("services/bench.policy", text, Origin::Operator);
-    let (site, library, diagnostics) = Site::build(sources, Arc::new(Gateway::default()), "", &[]);
+    let (site, library, diagnostics) = Site::build(sources, Arc::new(Services::default()), "", &[]);
     Arc::new(site.unwrap_or_else(|| panic!("{}", portcullis_dsl::diagnostic::render(&diagnostics, library.sources(), false))))
 }
 
@@ -96,7 +96,7 @@ fn policies(bench: &mut Criterion) {
     let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let home = Home::at(std::env::temp_dir().join("portcullis-bench-home"), Some(root));
     let sources = home.sources().unwrap_or_else(|problems| panic!("{}", problems[0]));
-    let gateway = Arc::new(Gateway::default());
+    let gateway = Arc::new(Services::default());
     bench.bench_function("all shipped policies, read to compiled", |b| {
         b.iter(|| Site::build(home.sources().unwrap_or_default(), Arc::clone(&gateway), "", &[]).0.is_some());
     });

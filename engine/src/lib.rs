@@ -20,7 +20,7 @@ pub use front::home::Home;
 pub use policy::ctx::Ctx;
 pub use policy::request::Request;
 pub use policy::site::{Routed, Site};
-pub use services::Gateway;
+pub use services::Services;
 pub use services::config::{Config, Connection};
 pub use services::keys::{KeyKind, KeyStore};
 pub use services::store::Connections;

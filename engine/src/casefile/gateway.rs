@@ -18,7 +18,7 @@ use crate::data::time::Clock;
 use crate::front::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};
 use crate::front::host::{Host, Options, Prebuilt, Serving};
 use crate::policy::site::Site;
-use crate::services::Gateway;
+use crate::services::Services;
 use crate::services::config::{self, Config, ListenAddress, ProviderKind};
 use crate::services::identity::{Cost, InternalUsers, Passwords, USERS_FILE, UserError};
 use crate::services::private;
@@ -86,7 +86,7 @@ impl Lab {
         let options = Options { prebuilt: Some(Arc::clone(&prebuilt)), ..Options::default() };
         // Opened once: this makes keys and tables, and compiles the set that most cases use.
         let host = Host::open(Home::at(template.path(), shipped), options).await.map_err(|error| error.to_string())?;
-        host.gateway().connections.close().await;
+        host.services().connections.close().await;
         Ok(Lab { template: Arc::new(template), shipped: shipped.map(Path::to_owned), settings, prebuilt, server: None })
     }
 
@@ -182,7 +182,7 @@ impl CaseGateway {
 
     /// A client that trusts this gateway's authority.
     pub(super) fn client(&self) -> Result<Client, String> {
-        let authority = self.gateway().keys.authority().ok_or("the gateway has no authority")?;
+        let authority = self.services().keys.authority().ok_or("the gateway has no authority")?;
         let address = |origin: Option<String>| origin.and_then(|origin| origin.split_once("://")?.1.parse().ok());
         let (https, http) = (address(self.serving.https()), address(self.serving.http()));
         let (Some(https), Some(http)) = (https, http) else { return Err("the gateway does not listen".to_owned()) };
@@ -200,8 +200,8 @@ impl CaseGateway {
     }
 
     /// What its policies work on.
-    pub(super) fn gateway(&self) -> Arc<Gateway> {
-        self.serving.host().gateway()
+    pub(super) fn services(&self) -> Arc<Services> {
+        self.serving.host().services()
     }
 
     /// The generation being served.

@@ -36,7 +36,7 @@ pub async fn run(case: &Case, lab: &Lab) -> Result<(), Failure> {
 async fn play(case: &Case, lab: &Lab, scratch: Option<&Scratch>) -> Result<(), Failure> {
     let gateway = CaseGateway::start(case, lab, scratch).await?;
     let client = gateway.client().map_err(|message| Failure::new(&case.file, 1, message))?;
-    let mut run = Run {
+    let mut run = CaseRun {
         gateway,
         client,
         vars: Vars::default(),
@@ -64,7 +64,7 @@ async fn play(case: &Case, lab: &Lab, scratch: Option<&Scratch>) -> Result<(), F
     result
 }
 
-struct Run {
+struct CaseRun {
     gateway: CaseGateway,
     client: Client,
     vars: Vars,
@@ -84,7 +84,7 @@ struct Run {
 /// The line to name, and what is wrong.
 type Wrong = (usize, String);
 
-impl Run {
+impl CaseRun {
     async fn step(&mut self, step: &Step) -> Result<(), Wrong> {
         let here = |message: String| (step.line, message);
         match &step.kind {
@@ -342,7 +342,7 @@ impl Run {
     }
 
     async fn query(&self, connection: &str, statement: &str) -> Result<Vec<Vec<Value>>, String> {
-        let gateway = self.gateway.gateway();
+        let gateway = self.gateway.services();
         let connection = gateway.connections.get(connection).ok_or_else(|| format!("there is no connection `{connection}`"))?;
         // Cases are written in standard SQL, where a backslash in a text is one.
         let text = if connection.dialect() == Dialect::MySql { statement.replace('\\', "\\\\") } else { statement.to_owned() };

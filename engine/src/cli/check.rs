@@ -9,7 +9,7 @@ use portcullis_dsl::diagnostic::render;
 
 use super::{Done, NO, Place, colour, say};
 use crate::policy::site::Site;
-use crate::services::Gateway;
+use crate::services::Services;
 
 /// Options of `check`.
 #[derive(Args)]
@@ -39,7 +39,8 @@ pub fn run(place: &Place, args: &CheckArgs) -> Done {
         }
     };
     let files = sources.files.len();
-    let (_, library, diagnostics) = Site::build(sources, Arc::new(Gateway::default()), &config.instance_modifier, &config.enable);
+    let (_, library, diagnostics) =
+        Site::build(sources, Arc::new(Services::default()), &config.instance_modifier, &config.enable);
     eprint!("{}", render(&diagnostics, library.sources(), colour()));
     for diagnostic in &diagnostics {
         match diagnostic.severity {

@@ -76,7 +76,7 @@ impl Commands {
                 Asked::Nobody => {
                     let host = Host::open(home, Options::default()).await?;
                     let ended = Ended::run(&host, &command.name, &inputs).await;
-                    host.gateway().connections.close().await;
+                    host.services().connections.close().await;
                     ended
                 }
             };

@@ -11,7 +11,7 @@ use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
 use crate::policy::request::Request;
 use crate::policy::site::Site;
-use crate::services::Gateway;
+use crate::services::Services;
 use crate::services::turns::KeyedTurn;
 
 /// A variable of the running frame. Slots are numbered within a frame; [`Ctx`] adds the frame's base.
@@ -94,8 +94,8 @@ impl Ctx {
     }
 
     /// What outlives generations: clock, connections, caches, keys.
-    pub fn gateway(&self) -> &Gateway {
-        &self.site.gateway
+    pub fn services(&self) -> &Services {
+        &self.site.services
     }
 
     /// The variable in a slot.
@@ -168,7 +168,7 @@ impl Ctx {
     /// A connection to change something on. A configuration fault for an embedded database on which a policy that waits for this one
     /// holds a transaction: each would wait for the other until that transaction's time is over.
     pub fn writable(&self, name: &str) -> Result<&crate::services::store::Connection, Fault> {
-        let connection = self.gateway().connection(name)?;
+        let connection = self.services().connection(name)?;
         if connection.dialect() == crate::services::store::Dialect::Sqlite && self.request.held.iter().any(|held| held == name) {
             return Err(self.misconfigured(format!(
                 "this policy was called from inside a `Transaction` on connection `{name}` and would wait for that one, which waits for \
@@ -180,7 +180,7 @@ impl Ctx {
 
     /// Milliseconds since the epoch, by the gateway's clock.
     pub fn now_millis(&self) -> i64 {
-        self.gateway().clock.now_millis()
+        self.services().clock.now_millis()
     }
 
     /// A configuration fault, for what only an operator can mend.

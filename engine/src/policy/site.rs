@@ -17,7 +17,7 @@ use crate::policy::ctx::Ctx;
 use crate::policy::exec::program::{FrameProgram, Program};
 use crate::policy::request::Request;
 use crate::policy::{answer, assertions, compile, exec, function, vars};
-use crate::services::Gateway;
+use crate::services::Services;
 use crate::services::telemetry::ServiceMetrics;
 
 /// A generation: swapped as a whole on reload.
@@ -27,7 +27,7 @@ pub struct Site {
     /// The checked trees, for `explain` and the command line.
     pub library: Arc<Library>,
     /// What outlives generations.
-    pub gateway: Arc<Gateway>,
+    pub services: Arc<Services>,
     /// Empty, or `/` and the instance modifier.
     pub instance_modifier: SmolStr,
     exact: HashMap<String, Arc<Route>>,
@@ -70,7 +70,7 @@ impl Route {
         let site = Arc::clone(&ctx.site);
         let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
         if let exec::Ending::Broken(fault) = &ending {
-            site.gateway.metrics.fault(fault.blame.word());
+            site.services.metrics.fault(fault.blame.word());
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
             tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
         }
@@ -114,8 +114,8 @@ impl Compiled {
         Compiled { library: Arc::new(library), diagnostics, program }
     }
 
-    /// The set before a gateway; none when there are errors.
-    pub fn site(&self, gateway: Arc<Gateway>, instance_modifier: &str, enabled: &[String]) -> Option<Site> {
+    /// The set with what outlives it; none when there are errors.
+    pub fn site(&self, services: Arc<Services>, instance_modifier: &str, enabled: &[String]) -> Option<Site> {
         let program = Arc::clone(self.program.as_ref()?);
         let modifier = match instance_modifier.trim_matches('/') {
             "" => SmolStr::default(),
@@ -124,7 +124,7 @@ impl Compiled {
         let mut site = Site {
             program,
             library: Arc::clone(&self.library),
-            gateway,
+            services,
             instance_modifier: modifier.clone(),
             exact: HashMap::new(),
             prefixes: Vec::new(),
@@ -139,7 +139,7 @@ impl Compiled {
             let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
             let methods: Vec<Method> = head.methods.iter().filter_map(|method| method.node.parse().ok()).collect();
             let allow = head.methods.iter().map(|method| method.node.as_str()).collect::<Vec<_>>().join(",");
-            let metrics = site.gateway.metrics.service(&policy.name);
+            let metrics = site.services.metrics.service(&policy.name);
             let route =
                 Arc::new(Route { name: policy.name.as_str().into(), methods, frame, raw_paths: head.raw_paths, allow, metrics });
             // As requests have it: what is not ASCII is escaped, and escapes are in upper case.
@@ -165,12 +165,12 @@ impl Site {
     /// to serve although they are declared `disabled`.
     pub fn build(
         sources: Sources,
-        gateway: Arc<Gateway>,
+        services: Arc<Services>,
         instance_modifier: &str,
         enabled: &[String],
     ) -> (Option<Site>, Arc<Library>, Vec<Diagnostic>) {
         let compiled = Compiled::new(sources);
-        let site = compiled.site(gateway, instance_modifier, enabled);
+        let site = compiled.site(services, instance_modifier, enabled);
         (site, compiled.library, compiled.diagnostics)
     }
 
@@ -238,7 +238,7 @@ impl Site {
             Routed::To(route, rest) => (Arc::clone(route), rest.len()),
             Routed::Nowhere => return Err(answer::not_found()),
             Routed::Refused(reason) => {
-                self.gateway.metrics.refused(400);
+                self.services.metrics.refused(400);
                 tracing::debug!(request = %request.id(), reason, "a path is refused");
                 return Err(answer::bad_path(reason));
             }

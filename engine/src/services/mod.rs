@@ -29,10 +29,10 @@ use crate::services::store::{Connection, Connections};
 use crate::services::telemetry::{AuditLog, Metrics};
 use crate::services::turns::KeyedTurns;
 
-/// The services that assertions reach through [`crate::policy::ctx::Ctx::gateway`]. Cheap to clone: a reload that changes properties makes another
+/// The services that assertions reach through [`crate::policy::ctx::Ctx::services`]. Cheap to clone: a reload that changes properties makes another
 /// one of the same parts.
 #[derive(Clone, Default)]
-pub struct Gateway {
+pub struct Services {
     /// The clock.
     pub clock: Arc<Clock>,
     /// Databases by name.
@@ -63,7 +63,7 @@ pub struct Gateway {
     pub audit: AuditLog,
 }
 
-impl Gateway {
+impl Services {
     /// A database by its name in `gateway.yaml`.
     pub fn connection(&self, name: &str) -> Result<&Connection, Fault> {
         self.connections

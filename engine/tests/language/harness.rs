@@ -7,9 +7,9 @@ use http::{Method, Response};
 use portcullis::Clock;
 use portcullis::Connection;
 use portcullis::Connections;
-use portcullis::Gateway;
 use portcullis::Request;
 use portcullis::Secret;
+use portcullis::Services;
 use portcullis::Site;
 use portcullis::Value;
 use portcullis::exec::Ending;
@@ -59,15 +59,15 @@ pub fn site(files: Files<'_>) -> Result<Home, String> {
     }
 }
 
-fn gateway(folder: &tempfile::TempDir) -> Gateway {
+fn gateway(folder: &tempfile::TempDir) -> Services {
     let database = Connection { url: "sqlite://test.db".to_owned(), ..Connection::default() };
     let databases = BTreeMap::from([("Test".to_owned(), database)]);
-    Gateway {
+    Services {
         connections: Connections::open(&databases, folder.path()).expect("a database"),
         keys: Arc::clone(&KEYS),
         identity: Arc::new(users(folder)),
         properties: Arc::new(BTreeMap::from([("cluster.hostname".to_owned(), "gateway.example".into())])),
-        ..Gateway::default()
+        ..Services::default()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::policy::ctx::Ctx;
 use crate::policy::request::Request;
 use crate::policy::site::Site;
 use crate::policy::vars::Selector;
-use crate::services::Gateway;
+use crate::services::Services;
 
 /// No segment of a path that is taken is one that a server climbs up by, however often it undoes escapes.
 pub(super) fn path(data: &[u8]) {
@@ -130,7 +130,7 @@ pub(super) fn encodings(data: &[u8]) {
 
 fn nowhere() -> Ctx {
     static SITE: OnceLock<Option<Arc<Site>>> = OnceLock::new();
-    let site = SITE.get_or_init(|| Site::build(Sources::default(), Arc::new(Gateway::default()), "", &[]).0.map(Arc::new));
+    let site = SITE.get_or_init(|| Site::build(Sources::default(), Arc::new(Services::default()), "", &[]).0.map(Arc::new));
     let site = site.clone().expect("a site without policies");
     Ctx::new(site, Request::new(http::Method::GET, "/"), "fuzz".into())
 }

@@ -66,7 +66,7 @@ impl Front {
         }
         let mut connections = serde_json::Map::new();
         let mut up = true;
-        for connection in self.host.gateway().connections.iter() {
+        for connection in self.host.services().connections.iter() {
             let answers = matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(())));
             up &= answers;
             connections.insert(connection.name().to_string(), if answers { "up" } else { "down" }.into());
@@ -86,7 +86,7 @@ impl Handler for Front {
     fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send {
         let logged = self.access_log.then(|| (head.method.clone(), head.uri.path().to_owned(), std::time::Instant::now()));
         let (remote, secure) = (conn.remote.ip(), conn.secure);
-        let security = self.host.site.load().gateway.security;
+        let security = self.host.site.load().services.security;
         self.answer(head, body, conn).map(move |mut response| {
             if security == Security::Strict {
                 harden(response.headers_mut(), secure);

@@ -25,7 +25,7 @@ use crate::data::time::{Clock, iso8601};
 use crate::front::home::{self, Home, Unreadable};
 use crate::front::server::{Running, Server, TlsServer};
 use crate::policy::site::{Compiled, Site};
-use crate::services::Gateway;
+use crate::services::Services;
 use crate::services::cache::Caches;
 use crate::services::config::{Config, ListenAddress};
 use crate::services::identity::{Passwords, Providers};
@@ -189,7 +189,7 @@ impl Host {
         let outbound = Outbound::open(&config.outbound, home.root(), &keys).map_err(StartError::new)?;
         let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0);
         let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
-        let gateway = Gateway {
+        let gateway = Services {
             clock,
             caches: Arc::new(Caches::new(Arc::clone(&metrics))),
             identity: Arc::new(identity),
@@ -214,7 +214,7 @@ impl Host {
         if listen {
             schema::report_collations(&connections);
         }
-        let status = Status::new(&iso8601(site.gateway.clock.now_millis()), site.services().count());
+        let status = Status::new(&iso8601(site.services.clock.now_millis()), site.services().count());
         metrics.reload(true, 1);
         let live = Live { config: Arc::new(config), generation: 1, status, speaks: false };
         let host = Host { home, options, tls, ports, site: ArcSwap::from_pointee(site), live: Mutex::new(live), metrics };
@@ -237,8 +237,8 @@ impl Host {
     }
 
     /// What outlives generations.
-    pub fn gateway(&self) -> Arc<Gateway> {
-        Arc::clone(&self.site.load().gateway)
+    pub fn services(&self) -> Arc<Services> {
+        Arc::clone(&self.site.load().services)
     }
 
     /// What `portcullis status` prints.
@@ -255,7 +255,7 @@ impl Host {
         // One at a time, to the end: the later one must see what the earlier one left.
         let mut live = self.live();
         let result = self.reload_locked(&mut live);
-        let time = iso8601(self.gateway().clock.now_millis());
+        let time = iso8601(self.services().clock.now_millis());
         match &result {
             Ok(changes) if changes.is_empty() => return result,
             Ok(changes) => {
@@ -282,10 +282,10 @@ impl Host {
         if changes.is_empty() {
             return Ok(changes);
         }
-        let gateway = Gateway {
-            properties: Arc::new(properties(&config, &self.ports, &old.gateway.connections)),
+        let gateway = Services {
+            properties: Arc::new(properties(&config, &self.ports, &old.services.connections)),
             security: config.security,
-            ..(*old.gateway).clone()
+            ..(*old.services).clone()
         };
         let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
         warn(&warnings);
@@ -297,9 +297,9 @@ impl Host {
 
     /// Reads the keys anew and serves the listener's certificate from the next handshake on.
     pub fn reload_keys(&self) {
-        let keys = Arc::clone(&self.gateway().keys);
+        let keys = Arc::clone(&self.services().keys);
         let alias = self.config().tls.key.clone();
-        self.gateway().outbound.forget();
+        self.services().outbound.forget();
         let replaced = keys.reload().and_then(|()| keys.certified(&alias)).map(|identity| {
             if let Some(tls) = &self.tls {
                 tls.replace(identity);
@@ -348,7 +348,7 @@ impl Serving {
         }
         let left = self.running.shutdown().await;
         // A statement that hangs keeps its connection.
-        if tokio::time::timeout(CLOSING, self.host.gateway().connections.close()).await.is_err() {
+        if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {
             tracing::warn!("databases were still at work when the gateway stopped");
         }
         if self.claim.is_some() {
@@ -391,13 +391,13 @@ fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections:
     properties
 }
 
-fn build(options: &Options, config: &Config, sources: Sources, gateway: Arc<Gateway>) -> Result<(Site, String), Refused> {
+fn build(options: &Options, config: &Config, sources: Sources, services: Arc<Services>) -> Result<(Site, String), Refused> {
     let compiled = match &options.prebuilt {
         Some(prebuilt) => prebuilt.get(sources),
         None => Arc::new(Compiled::new(sources)),
     };
     let report = render(&compiled.diagnostics, compiled.library.sources(), false);
-    match compiled.site(gateway, &config.instance_modifier, &config.enable) {
+    match compiled.site(services, &config.instance_modifier, &config.enable) {
         Some(site) => Ok((site, report)),
         None => {
             let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();

@@ -48,21 +48,21 @@ pub(super) async fn run(host: Arc<Host>) {
 async fn run_one(site: &Arc<Site>, name: &str, limit: Duration) {
     let started = Instant::now();
     let result = match guard(site.run_named(name, &[]), limit).await {
-        Run::Ended(Some((Ending::Held, _))) => {
+        RunEnd::Ended(Some((Ending::Held, _))) => {
             tracing::debug!(task = name, millis = started.elapsed().as_millis() as u64, "task done");
             "done"
         }
-        Run::Ended(Some((Ending::Failed, _))) => {
+        RunEnd::Ended(Some((Ending::Failed, _))) => {
             tracing::warn!(task = name, "task failed");
             "failed"
         }
-        Run::Ended(Some((Ending::Broken(fault), _))) => {
-            site.gateway.metrics.fault(fault.blame.word());
+        RunEnd::Ended(Some((Ending::Broken(fault), _))) => {
+            site.services.metrics.fault(fault.blame.word());
             tracing::error!(task = name, place = fault.place, blame = fault.blame.word(), "task broke: {fault}");
             "broken"
         }
-        Run::Ended(None) => return,
-        Run::TooLong => {
+        RunEnd::Ended(None) => return,
+        RunEnd::TooLong => {
             tracing::error!(
                 task = name,
                 "task broken off: it took longer than `limits.task_timeout` ({} s)",
@@ -70,32 +70,32 @@ async fn run_one(site: &Arc<Site>, name: &str, limit: Duration) {
             );
             "too_long"
         }
-        Run::Panicked(words) => {
-            site.gateway.metrics.fault(Blame::Internal.word());
+        RunEnd::Panicked(words) => {
+            site.services.metrics.fault(Blame::Internal.word());
             tracing::error!(task = name, "task broken off by an error in the gateway itself, which should be reported: {words}");
             "panicked"
         }
     };
-    site.gateway.metrics.task(name, result);
+    site.services.metrics.task(name, result);
 }
 
 /// How a run came to its end.
 #[derive(Debug, PartialEq)]
-enum Run<T> {
+enum RunEnd<T> {
     Ended(T),
     TooLong,
     Panicked(String),
 }
 
 /// Runs something so that neither its panic nor its never ending stops whoever waits for it.
-async fn guard<T>(run: impl Future<Output = T>, limit: Duration) -> Run<T> {
+async fn guard<T>(run: impl Future<Output = T>, limit: Duration) -> RunEnd<T> {
     // What a panic leaves half done is the run's own: its context and its transaction, which are dropped with it.
     match tokio::time::timeout(limit, AssertUnwindSafe(run).catch_unwind()).await {
-        Ok(Ok(ended)) => Run::Ended(ended),
-        Err(_) => Run::TooLong,
+        Ok(Ok(ended)) => RunEnd::Ended(ended),
+        Err(_) => RunEnd::TooLong,
         Ok(Err(panic)) => {
             let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
-            Run::Panicked(words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
+            RunEnd::Panicked(words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
         }
     }
 }
@@ -107,12 +107,12 @@ mod tests {
     #[tokio::test]
     async fn a_run_that_panics_or_hangs_ends_alone() {
         let limit = Duration::from_millis(50);
-        assert_eq!(guard(async { 7 }, limit).await, Run::Ended(7));
-        assert_eq!(guard(std::future::pending::<()>(), limit).await, Run::TooLong);
+        assert_eq!(guard(async { 7 }, limit).await, RunEnd::Ended(7));
+        assert_eq!(guard(std::future::pending::<()>(), limit).await, RunEnd::TooLong);
         let panicking = async {
             tokio::task::yield_now().await;
             panic!("out of {}", "order")
         };
-        assert_eq!(guard::<()>(panicking, limit).await, Run::Panicked("out of order".to_owned()));
+        assert_eq!(guard::<()>(panicking, limit).await, RunEnd::Panicked("out of order".to_owned()));
     }
 }

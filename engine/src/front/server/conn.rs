@@ -25,7 +25,7 @@ use super::body::{self, Memory};
 use super::guard::{Entered, Guard, Guards};
 use super::outgoing::{Outgoing, Streams};
 use super::proxies::{Origin, Proxies};
-use super::run::Run;
+use super::run::ToTheEnd;
 use super::{ConnInfo, Handler, Place, TlsServer, strict};
 use crate::services::config::Limits;
 
@@ -64,7 +64,7 @@ impl<H> Shared<H> {
 }
 
 /// One connection, as its requests see it. It counts as open until the last of them has ended.
-struct Connection<H> {
+struct HttpConnection<H> {
     shared: Arc<Shared<H>>,
     info: ConnInfo,
     entered: Entered,
@@ -140,7 +140,7 @@ async fn drive<S, H>(
     let io = TokioIo::new(Guarded { stream: Some(stream), guard: Arc::clone(&guard), left: Arc::clone(&left) });
     let memory = shared.memory.share(shared.limits.connection_body_memory());
     let background = Arc::default();
-    let connection = Arc::new(Connection { shared, info, entered, memory, background, _place: place });
+    let connection = Arc::new(HttpConnection { shared, info, entered, memory, background, _place: place });
     let _open = Arc::clone(&connection);
     let mut told = false;
     let ended = {
@@ -189,7 +189,7 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 async fn answer<H: Handler>(
-    connection: Arc<Connection<H>>,
+    connection: Arc<HttpConnection<H>>,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
     let guard = connection.entered.guard();
@@ -207,7 +207,7 @@ async fn answer<H: Handler>(
 
 /// The handler's answer, or the status that refuses the request before or beside it.
 async fn handled<H: Handler>(
-    connection: &Arc<Connection<H>>,
+    connection: &Arc<HttpConnection<H>>,
     request: Request<Incoming>,
     http2: bool,
 ) -> Result<Response<Bytes>, StatusCode> {
@@ -247,7 +247,7 @@ async fn handled<H: Handler>(
             connection.shared.handler.handle(head, body, &ConnInfo { remote, direct, ..info.clone() }).await
         })
     };
-    match timeout(limit, Run::new(run, limit, &connection.background)).await {
+    match timeout(limit, ToTheEnd::new(run, limit, &connection.background)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(_)) => {
             // The hook has printed message and place; the gateway lives on.

@@ -18,17 +18,17 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// A run in the foreground: somebody waits for its answer. Dropped before its end, because the client has gone or an answer took too
 /// long, it goes on in the background, for `limit` at most: what a policy does after a write (forgetting what caches know of a revoked
 /// token, say) belongs to the write.
-pub(super) struct Run<T: Send + 'static> {
+pub(super) struct ToTheEnd<T: Send + 'static> {
     run: Option<Boxed<T>>,
     begun: bool,
     limit: Duration,
     background: Arc<AtomicU32>,
 }
 
-impl<T: Send + 'static> Run<T> {
+impl<T: Send + 'static> ToTheEnd<T> {
     /// A run. `background` counts the runs that go on without anybody waiting.
     pub(super) fn new(run: Boxed<T>, limit: Duration, background: &Arc<AtomicU32>) -> Self {
-        Run { run: Some(run), begun: false, limit, background: Arc::clone(background) }
+        ToTheEnd { run: Some(run), begun: false, limit, background: Arc::clone(background) }
     }
 }
 
@@ -40,7 +40,7 @@ fn step<T>(run: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T, Panicked>
     }
 }
 
-impl<T: Send + 'static> Future for Run<T> {
+impl<T: Send + 'static> Future for ToTheEnd<T> {
     type Output = Result<T, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -54,7 +54,7 @@ impl<T: Send + 'static> Future for Run<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Run<T> {
+impl<T: Send + 'static> Drop for ToTheEnd<T> {
     fn drop(&mut self) {
         let Some(mut run) = self.run.take().filter(|_| self.begun) else { return };
         // Without a runtime the process is ending.

@@ -190,7 +190,7 @@ impl Route {
         let identity = match &self.key {
             Some(alias) => {
                 let alias = alias.to_text(ctx).to_string();
-                let key = ctx.gateway().keys.certified(&alias)?;
+                let key = ctx.services().keys.certified(&alias)?;
                 Some((alias, key))
             }
             None => None,
@@ -213,13 +213,13 @@ impl Route {
             if path::leads_up(call.uri.path()) {
                 return Err(CallError::new(Failed::BadUrl, "the URL's path leads up (`..`), also when its escapes are undone"));
             }
-            let target = ctx.gateway().outbound.check(&call.uri)?;
+            let target = ctx.services().outbound.check(&call.uri)?;
             call.uri = target.uri.clone();
             let (answer, from) = if self.in_process && is_own(&target, ctx) {
-                ctx.gateway().outbound.admit(&target).await?;
+                ctx.services().outbound.admit(&target).await?;
                 (in_process(call.clone(), ctx).await?, From::Ourselves)
             } else {
-                (ctx.gateway().outbound.call(call.clone()).await?, From::Another)
+                (ctx.services().outbound.call(call.clone()).await?, From::Another)
             };
             let Some(next) = self.follow_redirects.then(|| redirect(&answer, last)).flatten() else { return Ok((answer, from)) };
             call.uri = next;
@@ -229,7 +229,7 @@ impl Route {
                 call.headers.remove(header::CONTENT_TYPE);
                 call.set.remove(header::CONTENT_TYPE);
             }
-            if !ctx.gateway().outbound.check(&call.uri)?.same_origin(&target) {
+            if !ctx.services().outbound.check(&call.uri)?.same_origin(&target) {
                 // What was given to one server is for that one (RFC 9110, section 15.4): credentials above all, and nobody but the
                 // policy knows which fields are some.
                 if !call.body.is_empty() {
@@ -315,7 +315,7 @@ enum From {
 }
 
 fn own_cookies(ctx: &Ctx) -> OwnCookies<'_> {
-    OwnCookies { policies: &ctx.site.program.cookies, settings: ctx.gateway().outbound.own_cookies() }
+    OwnCookies { policies: &ctx.site.program.cookies, settings: ctx.services().outbound.own_cookies() }
 }
 
 /// Takes off the cookies by which another server would sign in, or out, users of this gateway.
@@ -340,7 +340,7 @@ fn harmless(headers: &HeaderMap) -> HeaderMap {
 
 /// Whether a URL leads back to this gateway.
 fn is_own(target: &Target, ctx: &Ctx) -> bool {
-    let properties = &ctx.gateway().properties;
+    let properties = &ctx.services().properties;
     let own = match &target.host {
         Host::Domain(name) => {
             is_localhost(name) || properties.get("cluster.hostname").is_some_and(|own| name.eq_ignore_ascii_case(own))
@@ -369,7 +369,7 @@ async fn in_process(call: Call, ctx: &Ctx) -> Result<Response<Bytes>, CallError>
     request.depth = ctx.request.depth + 1;
     request.held.clone_from(&ctx.request.held);
     request.held.extend(ctx.transactions.iter().map(|open| open.connection.clone()));
-    request.client_certificate = call.identity.and_then(|(alias, _)| ctx.gateway().keys.key(&alias)?.certificate.clone());
+    request.client_certificate = call.identity.and_then(|(alias, _)| ctx.services().keys.key(&alias)?.certificate.clone());
     request.message.headers = headers;
     request.message.received = true;
     request.message.set_body(call.body);

@@ -32,7 +32,7 @@ pub(super) trait BuildHost {
 }
 
 /// The compiler in the scope of one call.
-pub(super) struct Host<'c, 'a> {
+pub(super) struct CallSite<'c, 'a> {
     pub compiler: &'c mut Compiler<'a>,
     pub scope: Scope<'a>,
 }
@@ -278,7 +278,7 @@ fn literal(text: &str) -> Value {
     Value::text(text)
 }
 
-impl BuildHost for Host<'_, '_> {
+impl BuildHost for CallSite<'_, '_> {
     fn expr(&mut self, expr: &ast::Expr) -> Expr {
         self.compiler.expr(expr, self.scope)
     }

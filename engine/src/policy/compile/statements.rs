@@ -3,7 +3,7 @@
 use portcullis_dsl::ast::{Block, Call, Callee, Cond, GroupKind, Stmt, StmtKind};
 use portcullis_dsl::span::Span;
 
-use super::build::{Build, Host};
+use super::build::{Build, CallSite};
 use super::code::Label;
 use super::{Compiler, Scope};
 use crate::policy::assertion::Runnable;
@@ -179,7 +179,7 @@ impl<'a> Compiler<'a> {
                 let Some(entry) = self.entries.get(name.node.as_str()).copied() else {
                     return self.defective("the assertion is not there", span);
                 };
-                let mut host = Host { compiler: self, scope };
+                let mut host = CallSite { compiler: self, scope };
                 let built = (entry.build)(&mut Build { compiler: &mut host, spec: entry.spec, call });
                 match built {
                     Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion), span, ok, no),

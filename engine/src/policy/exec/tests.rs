@@ -14,10 +14,10 @@ use crate::data::fault::Blame;
 use crate::policy::ctx::Slot;
 use crate::policy::request::Request;
 use crate::policy::site::Site;
-use crate::services::Gateway;
+use crate::services::Services;
 
 fn run_code(code: Vec<(Op, u32, u32)>) -> Ending {
-    let (site, _, diagnostics) = Site::build(Sources::default(), Arc::new(Gateway::default()), "", &[]);
+    let (site, _, diagnostics) = Site::build(Sources::default(), Arc::new(Services::default()), "", &[]);
     assert!(diagnostics.is_empty());
     let spans = vec![Span::default(); code.len()];
     let code = code.into_iter().map(|(op, ok, no)| Instr { op, ok, no }).collect();

@@ -168,7 +168,7 @@ fn text(key: &Value) -> Cow<'_, str> {
 
 impl Assertion for AttemptLimit {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let limiter = &ctx.gateway().attempts;
+        let limiter = &ctx.services().attempts;
         let now = ctx.now_millis();
         let keys = self.key.eval(ctx);
         let claimant = self.claimant.as_ref().map(|claimant| claimant.to_text(ctx)).filter(|claimant| !claimant.is_empty());

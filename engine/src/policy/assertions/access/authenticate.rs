@@ -98,7 +98,7 @@ const RETRY_AFTER: i64 = 1;
 #[async_trait]
 impl AsyncAssertion for Authenticate {
     async fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let provider = Arc::clone(ctx.gateway().identity.get(&self.provider.text(ctx))?);
+        let provider = Arc::clone(ctx.services().identity.get(&self.provider.text(ctx))?);
         let credentials: Vec<Credential> = match &self.username {
             Some(username) => {
                 let password = Secret::new(self.password.to_text(ctx));

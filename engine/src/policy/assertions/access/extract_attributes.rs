@@ -92,7 +92,7 @@ impl AsyncAssertion for ExtractAttributes {
         let provider = self.provider.as_ref().map(|provider| provider.to_text(ctx));
         let user = match (&self.username, &provider) {
             (Some(username), Some(provider)) => {
-                let provider = Arc::clone(ctx.gateway().identity.get(provider)?);
+                let provider = Arc::clone(ctx.services().identity.get(provider)?);
                 let name = username.to_text(ctx);
                 provider.user(&name).await?
             }

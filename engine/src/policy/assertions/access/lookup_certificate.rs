@@ -81,7 +81,7 @@ struct LookupCertificate {
 
 impl Assertion for LookupCertificate {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let keys = &ctx.gateway().keys;
+        let keys = &ctx.services().keys;
         let mut chain = Vec::new();
         let candidates: Vec<Arc<Certificate>> = match &self.alias {
             Some(alias) => match keys.key(&alias.text(ctx)) {

@@ -47,7 +47,7 @@ struct AuditDetail {
 
 impl Assertion for AuditDetail {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let audit = &ctx.gateway().audit;
+        let audit = &ctx.services().audit;
         // Nobody listens to most of the fine ones: then the text is not even made.
         if audit.wants(self.level) {
             let message = self.message.to_text(ctx);

@@ -46,7 +46,7 @@ impl Assertion for CreateJwk {
         let mut keys = Vec::new();
         for alias in aliases.values() {
             let alias = alias.as_text();
-            let own = ctx.gateway().keys.all(&alias);
+            let own = ctx.services().keys.all(&alias);
             if own.is_empty() {
                 return Err(ctx.misconfigured(format!("there is no private key `{alias}`")));
             }

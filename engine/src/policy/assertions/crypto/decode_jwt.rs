@@ -208,7 +208,7 @@ impl DecodeJwt {
                 _ => None,
             })
         } else {
-            let aliases = self.alias(ctx).map_or_else(Vec::new, |alias| ctx.gateway().keys.all(&alias));
+            let aliases = self.alias(ctx).map_or_else(Vec::new, |alias| ctx.services().keys.all(&alias));
             aliases.iter().filter(|key| key.public.family() == Family::Rsa).find_map(|key| jwe.open_with(key))
         };
         let content = content.ok_or("no key decrypts the token")?;
@@ -226,7 +226,7 @@ impl DecodeJwt {
         }
         if let Some(alias) = self.alias(ctx) {
             let meant = text(header, "kid");
-            let own = ctx.gateway().keys.all(&alias);
+            let own = ctx.services().keys.all(&alias);
             // A `kid` that is not one of ours was the maker's own idea; any of the keys may then be meant.
             let known = own.iter().any(|key| Some(key.kid.as_str()) == meant);
             all.extend(own.iter().filter(|key| !known || Some(key.kid.as_str()) == meant).map(|key| key.public.clone()));

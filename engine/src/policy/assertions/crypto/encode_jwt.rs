@@ -144,7 +144,7 @@ impl EncodeJwt {
             });
         }
         let alias = self.alias(ctx).ok_or("the algorithm needs a key of the gateway, given as `alias`")?;
-        let key = ctx.gateway().keys.key(&alias).ok_or_else(|| unknown(ctx, &alias))?;
+        let key = ctx.services().keys.key(&alias).ok_or_else(|| unknown(ctx, &alias))?;
         if key.public.family() != algorithm.family() {
             return Err("the key is of another kind than the algorithm's".into());
         }
@@ -167,7 +167,7 @@ impl EncodeJwt {
             return Ok(seal(header, payload, Recipient::Shared(&secret), management, (encryption, &name))?);
         }
         let own = match self.alias(ctx) {
-            Some(alias) => Some(ctx.gateway().keys.key(&alias).ok_or_else(|| unknown(ctx, &alias))?),
+            Some(alias) => Some(ctx.services().keys.key(&alias).ok_or_else(|| unknown(ctx, &alias))?),
             None => None,
         };
         let given = match &self.key {

@@ -32,7 +32,7 @@ struct CacheFlush {
 
 impl Assertion for CacheFlush {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        ctx.gateway().caches.flush(&self.cache.text(ctx));
+        ctx.services().caches.flush(&self.cache.text(ctx));
         HELD
     }
 }

@@ -54,7 +54,7 @@ struct CacheLookup {
 impl Assertion for CacheLookup {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let max_age = self.max_age.as_ref().and_then(|max_age| super::millis(max_age, ctx));
-        let found = ctx.gateway().caches.lookup(&self.cache.text(ctx), &self.key.text(ctx), max_age, ctx.now_millis());
+        let found = ctx.services().caches.lookup(&self.cache.text(ctx), &self.key.text(ctx), max_age, ctx.now_millis());
         match found {
             Some(value) => {
                 ctx.set_if(self.target, value);

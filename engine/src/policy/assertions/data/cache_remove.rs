@@ -37,7 +37,7 @@ struct CacheRemove {
 
 impl Assertion for CacheRemove {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        ctx.gateway().caches.remove(&self.cache.text(ctx), &self.key.text(ctx));
+        ctx.services().caches.remove(&self.cache.text(ctx), &self.key.text(ctx));
         HELD
     }
 }

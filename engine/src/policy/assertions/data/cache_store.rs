@@ -66,7 +66,7 @@ impl Assertion for CacheStore {
             max_age_millis: super::millis(&self.max_age, ctx).unwrap_or(default.max_age_millis),
             max_size: count(&self.max_size, default.max_size),
         };
-        let caches = &ctx.gateway().caches;
+        let caches = &ctx.services().caches;
         if caches.store(&self.cache.text(ctx), self.key.to_text(ctx), self.value.eval(ctx), limits, ctx.now_millis()) {
             HELD
         } else {

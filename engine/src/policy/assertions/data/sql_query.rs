@@ -153,7 +153,7 @@ impl AsyncAssertion for SqlQuery {
             Some(transaction) => transaction.run(&self.statement, &params, options).await,
             None => {
                 let reads = self.statement.may_read();
-                let connection = if reads { ctx.gateway().connection(&name)? } else { ctx.writable(&name)? }.clone();
+                let connection = if reads { ctx.services().connection(&name)? } else { ctx.writable(&name)? }.clone();
                 connection.run(&self.statement, &params, options).await
             }
         };

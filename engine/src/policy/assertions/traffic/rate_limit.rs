@@ -87,7 +87,7 @@ impl Assertion for RateLimit {
         // A key cannot pass for another one with a name: the name's length comes first.
         let (name, key) = (self.name.to_text(ctx), self.key.to_text(ctx));
         let key = format!("{} {name} {key}", name.len());
-        let wait = ctx.gateway().rates.take_several(&key, limit, per, burst, cost, ctx.now_millis());
+        let wait = ctx.services().rates.take_several(&key, limit, per, burst, cost, ctx.now_millis());
         ctx.set(self.target, (wait + 999) / 1000);
         if wait > 0 { falsified("the rate is exceeded") } else { HELD }
     }

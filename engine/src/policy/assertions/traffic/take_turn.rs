@@ -53,7 +53,7 @@ impl AsyncAssertion for TakeTurn {
             return falsified("the key is empty");
         }
         let waiting = self.waiting.eval(ctx).to_int().and_then(|waiting| usize::try_from(waiting).ok()).unwrap_or(0);
-        let turns = std::sync::Arc::clone(&ctx.gateway().turns);
+        let turns = std::sync::Arc::clone(&ctx.services().turns);
         match turns.enter(&key, waiting).await {
             Some(turn) => {
                 ctx.turns.push(turn);

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::execute::{Deadline, Handle, store_error};
 pub(super) use self::session::Session;
-use self::writer::{Job, Run};
+use self::writer::{Bound, Job};
 use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, Statement, StoreError};
 use crate::data::value::Value;
 use crate::services::config::Synchronous;
@@ -95,7 +95,7 @@ impl Database {
             return Err(StoreError::new(Kind::ReadOnly, &self.file.name, "it is opened with `mode=ro`"));
         }
         let (reply, answer) = oneshot::channel();
-        let run = Run::new(self.file.text(statement)?, params, options, self.file.statement_timeout, reply);
+        let run = Bound::new(self.file.text(statement)?, params, options, self.file.statement_timeout, reply);
         self.send(Job::Run(run)).await?;
         answer.await.map_err(|_| self.closed())?
     }

@@ -22,14 +22,14 @@ const BATCH_TIME: Duration = Duration::from_millis(20);
 
 /// What the thread is asked to do.
 pub(super) enum Job {
-    Run(Run),
+    Run(Bound),
     Begin(Begin),
     Migrate(Vec<(String, String)>, oneshot::Sender<Result<(), StoreError>>),
     Close(oneshot::Sender<()>),
 }
 
 /// A statement with its values.
-pub(super) struct Run {
+pub(super) struct Bound {
     sql: Arc<str>,
     params: Vec<Value>,
     max_rows: usize,
@@ -38,15 +38,15 @@ pub(super) struct Run {
     reply: oneshot::Sender<Result<Rows, StoreError>>,
 }
 
-impl Run {
+impl Bound {
     pub(super) fn new(
         sql: &Arc<str>,
         params: &[Value],
         options: QueryOptions,
         timeout: Duration,
         reply: oneshot::Sender<Result<Rows, StoreError>>,
-    ) -> Run {
-        Run {
+    ) -> Bound {
+        Bound {
             sql: Arc::clone(sql),
             params: params.to_vec(),
             max_rows: options.max_rows,
@@ -63,7 +63,7 @@ impl Run {
 
 /// Done, but not yet durable and not yet acknowledged.
 enum Pending {
-    Statement(Run, Result<Rows, StoreError>),
+    Statement(Bound, Result<Rows, StoreError>),
     Transaction(oneshot::Sender<Result<(), StoreError>>),
     /// Undone by its caller, who may have seen what others did in the same batch: whoever goes by that must find it in the database.
     Undone(oneshot::Sender<Result<(), StoreError>>),
@@ -214,7 +214,7 @@ impl Writer {
         (handle, Ok(None))
     }
 
-    fn statement(&self, handle: &Handle, run: Run, pending: &mut Vec<Pending>) -> Result<(), Lost> {
+    fn statement(&self, handle: &Handle, run: Bound, pending: &mut Vec<Pending>) -> Result<(), Lost> {
         // One that waited too long is not begun: its caller hears that nothing was done.
         if run.asked.elapsed() > run.timeout.max(self.file.busy) {
             let error = StoreError::new(Kind::Timeout, &self.file.name, "its turn to write did not come in time");
