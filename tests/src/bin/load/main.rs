@@ -251,11 +251,11 @@ impl Bench<'_> {
     }
 
     fn https(&self) -> Target {
-        Target { address: self.services.https, tls: true }
+        Target { address: self.gateway.https, tls: true }
     }
 
     fn http(&self) -> Target {
-        Target { address: self.services.http, tls: false }
+        Target { address: self.gateway.http, tls: false }
     }
 
     fn respond(&self, table: &mut Table) -> Result<()> {
