@@ -293,7 +293,8 @@ pub struct Arg {
 impl Arg {
     /// Whether the name alone says it: the value is nothing but the variable of the same name.
     pub fn is_shorthand(&self) -> bool {
-        let same = matches!(&*self.value.kind, ExprKind::Var(VarRef { name, index: None, delimiter: None }) if *name == self.name);
+        let same =
+            matches!(&*self.value.kind, ExprKind::Var(VarRef { name, index: None, delimiter: None }) if *name == self.name);
         same && !matches!(self.name.to_ascii_lowercase().as_str(), "true" | "false")
     }
 }
