@@ -1,7 +1,7 @@
 //! Files and declarations.
 
 use super::doc::{Doc, concat, group, indent, list, text};
-use super::exprs::{duration, entry, type_word};
+use super::exprs::{entry, type_word};
 use super::stmts::At;
 use super::{Printer, texts};
 use crate::ast::*;
@@ -32,7 +32,7 @@ impl Printer<'_> {
             ItemKind::Fragment => plain("fragment"),
             ItemKind::Customize => plain("customize"),
             ItemKind::Extension => plain("extension"),
-            ItemKind::Task { every } => text(format!("task {name} every {} ", duration(every))),
+            ItemKind::Task { every } => text(format!("task {name} every {} ", **every)),
             ItemKind::Assertion(params) => concat([plain("assertion"), self.params(params)]),
             ItemKind::Command(params) => concat([plain("command"), self.params(params)]),
             ItemKind::Service(service) => return self.service(&name, service, item),

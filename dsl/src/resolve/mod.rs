@@ -11,6 +11,7 @@ mod explain;
 mod frame;
 mod index;
 mod names;
+mod steps;
 mod summary;
 mod visit;
 
@@ -21,6 +22,7 @@ pub use check::{AddressPlace, address_places};
 pub use explain::{Explanation, PolicyNotes, Setting, VariableNotes};
 pub use frame::{Access, Frame};
 pub use index::{Policy, PolicyId};
+pub use steps::Step;
 
 use crate::ast::{self, Item};
 use crate::diagnostic::{Diagnostic, Severity};
