@@ -443,7 +443,12 @@ impl Lower<'_> {
             return None;
         }
         if let Some(ty) = ty.filter(|ty| !matches!(ty.node, Type::Int | Type::Decimal | Type::String)) {
-            self.error(codes::BAD_BOUNDS, "this type has no bounds", span.to(ty.span), "numbers have them, and texts for their length");
+            self.error(
+                codes::BAD_BOUNDS,
+                "this type has no bounds",
+                span.to(ty.span),
+                "numbers have them, and texts for their length",
+            );
             return None;
         }
         Some(Spanned::new(range, span))
@@ -465,7 +470,10 @@ impl Lower<'_> {
                 Rule::var => value = self.primary(child),
                 Rule::single_quoted => self.single_quotes(&child),
                 _ => {
-                    let help = format!("write `connection \"{}\"`, or a variable: `connection ${{name}}`", child.as_str().trim_matches('$'));
+                    let help = format!(
+                        "write `connection \"{}\"`, or a variable: `connection ${{name}}`",
+                        child.as_str().trim_matches('$')
+                    );
                     self.error(codes::MISSING_QUOTES, "a connection is named in quotes", place, help);
                 }
             }
@@ -474,10 +482,14 @@ impl Lower<'_> {
             let error = Diagnostic::error(codes::BAD_CLAUSE, "`connection` is said twice", span);
             self.out.push(error.help("a file has one; a call may name another").related(first.span.span, "first said here"));
         } else if !file.items.is_empty() {
-            self.error(codes::BAD_CLAUSE, "`connection` stands at the top of the file", span, "move it before the first declaration");
+            self.error(
+                codes::BAD_CLAUSE,
+                "`connection` stands at the top of the file",
+                span,
+                "move it before the first declaration",
+            );
         } else {
-            file.connection =
-                value.map(|value| FileConnection { leading, value, trailing: None, span: Spanned::new((), span) });
+            file.connection = value.map(|value| FileConnection { leading, value, trailing: None, span: Spanned::new((), span) });
         }
     }
 }

@@ -21,7 +21,11 @@ pub(crate) fn native(set: &Set<'_>, policy: &Policy, call: &Call, name: &Name, f
                 found.extend(values::property(spec, prop, &arg.value));
                 let of_file = policy.connection.as_ref().filter(|_| prop.kind == PropKind::Connection);
                 if let Some(of_file) = of_file.filter(|of_file| same_name(of_file, &arg.value)) {
-                    let warning = Diagnostic::warning(codes::REPEATED_CONNECTION, "the file says this connection already", arg.value.span.span);
+                    let warning = Diagnostic::warning(
+                        codes::REPEATED_CONNECTION,
+                        "the file says this connection already",
+                        arg.value.span.span,
+                    );
                     found.push(warning.help("leave it out").related(of_file.span.span, "here"));
                 }
             }
