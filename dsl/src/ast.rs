@@ -19,7 +19,7 @@ pub struct File {
     pub trailing: Vec<Comment>,
 }
 
-/// `connection "OAuth"` or `connection ${storage.tokens}`: what all calls in the file use that take a connection and name none.
+/// `connection "Main"` or `connection ${storage.tokens}`: what all calls in the file use that take a connection and name none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileConnection {
     /// Comments before it.
