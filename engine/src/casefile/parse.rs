@@ -557,8 +557,9 @@ fn millis(text: &str) -> Option<i64> {
 fn unescape(line: &str, out: &mut Vec<u8>) -> Result<(), String> {
     let mut rest = line;
     while let Some(at) = rest.find('\\') {
-        out.extend_from_slice(rest[..at].as_bytes());
-        let escaped = rest[at + 1..].chars().next().ok_or("a lone `\\` ends the line")?;
+        let (plain, escape) = rest.split_at(at);
+        out.extend_from_slice(plain.as_bytes());
+        let escaped = escape.chars().nth(1).ok_or("a lone `\\` ends the line")?;
         let mut length = 1 + escaped.len_utf8();
         out.push(match escaped {
             'r' => b'\r',
