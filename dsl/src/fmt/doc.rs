@@ -13,6 +13,8 @@ pub enum Doc {
     Line,
     /// Nothing, or a new line when its group is broken.
     Soft,
+    /// A blank; when its group is broken, a new line where what follows up to the next possible break does not fit any more.
+    Wrap,
     /// A new line.
     Hard,
     /// One level deeper.
@@ -45,7 +47,7 @@ pub fn group(doc: Doc) -> Doc {
     Doc::Group(Box::new(doc))
 }
 
-/// `open a, b, c close`. Broken it has one entry a line; `must_break` leaves no choice.
+/// `open a, b, c close`. Broken it has one entry a line, except that words and values share lines; `must_break` leaves no choice.
 pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break: bool) -> Doc {
     if entries.is_empty() {
         return text(format!("{open}{close}"));
@@ -59,6 +61,10 @@ pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break
     };
     let mut inner = vec![edge.clone()];
     let last = entries.len() - 1;
+    // Where a comment stands with an entry, each keeps its own line.
+    let commented = |entry: &Doc| matches!(entry, Doc::Concat(parts) if matches!(parts.get(1), Some(Doc::Comment(_))));
+    let sharing = !entries.iter().any(commented);
+    let single: Vec<bool> = entries.iter().map(|entry| sharing && matches!(entry, Doc::Text(_))).collect();
     for (n, entry) in entries.into_iter().enumerate() {
         // An entry is followed by its comma, then by the comment at its line's end, then by what else stands below it.
         let comma = text(if n < last { "," } else { "" });
@@ -72,7 +78,11 @@ pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break
             entry => inner.extend([entry, comma]),
         }
         if n < last {
-            inner.push(if must_break { Doc::Hard } else { Doc::Line });
+            inner.push(match single.get(n..n + 2) {
+                Some([true, true]) => Doc::Wrap,
+                _ if must_break => Doc::Hard,
+                _ => Doc::Line,
+            });
         }
     }
     group(concat([text(open), indent(Doc::Concat(inner)), edge, text(close)]))
@@ -83,7 +93,7 @@ impl Doc {
     pub fn must_break(&self) -> bool {
         match self {
             Doc::Comment(_) | Doc::Verbatim(_) | Doc::Hard => true,
-            Doc::Text(_) | Doc::Line | Doc::Soft => false,
+            Doc::Text(_) | Doc::Line | Doc::Soft | Doc::Wrap => false,
             Doc::Indent(inner) | Doc::Group(inner) => inner.must_break(),
             Doc::Concat(docs) => docs.iter().any(Doc::must_break),
             Doc::Choice(alternatives) => alternatives[0].must_break(),
@@ -95,7 +105,7 @@ impl Doc {
         match self {
             Doc::Text(text) => Some(width(text)),
             Doc::Comment(_) | Doc::Verbatim(_) | Doc::Hard => None,
-            Doc::Line => Some(1),
+            Doc::Line | Doc::Wrap => Some(1),
             Doc::Soft => Some(0),
             Doc::Indent(inner) | Doc::Group(inner) => inner.flat_width(),
             Doc::Concat(docs) => docs.iter().map(Doc::flat_width).sum(),
@@ -138,12 +148,16 @@ pub fn render(doc: &Doc, limit: usize) -> String {
                     };
                 }
             }
-            Doc::Line if mode == Mode::Flat => {
+            Doc::Line | Doc::Wrap if mode == Mode::Flat => {
+                out.push(' ');
+                column += 1;
+            }
+            Doc::Wrap if fits(limit, column + 1, (depth, Mode::Flat, &Doc::Soft), &stack) => {
                 out.push(' ');
                 column += 1;
             }
             Doc::Soft if mode == Mode::Flat => {}
-            Doc::Line | Doc::Soft | Doc::Hard => {
+            Doc::Line | Doc::Soft | Doc::Wrap | Doc::Hard => {
                 out.push('\n');
                 owed = depth * INDENT;
                 column = owed;
@@ -182,9 +196,9 @@ fn fits(limit: usize, column: usize, first: Entry<'_>, rest: &[Entry<'_>]) -> bo
             Doc::Text(text) => left -= width(text) as isize,
             Doc::Comment(_) => {}
             Doc::Verbatim(text) => return left >= text.split('\n').next().map_or(0, width) as isize,
-            Doc::Line | Doc::Soft if mode == Mode::Broken => return true,
+            Doc::Line | Doc::Soft | Doc::Wrap if mode == Mode::Broken => return true,
             Doc::Hard => return true,
-            Doc::Line => left -= 1,
+            Doc::Line | Doc::Wrap => left -= 1,
             Doc::Soft => {}
             Doc::Indent(inner) => stack.push((depth, mode, inner)),
             Doc::Group(inner) => {
