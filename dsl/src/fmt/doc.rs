@@ -52,6 +52,12 @@ pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break
     if entries.is_empty() {
         return text(format!("{open}{close}"));
     }
+    // Where a comment stands with an entry, each keeps its own line.
+    let commented = |entry: &Doc| matches!(entry, Doc::Concat(parts) if matches!(parts.get(1), Some(Doc::Comment(_))));
+    let sharing = !entries.iter().any(commented);
+    let single: Vec<bool> = entries.iter().map(|entry| sharing && matches!(entry, Doc::Text(_))).collect();
+    // Nothing would be gained by breaking a list of these where it fits.
+    let must_break = must_break && !single.iter().all(|single| *single);
     let edge = if must_break {
         Doc::Hard
     } else if spaced {
@@ -61,10 +67,6 @@ pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break
     };
     let mut inner = vec![edge.clone()];
     let last = entries.len() - 1;
-    // Where a comment stands with an entry, each keeps its own line.
-    let commented = |entry: &Doc| matches!(entry, Doc::Concat(parts) if matches!(parts.get(1), Some(Doc::Comment(_))));
-    let sharing = !entries.iter().any(commented);
-    let single: Vec<bool> = entries.iter().map(|entry| sharing && matches!(entry, Doc::Text(_))).collect();
     for (n, entry) in entries.into_iter().enumerate() {
         // An entry is followed by its comma, then by the comment at its line's end, then by what else stands below it.
         let comma = text(if n < last { "," } else { "" });
