@@ -41,7 +41,7 @@ fn address(text: &str) -> Result<ListenAddress, String> {
 pub fn run(place: &Place, args: &ServeArgs) -> Done {
     let home = place.any_home()?;
     let config = home.config()?;
-    telemetry::start_log(&config.logging)?;
+    let _log = telemetry::start_log(&config.logging)?;
     // Only once: an operator who deletes a customization does not want it back at the next start.
     if !home.path(DATA).is_dir() {
         let made = home.init()?;

@@ -163,6 +163,9 @@ impl Host {
         let metrics = Arc::new(Metrics::default());
         let dropped = audit.clone();
         metrics.gauge("audit_dropped", "Audit records that could not be kept", move || dropped.dropped() as i64);
+        metrics.gauge("log_dropped", "Lines of the log that nobody took in time", || {
+            crate::services::telemetry::dropped_log_lines() as i64
+        });
         // Bound before the policies are built, because they may read the ports.
         let (tls, server) = if listen {
             let tls = TlsServer::new(&config.tls, keys.certified(&config.tls.key).map_err(StartError::new)?);

@@ -5,7 +5,9 @@ mod metrics;
 pub mod plain;
 
 use std::io;
+use std::sync::OnceLock;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::services::config::{LogFormat, Logging};
@@ -16,19 +18,38 @@ pub use metrics::{Metrics, ServiceMetrics};
 /// Overrides `logging.level`, for looking closer at a running installation without touching its settings.
 pub const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
 
+/// Lines of the log that may wait to be written. When more come, the newest are dropped and counted.
+const LINES: usize = 8192;
+
+/// Counts dropped lines, once there is a log.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// The log of a process. When it is dropped, the lines that wait are written, if their reader takes them within a second.
+#[must_use]
+pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] WorkerGuard);
+
 /// Starts the log, to standard error. A second call has no effect: the first gateway of a process decides.
-pub fn start_log(settings: &Logging) -> Result<(), String> {
+///
+/// INVARIANT: a line that cannot be written costs that line and nothing else. A thread of its own writes, so nobody waits for a reader that
+/// has stopped reading, and a closed pipe is not an error of a request.
+pub fn start_log(settings: &Logging) -> Result<Log, String> {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| settings.level.clone());
     let filter = EnvFilter::try_new(&wanted).map_err(|error| format!("`{wanted}` is not a log level or filter: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(true).thread_name("log").finish(io::stderr());
+    let _ = DROPPED.set(writer.error_counter());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     let colours = io::IsTerminal::is_terminal(&io::stderr());
     let _ = match settings.format {
-        LogFormat::Text => {
-            builder.fmt_fields(plain::Fields).with_target(false).with_ansi(colours).with_writer(io::stderr).try_init()
-        }
-        LogFormat::Json => builder.json().flatten_event(true).with_writer(|| plain::JsonLines).try_init(),
+        LogFormat::Text => builder.fmt_fields(plain::Fields).with_target(false).with_ansi(colours).with_writer(writer).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_writer(move || plain::JsonLines(writer.clone())).try_init(),
     };
-    Ok(())
+    Ok(Log(guard))
+}
+
+/// How many lines of the log were dropped because their reader was too slow or has stopped reading.
+pub fn dropped_log_lines() -> u64 {
+    DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
 }
 
 #[cfg(test)]

@@ -112,21 +112,21 @@ impl Visitor<'_> {
     }
 }
 
-/// Standard error for lines of JSON.
-pub struct JsonLines;
+/// Where lines of JSON go, made harmless.
+pub struct JsonLines<W>(pub W);
 
-impl io::Write for JsonLines {
+impl<W: io::Write> io::Write for JsonLines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A line comes as a whole.
         match std::str::from_utf8(bytes) {
-            Ok(line) => io::stderr().write_all(json(line).as_bytes())?,
-            Err(_) => io::stderr().write_all(bytes)?,
+            Ok(line) => self.0.write_all(json(line).as_bytes())?,
+            Err(_) => self.0.write_all(bytes)?,
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        self.0.flush()
     }
 }
 
