@@ -93,7 +93,7 @@ impl Vendor for MySql {
             let get_lock = get_lock.map_err(|detail| server.failed(Kind::Invalid, detail))?;
             let params = [Value::from(name(lock)), Value::Decimal(patience.as_secs_f64())];
             let given = Self::query(server, connection, &get_lock, &params, 1).await?;
-            if !matches!(given.rows[..], [ref row] if row[0].to_int() == Some(1)) {
+            if !matches!(&given.rows[..], [row] if row.first().and_then(Value::to_int) == Some(1)) {
                 return Ok(false);
             }
         }

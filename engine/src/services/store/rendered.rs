@@ -117,9 +117,8 @@ impl Rendered {
                     write!(sql, "${}::bytea", at + 1)
                 }
                 Dialect::Postgres => {
-                    if bind.role != Role::Value {
-                        binds[bind.param].role = bind.role;
-                    }
+                    let own = binds.get_mut(bind.param).filter(|_| bind.role != Role::Value);
+                    own.into_iter().for_each(|own| own.role = bind.role);
                     write!(sql, "${}", bind.param + 1)
                 }
             };

@@ -170,7 +170,7 @@ fn decode(bytes: &[u8], kind: &str) -> Option<Value> {
 }
 
 fn numeric_text(bytes: &[u8]) -> Option<String> {
-    let mut parts = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    let mut parts = bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair));
     let (_count, weight, sign, scale) = (parts.next()?, parts.next()? as i16, parts.next()?, parts.next()? as usize);
     if sign == 0xC000 {
         return Some("NaN".to_owned());

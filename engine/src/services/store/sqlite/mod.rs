@@ -134,7 +134,7 @@ impl Database {
     /// Runs it here and now, unless it turns out to write: then `None`.
     fn read(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Option<Rows>, StoreError> {
         let id = self.file.look(false)?;
-        let mut slot = self.reader();
+        let mut slot = self.reader().ok_or_else(|| self.closed())?;
         let handle = match &mut *slot {
             Some(handle) if handle.id == id => handle,
             other => other.insert(self.file.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?),
@@ -145,16 +145,16 @@ impl Database {
     }
 
     /// A free reader; when all are busy, wait for one. The first ones are preferred: their statements are prepared and warm.
-    fn reader(&self) -> MutexGuard<'_, Option<Handle>> {
+    fn reader(&self) -> Option<MutexGuard<'_, Option<Handle>>> {
         for slot in &self.readers {
             match slot.try_lock() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Ok(guard) => return Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
-        let slot = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
-        self.readers[slot].lock().unwrap_or_else(PoisonError::into_inner)
+        let slot = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(self.readers.len())?;
+        self.readers.get(slot).map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
