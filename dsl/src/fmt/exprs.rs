@@ -3,6 +3,7 @@
 use super::doc::{Doc, concat, group, indent, list, text};
 use super::{Printer, texts};
 use crate::ast::*;
+use crate::span::Spanned;
 
 impl Printer<'_> {
     pub fn expr(&self, expr: &Expr) -> Doc {
@@ -61,9 +62,10 @@ impl Printer<'_> {
 
     /// A call without its block.
     pub fn call(&self, call: &Call) -> Doc {
+        let mark = if call.optional.is_some() { "?" } else { "" };
         let open = match &call.callee {
-            Callee::Native(name) => format!("{}(", name.node),
-            Callee::Encapsulated(name) => format!("{} (", texts::quoted(name)),
+            Callee::Native(name) => format!("{}{mark}(", name.node),
+            Callee::Encapsulated(name) => format!("{}{mark} (", texts::quoted(name)),
         };
         self.arguments(&open, &call.args)
     }
@@ -220,4 +222,10 @@ fn bounds(bounds: &Bounds) -> String {
         return number(bounds.min);
     }
     format!("{}..{}", number(bounds.min), number(bounds.max))
+}
+
+/// `: int 1..3600`, as far as it is there.
+pub fn typed(ty: &Option<Spanned<Type>>, range: &Option<Spanned<Range>>) -> String {
+    let ty = ty.as_ref().map_or(String::new(), |ty| format!(": {}", type_word(ty.node)));
+    range.as_ref().map_or(ty.clone(), |range| format!("{ty} {}", range.node.word()))
 }

@@ -1,8 +1,8 @@
 //! With which codes an assertion can fail: what its own `fail`s say, and the codes of the assertions whose failure it passes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use crate::ast::{Block, Call, Callee, Cond, ExprKind, GroupKind, Stmt, StmtKind};
+use crate::ast::{Block, Call, Callee, Cond, Expr, ExprKind, GroupKind, Stmt, StmtKind};
 use crate::resolve::Library;
 use crate::resolve::check::{End, end};
 use crate::resolve::index::{Kind, Policy, PolicyId};
@@ -13,7 +13,8 @@ impl Library {
     pub fn codes(&self, policy: &Policy) -> BTreeSet<String> {
         let mut codes = BTreeSet::new();
         if let Some(failure) = policy.failure() {
-            let mut walk = Walk { library: self, failure: &failure.name, way: vec![policy.id], codes: &mut codes };
+            let seen = HashSet::from([(policy.id, true)]);
+            let mut walk = Walk { library: self, failure: &failure.name, seen, codes: &mut codes };
             walk.block(policy, &policy.item.body, true);
         }
         codes
@@ -24,8 +25,8 @@ struct Walk<'w> {
     library: &'w Library,
     /// The name of the output.
     failure: &'w str,
-    /// The policies around the place of walking, so that a circle ends.
-    way: Vec<PolicyId>,
+    /// The policies that were walked, and whether a failure of theirs passes: each once, however often it is included.
+    seen: HashSet<(PolicyId, bool)>,
     codes: &'w mut BTreeSet<String>,
 }
 
@@ -38,7 +39,7 @@ impl<'w> Walk<'w> {
     fn stmt(&mut self, policy: &'w Policy, stmt: &'w Stmt, passes: bool) {
         match &stmt.kind {
             StmtKind::Fail(code) => {
-                let own = matches!(&*code.kind, ExprKind::Var(var) if var.name.eq_ignore_ascii_case(self.failure));
+                let own = self.is_own(code);
                 if !own {
                     let written = code.literal().map(str::to_owned);
                     let sources = self.library.sources();
@@ -52,13 +53,13 @@ impl<'w> Walk<'w> {
             StmtKind::Group { kind: GroupKind::All | GroupKind::Bare, body, .. } => self.block(policy, body, passes),
             StmtKind::Group { kind: GroupKind::AtLeastOne, body, .. } => {
                 for (at, stmt) in body.stmts.iter().enumerate() {
-                    let goes_on = body.stmts[at + 1..].iter().all(|later| may_fail_silently(later));
-                    self.stmt(policy, stmt, passes && goes_on);
+                    let mut later = body.stmts.iter().skip(at + 1);
+                    let goes_on = later.all(|later| passes && may_fail_silently(later) || self.passes_on(later));
+                    self.stmt(policy, stmt, (passes || at + 1 < body.stmts.len()) && goes_on);
                 }
             }
             StmtKind::Else(first, second) => {
-                let passed_on = matches!(&second.kind, StmtKind::Fail(code)
-                    if matches!(&*code.kind, ExprKind::Var(var) if var.name.eq_ignore_ascii_case(self.failure)));
+                let passed_on = self.passes_on(second);
                 self.stmt(policy, first, passed_on || passes && may_fail_silently(second));
                 self.stmt(policy, second, passes);
             }
@@ -79,22 +80,39 @@ impl<'w> Walk<'w> {
                 self.included(included, passes);
             }
             StmtKind::IncludeExtension(name) => self.included(self.library.by_name(Kind::Extension, name), passes),
-            StmtKind::Set { .. } | StmtKind::Default { .. } | StmtKind::Raise(_) | StmtKind::Continue | StmtKind::Stop => {}
+            StmtKind::Set { target, value, .. } | StmtKind::Default { target, value, .. } => {
+                let own = target.eq_ignore_ascii_case(self.failure);
+                self.codes.extend(value.literal().filter(|_| own).map(str::to_owned));
+            }
+            StmtKind::Declare { .. } | StmtKind::Raise(_) | StmtKind::Continue | StmtKind::Stop => {}
+        }
+    }
+
+    fn is_own(&self, code: &Expr) -> bool {
+        matches!(&*code.kind, ExprKind::Var(var) if var.name.eq_ignore_ascii_case(self.failure))
+    }
+
+    /// Whether a statement ends by failing with the code that is there already.
+    fn passes_on(&self, stmt: &Stmt) -> bool {
+        match &stmt.kind {
+            StmtKind::Fail(code) => self.is_own(code),
+            StmtKind::Group { kind: GroupKind::All | GroupKind::Bare, body, .. } => {
+                body.stmts.last().is_some_and(|last| self.passes_on(last))
+            }
+            _ => false,
         }
     }
 
     fn included(&mut self, policy: Option<&'w Policy>, passes: bool) {
-        if let Some(policy) = policy.filter(|policy| !self.way.contains(&policy.id)) {
-            self.way.push(policy.id);
+        if let Some(policy) = policy.filter(|policy| self.seen.insert((policy.id, passes))) {
             self.block(policy, &policy.item.body, passes);
-            self.way.pop();
         }
     }
 
     fn call(&mut self, policy: &'w Policy, call: &'w Call, passes: bool) {
         call.block.iter().for_each(|block| self.block(policy, block, passes));
         let Callee::Encapsulated(name) = &call.callee else { return };
-        let Some(callee) = self.library.assertion(name).filter(|callee| passes && !self.way.contains(&callee.id)) else { return };
+        let Some(callee) = self.library.assertion(name).filter(|_| passes) else { return };
         let same = callee.failure().is_some_and(|failure| failure.name.eq_ignore_ascii_case(self.failure));
         if same {
             self.included(Some(callee), true);

@@ -127,6 +127,7 @@ pub(crate) fn end(stmt: &Stmt) -> End {
         }
         StmtKind::Set { .. }
         | StmtKind::Default { .. }
+        | StmtKind::Declare { .. }
         | StmtKind::Include(_)
         | StmtKind::IncludeExtension(_)
         | StmtKind::Call(_)
