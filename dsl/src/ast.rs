@@ -544,6 +544,20 @@ impl DurationLit {
     }
 }
 
+/// As written.
+impl std::fmt::Display for DurationLit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = match self.unit {
+            DurationUnit::Millis => "ms",
+            DurationUnit::Seconds => "s",
+            DurationUnit::Minutes => "m",
+            DurationUnit::Hours => "h",
+            DurationUnit::Days => "d",
+        };
+        write!(f, "{}{unit}", self.count)
+    }
+}
+
 /// A value's expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {

@@ -1,7 +1,7 @@
 //! Files and declarations.
 
 use super::doc::{Doc, concat, group, indent, list, text};
-use super::exprs::{duration, entry, typed};
+use super::exprs::{entry, typed};
 use super::stmts::At;
 use super::{Printer, texts};
 use crate::ast::*;
@@ -48,7 +48,7 @@ impl Printer<'_> {
             ItemKind::Fragment => plain("fragment"),
             ItemKind::Customize => plain("customize"),
             ItemKind::Extension => plain("extension"),
-            ItemKind::Task { every } => text(format!("task {name} every {} ", duration(every))),
+            ItemKind::Task { every } => text(format!("task {name} every {} ", **every)),
             ItemKind::Assertion(params) | ItemKind::Command(params) => {
                 let word = if matches!(item.kind, ItemKind::Command(_)) { "command" } else { "assertion" };
                 let (failure, params): (Vec<_>, Vec<_>) = params.iter().partition(|param| param.failure);

@@ -55,6 +55,12 @@ impl Policy {
         }
     }
 
+    /// Its documentation on one line.
+    pub fn doc(&self) -> String {
+        let lines = self.item.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim());
+        lines.collect::<Vec<_>>().join(" ")
+    }
+
     /// Where its name stands.
     pub(crate) fn name_span(&self) -> Span {
         self.item.name.span
