@@ -122,6 +122,9 @@ pub const DUPLICATE_PARAM: &str = "P0223";
 /// A fragment that nothing includes.
 pub const NEVER_INCLUDED: &str = "P0224";
 
+/// `connection …` at the top of a file in which nothing takes it.
+pub const UNUSED_CONNECTION: &str = "P0225";
+
 /// A literal is of the wrong type.
 pub const WRONG_TYPE: &str = "P0301";
 /// A word that is not among the ones allowed.
@@ -158,3 +161,5 @@ pub const SHADOWED_INPUT: &str = "P0323";
 pub const EMPTY_GROUP: &str = "P0324";
 /// A comparison whose result is known.
 pub const CONSTANT_COMPARISON: &str = "P0325";
+/// A call names the connection that its file names already.
+pub const REPEATED_CONNECTION: &str = "P0326";

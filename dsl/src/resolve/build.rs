@@ -69,6 +69,7 @@ impl<'a> Builder<'a> {
             for event in &self.events[member.policy.index()] {
                 match event {
                     Event::Set { name, spelling, by, .. } => self.add(&mut slots, *name, spelling, *by),
+                    Event::Declare { name, spelling, .. } => self.add(&mut slots, *name, spelling, SetBy::Assignment),
                     Event::Wildcard { prefix } if !self.wildcard[prefix.index()] => {
                         self.wildcard[prefix.index()] = true;
                         wildcards.push(*prefix);

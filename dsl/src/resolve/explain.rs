@@ -7,6 +7,7 @@ use crate::ast::{Direction, ItemKind, Param};
 use crate::diagnostic::nearest;
 use crate::resolve::index::{Kind, Policy, PolicyId};
 use crate::resolve::names::Sym;
+use crate::resolve::steps::Step;
 use crate::resolve::summary::{Event, SetBy};
 use crate::resolve::{Library, build::Space};
 use crate::span::{Origin, Span, line_column};
@@ -64,6 +65,8 @@ pub struct PolicyNotes {
     pub title: String,
     /// Its documentation.
     pub doc: String,
+    /// What it includes and calls, in order.
+    pub steps: Vec<Step>,
     /// Its parameters as declared, each with its documentation.
     pub params: Vec<(String, String)>,
     /// What operators can fill in it, and whether they did, as ``customize "N"`: empty``.
@@ -160,7 +163,6 @@ impl Library {
     }
 
     fn notes(&self, policy: &Policy) -> PolicyNotes {
-        let doc: Vec<_> = policy.item.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim()).collect();
         let mut title = format!("{} `{}` at {}", policy.kind().word(), policy.name, self.place(policy.name_span()));
         if let ItemKind::Service(head) = &policy.item.kind {
             let methods: Vec<_> = head.methods.iter().map(|method| method.as_str()).collect();
@@ -168,7 +170,8 @@ impl Library {
         }
         PolicyNotes {
             title,
-            doc: doc.join(" "),
+            doc: policy.doc(),
+            steps: self.steps(policy),
             params: policy.params().iter().map(|param| self.param(param)).collect(),
             hooks: self.hooks(policy),
             used_by: self.users(policy),
@@ -215,7 +218,7 @@ impl Library {
         format!("{}:{}", source.path, line_column(&source.text, span.start as usize).0)
     }
 
-    fn one_line(&self, span: Span) -> String {
+    pub(crate) fn one_line(&self, span: Span) -> String {
         const LONGEST: usize = 80;
         let text = self.sources().get(span.file).text.get(span.start as usize..span.end as usize).unwrap_or("");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -304,6 +307,13 @@ impl fmt::Display for PolicyNotes {
         }
         for user in &self.used_by {
             writeln!(f, "  used by {user}")?;
+        }
+        if !self.steps.is_empty() {
+            writeln!(f, "  steps:")?;
+        }
+        for step in &self.steps {
+            let line = format!("{:1$}{2}", "", 4 + 2 * step.depth, step.text);
+            writeln!(f, "{}", format!("{line:<60}  {}", step.doc).trim_end())?;
         }
         Ok(())
     }

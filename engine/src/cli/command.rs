@@ -141,7 +141,7 @@ fn leaf(word: &str, command: &Declared) -> Command {
             arg.action(ArgAction::SetTrue)
         } else {
             // A value may begin with a dash: secrets are random.
-            arg.required(param.default.is_none()).value_name(name.to_uppercase()).allow_hyphen_values(true)
+            arg.required(param.default.is_none() && !param.optional).value_name(name.to_uppercase()).allow_hyphen_values(true)
         };
         leaf = leaf.arg(arg);
     }

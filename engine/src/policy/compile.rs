@@ -250,6 +250,7 @@ impl<'a> Compiler<'a> {
                     (Some(arg), _) => self.expr(&arg.value, scope),
                     // Variables in a default are the caller's, one that the caller lacks is undefined; files are the callee's.
                     (None, Some(default)) => self.default_input(default, Scope { policy, ..scope }),
+                    // `in name?`: undefined, as every slot is at first.
                     (None, None) => continue,
                 };
                 inputs.push((*slot, value, *ty));

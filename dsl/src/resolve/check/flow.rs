@@ -101,6 +101,7 @@ fn end(stmt: &Stmt) -> End {
         }
         StmtKind::Set { .. }
         | StmtKind::Default { .. }
+        | StmtKind::Declare { .. }
         | StmtKind::Include(_)
         | StmtKind::IncludeExtension(_)
         | StmtKind::Call(_)

@@ -185,7 +185,7 @@ fn unknown(set: &Set<'_>, owner: &Policy, space: &Space, name: Sym, span: Span) 
     let error = Diagnostic::error(codes::UNKNOWN_VARIABLE, message, span);
     match near {
         Some(near) => error.help(format!("did you mean `{near}`?")),
-        None => error.help(format!("set it, or give it a value when it is missing: `default {name} = \"\"`")),
+        None => error.help(format!("set it; where it may be missing, write `declare {name}` or `default {name} = \"\"`")),
     }
 }
 

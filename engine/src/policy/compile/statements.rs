@@ -76,6 +76,8 @@ impl<'a> Compiler<'a> {
                 let op = Op::Default(self.slot(target, scope), value, ty.as_ref().map(|ty| ty.node));
                 self.code.emit(op, span, ok, no);
             }
+            // It gives the variable its slot, which the frame has from the start.
+            StmtKind::Declare { .. } => self.code.emit(Op::Jump, span, ok, ok),
             StmtKind::Include(name) => self.include(name, false, scope, ok, no, span),
             StmtKind::IncludeExtension(name) => self.include(name, true, scope, ok, no, span),
             StmtKind::Call(call) => self.call(call, scope, ok, no),
@@ -240,6 +242,7 @@ impl<'a> Compiler<'a> {
             }
             StmtKind::Set { .. }
             | StmtKind::Default { .. }
+            | StmtKind::Declare { .. }
             | StmtKind::Raise(_)
             | StmtKind::Continue
             | StmtKind::Stop
