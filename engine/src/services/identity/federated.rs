@@ -82,8 +82,8 @@ impl IdentityProvider for Federated {
             return Ok(Answer::Nobody);
         }
         let trusted = self.trusted.clone().unwrap_or_else(|| self.keys.trusted());
-        if let Err(reason) = verify_client(certificate, &[], &trusted, inquiry.now_millis) {
-            tracing::debug!(provider = %self.provider, subject = certificate.subject, reason, "client certificate refused");
+        if let Err(error) = verify_client(certificate, &[], &trusted, inquiry.now_millis) {
+            tracing::debug!(provider = %self.provider, subject = certificate.subject, reason = %error, "client certificate refused");
             return Ok(Answer::Nobody);
         }
         Ok(Answer::User(self.vouch(certificate)))
