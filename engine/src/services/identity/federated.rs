@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use super::{Answer, IdentityProvider, Inquiry};
 use crate::data::certificate::Certificate;
 use crate::data::fault::{Blame, Fault};
+use crate::data::pattern::compile;
 use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
 use crate::services::config::IdentityProvider as Config;
@@ -33,7 +34,7 @@ impl Federated {
             trusted.extend(certificates_in(&home.join(path))?);
         }
         let subject = match &config.subject {
-            Some(pattern) => Some(Regex::new(pattern).map_err(|error| {
+            Some(pattern) => Some(compile(pattern, false).map_err(|error| {
                 Fault::because(
                     Blame::Configuration,
                     format!("identity provider `{name}`: `subject` is no regular expression"),

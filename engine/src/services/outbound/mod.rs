@@ -4,6 +4,8 @@
 //! call that comes back to this gateway is run in process by the assertion, which asks [`Outbound::admit`] first. Proxies that the
 //! environment names (`HTTPS_PROXY` and the like) are not used: they would connect to what was not checked.
 
+#[cfg(test)]
+pub(crate) mod backend;
 mod connector;
 pub mod fields;
 mod policy;
