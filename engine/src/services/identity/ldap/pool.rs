@@ -129,8 +129,8 @@ impl Pool {
 
     async fn lease(&self) -> Result<Lease<'_>, Fault> {
         let place = timeout(self.timeout, self.places.acquire()).await;
-        let place = place.map_err(|_| self.fault("waiting", "all connections are in use; see `pool_size`"))?;
-        let place = place.map_err(|_| self.fault("waiting", "the gateway ends"))?;
+        let place = place.map_err(|_| self.fault("waiting", &"all connections are in use; see `pool_size`"))?;
+        let place = place.map_err(|_| self.fault("waiting", &"the gateway ends"))?;
         let known = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.retain_mut(|(ldap, since)| since.elapsed() < IDLE && !ldap.is_closed());
