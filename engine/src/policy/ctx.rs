@@ -1,6 +1,7 @@
 //! What one run of a policy works on: the request, the answer being made, and variables in numbered slots.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -64,7 +65,14 @@ pub struct Ctx {
     pub service: SmolStr,
     pub(crate) slots: Vec<Value>,
     pub(crate) base: usize,
+    /// Where values go that have no place, so that nothing is written anywhere else.
+    stray: Option<Box<Value>>,
+    /// Whether a variable was used that no frame has.
+    defect: AtomicBool,
 }
+
+/// What a variable without a place reads as, until the run ends.
+static NOWHERE: Value = Value::Undefined;
 
 /// A transaction begun by a `Transaction` block.
 pub struct OpenTransaction {
@@ -90,6 +98,8 @@ impl Ctx {
             service,
             slots: Vec::new(),
             base: 0,
+            stray: None,
+            defect: AtomicBool::new(false),
         }
     }
 
@@ -100,19 +110,40 @@ impl Ctx {
 
     /// The variable in a slot.
     pub fn get(&self, slot: Slot) -> &Value {
-        &self.slots[self.base + slot.0 as usize]
+        self.slots.get(self.base + slot.0 as usize).unwrap_or_else(|| self.astray())
     }
 
     /// Assigns a variable.
     pub fn set(&mut self, slot: Slot, value: impl Into<Value>) {
-        let index = self.base + slot.0 as usize;
-        self.slots[index] = value.into();
+        *self.place(self.base + slot.0 as usize) = value.into();
     }
 
     /// Takes a variable's value out, leaving it undefined: for a change in place.
     pub fn take(&mut self, slot: Slot) -> Value {
-        let index = self.base + slot.0 as usize;
-        std::mem::take(&mut self.slots[index])
+        std::mem::take(self.place(self.base + slot.0 as usize))
+    }
+
+    /// A variable by its place among those of all frames. One that no frame has is a defect, which ends the run; what is written there is
+    /// read by nobody.
+    pub(super) fn place(&mut self, index: usize) -> &mut Value {
+        match self.slots.get_mut(index) {
+            Some(value) => value,
+            None => {
+                *self.defect.get_mut() = true;
+                self.stray.insert(Box::default())
+            }
+        }
+    }
+
+    #[cold]
+    fn astray(&self) -> &Value {
+        self.defect.store(true, Ordering::Relaxed);
+        &NOWHERE
+    }
+
+    /// Whether a variable was used that no frame has, since this was last asked.
+    pub(super) fn went_astray(&mut self) -> bool {
+        std::mem::take(self.defect.get_mut())
     }
 
     /// Assigns a variable if anybody reads it.
@@ -142,8 +173,7 @@ impl Ctx {
             MessageRef::Request => &mut self.request.message,
             MessageRef::Response => &mut self.response,
             MessageRef::Slot(slot) => {
-                let index = self.base + slot.0 as usize;
-                let value = &mut self.slots[index];
+                let value = self.place(self.base + slot.0 as usize);
                 let made = match &*value {
                     Value::Message(_) => None,
                     Value::Undefined => Some(Message::default()),
