@@ -62,7 +62,7 @@ impl Frame {
 
     pub(crate) fn slot_of(&self, sym: Sym) -> Option<usize> {
         let at = self.index.binary_search_by_key(&sym, |(sym, _)| *sym).ok()?;
-        Some(self.index[at].1 as usize)
+        self.index.get(at).map(|(_, slot)| *slot as usize)
     }
 
     /// The variable with a JSON document that this name would be a member of.
@@ -86,7 +86,7 @@ impl Frame {
         for dot in prefixes {
             if let Some(slot) = self.slot(&name[..dot]) {
                 let rest = name[dot + 1..].to_owned();
-                let holds_document = self.documents.binary_search(&self.slots[slot].0).is_ok();
+                let holds_document = self.slots.get(slot).is_some_and(|(name, _)| self.documents.binary_search(name).is_ok());
                 return if holds_document { Access::Member(slot, rest) } else { Access::Selector(slot, rest) };
             }
         }

@@ -111,7 +111,7 @@ fn first_lower(doc: &str) -> String {
 
 fn twice(args: &[Arg], same: impl Fn(&str, &str) -> bool, found: &mut Vec<Diagnostic>) {
     for (at, arg) in args.iter().enumerate() {
-        if let Some(first) = args[..at].iter().find(|first| same(&first.name, &arg.name)) {
+        if let Some(first) = args.iter().take(at).find(|first| same(&first.name, &arg.name)) {
             let error = Diagnostic::error(codes::DUPLICATE_ARGUMENT, format!("`{}` is given twice", *arg.name), arg.name.span);
             found.push(error.related(first.name.span, "first given here"));
         }

@@ -34,15 +34,15 @@ enum End {
 
 impl Flow<'_> {
     fn sequence(&mut self, stmts: &[Stmt], first_success_ends: bool) {
-        for pair in stmts.windows(2) {
-            let why = match (end(&pair[0]), first_success_ends) {
+        for (stmt, next) in stmts.iter().zip(stmts.iter().skip(1)) {
+            let why = match (end(stmt), first_success_ends) {
                 (End::Leaves, _) => "nothing comes back from here",
                 (End::Fails, false) => "always fails, which ends the block here",
                 (End::Holds, true) => "always holds, which ends the `AtLeastOne` here",
                 _ => continue,
             };
-            let warning = Diagnostic::warning(codes::UNREACHABLE, "this is never reached", pair[1].span.span);
-            self.found.push(warning.related(pair[0].span.span, why));
+            let warning = Diagnostic::warning(codes::UNREACHABLE, "this is never reached", next.span.span);
+            self.found.push(warning.related(stmt.span.span, why));
             return;
         }
     }
