@@ -4,11 +4,6 @@
 //! Entry point is [`load`]. It declares (`index`), reads data files (`data`), lists what each declaration does with names
 //! (`summary`), builds the frames (`build`), and then runs the checks over these results.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "INVARIANT: a policy's and a name's id are made by the set, and index the tables that are as long as the set"
-)]
-
 mod build;
 mod check;
 mod data;
@@ -153,7 +148,7 @@ impl Library {
     }
 
     fn by_name(&self, kind: Kind, name: &str) -> Option<&Policy> {
-        self.inner.index.get(kind, name).map(|id| &self.inner.policies[id.index()])
+        self.inner.index.get(kind, name).and_then(|id| self.inner.policies.get(id.index()))
     }
 
     /// The fragment of this name.

@@ -1,11 +1,6 @@
 //! Everything that can be wrong with a policy set whose files were read. Checks only look: what they need was made by the steps
 //! before, and no check stops another, so that an author sees all problems at once.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "INVARIANT: a policy's and a name's id are made by the set, and index the tables that are as long as the set"
-)]
-
 mod calls;
 mod connect;
 mod cycles;
@@ -63,6 +58,7 @@ pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
 }
 
 impl<'a> Set<'a> {
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT: a policy's id is its place in this list")]
     pub(crate) fn policy(&self, id: PolicyId) -> &'a Policy {
         &self.policies[id.index()]
     }
