@@ -10,6 +10,7 @@ use crate::data::fault::Fault;
 use crate::data::message::Message;
 use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
+use crate::policy::answer::draft::{Draft, ErrorTemplate};
 use crate::policy::request::Request;
 use crate::policy::site::Site;
 use crate::services::Services;
@@ -30,17 +31,6 @@ pub enum MessageRef {
     Slot(Slot),
 }
 
-/// The answer that `Respond` or the error assertion drafted.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// HTTP status.
-    pub status: u16,
-    /// Header fields of this answer only.
-    pub headers: http::HeaderMap,
-    /// Body.
-    pub body: bytes::Bytes,
-}
-
 /// One run of a policy.
 pub struct Ctx {
     /// The generation of policies this run began with.
@@ -52,7 +42,7 @@ pub struct Ctx {
     /// The last `Respond`; wins over `response`'s status and body. Dropped when the policy fails.
     pub draft: Option<Draft>,
     /// The last `CustomizeErrorResponse`.
-    pub error_draft: Option<Arc<crate::policy::assertions::message::ErrorTemplate>>,
+    pub error_draft: Option<Arc<ErrorTemplate>>,
     /// Credentials gathered so far.
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
