@@ -74,6 +74,8 @@ pub struct PolicyNotes {
     pub steps: Vec<Step>,
     /// Its parameters as declared, each with its documentation.
     pub params: Vec<(String, String)>,
+    /// The codes that its `fail`s give, and those of the assertions whose failure it passes on.
+    pub codes: Vec<String>,
     /// What operators can fill in it, and whether they did, as ``customize "N"`: empty``.
     pub hooks: Vec<String>,
     /// Who includes or calls it, as ``service `N` at path:line``.
@@ -131,6 +133,7 @@ impl Library {
     /// What happens to a variable in a frame. An include counts once, where it first stands.
     fn history(&self, owner: PolicyId, space: &Space, sym: Sym) -> (Vec<Setting>, Vec<String>) {
         let (mut settings, mut reads) = (Vec::new(), Vec::new());
+        let failure = self.policies()[owner.index()].failure().and_then(|param| self.inner.names.get(&param.name));
         let mut seen = vec![owner];
         let mut stack = vec![(owner, 0, false)];
         while let Some((policy, next, within_maybe)) = stack.last_mut() {
@@ -152,6 +155,14 @@ impl Library {
                     span: *span,
                     how: how(*by),
                     value: value.map_or_else(String::new, |value| self.one_line(value)),
+                    customization: self.policies()[policy.index()].origin == Origin::Customization,
+                    maybe: within_maybe || *maybe,
+                }),
+                Event::Fail { span, value, maybe } if failure == Some(sym) => settings.push(Setting {
+                    place: self.place(*span),
+                    span: *span,
+                    how: "fail",
+                    value: self.one_line(*value),
                     customization: self.policies()[policy.index()].origin == Origin::Customization,
                     maybe: within_maybe || *maybe,
                 }),
@@ -178,13 +189,18 @@ impl Library {
             doc: policy.doc(),
             steps: self.steps(policy),
             params: policy.params().iter().map(|param| self.param(param)).collect(),
+            codes: self.codes(policy).into_iter().collect(),
             hooks: self.hooks(policy),
             used_by: self.users(policy),
         }
     }
 
     fn param(&self, param: &Param) -> (String, String) {
-        let direction = if param.direction == Direction::In { "in" } else { "out" };
+        let direction = match param.direction {
+            Direction::In => "in",
+            Direction::Out if param.failure => "fails with",
+            Direction::Out => "out",
+        };
         let ty = param.ty.as_ref().map_or_else(String::new, |ty| format!(": {}", self.one_line(ty.span)));
         let default = param.default.as_ref().map_or_else(String::new, |value| format!(" = {}", self.one_line(value.span.span)));
         let comments = param.leading.iter().chain(&param.trailing);
@@ -306,6 +322,9 @@ impl fmt::Display for PolicyNotes {
         }
         for (param, doc) in &self.params {
             writeln!(f, "  {param}{}{doc}", if doc.is_empty() { "" } else { "   // " })?;
+        }
+        if !self.codes.is_empty() {
+            writeln!(f, "  codes: {}", self.codes.join(", "))?;
         }
         for hook in &self.hooks {
             writeln!(f, "  {hook}")?;

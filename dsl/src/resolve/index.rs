@@ -42,6 +42,11 @@ impl Policy {
         }
     }
 
+    /// The output that `fail` sets, of an assertion or command that `fails with` one.
+    pub fn failure(&self) -> Option<&Param> {
+        self.params().iter().find(|param| param.failure)
+    }
+
     /// Whether it has variables of its own: everything but fragments, customizations and extensions.
     pub fn owns_frame(&self) -> bool {
         match self.item.kind {

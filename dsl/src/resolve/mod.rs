@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod data;
 mod explain;
+mod failures;
 mod frame;
 mod index;
 mod names;
