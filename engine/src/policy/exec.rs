@@ -278,10 +278,10 @@ fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u3
         }
     }
     if let Some((inner, outer)) = site.failure {
-        let code = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+        let code = ctx.take(inner);
         // A failure without a code must not pass for the one before it.
         if !held || !code.is_undefined() {
-            ctx.slots[activation.base + outer.0 as usize] = code;
+            *ctx.place(activation.base + outer.0 as usize) = code;
         }
     }
     ctx.slots.truncate(ctx.base);

@@ -1,6 +1,6 @@
 //! The pure functions of the language: the right side of `set` and of comparisons. They cannot fail and do no I/O.
 
-use std::ops::{Deref, Index};
+use std::ops::Index;
 
 use portcullis_dsl::spec::FunctionSpec;
 
@@ -30,17 +30,19 @@ pub struct Args<'a>(pub &'a [Value]);
 static LEFT_OUT: Value = Value::Undefined;
 
 impl Args<'_> {
+    /// All values.
+    pub fn iter(&self) -> std::slice::Iter<'_, Value> {
+        self.0.iter()
+    }
+
+    /// A value that the author may leave out.
+    pub fn given(&self, index: usize) -> Option<&Value> {
+        self.0.get(index)
+    }
+
     /// The values after so many.
     pub fn after(&self, count: usize) -> &[Value] {
         self.0.get(count..).unwrap_or_default()
-    }
-}
-
-impl Deref for Args<'_> {
-    type Target = [Value];
-
-    fn deref(&self) -> &[Value] {
-        self.0
     }
 }
 

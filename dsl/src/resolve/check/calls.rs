@@ -157,7 +157,8 @@ pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given:
     let inputs = params.iter().filter(|param| param.direction == Direction::In);
     for (at, param) in inputs.enumerate() {
         let given = call.args.iter().any(|arg| arg.name.eq_ignore_ascii_case(&param.name));
-        if !given && !param.optional && param.default.is_none() && !(first_given && at == 0) {
+        let needed = !param.optional && param.default.is_none();
+        if needed && !given && (!first_given || at > 0) {
             let message = format!("`{}` needs the input `{}`", callee.name, *param.name);
             let error = Diagnostic::error(codes::MISSING_INPUT, message, name.span);
             found.push(
