@@ -1,6 +1,6 @@
 //! The gateway: policies compiled to a program, and everything that runs it.
 //!
-//! The house has five floors, and a module uses only its own floor and those below: [`data`], [`services`], [`policy`], [`front`], and on
+//! The house has five floors, and a module uses only its own floor and those below: `data`, `services`, `policy`, `front`, and on
 //! top the command line and scenario files. What stands here is the façade for the binary, the tests and the benchmarks.
 
 mod casefile;
