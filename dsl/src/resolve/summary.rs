@@ -298,6 +298,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
             | StmtKind::Raise(_)
             | StmtKind::Continue
             | StmtKind::Stop
+            | StmtKind::Done
             | StmtKind::Check(_)
             | StmtKind::Else(..) => visit::walk_stmt(self, stmt),
         }

@@ -5,3 +5,4 @@ mod cases;
 mod catalogue;
 mod functions;
 mod harness;
+mod observer;
