@@ -47,8 +47,8 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
                 match compared {
                     Some(wanted) => {
                         let text = set.text(*span).split('}').next().map_or_else(String::new, |name| format!("{name}}}"));
-                        let form = if *wanted { text } else { format!("not {text}") };
-                        let message = format!("`{}` is true or false, which makes it a condition", set.names.text(*name));
+                        let form = if *wanted { text.clone() } else { format!("not {text}") };
+                        let message = format!("`{text}` is true or false, which makes it a condition");
                         let warning =
                             Diagnostic::warning(codes::COMPARED_BOOLEAN, message, *span).help(format!("write `{form}`"));
                         superfluous.entry(*span).or_insert((true, warning)).0 &= certain;
@@ -68,17 +68,14 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
 
 fn not_boolean(set: &Set<'_>, name: Sym, span: Span, answer: Answer) -> Diagnostic {
     let text = set.text(span);
-    let message = format!("`{}` is not certain to be true or false, so it is no condition by itself", set.names.text(name));
+    let message = format!("`{text}` is not certain to be true or false, so it is no condition by itself");
     let error = Diagnostic::error(codes::NOT_BOOLEAN, message, span);
-    match answer {
-        Answer::No(Some(setter)) => error
-            .help(format!(
-                "compare it, `{text} == …`, or give it the type where it is set: `{}: boolean`",
-                set.text(setter).trim_matches('"')
-            ))
-            .related(setter, "set here"),
-        _ => error.help(format!("compare it: `{text} == true` or `{text} is not empty`")),
-    }
+    let compare = format!("compare it: `{text} == true` or `{text} is not empty`");
+    let Answer::No(Some(setter)) = answer else { return error.help(compare) };
+    let target = set.text(setter).trim_matches('"');
+    let declared = target.eq_ignore_ascii_case(set.names.text(name));
+    let help = if declared { format!("{compare}; or declare its type where it is set: `{target}: boolean`") } else { compare };
+    error.help(help).related(setter, "set here")
 }
 
 /// A variable that a condition consists of.

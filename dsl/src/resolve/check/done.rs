@@ -21,7 +21,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
     if !set.policies.iter().any(has_done) {
         return;
     }
-    let mut wrong: HashMap<Span, Diagnostic> = HashMap::new();
+    let mut wrong: HashMap<(Span, &str), Diagnostic> = HashMap::new();
     for (owner, _) in set.spaces() {
         let mut walk = Walk { set, owner, within: None, seen: HashSet::new(), way: Vec::new(), wrong: &mut wrong };
         walk.block(&owner.item.body);
@@ -45,7 +45,7 @@ struct Walk<'w, 's> {
     within: Option<(&'w str, Span)>,
     seen: HashSet<(PolicyId, bool)>,
     way: Vec<Span>,
-    wrong: &'w mut HashMap<Span, Diagnostic>,
+    wrong: &'w mut HashMap<(Span, &'static str), Diagnostic>,
 }
 
 impl<'w> Walk<'w, '_> {
@@ -71,7 +71,7 @@ impl<'w> Walk<'w, '_> {
         } else {
             return;
         };
-        self.wrong.entry(span).or_insert(error.included_by(self.way.iter().rev().copied()));
+        self.wrong.entry((span, error.code)).or_insert(error.included_by(self.way.iter().rev().copied()));
     }
 }
 
