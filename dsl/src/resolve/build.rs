@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use crate::resolve::frame::Frame;
 use crate::resolve::index::{Policy, PolicyId};
 use crate::resolve::names::{Names, Sym};
-use crate::resolve::summary::{Event, SetBy};
+use crate::resolve::summary::{Event, Holds, SetBy};
 use crate::span::Span;
 
 /// A frame with the policies that share it.
@@ -81,9 +81,44 @@ impl<'a> Builder<'a> {
         if !wildcards.is_empty() {
             self.add_matched(&members, &mut slots);
         }
+        let json = self.json(&members, slots.len(), &documents);
         slots.iter().for_each(|(name, _)| self.slot_of[name.index()] = NONE);
         wildcards.iter().for_each(|prefix| self.wildcard[prefix.index()] = false);
-        Space { frame: Frame::new(self.names.clone(), slots, documents), members }
+        Space { frame: Frame::new(self.names.clone(), slots, documents, json), members }
+    }
+
+    /// Which slots hold JSON: those that are set to JSON somewhere, and those that are set to, or out of, one of these.
+    fn json(&self, members: &[Member], slots: usize, documents: &[Sym]) -> Vec<bool> {
+        let mut json = vec![false; slots];
+        let slot = |name: Sym| Some(self.slot_of[name.index()]).filter(|slot| *slot != NONE).map(|slot| slot as usize);
+        documents.iter().filter_map(|name| slot(*name)).for_each(|slot| json[slot] = true);
+        let mut copies: Vec<(usize, usize)> = Vec::new();
+        for member in members {
+            for event in &self.events[member.policy.index()] {
+                let Event::Set { name, holds, .. } = event else { continue };
+                let Some(to) = slot(*name) else { continue };
+                match holds {
+                    Holds::Json => json[to] = true,
+                    Holds::From(names) => {
+                        let sources = names.iter().filter_map(|name| self.names.chain(*name).find_map(slot));
+                        copies.extend(sources.map(|from| (to, from)));
+                    }
+                    Holds::Open | Holds::Other(_) => {}
+                }
+            }
+        }
+        let mut changed = true;
+        while changed {
+            changed = false;
+            copies.retain(|(to, from)| {
+                if json[*from] && !json[*to] {
+                    json[*to] = true;
+                    changed = true;
+                }
+                !json[*to]
+            });
+        }
+        json
     }
 
     fn members(&mut self, owner: PolicyId) -> Vec<Member> {

@@ -1,7 +1,7 @@
 //! A catalogue to check against: one assertion for each kind of property and each way to set variables.
 
 use portcullis_dsl::ast::{Syntax, Type};
-use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Kind, Prop, Sets, Spec, members, sets};
+use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Gives, Kind, Prop, Sets, Spec, document, members, sets};
 
 const fn spec(name: &'static str, props: &'static [Prop], sets: &'static [Sets]) -> Spec {
     Spec { name, category: "logic", summary: "Does something.", props, sets, fails: &[], block: false, examples: &[] }
@@ -26,7 +26,11 @@ static SPECS: &[Spec] = &[
             Prop::required("query", Kind::Template(Syntax::Sql), "What is asked."),
             Prop::optional("prefix", Kind::Prefix, "query", "Prefix of the columns."),
         ],
-        &[sets("{prefix}.*", "the columns"), sets("{prefix}.queryresult.count", "how many rows")],
+        &[
+            sets("{prefix}.*", "the columns"),
+            document("{prefix}.rows", "all rows"),
+            sets("{prefix}.queryresult.count", "how many rows"),
+        ],
     ),
     spec(
         "MatchText",
@@ -69,11 +73,24 @@ static SPECS: &[Spec] = &[
 ];
 
 static FUNCTIONS: &[FunctionSpec] = &[
-    FunctionSpec { name: "split", params: &["text", "separator"], required: 2, doc: "Parts of a text." },
-    FunctionSpec { name: "substring", params: &["text", "from", "length"], required: 2, doc: "A part of a text." },
-    FunctionSpec { name: "lower", params: &["text"], required: 1, doc: "In lower case." },
-    FunctionSpec { name: "coalesce", params: &["value", "more…"], required: 1, doc: "The first that is not empty." },
-    FunctionSpec { name: "now", params: &[], required: 0, doc: "Seconds." },
+    FunctionSpec { name: "split", params: &["text", "separator"], required: 2, doc: "Parts of a text.", gives: Gives::Other },
+    FunctionSpec {
+        name: "substring",
+        params: &["text", "from", "length"],
+        required: 2,
+        doc: "A part of a text.",
+        gives: Gives::Other,
+    },
+    FunctionSpec { name: "lower", params: &["text"], required: 1, doc: "In lower case.", gives: Gives::Other },
+    FunctionSpec {
+        name: "coalesce",
+        params: &["value", "more…"],
+        required: 1,
+        doc: "The first that is not empty.",
+        gives: Gives::Argument,
+    },
+    FunctionSpec { name: "json_get", params: &["json", "path"], required: 2, doc: "A part.", gives: Gives::Json },
+    FunctionSpec { name: "now", params: &[], required: 0, doc: "Seconds.", gives: Gives::Other },
 ];
 
 static BUILTINS: &[Builtin] = &[

@@ -55,19 +55,29 @@ impl Document {
         self.part(|json| dotted(json, name))
     }
 
+    /// The element of an array; of anything else, the first is the thing itself.
+    pub fn element(&self, index: usize) -> Value {
+        match self.as_array() {
+            Some(_) => self.part(|json| json.get(index)).map_or(Value::Undefined, Document::into_value),
+            None if index == 0 => self.clone().into_value(),
+            None => Value::Undefined,
+        }
+    }
+
+    /// The elements of an array as a list; anything else as a value.
+    pub fn into_list_or_value(self) -> Value {
+        match self.as_array() {
+            Some(items) => Value::list((0..items.len()).filter_map(|i| self.part(|json| json.get(i))).map(Document::into_value)),
+            None => self.into_value(),
+        }
+    }
+
     fn dotted(&self, name: &str) -> Value {
         self.part(|json| dotted(json, name)).map_or(Value::Undefined, Document::into_list_or_value)
     }
 
     fn into_value(self) -> Value {
         if self.is_object() || self.is_array() { Value::Json(self) } else { value(&self) }
-    }
-
-    fn into_list_or_value(self) -> Value {
-        match self.as_array() {
-            Some(items) => Value::list((0..items.len()).filter_map(|i| self.part(|json| json.get(i))).map(Document::into_value)),
-            None => self.into_value(),
-        }
     }
 }
 

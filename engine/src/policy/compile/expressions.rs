@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_dsl::ast::{self, ExprKind, Json, Part, Syntax, VarRef};
+use portcullis_dsl::ast::{self, ExprKind, Json, Part, Step, Syntax, VarRef};
 use portcullis_dsl::span::Span;
 use portcullis_dsl::{Access, Diagnostic};
 
@@ -141,8 +141,18 @@ impl<'a> Compiler<'a> {
     /// A variable with its index and delimiter.
     pub(super) fn variable(&mut self, variable: &VarRef, scope: Scope<'a>) -> Expr {
         let mut expr = self.named(&variable.name, scope, variable.name.span);
-        if let Some(index) = variable.index {
-            expr = Expr::Index(Box::new(expr), index);
+        for step in &variable.path {
+            expr = match step {
+                Step::Index(index) => Expr::Index(Box::new(expr), *index),
+                Step::Member(name) => {
+                    if !scope.frame.is_json(&variable.name) {
+                        let message = format!("`{}` is not known to hold JSON, and only JSON has members", *variable.name);
+                        let error = Diagnostic::error(codes::UNKNOWN_SELECTOR, message, variable.name.span);
+                        self.report(error.help(format!("where it is set, say so: `{}: json`", *variable.name)));
+                    }
+                    Expr::Member(Box::new(expr), Arc::new(Path::Dotted(name.clone())))
+                }
+            };
         }
         if let Some(delimiter) = &variable.delimiter {
             expr = Expr::Joined(Box::new(expr), delimiter.as_str().into());
@@ -150,16 +160,35 @@ impl<'a> Compiler<'a> {
         expr
     }
 
+    fn selected(&mut self, slot: usize, selector: Selector) -> Expr {
+        if let Selector::Message(part) = &selector {
+            self.reads.selected(part);
+        }
+        Expr::Selected(Slot(slot as u32), selector)
+    }
+
+    /// What a name with dots means while the variable of this name is undefined: the part of a shorter variable that it also spells.
+    /// Members of JSON are no such part. They are data, and a variable that a policy left undefined is not taken from what a client sent.
+    fn behind(&mut self, name: &str, scope: Scope<'a>) -> Option<Expr> {
+        name.rmatch_indices('.')
+            .find_map(|(dot, _)| {
+                let slot = scope.frame.slot(&name[..dot])?;
+                Some((slot, Selector::parse(&name[dot + 1..])?))
+            })
+            .map(|(slot, selector)| self.selected(slot, selector))
+    }
+
     fn named(&mut self, name: &str, scope: Scope<'a>, span: Span) -> Expr {
         match scope.frame.access(name) {
-            Access::Slot(slot) => Expr::Slot(Slot(slot as u32)),
-            Access::Selector(slot, rest) => match Selector::parse(&rest) {
-                Some(selector) => {
-                    if let Selector::Message(part) = &selector {
-                        self.reads.selected(part);
-                    }
-                    Expr::Selected(Slot(slot as u32), selector)
+            Access::Slot(slot) => {
+                let variable = Expr::Slot(Slot(slot as u32));
+                match self.behind(name, scope) {
+                    Some(part) => Expr::Either(Box::new((variable, part))),
+                    None => variable,
                 }
+            }
+            Access::Selector(slot, rest) => match Selector::parse(&rest) {
+                Some(selector) => self.selected(slot, selector),
                 None => {
                     self.unknown_selector(name, &rest, span, scope);
                     Expr::Const(Value::Undefined)

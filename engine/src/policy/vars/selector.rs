@@ -134,6 +134,7 @@ impl Selector {
     /// Applies it; a value of another kind gives undefined.
     pub fn apply(&self, value: &Value) -> Value {
         match (self, value) {
+            (Selector::Length, Value::Json(json)) => Value::from(json.as_array().map(|items| items.len() as i64)),
             (Selector::Length, value) => Value::Int(value.values().len() as i64),
             (_, Value::Undefined) => Value::Undefined,
             (Selector::Message(selector), Value::Message(message)) => selector.apply(message),
