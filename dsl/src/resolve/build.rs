@@ -152,7 +152,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Gives slots to the names that are read and that some `prefix.*` sets. A variable set by name between prefix and rest is nearer:
+    /// Gives slots to the names that are read and that some `prefix.*` sets: `row.name`, of which `row.name.length` is a part. A variable set by name between prefix and rest is nearer:
     /// the name is then a selector on it.
     fn add_matched(&mut self, members: &[Member], slots: &mut Vec<(Sym, SmolStr)>) {
         let set_by_name = slots.len() as u32;
@@ -162,12 +162,16 @@ impl<'a> Builder<'a> {
                 if self.slot_of[name.index()] != NONE || self.names.builtin(*name).is_some() {
                     continue;
                 }
+                let mut column = *name;
                 for prefix in self.names.chain(*name).skip(1) {
                     if self.wildcard[prefix.index()] {
-                        self.slot_of[name.index()] = slots.len() as u32;
-                        slots.push((*name, self.names.text(*name).into()));
+                        if self.slot_of[column.index()] == NONE {
+                            self.slot_of[column.index()] = slots.len() as u32;
+                            slots.push((column, self.names.text(column).into()));
+                        }
                         break;
                     }
+                    column = prefix;
                     if self.slot_of[prefix.index()] < set_by_name {
                         break;
                     }

@@ -148,7 +148,7 @@ impl<'a> Compiler<'a> {
                     if !scope.frame.is_json(&variable.name) {
                         let message = format!("`{}` is not known to hold JSON, and only JSON has members", *variable.name);
                         let error = Diagnostic::error(codes::UNKNOWN_SELECTOR, message, variable.name.span);
-                        self.report(error.help(format!("where it is set, say so: `{}: json`", *variable.name)));
+                        self.report(error.help("declare it, `in x: json`, or `set x: json = …`"));
                     }
                     Expr::Member(Box::new(expr), Arc::new(Path::Dotted(name.clone())))
                 }

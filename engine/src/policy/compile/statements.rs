@@ -276,7 +276,7 @@ impl<'a> Compiler<'a> {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => match diagnostic.suggest(rest, crate::policy::vars::Selector::WORDS.iter().copied()) {
                 diagnostic if diagnostic.help.is_some() => diagnostic,
-                diagnostic => diagnostic.help(format!("if `{variable}` holds JSON, say so where it is set: `{variable}: json`")),
+                diagnostic => diagnostic.help("only JSON has members: declare it, `in x: json`, or `set x: json = …`"),
             },
         });
     }
