@@ -279,7 +279,7 @@ impl Callee {
     }
 }
 
-/// One argument.
+/// One argument. `name` alone is read as `name: ${name}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arg {
     /// Property or input name.
@@ -288,6 +288,14 @@ pub struct Arg {
     pub value: Expr,
     /// Comments around it.
     pub comments: Comments,
+}
+
+impl Arg {
+    /// Whether the name alone says it: the value is nothing but the variable of the same name.
+    pub fn is_shorthand(&self) -> bool {
+        let same = matches!(&*self.value.kind, ExprKind::Var(VarRef { name, path, delimiter: None }) if path.is_empty() && *name == self.name);
+        same && !matches!(self.name.to_ascii_lowercase().as_str(), "true" | "false")
+    }
 }
 
 /// A condition.

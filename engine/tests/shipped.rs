@@ -1,18 +1,87 @@
-//! The shipped policies parse, resolve and compile without a word.
+//! The shipped policies parse, resolve and compile without a word, and so does every example in the files that operators edit.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis::Home;
-use portcullis::Services;
-use portcullis::Site;
+use portcullis::{Home, Services, Site};
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// What a start would say to the policies of this home; nothing when all is well.
+fn said(home: &Path) -> String {
+    let sources = Home::at(home, Some(root())).sources().expect("readable files");
+    let (_, library, diagnostics) = Site::build(sources, Arc::new(Services::default()), "", &[]);
+    portcullis_dsl::diagnostic::render(&diagnostics, library.sources(), false)
+}
 
 #[test]
 fn shipped_policies_compile_without_a_diagnostic() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let home = Home::at(tempfile::tempdir().expect("a folder").path(), Some(std::path::Path::new(root)));
-    let sources = home.sources().expect("readable files");
-    let gateway = Arc::new(Services::default());
-    let (_, library, diagnostics) = Site::build(sources, gateway, "", &[]);
-    let text = portcullis_dsl::diagnostic::render(&diagnostics, library.sources(), false);
-    assert!(diagnostics.is_empty(), "{text}");
+    assert_eq!(said(tempfile::tempdir().expect("a folder").path()), "");
+}
+
+/// Where examples name a file beside the policy.
+const BESIDE: [(&str, &str); 4] = [
+    ("authorization/example.css", "h1 { color: red }"),
+    ("authorization/login.html", "<form></form>"),
+    ("authorization/page.html", "<html></html>"),
+    ("id_token/accounts.example.com.jwks", r#"{"keys":[]}"#),
+];
+
+/// A file with its examples as policy. An example begins with a line of `//` and no blank behind it, and goes on while lines are such or
+/// indented by at least four. One that is not indented at all is a file of its own.
+fn uncommented(text: &str) -> (String, String) {
+    let (mut own, mut other) = (String::new(), String::new());
+    let mut within = false;
+    for line in text.lines() {
+        let code = line.trim_start().strip_prefix("//").filter(|code| !code.starts_with('/'));
+        within = code.is_some_and(|code| !code.is_empty() && (!code.starts_with(' ') || within && code.starts_with("    ")));
+        match code {
+            Some(code) if within && line.starts_with("//") => other.extend([code, "\n"]),
+            Some(code) if within => own.extend([code, "\n"]),
+            _ => own.extend([line, "\n"]),
+        }
+    }
+    (own, other)
+}
+
+fn policies(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            policies(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "policy") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_example_in_the_files_to_edit_compiles() {
+    let home = tempfile::tempdir().expect("a folder");
+    let put = |path: &str, text: &str| {
+        let path = home.path().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    BESIDE.iter().for_each(|(path, text)| put(&format!("customizations/{path}"), text));
+    let customizations = root().join("customizations");
+    let mut files = Vec::new();
+    policies(&customizations, &mut files);
+    let mut services = 0;
+    for file in &files {
+        let text = fs::read_to_string(file).expect("readable");
+        let (own, other) = uncommented(&text);
+        let path = file.strip_prefix(&customizations).expect("below it").display().to_string();
+        assert_ne!(own, text, "{path} has no example");
+        put(&format!("customizations/{path}"), &own);
+        if !other.is_empty() {
+            services += 1;
+            put(&format!("services/example-{services}.policy"), &other);
+        }
+    }
+    assert!(files.len() > 20 && services == 1, "{} files, {services} services", files.len());
+    assert_eq!(said(home.path()), "");
 }

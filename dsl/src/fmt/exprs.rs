@@ -72,8 +72,11 @@ impl Printer<'_> {
         let broken = args.first().is_some_and(|first| self.on_new_line(first.name.span.start))
             || args.iter().any(|arg| !arg.comments.is_empty());
         let named = |arg: &Arg, value: Doc| concat([text(format!("{}: ", arg.name.node)), value]);
-        let entries =
-            |args: &[Arg]| args.iter().map(|arg| entry(&arg.comments, named(arg, self.expr(&arg.value)))).collect::<Vec<Doc>>();
+        let one = |arg: &Arg| match arg.is_shorthand() {
+            true => text(arg.name.node.as_str()),
+            false => named(arg, self.expr(&arg.value)),
+        };
+        let entries = |args: &[Arg]| args.iter().map(|arg| entry(&arg.comments, one(arg))).collect::<Vec<Doc>>();
         let plain = list(open, ")", entries(args), false, broken);
         let Some((last, before)) = args.split_last().filter(|_| !broken) else { return plain };
         // A document at the end may stay on the line of the call while its own content is broken.

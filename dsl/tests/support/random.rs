@@ -294,10 +294,12 @@ impl Writer {
         for n in 0..count {
             self.one(&["a", "some.input", "a_rather_long_name_of_a_property"]);
             self.gap();
-            self.put(":");
-            self.gap();
-            self.value(depth + 1);
-            self.gap();
+            if self.random.below(4) > 0 {
+                self.put(":");
+                self.gap();
+                self.value(depth + 1);
+                self.gap();
+            }
             if n + 1 < count || self.random.below(3) == 0 {
                 self.put(",");
             }

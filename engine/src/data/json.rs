@@ -33,7 +33,7 @@ impl Document {
         // Names, which is what policies mostly look for, need neither parsing nor remembering.
         let name = path.trim();
         if !name.is_empty() && !name.starts_with('$') && !name.contains('[') {
-            return self.dotted(name);
+            return self.member(name);
         }
         Path::cached(path).map_or(Value::Undefined, |path| self.get(&path))
     }
@@ -41,7 +41,7 @@ impl Document {
     /// What a path leads to: a value by its kind; arrays, and several finds, are lists; undefined when there is nothing.
     pub fn get(&self, path: &Path) -> Value {
         match path {
-            Path::Dotted(name) => self.dotted(name),
+            Path::Dotted(name) => self.member(name),
             Path::Query(..) => match &path.find(self).unwrap_or_default()[..] {
                 [] => Value::Undefined,
                 [one] => list_or_value(one),
@@ -72,7 +72,8 @@ impl Document {
         }
     }
 
-    fn dotted(&self, name: &str) -> Value {
+    /// What a member's name, or several with dots between them, lead to.
+    pub fn member(&self, name: &str) -> Value {
         self.part(|json| dotted(json, name)).map_or(Value::Undefined, Document::into_list_or_value)
     }
 

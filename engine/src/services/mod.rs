@@ -29,7 +29,7 @@ use crate::services::store::{Connection, Connections};
 use crate::services::telemetry::{AuditLog, Metrics};
 use crate::services::turns::KeyedTurns;
 
-/// The services that assertions reach through [`crate::policy::ctx::Ctx::services`]. Cheap to clone: a reload that changes properties makes another
+/// The services that assertions reach through `Ctx::services`. Cheap to clone: a reload that changes properties makes another
 /// one of the same parts.
 #[derive(Clone, Default)]
 pub struct Services {

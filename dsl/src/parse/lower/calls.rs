@@ -2,7 +2,7 @@
 
 use super::items::unreachable_rule;
 use super::{Lower, Node, Rule};
-use crate::ast::{Arg, Call, Callee, Comments, Expr, ExprKind};
+use crate::ast::{Arg, Call, Callee, Comments, Expr, ExprKind, VarRef};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::Spanned;
@@ -48,6 +48,11 @@ impl Lower<'_> {
         let (mut name, mut value) = (None, None);
         for child in self.children(node) {
             match child.as_rule() {
+                Rule::shorthand => return self.children(child).pop().map(|word| self.shorthand(&word)),
+                Rule::value if name.is_none() => match self.lone(&child).filter(|word| word.as_rule() == Rule::bare_word) {
+                    Some(word) => return Some(self.shorthand(&word)),
+                    None => value = self.expr(child),
+                },
                 Rule::arg_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::value => value = self.expr(child),
                 rule => unreachable_rule(rule),
@@ -59,10 +64,18 @@ impl Lower<'_> {
                 codes::BAD_ARGUMENT,
                 "this argument has no name",
                 span,
-                "arguments of assertions are named: `name: value`",
+                "write `name: value`, or `name` alone to pass the variable of this name",
             );
         }
         Some(Arg { name: name?, value, comments: Comments::default() })
+    }
+
+    /// `name` alone is `name: ${name}`, and the same tree.
+    fn shorthand(&mut self, node: &Node<'_>) -> Arg {
+        let name = self.spanned(node.as_str().to_owned(), node);
+        let var = VarRef { name: name.clone(), path: Vec::new(), delimiter: None };
+        let value = Expr::new(ExprKind::Var(var), name.span);
+        Arg { name, value, comments: Comments::default() }
     }
 
     /// A call in the place of a value.
@@ -98,6 +111,7 @@ impl Lower<'_> {
                                 Diagnostic::error(codes::BAD_ARGUMENT, "functions take their arguments by place", span);
                             lower.out.push(diagnostic.help("remove the name"));
                         }
+                        Rule::shorthand => lower.children(child).iter().for_each(|word| lower.bare_word(word)),
                         Rule::value => value = lower.expr(child),
                         rule => unreachable_rule(rule),
                     }

@@ -290,7 +290,7 @@ impl Lower<'_> {
     }
 
     /// What a value consists of, when it is one thing only.
-    fn lone<'i>(&self, node: &Node<'i>) -> Option<Node<'i>> {
+    pub fn lone<'i>(&self, node: &Node<'i>) -> Option<Node<'i>> {
         let mut node = node.clone();
         loop {
             let mut inner = node.into_inner().filter(|child| child.as_rule() != Rule::comment);

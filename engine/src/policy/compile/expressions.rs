@@ -13,7 +13,7 @@ use crate::policy::codes;
 use crate::policy::ctx::Slot;
 use crate::policy::expr::{Expr, JsonNode, Piece};
 use crate::policy::function::{self, Function};
-use crate::policy::vars::{Accessor, BUILTINS, Selector};
+use crate::policy::vars::{Accessor, BUILTINS, MessageSelector, Selector};
 
 impl<'a> Compiler<'a> {
     pub(super) fn expr(&mut self, expr: &ast::Expr, scope: Scope<'a>) -> Expr {
@@ -145,7 +145,7 @@ impl<'a> Compiler<'a> {
             expr = match step {
                 Step::Index(index) => Expr::Index(Box::new(expr), *index),
                 Step::Member(name) => {
-                    if !scope.frame.is_json(&variable.name) {
+                    if !scope.frame.is_json(&variable.name) && !is_body(&expr) {
                         let message = format!("`{}` is not known to hold JSON, and only JSON has members", *variable.name);
                         let error = Diagnostic::error(codes::UNKNOWN_SELECTOR, message, variable.name.span);
                         self.report(error.help("declare it, `in x: json`, or `set x: json = …`"));
@@ -213,6 +213,16 @@ impl<'a> Compiler<'a> {
             // The resolver has reported it.
             Access::Unknown => Expr::Const(Value::Undefined),
         }
+    }
+}
+
+/// Whether it is out of the JSON body of a message.
+fn is_body(expr: &Expr) -> bool {
+    match expr {
+        Expr::Selected(_, Selector::Message(MessageSelector::Json(_))) => true,
+        Expr::Builtin(Accessor::Request(part) | Accessor::Response(part)) => matches!(part, MessageSelector::Json(_)),
+        Expr::Index(inner, _) | Expr::Member(inner, _) => is_body(inner),
+        _ => false,
     }
 }
 

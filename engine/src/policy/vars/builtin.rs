@@ -25,6 +25,8 @@ const fn read(name: &'static str, doc: &'static str) -> Builtin {
 pub static BUILTINS: &[Builtin] = &[
     read("request", "the request as a message"),
     read("request.mainpart", "body as text"),
+    read("request.json", "body as JSON; undefined when it is not JSON, or an object in it has a name twice"),
+    read("request.json.*", "member of that JSON: `request.json.user.name`"),
     read("request.contentType", "`Content-Type`"),
     read("request.size", "bytes of the body"),
     read("request.id", "random identifier of the request"),
@@ -65,6 +67,8 @@ pub static BUILTINS: &[Builtin] = &[
     read("request.ssl.clientCertificate.*", "part of that certificate, e.g. `.subject`"),
     read("response", "the answer as a message"),
     read("response.mainpart", "its body as text"),
+    read("response.json", "its body as JSON"),
+    read("response.json.*", "member of that JSON"),
     read("response.contentType", "its `Content-Type`"),
     read("response.http.status", "its status"),
     read("response.http.header.*", "its first header of this name"),
