@@ -255,6 +255,8 @@ pub enum Gives {
 pub struct Builtin {
     /// Name; `.*` at the end: a family.
     pub name: &'static str,
+    /// What it holds, unless it is undefined. Of a family, what most of it holds.
+    pub ty: Type,
     /// Whether policies may assign it.
     pub writable: bool,
     /// One sentence.

@@ -94,14 +94,14 @@ static FUNCTIONS: &[FunctionSpec] = &[
 ];
 
 static BUILTINS: &[Builtin] = &[
-    Builtin { name: "request", writable: false, doc: "The request." },
-    Builtin { name: "request.http.method", writable: false, doc: "Its method." },
-    Builtin { name: "request.http.header.*", writable: false, doc: "A header." },
-    Builtin { name: "request.http.parameter.*", writable: false, doc: "A parameter." },
-    Builtin { name: "request.authenticatedUser", writable: false, doc: "Who." },
-    Builtin { name: "response", writable: false, doc: "The response." },
-    Builtin { name: "response.http.status", writable: false, doc: "Its status." },
-    Builtin { name: "gateway.*", writable: false, doc: "A property." },
+    Builtin { name: "request", ty: Type::Message, writable: false, doc: "The request." },
+    Builtin { name: "request.http.method", ty: Type::String, writable: false, doc: "Its method." },
+    Builtin { name: "request.http.header.*", ty: Type::String, writable: false, doc: "A header." },
+    Builtin { name: "request.http.parameter.*", ty: Type::String, writable: false, doc: "A parameter." },
+    Builtin { name: "request.authenticatedUser", ty: Type::String, writable: false, doc: "Who." },
+    Builtin { name: "response", ty: Type::Message, writable: false, doc: "The response." },
+    Builtin { name: "response.http.status", ty: Type::Int, writable: false, doc: "Its status." },
+    Builtin { name: "gateway.*", ty: Type::String, writable: false, doc: "A property." },
 ];
 
 /// The catalogue of these.

@@ -139,15 +139,12 @@ impl Expr {
         match self {
             Expr::Const(value) => View::Value(value),
             Expr::Slot(slot) => View::Value(ctx.get(*slot)),
-            Expr::Builtin(accessor) => match accessor {
-                Accessor::Method | Accessor::Header(_) | Accessor::Parameter(_) | Accessor::Query(_) | Accessor::Url(_) => {
-                    match accessor.text(ctx) {
-                        Some(Cow::Borrowed(text)) => View::Text(text),
-                        _ => View::Owned(accessor.value(ctx)),
-                    }
-                }
-                other => View::Owned(other.value(ctx)),
+            Expr::Builtin(accessor) if accessor.borrows() => match accessor.text(ctx) {
+                Some(Cow::Borrowed(text)) => View::Text(text),
+                Some(Cow::Owned(text)) => View::Owned(Value::from(text)),
+                None => View::Owned(Value::Undefined),
             },
+            Expr::Builtin(accessor) => View::Owned(accessor.value(ctx)),
             Expr::Index(inner, index) => match inner.view(ctx) {
                 View::Value(Value::Json(document)) => View::Owned(document.element(*index as usize)),
                 View::Value(value) => value.values().get(*index as usize).map_or(View::Owned(Value::Undefined), View::Value),

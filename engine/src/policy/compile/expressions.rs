@@ -13,7 +13,7 @@ use crate::policy::codes;
 use crate::policy::ctx::Slot;
 use crate::policy::expr::{Expr, JsonNode, Piece};
 use crate::policy::function::{self, Function};
-use crate::policy::vars::{Accessor, BUILTINS, MessageSelector, Selector};
+use crate::policy::vars::{Accessor, MessageSelector, Selector, builtins};
 
 impl<'a> Compiler<'a> {
     pub(super) fn expr(&mut self, expr: &ast::Expr, scope: Scope<'a>) -> Expr {
@@ -195,14 +195,11 @@ impl<'a> Compiler<'a> {
                 }
             },
             Access::Member(slot, name) => Expr::Member(Box::new(Expr::Slot(Slot(slot as u32))), Arc::new(Path::Dotted(name))),
-            Access::Builtin(_) => match Accessor::parse(name) {
+            Access::Builtin(_) => match Accessor::parse(name, &mut self.reads) {
                 Some(Accessor::PolicyName) => Expr::constant(scope.policy.name.as_str()),
-                Some(accessor) => {
-                    accessor.note(&mut self.reads);
-                    Expr::Builtin(accessor)
-                }
+                Some(accessor) => Expr::Builtin(accessor),
                 None => {
-                    let names = BUILTINS.iter().map(|builtin| builtin.name);
+                    let names = builtins().map(|builtin| builtin.name);
                     self.report(
                         Diagnostic::error(codes::UNKNOWN_BUILTIN, format!("there is no built-in `{name}`"), span)
                             .suggest(name, names),
