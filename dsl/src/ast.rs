@@ -11,10 +11,25 @@ pub type Name = Spanned<String>;
 /// A policy file: declarations in order.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct File {
+    /// `connection …` at the top.
+    pub connection: Option<FileConnection>,
     /// Declarations.
     pub items: Vec<Item>,
     /// Comments after the last one.
     pub trailing: Vec<Comment>,
+}
+
+/// `connection "Main"` or `connection ${storage.tokens}`: what all calls in the file use that take a connection and name none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileConnection {
+    /// Comments before it.
+    pub leading: Vec<Comment>,
+    /// A name, literally or in a variable.
+    pub value: Expr,
+    /// Comment at the end of its line.
+    pub trailing: Option<Comment>,
+    /// Its text.
+    pub span: Spanned<()>,
 }
 
 /// `// text` or `/// text` on a line of its own or at a line's end.
@@ -76,7 +91,7 @@ impl PartialEq for Item {
 pub enum ItemKind {
     /// `fragment "N" { }`: shares its includer's variables.
     Fragment,
-    /// `assertion "N" (in a, out b) { }`: an encapsulated assertion, with variables of its own.
+    /// `assertion "N" (in a, out b) fails with c { }`: an encapsulated assertion, with variables of its own.
     Assertion(Vec<Param>),
     /// `service "N" at "/path" methods GET POST errors "E"(…) { }`.
     Service(ServiceHead),
@@ -85,7 +100,7 @@ pub enum ItemKind {
         /// Milliseconds between two runs.
         every: Spanned<DurationLit>,
     },
-    /// `command "client add" (in name, out key) { }`: a subcommand of the command line.
+    /// `command "client add" (in name, out key) fails with error { }`: a subcommand of the command line.
     Command(Vec<Param>),
     /// `customize "N" { }`: the `#policy` of read-only policy N.
     Customize,
@@ -115,8 +130,14 @@ pub struct Param {
     pub direction: Direction,
     /// Variable name.
     pub name: Name,
+    /// `fails with name`: the output that `fail` sets. It stands after the parentheses, and there is one at most.
+    pub failure: bool,
+    /// `in name?`: undefined when the call leaves it out.
+    pub optional: bool,
     /// Declared type; a value that cannot be converted fails the call.
     pub ty: Option<Spanned<Type>>,
+    /// Of an output: between which bounds its value lies.
+    pub range: Option<Spanned<Range>>,
     /// Value when the call passes none. Variables in it are the *caller's*; one that the caller lacks is undefined.
     pub default: Option<Expr>,
     /// Documentation.
@@ -181,6 +202,15 @@ pub enum StmtKind {
         /// Value.
         value: Expr,
     },
+    /// `declare name: type range`: the variable exists, and is undefined until something sets it.
+    Declare {
+        /// Variable.
+        target: Name,
+        /// Type that values set here must have.
+        ty: Option<Spanned<Type>>,
+        /// Between which bounds they lie.
+        range: Option<Spanned<Range>>,
+    },
     /// `include "N"` (a fragment), or `include "#N"` (the hook of N's `#policy`, in N only).
     Include(Name),
     /// `include extension "N"`: the place of extension N; absent unless an extension of that name has a body.
@@ -229,7 +259,8 @@ pub enum StmtKind {
     Continue,
     /// `Stop`: fails.
     Stop,
-    /// `fail CODE`: final; the service's error assertion answers with this code.
+    /// `fail CODE`: final; the service's error assertion answers with this code. In an assertion that `fails with` an output, it ends the
+    /// assertion as failed with this output.
     Fail(Expr),
     /// A bare condition: holds when it is true.
     Check(Cond),
@@ -253,6 +284,8 @@ pub enum GroupKind {
 pub struct Call {
     /// Whom.
     pub callee: Callee,
+    /// `SqlQuery?(…)`: finding nothing is fine. Its place is that of the `?`.
+    pub optional: Option<Spanned<()>>,
     /// `name: value` in order.
     pub args: Vec<Arg>,
     /// Block of an assertion that takes one (`Transaction(…) { }`).
@@ -385,6 +418,38 @@ pub struct Bounds {
     pub max: Option<u64>,
 }
 
+/// `1..`, `1..3600`, `..10` after a type: inclusive bounds of a number, or of the length of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Least.
+    pub min: Option<i64>,
+    /// Most.
+    pub max: Option<i64>,
+}
+
+impl Range {
+    /// Whether a number lies in it.
+    pub fn holds(self, number: i64) -> bool {
+        self.min.is_none_or(|min| number >= min) && self.max.is_none_or(|max| number <= max)
+    }
+
+    /// As written: `1..3600`.
+    pub fn word(self) -> String {
+        let bound = |bound: Option<i64>| bound.map_or_else(String::new, |bound| bound.to_string());
+        format!("{}..{}", bound(self.min), bound(self.max))
+    }
+
+    /// In a sentence: "from 1 to 3600".
+    pub fn words(self) -> String {
+        match (self.min, self.max) {
+            (Some(min), Some(max)) => format!("from {min} to {max}"),
+            (Some(min), None) => format!("from {min} on"),
+            (None, Some(max)) => format!("up to {max}"),
+            (None, None) => "of any size".to_owned(),
+        }
+    }
+}
+
 /// Binary operators of comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryOp {
@@ -475,6 +540,20 @@ impl DurationLit {
             DurationUnit::Days => 86_400_000,
         };
         self.count.saturating_mul(unit)
+    }
+}
+
+/// As written.
+impl std::fmt::Display for DurationLit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = match self.unit {
+            DurationUnit::Millis => "ms",
+            DurationUnit::Seconds => "s",
+            DurationUnit::Minutes => "m",
+            DurationUnit::Hours => "h",
+            DurationUnit::Days => "d",
+        };
+        write!(f, "{}{unit}", self.count)
     }
 }
 

@@ -122,6 +122,9 @@ pub const DUPLICATE_PARAM: &str = "P0223";
 /// A fragment that nothing includes.
 pub const NEVER_INCLUDED: &str = "P0224";
 
+/// `connection …` at the top of a file in which nothing takes it.
+pub const UNUSED_CONNECTION: &str = "P0225";
+
 /// A literal is of the wrong type.
 pub const WRONG_TYPE: &str = "P0301";
 /// A word that is not among the ones allowed.
@@ -136,7 +139,7 @@ pub const INVALID_REGEX: &str = "P0305";
 pub const UNEXPECTED_BLOCK: &str = "P0306";
 /// An assertion lacks its block.
 pub const MISSING_BLOCK: &str = "P0307";
-/// `fail` in an `assertion`.
+/// `fail` in an `assertion` that does not say what it `fails with`.
 pub const FAIL_IN_ASSERTION: &str = "P0308";
 /// `fail` in a service without `errors`.
 pub const FAIL_WITHOUT_ERRORS: &str = "P0309";
@@ -160,3 +163,7 @@ pub const SHADOWED_INPUT: &str = "P0323";
 pub const EMPTY_GROUP: &str = "P0324";
 /// A comparison whose result is known.
 pub const CONSTANT_COMPARISON: &str = "P0325";
+/// A call names the connection that its file names already.
+pub const REPEATED_CONNECTION: &str = "P0326";
+/// An output and a `Stop` where `fail` is both.
+pub const FAIL_BY_HAND: &str = "P0330";

@@ -20,11 +20,29 @@ pub struct Spec {
     pub fails: &'static [&'static str],
     /// Takes a block: `Transaction(…) { … }`.
     pub block: bool,
+    /// When `Name?(…)` holds in addition; without it, the assertion takes no `?`.
+    pub optional: Option<&'static str>,
+    /// Properties it had, each with what is written instead.
+    pub former: &'static [(&'static str, &'static str)],
     /// Examples; the engine's tests run them.
     pub examples: &'static [Example],
 }
 
 impl Spec {
+    /// What most assertions have in common: `Spec { name: …, ..Spec::PLAIN }`.
+    pub const PLAIN: Spec = Spec {
+        name: "",
+        category: "",
+        summary: "",
+        props: &[],
+        sets: &[],
+        fails: &[],
+        block: false,
+        optional: None,
+        former: &[],
+        examples: &[],
+    };
+
     /// The property of this name.
     pub fn prop(&self, name: &str) -> Option<&Prop> {
         self.props.iter().find(|prop| prop.name == name)
@@ -99,6 +117,8 @@ pub enum Kind {
     Regex,
     /// The literal name of a connection, identity provider or key in `gateway.yaml`; may be an expression where noted.
     Name,
+    /// The name of a connection in `gateway.yaml`, literally or by an expression. A call that leaves it out has its file's.
+    Connection,
     /// A JSON object template or expression: `headers: json { "X-A": "b" }`.
     Object,
 }

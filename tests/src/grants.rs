@@ -26,12 +26,11 @@ service "Make code" at "/make-code" {
 }
 
 service "Count tokens" at "/count-tokens" {
-    SqlQuery(
+    SqlQuery?(
         connection: "OAuth",
         query: sql "select otk_token_id from oauth_token where resource_owner = ${request.http.query.owner}",
         prefix: "row",
-        max_rows: 1000,
-        fail_if_none: false
+        max_rows: 1000
     )
     Respond(body: text(count(${row.otk_token_id})))
 }

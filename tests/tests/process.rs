@@ -15,7 +15,7 @@ use portcullis_tests::{block_on, put};
 const JOURNAL: &str = r#"
 service "Journal" at "/journal/*" {
     if ${request.path.rest} == "all" {
-        SqlQuery(connection: "OAuth", query: sql "select id from journal", prefix: "j", max_rows: 100000, fail_if_none: false)
+        SqlQuery?(connection: "OAuth", query: sql "select id from journal", prefix: "j", max_rows: 100000)
         Respond(body: join(${j.id}, "\n"))
     } else {
         GenerateUuid(target: "id")

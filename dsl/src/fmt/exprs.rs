@@ -3,6 +3,7 @@
 use super::doc::{Doc, concat, group, indent, list, text};
 use super::{Printer, texts};
 use crate::ast::*;
+use crate::span::Spanned;
 
 impl Printer<'_> {
     pub fn expr(&self, expr: &Expr) -> Doc {
@@ -12,7 +13,7 @@ impl Printer<'_> {
             ExprKind::Int(number) => text(number.to_string()),
             ExprKind::Decimal(number) => text(number.clone()),
             ExprKind::Bool(value) => text(value.to_string()),
-            ExprKind::Duration(value) => text(duration(value)),
+            ExprKind::Duration(value) => text(value.to_string()),
             ExprKind::List(values) => self.values("[", "]", values),
             ExprKind::Var(var) => text(texts::variable(var)),
             ExprKind::Function(name, args) => self.values(&format!("{}(", name.node), ")", args),
@@ -61,9 +62,10 @@ impl Printer<'_> {
 
     /// A call without its block.
     pub fn call(&self, call: &Call) -> Doc {
+        let mark = if call.optional.is_some() { "?" } else { "" };
         let open = match &call.callee {
-            Callee::Native(name) => format!("{}(", name.node),
-            Callee::Encapsulated(name) => format!("{} (", texts::quoted(name)),
+            Callee::Native(name) => format!("{}{mark}(", name.node),
+            Callee::Encapsulated(name) => format!("{}{mark} (", texts::quoted(name)),
         };
         self.arguments(&open, &call.args)
     }
@@ -188,17 +190,6 @@ pub fn entry(comments: &Comments, doc: Doc) -> Doc {
     Doc::Concat(docs)
 }
 
-pub fn duration(value: &DurationLit) -> String {
-    let unit = match value.unit {
-        DurationUnit::Millis => "ms",
-        DurationUnit::Seconds => "s",
-        DurationUnit::Minutes => "m",
-        DurationUnit::Hours => "h",
-        DurationUnit::Days => "d",
-    };
-    format!("{}{unit}", value.count)
-}
-
 pub fn type_word(ty: Type) -> &'static str {
     Type::ALL.iter().find(|(_, known)| *known == ty).map_or("string", |(word, _)| word)
 }
@@ -220,4 +211,10 @@ fn bounds(bounds: &Bounds) -> String {
         return number(bounds.min);
     }
     format!("{}..{}", number(bounds.min), number(bounds.max))
+}
+
+/// `: int 1..3600`, as far as it is there.
+pub fn typed(ty: &Option<Spanned<Type>>, range: &Option<Spanned<Range>>) -> String {
+    let ty = ty.as_ref().map_or(String::new(), |ty| format!(": {}", type_word(ty.node)));
+    range.as_ref().map_or(ty.clone(), |range| format!("{ty} {}", range.node.word()))
 }

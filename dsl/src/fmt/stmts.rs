@@ -1,7 +1,7 @@
 //! Statements and blocks.
 
 use super::doc::{Doc, INDENT, concat, group, indent, text};
-use super::exprs::type_word;
+use super::exprs::{type_word, typed};
 use super::{Printer, WIDTH, texts};
 use crate::ast::*;
 use crate::span::Spanned;
@@ -98,6 +98,7 @@ impl Printer<'_> {
         match &stmt.kind {
             StmtKind::Set { target, ty, value } => self.assignment("set", target, ty, value),
             StmtKind::Default { target, ty, value } => self.assignment("default", target, ty, value),
+            StmtKind::Declare { target, ty, range } => text(format!("declare {}{}", target.node, typed(ty, range))),
             StmtKind::Include(name) => text(format!("include {}", texts::quoted(name))),
             StmtKind::IncludeExtension(name) => text(format!("include extension {}", texts::quoted(name))),
             StmtKind::Call(call) => match &call.block {

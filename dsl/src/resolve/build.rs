@@ -69,6 +69,7 @@ impl<'a> Builder<'a> {
             for event in &self.events[member.policy.index()] {
                 match event {
                     Event::Set { name, spelling, by, .. } => self.add(&mut slots, *name, spelling, *by),
+                    Event::Declare { name, spelling, .. } => self.add(&mut slots, *name, spelling, SetBy::Assignment),
                     Event::Wildcard { prefix } if !self.wildcard[prefix.index()] => {
                         self.wildcard[prefix.index()] = true;
                         wildcards.push(*prefix);
@@ -95,7 +96,11 @@ impl<'a> Builder<'a> {
         let mut copies: Vec<(usize, usize)> = Vec::new();
         for member in members {
             for event in &self.events[member.policy.index()] {
-                let Event::Set { name, holds, .. } = event else { continue };
+                let (name, holds) = match event {
+                    Event::Set { name, holds, .. } => (name, holds),
+                    Event::Declare { name, json: true, .. } => (name, &Holds::Json),
+                    _ => continue,
+                };
                 let Some(to) = slot(*name) else { continue };
                 match holds {
                     Holds::Json => json[to] = true,

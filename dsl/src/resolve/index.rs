@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::ast::{Item, ItemKind, Param};
+use crate::ast::{Expr, Item, ItemKind, Param};
 use crate::span::{FileId, Origin, Span};
 
 /// Number of a declaration, in the order of files and of declarations in them.
@@ -29,6 +29,8 @@ pub struct Policy {
     pub file: FileId,
     /// The part of the installation that file belongs to.
     pub origin: Origin,
+    /// What `connection …` at the top of that file says.
+    pub connection: Option<Arc<Expr>>,
 }
 
 impl Policy {
@@ -40,12 +42,23 @@ impl Policy {
         }
     }
 
+    /// The output that `fail` sets, of an assertion or command that `fails with` one.
+    pub fn failure(&self) -> Option<&Param> {
+        self.params().iter().find(|param| param.failure)
+    }
+
     /// Whether it has variables of its own: everything but fragments, customizations and extensions.
     pub fn owns_frame(&self) -> bool {
         match self.item.kind {
             ItemKind::Assertion(_) | ItemKind::Service(_) | ItemKind::Task { .. } | ItemKind::Command(_) => true,
             ItemKind::Fragment | ItemKind::Customize | ItemKind::Extension => false,
         }
+    }
+
+    /// Its documentation on one line.
+    pub fn doc(&self) -> String {
+        let lines = self.item.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim());
+        lines.collect::<Vec<_>>().join(" ")
     }
 
     /// Where its name stands.

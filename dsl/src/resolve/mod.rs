@@ -8,9 +8,11 @@ mod build;
 mod check;
 mod data;
 mod explain;
+mod failures;
 mod frame;
 mod index;
 mod names;
+mod steps;
 mod summary;
 mod visit;
 
@@ -21,8 +23,9 @@ pub use check::{AddressPlace, address_places};
 pub use explain::{Explanation, PolicyNotes, Setting, VariableNotes};
 pub use frame::{Access, Frame};
 pub use index::{Policy, PolicyId};
+pub use steps::Step;
 
-use crate::ast::{self, Item};
+use crate::ast;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::parse::parse;
 use crate::span::{FileId, Origin, Sources};
@@ -63,12 +66,20 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
             broken.insert(file);
         }
         diagnostics.extend(found);
-        policies.extend(tree.items.into_iter().map(|item| (file, source.origin, item)));
+        let connection = tree.connection.map(|connection| Arc::new(connection.value));
+        policies.extend(tree.items.into_iter().map(|item| (file, source.origin, connection.clone(), item)));
     }
     let policies: Vec<_> = policies
         .into_iter()
         .enumerate()
-        .map(|(at, (file, origin, item))| policy(PolicyId(at as u32), file, origin, item))
+        .map(|(at, (file, origin, connection, item))| Policy {
+            name: item.name.node.clone(),
+            id: PolicyId(at as u32),
+            item: Arc::new(item),
+            file,
+            origin,
+            connection,
+        })
         .collect();
     let mut index = Index::default();
     // A shipped policy keeps its name whatever an operator declares.
@@ -93,10 +104,6 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     }));
     let library = Library { inner: Arc::new(Inner { sources, policies, index, data, names, events, spaces }) };
     (library, tidy(diagnostics))
-}
-
-fn policy(id: PolicyId, file: FileId, origin: Origin, item: Item) -> Policy {
-    Policy { name: item.name.node.clone(), id, item: Arc::new(item), file, origin }
 }
 
 /// In the order of files and places, each problem once.

@@ -21,6 +21,8 @@ pub(crate) enum Event {
     Read { name: Sym, span: Span, soft: bool, file: Option<Span> },
     /// A variable is set. `maybe`: only on some ways through the policy.
     Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool, holds: Holds },
+    /// A variable is declared: it exists, and nothing is set.
+    Declare { name: Sym, spelling: SmolStr, json: bool },
     /// Variables with this prefix are set: whichever of them are read.
     Wildcard { prefix: Sym },
     /// Members of the JSON document in this variable may be read by their names.
@@ -29,8 +31,8 @@ pub(crate) enum Event {
     Include { to: PolicyId, span: Span, nesting: u32, maybe: bool },
     /// An encapsulated assertion is called.
     Call { to: PolicyId, span: Span, nesting: u32 },
-    /// `fail`.
-    Fail { span: Span },
+    /// `fail`; `value` is the place of its code.
+    Fail { span: Span, value: Span, maybe: bool },
     /// Something that should stand here does not exist, and might set anything.
     Unresolved,
 }
@@ -222,6 +224,11 @@ impl<'w> Walk<'w, '_> {
                 self.events.push(Event::Read { name, span: arg.value.span.span, soft: self.soft || made, file: None });
             }
         }
+        if let Some(connection) = self.policy.connection.as_deref().filter(|_| takes_file_connection(call, spec)) {
+            self.file = Some(call.callee.name().span);
+            self.foreign_expr(connection);
+            self.file = None;
+        }
         if let Some(block) = &call.block {
             self.block(block);
         }
@@ -292,6 +299,12 @@ fn typed(ty: Type) -> Holds {
     }
 }
 
+/// Whether a call has the connection that its file names: it takes one and names none.
+pub(crate) fn takes_file_connection(call: &Call, spec: &Spec) -> bool {
+    let mut connections = spec.props.iter().filter(|prop| prop.kind == PropKind::Connection);
+    connections.any(|prop| call.args.iter().all(|arg| *arg.name != prop.name))
+}
+
 /// Whether a name is missing because an argument that should be a literal is none; that is reported where the call is checked.
 fn lacks_name(pattern: &str, call: &Call) -> bool {
     pattern.split('{').skip(1).filter_map(|rest| rest.split('}').next()).any(|prop| call.args.iter().any(|arg| *arg.name == prop))
@@ -337,6 +350,11 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
                 let holds = self.assigned(ty, value);
                 self.set(target, target.span, Some(value.span.span), SetBy::Default, holds);
             }
+            StmtKind::Declare { target, ty, .. } => {
+                let name = self.all.names.intern(target);
+                let json = ty.as_ref().is_some_and(|ty| ty.node == Type::Json);
+                self.events.push(Event::Declare { name, spelling: target.as_str().into(), json });
+            }
             StmtKind::Include(name) => match name.strip_prefix('#') {
                 Some(own) if own == self.policy.name && self.policy.kind() != Kind::Customize => {
                     self.include(Kind::Customize, own, stmt.span.span);
@@ -366,7 +384,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
             }
             StmtKind::Fail(value) => {
                 self.expr(value);
-                self.events.push(Event::Fail { span: stmt.span.span });
+                self.events.push(Event::Fail { span: stmt.span.span, value: value.span.span, maybe: self.maybe });
             }
             StmtKind::Call(_)
             | StmtKind::Group { .. }

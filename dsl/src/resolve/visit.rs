@@ -86,7 +86,8 @@ pub(crate) fn walk_stmt<'a, V: Visit<'a> + ?Sized>(v: &mut V, stmt: &'a Stmt) {
             v.stmt(first);
             v.stmt(second);
         }
-        StmtKind::Include(_) | StmtKind::IncludeExtension(_) | StmtKind::Continue | StmtKind::Stop => {}
+        StmtKind::Declare { .. } | StmtKind::Include(_) | StmtKind::IncludeExtension(_) | StmtKind::Continue | StmtKind::Stop => {
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use portcullis_dsl::ast::{Syntax, Type};
 use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Gives, Kind, Prop, Sets, Spec, document, members, sets};
 
 const fn spec(name: &'static str, props: &'static [Prop], sets: &'static [Sets]) -> Spec {
-    Spec { name, category: "logic", summary: "Does something.", props, sets, fails: &[], block: false, examples: &[] }
+    Spec { name, category: "logic", summary: "Does something.", props, sets, ..Spec::PLAIN }
 }
 
 static SPECS: &[Spec] = &[
@@ -19,19 +19,23 @@ static SPECS: &[Spec] = &[
         ],
         &[],
     ),
-    spec(
-        "SqlQuery",
-        &[
-            Prop::required("connection", Kind::Name, "Which database."),
-            Prop::required("query", Kind::Template(Syntax::Sql), "What is asked."),
-            Prop::optional("prefix", Kind::Prefix, "query", "Prefix of the columns."),
-        ],
-        &[
-            sets("{prefix}.*", "the columns"),
-            document("{prefix}.rows", "all rows"),
-            sets("{prefix}.queryresult.count", "how many rows"),
-        ],
-    ),
+    Spec {
+        optional: Some("no row is found"),
+        former: &[("fail_if_none", "where no row is fine, write `SqlQuery?(…)`")],
+        ..spec(
+            "SqlQuery",
+            &[
+                Prop::required("connection", Kind::Connection, "Which database."),
+                Prop::required("query", Kind::Template(Syntax::Sql), "What is asked."),
+                Prop::optional("prefix", Kind::Prefix, "query", "Prefix of the columns."),
+            ],
+            &[
+                sets("{prefix}.*", "the columns"),
+                document("{prefix}.rows", "all rows"),
+                sets("{prefix}.queryresult.count", "how many rows"),
+            ],
+        )
+    },
     spec(
         "MatchText",
         &[
@@ -69,7 +73,7 @@ static SPECS: &[Spec] = &[
             sets("{prefix}.payload.names", "names"),
         ],
     ),
-    Spec { block: true, ..spec("Transaction", &[Prop::required("connection", Kind::Name, "Which database.")], &[]) },
+    Spec { block: true, ..spec("Transaction", &[Prop::required("connection", Kind::Connection, "Which database.")], &[]) },
 ];
 
 static FUNCTIONS: &[FunctionSpec] = &[

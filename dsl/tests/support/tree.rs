@@ -6,12 +6,21 @@ use std::fmt::Write;
 /// Prints a file.
 pub fn print(file: &File) -> String {
     let mut out = String::new();
+    if let Some(connection) = &file.connection {
+        comments(&mut out, 0, &connection.leading);
+        let tail = connection.trailing.as_ref().map_or(String::new(), |comment| format!(" // {:?}", comment.text));
+        writeln!(out, "connection {}{tail}", expr(&connection.value)).unwrap();
+    }
     for item in &file.items {
         comments(&mut out, 0, &item.leading);
         let head = match &item.kind {
             ItemKind::Fragment => "fragment".to_owned(),
-            ItemKind::Assertion(list) => format!("assertion{}", params(list)),
-            ItemKind::Command(list) => format!("command{}", params(list)),
+            ItemKind::Assertion(list) | ItemKind::Command(list) => {
+                let word = if matches!(item.kind, ItemKind::Command(_)) { "command" } else { "assertion" };
+                let fails = list.iter().find(|param| param.failure).map(|param| format!(" fails with {}", param.name.node));
+                format!("{word}{}{}", params(list), fails.unwrap_or_default())
+            }
+
             ItemKind::Task { every } => format!("task every {}", duration(every)),
             ItemKind::Customize => "customize".to_owned(),
             ItemKind::Extension => "extension".to_owned(),
@@ -58,6 +67,7 @@ fn stmt(out: &mut String, depth: usize, stmt: &Stmt, prefix: &str) {
     match &stmt.kind {
         StmtKind::Set { target, ty, value } => line(format!("set {}{} {}", target.node, self::ty(ty), expr(value))),
         StmtKind::Default { target, ty, value } => line(format!("default {}{} {}", target.node, self::ty(ty), expr(value))),
+        StmtKind::Declare { target, ty, range } => line(format!("declare {}{}{}", target.node, self::ty(ty), self::range(range))),
         StmtKind::Include(name) => line(format!("include {:?}", name.node)),
         StmtKind::IncludeExtension(name) => line(format!("include-extension {:?}", name.node)),
         StmtKind::Call(call) => {
@@ -112,9 +122,14 @@ fn params(list: &[Param]) -> String {
         let direction = if param.direction == Direction::In { "in" } else { "out" };
         let default = param.default.as_ref().map_or(String::new(), |value| format!(" = {}", expr(value)));
         let docs: String = param.leading.iter().chain(&param.trailing).map(|c| format!(" // {:?}", c.text)).collect();
-        format!("{direction} {}{}{default}{docs}", param.name.node, ty(&param.ty))
+        let mark = if param.optional { "?" } else { "" };
+        format!("{direction} {}{mark}{}{}{default}{docs}", param.name.node, ty(&param.ty), range(&param.range))
     };
     format!("({})", list.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+fn range(range: &Option<portcullis_dsl::Spanned<Range>>) -> String {
+    range.as_ref().map_or(String::new(), |range| format!(" {}", range.node.word()))
 }
 
 fn ty(ty: &Option<portcullis_dsl::Spanned<Type>>) -> String {
@@ -136,7 +151,8 @@ fn call(call: &Call) -> String {
     };
     let args: Vec<String> =
         call.args.iter().map(|a| format!("{}: {}{}", a.name.node, expr(&a.value), around(&a.comments))).collect();
-    format!("call {name}({})", args.join(", "))
+    let mark = if call.optional.is_some() { "?" } else { "" };
+    format!("call {name}{mark}({})", args.join(", "))
 }
 
 fn cond(cond: &Cond) -> String {

@@ -170,9 +170,7 @@ async fn exchange<S: Stream + ?Sized>(stream: &mut S, request: &[u8], head: bool
 async fn read_answer<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, head_only: bool) -> io::Result<(Answer, bool)> {
     let mut bytes = Vec::new();
     loop {
-        let end = read_until(stream, &mut bytes, b"\r\n\r\n").await?;
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        bytes.drain(..end);
+        let head = take_until(stream, &mut bytes, b"\r\n\r\n").await?;
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| invalid("the answer has no status line"))?;
@@ -206,9 +204,7 @@ async fn read_answer<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, head_only: b
 async fn read_chunks<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, bytes: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        let end = read_until(stream, bytes, b"\r\n").await?;
-        let line = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        bytes.drain(..end);
+        let line = take_until(stream, bytes, b"\r\n").await?;
         let size = line.split(';').next().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
         let size = size.ok_or_else(|| invalid("a chunk has no size"))?;
         while bytes.len() < size + 2 {
@@ -221,23 +217,22 @@ async fn read_chunks<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, bytes: &mut 
     }
 }
 
-/// Reads until `end` has come; gives the place behind it.
-async fn read_until<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, bytes: &mut Vec<u8>, end: &[u8]) -> io::Result<usize> {
+/// Reads until `end` has come; takes what is before it, and `end` itself.
+async fn take_until<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, bytes: &mut Vec<u8>, end: &[u8]) -> io::Result<String> {
     loop {
         if let Some(at) = bytes.windows(end.len()).position(|window| window == end) {
-            return Ok(at + end.len());
+            let taken: Vec<u8> = bytes.drain(..at + end.len()).collect();
+            return Ok(String::from_utf8_lossy(&taken).into_owned());
         }
         more(stream, bytes).await?;
     }
 }
 
 async fn more<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let mut part = [0; 16 << 10];
-    let read = stream.read(&mut part).await?;
-    if read == 0 {
+    bytes.reserve(16 << 10);
+    if stream.read_buf(bytes).await? == 0 {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the gateway closed the connection without a complete answer"));
     }
-    bytes.extend_from_slice(&part[..read]);
     if bytes.len() > MAX_ANSWER { Err(invalid("the answer is larger than 64 MiB")) } else { Ok(()) }
 }
 

@@ -10,8 +10,8 @@ pub(super) fn fields(html: &str) -> (Vec<(String, String)>, Option<String>) {
         if !matches!(name.as_str(), "input" | "button" | "form") {
             continue;
         }
-        let (attributes, end) = attributes(&rest[name.len()..]);
-        rest = &rest[name.len() + end..];
+        let attributes;
+        (attributes, rest) = self::attributes(&rest[name.len()..]);
         let get = |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         if name == "form" {
             action = action.or_else(|| get("action"));
@@ -22,37 +22,34 @@ pub(super) fn fields(html: &str) -> (Vec<(String, String)>, Option<String>) {
     (fields, action)
 }
 
-/// Attributes up to `>`, and where that is.
-fn attributes(text: &str) -> (Vec<(String, String)>, usize) {
-    let bytes = text.as_bytes();
+/// Attributes up to `>`, and what comes from there on.
+fn attributes(text: &str) -> (Vec<(String, String)>, &str) {
     let mut found = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() && bytes[at] != b'>' {
-        if bytes[at].is_ascii_whitespace() || bytes[at] == b'/' {
-            at += 1;
-            continue;
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+        if rest.is_empty() || rest.starts_with('>') {
+            return (found, rest);
         }
-        let start = at;
-        while at < bytes.len() && !bytes[at].is_ascii_whitespace() && !b"=>".contains(&bytes[at]) {
-            at += 1;
-        }
-        let name = text[start..at].to_ascii_lowercase();
-        let mut value = "";
-        if bytes.get(at) == Some(&b'=') {
-            at += 1;
-            let quote = bytes.get(at).copied().filter(|byte| b"\"'".contains(byte));
-            let start = at + usize::from(quote.is_some());
-            at = start;
-            let ends = |byte: u8| quote.map_or(byte.is_ascii_whitespace() || byte == b'>', |quote| byte == quote);
-            while at < bytes.len() && !ends(bytes[at]) {
-                at += 1;
-            }
-            value = &text[start..at];
-            at += usize::from(quote.is_some());
-        }
-        found.push((name, unescape(value)));
+        let (name, after) = cut(rest, |c| c.is_ascii_whitespace() || matches!(c, '=' | '>'));
+        let (value, after) = match after.strip_prefix('=') {
+            None => ("", after),
+            Some(after) => match after.chars().next() {
+                Some(quote @ ('"' | '\'')) => {
+                    let (value, after) = cut(&after[1..], |c| c == quote);
+                    (value, after.strip_prefix(quote).unwrap_or(after))
+                }
+                _ => cut(after, |c| c.is_ascii_whitespace() || c == '>'),
+            },
+        };
+        found.push((name.to_ascii_lowercase(), unescape(value)));
+        rest = after;
     }
-    (found, at.min(text.len()))
+}
+
+/// Before the first character that ends it, and from there on.
+fn cut(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(ends).unwrap_or(text.len()))
 }
 
 /// The references that our templates write, and decimal and hexadecimal ones.

@@ -243,9 +243,7 @@ impl Section<'_> {
             "config" => StepKind::Config(self.text()),
             "only" => {
                 self.nothing_below()?;
-                let all = [Dialect::Sqlite, Dialect::MySql, Dialect::Postgres];
-                let known = |word: &str| all.into_iter().find(|dialect| dialect.word() == word);
-                let dialects: Option<Vec<Dialect>> = rest.split_whitespace().map(known).collect();
+                let dialects: Option<Vec<Dialect>> = rest.split_whitespace().map(Dialect::named).collect();
                 let dialects = dialects.filter(|dialects| !dialects.is_empty());
                 StepKind::Only(dialects.ok_or_else(|| self.wrong("`== only DIALECT…`, each of `sqlite`, `mysql`, `postgres`"))?)
             }
@@ -368,13 +366,13 @@ impl Section<'_> {
     }
 
     fn rows(&self, rest: &str) -> Result<StepKind, Failure> {
-        let lines = &self.lines;
-        let end = lines.iter().position(|(_, line)| line.trim().is_empty()).unwrap_or(lines.len());
-        let query = lines[..end].iter().map(|(_, line)| *line).collect::<Vec<_>>().join("\n");
+        let end = self.lines.iter().position(|(_, line)| line.trim().is_empty()).unwrap_or(self.lines.len());
+        let (query, rows) = self.lines.split_at(end);
+        let query = query.iter().map(|(_, line)| *line).collect::<Vec<_>>().join("\n");
         if query.is_empty() {
             return Err(self.wrong("a query is missing; after it an empty line, then the rows"));
         }
-        let rows = lines[end..]
+        let rows = rows
             .iter()
             .filter(|(_, line)| !line.trim().is_empty())
             .map(|(number, line)| (*number, line.split(" | ").map(|column| column.trim().to_owned()).collect()))
@@ -557,8 +555,9 @@ fn millis(text: &str) -> Option<i64> {
 fn unescape(line: &str, out: &mut Vec<u8>) -> Result<(), String> {
     let mut rest = line;
     while let Some(at) = rest.find('\\') {
-        out.extend_from_slice(&rest.as_bytes()[..at]);
-        let escaped = rest[at + 1..].chars().next().ok_or("a lone `\\` ends the line")?;
+        let (plain, escape) = rest.split_at(at);
+        out.extend_from_slice(plain.as_bytes());
+        let escaped = escape.chars().nth(1).ok_or("a lone `\\` ends the line")?;
         let mut length = 1 + escaped.len_utf8();
         out.push(match escaped {
             'r' => b'\r',

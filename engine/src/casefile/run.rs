@@ -217,9 +217,9 @@ impl CaseRun {
             texts.push(text);
         }
         let certificate = request.certificate.as_deref();
-        let answers = match count {
-            Some(_) => self.client.send_all(request.secure, certificate, &texts).await,
-            None => self.client.send(request.secure, certificate, &texts[0]).await.map(|answer| vec![answer]),
+        let answers = match (count, texts.as_slice()) {
+            (None, [text]) => self.client.send(request.secure, certificate, text).await.map(|answer| vec![answer]),
+            _ => self.client.send_all(request.secure, certificate, &texts).await,
         };
         self.last = answers.map_err(|error| (step.line, format!("no answer: {error}")))?;
         self.learn(&path);
@@ -282,12 +282,13 @@ impl CaseRun {
     async fn command(&self, words: &[String], fails: bool) -> Result<Vec<(String, Value)>, String> {
         let site = self.gateway.site();
         let names: Vec<String> = site.library.commands().map(|policy| policy.name.to_string()).collect();
-        let (name, count) = (1..=words.len())
+        let (name, inputs) = (1..=words.len())
             .rev()
-            .map(|count| (words[..count].join(" "), count))
+            .map(|count| words.split_at(count))
+            .map(|(name, inputs)| (name.join(" "), inputs))
             .find(|(name, _)| names.contains(name))
             .ok_or_else(|| format!("there is no command `{}`; there are: {}", words.join(" "), names.join(", ")))?;
-        let inputs = inputs(&words[count..])?;
+        let inputs = self::inputs(inputs)?;
         let (ending, outputs) =
             site.run_named(&name, &inputs).await.ok_or_else(|| format!("`{name}` does not take these values"))?;
         match (&ending, fails) {
@@ -381,9 +382,9 @@ impl CaseRun {
         let mut counts = vec![0usize; expected.len()];
         let mut others = Vec::new();
         for answer in &self.last {
-            let fitting = expected.iter().position(|(_, expected)| matching::answer(expected, answer, &mut self.vars).is_ok());
-            match fitting {
-                Some(index) => counts[index] += 1,
+            let mut lines = expected.iter().zip(&mut counts);
+            match lines.find(|((_, expected), _)| matching::answer(expected, answer, &mut self.vars).is_ok()) {
+                Some((_, count)) => *count += 1,
                 None => others.push(show(answer)),
             }
         }
@@ -410,7 +411,8 @@ impl CaseRun {
         let lines: Vec<&str> = log.lines().collect();
         if !lines.is_empty() {
             text.push_str("\n--- the end of the log\n");
-            text.push_str(&lines[lines.len().saturating_sub(12)..].join("\n"));
+            let (_, last) = lines.split_at(lines.len().saturating_sub(12));
+            text.push_str(&last.join("\n"));
         }
         text
     }

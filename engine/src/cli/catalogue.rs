@@ -130,6 +130,9 @@ fn assertion(spec: &Spec, out: &mut String) {
     } else {
         let _ = writeln!(out, "\nFails when {}.", spec.fails.join("; "));
     }
+    if let Some(fine) = spec.optional {
+        let _ = writeln!(out, "`{}?(…)` holds also when {fine}.", spec.name);
+    }
     for example in spec.examples {
         let expect = match example.expect {
             Expect::Holds => "holds".to_owned(),
@@ -164,6 +167,7 @@ fn kind(kind: Kind) -> String {
         Kind::Template(syntax) => format!("`{}` template", syntax_word(syntax)),
         Kind::Regex => "regular expression".to_owned(),
         Kind::Name => "a name from gateway.yaml".to_owned(),
+        Kind::Connection => "a connection from gateway.yaml".to_owned(),
         Kind::Object => "`json { … }`".to_owned(),
     }
 }
@@ -191,7 +195,7 @@ pub fn data(catalogue: &Catalogue) -> String {
         .iter()
         .map(|spec| {
             json!({
-                "name": spec.name, "category": spec.category, "summary": spec.summary, "block": spec.block,
+                "name": spec.name, "category": spec.category, "summary": spec.summary, "block": spec.block, "optional": spec.optional,
                 "properties": spec.props.iter().map(prop).collect::<Vec<_>>(),
                 "sets": spec.sets.iter().map(|set| json!({"name": set.name, "doc": set.doc})).collect::<Vec<_>>(),
                 "fails": spec.fails,

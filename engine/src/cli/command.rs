@@ -141,7 +141,7 @@ fn leaf(word: &str, command: &Declared) -> Command {
             arg.action(ArgAction::SetTrue)
         } else {
             // A value may begin with a dash: secrets are random.
-            arg.required(param.default.is_none()).value_name(name.to_uppercase()).allow_hyphen_values(true)
+            arg.required(param.default.is_none() && !param.optional).value_name(name.to_uppercase()).allow_hyphen_values(true)
         };
         leaf = leaf.arg(arg);
     }
@@ -189,7 +189,7 @@ fn print(name: &str, value: &serde_json::Value) {
 }
 
 fn table(rows: &[serde_json::Value]) -> String {
-    let columns: Vec<&String> = rows[0].as_object().into_iter().flat_map(|row| row.keys()).collect();
+    let columns: Vec<&String> = rows.first().and_then(|row| row.as_object()).into_iter().flat_map(|row| row.keys()).collect();
     let cell = |row: &serde_json::Value, column: &str| match row.get(column) {
         None | Some(serde_json::Value::Null) => String::new(),
         // What comes from a database may hold anything; a terminal gets one line of it.
@@ -198,8 +198,12 @@ fn table(rows: &[serde_json::Value]) -> String {
     };
     let mut lines = vec![columns.iter().map(|column| (*column).clone()).collect::<Vec<_>>()];
     lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
-    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let mut widths = vec![0; columns.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
     let line = |cells: &Vec<String>| {
         let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         padded.join("  ").trim_end().to_owned()

@@ -60,27 +60,42 @@ impl Encoding {
             Encoding::Base64Url => URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok(),
             Encoding::Hex => hex::decode(text).ok(),
             Encoding::Url => percent_decode(text),
-            Encoding::Form => percent_decode(&text.replace('+', " ")),
+            Encoding::Form => form_decode(text.as_bytes()),
         }
     }
 }
 
 /// Undoes percent-escapes; `None` when one is broken.
 pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    unescape(text.as_bytes(), b'%')
+}
+
+/// Undoes form encoding: percent-escapes, and `+` is a blank. `None` when an escape is broken.
+pub fn form_decode(bytes: &[u8]) -> Option<Vec<u8>> {
+    unescape(bytes, b'+')
+}
+
+/// `blank` is the byte that stands for a blank; `%` when none does.
+fn unescape(bytes: &[u8], blank: u8) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
     while let [byte, tail @ ..] = rest {
-        rest = tail;
-        if *byte != b'%' {
-            out.push(*byte);
-            continue;
-        }
-        let [high, low, tail @ ..] = rest else { return None };
-        let digit = |digit: &u8| (*digit as char).to_digit(16);
-        out.push((digit(high)? * 16 + digit(low)?) as u8);
-        rest = tail;
+        let undone;
+        (undone, rest) = match *byte {
+            b'%' => percent_escape(rest)?,
+            byte if byte == blank => (b' ', tail),
+            byte => (byte, tail),
+        };
+        out.push(undone);
     }
     Some(out)
+}
+
+/// The byte that the percent-escape at the beginning stands for, and what follows the escape.
+pub fn percent_escape(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let [b'%', high, low, rest @ ..] = bytes else { return None };
+    let digit = |digit: &u8| (*digit as char).to_digit(16);
+    Some(((digit(high)? * 16 + digit(low)?) as u8, rest))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use crate::data::encoding::form_decode;
 use crate::data::json::Document;
 use crate::data::value::Value;
 
@@ -197,25 +198,7 @@ fn unescape(bytes: &[u8]) -> Option<SmolStr> {
     if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return std::str::from_utf8(bytes).ok().map(SmolStr::new);
     }
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => {
-                let [high, low, tail @ ..] = rest else { return None };
-                out.push((hex(*high)? << 4) | hex(*low)?);
-                rest = tail;
-            }
-            other => out.push(*other),
-        }
-    }
-    String::from_utf8(out).ok().map(SmolStr::from)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    (digit as char).to_digit(16).map(|value| value as u8)
+    String::from_utf8(form_decode(bytes)?).ok().map(SmolStr::from)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::data::encoding::{percent_decode, percent_escape};
+
 /// How many times a path may be escaped over again before it is taken for an attempt to hide something.
 const MAX_DEPTH: usize = 4;
 
@@ -55,12 +57,12 @@ fn unusual(path: &str) -> Option<&'static str> {
     bytes.iter().enumerate().find_map(|(at, byte)| match byte {
         b'\\' => Some("the path has a `\\`"),
         b';' => Some("the path has a `;`"),
-        b'%' => match escaped(&bytes[at..])? {
-            b'/' | b'\\' => Some("the path has an escaped `/` or `\\`"),
-            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+        b'%' => match percent_escape(bytes.get(at..)?)? {
+            (b'/' | b'\\', _) => Some("the path has an escaped `/` or `\\`"),
+            (byte, _) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
                 Some("the path escapes a character that needs no escape")
             }
-            b'%' if bytes.get(at + 3..).is_some_and(|after| two_digits(after).is_some()) => Some("the path is escaped twice"),
+            (b'%', [high, low, ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Some("the path is escaped twice"),
             _ => None,
         },
         _ => None,
@@ -72,12 +74,12 @@ fn decoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if !path.contains('%') {
         return Ok(Cow::Borrowed(path));
     }
-    let malformed = |bytes: &[u8]| (0..bytes.len()).any(|at| bytes[at] == b'%' && escaped(&bytes[at..]).is_none());
-    if malformed(path.as_bytes()) {
+    if percent_decode(path).is_none() {
         return Err("the path has a `%` that begins no escape");
     }
     let mut text = path.to_owned();
     for _ in 0..MAX_DEPTH {
+        // What was undone may hold a `%` that stands for itself.
         let bytes: Vec<u8> = percent_encoding::percent_decode_str(&text).collect();
         let next = String::from_utf8(bytes).map_err(|_| "the path has escapes that are not UTF-8")?;
         if next.contains(char::is_control) {
@@ -89,16 +91,6 @@ fn decoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
         text = next;
     }
     Err("the path is escaped too often")
-}
-
-/// The byte that an escape at the beginning stands for.
-fn escaped(bytes: &[u8]) -> Option<u8> {
-    bytes.strip_prefix(b"%").and_then(two_digits)
-}
-
-fn two_digits(bytes: &[u8]) -> Option<u8> {
-    let digit = |at: usize| (*bytes.get(at)? as char).to_digit(16);
-    Some((digit(0)? * 16 + digit(1)?) as u8)
 }
 
 /// Segments as the least strict server divides a path.
@@ -150,8 +142,7 @@ pub fn beginnings(folded: &str) -> impl Iterator<Item = &str> {
 
 /// The same path with escapes in upper case, which RFC 3986, section 6.2.2.1, says are the same.
 pub fn upper_escapes(path: &str) -> Cow<'_, str> {
-    let lower = |at: usize| path.as_bytes()[at + 1..].iter().take(2).any(u8::is_ascii_lowercase);
-    if !path.bytes().enumerate().any(|(at, byte)| byte == b'%' && lower(at)) {
+    if !path.split('%').skip(1).any(|escape| escape.bytes().take(2).any(|digit| digit.is_ascii_lowercase())) {
         return Cow::Borrowed(path);
     }
     let mut digits = 0;

@@ -64,6 +64,11 @@ impl fmt::Debug for Value {
     }
 }
 
+/// The one value of a list that holds no other.
+fn only(values: &[Value]) -> Option<&Value> {
+    if let [value] = values { Some(value) } else { None }
+}
+
 impl Value {
     /// Text from anything that makes one.
     pub fn text(text: impl Into<SmolStr>) -> Value {
@@ -176,7 +181,7 @@ impl Value {
             Value::Time(millis) => Some(*millis),
             Value::Json(json) => json.as_i64().or_else(|| json.as_str()?.trim().parse().ok()),
             Value::Text(text) => text.trim().parse().ok(),
-            Value::List(values) if values.len() == 1 => values[0].to_int(),
+            Value::List(values) => only(values)?.to_int(),
             Value::Message(_) => self.as_text().trim().parse().ok(),
             _ => None,
         }
@@ -190,7 +195,7 @@ impl Value {
             Value::Time(millis) => Some(*millis as f64),
             Value::Json(json) => json.as_f64().or_else(|| json.as_str()?.trim().parse().ok()),
             Value::Text(text) => parse_decimal(text),
-            Value::List(values) if values.len() == 1 => values[0].to_decimal(),
+            Value::List(values) => only(values)?.to_decimal(),
             _ => None,
         }
     }
@@ -200,7 +205,7 @@ impl Value {
         match self {
             Value::Bool(value) => Some(*value),
             Value::Json(json) if json.is_boolean() => json.as_bool(),
-            Value::List(values) if values.len() == 1 => values[0].to_bool(),
+            Value::List(values) => only(values)?.to_bool(),
             Value::Text(_) | Value::Json(_) | Value::Message(_) => {
                 let text = self.as_text();
                 let text = text.trim();

@@ -1,6 +1,7 @@
 //! Where requests and operators come in: listeners, the operator's folder, the generation that serves, and reload.
 
 #[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::expect_used, reason = "a fuzz target says what it found by a panic")]
 pub mod fuzz;
 pub mod home;
 pub mod host;

@@ -15,9 +15,10 @@ impl Lower<'_> {
 
     pub fn assertion_call(&mut self, node: Node<'_>) -> Option<Call> {
         let span = self.span(&node);
-        let (mut callee, mut args) = (None, Vec::new());
+        let (mut callee, mut args, mut optional) = (None, Vec::new(), None);
         for child in self.children(node) {
             match child.as_rule() {
+                Rule::optional_mark => optional = Some(self.spanned((), &child)),
                 Rule::string => callee = self.name(child).map(Callee::Encapsulated),
                 Rule::callee_name => {
                     let name = self.spanned(child.as_str().to_owned(), &child);
@@ -32,7 +33,7 @@ impl Lower<'_> {
                 rule => unreachable_rule(rule),
             }
         }
-        Some(Call { callee: callee?, args, block: None, span: Spanned::new((), span) })
+        Some(Call { callee: callee?, optional, args, block: None, span: Spanned::new((), span) })
     }
 
     pub fn named_arguments(&mut self, node: Node<'_>) -> Vec<Arg> {
@@ -90,6 +91,10 @@ impl Lower<'_> {
         for child in self.children(node) {
             match child.as_rule() {
                 Rule::callee_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
+                Rule::optional_mark => {
+                    let place = self.span(&child);
+                    self.error(codes::BAD_ARGUMENT, "a function always gives a value", place, "remove the `?`");
+                }
                 Rule::arguments => args = self.positional(child),
                 rule => unreachable_rule(rule),
             }

@@ -81,7 +81,7 @@ impl Lower<'_> {
         Some(combine(total, term))
     }
 
-    fn primary(&mut self, node: Node<'_>) -> Option<Expr> {
+    pub fn primary(&mut self, node: Node<'_>) -> Option<Expr> {
         let span = self.span(&node);
         let text = node.as_str();
         let kind = match node.as_rule() {

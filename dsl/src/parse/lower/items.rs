@@ -4,10 +4,11 @@ use pest::iterators::Pairs;
 
 use super::{Lower, Node, Rule, join_comments};
 use crate::ast::{
-    Block, Call, Callee, Comment, Comments, Direction, DurationLit, File, Item, ItemKind, Name, Param, ServiceHead,
+    Block, Call, Callee, Comment, Comments, Direction, DurationLit, Expr, ExprKind, File, FileConnection, Item, ItemKind, Name,
+    Param, Range, ServiceHead, Type,
 };
 use crate::codes;
-use crate::diagnostic::nearest;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::span::{Span, Spanned};
 
 const KINDS: [&str; 7] = ["fragment", "assertion", "service", "task", "command", "customize", "extension"];
@@ -22,6 +23,7 @@ struct Clauses {
     methods: Option<(Vec<Spanned<String>>, Span)>,
     errors: Option<(Call, Span)>,
     paths: Option<((), Span)>,
+    fails: Option<(Name, Span)>,
     disabled: Option<((), Span)>,
     /// `every` or `at` was there, but could not be read; that it is missing need not be said.
     unread: bool,
@@ -31,8 +33,21 @@ impl Lower<'_> {
     pub fn file(&mut self, nodes: Pairs<'_, Rule>) -> File {
         let mut file = File::default();
         let mut leading: Vec<Comment> = Vec::new();
+        let mut connection_ends: Option<u32> = None;
         for node in nodes {
             match node.as_rule() {
+                Rule::comment if connection_ends.is_some_and(|end| self.same_line(end, self.span(&node).start)) => {
+                    let comment = Comment { blank_before: false, ..self.comment(&node) };
+                    connection_ends = None;
+                    if let Some(connection) = &mut file.connection {
+                        connection.trailing = Some(comment);
+                    }
+                }
+                Rule::connection => {
+                    let above = std::mem::take(&mut leading);
+                    connection_ends = file.connection.is_none().then_some(self.span(&node).end);
+                    self.connection(node, above, &mut file);
+                }
                 Rule::comment => {
                     let comment = self.comment(&node);
                     let blank_before = comment.blank_before && !leading.is_empty();
@@ -110,6 +125,19 @@ impl Lower<'_> {
                         self.once(&mut clauses.paths, (), span, "paths");
                     }
                 }
+                Rule::fails => {
+                    let span = self.span(&child);
+                    match self.children(child).pop() {
+                        Some(name) => {
+                            let name = self.spanned(name.as_str().to_owned(), &name);
+                            self.once(&mut clauses.fails, name, span, "fails with");
+                        }
+                        None => {
+                            let help = "name the output that tells the caller why: `fails with error.code`";
+                            self.error(codes::BAD_CLAUSE, "`fails` does not say with what", span, help);
+                        }
+                    }
+                }
                 Rule::disabled => {
                     let span = self.span(&child);
                     self.children(child);
@@ -148,7 +176,7 @@ impl Lower<'_> {
             return None;
         };
         self.spelling(word, kind);
-        let Clauses { params, at, every, methods, errors, paths, disabled, unread } = clauses;
+        let Clauses { params, at, every, methods, errors, paths, disabled, fails, unread } = clauses;
         let takes_params = matches!(*kind, "assertion" | "command");
         let is_service = *kind == "service";
         let refused = [
@@ -158,17 +186,30 @@ impl Lower<'_> {
             errors.as_ref().filter(|_| !is_service).map(|(_, span)| ("`errors`", *span)),
             paths.as_ref().filter(|_| !is_service).map(|(_, span)| ("`paths`", *span)),
             disabled.as_ref().filter(|_| !is_service).map(|(_, span)| ("`disabled`", *span)),
+            fails.as_ref().filter(|_| !takes_params).map(|(_, span)| ("`fails with`", *span)),
             every.as_ref().filter(|_| *kind != "task").map(|(_, span)| ("`every`", *span)),
         ];
         for (what, span) in refused.into_iter().flatten() {
             let help = match what {
                 "parameters" => "a fragment shares its caller's variables; an `assertion` has parameters",
                 "`every`" => "only a `task` has it",
+                "`fails with`" => "only an `assertion` or a `command` has it; in a service `fail` answers through its `errors`",
                 _ => "only a `service` has it",
             };
             self.error(codes::BAD_CLAUSE, format!("a `{kind}` has no {what}"), span, help);
         }
-        let params = params.map(|(params, _)| params).unwrap_or_default();
+        let mut params = params.map(|(params, _)| params).unwrap_or_default();
+        params.extend(fails.map(|(name, _)| Param {
+            direction: Direction::Out,
+            name,
+            failure: true,
+            optional: false,
+            ty: None,
+            range: None,
+            default: None,
+            leading: Vec::new(),
+            trailing: None,
+        }));
         match *kind {
             "fragment" => Some(ItemKind::Fragment),
             "assertion" => Some(ItemKind::Assertion(params)),
@@ -321,7 +362,7 @@ impl Lower<'_> {
         }
         let callee = callee?;
         let span = Spanned::new((), Span { start: callee.span.start, ..span.span });
-        Some(Call { callee: Callee::Encapsulated(callee), args, block: None, span })
+        Some(Call { callee: Callee::Encapsulated(callee), optional: None, args, block: None, span })
     }
 
     fn params(&mut self, node: Node<'_>) -> Vec<Param> {
@@ -343,6 +384,7 @@ impl Lower<'_> {
     fn param(&mut self, node: Node<'_>) -> Option<Param> {
         let span = self.span(&node);
         let (mut direction, mut name, mut ty, mut default) = (None, None, None, None);
+        let (mut optional, mut range) = (None, None);
         for child in self.children(node) {
             match child.as_rule() {
                 Rule::direction => {
@@ -368,17 +410,124 @@ impl Lower<'_> {
                     }
                 }
                 Rule::variable_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
+                Rule::optional_mark => optional = Some(self.span(&child)),
                 Rule::type_word => ty = self.ty(&child),
+                Rule::range => range = self.range_of(&child, ty.as_ref()),
                 Rule::value => default = self.expr(child),
                 rule => unreachable_rule(rule),
             }
         }
         let name: Name = name?;
+        let optional = optional.is_some_and(|mark| self.may_be_optional(&name, direction, default.as_ref(), mark));
+        if let (Some(found), Some(Direction::In)) = (&range, direction) {
+            let help = format!("test it in the body: `${{{}}} as int >= 1 else Stop`", name.node);
+            self.error(codes::BAD_BOUNDS, "bounds are for outputs", found.span, help);
+            range = None;
+        }
         if direction.is_none() {
             let message = format!("the parameter `{}` does not say which way it goes", name.node);
             self.error(codes::MISSING_DIRECTION, message, span, format!("write `in {0}` or `out {0}`", name.node));
         }
-        Some(Param { direction: direction?, name, ty, default, leading: Vec::new(), trailing: None })
+        Some(Param {
+            direction: direction?,
+            name,
+            failure: false,
+            optional,
+            ty,
+            range,
+            default,
+            leading: Vec::new(),
+            trailing: None,
+        })
+    }
+}
+
+impl Lower<'_> {
+    /// Whether a `?` after a parameter's name means something there.
+    fn may_be_optional(&mut self, name: &Name, direction: Option<Direction>, default: Option<&Expr>, mark: Span) -> bool {
+        if direction == Some(Direction::Out) {
+            let message = format!("the output `{}` needs no `?`", name.node);
+            self.error(codes::BAD_ARGUMENT, message, mark, "remove it: an output that is not set stays undefined");
+            return false;
+        }
+        if default.is_some() {
+            let message = format!("`{}?` has a default as well", name.node);
+            self.error(codes::BAD_ARGUMENT, message, mark, "keep one: `?` leaves it undefined, `=` gives it a value");
+            return false;
+        }
+        true
+    }
+
+    /// Bounds after a type.
+    pub fn range_of(&mut self, node: &Node<'_>, ty: Option<&Spanned<Type>>) -> Option<Spanned<Range>> {
+        let span = self.span(node);
+        let (min, max) = node.as_str().split_once("..")?;
+        let mut bound = |text: &str| match text {
+            "" => Some(None),
+            text => match text.parse() {
+                Ok(number) => Some(Some(number)),
+                Err(_) => {
+                    self.error(codes::NUMBER_RANGE, format!("`{text}` is too large"), span, "use a smaller bound");
+                    None
+                }
+            },
+        };
+        let range = Range { min: bound(min)?, max: bound(max)? };
+        if let (Some(min), Some(max)) = (range.min, range.max)
+            && min > max
+        {
+            self.error(codes::BAD_BOUNDS, format!("no value is from {min} to {max}"), span, "put the smaller one first");
+            return None;
+        }
+        if let Some(ty) = ty.filter(|ty| !matches!(ty.node, Type::Int | Type::Decimal | Type::String)) {
+            self.error(
+                codes::BAD_BOUNDS,
+                "this type has no bounds",
+                span.to(ty.span),
+                "numbers have them, and texts for their length",
+            );
+            return None;
+        }
+        Some(Spanned::new(range, span))
+    }
+
+    /// `connection …` at the top of a file.
+    fn connection(&mut self, node: Node<'_>, leading: Vec<Comment>, file: &mut File) {
+        let span = self.span(&node);
+        let mut value = None;
+        for child in node.into_inner() {
+            let place = self.span(&child);
+            match child.as_rule() {
+                Rule::kw_connection => self.spelling(&child, "connection"),
+                Rule::colon | Rule::assign_sign => {
+                    let help = "write the name after a blank: `connection \"Main\"`";
+                    self.error(codes::BAD_CLAUSE, "`connection` takes no sign before its name", place, help);
+                }
+                Rule::string => value = self.name(child).map(|name| Expr::new(ExprKind::Raw(name.node), name.span)),
+                Rule::var => value = self.primary(child),
+                Rule::single_quoted => self.single_quotes(&child),
+                _ => {
+                    let help = format!(
+                        "write `connection \"{}\"`, or a variable: `connection ${{name}}`",
+                        child.as_str().trim_matches('$')
+                    );
+                    self.error(codes::MISSING_QUOTES, "a connection is named in quotes", place, help);
+                }
+            }
+        }
+        if let Some(first) = &file.connection {
+            let error = Diagnostic::error(codes::BAD_CLAUSE, "`connection` is said twice", span);
+            self.out.push(error.help("a file has one; a call may name another").related(first.span.span, "first said here"));
+        } else if !file.items.is_empty() {
+            self.error(
+                codes::BAD_CLAUSE,
+                "`connection` stands at the top of the file",
+                span,
+                "move it before the first declaration",
+            );
+        } else {
+            file.connection = value.map(|value| FileConnection { leading, value, trailing: None, span: Spanned::new((), span) });
+        }
     }
 }
 

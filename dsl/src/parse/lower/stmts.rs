@@ -13,6 +13,7 @@ impl Lower<'_> {
         let kind = match node.as_rule() {
             Rule::set => self.assignment(node, false),
             Rule::default => self.assignment(node, true),
+            Rule::declare => self.declare(node),
             Rule::include => {
                 let name = self.children(node).pop()?;
                 self.name(name).map(StmtKind::Include)
@@ -78,6 +79,25 @@ impl Lower<'_> {
         }
         let (target, value) = (target?, value?);
         Some(if default { StmtKind::Default { target, ty, value } } else { StmtKind::Set { target, ty, value } })
+    }
+
+    fn declare(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let (mut target, mut ty, mut range) = (None, None, None);
+        for child in self.children(node) {
+            match child.as_rule() {
+                Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
+                Rule::var | Rule::bare_var => {
+                    let name = child.as_str().trim_start_matches(['$', '{']).trim_end_matches('}').trim();
+                    let span = self.span(&child);
+                    let help = format!("write `declare {name}`");
+                    self.error(codes::BAD_NAME, "a variable that is declared is named without `${}`", span, help);
+                }
+                Rule::type_word => ty = self.ty(&child),
+                Rule::range => range = self.range_of(&child, ty.as_ref()),
+                rule => unreachable_rule(rule),
+            }
+        }
+        Some(StmtKind::Declare { target: target?, ty, range })
     }
 
     fn missing_set(&mut self, node: Node<'_>) -> Option<StmtKind> {
@@ -309,6 +329,7 @@ impl Lower<'_> {
         let statements = [
             "set",
             "default",
+            "declare",
             "include",
             "if",
             "fail",

@@ -5,11 +5,11 @@ use crate::ast::{Arg, Call, Direction, Expr, Name};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::{Set, values};
-use crate::resolve::index::Kind;
+use crate::resolve::index::{Kind, Policy};
 use crate::span::Span;
-use crate::spec::{Need, Spec};
+use crate::spec::{Kind as PropKind, Need, Spec};
 
-pub(crate) fn native(set: &Set<'_>, call: &Call, name: &Name, found: &mut Vec<Diagnostic>) {
+pub(crate) fn native(set: &Set<'_>, policy: &Policy, call: &Call, name: &Name, found: &mut Vec<Diagnostic>) {
     let Some(spec) = set.catalogue().get(name) else {
         found.push(unknown_native(set, name));
         return;
@@ -17,10 +17,25 @@ pub(crate) fn native(set: &Set<'_>, call: &Call, name: &Name, found: &mut Vec<Di
     twice(&call.args, |a, b| a == b, found);
     for arg in &call.args {
         match spec.prop(&arg.name) {
-            Some(prop) => found.extend(values::property(spec, prop, &arg.value)),
+            Some(prop) => {
+                found.extend(values::property(spec, prop, &arg.value));
+                let of_file = policy.connection.as_ref().filter(|_| prop.kind == PropKind::Connection);
+                if let Some(of_file) = of_file.filter(|of_file| same_name(of_file, &arg.value)) {
+                    let warning = Diagnostic::warning(
+                        codes::REPEATED_CONNECTION,
+                        "the file says this connection already",
+                        arg.value.span.span,
+                    );
+                    found.push(warning.help("leave it out").related(of_file.span.span, "here"));
+                }
+            }
             None => {
                 let message = format!("`{}` has no property `{}`", spec.name, *arg.name);
                 let error = Diagnostic::error(codes::UNKNOWN_PROPERTY, message, arg.name.span);
+                if let Some((_, instead)) = spec.former.iter().find(|(former, _)| *former == *arg.name) {
+                    found.push(error.help(*instead));
+                    continue;
+                }
                 let error = error.suggest(&arg.name, spec.props.iter().map(|prop| prop.name));
                 found.push(if error.help.is_none() { error.help(known_properties(spec)) } else { error });
             }
@@ -28,8 +43,19 @@ pub(crate) fn native(set: &Set<'_>, call: &Call, name: &Name, found: &mut Vec<Di
     }
     let missing = spec.props.iter().filter(|prop| prop.need == Need::Required);
     for prop in missing.filter(|prop| call.args.iter().all(|arg| *arg.name != prop.name)) {
+        if prop.kind == PropKind::Connection && policy.connection.is_some() {
+            continue;
+        }
         let message = format!("`{}` needs the property `{}`", spec.name, prop.name);
-        found.push(Diagnostic::error(codes::MISSING_PROPERTY, message, name.span).help(first_lower(prop.doc)));
+        let error = Diagnostic::error(codes::MISSING_PROPERTY, message, name.span);
+        found.push(match prop.kind {
+            PropKind::Connection => error.help("give it here, or for the whole file: `connection \"…\"` as its first line"),
+            _ => error.help(first_lower(prop.doc)),
+        });
+    }
+    if let (Some(mark), None) = (&call.optional, spec.optional) {
+        let error = Diagnostic::error(codes::BAD_ARGUMENT, format!("`{}` takes no `?`", spec.name), mark.span);
+        found.push(error.help(format!("where a failure is fine, write `{}(…) else Continue`", spec.name)));
     }
     match (&call.block, spec.block) {
         (Some(block), false) => {
@@ -41,6 +67,15 @@ pub(crate) fn native(set: &Set<'_>, call: &Call, name: &Name, found: &mut Vec<Di
             found.push(error.help("write `{ … }` after it"));
         }
         (Some(_), true) | (None, false) => {}
+    }
+}
+
+/// Whether two expressions name the same connection.
+fn same_name(one: &Expr, other: &Expr) -> bool {
+    match (one.literal(), other.literal()) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one == other,
+        _ => false,
     }
 }
 
@@ -90,6 +125,10 @@ pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given:
         return;
     };
     let callee = set.policy(id);
+    if let Some(mark) = &call.optional {
+        let error = Diagnostic::error(codes::BAD_ARGUMENT, format!("`{}` takes no `?`", callee.name), mark.span);
+        found.push(error.help(format!("where a failure is fine, write `\"{}\" (…) else Continue`", callee.name)));
+    }
     let params = callee.params();
     twice(&call.args, str::eq_ignore_ascii_case, found);
     for arg in &call.args {
@@ -118,11 +157,13 @@ pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given:
     let inputs = params.iter().filter(|param| param.direction == Direction::In);
     for (at, param) in inputs.enumerate() {
         let given = call.args.iter().any(|arg| arg.name.eq_ignore_ascii_case(&param.name));
-        if !given && param.default.is_none() && !(first_given && at == 0) {
+        if !given && !param.optional && param.default.is_none() && !(first_given && at == 0) {
             let message = format!("`{}` needs the input `{}`", callee.name, *param.name);
             let error = Diagnostic::error(codes::MISSING_INPUT, message, name.span);
             found.push(
-                error.help(format!("add `{}: …`", *param.name)).related(param.name.span, "declared here without a default"),
+                error
+                    .help(format!("add `{0}: …`, or declare it `in {0}?` if it may be missing", *param.name))
+                    .related(param.name.span, "declared here without a default"),
             );
         }
     }

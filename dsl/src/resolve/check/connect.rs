@@ -1,16 +1,16 @@
 //! How declarations connect: names that exist, hooks and extensions in their places, each declaration in the right part of the
 //! installation.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::ast::{Name, Stmt, StmtKind};
+use crate::ast::{Call, Callee, Name, Stmt, StmtKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
 use crate::resolve::index::{Kind, Policy, PolicyId};
-use crate::resolve::summary::Event;
+use crate::resolve::summary::{Event, takes_file_connection};
 use crate::resolve::visit::{self, Visit};
-use crate::span::Origin;
+use crate::span::{FileId, Origin, Span};
 
 /// The `include` statements of one declaration.
 #[derive(Default)]
@@ -86,7 +86,38 @@ pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
         });
     }
     never_included(set, &mut found);
+    unused_connections(set, &mut found);
     found
+}
+
+/// Looks for a call that has the connection of its file.
+struct FileConnection<'s, 'a> {
+    set: &'s Set<'a>,
+    used: bool,
+}
+
+impl<'a> Visit<'a> for FileConnection<'_, '_> {
+    fn call(&mut self, call: &'a Call) {
+        let spec = matches!(call.callee, Callee::Native(_)).then(|| self.set.catalogue().get(call.callee.name())).flatten();
+        self.used |= spec.is_some_and(|spec| takes_file_connection(call, spec));
+        visit::walk_call(self, call);
+    }
+}
+
+fn unused_connections(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
+    let mut files: BTreeMap<FileId, (Span, bool)> = BTreeMap::new();
+    for policy in set.policies {
+        if let Some(connection) = &policy.connection {
+            let mut search = FileConnection { set, used: false };
+            search.block(&policy.item.body);
+            files.entry(policy.file).or_insert((connection.span.span, false)).1 |= search.used;
+        }
+    }
+    let unused = files.into_iter().filter(|(file, (_, used))| !used && !set.broken.contains(file));
+    found.extend(unused.map(|(_, (span, _))| {
+        let message = "nothing in this file takes the connection";
+        Diagnostic::warning(codes::UNUSED_CONNECTION, message, span).help("remove the line")
+    }));
 }
 
 /// Two declarations of one kind and name; the shipped one, else the earlier one, counts.

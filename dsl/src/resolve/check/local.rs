@@ -134,7 +134,7 @@ impl<'s> Visit<'s> for Local<'s, '_> {
 
     fn call(&mut self, call: &'s Call) {
         match &call.callee {
-            Callee::Native(name) => calls::native(self.set, call, name, self.found),
+            Callee::Native(name) => calls::native(self.set, self.policy, call, name, self.found),
             Callee::Encapsulated(name) => calls::encapsulated(self.set, call, name, false, self.found),
         }
         visit::walk_call(self, call);

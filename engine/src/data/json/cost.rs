@@ -41,12 +41,12 @@ impl Cost {
         let mut from_root = false;
         let bytes = text.as_bytes();
         let mut at = 0;
-        while at < bytes.len() {
+        while let Some(&byte) = bytes.get(at) {
             let filters = open.iter().filter(|filter| **filter).count();
             let mut many = false;
-            match bytes[at] {
+            match byte {
                 quote @ (b'\'' | b'"') => at = end_of_literal(bytes, at, quote)?,
-                b'[' => open.push(bytes[at + 1..].trim_ascii_start().starts_with(b"?")),
+                b'[' => open.push(text[at + 1..].trim_ascii_start().starts_with('?')),
                 b'(' => {
                     if text[..at].ends_with("match") || text[..at].ends_with("search") {
                         cost.patterns = true;
@@ -128,10 +128,13 @@ fn size(json: &Json) -> (u64, u64) {
 
 fn end_of_literal(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
     let mut at = start + 1;
-    while *bytes.get(at)? != quote {
-        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    loop {
+        match *bytes.get(at)? {
+            byte if byte == quote => return Some(at),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
     }
-    Some(at)
 }
 
 /// The second argument of `match` or `search`, if it is a text of the query's own. A pattern out of the document is refused: whoever sends
@@ -149,8 +152,8 @@ fn literal_pattern(text: &str, open: usize) -> Option<String> {
         }
         at += 1;
     }
-    let start = at + 1 + bytes[at + 1..].len() - bytes[at + 1..].trim_ascii_start().len();
-    let quote = *bytes.get(start).filter(|byte| matches!(byte, b'\'' | b'"'))?;
-    let end = end_of_literal(bytes, start, quote)?;
-    Some(text[start + 1..end].replace("\\\\", "\\"))
+    let argument = text[at + 1..].trim_ascii_start();
+    let quote = argument.bytes().next().filter(|byte| matches!(byte, b'\'' | b'"'))?;
+    let end = end_of_literal(argument.as_bytes(), 0, quote)?;
+    Some(argument[1..end].replace("\\\\", "\\"))
 }

@@ -27,8 +27,9 @@ pub fn check(text: &str) -> Result<(), &'static str> {
     let mut open: Vec<usize> = Vec::new();
     let (mut in_scope, mut declarations) = (0, 0);
     let mut at = 0;
-    while let Some(start) = find(bytes, at, b"<") {
-        let rest = &bytes[start..];
+    while let Some(start) = find(bytes, at, b"<")
+        && let Some(rest) = bytes.get(start..)
+    {
         at = if rest.starts_with(b"<!--") {
             after(bytes, start + 4, b"-->")
         } else if rest.starts_with(b"<![CDATA[") {
@@ -72,13 +73,14 @@ fn tag(bytes: &[u8], start: usize) -> Result<Tag, &'static str> {
     let (mut attributes, mut declarations, mut at) = (0, 0, start);
     // Where the name begins that was read last, and whether the next character begins another one.
     let (mut name, mut between) = (start, false);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'>' => return Ok(Tag { end: at + 1, empty: at > start && bytes[at - 1] == b'/', declarations }),
+    while let Some(&byte) = bytes.get(at) {
+        let since = |place: usize| bytes.get(place..at).unwrap_or_default();
+        match byte {
+            b'>' => return Ok(Tag { end: at + 1, empty: since(start).ends_with(b"/"), declarations }),
             b' ' | b'\t' | b'\r' | b'\n' => between = true,
             b'=' => {
                 attributes += 1;
-                declarations += usize::from(bytes[name..at].starts_with(b"xmlns"));
+                declarations += usize::from(since(name).starts_with(b"xmlns"));
             }
             quote @ (b'"' | b'\'') => match find(bytes, at + 1, &[quote]) {
                 Some(end) => {
@@ -107,15 +109,13 @@ fn after(bytes: &[u8], from: usize, end: &[u8]) -> usize {
 }
 
 fn find(bytes: &[u8], from: usize, what: &[u8]) -> Option<usize> {
-    let rest = bytes.get(from..)?;
     let (first, more) = what.split_first()?;
-    let mut at = 0;
-    while let Some(next) = rest[at..].iter().position(|byte| byte == first) {
-        at += next;
-        if rest[at + 1..].starts_with(more) {
-            return Some(from + at);
+    let mut at = from;
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| byte == first)?;
+        if bytes.get(at + 1..)?.starts_with(more) {
+            return Some(at);
         }
         at += 1;
     }
-    None
 }

@@ -60,7 +60,8 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, String> {
             Ok(text) if text.contains('\0') => Err("it is binary (it holds zero bytes)".to_owned()),
             Ok(text) => Ok(Some(text)),
             Err(error) => {
-                let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+                let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+                let line = 1 + valid.filter(|byte| **byte == b'\n').count();
                 Err(format!("it is not UTF-8 text (line {line})"))
             }
         },

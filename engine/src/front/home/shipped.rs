@@ -56,10 +56,8 @@ impl Shipped {
         match self {
             Shipped::Embedded => {
                 let found = embedded::FILES.binary_search_by(|(own, _)| (*own).cmp(path)).ok();
-                Ok(found.map(|index| {
-                    let (path, text) = embedded::FILES[index];
-                    ShippedFile { path: Cow::Borrowed(path), text: Cow::Borrowed(text) }
-                }))
+                let found = found.and_then(|index| embedded::FILES.get(index));
+                Ok(found.map(|(path, text)| ShippedFile { path: Cow::Borrowed(path), text: Cow::Borrowed(text) }))
             }
             Shipped::Directory(dir) => match read::text(&dir.join(path)) {
                 Ok(text) => Ok(text.map(|text| ShippedFile { path: Cow::Owned(path.to_owned()), text: Cow::Owned(text) })),

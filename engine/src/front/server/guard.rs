@@ -206,13 +206,19 @@ impl Guard {
     /// gone, so that only the connection can be ended when the peer does not take it.
     pub(super) fn hand_out(&self) -> usize {
         let round = self.round.load(Relaxed) % 2;
-        self.pieces[round].fetch_add(1, Relaxed);
+        self.pieces(round).fetch_add(1, Relaxed);
         round
+    }
+
+    /// How many pieces of a round are not yet written. There are two counters: a round ends when the one before it has none left.
+    fn pieces(&self, round: usize) -> &AtomicU32 {
+        let [even, odd] = &self.pieces;
+        if round.is_multiple_of(2) { even } else { odd }
     }
 
     /// A piece of that round is written.
     pub(super) fn took(&self, round: usize) {
-        self.pieces[round].fetch_sub(1, Relaxed);
+        self.pieces(round).fetch_sub(1, Relaxed);
     }
 
     /// A request's header is complete. It is under way until the result is dropped.
@@ -300,7 +306,7 @@ impl Guard {
             return false;
         }
         let next = (self.round.load(Relaxed) + 1) % 2;
-        if self.pieces[next].load(Relaxed) > 0 {
+        if self.pieces(next).load(Relaxed) > 0 {
             return true;
         }
         self.round.store(next, Relaxed);

@@ -23,6 +23,8 @@ pub struct Build<'b> {
 /// What the compiler does for a builder.
 pub(super) trait BuildHost {
     fn expr(&mut self, expr: &ast::Expr) -> Expr;
+    /// The connection that the file of the call names at its top.
+    fn file_connection(&mut self) -> Option<Expr>;
     fn pieces(&mut self, parts: &[Part]) -> Vec<Piece>;
     fn file_parts(&self, path: &str) -> Option<Vec<Part>>;
     fn slot(&self, name: &str) -> Option<Slot>;
@@ -64,6 +66,7 @@ impl<'b> Build<'b> {
     pub fn optional(&mut self, name: &str) -> Option<Expr> {
         match self.arg(name) {
             Some(arg) => Some(self.compiler.expr(arg)),
+            None if self.prop(name).kind == Kind::Connection => self.compiler.file_connection(),
             None => match self.prop(name).need {
                 Need::Default(default) => Some(Expr::Const(literal(default))),
                 Need::Required | Need::Absent => None,
@@ -74,6 +77,11 @@ impl<'b> Build<'b> {
     /// A property's expression; undefined where it is neither given nor has a default.
     pub fn value(&mut self, name: &str) -> Expr {
         self.optional(name).unwrap_or(Expr::Const(Value::Undefined))
+    }
+
+    /// Whether the call is `Name?(…)`: what the spec's `optional` says is fine.
+    pub fn is_optional(&self) -> bool {
+        self.call.optional.is_some()
     }
 
     /// The literal text of a property, or of its default. An error where the author gave something else than a literal.
@@ -281,6 +289,11 @@ fn literal(text: &str) -> Value {
 impl BuildHost for CallSite<'_, '_> {
     fn expr(&mut self, expr: &ast::Expr) -> Expr {
         self.compiler.expr(expr, self.scope)
+    }
+
+    fn file_connection(&mut self) -> Option<Expr> {
+        let connection = self.scope.policy.connection.as_deref()?;
+        Some(self.compiler.expr(connection, self.scope))
     }
 
     fn pieces(&mut self, parts: &[Part]) -> Vec<Piece> {

@@ -5,7 +5,7 @@ use portcullis_dsl::span::Span;
 
 use super::build::{Build, CallSite};
 use super::code::Label;
-use super::{Compiler, Scope};
+use super::{Compiler, FailTo, Scope};
 use crate::policy::assertion::Runnable;
 use crate::policy::codes;
 use crate::policy::exec::program::{Loop, Op};
@@ -76,6 +76,8 @@ impl<'a> Compiler<'a> {
                 let op = Op::Default(self.slot(target, scope), value, ty.as_ref().map(|ty| ty.node));
                 self.code.emit(op, span, ok, no);
             }
+            // It gives the variable its slot, which the frame has from the start.
+            StmtKind::Declare { .. } => self.code.emit(Op::Jump, span, ok, ok),
             StmtKind::Include(name) => self.include(name, false, scope, ok, no, span),
             StmtKind::IncludeExtension(name) => self.include(name, true, scope, ok, no, span),
             StmtKind::Call(call) => self.call(call, scope, ok, no),
@@ -143,10 +145,13 @@ impl<'a> Compiler<'a> {
             StmtKind::Continue => self.code.emit(Op::Jump, span, ok, ok),
             StmtKind::Stop => self.code.emit(Op::Jump, span, no, no),
             StmtKind::Fail(code) => {
-                // The resolver refuses `fail` where no service is.
-                let Some((tail, slot)) = scope.fail else { return self.defective("a `fail` outside of a service", span) };
                 let code = self.expr(code, scope);
-                self.code.emit(Op::Fail(slot, code), span, tail, tail);
+                match scope.fail {
+                    Some(FailTo::Service(tail, slot)) => self.code.emit(Op::Fail(slot, code), span, tail, tail),
+                    Some(FailTo::Assertion(tail, slot)) => self.code.emit(Op::FailCall(slot, code), span, tail, tail),
+                    // The resolver refuses it.
+                    None => self.defective("a `fail` that nobody hears", span),
+                }
             }
             StmtKind::Check(cond) => self.cond(cond, scope, false, ok, no),
             StmtKind::Else(first, second) => {
@@ -240,6 +245,7 @@ impl<'a> Compiler<'a> {
             }
             StmtKind::Set { .. }
             | StmtKind::Default { .. }
+            | StmtKind::Declare { .. }
             | StmtKind::Raise(_)
             | StmtKind::Continue
             | StmtKind::Stop

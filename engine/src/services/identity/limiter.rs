@@ -52,7 +52,9 @@ type Digest = [u8; 16];
 fn digest(key: &str) -> Digest {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
     let mut short = Digest::default();
-    short.copy_from_slice(&digest.as_ref()[..16]);
+    for (short, full) in short.iter_mut().zip(digest.as_ref()) {
+        *short = *full;
+    }
     short
 }
 

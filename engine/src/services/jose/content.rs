@@ -145,6 +145,6 @@ impl Mac {
         mac.update(iv);
         mac.update(ciphertext);
         mac.update(&(aad.len() as u64 * 8).to_be_bytes());
-        mac.sign().as_ref()[..self.keep].to_vec()
+        mac.sign().as_ref().iter().copied().take(self.keep).collect()
     }
 }

@@ -166,15 +166,15 @@ impl PrivateKey {
     /// The public half as a JWK with `kid` and `use`, and with the certificate where there is one.
     pub fn jwk(&self) -> Json {
         let mut jwk = self.public.jwk_members().unwrap_or_default();
-        jwk["kid"] = Json::from(self.kid.as_str());
-        jwk["use"] = Json::from("sig");
+        jwk.insert("kid".to_owned(), Json::from(self.kid.as_str()));
+        jwk.insert("use".to_owned(), Json::from("sig"));
         if let Some(certificate) = &self.certificate {
             use base64::Engine;
             let encode = |der: &CertificateDer<'_>| Json::from(base64::engine::general_purpose::STANDARD.encode(der));
-            jwk["x5t#S256"] = Json::from(certificate.thumbprint_sha256.as_str());
-            jwk["x5c"] = self.chain.iter().map(encode).collect();
+            jwk.insert("x5t#S256".to_owned(), Json::from(certificate.thumbprint_sha256.as_str()));
+            jwk.insert("x5c".to_owned(), self.chain.iter().map(encode).collect());
         }
-        jwk
+        Json::Object(jwk)
     }
 
     /// The private key itself, for TLS.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve};
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json};
 use x509_parser::oid_registry::OID_SIG_ED25519;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey as Parsed;
@@ -167,27 +167,29 @@ impl PublicKey {
     }
 
     /// The members that make up the key, in the order of RFC 7638. None for a shared secret, which is not for publishing.
-    pub fn jwk_members(&self) -> Option<Json> {
+    pub fn jwk_members(&self) -> Option<Map<String, Json>> {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        Some(match self.material() {
-            Material::Rsa(n, e) => json!({"e": text(e), "kty": "RSA", "n": text(n)}),
+        let members = match self.material() {
+            Material::Rsa(n, e) => vec![("e", text(e)), ("kty", "RSA".to_owned()), ("n", text(n))],
             Material::Ec(family, point) => {
                 let curve = match family {
                     Family::P256 => "P-256",
                     Family::P384 => "P-384",
                     _ => "P-521",
                 };
-                let (x, y) = point[1..].split_at(point.len() / 2);
-                json!({"crv": curve, "kty": "EC", "x": text(x), "y": text(y)})
+                let (_, coordinates) = point.split_first()?;
+                let (x, y) = coordinates.split_at(coordinates.len() / 2);
+                vec![("crv", curve.to_owned()), ("kty", "EC".to_owned()), ("x", text(x)), ("y", text(y))]
             }
-            Material::Ed25519(bytes) => json!({"crv": "Ed25519", "kty": "OKP", "x": text(bytes)}),
+            Material::Ed25519(bytes) => vec![("crv", "Ed25519".to_owned()), ("kty", "OKP".to_owned()), ("x", text(bytes))],
             Material::Secret(_) => return None,
-        })
+        };
+        Some(members.into_iter().map(|(name, value)| (name.to_owned(), Json::String(value))).collect())
     }
 
     /// The thumbprint of RFC 7638 with SHA-256.
     pub fn thumbprint(&self) -> String {
-        let members = self.jwk_members().unwrap_or_default().to_string();
+        let members = self.jwk_members().map_or(Json::Null, Json::Object).to_string();
         URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, members.as_bytes()))
     }
 }
@@ -226,6 +228,9 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
 
 /// DER integers have a leading zero where the first bit is set; JOSE and the crypto library have none.
 pub(super) fn unpadded(bytes: &[u8]) -> Vec<u8> {
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    bytes[zeros..].to_vec()
+    let mut number = bytes;
+    while let [0, rest @ ..] = number {
+        number = rest;
+    }
+    number.to_vec()
 }

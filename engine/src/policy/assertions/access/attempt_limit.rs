@@ -53,7 +53,6 @@ static SPEC: Spec = Spec {
         sets("{prefix}.count", "after `check`: the attempts that count, under the key that has most"),
     ],
     fails: &["the next attempt has to wait"],
-    block: false,
     examples: &[
         example(
             "the second has to wait",
@@ -96,6 +95,7 @@ set number = ${seen.count}"#,
             Expect::Sets("number", "2"),
         ),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

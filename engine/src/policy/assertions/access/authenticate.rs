@@ -40,7 +40,6 @@ static SPEC: Spec = Spec {
         "the provider does not know the credentials, or there are none",
         "too many passwords from the caller's address wait to be checked; nothing was found out",
     ],
-    block: false,
     examples: &[
         example(
             "name and password",
@@ -64,6 +63,7 @@ set wait = ${authenticate.retry_after}"#,
         ),
         example("no credentials", r#"Authenticate(provider: "Example")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -43,7 +43,6 @@ static SPEC: Spec = Spec {
     ],
     fails: &["nobody was authenticated, or the provider does not know the user or, without `disabled`, lets nobody of that \
              name log in"],
-    block: false,
     examples: &[
         example(
             "of the user authenticated last",
@@ -60,6 +59,7 @@ set role = ${user.role}"#,
         ),
         example("of nobody", "ExtractAttributes()", Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

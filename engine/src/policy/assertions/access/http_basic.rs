@@ -31,7 +31,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{username}", "the name"), sets("{password}", "the password")],
     fails: &["there are no such credentials", "they cannot be decoded, or there is more than one `Authorization` header"],
-    block: false,
     examples: &[
         example(
             "RFC 7617, section 2",
@@ -48,6 +47,7 @@ HttpBasic(realm: "example")"#,
         ),
         example("none at all", "HttpBasic()", Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

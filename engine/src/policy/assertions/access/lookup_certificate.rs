@@ -34,7 +34,6 @@ static SPEC: Spec = Spec {
         sets("{prefix}.count", "how many fit"),
     ],
     fails: &["no certificate fits"],
-    block: false,
     examples: &[
         example(
             "of a key",
@@ -45,6 +44,7 @@ ${found} contains "CN=ec""#,
         ),
         example("of nobody", r#"LookupCertificate(subject: "CN=nobody")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 const BY: [&str; 7] = ["alias", "subject", "issuer", "serial", "thumbprint_sha1", "thumbprint_sha256", "subject_key_identifier"];

@@ -22,8 +22,8 @@ static SPEC: Spec = Spec {
         "the request came over plain HTTP",
         "the client showed no certificate where one is required, or one that is not valid now",
     ],
-    block: false,
     examples: &[example("a request over plain HTTP", "RequireTls()", Expect::Fails)],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

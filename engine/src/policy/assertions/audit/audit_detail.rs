@@ -23,8 +23,8 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &[],
-    block: false,
     examples: &[example("a refused client", r#"AuditDetail(message: "refused ${request.http.method}", level: "warning")"#, Expect::Holds)],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

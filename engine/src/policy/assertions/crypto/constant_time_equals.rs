@@ -20,12 +20,12 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["they differ", "one of them is empty or undefined"],
-    block: false,
     examples: &[
         example("the same", r#"ConstantTimeEquals(left: "s3cret", right: "s3cret")"#, Expect::Holds),
         example("another", r#"ConstantTimeEquals(left: "s3cret", right: "S3cret")"#, Expect::Fails),
         example("both missing", r#"ConstantTimeEquals(left: "", right: ${request.http.header.x-missing})"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -21,13 +21,13 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the JWK set")],
     fails: &[],
-    block: false,
     examples: &[example(
         "two keys",
         "CreateJwk(aliases: [\"rsa\", \"ec\"], target: \"jwks\")\nset kinds = json_get(${jwks}, \"$.keys[*].kty\")\nset kinds = \
             \"${kinds|+}\"",
         Expect::Sets("kinds", "RSA+EC"),
     )],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -62,7 +62,6 @@ static SPEC: Spec = Spec {
         "its header or its claims are not JSON, or have a name twice",
         "with `check_times: true`: it has expired, is not valid yet, or has a date that cannot be read",
     ],
-    block: false,
     examples: &[
         example(
             "signed with a shared secret",
@@ -91,6 +90,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

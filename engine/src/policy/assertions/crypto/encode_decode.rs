@@ -36,13 +36,13 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the result")],
     fails: &["the source is undefined", "decoding: the source is not of the encoding, or what it holds is not UTF-8"],
-    block: false,
     examples: &[
         example("Base64", r#"EncodeDecode(source: "a?>", operation: "base64-encode", target: "x")"#, Expect::Sets("x", "YT8+")),
         example("and back", r#"EncodeDecode(source: "YT8+", operation: "base64-decode", target: "x")"#, Expect::Sets("x", "a?>")),
         example("a form", r#"EncodeDecode(source: "a+b%26", operation: "form-decode", target: "x")"#, Expect::Sets("x", "a b&")),
         example("not Base64", r#"EncodeDecode(source: "a?>", operation: "base64-decode", target: "x")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -43,7 +43,6 @@ static SPEC: Spec = Spec {
         "the payload is undefined, or the algorithm unknown",
         "no key was given that fits the algorithm (an unknown alias is a fault of the configuration)",
     ],
-    block: false,
     examples: &[
         example(
             "signed with a shared secret",
@@ -61,6 +60,7 @@ static SPEC: Spec = Spec {
         ),
         example("no key", r#"EncodeJwt(payload: json {}, algorithm: "HS256", secret: "", target: "token")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -23,7 +23,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the hash")],
     fails: &["the source is undefined"],
-    block: false,
     examples: &[
         example(
             "in hexadecimal digits",
@@ -37,6 +36,7 @@ static SPEC: Spec = Spec {
         ),
         example("nothing to hash", r#"GenerateHash(source: ${request.http.header.x-missing}, target: "h")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -24,7 +24,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the HMAC")],
     fails: &["the source is undefined, or the key empty"],
-    block: false,
     examples: &[
         example(
             "RFC 4231, test case 2",
@@ -33,6 +32,7 @@ static SPEC: Spec = Spec {
         ),
         example("no key", r#"GenerateHmac(source: "a", key: "", target: "mac")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -14,7 +14,6 @@ static SPEC: Spec = Spec {
     props: &[Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so.")],
     sets: &[],
     fails: &[],
-    block: false,
     examples: &[example(
         "all gone",
         r#"CacheStore(cache: "flushed", key: "k", value: "v")
@@ -22,6 +21,7 @@ CacheFlush(cache: "flushed")
 CacheLookup(cache: "flushed", key: "k", target: "found") else { set found = "gone" }"#,
         Expect::Sets("found", "gone"),
     )],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry { spec: &SPEC, build: |p| Runnable::sync(CacheFlush { cache: p.value("cache") }) };

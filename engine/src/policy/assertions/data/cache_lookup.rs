@@ -20,7 +20,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the value, with the type it was stored with; untouched when there is none")],
     fails: &["there is no value under the key, or it is too old"],
-    block: false,
     examples: &[
         example(
             "found",
@@ -30,6 +29,7 @@ CacheLookup(cache: "example", key: "k", target: "found")"#,
         ),
         example("not there", r#"CacheLookup(cache: "example", key: "nobody", target: "found")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -17,7 +17,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &[],
-    block: false,
     examples: &[example(
         "gone",
         r#"CacheStore(cache: "example", key: "k", value: "v")
@@ -25,6 +24,7 @@ CacheRemove(cache: "example", key: "k")
 CacheLookup(cache: "example", key: "k", target: "found") else { set found = "gone" }"#,
         Expect::Sets("found", "gone"),
     )],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry =

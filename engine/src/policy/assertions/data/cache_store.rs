@@ -22,7 +22,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["the value is larger than `max_size`"],
-    block: false,
     examples: &[
         example(
             "kept and found",
@@ -32,6 +31,7 @@ CacheLookup(cache: "example", key: "k", target: "found")"#,
         ),
         example("too large", r#"CacheStore(cache: "example", key: "k", value: "some text", max_size: 5)"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

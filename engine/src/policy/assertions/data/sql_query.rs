@@ -19,7 +19,11 @@ static SPEC: Spec = Spec {
     summary: "Runs one SQL statement. Variables in it are bound parameters, never text. A write is durable when it holds, or, inside a \
               `Transaction`, when that does.",
     props: &[
-        Prop::required("connection", Kind::Name, "The connection's name in `gateway.yaml`."),
+        Prop::required(
+            "connection",
+            Kind::Connection,
+            "The connection's name in `gateway.yaml`; may be an expression. Left out, `connection …` at the top of the file holds.",
+        ),
         Prop::required(
             "query",
             Kind::Template(portcullis_dsl::ast::Syntax::Sql),
@@ -36,12 +40,6 @@ static SPEC: Spec = Spec {
         Prop::optional("prefix", Kind::Prefix, "\"sqlQuery\"", "What the names of the variables it sets begin with."),
         Prop::optional("max_rows", Kind::Int, "1000", "Rows beyond this many are dropped."),
         Prop::optional(
-            "fail_if_none",
-            Kind::Bool,
-            "true",
-            "Whether it fails when a query finds no row, or a change touches none.",
-        ),
-        Prop::optional(
             "hold",
             Kind::Bool,
             "false",
@@ -55,8 +53,7 @@ static SPEC: Spec = Spec {
         document("{prefix}.rows", "all rows, as a JSON array of objects"),
         sets("{prefix}.queryresult.count", "number of rows found, or touched by a change"),
     ],
-    fails: &["no row was found or touched, unless `fail_if_none` is false", "a unique value is already taken"],
-    block: false,
+    fails: &["no row was found or touched", "a unique value is already taken"],
     examples: &[
         example(
             "a value comes back",
@@ -91,7 +88,11 @@ static SPEC: Spec = Spec {
             Expect::Holds,
         ),
         example("no row", r#"SqlQuery(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Fails),
+        example("no row is fine", r#"SqlQuery?(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Holds),
     ],
+    optional: Some("no row was found or touched"),
+    former: &[("fail_if_none", "where no row is fine, write `SqlQuery?(…)`")],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {
@@ -104,7 +105,7 @@ pub static ENTRY: Entry = Entry {
             p.refuse("query", &format!("{why}{advice}"))
         })?;
         if p.flag("hold")? {
-            statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why))?;
+            statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why.to_string()))?;
         }
         // What makes a table neither finds nor touches a row.
         let counts_rows = statement.counts_rows();
@@ -121,7 +122,7 @@ pub static ENTRY: Entry = Entry {
             columns,
             count,
             rows,
-            fail_if_none: p.flag("fail_if_none")? && counts_rows,
+            fail_if_none: counts_rows && !p.is_optional(),
             max_rows,
             timeout: p.optional("timeout"),
         })

@@ -10,7 +10,11 @@ static SPEC: Spec = Spec {
     summary: "Runs its block in one transaction of a connection: committed, durably, when the block holds, otherwise undone. Queries on \
               that connection inside the block take part in it.",
     props: &[
-        Prop::required("connection", Kind::Name, "The connection's name in `gateway.yaml`."),
+        Prop::required(
+            "connection",
+            Kind::Connection,
+            "The connection's name in `gateway.yaml`; may be an expression. Left out, `connection …` at the top of the file holds.",
+        ),
         Prop::absent(
             "lock",
             Kind::Text,
@@ -32,6 +36,7 @@ static SPEC: Spec = Spec {
         "#,
         Expect::Fails,
     )],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry =

@@ -22,12 +22,12 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the UUID, or a list of them")],
     fails: &["the quantity is not one of 1 to 100"],
-    block: false,
     examples: &[
         example("one", "GenerateUuid(target: \"id\")\nset size = length(${id})", Expect::Sets("size", "36")),
         example("several", "GenerateUuid(target: \"ids\", quantity: 3)\nset n = count(unique(${ids}))", Expect::Sets("n", "3")),
         example("none", r#"GenerateUuid(target: "ids", quantity: 0)"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry =

@@ -20,11 +20,11 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the text")],
     fails: &["the source is undefined", "the separators alone take more than 16 MiB"],
-    block: false,
     examples: &[
         example("with a dash", r#"Join(source: ["a", "b"], separator: "-", target: "text")"#, Expect::Sets("text", "a-b")),
         example("nothing to join", r#"Join(source: ${request.http.header.x-missing}, target: "text")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -21,7 +21,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the longer list")],
     fails: &["the source is undefined"],
-    block: false,
     examples: &[
         example(
             "a list onto a single value",
@@ -31,6 +30,7 @@ static SPEC: Spec = Spec {
         example("onto nothing", r#"ManipulateMultivalued(source: "a", target: "all")"#, Expect::Sets("all", "a")),
         example("nothing", r#"ManipulateMultivalued(source: ${request.http.header.x-missing}, target: "all")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

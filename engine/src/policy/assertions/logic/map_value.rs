@@ -24,7 +24,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the value")],
     fails: &["no regular expression is found in the source, or the source is undefined"],
-    block: false,
     examples: &[
         example(
             "the first that fits",
@@ -33,6 +32,7 @@ static SPEC: Spec = Spec {
         ),
         example("none fits", r#"MapValue(source: "x", map: json { "^a$": 1 }, target: "kind")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

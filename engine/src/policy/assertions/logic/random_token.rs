@@ -20,7 +20,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the token")],
     fails: &[],
-    block: false,
     examples: &[
         example("256 bits", "RandomToken(target: \"t\")\nset size = length(${t})", Expect::Sets("size", "43")),
         example(
@@ -29,6 +28,7 @@ static SPEC: Spec = Spec {
             Expect::Holds,
         ),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

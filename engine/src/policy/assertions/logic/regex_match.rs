@@ -30,7 +30,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{captures}", "the groups; left alone when nothing is found")],
     fails: &["it is not found (or found, with `proceed_if_matches: false`)", "the source is undefined, either way"],
-    block: false,
     examples: &[
         example(
             "groups",
@@ -46,6 +45,7 @@ static SPEC: Spec = Spec {
         example("must not be found", r#"RegexMatch(source: "a<b", pattern: "[<>]", proceed_if_matches: false)"#, Expect::Fails),
         example("in any case", r#"RegexMatch(source: "BASIC x", pattern: "^basic ", ignore_case: true)"#, Expect::Holds),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

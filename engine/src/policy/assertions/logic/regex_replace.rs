@@ -30,7 +30,6 @@ static SPEC: Spec = Spec {
         "the pattern, when it has variables, is no regular expression",
         "the text would be longer than 16 MiB",
     ],
-    block: false,
     examples: &[
         example(
             "the last three digits",
@@ -48,6 +47,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

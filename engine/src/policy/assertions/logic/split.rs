@@ -22,7 +22,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the parts")],
     fails: &["the source is undefined", "the separator, when it has variables, is no regular expression"],
-    block: false,
     examples: &[
         example(
             "blanks around commas",
@@ -36,6 +35,7 @@ static SPEC: Spec = Spec {
         ),
         example("nothing to split", r#"Split(source: ${request.http.header.x-missing}, target: "parts")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -22,7 +22,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["name or value is nothing that HTTP allows: a line break, for one"],
-    block: false,
     examples: &[
         example(
             "on a message of one's own",
@@ -38,6 +37,7 @@ static SPEC: Spec = Spec {
         ),
         example("response splitting", r#"AddHeader(target: "response", name: "X-A", value: "1\r\nX-B: 2")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -33,13 +33,13 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["something of a class is found", "a part cannot be decoded: JSON that is none, a `Content-Encoding`, a charset without ASCII"],
-    block: false,
     examples: &[
         example("harmless", "set m = \"a < b\"\nCodeInjectionProtection(target: \"m\")", Expect::Holds),
         example("a script", "set m = \"<ScRiPt >alert(1)\"\nCodeInjectionProtection(target: \"m\")", Expect::Fails),
         example("a shell's semicolon", "set m = \"a;b\"\nCodeInjectionProtection(target: \"m\", classes: [\"html\", \
             \"shell\"])", Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -26,8 +26,8 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &[],
-    block: false,
     examples: &[example("a plain one", r#"CustomizeErrorResponse(status: 400, body: "sorry")"#, Expect::Holds)],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

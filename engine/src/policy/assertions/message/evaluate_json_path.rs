@@ -32,7 +32,6 @@ static SPEC: Spec = Spec {
         "the expression is no path, longer than 1024 characters, nested deeper than 8, or has a regular expression that is no literal",
         "the expression looks at more than 4 million values of the source",
     ],
-    block: false,
     examples: &[
         example(
             "every name",
@@ -47,6 +46,7 @@ static SPEC: Spec = Spec {
         ),
         example("nothing there", r#"EvaluateJsonPath(source: json { "a": 1 }, expression: "$.b")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

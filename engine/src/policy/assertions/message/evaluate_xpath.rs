@@ -48,7 +48,6 @@ static SPEC: Spec = Spec {
             namespaces in scope",
         "the expression cannot be evaluated, or not in 4 million steps, 2 seconds and 8 MiB of text",
     ],
-    block: false,
     examples: &[
         example(
             "elements of a namespace",
@@ -67,6 +66,7 @@ EvaluateXPath(source: ${doc}, expression: "/v/a[@id=$id]", variables: json { "id
         example("nothing there", r#"EvaluateXPath(source: "<a/>", expression: "/b")"#, Expect::Fails),
         example("false", r#"EvaluateXPath(source: "<a/>", expression: "count(/a) > 1")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

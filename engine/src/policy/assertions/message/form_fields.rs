@@ -30,7 +30,6 @@ static SPEC: Spec = Spec {
     sets: &[],
     fails: &["a parameter is missing, occurs too often, in the wrong place, or does not look as declared", "something cannot be \
         decoded"],
-    block: false,
     examples: &[
         example(
             "all optional",
@@ -39,6 +38,7 @@ static SPEC: Spec = Spec {
         ),
         example("one missing", r#"FormFields(fields: json [{ "name": "code", "min": 1, "empty": false }])"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

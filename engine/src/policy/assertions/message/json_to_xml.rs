@@ -29,7 +29,6 @@ static SPEC: Spec = Spec {
         "no root is named, and there is not exactly one member",
         "the XML would be longer than 8 MiB",
     ],
-    block: false,
     examples: &[
         example(
             "a list",
@@ -38,6 +37,7 @@ static SPEC: Spec = Spec {
         ),
         example("a name that is none", r#"JsonToXml(source: json { "a b": 1 }, target: "x")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -39,7 +39,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["name, value, path or domain has characters that would end it", "`max_age` is no number"],
-    block: false,
     examples: &[
         example(
             "a session cookie",
@@ -63,6 +62,7 @@ static SPEC: Spec = Spec {
         ),
         example("an attribute in the value", r#"ManageCookie(name: "sid", value: "a; Domain=evil.example")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

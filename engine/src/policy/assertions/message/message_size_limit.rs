@@ -17,11 +17,11 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["the body is longer", "the variable holds nothing, or `bytes` is no number"],
-    block: false,
     examples: &[
         example("short enough", "set m = \"12345\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Holds),
         example("too long", "set m = \"123456\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry =

@@ -20,7 +20,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the document")],
     fails: &["the source is not JSON, or undefined", "with `object: true`: it is no object"],
-    block: false,
     examples: &[
         example(
             "an object",
@@ -31,6 +30,7 @@ static SPEC: Spec = Spec {
         example("not an object", r#"ParseJson(source: "[1]", target: "j", object: true)"#, Expect::Fails),
         example("not JSON", r#"ParseJson(source: "{a: 1}", target: "j")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -19,7 +19,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["the regular expression, when it has variables, is none"],
-    block: false,
     examples: &[
         example(
             "all of a name",
@@ -35,6 +34,7 @@ static SPEC: Spec = Spec {
         ),
         example("no pattern", "set p = \"(\"\nRemoveHeader(name: \"X-A\", value: ${p})", Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -27,12 +27,12 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["the status is not one of 200 to 599, or a header is not a valid field"],
-    block: false,
     examples: &[
         example("JSON", r#"Respond(body: json { "ok": true })"#, Expect::Holds),
         example("a line break in a header is \
             refused", r#"Respond(status: 302, headers: json { "Location": "/a\r\nX: y" })"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -28,7 +28,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "the JSON")],
     fails: &["the source is not XML, has a document type, or goes beyond what `EvaluateXPath` reads"],
-    block: false,
     examples: &[
         example(
             "attributes and a list",
@@ -37,6 +36,7 @@ static SPEC: Spec = Spec {
         ),
         example("not XML", r#"XmlToJson(source: "<v>", target: "j")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -12,7 +12,6 @@ static SPEC: Spec = Spec {
     props: props![],
     sets: routing_sets!(),
     fails: &["there is no answer", "the answer's status is 400 or more, unless `fail_on_error_status` is false"],
-    block: false,
     examples: &[
         example("nobody listens", r#"RouteHttp(url: "http://127.0.0.1:1/")"#, Expect::Fails),
         example(
@@ -28,6 +27,7 @@ static SPEC: Spec = Spec {
         ),
         example("a URL that is none", r#"RouteHttp(url: "https://example.com/")"#, Expect::Fails),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry { spec: &SPEC, build: |p| Runnable::io(Route::build(p, "http", None)?) };

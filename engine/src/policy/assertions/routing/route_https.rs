@@ -16,7 +16,6 @@ static SPEC: Spec = Spec {
         "there is no answer, or the server's certificate is not trusted",
         "the answer's status is 400 or more, unless `fail_on_error_status` is false",
     ],
-    block: false,
     examples: &[
         example("nobody listens", r#"RouteHttps(url: "https://127.0.0.1:1/", key: "ec")"#, Expect::Fails),
         example(
@@ -30,6 +29,7 @@ static SPEC: Spec = Spec {
             Expect::Sets("answer", "none"),
         ),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

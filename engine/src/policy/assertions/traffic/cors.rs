@@ -34,7 +34,6 @@ static SPEC: Spec = Spec {
         sets("cors.allowed", "`true` when the origin may do what it asks for"),
     ],
     fails: &["the origin may not call, or not with this method or these headers", "any origin is allowed with credentials"],
-    block: false,
     examples: &[
         example(
             "an origin on the list",
@@ -50,6 +49,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

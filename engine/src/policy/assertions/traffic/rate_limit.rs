@@ -24,7 +24,6 @@ static SPEC: Spec = Spec {
     ],
     sets: &[sets("{target}", "seconds after which another try may hold, for a `Retry-After` field; 0 when it held")],
     fails: &["the rate is exceeded"],
-    block: false,
     examples: &[
         example("within the rate", r#"RateLimit(key: "a", limit: 10, per: 1m)"#, Expect::Sets("retry_after", "0")),
         example(
@@ -43,6 +42,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

@@ -21,12 +21,12 @@ static SPEC: Spec = Spec {
     ],
     sets: &[],
     fails: &["too many wait already", "the key is empty"],
-    block: false,
     examples: &[
         example("taken, and ended", "TakeTurn(key: \"a\")\nTakeTurn(key: \"a\", action: \"end\")\nTakeTurn(key: \"a\")", Expect::Holds),
         example("no key, which all requests would share", "TakeTurn(key: \"\")", Expect::Fails),
         example("nobody waits for itself", "TakeTurn(key: \"b\")\nTakeTurn(key: \"b\")", Expect::Holds),
     ],
+    ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {

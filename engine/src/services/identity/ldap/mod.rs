@@ -64,11 +64,11 @@ impl Ldap {
             limit: 2,
         };
         let mut found = self.searches.search(&search).await?;
-        if found.len() > 1 {
+        if let [first, second, ..] = found.as_slice() {
             tracing::warn!(
                 provider = self.settings.provider.as_str(),
-                first = found[0].dn,
-                second = found[1].dn,
+                first = first.dn,
+                second = second.dn,
                 "a login name is that of several entries, so it is nobody's; make the filter of this provider narrower"
             );
             return Ok(None);
