@@ -114,12 +114,10 @@ impl Found {
     }
 
     pub(super) fn set(&self, ctx: &mut Ctx, values: Vec<Value>) -> Verdict {
-        if values.is_empty() {
-            return falsified("nothing is found");
-        }
+        let Some(first) = values.first() else { return falsified("nothing is found") };
         ctx.set_if(self.count, values.len() as i64);
         ctx.set_if(self.found, true);
-        ctx.set_if(self.result, values[0].clone());
+        ctx.set_if(self.result, first.clone());
         ctx.set_if(self.results, Value::list(values));
         HELD
     }
