@@ -149,6 +149,8 @@ pub const UNSAFE_PLACE: &str = "P0310";
 pub const UNSAFE_URL: &str = "P0311";
 /// A bound parameter inside a quoted SQL literal.
 pub const QUOTED_PARAMETER: &str = "P0312";
+/// A member is read of a variable that is JSON in one place and something else in another.
+pub const NOT_ALWAYS_JSON: &str = "P0313";
 /// A variable that may be something else than true or false, where a condition belongs.
 pub const NOT_BOOLEAN: &str = "P0315";
 /// `Done` in an `assertion`.

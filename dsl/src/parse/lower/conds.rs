@@ -148,7 +148,7 @@ impl Lower<'_> {
                 let value = self.sum(sum)?;
                 if self.out.len() == said {
                     // Whether it is true or false is for the resolver to see, which knows what sets it.
-                    if matches!(&*value.kind, ExprKind::Var(var) if var.delimiter.is_none()) {
+                    if matches!(&*value.kind, ExprKind::Var(var) if var.path.is_empty() && var.delimiter.is_none()) {
                         return Some(Cond::Truth(value));
                     }
                     let text = self.text[span.start as usize..span.end as usize].trim();
