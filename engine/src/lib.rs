@@ -27,6 +27,7 @@ pub use services::store::Connections;
 
 /// The executor, for measuring it alone.
 pub mod exec {
+    pub use crate::policy::exec::observer::{Ended, Observer};
     pub use crate::policy::exec::{Ending, run};
 }
 
@@ -39,6 +40,7 @@ pub mod identity {
 pub mod catalogue {
     pub use crate::policy::assertions::all as assertions;
     pub use crate::policy::function::all as functions;
+    pub use crate::policy::vars::builtins;
 }
 
 /// Bodies of the fuzz targets.

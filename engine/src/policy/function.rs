@@ -2,7 +2,7 @@
 
 use std::ops::Index;
 
-use portcullis_dsl::spec::FunctionSpec;
+use portcullis_dsl::spec::{FunctionSpec, Gives};
 
 use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
@@ -83,5 +83,13 @@ const fn function(
     doc: &'static str,
     call: fn(&Args<'_>, &Ctx) -> Value,
 ) -> Function {
-    Function { spec: FunctionSpec { name, params, required, doc }, call }
+    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, call }
+}
+
+impl Function {
+    /// The function, said to give JSON, or what it was given.
+    const fn giving(self, gives: Gives) -> Function {
+        let Function { spec: FunctionSpec { name, params, required, doc, .. }, call } = self;
+        Function { spec: FunctionSpec { name, params, required, doc, gives }, call }
+    }
 }

@@ -9,7 +9,9 @@
     reason = "a test stops where it stands"
 )]
 
+mod builtins;
 mod cases;
 mod catalogue;
 mod functions;
 mod harness;
+mod observer;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, document, example, sets};
 use serde_json::Value as Json;
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
@@ -50,7 +50,7 @@ static SPEC: Spec = Spec {
     ],
     sets: &[
         sets("{prefix}.*", "one variable a column, named as the column: its value, or the list of its values if there are several rows"),
-        sets("{prefix}.rows", "all rows, as a JSON array of objects"),
+        document("{prefix}.rows", "all rows, as a JSON array of objects"),
         sets("{prefix}.queryresult.count", "number of rows found, or touched by a change"),
     ],
     fails: &["no row was found or touched", "a unique value is already taken"],
