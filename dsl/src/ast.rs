@@ -87,6 +87,7 @@ impl PartialEq for Item {
 }
 
 /// The seven kinds of declaration.
+#[expect(clippy::large_enum_variant, reason = "a file has few declarations")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum ItemKind {
     /// `fragment "N" { }`: shares its includer's variables.
@@ -259,6 +260,8 @@ pub enum StmtKind {
     Continue,
     /// `Stop`: fails.
     Stop,
+    /// `Done`: ends the service, task or command well, with the answer drafted so far.
+    Done,
     /// `fail CODE`: final; the service's error assertion answers with this code. In an assertion that `fails with` an output, it ends the
     /// assertion as failed with this output.
     Fail(Expr),
@@ -326,8 +329,7 @@ pub struct Arg {
 impl Arg {
     /// Whether the name alone says it: the value is nothing but the variable of the same name.
     pub fn is_shorthand(&self) -> bool {
-        let same =
-            matches!(&*self.value.kind, ExprKind::Var(VarRef { name, index: None, delimiter: None }) if *name == self.name);
+        let same = matches!(&*self.value.kind, ExprKind::Var(VarRef { name, path, delimiter: None }) if path.is_empty() && *name == self.name);
         same && !matches!(self.name.to_ascii_lowercase().as_str(), "true" | "false")
     }
 }
@@ -343,6 +345,8 @@ pub enum Cond {
     Not(Box<Cond>),
     /// A comparison.
     Compare(Box<Comparison>),
+    /// `${x}`: a variable that is true or false.
+    Truth(Expr),
     /// An assertion asked as a question.
     Call(Box<Call>),
     /// `(a)`.
@@ -612,6 +616,8 @@ pub enum ExprKind {
     Arithmetic(ArithmeticOp, Expr, Expr),
     /// `(a)`
     Group(Expr),
+    /// `(${a} == "x" and not ${b})`: true or false. It asks no assertion.
+    Condition(Cond),
     /// `json { … }` or `json [ … ]`
     Json(Json),
     /// `xml """…"""`, `html """…"""`, `url "…"`, `sql "…"`, and plain `text """…"""`.
@@ -677,15 +683,24 @@ pub enum Part {
     RawVar(VarRef),
 }
 
-/// `name`, `name[0]`, `name|; ` inside `${…}`.
+/// `name`, `name[0]`, `name[0].city`, `name|; ` inside `${…}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VarRef {
-    /// Name in the author's spelling; may hold dots and selectors.
+    /// Name in the author's spelling; may hold dots, and with them selectors and members of JSON.
     pub name: Name,
-    /// `[i]`, counted from zero.
-    pub index: Option<u32>,
+    /// What follows the first `[`: the way into a list or a JSON document.
+    pub path: Vec<Step>,
     /// Text after `|`: what joins the values of a list (default `, `).
     pub delimiter: Option<String>,
+}
+
+/// A step into a list or a JSON document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `[i]`, counted from zero.
+    Index(u32),
+    /// `.name`, or several at once: `.name.first`. Case counts.
+    Member(String),
 }
 
 /// A JSON template.

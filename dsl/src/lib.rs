@@ -11,6 +11,7 @@ pub mod parse;
 pub mod resolve;
 pub mod span;
 pub mod spec;
+mod words;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use fmt::{FormatError, format};

@@ -1,18 +1,13 @@
 //! The gateway: policies compiled to a program, and everything that runs it.
 //!
-//! The house has five floors, and a module uses only its own floor and those below: [`data`], [`services`], [`policy`], [`front`], and on
+//! The house has five floors, and a module uses only its own floor and those below: `data`, `services`, `policy`, `front`, and on
 //! top the command line and scenario files. What stands here is the façade for the binary, the tests and the benchmarks.
 
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod casefile;
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod cli;
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod data;
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod front;
 mod policy;
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod services;
 
 pub use casefile::{Case, Expectation, Lab, StepKind};
@@ -32,6 +27,7 @@ pub use services::store::Connections;
 
 /// The executor, for measuring it alone.
 pub mod exec {
+    pub use crate::policy::exec::observer::{Ended, Observer};
     pub use crate::policy::exec::{Ending, run};
 }
 
@@ -44,6 +40,7 @@ pub mod identity {
 pub mod catalogue {
     pub use crate::policy::assertions::all as assertions;
     pub use crate::policy::function::all as functions;
+    pub use crate::policy::vars::builtins;
 }
 
 /// Bodies of the fuzz targets.

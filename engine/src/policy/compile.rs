@@ -10,7 +10,7 @@ mod conditions;
 mod expressions;
 mod statements;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use portcullis_dsl::ast::{self, ItemKind};
@@ -48,7 +48,9 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
     let Compiler { code, frames, cookies, mut diagnostics, .. } = compiler;
     let (program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
-    diagnostics.dedup_by(|a, b| a.code == b.code && a.span == b.span);
+    // A fragment is compiled for each policy that includes it.
+    let mut seen = HashSet::new();
+    diagnostics.retain(|found| seen.insert((found.code, found.span)));
     (program, diagnostics)
 }
 
@@ -78,6 +80,8 @@ struct Scope<'a> {
     policy: &'a Policy,
     /// What `fail` does here.
     fail: Option<FailTo>,
+    /// Where `Done` goes to: the good end of a service, task or command.
+    done: Option<Label>,
 }
 
 /// Where `fail` goes to.
@@ -117,7 +121,7 @@ impl<'a> Compiler<'a> {
         let (held, failed) = (self.code.label(), self.code.label());
         let fail_tail = self.code.label();
         let fault_tail = self.code.label();
-        let scope = Scope { frame, policy, fail: None };
+        let scope = Scope { frame, policy, fail: None, done: None };
         let mut program = FrameProgram {
             name: policy.name.as_str().into(),
             entry: 0,
@@ -132,7 +136,7 @@ impl<'a> Compiler<'a> {
         self.code.place(entry);
         match &policy.item.kind {
             ItemKind::Service(head) => {
-                let scope = Scope { fail: Some(FailTo::Service(fail_tail, code_slot)), ..scope };
+                let scope = Scope { fail: Some(FailTo::Service(fail_tail, code_slot)), done: Some(held), ..scope };
                 self.block(&policy.item.body, scope, held, failed);
                 self.code.place(held);
                 self.code.emit(Op::End(true), policy.item.span, held, held);
@@ -142,7 +146,8 @@ impl<'a> Compiler<'a> {
             }
             ItemKind::Task { .. } | ItemKind::Command(_) => {
                 let output = policy.failure().map(|param| self.slot(&param.name, scope));
-                let scope = Scope { fail: Some(FailTo::Service(fail_tail, output.unwrap_or(code_slot))), ..scope };
+                let scope =
+                    Scope { fail: Some(FailTo::Service(fail_tail, output.unwrap_or(code_slot))), done: Some(held), ..scope };
                 // Nobody calls a command but the command line, which cannot evaluate: it fills in its defaults itself.
                 for param in self.library.params(policy) {
                     if let Some(default) = &param.default {

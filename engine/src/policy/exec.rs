@@ -1,17 +1,21 @@
 //! The executor: one loop over one flat program. It does not recurse, and it yields only where an assertion does I/O.
 
 pub mod compare;
+pub mod observer;
 pub mod program;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
+use portcullis_dsl::ast::Type;
+
 use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
 use crate::policy::ctx::{Ctx, OpenTransaction, Slot};
 use crate::policy::expr::Expr;
 use crate::services::store::BeginOptions;
+use observer::{Ended, Nobody, Observer};
 use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
 
 /// How a run ended.
@@ -98,7 +102,12 @@ const CALLEES: usize = 64;
 ///
 /// What drivers of databases wait for is big. It is boxed, so that every request, with or without a transaction, is a small future: futures
 /// are copied where they are made.
-pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Ending {
+pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) -> impl Future<Output = Ending> + Send + 'r {
+    run_observed(program, frame, ctx, Nobody)
+}
+
+/// Runs it, and tells an observer of each step.
+pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, mut observer: O) -> Ending {
     ctx.base = 0;
     ctx.slots.reserve(frame.slots + CALLEES);
     if ctx.slots.len() < frame.slots {
@@ -111,6 +120,13 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
             roll_back_to(ctx, 0).await;
             return Ending::Broken(defect("the program has no such instruction"));
         };
+        let caller = if O::WATCHES { run.calls.last().map(|call| call.at) } else { None };
+        if O::WATCHES
+            && instr.op.is_step()
+            && let Some(place) = program.span(pc)
+        {
+            observer.begun(place);
+        }
         let step: Result<u32, Fault> = match &instr.op {
             Op::Jump => Ok(instr.ok),
             Op::Set(slot, value, ty) => Ok(run.test(pc, instr, assign(ctx, *slot, value.eval(ctx), *ty))),
@@ -136,6 +152,7 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
             Op::LoopBegin(list) => {
                 let values = match list.eval(ctx) {
                     Value::Undefined => Value::list([]),
+                    Value::Json(document) => document.into_list_or_value(),
                     other => other,
                 };
                 run.loops.push(LoopState { values, next: 0 });
@@ -189,6 +206,12 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 }
                 None => Err(defect("a `fail` outside of a call")),
             },
+            Op::Done if run.calls.is_empty() && ctx.transactions.is_empty() => {
+                run.loops.clear();
+                run.handlers.clear();
+                Ok(instr.ok)
+            }
+            Op::Done => Err(defect("a `Done` inside of what must come to its own end")),
             Op::DropDraft => {
                 if run.failed.is_some() && run.broken.is_none() {
                     run.explain(ctx, program, pc, "");
@@ -205,6 +228,10 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
             }
             Op::Defect => Err(defect("the compiler failed here")),
         };
+        let step = if ctx.went_astray() { Err(defect("a variable has no place")) } else { step };
+        if O::WATCHES {
+            tell(&mut observer, program, pc, caller, &step);
+        }
         pc = match step {
             Ok(next) => next,
             Err(fault) => match recover(ctx, &mut run, program, frame, fault, pc).await {
@@ -215,6 +242,22 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
     }
 }
 
+/// Tells an observer how a step ended. That of a call ends with its `Return`.
+fn tell(observer: &mut impl Observer, program: &Program, pc: u32, caller: Option<u32>, step: &Result<u32, Fault>) {
+    let Some(instr) = program.code.get(pc as usize) else { return };
+    let (at, how) = match (&instr.op, step) {
+        (Op::Return(held), Ok(_)) => (caller, if *held { Ended::Held } else { Ended::Failed }),
+        (Op::Call(site), Ok(next)) if *next == site.entry => return,
+        (op, _) if !op.is_step() => return,
+        (Op::Fail(..) | Op::FailCall(..), Ok(_)) => (Some(pc), Ended::Failed),
+        (_, Ok(next)) => (Some(pc), if *next == instr.ok { Ended::Held } else { Ended::Failed }),
+        (_, Err(_)) => (Some(pc), Ended::Broken),
+    };
+    if let Some(place) = at.and_then(|at| program.span(at)) {
+        observer.ended(place, how);
+    }
+}
+
 /// An invariant of the program does not hold. It ends the run as an internal fault; it never reads as success, nor as a failure, from
 /// which an `AtLeastOne` would go on.
 #[cold]
@@ -222,7 +265,7 @@ fn defect(what: &'static str) -> Fault {
     Fault::new(Blame::Internal, what)
 }
 
-fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<portcullis_dsl::ast::Type>) -> bool {
+fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<Type>) -> bool {
     let value = match ty {
         None => value,
         Some(ty) => match value.convert(ty) {
@@ -242,6 +285,8 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
     for (slot, expr, ty) in &site.inputs {
         let value = expr.eval(ctx);
         let value = match ty {
+            // No document is left out by passing nothing, or the empty text, which is no JSON.
+            Some(Type::Json) if value.is_empty() => Value::Undefined,
             Some(ty) if !value.is_undefined() => match value.convert(*ty) {
                 Some(value) => value,
                 None => {
@@ -251,7 +296,7 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
             },
             _ => value,
         };
-        ctx.slots[base + slot.0 as usize] = value;
+        *ctx.place(base + slot.0 as usize) = value;
     }
     run.calls.push(Activation {
         at,
@@ -271,16 +316,16 @@ fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u3
         return Err(defect("a `Return` to something that is no call"));
     };
     for (inner, outer) in &site.outputs {
-        let value = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+        let value = ctx.take(*inner);
         if !value.is_undefined() {
-            ctx.slots[activation.base + outer.0 as usize] = value;
+            *ctx.place(activation.base + outer.0 as usize) = value;
         }
     }
     if let Some((inner, outer)) = site.failure {
-        let code = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+        let code = ctx.take(inner);
         // A failure without a code must not pass for the one before it.
         if !held || !code.is_undefined() {
-            ctx.slots[activation.base + outer.0 as usize] = code;
+            *ctx.place(activation.base + outer.0 as usize) = code;
         }
     }
     ctx.slots.truncate(ctx.base);
@@ -377,5 +422,5 @@ async fn recover(
     ctx.base = handler.base;
     let message = if fault.raised { fault.context.to_string() } else { "an internal error occurred".to_owned() };
     ctx.set(handler.message, message);
-    Ok(program.code[handler.at as usize].no)
+    program.code.get(handler.at as usize).map(|instr| instr.no).ok_or_else(|| defect("a handler has no instruction"))
 }

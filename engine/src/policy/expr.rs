@@ -11,7 +11,8 @@ use smol_str::SmolStr;
 use crate::data::json::{self, Path};
 use crate::data::value::{LIST_DELIMITER, Value};
 use crate::policy::ctx::{Ctx, Slot};
-use crate::policy::function::Function;
+use crate::policy::exec::compare::Condition;
+use crate::policy::function::{Args, Function};
 use crate::policy::template;
 use crate::policy::vars::{Accessor, Selector};
 
@@ -40,10 +41,14 @@ pub enum Expr {
     List(Arc<[Expr]>),
     /// A call of a pure function.
     Call(&'static Function, Arc<[Expr]>),
-    /// `json_get` with a path that is known when the policy loads.
+    /// A member of JSON, or `json_get` with a path that is known when the policy loads.
     Member(Box<Expr>, Arc<Path>),
+    /// The first, unless it is undefined; then the second.
+    Either(Box<(Expr, Expr)>),
     /// Integer arithmetic.
     Arithmetic(ArithmeticOp, Box<(Expr, Expr)>),
+    /// Whether a condition holds.
+    Condition(Arc<Condition>),
 }
 
 /// A piece of a text or template.
@@ -137,18 +142,23 @@ impl Expr {
         match self {
             Expr::Const(value) => View::Value(value),
             Expr::Slot(slot) => View::Value(ctx.get(*slot)),
-            Expr::Builtin(accessor) => match accessor {
-                Accessor::Method | Accessor::Header(_) | Accessor::Parameter(_) | Accessor::Query(_) | Accessor::Url(_) => {
-                    match accessor.text(ctx) {
-                        Some(Cow::Borrowed(text)) => View::Text(text),
-                        _ => View::Owned(accessor.value(ctx)),
-                    }
-                }
-                other => View::Owned(other.value(ctx)),
+            Expr::Builtin(accessor) if accessor.borrows() => match accessor.text(ctx) {
+                Some(Cow::Borrowed(text)) => View::Text(text),
+                Some(Cow::Owned(text)) => View::Owned(Value::from(text)),
+                None => View::Owned(Value::Undefined),
             },
+            Expr::Builtin(accessor) => View::Owned(accessor.value(ctx)),
             Expr::Index(inner, index) => match inner.view(ctx) {
+                View::Value(Value::Json(document)) => View::Owned(document.element(*index as usize)),
                 View::Value(value) => value.values().get(*index as usize).map_or(View::Owned(Value::Undefined), View::Value),
-                other => View::Owned(other.into_value().values().get(*index as usize).cloned().unwrap_or_default()),
+                other => View::Owned(match other.into_value() {
+                    Value::Json(document) => document.element(*index as usize),
+                    value => value.values().get(*index as usize).cloned().unwrap_or_default(),
+                }),
+            },
+            Expr::Either(both) => match both.0.view(ctx) {
+                View::Value(Value::Undefined) | View::Owned(Value::Undefined) => both.1.view(ctx),
+                first => first,
             },
             other => View::Owned(other.eval(ctx)),
         }
@@ -161,7 +171,7 @@ impl Expr {
             Expr::Slot(slot) => ctx.get(*slot).clone(),
             Expr::Selected(slot, selector) => selector.apply(ctx.get(*slot)),
             Expr::Builtin(accessor) => accessor.value(ctx),
-            Expr::Index(..) => self.view(ctx).into_value(),
+            Expr::Index(..) | Expr::Either(_) => self.view(ctx).into_value(),
             Expr::Joined(inner, delimiter) => {
                 let mut out = String::new();
                 inner.eval(ctx).write_text(delimiter, &mut out);
@@ -182,11 +192,11 @@ impl Expr {
             Expr::Json(node) => Value::json(node.eval(ctx)),
             Expr::List(items) => Value::list(items.iter().map(|item| item.eval(ctx))),
             Expr::Call(function, args) => match &args[..] {
-                [] => (function.call)(&[], ctx),
-                [one] => (function.call)(&[one.eval(ctx)], ctx),
-                [one, two] => (function.call)(&[one.eval(ctx), two.eval(ctx)], ctx),
-                [one, two, three] => (function.call)(&[one.eval(ctx), two.eval(ctx), three.eval(ctx)], ctx),
-                more => (function.call)(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>(), ctx),
+                [] => (function.call)(&Args(&[]), ctx),
+                [one] => (function.call)(&Args(&[one.eval(ctx)]), ctx),
+                [one, two] => (function.call)(&Args(&[one.eval(ctx), two.eval(ctx)]), ctx),
+                [one, two, three] => (function.call)(&Args(&[one.eval(ctx), two.eval(ctx), three.eval(ctx)]), ctx),
+                more => (function.call)(&Args(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>()), ctx),
             },
             Expr::Member(source, path) => {
                 let found = |value: &Value| json::document(value).map_or(Value::Undefined, |document| document.get(path));
@@ -195,6 +205,7 @@ impl Expr {
                     other => found(&other.into_value()),
                 }
             }
+            Expr::Condition(condition) => Value::Bool(condition.holds(ctx)),
             Expr::Arithmetic(op, sides) => arithmetic(*op, sides.0.view(ctx), sides.1.view(ctx)),
         }
     }
@@ -305,7 +316,7 @@ impl JsonNode {
     pub fn has_fixed_names(&self) -> bool {
         match self {
             JsonNode::Object(members) => members.iter().enumerate().all(|(i, (key, _, node))| {
-                fixed(key).is_some_and(|name| members[..i].iter().all(|(other, ..)| fixed(other) != Some(name)))
+                fixed(key).is_some_and(|name| members.iter().take(i).all(|(other, ..)| fixed(other) != Some(name)))
                     && node.has_fixed_names()
             }),
             JsonNode::Array(items) => items.iter().all(JsonNode::has_fixed_names),

@@ -71,7 +71,7 @@ pub(crate) fn is_literal(value: &Expr) -> bool {
         ExprKind::List(items) => items.iter().all(is_literal),
         ExprKind::Group(inner) => is_literal(inner),
         ExprKind::Json(_) | ExprKind::Template(..) | ExprKind::File(..) => false,
-        ExprKind::Var(_) | ExprKind::Function(..) | ExprKind::Arithmetic(..) => false,
+        ExprKind::Var(_) | ExprKind::Function(..) | ExprKind::Arithmetic(..) | ExprKind::Condition(_) => false,
     }
 }
 
@@ -86,6 +86,7 @@ fn describe(value: &Expr) -> &'static str {
         ExprKind::Var(_) => "a variable",
         ExprKind::Function(..) => "a function",
         ExprKind::Arithmetic(..) => "a calculation",
+        ExprKind::Condition(_) => "a condition",
         ExprKind::Group(inner) => describe(inner),
         ExprKind::Json(_) => "JSON",
         ExprKind::Template(..) | ExprKind::File(..) => "a template",
@@ -128,7 +129,7 @@ fn name(prop: &Prop, value: &Expr) -> Option<Diagnostic> {
             let message = format!("`{}` takes {what}, in quotes", prop.name);
             let error = Diagnostic::error(codes::NAME_NEEDED, message, value.span.span);
             Some(match kind {
-                ExprKind::Var(var) if var.index.is_none() => error.help(format!("write `\"{}\"`", *var.name)),
+                ExprKind::Var(var) if var.path.is_empty() => error.help(format!("write `\"{}\"`", *var.name)),
                 _ => error,
             })
         }

@@ -1,5 +1,7 @@
 //! Functions on texts and numbers.
 
+use portcullis_dsl::spec::Gives;
+
 use super::{Function, function};
 use crate::data::value::{MAX_MADE, Value};
 
@@ -40,7 +42,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "characters from a position counted from zero to the end, or as many as said",
         |args, _| {
             let skip = args[1].to_int().unwrap_or(0).max(0) as usize;
-            let take = args.get(2).map_or(usize::MAX, |length| length.to_int().unwrap_or(0).max(0) as usize);
+            let take = args.given(2).map_or(usize::MAX, |length| length.to_int().unwrap_or(0).max(0) as usize);
             let text = args[0].as_text();
             let byte = |text: &str, character| text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte);
             let rest = &text[byte(&text, skip)..];
@@ -76,5 +78,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
         3,
         "the second value when the first is `true`, otherwise the third",
         |args, _| args[if args[0].to_bool() == Some(true) { 1 } else { 2 }].clone(),
-    ),
+    )
+    .giving(Gives::Argument),
 ];

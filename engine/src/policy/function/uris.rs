@@ -46,7 +46,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
                 Some(_) => "&",
             };
-            for pair in pairs(&args[1..]) {
+            for pair in pairs(args.after(1)) {
                 out.push_str(mark);
                 out.push_str(&pair);
                 mark = "&";
@@ -70,7 +70,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Some((_, fragment)) if fragment.is_empty() || fragment.ends_with('&') => "",
                 Some(_) => "&",
             };
-            for pair in pairs(&args[1..]) {
+            for pair in pairs(args.after(1)) {
                 out.push_str(mark);
                 out.push_str(&pair);
                 mark = "&";
@@ -92,9 +92,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
 /// `name=value` of each pair of arguments, percent-encoded; a last name without a value is passed over.
 fn pairs(args: &[Value]) -> Vec<String> {
     let mut pairs = Vec::new();
-    for pair in args.chunks_exact(2) {
-        let name = pair[0].as_text();
-        for value in pair[1].values().iter().filter(|value| !value.is_empty()) {
+    for [name, value] in args.as_chunks::<2>().0 {
+        let name = name.as_text();
+        for value in value.values().iter().filter(|value| !value.is_empty()) {
             let mut out = String::new();
             let _ = write!(out, "{}={}", utf8_percent_encode(&name, COMPONENT), utf8_percent_encode(&value.as_text(), COMPONENT));
             pairs.push(out);

@@ -28,13 +28,21 @@ static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 #[must_use]
 pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] WorkerGuard);
 
+/// The wanted log level is neither a level nor a filter.
+#[derive(Debug, thiserror::Error)]
+#[error("`{wanted}` is not a log level or filter: {error}")]
+pub struct LogError {
+    wanted: String,
+    error: tracing_subscriber::filter::ParseError,
+}
+
 /// Starts the log, to standard error. A second call has no effect: the first gateway of a process decides.
 ///
 /// INVARIANT: a line that cannot be written costs that line and nothing else. A thread of its own writes, so nobody waits for a reader that
 /// has stopped reading, and a closed pipe is not an error of a request.
-pub fn start_log(settings: &Logging) -> Result<Log, String> {
+pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| settings.level.clone());
-    let filter = EnvFilter::try_new(&wanted).map_err(|error| format!("`{wanted}` is not a log level or filter: {error}"))?;
+    let filter = EnvFilter::try_new(&wanted).map_err(|error| LogError { wanted, error })?;
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(true).thread_name("log").finish(io::stderr());
     let _ = DROPPED.set(writer.error_counter());
