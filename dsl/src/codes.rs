@@ -125,6 +125,9 @@ pub const NEVER_INCLUDED: &str = "P0224";
 /// `connection …` at the top of a file in which nothing takes it.
 pub const UNUSED_CONNECTION: &str = "P0225";
 
+/// A name in another case than it is declared in.
+pub const NAME_CASE: &str = "P0226";
+
 /// A literal is of the wrong type.
 pub const WRONG_TYPE: &str = "P0301";
 /// A word that is not among the ones allowed.

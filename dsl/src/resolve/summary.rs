@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 use crate::ast::{Arg, Block, Call, Callee, Direction, Expr, ExprKind, GroupKind, ItemKind, Stmt, StmtKind, Syntax, VarRef};
 use crate::parse::is_variable_name;
 use crate::resolve::data::DataFiles;
-use crate::resolve::index::{Index, Kind, Policy, PolicyId};
+use crate::resolve::index::{Index, Kind, Policy, PolicyId, same};
 use crate::resolve::names::{Names, Sym};
 use crate::resolve::visit::{self, Visit};
 use crate::span::{Span, Spanned};
@@ -165,6 +165,14 @@ impl<'w> Walk<'w, '_> {
         if let Some(block) = &call.block {
             self.block(block);
         }
+        let named = call.args.iter().filter(|arg| spec.prop(&arg.name).is_some_and(|prop| prop.kind == PropKind::Variables));
+        for name in named.flat_map(|arg| names(&arg.value)) {
+            if let Some(text) = name.literal().filter(|text| is_variable_name(text)) {
+                let span = name.span.span;
+                // Between the quotes, so that a message shows the name alone.
+                self.read(text, Span { start: span.start + 1, end: span.end - 1, ..span });
+            }
+        }
         for sets in spec.sets {
             let Some((name, arg)) = expand(sets.name, call, spec) else {
                 self.events.extend(lacks_name(sets.name, call).then_some(Event::Unresolved));
@@ -208,6 +216,14 @@ impl<'w> Walk<'w, '_> {
         for param in params.iter().filter(|param| param.direction == Direction::Out) {
             self.set(&param.name, span, Some(call.span.span), SetBy::Output);
         }
+    }
+}
+
+/// The values of a list, or the one value.
+fn names(value: &Expr) -> &[Expr] {
+    match &*value.kind {
+        ExprKind::List(items) => items,
+        _ => std::slice::from_ref(value),
     }
 }
 
@@ -265,7 +281,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
                 self.events.push(Event::Declare { name, spelling: target.as_str().into() });
             }
             StmtKind::Include(name) => match name.strip_prefix('#') {
-                Some(own) if own == self.policy.name && self.policy.kind() != Kind::Customize => {
+                Some(own) if same(own, &self.policy.name) && self.policy.kind() != Kind::Customize => {
                     self.include(Kind::Customize, own, stmt.span.span);
                 }
                 Some(_) => {}

@@ -41,6 +41,11 @@ pub(crate) fn property(spec: &Spec, prop: &Prop, value: &Expr) -> Option<Diagnos
         },
         Kind::OneOf(words) => one_of(spec, prop, value, words, takes),
         Kind::Target(_) | Kind::Prefix | Kind::MessageName => name(prop, value),
+        Kind::Variables => match &*value.kind {
+            ExprKind::List(items) if items.is_empty() => Some(takes("the names of variables")),
+            ExprKind::List(items) => items.iter().find_map(|item| name(prop, item)),
+            _ => name(prop, value),
+        },
         Kind::Template(syntax) => template(spec, prop, value, syntax),
         Kind::Regex => regex(value),
         Kind::Name | Kind::Connection => {
@@ -115,6 +120,7 @@ fn name(prop: &Prop, value: &Expr) -> Option<Diagnostic> {
     let what = match prop.kind {
         Kind::Target(_) => "the name of the variable to set",
         Kind::Prefix => "the prefix of the variables it sets",
+        Kind::Variables => "the names of variables that its block sets",
         _ => "the name of a message variable",
     };
     match (value.literal(), &*value.kind) {

@@ -6,7 +6,7 @@ use portcullis_dsl::span::Span;
 use super::build::{Build, CallSite};
 use super::code::Label;
 use super::{Compiler, Scope};
-use crate::policy::assertion::Runnable;
+use crate::policy::assertion::{BlockEnd, Entry, Runnable};
 use crate::policy::codes;
 use crate::policy::exec::program::{Loop, Op};
 use portcullis_dsl::Policy;
@@ -178,7 +178,7 @@ impl<'a> Compiler<'a> {
                 self.code.emit(Op::Call(Box::new(site)), span, ok, no);
             }
             Callee::Native(name) => {
-                let Some(entry) = self.entries.get(name.node.as_str()).copied() else {
+                let Some(entry) = self.entry(name) else {
                     return self.defective("the assertion is not there", span);
                 };
                 let mut host = CallSite { compiler: self, scope };
@@ -186,18 +186,20 @@ impl<'a> Compiler<'a> {
                 match built {
                     Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion), span, ok, no),
                     Ok(Runnable::Async(assertion)) => self.code.emit(Op::Async(assertion), span, ok, no),
-                    Ok(Runnable::Transaction { connection, lock }) => {
+                    Ok(Runnable::Block(assertion)) => {
                         let (body, held, failed) = (self.code.label(), self.code.label(), self.code.label());
-                        self.code.emit(Op::Begin(connection, lock), span, body, no);
+                        self.code.emit(Op::Begin(assertion), span, body, no);
+                        // Where the executor goes on when the block is passed over: the instruction after `Begin`.
+                        self.code.emit(Op::Jump, span, ok, ok);
                         self.code.place(body);
                         match &call.block {
                             Some(block) => self.block(block, scope, held, failed),
-                            None => self.code.emit(Op::Jump, span, held, held),
+                            None => return self.defective("the block is not there", span),
                         }
                         self.code.place(held);
-                        self.code.emit(Op::Commit, span, ok, no);
+                        self.code.emit(Op::EndBlock(BlockEnd::Held), span, ok, no);
                         self.code.place(failed);
-                        self.code.emit(Op::Rollback, span, no, no);
+                        self.code.emit(Op::EndBlock(BlockEnd::Failed), span, no, no);
                     }
                     Err(diagnostic) => {
                         self.report(diagnostic);
@@ -206,6 +208,12 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
+    }
+
+    /// The assertion of the catalogue that has this name, in any case.
+    fn entry(&self, name: &str) -> Option<&'a Entry> {
+        let exact = self.entries.get(name).copied();
+        exact.or_else(|| self.entries.values().copied().find(|entry| entry.spec.name.eq_ignore_ascii_case(name)))
     }
 
     /// Compiles what a body calls before the body itself.

@@ -9,7 +9,7 @@ use portcullis_dsl::span::{Sources, Span};
 use smol_str::SmolStr;
 
 use super::compare::Compare;
-use crate::policy::assertion::{Assertion, AsyncAssertion};
+use crate::policy::assertion::{Assertion, AsyncAssertion, BlockAssertion, BlockEnd};
 use crate::policy::ctx::Slot;
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
@@ -78,12 +78,11 @@ pub enum Op {
     PopHandler,
     /// Raises an error.
     Raise(Expr),
-    /// Begins a transaction on a connection, under a lock if one is named.
-    Begin(Expr, Option<Expr>),
-    /// Commits it.
-    Commit,
-    /// Rolls it back.
-    Rollback,
+    /// Begins an assertion around a block, whose first instruction is its success target. Passing over the block goes to the
+    /// instruction after this one.
+    Begin(Box<dyn BlockAssertion>),
+    /// Ends the innermost one.
+    EndBlock(BlockEnd),
     /// `fail`: leaves everything, keeps the code, goes to the service's error answer.
     Fail(Slot, Expr),
     /// Forgets an answer drafted before the failure.

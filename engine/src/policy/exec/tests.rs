@@ -56,8 +56,8 @@ fn an_instruction_that_has_nothing_to_end_is_an_internal_fault() {
     is_internal_fault("a round", Op::LoopNext(data));
     is_internal_fault("the end of a loop", Op::LoopLeave);
     is_internal_fault("the end of a handler", Op::PopHandler);
-    is_internal_fault("a commit", Op::Commit);
-    is_internal_fault("a rollback", Op::Rollback);
+    is_internal_fault("the end of a block that held", Op::EndBlock(BlockEnd::Held));
+    is_internal_fault("the end of a block that failed", Op::EndBlock(BlockEnd::Failed));
     is_internal_fault("what the compiler could not compile", Op::Defect);
 }
 
