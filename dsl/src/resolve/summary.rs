@@ -3,7 +3,9 @@
 
 use smol_str::SmolStr;
 
-use crate::ast::{Arg, Block, Call, Callee, Direction, Expr, ExprKind, GroupKind, ItemKind, Stmt, StmtKind, Syntax, VarRef};
+use crate::ast::{
+    Arg, Block, Call, Callee, Direction, Expr, ExprKind, GroupKind, ItemKind, Name, Range, Stmt, StmtKind, Syntax, Type, VarRef,
+};
 use crate::parse::is_variable_name;
 use crate::resolve::data::DataFiles;
 use crate::resolve::index::{Index, Kind, Policy, PolicyId, same};
@@ -19,8 +21,8 @@ pub(crate) enum Event {
     Read { name: Sym, span: Span, soft: bool, file: Option<Span> },
     /// A variable is set. `maybe`: only on some ways through the policy.
     Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool },
-    /// A variable is declared: it exists, and nothing is set.
-    Declare { name: Sym, spelling: SmolStr },
+    /// A variable is declared, by a statement or as an output: it exists, and nothing is set.
+    Declare { name: Sym, spelling: SmolStr, span: Span, ty: Option<Type>, range: Option<Range> },
     /// Variables with this prefix are set: whichever of them are read.
     Wildcard { prefix: Sym },
     /// Members of the JSON document in this variable may be read by their names.
@@ -69,6 +71,9 @@ impl Gather<'_> {
         for param in policy.params() {
             let by = SetBy::Param(param.direction);
             walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by);
+            if param.direction == Direction::Out {
+                walk.declare(&param.name, param.ty.as_ref(), param.range.as_ref());
+            }
         }
         if let ItemKind::Command(params) = &policy.item.kind {
             let defaults = params.iter().filter_map(|param| param.default.as_ref());
@@ -96,6 +101,12 @@ impl<'w> Walk<'w, '_> {
     fn set(&mut self, spelling: &str, span: Span, value: Option<Span>, by: SetBy) {
         let name = self.all.names.intern(spelling);
         self.events.push(Event::Set { name, spelling: spelling.into(), span, value, by, maybe: self.maybe });
+    }
+
+    fn declare(&mut self, target: &Name, ty: Option<&Spanned<Type>>, range: Option<&Spanned<Range>>) {
+        let name = self.all.names.intern(target);
+        let (ty, range) = (ty.map(|ty| ty.node), range.map(|range| range.node));
+        self.events.push(Event::Declare { name, spelling: target.as_str().into(), span: target.span, ty, range });
     }
 
     fn read(&mut self, name: &str, span: Span) {
@@ -276,10 +287,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
                 self.expr(value);
                 self.set(target, target.span, Some(value.span.span), SetBy::Default);
             }
-            StmtKind::Declare { target, .. } => {
-                let name = self.all.names.intern(target);
-                self.events.push(Event::Declare { name, spelling: target.as_str().into() });
-            }
+            StmtKind::Declare { target, ty, range } => self.declare(target, ty.as_ref(), range.as_ref()),
             StmtKind::Include(name) => match name.strip_prefix('#') {
                 Some(own) if same(own, &self.policy.name) && self.policy.kind() != Kind::Customize => {
                     self.include(Kind::Customize, own, stmt.span.span);

@@ -1,5 +1,6 @@
 //! The executor: one loop over one flat program. It does not recurse, and it yields only where an assertion does I/O.
 
+pub mod bounds;
 pub mod compare;
 pub mod program;
 #[cfg(test)]
@@ -118,6 +119,7 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 let held = !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty);
                 Ok(run.test(pc, instr, held))
             }
+            Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
             Op::Test(compare) => Ok(run.test(pc, instr, compare.holds(ctx))),
             Op::Sync(assertion) => assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome)),
             Op::Async(assertion) => assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome)),

@@ -7,6 +7,7 @@ mod cycles;
 mod flow;
 mod local;
 mod markup;
+mod ranges;
 mod routes;
 mod templates;
 mod values;
@@ -46,6 +47,7 @@ pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
     routes::check(set, &mut found);
     cycles::check(set, &mut found);
     variables::check(set, &mut found);
+    ranges::check(set, &mut found);
     let reached = set.reached();
     for policy in set.policies {
         let mut own = Vec::new();

@@ -1,7 +1,7 @@
 //! Literals against the kinds of properties and the declared types of variables. Expressions with variables are settled when they
 //! run; what stands in the text is settled here.
 
-use crate::ast::{Expr, ExprKind, Syntax, Type};
+use crate::ast::{Expr, ExprKind, Range, Syntax, Type};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::parse::is_variable_name;
@@ -208,4 +208,26 @@ pub(crate) fn conversion(value: &Expr, ty: Type, target: &str) -> Option<Diagnos
         let shown = text.map_or_else(|| describe(value).to_owned(), |text| format!("`{text}`"));
         Diagnostic::error(codes::WRONG_TYPE, format!("`{target}` is of type {word}, which {shown} is not"), value.span.span)
     })
+}
+
+/// A literal that lies outside of the bounds of its variable. One of another type is none of this check's.
+pub(crate) fn range(value: &Expr, ty: Type, range: Range, target: &str) -> Option<Diagnostic> {
+    let value = inner(value);
+    let number = match (ty, &*value.kind) {
+        (Type::Int | Type::Decimal, ExprKind::Int(number)) => Some(*number),
+        (Type::Int | Type::Decimal, ExprKind::Duration(duration)) => i64::try_from(duration.millis() / 1_000).ok(),
+        (Type::Int, ExprKind::Text(_) | ExprKind::Raw(_)) => value.literal().and_then(|text| text.trim().parse().ok()),
+        (Type::String, ExprKind::Text(_) | ExprKind::Raw(_)) => {
+            value.literal().and_then(|text| i64::try_from(text.chars().count()).ok())
+        }
+        _ => None,
+    };
+    let number = number.filter(|number| !range.holds(*number))?;
+    let (message, help) = match ty {
+        Type::String => {
+            (format!("`{target}` has {number} characters here"), format!("it takes texts with {} characters", range.word()))
+        }
+        _ => (format!("`{target}` cannot be {number}"), format!("write a number {}", range.words())),
+    };
+    Some(Diagnostic::error(codes::OUT_OF_RANGE, message, value.span.span).help(help))
 }

@@ -8,6 +8,8 @@ use super::code::Label;
 use super::{Compiler, Scope};
 use crate::policy::assertion::{BlockEnd, Entry, Runnable};
 use crate::policy::codes;
+use crate::policy::ctx::Slot;
+use crate::policy::exec::bounds::Bounds;
 use crate::policy::exec::program::{Loop, Op};
 use portcullis_dsl::Policy;
 
@@ -68,13 +70,15 @@ impl<'a> Compiler<'a> {
         match &stmt.kind {
             StmtKind::Set { target, ty, value } => {
                 let value = self.expr(value, scope);
-                let op = Op::Set(self.slot(target, scope), value, ty.as_ref().map(|ty| ty.node));
-                self.code.emit(op, span, ok, no);
+                let slot = self.slot(target, scope);
+                let op = Op::Set(slot, value, ty.as_ref().map(|ty| ty.node));
+                self.assigned(op, slot, scope, span, ok, no);
             }
             StmtKind::Default { target, ty, value } => {
                 let value = self.expr(value, scope);
-                let op = Op::Default(self.slot(target, scope), value, ty.as_ref().map(|ty| ty.node));
-                self.code.emit(op, span, ok, no);
+                let slot = self.slot(target, scope);
+                let op = Op::Default(slot, value, ty.as_ref().map(|ty| ty.node));
+                self.assigned(op, slot, scope, span, ok, no);
             }
             // It gives the variable its slot, which the frame has from the start.
             StmtKind::Declare { .. } => self.code.emit(Op::Jump, span, ok, ok),
@@ -210,6 +214,15 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// An assignment, and the check of the bounds that its variable was declared with.
+    fn assigned(&mut self, assignment: Op, slot: Slot, scope: Scope<'a>, span: Span, ok: Label, no: Label) {
+        let Some(bounds) = bounds(slot, scope) else { return self.code.emit(assignment, span, ok, no) };
+        let set = self.code.label();
+        self.code.emit(assignment, span, set, no);
+        self.code.place(set);
+        self.code.emit(Op::Within(Box::new(bounds)), span, ok, no);
+    }
+
     /// The assertion of the catalogue that has this name, in any case.
     fn entry(&self, name: &str) -> Option<&'a Entry> {
         let exact = self.entries.get(name).copied();
@@ -288,4 +301,10 @@ impl<'a> Compiler<'a> {
             None => diagnostic.suggest(rest, crate::policy::vars::Selector::WORDS.iter().copied()),
         });
     }
+}
+
+/// The bounds that a variable was declared with.
+pub(super) fn bounds(slot: Slot, scope: Scope<'_>) -> Option<Bounds> {
+    let (ty, range) = scope.frame.bounds(slot.0 as usize)?;
+    Some(Bounds { slot, ty, range, name: scope.frame.name(slot.0 as usize).into() })
 }

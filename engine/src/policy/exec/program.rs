@@ -8,6 +8,7 @@ use portcullis_dsl::ast::Type;
 use portcullis_dsl::span::{Sources, Span};
 use smol_str::SmolStr;
 
+use super::bounds::Bounds;
 use super::compare::Compare;
 use crate::policy::assertion::{Assertion, AsyncAssertion, BlockAssertion, BlockEnd};
 use crate::policy::ctx::Slot;
@@ -56,6 +57,8 @@ pub enum Op {
     Set(Slot, Expr, Option<Type>),
     /// `default`.
     Default(Slot, Expr, Option<Type>),
+    /// Checks the bounds of a variable that was set.
+    Within(Box<Bounds>),
     /// A comparison.
     Test(Compare),
     /// An assertion without I/O.
