@@ -91,7 +91,7 @@ impl PartialEq for Item {
 pub enum ItemKind {
     /// `fragment "N" { }`: shares its includer's variables.
     Fragment,
-    /// `assertion "N" (in a, out b) { }`: an encapsulated assertion, with variables of its own.
+    /// `assertion "N" (in a, out b) fails with c { }`: an encapsulated assertion, with variables of its own.
     Assertion(Vec<Param>),
     /// `service "N" at "/path" methods GET POST errors "E"(…) { }`.
     Service(ServiceHead),
@@ -100,7 +100,7 @@ pub enum ItemKind {
         /// Milliseconds between two runs.
         every: Spanned<DurationLit>,
     },
-    /// `command "client add" (in name, out key) { }`: a subcommand of the command line.
+    /// `command "client add" (in name, out key) fails with error { }`: a subcommand of the command line.
     Command(Vec<Param>),
     /// `customize "N" { }`: the `#policy` of read-only policy N.
     Customize,
@@ -130,6 +130,8 @@ pub struct Param {
     pub direction: Direction,
     /// Variable name.
     pub name: Name,
+    /// `fails with name`: the output that `fail` sets. It stands after the parentheses, and there is one at most.
+    pub failure: bool,
     /// `in name?`: undefined when the call leaves it out.
     pub optional: bool,
     /// Declared type; a value that cannot be converted fails the call.
@@ -257,7 +259,8 @@ pub enum StmtKind {
     Continue,
     /// `Stop`: fails.
     Stop,
-    /// `fail CODE`: final; the service's error assertion answers with this code.
+    /// `fail CODE`: final; the service's error assertion answers with this code. In an assertion that `fails with` an output, it ends the
+    /// assertion as failed with this output.
     Fail(Expr),
     /// A bare condition: holds when it is true.
     Check(Cond),
@@ -538,6 +541,20 @@ impl DurationLit {
             DurationUnit::Days => 86_400_000,
         };
         self.count.saturating_mul(unit)
+    }
+}
+
+/// As written.
+impl std::fmt::Display for DurationLit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = match self.unit {
+            DurationUnit::Millis => "ms",
+            DurationUnit::Seconds => "s",
+            DurationUnit::Minutes => "m",
+            DurationUnit::Hours => "h",
+            DurationUnit::Days => "d",
+        };
+        write!(f, "{}{unit}", self.count)
     }
 }
 

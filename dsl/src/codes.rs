@@ -142,7 +142,7 @@ pub const INVALID_REGEX: &str = "P0305";
 pub const UNEXPECTED_BLOCK: &str = "P0306";
 /// An assertion lacks its block.
 pub const MISSING_BLOCK: &str = "P0307";
-/// `fail` in an `assertion`.
+/// `fail` in an `assertion` that does not say what it `fails with`.
 pub const FAIL_IN_ASSERTION: &str = "P0308";
 /// `fail` in a service without `errors`.
 pub const FAIL_WITHOUT_ERRORS: &str = "P0309";
@@ -168,3 +168,5 @@ pub const EMPTY_GROUP: &str = "P0324";
 pub const CONSTANT_COMPARISON: &str = "P0325";
 /// A call names the connection that its file names already.
 pub const REPEATED_CONNECTION: &str = "P0326";
+/// An output and a `Stop` where `fail` is both.
+pub const FAIL_BY_HAND: &str = "P0330";

@@ -15,5 +15,5 @@ pub mod spec;
 pub use diagnostic::{Diagnostic, Severity};
 pub use fmt::{FormatError, format};
 pub use parse::{parse, parse_json_template, parse_template};
-pub use resolve::{Access, AddressPlace, Frame, Library, Policy, PolicyId, address_places, load};
+pub use resolve::{Access, AddressPlace, Frame, Library, Policy, PolicyId, Step, address_places, load};
 pub use span::{FileId, Origin, Source, Sources, Span, Spanned};

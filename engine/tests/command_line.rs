@@ -207,6 +207,19 @@ fn policies_are_shown_and_explained() {
     assert_eq!(code, 0);
     assert!(explained.contains("fragments/greeting.policy:2"), "{explained}");
     assert_eq!(place.said(&["explain", "wrod"]).0, 1);
+    // A policy explains its steps in order; what a shipped fragment leaves to the operator is among them.
+    let (_, steps, _) = place.said(&["explain", "Hello"]);
+    let expected = "  steps:\n    include \"Greeting\"\n      customize \"Greeting\"\n";
+    assert!(steps.contains(expected), "{steps}");
+    let (code, list, _) = place.said(&["list"]);
+    assert_eq!(code, 0);
+    let expected = [
+        "methods  path    service  file",
+        "GET      /hello  Hello    policies/hello.policy",
+        "command                file",
+        "portcullis tool greet  policies/tool.policy",
+    ];
+    assert_eq!(list.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>(), expected);
     let (code, checked, said) = place.said(&["check"]);
     assert_eq!(code, 0);
     // A new home is open to others, and does not know its name yet.

@@ -70,3 +70,24 @@ fn nothing_stands_beside_the_floors() {
     expected.sort_unstable();
     assert_eq!(names, expected);
 }
+
+/// `engine/README.md` shows the house as it is: every file and folder it names is there, and everything on a floor is in its map.
+#[test]
+fn the_map_shows_the_house() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("a map");
+    let named: Vec<&str> = readme.split('`').skip(1).step_by(2).chain(readme.split_whitespace()).collect();
+    let there = |path: &str| root.join("src").join(path).exists() || root.join("src").join(format!("{path}.rs")).exists();
+    let of_floor = |name: &&str| FLOORS.iter().any(|floor| name.strip_prefix(floor).is_some_and(|rest| rest.starts_with('/')));
+    for name in named.iter().copied().filter(of_floor).filter(|name| !name.contains(['<', '`', '(', '*'])) {
+        assert!(there(name.trim_end_matches(['/', ',', '.', ';'])), "the map names `{name}`");
+    }
+    for floor in ["data", "services", "policy", "front"] {
+        for entry in fs::read_dir(root.join("src").join(floor)).expect("a floor") {
+            let name = entry.expect("an entry").file_name().into_string().expect("a name");
+            let module = name.trim_end_matches(".rs");
+            let wanted = format!("{floor}/{module}");
+            assert!(module == "mod" || named.contains(&wanted.as_str()), "the map lacks `{wanted}`");
+        }
+    }
+}

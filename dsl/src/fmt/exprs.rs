@@ -13,7 +13,7 @@ impl Printer<'_> {
             ExprKind::Int(number) => text(number.to_string()),
             ExprKind::Decimal(number) => text(number.clone()),
             ExprKind::Bool(value) => text(value.to_string()),
-            ExprKind::Duration(value) => text(duration(value)),
+            ExprKind::Duration(value) => text(value.to_string()),
             ExprKind::List(values) => self.values("[", "]", values),
             ExprKind::Var(var) => text(texts::variable(var)),
             ExprKind::Function(name, args) => self.values(&format!("{}(", name.node), ")", args),
@@ -188,17 +188,6 @@ pub fn entry(comments: &Comments, doc: Doc) -> Doc {
         docs.extend([Doc::Hard, Doc::Comment(texts::comment(comment))]);
     }
     Doc::Concat(docs)
-}
-
-pub fn duration(value: &DurationLit) -> String {
-    let unit = match value.unit {
-        DurationUnit::Millis => "ms",
-        DurationUnit::Seconds => "s",
-        DurationUnit::Minutes => "m",
-        DurationUnit::Hours => "h",
-        DurationUnit::Days => "d",
-    };
-    format!("{}{unit}", value.count)
 }
 
 pub fn type_word(ty: Type) -> &'static str {

@@ -1,7 +1,7 @@
 //! Files and declarations.
 
 use super::doc::{Doc, concat, group, indent, list, text};
-use super::exprs::{duration, entry, typed};
+use super::exprs::{entry, typed};
 use super::stmts::At;
 use super::{Printer, texts};
 use crate::ast::*;
@@ -48,9 +48,13 @@ impl Printer<'_> {
             ItemKind::Fragment => plain("fragment"),
             ItemKind::Customize => plain("customize"),
             ItemKind::Extension => plain("extension"),
-            ItemKind::Task { every } => text(format!("task {name} every {} ", duration(every))),
-            ItemKind::Assertion(params) => concat([plain("assertion"), self.params(params)]),
-            ItemKind::Command(params) => concat([plain("command"), self.params(params)]),
+            ItemKind::Task { every } => text(format!("task {name} every {} ", **every)),
+            ItemKind::Assertion(params) | ItemKind::Command(params) => {
+                let word = if matches!(item.kind, ItemKind::Command(_)) { "command" } else { "assertion" };
+                let (failure, params): (Vec<_>, Vec<_>) = params.iter().partition(|param| param.failure);
+                let fails = failure.iter().map(|param| text(format!("fails with {} ", param.name.node)));
+                concat([plain(word), self.params(&params)].into_iter().chain(fails))
+            }
             ItemKind::Service(service) => return self.service(&name, service, item),
         };
         let (open, broken) = (self.inline(&item.body), self.broken(&item.body, At::line(0)));
@@ -61,12 +65,12 @@ impl Printer<'_> {
     }
 
     /// `(in a, out b) `; nothing when there are none.
-    fn params(&self, params: &[Param]) -> Doc {
+    fn params(&self, params: &[&Param]) -> Doc {
         if params.is_empty() {
             return text("");
         }
         let has_comment = |param: &Param| !param.leading.is_empty() || param.trailing.is_some();
-        let broken = params.iter().any(has_comment) || params.first().is_some_and(|first| self.param_on_new_line(first));
+        let broken = params.iter().copied().any(has_comment) || params.first().is_some_and(|first| self.param_on_new_line(first));
         let entries = params.iter().map(|param| {
             let comments = Comments { leading: param.leading.clone(), trailing: param.trailing.clone(), after: Vec::new() };
             entry(&comments, self.param(param))

@@ -7,6 +7,7 @@ use crate::ast::{Direction, ItemKind, Param};
 use crate::diagnostic::nearest;
 use crate::resolve::index::{Kind, Policy, PolicyId};
 use crate::resolve::names::Sym;
+use crate::resolve::steps::Step;
 use crate::resolve::summary::{Event, SetBy};
 use crate::resolve::{Library, build::Space};
 use crate::span::{Origin, Span, line_column};
@@ -64,8 +65,12 @@ pub struct PolicyNotes {
     pub title: String,
     /// Its documentation.
     pub doc: String,
+    /// What it includes and calls, in order.
+    pub steps: Vec<Step>,
     /// Its parameters as declared, each with its documentation.
     pub params: Vec<(String, String)>,
+    /// The codes that its `fail`s give, and those of the assertions whose failure it passes on.
+    pub codes: Vec<String>,
     /// What operators can fill in it, and whether they did, as ``customize "N"`: empty``.
     pub hooks: Vec<String>,
     /// Who includes or calls it, as ``service `N` at path:line``.
@@ -123,6 +128,7 @@ impl Library {
     /// What happens to a variable in a frame. An include counts once, where it first stands.
     fn history(&self, owner: PolicyId, space: &Space, sym: Sym) -> (Vec<Setting>, Vec<String>) {
         let (mut settings, mut reads) = (Vec::new(), Vec::new());
+        let failure = self.policies()[owner.index()].failure().and_then(|param| self.inner.names.get(&param.name));
         let mut seen = vec![owner];
         let mut stack = vec![(owner, 0, false)];
         while let Some((policy, next, within_maybe)) = stack.last_mut() {
@@ -147,6 +153,14 @@ impl Library {
                     customization: self.policies()[policy.index()].origin == Origin::Customization,
                     maybe: within_maybe || *maybe,
                 }),
+                Event::Fail { span, value, maybe } if failure == Some(sym) => settings.push(Setting {
+                    place: self.place(*span),
+                    span: *span,
+                    how: "fail",
+                    value: self.one_line(*value),
+                    customization: self.policies()[policy.index()].origin == Origin::Customization,
+                    maybe: within_maybe || *maybe,
+                }),
                 Event::Read { name, span, .. } => {
                     let names = &self.inner.names;
                     if names.chain(*name).find(|name| space.frame.slot_of(*name).is_some()) == Some(sym) {
@@ -160,7 +174,6 @@ impl Library {
     }
 
     fn notes(&self, policy: &Policy) -> PolicyNotes {
-        let doc: Vec<_> = policy.item.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim()).collect();
         let mut title = format!("{} `{}` at {}", policy.kind().word(), policy.name, self.place(policy.name_span()));
         if let ItemKind::Service(head) = &policy.item.kind {
             let methods: Vec<_> = head.methods.iter().map(|method| method.as_str()).collect();
@@ -168,15 +181,21 @@ impl Library {
         }
         PolicyNotes {
             title,
-            doc: doc.join(" "),
+            doc: policy.doc(),
+            steps: self.steps(policy),
             params: policy.params().iter().map(|param| self.param(param)).collect(),
+            codes: self.codes(policy).into_iter().collect(),
             hooks: self.hooks(policy),
             used_by: self.users(policy),
         }
     }
 
     fn param(&self, param: &Param) -> (String, String) {
-        let direction = if param.direction == Direction::In { "in" } else { "out" };
+        let direction = match param.direction {
+            Direction::In => "in",
+            Direction::Out if param.failure => "fails with",
+            Direction::Out => "out",
+        };
         let typed = param.ty.as_ref().map(|ty| param.range.as_ref().map_or(ty.span, |range| ty.span.to(range.span)));
         let ty = typed.map_or_else(String::new, |span| format!(": {}", self.one_line(span)));
         let default = param.default.as_ref().map_or_else(String::new, |value| format!(" = {}", self.one_line(value.span.span)));
@@ -216,7 +235,7 @@ impl Library {
         format!("{}:{}", source.path, line_column(&source.text, span.start as usize).0)
     }
 
-    fn one_line(&self, span: Span) -> String {
+    pub(crate) fn one_line(&self, span: Span) -> String {
         const LONGEST: usize = 80;
         let text = self.sources().get(span.file).text.get(span.start as usize..span.end as usize).unwrap_or("");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -300,11 +319,21 @@ impl fmt::Display for PolicyNotes {
         for (param, doc) in &self.params {
             writeln!(f, "  {param}{}{doc}", if doc.is_empty() { "" } else { "   // " })?;
         }
+        if !self.codes.is_empty() {
+            writeln!(f, "  codes: {}", self.codes.join(", "))?;
+        }
         for hook in &self.hooks {
             writeln!(f, "  {hook}")?;
         }
         for user in &self.used_by {
             writeln!(f, "  used by {user}")?;
+        }
+        if !self.steps.is_empty() {
+            writeln!(f, "  steps:")?;
+        }
+        for step in &self.steps {
+            let line = format!("{:1$}{2}", "", 4 + 2 * step.depth, step.text);
+            writeln!(f, "{}", format!("{line:<60}  {}", step.doc).trim_end())?;
         }
         Ok(())
     }

@@ -42,12 +42,23 @@ impl Policy {
         }
     }
 
+    /// The output that `fail` sets, of an assertion or command that `fails with` one.
+    pub fn failure(&self) -> Option<&Param> {
+        self.params().iter().find(|param| param.failure)
+    }
+
     /// Whether it has variables of its own: everything but fragments, customizations and extensions.
     pub fn owns_frame(&self) -> bool {
         match self.item.kind {
             ItemKind::Assertion(_) | ItemKind::Service(_) | ItemKind::Task { .. } | ItemKind::Command(_) => true,
             ItemKind::Fragment | ItemKind::Customize | ItemKind::Extension => false,
         }
+    }
+
+    /// Its documentation on one line.
+    pub fn doc(&self) -> String {
+        let lines = self.item.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim());
+        lines.collect::<Vec<_>>().join(" ")
     }
 
     /// Where its name stands.

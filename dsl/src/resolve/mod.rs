@@ -8,9 +8,11 @@ mod build;
 mod check;
 mod data;
 mod explain;
+mod failures;
 mod frame;
 mod index;
 mod names;
+mod steps;
 mod summary;
 mod visit;
 
@@ -21,6 +23,7 @@ pub use check::{AddressPlace, address_places};
 pub use explain::{Explanation, PolicyNotes, Setting, VariableNotes};
 pub use frame::{Access, Frame};
 pub use index::{Policy, PolicyId};
+pub use steps::Step;
 
 use crate::ast;
 use crate::diagnostic::{Diagnostic, Severity};

@@ -31,8 +31,8 @@ pub(crate) enum Event {
     Include { to: PolicyId, span: Span, nesting: u32, maybe: bool },
     /// An encapsulated assertion is called.
     Call { to: PolicyId, span: Span, nesting: u32 },
-    /// `fail`.
-    Fail { span: Span },
+    /// `fail`; `value` is the place of its code.
+    Fail { span: Span, value: Span, maybe: bool },
     /// Something that should stand here does not exist, and might set anything.
     Unresolved,
 }
@@ -314,7 +314,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
             }
             StmtKind::Fail(value) => {
                 self.expr(value);
-                self.events.push(Event::Fail { span: stmt.span.span });
+                self.events.push(Event::Fail { span: stmt.span.span, value: value.span.span, maybe: self.maybe });
             }
             StmtKind::Call(_)
             | StmtKind::Group { .. }

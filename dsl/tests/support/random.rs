@@ -179,6 +179,10 @@ impl Writer {
                     self.gap();
                 }
                 self.put(")");
+                if self.random.below(2) == 0 {
+                    self.gap();
+                    self.put(" fails with e.code ");
+                }
             }
         }
         self.gap();

@@ -15,8 +15,12 @@ pub fn print(file: &File) -> String {
         comments(&mut out, 0, &item.leading);
         let head = match &item.kind {
             ItemKind::Fragment => "fragment".to_owned(),
-            ItemKind::Assertion(list) => format!("assertion{}", params(list)),
-            ItemKind::Command(list) => format!("command{}", params(list)),
+            ItemKind::Assertion(list) | ItemKind::Command(list) => {
+                let word = if matches!(item.kind, ItemKind::Command(_)) { "command" } else { "assertion" };
+                let fails = list.iter().find(|param| param.failure).map(|param| format!(" fails with {}", param.name.node));
+                format!("{word}{}{}", params(list), fails.unwrap_or_default())
+            }
+
             ItemKind::Task { every } => format!("task every {}", duration(every)),
             ItemKind::Customize => "customize".to_owned(),
             ItemKind::Extension => "extension".to_owned(),

@@ -243,9 +243,7 @@ impl Section<'_> {
             "config" => StepKind::Config(self.text()),
             "only" => {
                 self.nothing_below()?;
-                let all = [Dialect::Sqlite, Dialect::MySql, Dialect::Postgres];
-                let known = |word: &str| all.into_iter().find(|dialect| dialect.word() == word);
-                let dialects: Option<Vec<Dialect>> = rest.split_whitespace().map(known).collect();
+                let dialects: Option<Vec<Dialect>> = rest.split_whitespace().map(Dialect::named).collect();
                 let dialects = dialects.filter(|dialects| !dialects.is_empty());
                 StepKind::Only(dialects.ok_or_else(|| self.wrong("`== only DIALECT…`, each of `sqlite`, `mysql`, `postgres`"))?)
             }

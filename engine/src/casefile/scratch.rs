@@ -25,11 +25,9 @@ impl Server {
     pub(super) fn new(url: &str) -> Result<Server, String> {
         // Without the address: it may hold a password.
         let url = Url::parse(url).map_err(|error| format!("the address of the database server: {error}"))?;
-        let dialect = match url.scheme() {
-            "mysql" | "mariadb" => Dialect::MySql,
-            "postgres" | "postgresql" => Dialect::Postgres,
-            other => return Err(format!("`{other}:` is the address of no database server: use mysql:// or postgres://")),
-        };
+        let dialect = Dialect::of_scheme(url.scheme()).filter(|dialect| *dialect != Dialect::Sqlite);
+        let dialect = dialect
+            .ok_or_else(|| format!("`{}:` is the address of no database server: use mysql:// or postgres://", url.scheme()))?;
         Ok(Server { url, dialect })
     }
 
@@ -79,7 +77,7 @@ impl Server {
 
 async fn run(connection: Option<&Connection>, sql: &str) -> Result<(), String> {
     let connection = connection.ok_or("there is no connection")?;
-    let statement = Statement::new(&[sql])?;
+    let statement = Statement::new(&[sql]).map_err(|error| error.to_string())?;
     connection.run(&statement, &[], QueryOptions::default()).await.map(|_| ()).map_err(|error| error.to_string())
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod command;
 mod fmt;
 mod keys;
+mod list;
 mod serve;
 mod show;
 mod status;
@@ -66,12 +67,14 @@ enum Builtin {
     Fmt(fmt::FmtArgs),
     /// Run case files: what is there, what is sent, what must come back.
     Test(test::TestArgs),
+    /// List every endpoint, task and command with the file that it is written in.
+    List,
     /// Print a policy, shipped or own, and where it stands.
     Show {
         /// Its name, or a file's path.
         name: String,
     },
-    /// Tell which value of a variable wins and where each is set, or what a policy is for and who uses it.
+    /// Tell which value of a variable wins and where each is set, or what a policy is for, who uses it, and its steps in order.
     Explain {
         /// Name of a policy or variable.
         name: String,
@@ -176,6 +179,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
         Builtin::Check(args) => check::run(place, &args),
         Builtin::Fmt(args) => fmt::run(place, &args),
         Builtin::Test(args) => test::run(place, &args),
+        Builtin::List => list::run(place),
         Builtin::Show { name } => show::show(place, &name),
         Builtin::Explain { name } => show::explain(place, &name),
         Builtin::Catalogue(args) => catalogue::run(&args),

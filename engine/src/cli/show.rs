@@ -9,7 +9,7 @@ use super::{Done, Failure, Place, say};
 use crate::policy::site;
 
 /// The policies as far as they can be read: looking something up must work while a mistake is being looked for.
-fn library(place: &Place) -> Result<Library, Failure> {
+pub(super) fn library(place: &Place) -> Result<Library, Failure> {
     let sources = place.any_home()?.sources().map_err(|problems| Failure {
         message: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         code: 1,

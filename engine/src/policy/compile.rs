@@ -76,8 +76,17 @@ struct Scope<'a> {
     frame: &'a portcullis_dsl::Frame,
     /// The policy whose text is being compiled: the frame's own, or an included one.
     policy: &'a Policy,
-    /// The label that `fail` goes to, and the slot that takes its code.
-    fail: Option<(Label, Slot)>,
+    /// What `fail` does here.
+    fail: Option<FailTo>,
+}
+
+/// Where `fail` goes to.
+#[derive(Clone, Copy)]
+enum FailTo {
+    /// To the end of the service, task or command, past everything. The slot takes the code.
+    Service(Label, Slot),
+    /// To the end of the assertion, whose output in this slot tells the caller.
+    Assertion(Label, Slot),
 }
 
 impl Scope<'_> {
@@ -116,13 +125,14 @@ impl<'a> Compiler<'a> {
             slots: frame.slots() + 1,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            failure: None,
             reads: Reads::default(),
             span: policy.item.name.span,
         };
         self.code.place(entry);
         match &policy.item.kind {
             ItemKind::Service(head) => {
-                let scope = Scope { fail: Some((fail_tail, code_slot)), ..scope };
+                let scope = Scope { fail: Some(FailTo::Service(fail_tail, code_slot)), ..scope };
                 self.block(&policy.item.body, scope, held, failed);
                 self.code.place(held);
                 self.code.emit(Op::End(true), policy.item.span, held, held);
@@ -131,7 +141,8 @@ impl<'a> Compiler<'a> {
                 program.fault_tail = head.errors.is_some().then_some(self.code.address(fault_tail));
             }
             ItemKind::Task { .. } | ItemKind::Command(_) => {
-                let scope = Scope { fail: Some((fail_tail, code_slot)), ..scope };
+                let output = policy.failure().map(|param| self.slot(&param.name, scope));
+                let scope = Scope { fail: Some(FailTo::Service(fail_tail, output.unwrap_or(code_slot))), ..scope };
                 // Nobody calls a command but the command line, which cannot evaluate: it fills in its defaults itself.
                 for param in self.library.params(policy) {
                     if let Some(default) = &param.default {
@@ -149,6 +160,8 @@ impl<'a> Compiler<'a> {
                 self.code.emit(Op::End(false), policy.item.span, failed, failed);
             }
             _ => {
+                let output = policy.failure().map(|param| self.slot(&param.name, scope));
+                let scope = Scope { fail: output.map(|slot| FailTo::Assertion(fail_tail, slot)), ..scope };
                 self.block(&policy.item.body, scope, held, failed);
                 self.code.place(held);
                 self.outputs_within(policy, scope);
@@ -159,11 +172,13 @@ impl<'a> Compiler<'a> {
                 self.code.emit(Op::Return(false), policy.item.span, failed, failed);
             }
         }
+        let is_assertion = matches!(policy.item.kind, ItemKind::Assertion(_));
         for param in self.library.params(policy) {
             let slot = self.slot(&param.name, scope);
             let name = param.name.node.as_str().into();
             match param.direction {
                 ast::Direction::In => program.inputs.push((name, slot, param.ty.as_ref().map(|ty| ty.node))),
+                ast::Direction::Out if param.failure && is_assertion => program.failure = Some((name, slot)),
                 ast::Direction::Out => program.outputs.push((name, slot)),
             }
         }
@@ -270,7 +285,8 @@ impl<'a> Compiler<'a> {
         }
         let outputs =
             callee.outputs.iter().filter_map(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32)))).collect();
-        CallSite { entry: callee.entry, slots: callee.slots, inputs, outputs, name: callee.name.clone() }
+        let failure = callee.failure.as_ref().and_then(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32))));
+        CallSite { entry: callee.entry, slots: callee.slots, inputs, outputs, failure, name: callee.name.clone() }
     }
 
     fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span) {

@@ -73,6 +73,8 @@ struct Activation {
     at: u32,
     base: usize,
     loops: usize,
+    handlers: usize,
+    blocks: usize,
 }
 
 struct LoopState {
@@ -128,6 +130,9 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                     Ok(site.entry)
                 } else {
                     run.failed = Some((pc, format!("an input of `{}` has the wrong type", site.name).into()));
+                    if let Some((_, outer)) = site.failure {
+                        ctx.set(outer, Value::Undefined);
+                    }
                     Ok(instr.no)
                 }
             }
@@ -180,6 +185,19 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 ctx.set(*slot, code);
                 Ok(instr.ok)
             }
+            Op::FailCall(slot, code) => match run.calls.last() {
+                Some(call) => {
+                    let code = code.eval(ctx);
+                    let (loops, handlers, blocks) = (call.loops, call.handlers, call.blocks);
+                    run.loops.truncate(loops);
+                    run.handlers.truncate(handlers);
+                    abandon(ctx, &mut run, blocks).await;
+                    run.failed = Some((pc, format!("it failed with {}", code.as_text()).into()));
+                    ctx.set(*slot, code);
+                    Ok(instr.ok)
+                }
+                None => Err(defect("a `fail` outside of a call")),
+            },
             Op::DropDraft => {
                 if run.failed.is_some() && run.broken.is_none() {
                     run.explain(ctx, program, pc, "");
@@ -244,7 +262,13 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
         };
         ctx.slots[base + slot.0 as usize] = value;
     }
-    run.calls.push(Activation { at, base: ctx.base, loops: run.loops.len() });
+    run.calls.push(Activation {
+        at,
+        base: ctx.base,
+        loops: run.loops.len(),
+        handlers: run.handlers.len(),
+        blocks: run.blocks.len(),
+    });
     ctx.base = base;
     true
 }
@@ -259,6 +283,13 @@ fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u3
         let value = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
         if !value.is_undefined() {
             ctx.slots[activation.base + outer.0 as usize] = value;
+        }
+    }
+    if let Some((inner, outer)) = site.failure {
+        let code = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+        // A failure without a code must not pass for the one before it.
+        if !held || !code.is_undefined() {
+            ctx.slots[activation.base + outer.0 as usize] = code;
         }
     }
     ctx.slots.truncate(ctx.base);

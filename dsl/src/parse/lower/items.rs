@@ -23,6 +23,7 @@ struct Clauses {
     methods: Option<(Vec<Spanned<String>>, Span)>,
     errors: Option<(Call, Span)>,
     paths: Option<((), Span)>,
+    fails: Option<(Name, Span)>,
     disabled: Option<((), Span)>,
     /// `every` or `at` was there, but could not be read; that it is missing need not be said.
     unread: bool,
@@ -124,6 +125,19 @@ impl Lower<'_> {
                         self.once(&mut clauses.paths, (), span, "paths");
                     }
                 }
+                Rule::fails => {
+                    let span = self.span(&child);
+                    match self.children(child).pop() {
+                        Some(name) => {
+                            let name = self.spanned(name.as_str().to_owned(), &name);
+                            self.once(&mut clauses.fails, name, span, "fails with");
+                        }
+                        None => {
+                            let help = "name the output that tells the caller why: `fails with error.code`";
+                            self.error(codes::BAD_CLAUSE, "`fails` does not say with what", span, help);
+                        }
+                    }
+                }
                 Rule::disabled => {
                     let span = self.span(&child);
                     self.children(child);
@@ -162,7 +176,7 @@ impl Lower<'_> {
             return None;
         };
         self.spelling(word, kind);
-        let Clauses { params, at, every, methods, errors, paths, disabled, unread } = clauses;
+        let Clauses { params, at, every, methods, errors, paths, disabled, fails, unread } = clauses;
         let takes_params = matches!(*kind, "assertion" | "command");
         let is_service = *kind == "service";
         let refused = [
@@ -172,17 +186,30 @@ impl Lower<'_> {
             errors.as_ref().filter(|_| !is_service).map(|(_, span)| ("`errors`", *span)),
             paths.as_ref().filter(|_| !is_service).map(|(_, span)| ("`paths`", *span)),
             disabled.as_ref().filter(|_| !is_service).map(|(_, span)| ("`disabled`", *span)),
+            fails.as_ref().filter(|_| !takes_params).map(|(_, span)| ("`fails with`", *span)),
             every.as_ref().filter(|_| *kind != "task").map(|(_, span)| ("`every`", *span)),
         ];
         for (what, span) in refused.into_iter().flatten() {
             let help = match what {
                 "parameters" => "a fragment shares its caller's variables; an `assertion` has parameters",
                 "`every`" => "only a `task` has it",
+                "`fails with`" => "only an `assertion` or a `command` has it; in a service `fail` answers through its `errors`",
                 _ => "only a `service` has it",
             };
             self.error(codes::BAD_CLAUSE, format!("a `{kind}` has no {what}"), span, help);
         }
-        let params = params.map(|(params, _)| params).unwrap_or_default();
+        let mut params = params.map(|(params, _)| params).unwrap_or_default();
+        params.extend(fails.map(|(name, _)| Param {
+            direction: Direction::Out,
+            name,
+            failure: true,
+            optional: false,
+            ty: None,
+            range: None,
+            default: None,
+            leading: Vec::new(),
+            trailing: None,
+        }));
         match *kind {
             "fragment" => Some(ItemKind::Fragment),
             "assertion" => Some(ItemKind::Assertion(params)),
@@ -401,7 +428,17 @@ impl Lower<'_> {
             let message = format!("the parameter `{}` does not say which way it goes", name.node);
             self.error(codes::MISSING_DIRECTION, message, span, format!("write `in {0}` or `out {0}`", name.node));
         }
-        Some(Param { direction: direction?, name, optional, ty, range, default, leading: Vec::new(), trailing: None })
+        Some(Param {
+            direction: direction?,
+            name,
+            failure: false,
+            optional,
+            ty,
+            range,
+            default,
+            leading: Vec::new(),
+            trailing: None,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ pub fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::kw_errors => "errors",
         Rule::kw_paths => "paths",
         Rule::kw_disabled => "disabled",
+        Rule::kw_fails => "fails",
         Rule::kw_set => "set",
         Rule::kw_default => "default",
         Rule::kw_declare => "declare",

@@ -1,27 +1,28 @@
 //! What never runs, or runs with a result that is known beforehand: mistakes that a policy survives and its author should hear of.
 
-use crate::ast::{Block, Comparison, Direction, GroupKind, Stmt, StmtKind};
+use crate::ast::{Block, Comparison, Direction, GroupKind, Param, Stmt, StmtKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::{Set, values};
-use crate::resolve::index::Policy;
+use crate::resolve::index::{Kind, Policy};
 use crate::resolve::summary::{Event, SetBy};
 use crate::resolve::visit::{self, Visit};
 use crate::span::Span;
 
 pub(crate) fn check(set: &Set<'_>, policy: &Policy, found: &mut Vec<Diagnostic>) {
-    let mut flow = Flow { found };
+    let mut flow = Flow { policy, found };
     flow.block(&policy.item.body);
     shadowed_inputs(set, policy, found);
 }
 
 struct Flow<'f> {
+    policy: &'f Policy,
     found: &'f mut Vec<Diagnostic>,
 }
 
 /// How a statement ends, as far as the text says.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     /// It depends.
     Open,
     /// It always holds.
@@ -48,9 +49,33 @@ impl Flow<'_> {
     }
 }
 
+impl Flow<'_> {
+    /// An output that says why, and a `Stop`, in an assertion or command: that is what `fail` does.
+    fn by_hand(&mut self, stmts: &[Stmt]) {
+        for pair in stmts.windows(2) {
+            let (StmtKind::Set { target, ty: None, value }, StmtKind::Stop) = (&pair[0].kind, &pair[1].kind) else { continue };
+            let same = |param: &&Param| param.direction == Direction::Out && param.name.eq_ignore_ascii_case(target);
+            let Some(param) = self.policy.params().iter().find(same).filter(|_| values::is_literal(value)) else { continue };
+            if !param.failure && self.policy.failure().is_some() {
+                continue;
+            }
+            let span = pair[0].span.span.to(pair[1].span.span);
+            let message = format!("setting `{}` and `Stop` are one statement, `fail`", **target);
+            let help = match param.failure {
+                true => "write `fail` and the value".to_owned(),
+                false => format!("write `fail` and the value, and `fails with {}` after the parameters", *param.name),
+            };
+            self.found.push(Diagnostic::warning(codes::FAIL_BY_HAND, message, span).help(help));
+        }
+    }
+}
+
 impl<'a> Visit<'a> for Flow<'_> {
     fn block(&mut self, block: &'a Block) {
         self.sequence(&block.stmts, false);
+        if matches!(self.policy.kind(), Kind::Assertion | Kind::Command) {
+            self.by_hand(&block.stmts);
+        }
         visit::walk_block(self, block);
     }
 
@@ -82,7 +107,8 @@ impl<'a> Visit<'a> for Flow<'_> {
     }
 }
 
-fn end(stmt: &Stmt) -> End {
+/// How a statement ends.
+pub(crate) fn end(stmt: &Stmt) -> End {
     match &stmt.kind {
         StmtKind::Stop => End::Fails,
         StmtKind::Fail(_) | StmtKind::Raise(_) => End::Leaves,

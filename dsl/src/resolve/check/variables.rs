@@ -58,7 +58,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
 impl<'a> Tables<'a> {
     fn new(set: &'a Set<'a>) -> Self {
         let fails = |event: &Event| match event {
-            Event::Fail { span } => Some(*span),
+            Event::Fail { span, .. } => Some(*span),
             _ => None,
         };
         let lacks = |policy: &Policy| {
@@ -220,10 +220,10 @@ fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sy
     })
 }
 
-/// `fail` needs the service's error assertion to answer with; an encapsulated assertion reports through its outputs instead.
+/// `fail` needs the service's error assertion to answer with, or the output with which an encapsulated assertion fails.
 fn fails(owner: &Policy, space: &Space, fails: &[Vec<Span>], found: &mut Vec<Diagnostic>) {
     let why = match &owner.item.kind {
-        ItemKind::Assertion(_) => Err(()),
+        ItemKind::Assertion(_) if owner.failure().is_none() => Err(()),
         ItemKind::Service(head) if head.errors.is_none() => Ok(()),
         _ => return,
     };
@@ -233,7 +233,7 @@ fn fails(owner: &Policy, space: &Space, fails: &[Vec<Span>], found: &mut Vec<Dia
             let error = match why {
                 Err(()) => {
                     Diagnostic::error(codes::FAIL_IN_ASSERTION, format!("`fail` cannot stand in assertion `{name}`"), *span)
-                        .help("set an output and `Stop`; the caller decides what a failure means")
+                        .help(format!("add `fails with error.code` to its head, `assertion \"{name}\" (…) fails with error.code {{`; the caller decides what a failure means"))
                 }
                 Ok(()) => {
                     Diagnostic::error(codes::FAIL_WITHOUT_ERRORS, format!("service `{name}` names no error assertion"), *span)

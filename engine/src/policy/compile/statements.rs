@@ -5,7 +5,7 @@ use portcullis_dsl::span::Span;
 
 use super::build::{Build, CallSite};
 use super::code::Label;
-use super::{Compiler, Scope};
+use super::{Compiler, FailTo, Scope};
 use crate::policy::assertion::{BlockEnd, Entry, Runnable};
 use crate::policy::codes;
 use crate::policy::ctx::Slot;
@@ -149,10 +149,13 @@ impl<'a> Compiler<'a> {
             StmtKind::Continue => self.code.emit(Op::Jump, span, ok, ok),
             StmtKind::Stop => self.code.emit(Op::Jump, span, no, no),
             StmtKind::Fail(code) => {
-                // The resolver refuses `fail` where no service is.
-                let Some((tail, slot)) = scope.fail else { return self.defective("a `fail` outside of a service", span) };
                 let code = self.expr(code, scope);
-                self.code.emit(Op::Fail(slot, code), span, tail, tail);
+                match scope.fail {
+                    Some(FailTo::Service(tail, slot)) => self.code.emit(Op::Fail(slot, code), span, tail, tail),
+                    Some(FailTo::Assertion(tail, slot)) => self.code.emit(Op::FailCall(slot, code), span, tail, tail),
+                    // The resolver refuses it.
+                    None => self.defective("a `fail` that nobody hears", span),
+                }
             }
             StmtKind::Check(cond) => self.cond(cond, scope, false, ok, no),
             StmtKind::Else(first, second) => {

@@ -88,6 +88,8 @@ pub enum Op {
     EndBlock(BlockEnd),
     /// `fail`: leaves everything, keeps the code, goes to the service's error answer.
     Fail(Slot, Expr),
+    /// `fail` in an assertion: leaves what is open in it, sets its output, goes to its end.
+    FailCall(Slot, Expr),
     /// Forgets an answer drafted before the failure.
     DropDraft,
     /// The run ends.
@@ -122,6 +124,9 @@ pub struct CallSite {
     pub inputs: Vec<(Slot, Expr, Option<Type>)>,
     /// Callee's slot, caller's slot.
     pub outputs: Vec<(Slot, Slot)>,
+    /// The same of the output that `fail` sets. After a failure it is copied also when it is undefined, so that it tells about this call
+    /// and not about an earlier one.
+    pub failure: Option<(Slot, Slot)>,
     /// Name of the callee.
     pub name: SmolStr,
 }
@@ -141,6 +146,8 @@ pub struct FrameProgram {
     pub inputs: Vec<(SmolStr, Slot, Option<Type>)>,
     /// Outputs in order.
     pub outputs: Vec<(SmolStr, Slot)>,
+    /// The output that `fail` sets, of an assertion.
+    pub failure: Option<(SmolStr, Slot)>,
     /// What it reads of the request, with all that it calls.
     pub reads: Reads,
     /// Its name in the source.

@@ -31,6 +31,7 @@ fn run_code(code: Vec<(Op, u32, u32)>) -> Ending {
         slots: 1,
         inputs: Vec::new(),
         outputs: Vec::new(),
+        failure: None,
         reads: crate::policy::reads::Reads::default(),
         span: Span::default(),
     };

@@ -11,40 +11,36 @@ use sqlparser::ast::{
     BinaryOperator, ConflictTarget, Expr, Ident, InTarget, Insert, OnConflictAction, OnInsert, Query, SelectItem, SetExpr,
     Statement as Ast, TableObject, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
-use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};
 
-use super::Dialect;
+use super::StatementError;
+use super::backend::{Operand, Placeholders, Spelling};
 use super::rendered::{Rendered, Role, mark};
 
 /// The statement of these pieces with comparisons of bytes. Fails, with the reason, for what cannot be read or compared that way.
-pub(super) fn rewrite(dialect: Dialect, pieces: &[&str]) -> Result<Rendered, String> {
-    let params = pieces.len() - 1;
-    let sql = numbered(dialect, pieces);
-    let grammar: &dyn Grammar = match dialect {
-        Dialect::Sqlite => &SQLiteDialect {},
-        Dialect::MySql => &MySqlDialect {},
-        Dialect::Postgres => &PostgreSqlDialect {},
-    };
+pub(super) fn rewrite(spelling: &'static dyn Spelling, pieces: &[&str]) -> Result<Rendered, StatementError> {
+    let params = pieces.len().saturating_sub(1);
+    let sql = numbered(spelling.placeholders(), pieces);
     // Texts in quotes stay as they were written: what an escape means is the server's setting.
     let options = ParserOptions { unescape: false, ..ParserOptions::default() };
-    let parsed = Parser::new(grammar).with_options(options).try_with_sql(&sql).and_then(|mut parser| parser.parse_statements());
-    let mut parsed = parsed.map_err(|error| format!("it cannot be read, so its comparisons cannot be made exact: {error}"))?;
-    let [statement] = &mut parsed[..] else { return Err("it must be one statement".to_owned()) };
-    let mut rewriter = Rewriter { dialect, changed: false };
+    let parsed =
+        Parser::new(spelling.grammar()).with_options(options).try_with_sql(&sql).and_then(|mut parser| parser.parse_statements());
+    let mut parsed = parsed.map_err(|error| StatementError::Unreadable(error.to_string()))?;
+    let [statement] = &mut parsed[..] else { return Err(StatementError::NotOne) };
+    let mut rewriter = Rewriter { spelling, changed: false };
     if let ControlFlow::Break(why) = statement.visit(&mut rewriter) {
         return Err(why);
     }
     if !rewriter.changed {
-        return Ok(Rendered::plain(dialect, pieces));
+        return Ok(Rendered::plain(spelling.placeholders(), pieces));
     }
-    let rendered = Rendered::marked(dialect, &statement.to_string(), params)?;
-    if rendered.takes_all(params) { Ok(rendered) } else { Err("a variable stands where no value can".to_owned()) }
+    let rendered = Rendered::marked(spelling.placeholders(), &statement.to_string(), params)?;
+    if rendered.takes_all(params) { Ok(rendered) } else { Err(StatementError::Misplaced) }
 }
 
 /// The text with numbered placeholders, as the grammar of the dialect spells them.
-fn numbered(dialect: Dialect, pieces: &[&str]) -> String {
-    let sign = if dialect == Dialect::Postgres { '$' } else { '?' };
+fn numbered(placeholders: Placeholders, pieces: &[&str]) -> String {
+    let sign = if placeholders == Placeholders::Typed { '$' } else { '?' };
     let mut sql = String::new();
     for (i, piece) in pieces.iter().enumerate() {
         if i > 0 {
@@ -56,24 +52,24 @@ fn numbered(dialect: Dialect, pieces: &[&str]) -> String {
 }
 
 struct Rewriter {
-    dialect: Dialect,
+    spelling: &'static dyn Spelling,
     changed: bool,
 }
 
 impl VisitorMut for Rewriter {
-    type Break = String;
+    type Break = StatementError;
 
-    fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<String> {
+    fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<StatementError> {
         if let Value::Placeholder(name) = &value.value {
             let Some(number) = name.get(1..).and_then(|digits| digits.parse::<usize>().ok()) else {
-                return ControlFlow::Break(format!("`{name}` is no variable of a policy: write `${{name}}`"));
+                return ControlFlow::Break(StatementError::Placeholder(name.clone()));
             };
-            value.value = Value::Placeholder(mark(Role::Value, number - 1));
+            value.value = Value::Placeholder(mark(Role::Value, number.saturating_sub(1)));
         }
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<StatementError> {
         match self.exact(expr) {
             Ok(Some(text)) => {
                 self.changed = true;
@@ -85,7 +81,7 @@ impl VisitorMut for Rewriter {
         }
     }
 
-    fn post_visit_statement(&mut self, statement: &mut Ast) -> ControlFlow<String> {
+    fn post_visit_statement(&mut self, statement: &mut Ast) -> ControlFlow<StatementError> {
         match statement {
             Ast::Insert(insert) => match self.upsert(insert) {
                 Ok(()) => ControlFlow::Continue(()),
@@ -98,7 +94,7 @@ impl VisitorMut for Rewriter {
 
 impl Rewriter {
     /// The exact form of this comparison; `None` for what is none.
-    fn exact(&mut self, expr: &mut Expr) -> Result<Option<String>, String> {
+    fn exact(&mut self, expr: &mut Expr) -> Result<Option<String>, StatementError> {
         match expr {
             Expr::BinaryOp { left, op, right } => {
                 let negated = *op == BinaryOperator::NotEq;
@@ -117,11 +113,11 @@ impl Rewriter {
             Expr::In { expr, target, negated, .. } => match target {
                 InTarget::List(list) => self.in_list(expr, list, *negated),
                 InTarget::Subquery(query) => self.in_query(expr, query, *negated),
-                _ => Err("`in` is exact for lists and for `select`".to_owned()),
+                _ => Err(StatementError::Inexact("`in` is exact for lists and for `select`")),
             },
             Expr::AnyOp { compare_op, .. } | Expr::AllOp { compare_op, .. } => match compare_op {
                 BinaryOperator::Eq | BinaryOperator::NotEq => {
-                    Err("`any` and `all` compare as the database does: write `in (…)` or `exists (…)`".to_owned())
+                    Err(StatementError::Inexact("`any` and `all` compare as the database does: write `in (…)` or `exists (…)`"))
                 }
                 _ => Ok(None),
             },
@@ -149,7 +145,7 @@ impl Rewriter {
         }
     }
 
-    fn compare(&self, left: &Expr, op: &str, right: &Expr, negated: bool) -> Result<Option<String>, String> {
+    fn compare(&self, left: &Expr, op: &str, right: &Expr, negated: bool) -> Result<Option<String>, StatementError> {
         if leaves_alone(left) || leaves_alone(right) {
             return Ok(None);
         }
@@ -158,7 +154,7 @@ impl Rewriter {
         Ok(Some(format!("({not}({} {op} {} AND {bytes}))", probe(left), probe(right))))
     }
 
-    fn in_list(&self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Option<String>, String> {
+    fn in_list(&self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Option<String>, StatementError> {
         if leaves_alone(expr) || list.iter().all(leaves_alone) {
             return Ok(None);
         }
@@ -167,32 +163,33 @@ impl Rewriter {
             true => Ok(format!("{} = {item}", probe(expr))),
             false => self.same(expr, "=", item),
         };
-        let bytes = list.iter().map(each).collect::<Result<Vec<String>, String>>()?.join(" OR ");
+        let bytes = list.iter().map(each).collect::<Result<Vec<String>, StatementError>>()?.join(" OR ");
         let not = if negated { "NOT " } else { "" };
         Ok(Some(format!("({not}({} IN ({}) AND ({bytes})))", probe(expr), probes.join(", "))))
     }
 
-    fn in_query(&self, expr: &Expr, query: &Query, negated: bool) -> Result<Option<String>, String> {
+    fn in_query(&self, expr: &Expr, query: &Query, negated: bool) -> Result<Option<String>, StatementError> {
         if leaves_alone(expr) {
             return Ok(None);
         }
-        let help = "`in (select …)` is exact only for one column of a plain `select`: write `exists (…)`";
+        let inexact =
+            StatementError::Inexact("`in (select …)` is exact only for one column of a plain `select`: write `exists (…)`");
         let mut exact = query.clone();
-        let SetExpr::Select(select) = &mut *exact.body else { return Err(help.to_owned()) };
+        let SetExpr::Select(select) = &mut *exact.body else { return Err(inexact) };
         let cut = query.limit_clause.is_some() || query.fetch.is_some() || query.with.is_some();
         let (SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. }) = (match &select.projection[..] {
             [item] if !cut => item,
-            _ => return Err(help.to_owned()),
+            _ => return Err(inexact),
         }) else {
-            return Err(help.to_owned());
+            return Err(inexact);
         };
         if matches!(expr, Expr::Tuple(_)) {
-            return Err(help.to_owned());
+            return Err(inexact);
         }
         select.projection = vec![SelectItem::UnnamedExpr(verbatim(self.bytes(column)))];
         let bytes = format!("{} IN ({exact})", self.bytes(expr));
-        let bytes = match (self.dialect, param(expr)) {
-            (Dialect::Postgres, Some(number)) => format!("({} IS NULL OR {bytes})", mark(Role::Bytes, number)),
+        let bytes = match (self.spelling.placeholders(), param(expr)) {
+            (Placeholders::Typed, Some(number)) => format!("({} IS NULL OR {bytes})", mark(Role::Bytes, number)),
             _ => bytes,
         };
         let not = if negated { "NOT " } else { "" };
@@ -200,7 +197,7 @@ impl Rewriter {
     }
 
     /// The condition under which two operands that the database calls equal are the same.
-    fn same(&self, left: &Expr, op: &str, right: &Expr) -> Result<String, String> {
+    fn same(&self, left: &Expr, op: &str, right: &Expr) -> Result<String, StatementError> {
         if let (Expr::Tuple(left), Expr::Tuple(right)) = (inner(left), inner(right))
             && left.len() == right.len()
         {
@@ -209,10 +206,10 @@ impl Rewriter {
             return Ok(if pairs.is_empty() { "1 = 1".to_owned() } else { format!("({})", pairs.join(" AND ")) });
         }
         if matches!(inner(left), Expr::Tuple(_)) || matches!(inner(right), Expr::Tuple(_)) {
-            return Err("rows can be compared only with rows of as many values".to_owned());
+            return Err(StatementError::Inexact("rows can be compared only with rows of as many values"));
         }
         let bytes = format!("{} {op} {}", self.bytes(left), self.bytes(right));
-        Ok(match self.numbers(left, right) {
+        Ok(match self.spelling.numbers(operand(left), operand(right)) {
             Some(numbers) => format!("({numbers} OR {bytes})"),
             None => bytes,
         })
@@ -220,59 +217,31 @@ impl Rewriter {
 
     /// The bytes of an operand's text.
     fn bytes(&self, operand: &Expr) -> String {
-        match (self.dialect, param(operand)) {
-            (Dialect::MySql | Dialect::Postgres, Some(number)) => mark(Role::Bytes, number),
-            (Dialect::MySql, None) => format!("CAST(CONVERT({operand} USING utf8mb4) AS BINARY)"),
-            (Dialect::Postgres, None) => format!("convert_to(({operand})::text, 'UTF8')"),
-            (Dialect::Sqlite, _) => format!("CAST({operand} AS BLOB)"),
-        }
-    }
-
-    /// The condition under which both are numbers, and compare as such.
-    fn numbers(&self, left: &Expr, right: &Expr) -> Option<String> {
-        let params = [left, right].map(param);
-        match self.dialect {
-            Dialect::Sqlite => {
-                let number = |operand: &Expr| format!("typeof({operand}) IN ('integer', 'real')");
-                Some(format!("({} AND {})", number(left), number(right)))
-            }
-            Dialect::MySql => {
-                let number = |(operand, param): (&Expr, Option<usize>)| match param {
-                    Some(number) => mark(Role::Number, number),
-                    None => format!("CHARSET({operand}) = 'binary'"),
-                };
-                Some(format!("({} AND {})", number((left, params[0])), number((right, params[1]))))
-            }
-            // The server says which type a value must have, and for what is no text no bytes are sent.
-            Dialect::Postgres => match params {
-                [Some(number), None] | [None, Some(number)] => Some(format!("{} IS NULL", mark(Role::Bytes, number))),
-                [Some(_), Some(_)] => None,
-                [None, None] => {
-                    let operand = if text(left) { right } else { left };
-                    Some(format!("pg_typeof({operand})::text ~ '{NOT_TEXT}'"))
-                }
-            },
+        match (self.spelling.placeholders(), param(operand)) {
+            (Placeholders::InOrder | Placeholders::Typed, Some(number)) => mark(Role::Bytes, number),
+            _ => self.spelling.bytes(operand),
         }
     }
 
     /// What a unique key takes for the same row need not be the same.
-    fn upsert(&mut self, insert: &mut Insert) -> Result<(), String> {
+    fn upsert(&mut self, insert: &mut Insert) -> Result<(), StatementError> {
         let Some(OnInsert::OnConflict(conflict)) = &mut insert.on else {
-            if self.dialect == Dialect::MySql && (insert.replace_into || insert.on.is_some()) {
-                return Err("the database decides which row is the same, by its own idea of equality: write an `update`, \
-                            and an `insert` where it touched no row"
-                    .to_owned());
+            if self.spelling.changes_what_it_takes_for_equal() && (insert.replace_into || insert.on.is_some()) {
+                return Err(StatementError::Inexact(
+                    "the database decides which row is the same, by its own idea of equality: write an `update`, and an `insert` where \
+                     it touched no row",
+                ));
             }
             return Ok(());
         };
         let OnConflictAction::DoUpdate(update) = &mut conflict.action else { return Ok(()) };
         let Some(ConflictTarget::Columns { columns, .. }) = &conflict.conflict_target else {
-            return Err("`on conflict` must name the columns of the key".to_owned());
+            return Err(StatementError::Inexact("`on conflict` must name the columns of the key"));
         };
         let table = match (&insert.table_alias, &insert.table) {
             (Some(alias), _) => alias.alias.to_string(),
             (None, TableObject::TableName(name)) => name.to_string(),
-            _ => return Err("`on conflict` needs the name of a table".to_owned()),
+            _ => return Err(StatementError::Inexact("`on conflict` needs the name of a table")),
         };
         let mut conditions = Vec::new();
         for column in columns {
@@ -287,9 +256,6 @@ impl Rewriter {
         Ok(())
     }
 }
-
-/// Types of PostgreSQL whose values have one form, whatever their text.
-const NOT_TEXT: &str = "^(smallint|integer|bigint|numeric|real|double|boolean|money|date|time|interval|uuid|bytea|oid|json|bit)";
 
 /// An expression that is printed as this text.
 fn verbatim(text: String) -> Expr {
@@ -311,8 +277,9 @@ fn param(expr: &Expr) -> Option<usize> {
     }
 }
 
-fn text(expr: &Expr) -> bool {
-    matches!(inner(expr), Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(_), .. }))
+fn operand(expr: &Expr) -> Operand<'_> {
+    let literal = matches!(inner(expr), Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(_), .. }));
+    Operand { sql: expr, param: param(expr), literal }
 }
 
 /// An operand where rows are looked for: parameters are bound so that an index serves whatever type they have.

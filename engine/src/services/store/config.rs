@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::{Dialect, SettingsError};
 use crate::services::config::{self, Synchronous};
 
 /// One entry under `connections:` of `gateway.yaml`.
@@ -30,36 +31,13 @@ pub(super) struct ConnectionConfig {
     pub acquire_timeout: Duration,
 }
 
-/// Which SQL a database speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// SQLite, embedded.
-    Sqlite,
-    /// MySQL or MariaDB.
-    MySql,
-    /// PostgreSQL.
-    Postgres,
-}
-
-impl Dialect {
-    /// The word that policies and folder names use: `sqlite`, `mysql`, `postgres`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Dialect::Sqlite => "sqlite",
-            Dialect::MySql => "mysql",
-            Dialect::Postgres => "postgres",
-        }
-    }
-}
-
 impl ConnectionConfig {
     /// Fills in the defaults; a password file is relative to `home`.
-    pub fn new(given: &config::Connection, home: &Path) -> Result<Self, String> {
+    pub fn new(given: &config::Connection, home: &Path) -> Result<Self, SettingsError> {
         let password = match &given.password_file {
             Some(file) => {
                 let path = home.join(file);
-                let text =
-                    std::fs::read_to_string(&path).map_err(|error| format!("password file {}: {error}", path.display()))?;
+                let text = std::fs::read_to_string(&path).map_err(|error| SettingsError::PasswordFile { path, error })?;
                 Some(text.lines().next().unwrap_or("").to_owned())
             }
             None => given.password.clone(),
@@ -80,13 +58,8 @@ impl ConnectionConfig {
     }
 
     /// The dialect that the address names.
-    pub fn dialect(&self) -> Result<Dialect, String> {
-        match self.url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => Ok(Dialect::Sqlite),
-            Some("mysql" | "mariadb") => Ok(Dialect::MySql),
-            Some("postgres" | "postgresql") => Ok(Dialect::Postgres),
-            Some(other) => Err(format!("unknown kind of database `{other}`: use sqlite://, mysql:// or postgres://")),
-            None => Err("the address has no scheme: use sqlite://, mysql:// or postgres://".to_owned()),
-        }
+    pub fn dialect(&self) -> Result<Dialect, SettingsError> {
+        let (scheme, _) = self.url.split_once(':').ok_or(SettingsError::NoScheme)?;
+        Dialect::of_scheme(scheme).ok_or_else(|| SettingsError::UnknownKind(scheme.to_owned()))
     }
 }

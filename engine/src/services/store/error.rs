@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 
 use smol_str::SmolStr;
+use thiserror::Error;
 
 use crate::data::fault::{Blame, Fault};
 
@@ -41,6 +43,115 @@ impl Kind {
             Kind::Timeout => "took too long",
             Kind::Invalid => "the statement cannot work",
         }
+    }
+}
+
+/// Why the settings of a connection can never work.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The file with the password.
+    #[error("password file {}: {error}", path.display())]
+    PasswordFile {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: std::io::Error,
+    },
+    /// An address of an unknown kind.
+    #[error("unknown kind of database `{0}`: use sqlite://, mysql:// or postgres://")]
+    UnknownKind(String),
+    /// An address without a scheme.
+    #[error("the address has no scheme: use sqlite://, mysql:// or postgres://")]
+    NoScheme,
+    /// An address of another form than this.
+    #[error("the address is not of the form {0}")]
+    Malformed(&'static str),
+    /// An address that is not a URL.
+    #[error("the address cannot be read")]
+    Unreadable,
+    /// A setting of servers at an embedded database.
+    #[error("`ca` and `allow_plaintext` are for database servers")]
+    ServersOnly,
+    /// An embedded database without a file.
+    #[error("the address must name a file, as in sqlite://data/x.db")]
+    NoFile,
+    /// A query in the address of an embedded database.
+    #[error("`?{0}` in the address is unknown; only `?mode=ro` is")]
+    UnknownMode(String),
+    /// Two settings of which one must go.
+    #[error("`ca` and `allow_plaintext` contradict each other")]
+    Contradiction,
+    /// A word about TLS in the address.
+    #[error("`{0}` in the address is not known here: use `sslmode`, or the settings `ca` and `allow_plaintext`")]
+    UnknownTlsWord(String),
+    /// An address that asks for less protection than is due.
+    #[error(
+        "`{setting}` does not verify {server}: leave it out, and certificate and name are verified, by the authorities of `ca` if it is \
+         given; or say `allow_plaintext: true` where the network is protected by other means"
+    )]
+    Unverified {
+        /// What the address says.
+        setting: String,
+        /// Which server that is.
+        server: String,
+    },
+}
+
+impl SettingsError {
+    /// As an error of the connection of this name.
+    pub(super) fn of(&self, connection: &SmolStr) -> StoreError {
+        StoreError::new(Kind::Invalid, connection, self.to_string())
+    }
+}
+
+/// Why a text is not a statement that can be run.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StatementError {
+    /// A parameter where it would be text.
+    #[error("a variable inside {0} would not be bound: take it out, the database quotes it by itself")]
+    Unbound(&'static str),
+    /// A character that marks placeholders here.
+    #[error("it holds a control character")]
+    ControlCharacter,
+    /// No word in it.
+    #[error("the statement is empty")]
+    Empty,
+    /// What `Transaction` is for.
+    #[error("`{0}` is not for statements: put them into a `Transaction {{ }}`")]
+    TransactionControl(String),
+    /// What connections are for.
+    #[error("`{0}` is not allowed: name another connection in `gateway.yaml`")]
+    Attachment(String),
+    /// Rows of a statement that reads none cannot be held.
+    #[error("only rows that `select` or `insert … select` reads can be held")]
+    HoldsNothing,
+    /// The grammar of the dialect does not know it.
+    #[error("it cannot be read, so its comparisons cannot be made exact: {0}")]
+    Unreadable(String),
+    /// More than one statement, or none.
+    #[error("it must be one statement")]
+    NotOne,
+    /// A placeholder of the author's own.
+    #[error("`{0}` is no variable of a policy: write `${{name}}`")]
+    Placeholder(String),
+    /// What the grammar read is not what was written.
+    #[error("it holds a character that is not allowed")]
+    UnknownMark,
+    /// A parameter that vanished from the text.
+    #[error("a variable stands where no value can")]
+    Misplaced,
+    /// A comparison that cannot be made one of bytes.
+    #[error("{0}")]
+    Inexact(&'static str),
+    /// No form of it for this dialect.
+    #[error("there is no form of it for this database")]
+    NoForm,
+}
+
+impl StatementError {
+    /// As an error of the connection of this name.
+    pub(super) fn of(&self, connection: &SmolStr) -> StoreError {
+        StoreError::new(Kind::Invalid, connection, self.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 //! policies' business. A database that is down keeps nobody from starting: each use then gives a [`StoreError`], and works again as
 //! soon as the database does.
 
+mod backend;
 mod bytewise;
 mod collations;
 mod config;
@@ -25,15 +26,13 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-pub use config::Dialect;
-pub use error::{Kind, StoreError};
+pub use backend::Dialect;
+pub use error::{Kind, SettingsError, StatementError, StoreError};
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
 
+use self::backend::Backend;
 use self::config::ConnectionConfig;
-use self::mysql::MySql;
-use self::postgres::Postgres;
-use self::server::{Server, Vendor};
 use crate::data::value::Value;
 use crate::services::config::Connection as Config;
 
@@ -64,17 +63,10 @@ pub struct Rows {
 }
 
 /// What is wrong with a connection's settings, files left aside.
-pub fn check(given: &Config) -> Result<(), String> {
+pub fn check(given: &Config) -> Result<(), SettingsError> {
     let given = Config { password_file: None, ..given.clone() };
     let config = ConnectionConfig::new(&given, Path::new(""))?;
-    match config.dialect()? {
-        Dialect::Sqlite if given.ca.is_some() || given.allow_plaintext => {
-            Err("`ca` and `allow_plaintext` are for database servers".to_owned())
-        }
-        Dialect::Sqlite => Ok(()),
-        Dialect::MySql => MySql::options(&config).map(|_| ()),
-        Dialect::Postgres => Postgres::options(&config).map(|_| ()),
-    }
+    config.dialect()?.database().check(&config)
 }
 
 /// All connections of a gateway.
@@ -105,11 +97,7 @@ impl Connections {
     /// Finishes what is in hand and closes; for the end of the process.
     pub async fn close(&self) {
         for connection in self.0.values() {
-            match &connection.0.backend {
-                Backend::Sqlite(database) => database.close().await,
-                Backend::MySql(server) => server.close().await,
-                Backend::Postgres(server) => server.close().await,
-            }
+            connection.0.backend.close().await;
         }
     }
 }
@@ -121,24 +109,14 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     name: SmolStr,
     dialect: Dialect,
-    backend: Backend,
-}
-
-enum Backend {
-    Sqlite(sqlite::Database),
-    MySql(Arc<Server<MySql>>),
-    Postgres(Arc<Server<Postgres>>),
+    backend: Arc<dyn Backend>,
 }
 
 impl Connection {
     fn open(name: SmolStr, config: &Config, home: &Path) -> Result<Connection, StoreError> {
-        let config = &ConnectionConfig::new(config, home).map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
-        let dialect = config.dialect().map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
-        let backend = match dialect {
-            Dialect::Sqlite => Backend::Sqlite(sqlite::Database::open(name.clone(), config, home)?),
-            Dialect::MySql => Backend::MySql(Arc::new(Server::new(name.clone(), config)?)),
-            Dialect::Postgres => Backend::Postgres(Arc::new(Server::new(name.clone(), config)?)),
-        };
+        let config = ConnectionConfig::new(config, home).map_err(|error| error.of(&name))?;
+        let dialect = config.dialect().map_err(|error| error.of(&name))?;
+        let backend = dialect.database().open(name.clone(), &config, home)?;
         Ok(Connection(Arc::new(Inner { name, dialect, backend })))
     }
 
@@ -155,10 +133,9 @@ impl Connection {
     /// Runs one statement. A write is durable when this returns.
     pub async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
         self.check(statement, params)?;
-        match &self.0.backend {
-            Backend::Sqlite(database) => database.run(statement, params, options).await,
-            Backend::MySql(server) => server.run(statement, params, options).await,
-            Backend::Postgres(server) => server.run(statement, params, options).await,
+        match self.0.backend.run_here(statement, params, options)? {
+            Some(rows) => Ok(rows),
+            None => self.0.backend.run(statement, params, options).await,
         }
     }
 
@@ -171,18 +148,13 @@ impl Connection {
     /// table `portcullis_migration`. Several gateways may do so at once. MySQL cannot undo half a script, so scripts should be
     /// repeatable (`CREATE TABLE IF NOT EXISTS`), which also lets them meet tables that somebody else created.
     pub async fn migrate<N: AsRef<str>, S: AsRef<str>>(&self, scripts: &[(N, S)]) -> Result<(), StoreError> {
-        let scripts: Vec<(String, String)> =
-            scripts.iter().map(|(name, sql)| (name.as_ref().to_owned(), sql.as_ref().to_owned())).collect();
-        match &self.0.backend {
-            Backend::Sqlite(database) => database.migrate(scripts).await,
-            Backend::MySql(server) => server.migrate(&scripts).await,
-            Backend::Postgres(server) => server.migrate(&scripts).await,
-        }
+        let scripts = scripts.iter().map(|(name, sql)| (name.as_ref().to_owned(), sql.as_ref().to_owned()));
+        self.0.backend.migrate(scripts.collect()).await
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let statement = Statement::new(&["select 1"]).map_err(|detail| StoreError::new(Kind::Invalid, self.name(), detail))?;
+        let statement = Statement::new(&["select 1"]).map_err(|error| error.of(self.name()))?;
         self.run(&statement, &[], QueryOptions::default()).await.map(|_| ())
     }
 
@@ -191,9 +163,6 @@ impl Connection {
             let detail = format!("the statement takes {} values, {} were given", statement.params(), params.len());
             return Err(StoreError::new(Kind::Invalid, self.name(), detail));
         }
-        match statement.rendered(self.dialect()) {
-            Ok(_) => Ok(()),
-            Err(why) => Err(StoreError::new(Kind::Invalid, self.name(), why.to_owned())),
-        }
+        statement.rendered(self.dialect()).map(|_| ()).map_err(|error| error.of(self.name()))
     }
 }

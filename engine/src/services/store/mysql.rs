@@ -1,22 +1,85 @@
 //! MySQL and MariaDB. Values travel with their own type and the server converts; results come back by the column's type.
 
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt;
+use smol_str::SmolStr;
+use sqlparser::dialect::{Dialect as Grammar, MySqlDialect};
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode};
 use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, MySql as Driver, Row, Statement as _, TypeInfo, ValueRef};
 
-use super::rendered::{self, Bind, Rendered, Role};
-use super::server::{Server, Vendor, malformed};
+use super::backend::{Backend, Database, Operand, Placeholders, Spelling};
+use super::rendered::{self, Bind, Rendered, Role, mark};
+use super::server::{Server, Vendor};
 use super::transport::must_verify;
-use super::{ConnectionConfig, Dialect, Kind, Rows, Statement, StoreError};
+use super::{ConnectionConfig, Dialect, Kind, Rows, SettingsError, Statement, StoreError};
 use crate::data::value::Value;
 
 /// The vendor.
 pub(super) struct MySql;
+
+impl Database for MySql {
+    fn word(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &["mysql", "mariadb"]
+    }
+
+    fn check(&self, config: &ConnectionConfig) -> Result<(), SettingsError> {
+        MySql::options(config).map(|_| ())
+    }
+
+    fn open(&self, name: SmolStr, config: &ConnectionConfig, _: &Path) -> Result<Arc<dyn Backend>, StoreError> {
+        Ok(Arc::new(Server::<MySql>::new(name, config)?))
+    }
+
+    fn spelling(&self) -> &'static dyn Spelling {
+        &MySql
+    }
+}
+
+impl Spelling for MySql {
+    fn grammar(&self) -> &'static dyn Grammar {
+        &MySqlDialect {}
+    }
+
+    fn placeholders(&self) -> Placeholders {
+        Placeholders::InOrder
+    }
+
+    fn bytes(&self, operand: &dyn Display) -> String {
+        format!("CAST(CONVERT({operand} USING utf8mb4) AS BINARY)")
+    }
+
+    fn numbers(&self, left: Operand<'_>, right: Operand<'_>) -> Option<String> {
+        let number = |operand: Operand<'_>| match operand.param {
+            Some(number) => mark(Role::Number, number),
+            None => format!("CHARSET({operand}) = 'binary'"),
+        };
+        Some(format!("({} AND {})", number(left), number(right)))
+    }
+
+    fn changes_what_it_takes_for_equal(&self) -> bool {
+        true
+    }
+
+    fn holding_rows(&self) -> Option<&'static str> {
+        Some("lock in share mode") // MariaDB knows no `for share`, MySQL knows both
+    }
+
+    fn loose_columns(&self) -> &'static str {
+        "select collation_name, table_name, column_name from information_schema.columns where table_schema = database() \
+         and collation_name is not null and collation_name not in ('binary', 'utf8mb4_0900_bin') \
+         and collation_name not like '%nopad_bin' order by table_name, ordinal_position"
+    }
+}
 
 impl Vendor for MySql {
     type Driver = Driver;
@@ -25,12 +88,12 @@ impl Vendor for MySql {
     const TABLES_ROLL_BACK: bool = false;
     const NOW: &'static str = "unix_timestamp()";
 
-    fn options(config: &ConnectionConfig) -> Result<MySqlConnectOptions, String> {
+    fn options(config: &ConnectionConfig) -> Result<MySqlConnectOptions, SettingsError> {
         let url = match config.url.strip_prefix("mariadb:") {
             Some(rest) => format!("mysql:{rest}"),
             None => config.url.clone(),
         };
-        let mut options: MySqlConnectOptions = url.parse().map_err(|_| malformed::<MySql>())?;
+        let mut options: MySqlConnectOptions = url.parse().map_err(|_| SettingsError::Malformed(MySql::ADDRESS))?;
         let host = options.get_socket().is_none().then(|| options.get_host().to_owned());
         if must_verify(config, host.as_deref())? {
             options = options.ssl_mode(MySqlSslMode::VerifyIdentity);
@@ -71,7 +134,7 @@ impl Vendor for MySql {
         params: &[Value],
         max_rows: usize,
     ) -> Result<Rows, StoreError> {
-        let rendered = statement.rendered(Dialect::MySql).map_err(|why| server.failed(Kind::Invalid, why.to_owned()))?;
+        let rendered = statement.rendered(Dialect::MySql).map_err(|error| server.unfit(&error))?;
         let mut result = query(connection, rendered, params, max_rows, Foreign::None).await;
         for foreign in [Foreign::Supplementary, Foreign::All] {
             if !result.as_ref().is_err_and(mixes_characters) {
@@ -90,7 +153,7 @@ impl Vendor for MySql {
     ) -> Result<bool, StoreError> {
         if let Some(lock) = lock {
             let get_lock = Statement::new(&["select get_lock(", ", ", ")"]);
-            let get_lock = get_lock.map_err(|detail| server.failed(Kind::Invalid, detail))?;
+            let get_lock = get_lock.map_err(|error| server.unfit(&error))?;
             let params = [Value::from(name(lock)), Value::Decimal(patience.as_secs_f64())];
             let given = Self::query(server, connection, &get_lock, &params, 1).await?;
             if !matches!(&given.rows[..], [row] if row.first().and_then(Value::to_int) == Some(1)) {

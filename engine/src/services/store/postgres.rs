@@ -3,23 +3,90 @@
 
 mod types;
 
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use smol_str::SmolStr;
+use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode};
 use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Postgres as Driver, Statement as _, TypeInfo};
 
 pub(super) use self::types::number;
 use self::types::{Raw, bytes, encode, holds, read};
-use super::rendered::Role;
-use super::server::{Server, Vendor, malformed};
+use super::backend::{Backend, Database, Operand, Placeholders, Spelling};
+use super::rendered::{Role, mark};
+use super::server::{Server, Vendor};
 use super::transport::must_verify;
-use super::{ConnectionConfig, Dialect, Kind, Rows, Statement, StoreError};
+use super::{ConnectionConfig, Dialect, Kind, Rows, SettingsError, Statement, StoreError};
 use crate::data::value::Value;
 
 /// The vendor.
 pub(super) struct Postgres;
+
+impl Database for Postgres {
+    fn word(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &["postgres", "postgresql"]
+    }
+
+    fn check(&self, config: &ConnectionConfig) -> Result<(), SettingsError> {
+        Postgres::options(config).map(|_| ())
+    }
+
+    fn open(&self, name: SmolStr, config: &ConnectionConfig, _: &Path) -> Result<Arc<dyn Backend>, StoreError> {
+        Ok(Arc::new(Server::<Postgres>::new(name, config)?))
+    }
+
+    fn spelling(&self) -> &'static dyn Spelling {
+        &Postgres
+    }
+}
+
+/// Types whose values have one form, whatever their text.
+const NOT_TEXT: &str = "^(smallint|integer|bigint|numeric|real|double|boolean|money|date|time|interval|uuid|bytea|oid|json|bit)";
+
+impl Spelling for Postgres {
+    fn grammar(&self) -> &'static dyn Grammar {
+        &PostgreSqlDialect {}
+    }
+
+    fn placeholders(&self) -> Placeholders {
+        Placeholders::Typed
+    }
+
+    fn bytes(&self, operand: &dyn Display) -> String {
+        format!("convert_to(({operand})::text, 'UTF8')")
+    }
+
+    /// The server says which type a value must have, and for what is no text no bytes are sent.
+    fn numbers(&self, left: Operand<'_>, right: Operand<'_>) -> Option<String> {
+        match (left.param, right.param) {
+            (Some(number), None) | (None, Some(number)) => Some(format!("{} IS NULL", mark(Role::Bytes, number))),
+            (Some(_), Some(_)) => None,
+            (None, None) => {
+                let operand = if left.literal { right } else { left };
+                Some(format!("pg_typeof({operand})::text ~ '{NOT_TEXT}'"))
+            }
+        }
+    }
+
+    fn holding_rows(&self) -> Option<&'static str> {
+        Some("for share")
+    }
+
+    fn loose_columns(&self) -> &'static str {
+        "select coalesce(c.collation_name, c.udt_name)::text, c.table_name::text, c.column_name::text \
+         from information_schema.columns c left join pg_catalog.pg_collation p on p.collname = c.collation_name \
+         where c.table_schema = current_schema() \
+         and (c.udt_name in ('citext', 'bpchar') or not p.collisdeterministic) order by 2, c.ordinal_position"
+    }
+}
 
 impl Vendor for Postgres {
     type Driver = Driver;
@@ -28,8 +95,8 @@ impl Vendor for Postgres {
     const TABLES_ROLL_BACK: bool = true;
     const NOW: &'static str = "extract(epoch from now())::bigint";
 
-    fn options(config: &ConnectionConfig) -> Result<PgConnectOptions, String> {
-        let mut options: PgConnectOptions = config.url.parse().map_err(|_| malformed::<Postgres>())?;
+    fn options(config: &ConnectionConfig) -> Result<PgConnectOptions, SettingsError> {
+        let mut options: PgConnectOptions = config.url.parse().map_err(|_| SettingsError::Malformed(Postgres::ADDRESS))?;
         let socket = options.get_socket().is_some() || options.get_host().starts_with('/');
         let host = (!socket).then(|| options.get_host().to_owned());
         if must_verify(config, host.as_deref())? {
@@ -67,7 +134,7 @@ impl Vendor for Postgres {
         params: &[Value],
         max_rows: usize,
     ) -> Result<Rows, StoreError> {
-        let rendered = statement.rendered(Dialect::Postgres).map_err(|why| server.failed(Kind::Invalid, why.to_owned()))?;
+        let rendered = statement.rendered(Dialect::Postgres).map_err(|error| server.unfit(&error))?;
         let sql = &rendered.sql;
         let failed = |error| server.error(&error);
         let text = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(Arc::clone(sql)));
@@ -80,7 +147,7 @@ impl Vendor for Postgres {
                 Role::Bytes => bytes(value, types.get(bind.param).map_or("", TypeInfo::name)),
                 Role::Probe if !holds(value, info.name()) => None,
                 Role::Value | Role::Order | Role::Probe | Role::Number => {
-                    encode(value, info.name()).map_err(|detail| server.failed(Kind::Constraint, detail))?
+                    encode(value, info.name()).map_err(|error| server.failed(Kind::Constraint, error.to_string()))?
                 }
             };
             arguments.add(raw.map(Raw)).map_err(|error| failed(sqlx::Error::Encode(error)))?;
@@ -93,7 +160,7 @@ impl Vendor for Postgres {
                 // The server counts the rows of a select too; here they are those that were changed.
                 Either::Left(done) if !statement.may_read() => rows.affected += done.rows_affected(),
                 Either::Right(row) if rows.rows.len() < max_rows => {
-                    rows.rows.push(read(&row).map_err(|detail| server.failed(Kind::Invalid, detail))?);
+                    rows.rows.push(read(&row).map_err(|error| server.failed(Kind::Invalid, error.to_string()))?);
                 }
                 Either::Left(_) | Either::Right(_) => {}
             }

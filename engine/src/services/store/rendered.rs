@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::Dialect;
+use super::StatementError;
+use super::backend::Placeholders;
 use crate::data::value::Value;
 
 /// What a placeholder stands for. One parameter may be bound several times.
@@ -29,7 +30,7 @@ pub(super) struct Bind {
     pub(super) role: Role,
 }
 
-/// A statement's text. On SQLite placeholders are numbered, so parameters are bound once; otherwise `binds` says what is bound where.
+/// A statement's text. Where a number stands for a parameter wherever it is used, parameters are bound once; otherwise `binds` says what is bound where.
 #[derive(Clone, Debug)]
 pub(super) struct Rendered {
     pub(super) sql: Arc<str>,
@@ -70,14 +71,14 @@ fn read(mark: &str) -> Option<Bind> {
 
 impl Rendered {
     /// The text as it was written.
-    pub(super) fn plain(dialect: Dialect, pieces: &[&str]) -> Rendered {
+    pub(super) fn plain(placeholders: Placeholders, pieces: &[&str]) -> Rendered {
         let mut sql = String::new();
         for (i, piece) in pieces.iter().enumerate() {
-            let _ = match (i, dialect) {
+            let _ = match (i, placeholders) {
                 (0, _) => Ok(()),
-                (_, Dialect::Sqlite) => write!(sql, "?{i}"),
-                (_, Dialect::MySql) => sql.write_char('?'),
-                (_, Dialect::Postgres) => write!(sql, "${i}"),
+                (_, Placeholders::Numbered) => write!(sql, "?{i}"),
+                (_, Placeholders::InOrder) => sql.write_char('?'),
+                (_, Placeholders::Typed) => write!(sql, "${i}"),
             };
             sql.push_str(piece);
         }
@@ -86,29 +87,29 @@ impl Rendered {
     }
 
     /// A text with marks.
-    pub(super) fn marked(dialect: Dialect, text: &str, params: usize) -> Result<Rendered, String> {
+    pub(super) fn marked(placeholders: Placeholders, text: &str, params: usize) -> Result<Rendered, StatementError> {
         let mut sql = String::new();
-        // PostgreSQL's numbers: the parameters, then their bytes.
-        let mut binds: Vec<Bind> = match dialect {
-            Dialect::Postgres => (0..params).map(|param| Bind { param, role: Role::Value }).collect(),
-            Dialect::Sqlite | Dialect::MySql => Vec::new(),
+        // Numbers with types: the parameters, then their bytes.
+        let mut binds: Vec<Bind> = match placeholders {
+            Placeholders::Typed => (0..params).map(|param| Bind { param, role: Role::Value }).collect(),
+            Placeholders::Numbered | Placeholders::InOrder => Vec::new(),
         };
         for (i, part) in text.split(MARK).enumerate() {
             if i % 2 == 0 {
                 sql.push_str(part);
                 continue;
             }
-            let bind = read(part).filter(|bind| bind.param < params).ok_or("it holds a character that is not allowed")?;
-            let _ = match dialect {
-                Dialect::Sqlite => {
+            let bind = read(part).filter(|bind| bind.param < params).ok_or(StatementError::UnknownMark)?;
+            let _ = match placeholders {
+                Placeholders::Numbered => {
                     binds.push(bind);
                     write!(sql, "?{}", bind.param + 1)
                 }
-                Dialect::MySql => {
+                Placeholders::InOrder => {
                     binds.push(bind);
                     sql.write_char('?')
                 }
-                Dialect::Postgres if bind.role == Role::Bytes => {
+                Placeholders::Typed if bind.role == Role::Bytes => {
                     let known = binds.iter().position(|other| *other == bind);
                     let at = known.unwrap_or_else(|| {
                         binds.push(bind);
@@ -116,9 +117,11 @@ impl Rendered {
                     });
                     write!(sql, "${}::bytea", at + 1)
                 }
-                Dialect::Postgres => {
-                    let own = binds.get_mut(bind.param).filter(|_| bind.role != Role::Value);
-                    own.into_iter().for_each(|own| own.role = bind.role);
+                Placeholders::Typed => {
+                    let own = binds.get_mut(bind.param).ok_or(StatementError::UnknownMark)?;
+                    if bind.role != Role::Value {
+                        own.role = bind.role;
+                    }
                     write!(sql, "${}", bind.param + 1)
                 }
             };

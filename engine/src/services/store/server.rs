@@ -5,13 +5,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use smol_str::SmolStr;
 use sqlx::pool::PoolOptions;
 use sqlx::{Connection as _, Database, Pool};
 
+use super::backend::{Backend, Session};
 use super::lease::Lease;
 use super::transaction::expired;
-use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, Statement, StoreError};
+use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, SettingsError, Statement, StatementError, StoreError};
 use crate::data::value::Value;
 
 /// Connections at once unless the settings say otherwise.
@@ -27,7 +29,7 @@ type Options<V> = <Connection<V> as sqlx::Connection>::Options;
 /// What one kind of server does in its own way.
 pub(super) trait Vendor: Sized + Send + Sync + 'static {
     /// The driver.
-    type Driver: Database;
+    type Driver: Database<Connection: Sync>;
     /// The form of an address, for who wrote another.
     const ADDRESS: &'static str;
     /// Whether a statement that fails spoils the transaction it is in, unless a savepoint keeps the two apart.
@@ -39,7 +41,7 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
 
     /// How to connect. Fails, with the reason, for an address that is not of the form [`Vendor::ADDRESS`], or that asks for less
     /// protection than is due.
-    fn options(config: &ConnectionConfig) -> Result<Options<Self>, String>;
+    fn options(config: &ConnectionConfig) -> Result<Options<Self>, SettingsError>;
 
     /// What a new connection is told: what must succeed, and what only some versions understand.
     fn settings(config: &ConnectionConfig) -> (String, Option<String>);
@@ -74,11 +76,6 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
     fn explain(error: &sqlx::Error) -> Option<(Kind, String)>;
 }
 
-/// What to say of an address that is none.
-pub(super) fn malformed<V: Vendor>() -> String {
-    format!("the address is not of the form {}", V::ADDRESS)
-}
-
 /// A server with its pool of connections, which are made on first use.
 pub(super) struct Server<V: Vendor> {
     name: SmolStr,
@@ -89,7 +86,7 @@ pub(super) struct Server<V: Vendor> {
 
 impl<V: Vendor> Server<V> {
     pub(super) fn new(name: SmolStr, config: &ConnectionConfig) -> Result<Self, StoreError> {
-        let options = V::options(config).map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
+        let options = V::options(config).map_err(|error| error.of(&name))?;
         let options = sqlx::ConnectOptions::disable_statement_logging(options);
         Ok(Server { name, options, config: config.clone(), pool: tokio::sync::OnceCell::new() })
     }
@@ -119,21 +116,6 @@ impl<V: Vendor> Server<V> {
         self.pool.get_or_init(make).await.acquire().await.map(Lease::new).map_err(|error| self.error(&error))
     }
 
-    pub(super) async fn close(&self) {
-        if let Some(pool) = self.pool.get() {
-            pool.close().await;
-        }
-    }
-
-    pub(super) async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
-        let mut connection = self.acquire().await?;
-        let result = self.execute(&mut connection, statement, params, options).await;
-        if result.as_ref().map_or_else(StoreError::leaves_connection, |_| true) {
-            connection.give_back();
-        }
-        result
-    }
-
     async fn execute(
         &self,
         connection: &mut Lease<V::Driver>,
@@ -150,13 +132,59 @@ impl<V: Vendor> Server<V> {
         }
     }
 
-    pub(super) async fn begin(self: &Arc<Self>, options: BeginOptions<'_>) -> Result<Session<V>, StoreError> {
+    /// Runs SQL of the gateway's own.
+    pub(super) async fn control(&self, connection: &mut Connection<V>, sql: impl Into<String> + Send) -> Result<(), StoreError> {
+        V::raw(connection, sql.into()).await.map_err(|error| self.error(&error))
+    }
+
+    /// What an error means.
+    pub(super) fn error(&self, error: &sqlx::Error) -> StoreError {
+        let (kind, detail) = V::explain(error).unwrap_or_else(|| {
+            // What goes wrong before the database says anything: network, pool, protocol.
+            let kind = match error {
+                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                    Kind::Unavailable
+                }
+                sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Kind::Unavailable,
+                _ => Kind::Invalid,
+            };
+            let text = error.to_string();
+            let about_tls = matches!(error, sqlx::Error::Tls(_)) || text.contains("certificate");
+            let hint = if about_tls { "; see the settings `ca` and `allow_plaintext` of this connection" } else { "" };
+            (kind, format!("{text}{hint}"))
+        });
+        self.failed(kind, detail)
+    }
+
+    /// What is wrong with a statement.
+    pub(super) fn unfit(&self, error: &StatementError) -> StoreError {
+        error.of(&self.name)
+    }
+
+    /// An error of this connection.
+    pub(super) fn failed(&self, kind: Kind, detail: impl Into<std::borrow::Cow<'static, str>>) -> StoreError {
+        StoreError::new(kind, &self.name, detail)
+    }
+}
+
+#[async_trait]
+impl<V: Vendor> Backend for Server<V> {
+    async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
+        let mut connection = self.acquire().await?;
+        let result = self.execute(&mut connection, statement, params, options).await;
+        if result.as_ref().map_or_else(StoreError::leaves_connection, |_| true) {
+            connection.give_back();
+        }
+        result
+    }
+
+    async fn begin(self: Arc<Self>, options: BeginOptions<'_>) -> Result<Box<dyn Session>, StoreError> {
         let mut connection = self.acquire().await?;
         let timeout = options.timeout.unwrap_or(self.config.transaction_timeout);
         let until = Instant::now() + timeout;
         let lock = options.lock.map(hash);
-        match tokio::time::timeout(timeout, V::begin(self, &mut connection, lock, timeout)).await {
-            Ok(Ok(true)) => Ok(Session { server: Arc::clone(self), connection, until, lock }),
+        match tokio::time::timeout(timeout, V::begin(&self, &mut connection, lock, timeout)).await {
+            Ok(Ok(true)) => Ok(Box::new(InHand { server: self, connection, until, lock })),
             Ok(Err(error)) => Err(error),
             Ok(Ok(false)) => Err(self.failed(Kind::Busy, "the lock of the transaction was not given in time")),
             Err(_) if lock.is_some() => Err(self.failed(Kind::Busy, "the lock of the transaction was not given in time")),
@@ -164,8 +192,8 @@ impl<V: Vendor> Server<V> {
         }
     }
 
-    pub(super) async fn migrate(&self, scripts: &[(String, String)]) -> Result<(), StoreError> {
-        let statement = |pieces: &[&str]| Statement::new(pieces).map_err(|detail| self.failed(Kind::Invalid, detail));
+    async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError> {
+        let statement = |pieces: &[&str]| Statement::new(pieces).map_err(|error| error.of(&self.name));
         let applied = statement(&["select 1 from portcullis_migration where name = ", ""])?;
         let record = statement(&["insert into portcullis_migration (name, applied) values (", &format!(", {})", V::NOW)])?;
         let mut connection = self.acquire().await?;
@@ -177,7 +205,7 @@ impl<V: Vendor> Server<V> {
             self.control(&mut connection, table).await?;
         }
         let mut forbidden = Ok(());
-        for (name, sql) in scripts {
+        for (name, sql) in &scripts {
             let name_param = [Value::from(name.as_str())];
             if !V::query(self, &mut connection, &applied, &name_param, 1).await?.rows.is_empty() {
                 continue;
@@ -206,33 +234,10 @@ impl<V: Vendor> Server<V> {
         forbidden
     }
 
-    /// Runs SQL of the gateway's own.
-    pub(super) async fn control(&self, connection: &mut Connection<V>, sql: impl Into<String> + Send) -> Result<(), StoreError> {
-        V::raw(connection, sql.into()).await.map_err(|error| self.error(&error))
-    }
-
-    /// What an error means.
-    pub(super) fn error(&self, error: &sqlx::Error) -> StoreError {
-        let (kind, detail) = V::explain(error).unwrap_or_else(|| {
-            // What goes wrong before the database says anything: network, pool, protocol.
-            let kind = match error {
-                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-                    Kind::Unavailable
-                }
-                sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Kind::Unavailable,
-                _ => Kind::Invalid,
-            };
-            let text = error.to_string();
-            let about_tls = matches!(error, sqlx::Error::Tls(_)) || text.contains("certificate");
-            let hint = if about_tls { "; see the settings `ca` and `allow_plaintext` of this connection" } else { "" };
-            (kind, format!("{text}{hint}"))
-        });
-        self.failed(kind, detail)
-    }
-
-    /// An error of this connection.
-    pub(super) fn failed(&self, kind: Kind, detail: impl Into<std::borrow::Cow<'static, str>>) -> StoreError {
-        StoreError::new(kind, &self.name, detail)
+    async fn close(&self) {
+        if let Some(pool) = self.pool.get() {
+            pool.close().await;
+        }
     }
 }
 
@@ -243,20 +248,16 @@ fn hash(name: &str) -> i64 {
 }
 
 /// A transaction in hand.
-pub(super) struct Session<V: Vendor> {
+struct InHand<V: Vendor> {
     server: Arc<Server<V>>,
     connection: Lease<V::Driver>,
     until: Instant,
     lock: Option<i64>,
 }
 
-impl<V: Vendor> Session<V> {
-    pub(super) async fn run(
-        &mut self,
-        statement: &Statement,
-        params: &[Value],
-        options: QueryOptions,
-    ) -> Result<Rows, StoreError> {
+#[async_trait]
+impl<V: Vendor> Session for InHand<V> {
+    async fn run(&mut self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(expired(&self.server.name));
@@ -277,17 +278,19 @@ impl<V: Vendor> Session<V> {
         result
     }
 
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         if Instant::now() >= self.until {
             return Err(expired(&self.server.name));
         }
         self.end("COMMIT").await
     }
 
-    pub(super) async fn rollback(self) -> Result<(), StoreError> {
+    async fn rollback(self: Box<Self>) -> Result<(), StoreError> {
         self.end("ROLLBACK").await
     }
+}
 
+impl<V: Vendor> InHand<V> {
     async fn end(mut self, sql: &'static str) -> Result<(), StoreError> {
         self.control(sql).await?;
         if let Some(unlock) = self.lock.and_then(V::unlock) {
@@ -298,7 +301,7 @@ impl<V: Vendor> Session<V> {
     }
 
     async fn control(&mut self, sql: impl Into<String> + Send) -> Result<(), StoreError> {
-        let Session { server, connection, .. } = self;
+        let InHand { server, connection, .. } = self;
         match tokio::time::timeout(server.config.statement_timeout, server.control(connection, sql)).await {
             Ok(result) => result,
             Err(_) => Err(server.failed(Kind::Timeout, "the server did not answer in time")),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::rendered::{self, Rendered};
-use super::{Dialect, bytewise};
+use super::{Dialect, StatementError, bytewise};
 
 /// SQL with parameter positions. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -13,9 +13,7 @@ pub struct Statement(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     /// For each dialect its text, or why it has none.
-    sqlite: Result<Rendered, String>,
-    mysql: Result<Rendered, String>,
-    postgres: Result<Rendered, String>,
+    forms: [Result<Rendered, StatementError>; Dialect::ALL.len()],
     params: usize,
     /// Whether it may be a read: it starts as one. The database has the last word.
     may_read: bool,
@@ -33,14 +31,14 @@ pub enum Equality {
 
 impl Statement {
     /// A statement of these pieces, one parameter between each two, that compares bytes.
-    pub fn new<S: AsRef<str>>(pieces: &[S]) -> Result<Statement, String> {
+    pub fn new<S: AsRef<str>>(pieces: &[S]) -> Result<Statement, StatementError> {
         Statement::with(pieces, Equality::Bytes)
     }
 
     /// A statement of these pieces, one parameter between each two. Fails, with the reason, for a parameter inside quotes or a
     /// comment (it would be text, not a parameter), for transaction control, which is `Transaction`'s business, and for a text
     /// whose comparisons cannot be made ones of bytes in any dialect.
-    pub fn with<S: AsRef<str>>(pieces: &[S], equality: Equality) -> Result<Statement, String> {
+    pub fn with<S: AsRef<str>>(pieces: &[S], equality: Equality) -> Result<Statement, StatementError> {
         let pieces: Vec<&str> = pieces.iter().map(AsRef::as_ref).collect();
         let mut scanner = Scanner::default();
         let params = pieces.len().saturating_sub(1);
@@ -50,80 +48,63 @@ impl Statement {
                 break;
             }
             if let Some(place) = scanner.inside() {
-                return Err(format!(
-                    "a variable inside {place} would not be bound: take it out, the database quotes it by itself"
-                ));
+                return Err(StatementError::Unbound(place));
             }
         }
         let whole = pieces.join("?");
         if whole.contains(rendered::MARK) {
-            return Err("it holds a control character".to_owned());
+            return Err(StatementError::ControlCharacter);
         }
         let verb = first_word(&whole);
         if verb.is_empty() {
-            return Err("the statement is empty".to_owned());
+            return Err(StatementError::Empty);
         }
         let is = |words: &[&str]| words.iter().any(|word| verb.eq_ignore_ascii_case(word));
         if is(&["begin", "commit", "end", "rollback", "savepoint", "release", "start", "abort"]) {
-            return Err(format!("`{verb}` is not for statements: put them into a `Transaction {{ }}`"));
+            return Err(StatementError::TransactionControl(verb.to_owned()));
         }
         if is(&["attach", "detach"]) {
-            return Err(format!("`{verb}` is not allowed: name another connection in `gateway.yaml`"));
+            return Err(StatementError::Attachment(verb.to_owned()));
         }
         let may_read = is(&["select", "with", "values", "pragma", "explain"]);
         let may_change = is(&["insert", "update", "delete", "replace", "merge", "with"]);
         // What takes no values asks for nothing that anybody sent.
         let exact = equality == Equality::Bytes && params > 0 && (may_read || may_change);
-        let render = |dialect| match exact {
-            true => bytewise::rewrite(dialect, &pieces),
-            false => Ok(Rendered::plain(dialect, &pieces)),
-        };
-        let inner = Inner {
-            sqlite: render(Dialect::Sqlite),
-            mysql: render(Dialect::MySql),
-            postgres: render(Dialect::Postgres),
-            params,
-            may_read,
-            may_change,
-        };
-        match (&inner.sqlite, &inner.mysql, &inner.postgres) {
-            (Err(why), Err(_), Err(_)) => Err(why.clone()),
-            _ => Ok(Statement(Arc::new(inner))),
+        let forms = Dialect::ALL.map(|dialect| match exact {
+            true => bytewise::rewrite(dialect.spelling(), &pieces),
+            false => Ok(Rendered::plain(dialect.spelling().placeholders(), &pieces)),
+        });
+        if let [Err(why), ..] = &forms
+            && forms.iter().all(Result::is_err)
+        {
+            return Err(why.clone());
         }
+        Ok(Statement(Arc::new(Inner { forms, params, may_read, may_change })))
     }
 
     /// The same statement, which also keeps the rows that it reads as they are until the end of its transaction: whoever wants to change
     /// or delete one of them waits. An embedded database has one writing transaction at a time anyway. Fails, with the reason, for
     /// what is neither `select` nor `insert … select`.
-    pub fn holding_rows(&self) -> Result<Statement, String> {
-        let Inner { sqlite, mysql, postgres, .. } = &*self.0;
-        let first = [sqlite, mysql, postgres].into_iter().find_map(|rendered| rendered.as_ref().ok());
+    pub fn holding_rows(&self) -> Result<Statement, StatementError> {
+        let first = self.0.forms.iter().find_map(|rendered| rendered.as_ref().ok());
         let verb = first.map_or("", |rendered| first_word(&rendered.sql));
         if !["select", "insert"].iter().any(|held| verb.eq_ignore_ascii_case(held)) {
-            return Err("only rows that `select` or `insert … select` reads can be held".to_owned());
+            return Err(StatementError::HoldsNothing);
         }
-        // On a line of its own: the statement may end in a comment. MariaDB knows no `for share`, MySQL knows both.
-        let add = |rendered: &Result<Rendered, String>, words: &str| {
-            let rendered = rendered.as_ref().map_err(String::clone)?;
-            let sql = format!("{}\n{words}", rendered.sql.trim_end().trim_end_matches(';'));
-            Ok(Rendered { sql: sql.into(), binds: rendered.binds.clone() })
-        };
-        Ok(Statement(Arc::new(Inner {
-            sqlite: sqlite.clone(),
-            mysql: add(mysql, "lock in share mode"),
-            postgres: add(postgres, "for share"),
-            ..*self.0
-        })))
+        let forms = Dialect::ALL.map(|dialect| {
+            let form = self.rendered(dialect)?;
+            let Some(words) = dialect.spelling().holding_rows() else { return Ok(form.clone()) };
+            // On a line of its own: the statement may end in a comment.
+            let sql = format!("{}\n{words}", form.sql.trim_end().trim_end_matches(';'));
+            Ok(Rendered { sql: sql.into(), binds: form.binds.clone() })
+        });
+        Ok(Statement(Arc::new(Inner { forms, ..*self.0 })))
     }
 
     /// The text for this dialect, or why there is none.
-    pub(super) fn rendered(&self, dialect: Dialect) -> Result<&Rendered, &str> {
-        let rendered = match dialect {
-            Dialect::Sqlite => &self.0.sqlite,
-            Dialect::MySql => &self.0.mysql,
-            Dialect::Postgres => &self.0.postgres,
-        };
-        rendered.as_ref().map_err(String::as_str)
+    pub(super) fn rendered(&self, dialect: Dialect) -> Result<&Rendered, StatementError> {
+        let form = self.0.forms.get(dialect as usize).ok_or(StatementError::NoForm)?;
+        form.as_ref().map_err(StatementError::clone)
     }
 
     /// How many values it takes.
@@ -221,16 +202,16 @@ mod tests {
 
     #[test]
     fn a_variable_in_quotes_or_comments_is_refused() {
-        assert!(Statement::new(&["select '", "'"]).unwrap_err().contains("inside quotes"));
-        assert!(Statement::new(&["select 1 -- ", ""]).unwrap_err().contains("inside a comment"));
-        assert!(Statement::new(&["select /* ", " */ 1"]).unwrap_err().contains("inside a comment"));
+        assert!(Statement::new(&["select '", "'"]).unwrap_err().to_string().contains("inside quotes"));
+        assert!(Statement::new(&["select 1 -- ", ""]).unwrap_err().to_string().contains("inside a comment"));
+        assert!(Statement::new(&["select /* ", " */ 1"]).unwrap_err().to_string().contains("inside a comment"));
         assert!(Statement::new(&["select 'it''s', -- why\n ", ""]).is_ok());
     }
 
     #[test]
     fn transaction_control_is_refused() {
         for sql in ["begin", "  COMMIT", "-- x\n rollback", "/* y */ savepoint a"] {
-            assert!(Statement::new(&[sql]).unwrap_err().contains("Transaction"), "{sql}");
+            assert!(Statement::new(&[sql]).unwrap_err().to_string().contains("Transaction"), "{sql}");
         }
         assert!(Statement::new(&["attach 'x' as y"]).is_err());
         assert!(Statement::new(&[" "]).is_err());

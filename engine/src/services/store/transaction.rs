@@ -1,11 +1,10 @@
 //! A transaction that lasts over several statements.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::mysql::MySql;
-use super::postgres::Postgres;
-use super::server::Session;
-use super::{Backend, Connection, Kind, QueryOptions, Rows, Statement, StoreError, sqlite};
+use super::backend::Session;
+use super::{Connection, Kind, QueryOptions, Rows, Statement, StoreError};
 use crate::data::value::Value;
 
 /// How a transaction is to begin.
@@ -21,23 +20,13 @@ pub struct BeginOptions<'a> {
 /// A transaction: sees its own writes, nobody else does until [`Transaction::commit`]. Dropping it undoes it.
 pub struct Transaction {
     connection: Connection,
-    inner: Kinds,
-}
-
-enum Kinds {
-    Sqlite(sqlite::Session),
-    MySql(Session<MySql>),
-    Postgres(Session<Postgres>),
+    session: Box<dyn Session>,
 }
 
 impl Transaction {
     pub(super) async fn begin(connection: Connection, options: BeginOptions<'_>) -> Result<Transaction, StoreError> {
-        let inner = match &connection.0.backend {
-            Backend::Sqlite(database) => Kinds::Sqlite(database.begin(options).await?),
-            Backend::MySql(server) => Kinds::MySql(server.begin(options).await?),
-            Backend::Postgres(server) => Kinds::Postgres(server.begin(options).await?),
-        };
-        Ok(Transaction { connection, inner })
+        let session = Arc::clone(&connection.0.backend).begin(options).await?;
+        Ok(Transaction { connection, session })
     }
 
     /// The connection it runs on.
@@ -48,29 +37,20 @@ impl Transaction {
     /// Runs one statement. One that fails undoes itself alone; the transaction goes on.
     pub async fn run(&mut self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
         self.connection.check(statement, params)?;
-        match &mut self.inner {
-            Kinds::Sqlite(session) => session.run(statement, params, options).await,
-            Kinds::MySql(session) => session.run(statement, params, options).await,
-            Kinds::Postgres(session) => session.run(statement, params, options).await,
+        match self.session.run_here(statement, params, options)? {
+            Some(rows) => Ok(rows),
+            None => self.session.run(statement, params, options).await,
         }
     }
 
     /// Makes it durable.
     pub async fn commit(self) -> Result<(), StoreError> {
-        match self.inner {
-            Kinds::Sqlite(session) => session.commit().await,
-            Kinds::MySql(session) => session.commit().await,
-            Kinds::Postgres(session) => session.commit().await,
-        }
+        self.session.commit().await
     }
 
     /// Undoes it.
     pub async fn rollback(self) -> Result<(), StoreError> {
-        match self.inner {
-            Kinds::Sqlite(session) => session.rollback().await,
-            Kinds::MySql(session) => session.rollback().await,
-            Kinds::Postgres(session) => session.rollback().await,
-        }
+        self.session.rollback().await
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use url::Url;
 
-use super::ConnectionConfig;
+use super::{ConnectionConfig, SettingsError};
 
 /// Words of an address that drivers read about TLS.
 const KNOWN: [&str; 10] =
@@ -13,28 +13,23 @@ const KNOWN: [&str; 10] =
 
 /// Whether the server's certificate and name must be verified; if not, the address decides. `host` is where the driver will connect,
 /// `None` for a Unix socket. Fails, with the reason, for an address that asks for less than is due.
-pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Result<bool, String> {
+pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Result<bool, SettingsError> {
     if config.ca.is_some() && config.allow_plaintext {
-        return Err("`ca` and `allow_plaintext` contradict each other".to_owned());
+        return Err(SettingsError::Contradiction);
     }
     let remote = host.filter(|host| !is_local(host));
     let verify = config.ca.is_some() || remote.is_some() && !config.allow_plaintext;
-    let url = Url::parse(&config.url).map_err(|_| "the address cannot be read".to_owned())?;
+    let url = Url::parse(&config.url).map_err(|_| SettingsError::Unreadable)?;
     for (key, value) in url.query_pairs() {
         let plain = key.to_ascii_lowercase().replace(['-', '_'], "");
         let about_tls = plain.contains("ssl") || plain.contains("tls");
         if about_tls && !KNOWN.contains(&&*key) {
-            return Err(format!(
-                "`{key}` in the address is not known here: use `sslmode`, or the settings `ca` and `allow_plaintext`"
-            ));
+            return Err(SettingsError::UnknownTlsWord(key.into_owned()));
         }
         let strict = ["verify-full", "verify_identity"].iter().any(|mode| value.eq_ignore_ascii_case(mode));
         if verify && matches!(&*key, "sslmode" | "ssl-mode") && !strict {
-            let whose = remote.map_or("this server".to_owned(), |host| format!("`{host}`, which is not this machine"));
-            return Err(format!(
-                "`{key}={value}` does not verify {whose}: leave it out, and certificate and name are verified, by the authorities of \
-                 `ca` if it is given; or say `allow_plaintext: true` where the network is protected by other means"
-            ));
+            let server = remote.map_or("this server".to_owned(), |host| format!("`{host}`, which is not this machine"));
+            return Err(SettingsError::Unverified { setting: format!("{key}={value}"), server });
         }
     }
     Ok(verify)
@@ -60,7 +55,8 @@ mod tests {
 
     fn verified(url: &str, ca: bool, allow_plaintext: bool) -> Result<(), String> {
         let ca = ca.then(|| "ca.pem".into());
-        super::super::check(&config::Connection { url: url.to_owned(), ca, allow_plaintext, ..config::Connection::default() })
+        let given = config::Connection { url: url.to_owned(), ca, allow_plaintext, ..config::Connection::default() };
+        super::super::check(&given).map_err(|error| error.to_string())
     }
 
     #[test]

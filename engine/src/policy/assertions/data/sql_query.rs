@@ -105,7 +105,7 @@ pub static ENTRY: Entry = Entry {
             p.refuse("query", &format!("{why}{advice}"))
         })?;
         if p.flag("hold")? {
-            statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why))?;
+            statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why.to_string()))?;
         }
         // What makes a table neither finds nor touches a row.
         let counts_rows = statement.counts_rows();

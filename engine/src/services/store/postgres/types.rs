@@ -6,12 +6,26 @@ use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo};
 use sqlx::{Postgres, Row, Type, TypeInfo, ValueRef};
+use thiserror::Error;
 
 use crate::data::value::Value;
 use crate::services::store::rendered;
 
 /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's time begins.
 const EPOCH: i64 = 946_684_800_000_000;
+
+/// A value or a type that is not converted. The text does not show the value.
+#[derive(Debug, Error)]
+pub(super) enum Unfit {
+    #[error("a parameter of type {0} cannot be bound: cast it, as in `cast(${{x}} as text)`")]
+    Parameter(String),
+    #[error("a value is no {0}")]
+    Value(String),
+    #[error("a column of type {0} cannot be read: cast it, as in `cast(x as text)`")]
+    Column(String),
+    #[error(transparent)]
+    Driver(#[from] sqlx::Error),
+}
 
 /// A value in its binary form.
 pub(super) struct Raw(pub(super) Vec<u8>);
@@ -30,8 +44,8 @@ impl Encode<'_, Postgres> for Raw {
     }
 }
 
-/// The binary form of a value for a parameter of this type; `None` is NULL. The error does not show the value.
-pub(super) fn encode(value: &Value, kind: &str) -> Result<Option<Vec<u8>>, String> {
+/// The binary form of a value for a parameter of this type; `None` is NULL.
+pub(super) fn encode(value: &Value, kind: &str) -> Result<Option<Vec<u8>>, Unfit> {
     if value.is_undefined() {
         return Ok(None);
     }
@@ -61,13 +75,13 @@ pub(super) fn encode(value: &Value, kind: &str) -> Result<Option<Vec<u8>>, Strin
                 other => other.as_text().into_owned().into_bytes(),
             })
         }
-        other => return Err(format!("a parameter of type {other} cannot be bound: cast it, as in `cast(${{x}} as text)`")),
+        other => return Err(Unfit::Parameter(other.to_owned())),
     };
     // An empty text where a number is due is what a form without the field leaves: nothing.
     match bytes {
         Some(bytes) => Ok(Some(bytes)),
         None if value.is_empty() => Ok(None),
-        None => Err(format!("a value is no {kind}")),
+        None => Err(Unfit::Value(kind.to_owned())),
     }
 }
 
@@ -127,17 +141,16 @@ fn numeric(number: i64) -> Vec<u8> {
     [digits.len() as u16, weight, sign, 0].iter().chain(&digits).flat_map(|part| part.to_be_bytes()).collect()
 }
 
-pub(super) fn read(row: &PgRow) -> Result<Vec<Value>, String> {
+pub(super) fn read(row: &PgRow) -> Result<Vec<Value>, Unfit> {
     (0..row.len())
         .map(|i| {
-            let raw = row.try_get_raw(i).map_err(|error| error.to_string())?;
+            let raw = row.try_get_raw(i)?;
             if raw.is_null() {
                 return Ok(Value::Undefined);
             }
             let info = raw.type_info().into_owned();
-            let bytes = raw.as_bytes().map_err(|error| error.to_string())?;
-            decode(bytes, info.name())
-                .ok_or_else(|| format!("a column of type {} cannot be read: cast it, as in `cast(x as text)`", info.name()))
+            let bytes = raw.as_bytes().map_err(sqlx::Error::Decode)?;
+            decode(bytes, info.name()).ok_or_else(|| Unfit::Column(info.name().to_owned()))
         })
         .collect()
 }

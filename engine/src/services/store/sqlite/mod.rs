@@ -3,6 +3,7 @@
 //! time with a single sync of the disk.
 
 mod execute;
+mod kind;
 mod session;
 mod space;
 mod writer;
@@ -12,14 +13,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use rusqlite::OpenFlags;
 use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot};
 
 use self::execute::{Deadline, Handle, store_error};
-pub(super) use self::session::Session;
+pub(super) use self::kind::Sqlite;
+use self::session::InHand;
 use self::writer::{Bound, Job};
-use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, Statement, StoreError};
+use super::backend::{Backend, Session};
+use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, SettingsError, Statement, StoreError};
 use crate::data::value::Value;
 use crate::services::config::Synchronous;
 use crate::services::private;
@@ -30,7 +34,7 @@ const QUEUE: usize = 4096;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// One embedded database.
-pub(super) struct Database {
+struct Database {
     file: Arc<File>,
     readers: Vec<Mutex<Option<Handle>>>,
     next: AtomicUsize,
@@ -63,8 +67,8 @@ struct FileId(u64, u64);
 
 impl Database {
     /// Opens the database, creating file and folder. Only a bad address is an error: what cannot be opened now is tried again on use.
-    pub(super) fn open(name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Database, StoreError> {
-        let (path, read_only) = file_path(&config.url, home).map_err(|detail| StoreError::new(Kind::Invalid, &name, detail))?;
+    fn open(name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Database, StoreError> {
+        let (path, read_only) = file_path(&config.url, home).map_err(|error| error.of(&name))?;
         let file = Arc::new(File {
             name,
             path,
@@ -85,50 +89,19 @@ impl Database {
         Ok(Database { file, readers: (0..readers).map(|_| Mutex::new(None)).collect(), next: AtomicUsize::new(0), jobs })
     }
 
-    pub(super) async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
-        if statement.may_read()
-            && let Some(rows) = self.read(statement, params, options)?
-        {
-            return Ok(rows);
-        }
-        if self.file.read_only {
-            return Err(StoreError::new(Kind::ReadOnly, &self.file.name, "it is opened with `mode=ro`"));
-        }
-        let (reply, answer) = oneshot::channel();
-        let run = Bound::new(self.file.text(statement)?, params, options, self.file.statement_timeout, reply);
-        self.send(Job::Run(run)).await?;
-        answer.await.map_err(|_| self.closed())?
-    }
-
-    pub(super) async fn begin(&self, options: BeginOptions<'_>) -> Result<Session, StoreError> {
-        if self.file.read_only {
-            return Err(StoreError::new(Kind::ReadOnly, &self.file.name, "it is opened with `mode=ro`"));
-        }
-        let timeout = options.timeout.unwrap_or(self.file.transaction_timeout);
-        let (begin, asked) = Session::ask(Arc::clone(&self.file), timeout);
-        self.send(Job::Begin(begin)).await?;
-        asked.begun().await.ok_or_else(|| self.closed())?
-    }
-
-    pub(super) async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Migrate(scripts, reply)).await?;
-        answer.await.map_err(|_| self.closed())?
-    }
-
-    pub(super) async fn close(&self) {
-        let (reply, answer) = oneshot::channel();
-        if self.jobs.send(Job::Close(reply)).await.is_ok() {
-            let _ = answer.await;
-        }
-    }
-
     async fn send(&self, job: Job) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(|_| self.closed())
     }
 
     fn closed(&self) -> StoreError {
         StoreError::new(Kind::Unavailable, &self.file.name, "it is closed")
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        match self.file.read_only {
+            true => Err(StoreError::new(Kind::ReadOnly, &self.file.name, "it is opened with `mode=ro`")),
+            false => Ok(()),
+        }
     }
 
     /// Runs it here and now, unless it turns out to write: then `None`.
@@ -158,11 +131,48 @@ impl Database {
     }
 }
 
+#[async_trait]
+impl Backend for Database {
+    fn run_here(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Option<Rows>, StoreError> {
+        if statement.may_read() { self.read(statement, params, options) } else { Ok(None) }
+    }
+
+    async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
+        self.writable()?;
+        let (reply, answer) = oneshot::channel();
+        let run = Bound::new(self.file.text(statement)?, params, options, self.file.statement_timeout, reply);
+        self.send(Job::Run(run)).await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    async fn begin(self: Arc<Self>, options: BeginOptions<'_>) -> Result<Box<dyn Session>, StoreError> {
+        self.writable()?;
+        let timeout = options.timeout.unwrap_or(self.file.transaction_timeout);
+        let (begin, asked) = InHand::ask(Arc::clone(&self.file), timeout);
+        self.send(Job::Begin(begin)).await?;
+        let session = asked.begun().await.ok_or_else(|| self.closed())??;
+        Ok(Box::new(session))
+    }
+
+    async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Migrate(scripts, reply)).await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    async fn close(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.jobs.send(Job::Close(reply)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+}
+
 impl File {
     /// The statement's text.
     fn text<'a>(&self, statement: &'a Statement) -> Result<&'a Arc<str>, StoreError> {
         let rendered = statement.rendered(super::Dialect::Sqlite);
-        rendered.map(|rendered| &rendered.sql).map_err(|why| StoreError::new(Kind::Invalid, &self.name, why.to_owned()))
+        rendered.map(|rendered| &rendered.sql).map_err(|error| error.of(&self.name))
     }
 
     /// Which file is there now. A database deleted or replaced under us would otherwise take writes that nobody can ever read.
@@ -236,17 +246,17 @@ fn to_wal(connection: &rusqlite::Connection, patience: Duration) -> rusqlite::Re
 }
 
 /// Path and `mode=ro` of `sqlite://path`, relative to `home`.
-fn file_path(url: &str, home: &Path) -> Result<(PathBuf, bool), String> {
+fn file_path(url: &str, home: &Path) -> Result<(PathBuf, bool), SettingsError> {
     let rest = url.strip_prefix("sqlite:").unwrap_or(url);
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let read_only = match query {
         "" | "mode=rwc" => false,
         "mode=ro" => true,
-        other => return Err(format!("`?{other}` in the address is unknown; only `?mode=ro` is")),
+        other => return Err(SettingsError::UnknownMode(other.to_owned())),
     };
     if path.is_empty() || path.contains(":memory:") {
-        return Err("the address must name a file, as in sqlite://data/x.db".to_owned());
+        return Err(SettingsError::NoFile);
     }
     Ok((home.join(path), read_only))
 }

@@ -5,11 +5,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::File;
 use super::execute::{Handle, store_error};
 use crate::data::value::Value;
+use crate::services::store::backend::Session;
 use crate::services::store::transaction::expired;
 use crate::services::store::{Kind, QueryOptions, Rows, Statement, StoreError};
 
@@ -52,14 +54,14 @@ impl Loan {
 }
 
 /// A transaction in hand.
-pub(in crate::services::store) struct Session {
+pub(super) struct InHand {
     file: Arc<File>,
     loan: Arc<Loan>,
     end: Sender<End>,
     until: Instant,
 }
 
-impl Session {
+impl InHand {
     /// What goes to the writer, and what becomes the session once the writer answers.
     pub(super) fn ask(file: Arc<File>, timeout: Duration) -> (Begin, Asked) {
         let (end, ended) = channel();
@@ -69,12 +71,13 @@ impl Session {
         (Begin { loan: Arc::clone(&loan), ended, timeout, start_by, started }, Asked { file, loan, end, answer })
     }
 
-    pub(in crate::services::store) async fn run(
-        &mut self,
-        statement: &Statement,
-        params: &[Value],
-        options: QueryOptions,
-    ) -> Result<Rows, StoreError> {
+    async fn finish(self, make: impl FnOnce(oneshot::Sender<Result<(), StoreError>>) -> End) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.end.send(make(reply)).map_err(|_| expired(&self.file.name))?;
+        answer.await.map_err(|_| expired(&self.file.name))?
+    }
+
+    fn execute(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
         let slot = self.loan.slot();
         let Some(handle) = &*slot else { return Err(expired(&self.file.name)) };
         // SQLite gives up a transaction on its own for a full disk or an interrupt; what came now would stand by itself.
@@ -86,19 +89,24 @@ impl Session {
             .run(self.file.text(statement)?, params, options.max_rows, until.min(self.until))
             .map_err(|error| store_error(&self.file.name, error))
     }
+}
 
-    pub(in crate::services::store) async fn commit(self) -> Result<(), StoreError> {
+#[async_trait]
+impl Session for InHand {
+    fn run_here(&mut self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Option<Rows>, StoreError> {
+        self.execute(statement, params, options).map(Some)
+    }
+
+    async fn run(&mut self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
+        self.execute(statement, params, options)
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         self.finish(End::Commit).await
     }
 
-    pub(in crate::services::store) async fn rollback(self) -> Result<(), StoreError> {
+    async fn rollback(self: Box<Self>) -> Result<(), StoreError> {
         self.finish(End::Rollback).await
-    }
-
-    async fn finish(self, make: impl FnOnce(oneshot::Sender<Result<(), StoreError>>) -> End) -> Result<(), StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.end.send(make(reply)).map_err(|_| expired(&self.file.name))?;
-        answer.await.map_err(|_| expired(&self.file.name))?
     }
 }
 
@@ -112,11 +120,11 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Waits for its turn. `None` when the writer is gone.
-    pub(super) async fn begun(self) -> Option<Result<Session, StoreError>> {
+    pub(super) async fn begun(self) -> Option<Result<InHand, StoreError>> {
         let until = match self.answer.await.ok()? {
             Ok(until) => until,
             Err(error) => return Some(Err(error)),
         };
-        Some(Ok(Session { file: self.file, loan: self.loan, end: self.end, until }))
+        Some(Ok(InHand { file: self.file, loan: self.loan, end: self.end, until }))
     }
 }

@@ -1,0 +1,159 @@
+//! A policy at a glance: what it includes and calls, in the order of evaluation, with the conditions around it.
+
+use crate::ast::{Block, Call, Callee, Cond, GroupKind, Stmt, StmtKind};
+use crate::resolve::Library;
+use crate::resolve::index::{Kind, Policy, PolicyId};
+
+/// One line of an outline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// How deep it stands: 0 for what the policy does itself.
+    pub depth: usize,
+    /// `include "N"`, `"N"`, `if …`, a label.
+    pub text: String,
+    /// What the fragment or assertion is for: the first sentence of its documentation.
+    pub doc: String,
+}
+
+impl Library {
+    /// The outline of a policy. Statements that neither include nor call anything are left out, and so are blocks of nothing else.
+    pub fn steps(&self, policy: &Policy) -> Vec<Step> {
+        let mut outline = Outline { library: self, steps: Vec::new(), depth: 0, opened: vec![policy.id] };
+        outline.block(&policy.item.body);
+        outline.steps
+    }
+}
+
+struct Outline<'a> {
+    library: &'a Library,
+    steps: Vec<Step>,
+    depth: usize,
+    opened: Vec<PolicyId>,
+}
+
+impl Outline<'_> {
+    fn push(&mut self, text: String, doc: String) {
+        self.steps.push(Step { depth: self.depth, text, doc });
+    }
+
+    fn block(&mut self, block: &Block) {
+        block.stmts.iter().for_each(|stmt| self.stmt(stmt));
+    }
+
+    /// A heading with what stands below it, unless that is nothing.
+    fn under(&mut self, heading: String, below: impl FnOnce(&mut Self)) {
+        let at = self.steps.len();
+        self.push(heading, String::new());
+        self.depth += 1;
+        below(self);
+        self.depth -= 1;
+        if self.steps.len() == at + 1 {
+            self.steps.truncate(at);
+        }
+    }
+
+    /// An arm of an `if`. Gives whether it has steps.
+    fn arm(&mut self, heading: String, body: &Block) -> bool {
+        self.push(heading, String::new());
+        let at = self.steps.len();
+        self.depth += 1;
+        self.block(body);
+        self.depth -= 1;
+        self.steps.len() > at
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        match &stmt.kind {
+            StmtKind::Include(name) => self.include(name),
+            StmtKind::IncludeExtension(name) => {
+                let doc = self.doc(Kind::Extension, name);
+                self.push(format!("include extension \"{}\"", **name), doc);
+            }
+            StmtKind::Call(call) => self.call(call),
+            StmtKind::Check(cond) => self.cond(cond),
+            StmtKind::Group { kind, label: Some(label), body } => {
+                let word = if *kind == GroupKind::AtLeastOne { "AtLeastOne" } else { "All" };
+                self.under(format!("{word} \"{}\"", **label), |outline| outline.block(body));
+            }
+            StmtKind::Group { kind: GroupKind::AtLeastOne, body, .. } => {
+                self.under("AtLeastOne".to_owned(), |outline| outline.block(body));
+            }
+            StmtKind::Group { body, .. } => self.block(body),
+            StmtKind::If { arms, otherwise } => {
+                let at = self.steps.len();
+                let mut head = stmt.span.span;
+                let mut any = false;
+                for (_, body) in arms {
+                    head.end = body.span.span.start;
+                    any |= self.arm(self.library.one_line(head), body);
+                    head.start = body.span.span.end;
+                }
+                any |= otherwise.as_ref().is_some_and(|body| self.arm("else".to_owned(), body));
+                // An arm without steps stays where another has some, because "else" alone says nothing.
+                if !any {
+                    self.steps.truncate(at);
+                }
+            }
+            StmtKind::ForEach { prefix, body, .. } => {
+                self.under(format!("ForEach {}", **prefix), |outline| outline.block(body));
+            }
+            StmtKind::HandleErrors { body, handler, .. } => {
+                self.block(body);
+                if let Some(handler) = handler {
+                    self.under("on error".to_owned(), |outline| outline.block(handler));
+                }
+            }
+            StmtKind::Else(first, second) => {
+                self.stmt(first);
+                self.under("else".to_owned(), |outline| outline.stmt(second));
+            }
+            _ => {}
+        }
+    }
+
+    fn include(&mut self, name: &str) {
+        if let Some(target) = name.strip_prefix('#') {
+            self.push(format!("customize \"{target}\""), String::new());
+            return;
+        }
+        let doc = self.doc(Kind::Fragment, name);
+        self.push(format!("include \"{name}\""), doc);
+        // What was opened above is not opened again; so nothing is that includes itself.
+        if let Some(fragment) = self.library.by_name(Kind::Fragment, name)
+            && !self.opened.contains(&fragment.id)
+        {
+            self.opened.push(fragment.id);
+            self.depth += 1;
+            self.block(&fragment.item.body);
+            self.depth -= 1;
+        }
+    }
+
+    fn call(&mut self, call: &Call) {
+        if let Callee::Encapsulated(name) = &call.callee {
+            let doc = self.doc(Kind::Assertion, name);
+            self.push(format!("\"{}\"", **name), doc);
+        }
+        if let Some(block) = &call.block {
+            self.under(call.callee.name().to_string(), |outline| outline.block(block));
+        }
+    }
+
+    /// Assertions that are asked as a question.
+    fn cond(&mut self, cond: &Cond) {
+        match cond {
+            Cond::Call(call) => self.call(call),
+            Cond::Or(all) | Cond::And(all) => all.iter().for_each(|cond| self.cond(cond)),
+            Cond::Not(inner) | Cond::Group(inner) => self.cond(inner),
+            Cond::Compare(_) => {}
+        }
+    }
+
+    fn doc(&self, kind: Kind, name: &str) -> String {
+        self.library.by_name(kind, name).map_or_else(String::new, |policy| first_sentence(&policy.doc()))
+    }
+}
+
+fn first_sentence(text: &str) -> String {
+    text.split_once(". ").map_or_else(|| text.to_owned(), |(sentence, _)| format!("{sentence}."))
+}
