@@ -326,8 +326,7 @@ pub struct Arg {
 impl Arg {
     /// Whether the name alone says it: the value is nothing but the variable of the same name.
     pub fn is_shorthand(&self) -> bool {
-        let same =
-            matches!(&*self.value.kind, ExprKind::Var(VarRef { name, index: None, delimiter: None }) if *name == self.name);
+        let same = matches!(&*self.value.kind, ExprKind::Var(VarRef { name, path, delimiter: None }) if path.is_empty() && *name == self.name);
         same && !matches!(self.name.to_ascii_lowercase().as_str(), "true" | "false")
     }
 }
@@ -677,15 +676,24 @@ pub enum Part {
     RawVar(VarRef),
 }
 
-/// `name`, `name[0]`, `name|; ` inside `${…}`.
+/// `name`, `name[0]`, `name[0].city`, `name|; ` inside `${…}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VarRef {
-    /// Name in the author's spelling; may hold dots and selectors.
+    /// Name in the author's spelling; may hold dots, and with them selectors and members of JSON.
     pub name: Name,
-    /// `[i]`, counted from zero.
-    pub index: Option<u32>,
+    /// What follows the first `[`: the way into a list or a JSON document.
+    pub path: Vec<Step>,
     /// Text after `|`: what joins the values of a list (default `, `).
     pub delimiter: Option<String>,
+}
+
+/// A step into a list or a JSON document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `[i]`, counted from zero.
+    Index(u32),
+    /// `.name`, or several at once: `.name.first`. Case counts.
+    Member(String),
 }
 
 /// A JSON template.

@@ -152,8 +152,10 @@ pub const UNSAFE_PLACE: &str = "P0310";
 pub const UNSAFE_URL: &str = "P0311";
 /// A bound parameter inside a quoted SQL literal.
 pub const QUOTED_PARAMETER: &str = "P0312";
+/// A member is read of a variable that is JSON in one place and something else in another.
+pub const NOT_ALWAYS_JSON: &str = "P0313";
 /// A literal outside of the bounds that its variable was declared with.
-pub const OUT_OF_RANGE: &str = "P0313";
+pub const OUT_OF_RANGE: &str = "P0314";
 /// An operator's file opts out of escaping.
 pub const RAW_IN_CUSTOMIZATION: &str = "P0320";
 /// An assignment that nothing reads.

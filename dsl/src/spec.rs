@@ -134,16 +134,23 @@ pub struct Sets {
     pub doc: &'static str,
     /// Of `….*`: what stands for the star is a name out of data. The variable's name ends before it, and its case counts.
     pub data: bool,
+    /// It holds a JSON document, so that its members are read by name.
+    pub json: bool,
 }
 
 /// `Sets` in short.
 pub const fn sets(name: &'static str, doc: &'static str) -> Sets {
-    Sets { name, doc, data: false }
+    Sets { name, doc, data: false, json: false }
 }
 
 /// Members of the JSON document that the variable before `.*` holds.
 pub const fn members(name: &'static str, doc: &'static str) -> Sets {
-    Sets { name, doc, data: true }
+    Sets { name, doc, data: true, json: true }
+}
+
+/// A variable that holds a JSON document.
+pub const fn document(name: &'static str, doc: &'static str) -> Sets {
+    Sets { name, doc, data: false, json: true }
 }
 
 /// A runnable example.
@@ -251,6 +258,19 @@ pub struct FunctionSpec {
     pub required: usize,
     /// One sentence.
     pub doc: &'static str,
+    /// What kind of value comes out.
+    pub gives: Gives,
+}
+
+/// What kind of value a function gives, as far as that is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// A JSON document, or a part of one.
+    Json,
+    /// One of its arguments, or a value out of one.
+    Argument,
+    /// Something else.
+    Other,
 }
 
 /// A built-in variable, or a family of them (`request.http.header.*`).
@@ -258,6 +278,8 @@ pub struct FunctionSpec {
 pub struct Builtin {
     /// Name; `.*` at the end: a family.
     pub name: &'static str,
+    /// What it holds, unless it is undefined. Of a family, what most of it holds.
+    pub ty: Type,
     /// Whether policies may assign it.
     pub writable: bool,
     /// One sentence.

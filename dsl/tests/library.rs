@@ -77,7 +77,7 @@ fn a_prefix_gives_slots_to_what_is_read() {
     let frame = frame(&library, "s");
     let mut found: Vec<_> = frame.with_prefix("ROW").into_iter().map(|(rest, _)| rest).collect();
     found.sort_unstable();
-    assert_eq!(found, ["a", "b", "queryresult.count"]);
+    assert_eq!(found, ["a", "b", "queryresult.count", "rows"]);
     assert!(frame.with_prefix("ro").is_empty());
 }
 

@@ -44,6 +44,7 @@ pub mod identity {
 pub mod catalogue {
     pub use crate::policy::assertions::all as assertions;
     pub use crate::policy::function::all as functions;
+    pub use crate::policy::vars::builtins;
 }
 
 /// Bodies of the fuzz targets.

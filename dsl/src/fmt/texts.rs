@@ -2,7 +2,7 @@
 
 use super::Printer;
 use super::doc::{Doc, concat, indent, text};
-use crate::ast::{Comment, Expr, Part, VarRef};
+use crate::ast::{Comment, Expr, Part, Step, VarRef};
 
 /// `"…"` without variables.
 pub fn quoted(text: &str) -> String {
@@ -55,9 +55,13 @@ fn raw_variable(var: &VarRef) -> String {
 }
 
 fn reference(var: &VarRef) -> String {
-    let index = var.index.map_or(String::new(), |index| format!("[{index}]"));
+    let step = |step: &Step| match step {
+        Step::Index(index) => format!("[{index}]"),
+        Step::Member(name) => format!(".{name}"),
+    };
+    let path: String = var.path.iter().map(step).collect();
     let delimiter = var.delimiter.as_ref().map_or(String::new(), |delimiter| format!("|{delimiter}"));
-    format!("{}{index}{delimiter}", var.name.node)
+    format!("{}{path}{delimiter}", var.name.node)
 }
 
 impl Printer<'_> {

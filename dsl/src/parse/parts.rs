@@ -1,6 +1,6 @@
 //! What is inside quotes: escapes, `${variables}` and the indentation of `"""` texts. One reader for texts, templates and data files.
 
-use crate::ast::{Part, VarRef};
+use crate::ast::{Part, Step, VarRef};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::{FileId, Span, Spanned};
@@ -190,14 +190,12 @@ pub fn reference(file: FileId, inside: &str, base: usize) -> Result<(VarRef, boo
             _ => Err(bad(file, inside, base, "write `${raw(name)}`")),
         };
     }
-    let (name, index) = match name_part.split_once('[') {
-        Some((name, rest)) => {
-            let Some(index) = rest.strip_suffix(']').and_then(|digits| digits.trim().parse::<u32>().ok()) else {
-                return Err(bad(file, inside, base, "an index is a number from 0 on: `${name[0]}`"));
-            };
-            (name.trim_end(), Some(index))
-        }
-        None => (name_part, None),
+    let (name, path) = match name_part.find('[') {
+        Some(at) => match steps(&name_part[at..]) {
+            Some(path) => (name_part[..at].trim_end(), path),
+            None => return Err(bad(file, inside, base, "an index is a number from 0 on, a member is a name: `${name[0].city}`")),
+        },
+        None => (name_part, Vec::new()),
     };
     if !is_variable_name(name) {
         let help = if name.is_empty() {
@@ -210,7 +208,29 @@ pub fn reference(file: FileId, inside: &str, base: usize) -> Result<(VarRef, boo
         return Err(bad(file, inside, base, help));
     }
     let span = Span::new(file, at, at + name.len());
-    Ok((VarRef { name: Spanned::new(name.to_owned(), span), index, delimiter: delimiter.map(str::to_owned) }, false))
+    Ok((VarRef { name: Spanned::new(name.to_owned(), span), path, delimiter: delimiter.map(str::to_owned) }, false))
+}
+
+/// Reads `[0].city.name[1]`.
+fn steps(mut rest: &str) -> Option<Vec<Step>> {
+    let mut path = Vec::new();
+    while !rest.is_empty() {
+        if let Some(inner) = rest.strip_prefix('[') {
+            let (digits, after) = inner.split_once(']')?;
+            path.push(Step::Index(digits.trim().parse().ok()?));
+            rest = after;
+        } else {
+            let names = rest.strip_prefix('.')?;
+            let end = names.find('[').unwrap_or(names.len());
+            let name = names[..end].trim_end();
+            if !name.split('.').all(is_segment) {
+                return None;
+            }
+            path.push(Step::Member(name.to_owned()));
+            rest = &names[end..];
+        }
+    }
+    Some(path)
 }
 
 fn bad(file: FileId, inside: &str, base: usize, help: &str) -> Box<Diagnostic> {
@@ -226,8 +246,9 @@ fn bad(file: FileId, inside: &str, base: usize, help: &str) -> Box<Diagnostic> {
 /// `name`, `dotted.name`, `request.http.header.X-Name`: segments after the first may start with a digit.
 pub fn is_variable_name(name: &str) -> bool {
     let first = name.bytes().next();
-    first.is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-        && name
-            .split('.')
-            .all(|segment| !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')))
+    first.is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') && name.split('.').all(is_segment)
+}
+
+fn is_segment(segment: &str) -> bool {
+    !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }

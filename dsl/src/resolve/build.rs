@@ -8,7 +8,7 @@ use crate::ast::{Range, Type};
 use crate::resolve::frame::Frame;
 use crate::resolve::index::{Policy, PolicyId};
 use crate::resolve::names::{Names, Sym};
-use crate::resolve::summary::{Event, SetBy};
+use crate::resolve::summary::{Event, Holds, SetBy};
 use crate::span::Span;
 
 /// A frame with the policies that share it.
@@ -87,9 +87,48 @@ impl<'a> Builder<'a> {
         if !wildcards.is_empty() {
             self.add_matched(&members, &mut slots);
         }
+        let json = self.json(&members, slots.len(), &documents);
         slots.iter().for_each(|(name, _)| self.slot_of[name.index()] = NONE);
         wildcards.iter().for_each(|prefix| self.wildcard[prefix.index()] = false);
-        Space { frame: Frame::new(self.names.clone(), slots, documents, bounds), members }
+        Space { frame: Frame::new(self.names.clone(), slots, documents, json, bounds), members }
+    }
+
+    /// Which slots hold JSON: those that are set to JSON somewhere, and those that are set to, or out of, one of these.
+    fn json(&self, members: &[Member], slots: usize, documents: &[Sym]) -> Vec<bool> {
+        let mut json = vec![false; slots];
+        let slot = |name: Sym| Some(self.slot_of[name.index()]).filter(|slot| *slot != NONE).map(|slot| slot as usize);
+        documents.iter().filter_map(|name| slot(*name)).for_each(|slot| json[slot] = true);
+        let mut copies: Vec<(usize, usize)> = Vec::new();
+        for member in members {
+            for event in &self.events[member.policy.index()] {
+                let (name, holds) = match event {
+                    Event::Set { name, holds, .. } => (name, holds),
+                    Event::Declare { name, ty: Some(Type::Json), .. } => (name, &Holds::Json),
+                    _ => continue,
+                };
+                let Some(to) = slot(*name) else { continue };
+                match holds {
+                    Holds::Json => json[to] = true,
+                    Holds::From(names) => {
+                        let sources = names.iter().filter_map(|name| self.names.chain(*name).find_map(slot));
+                        copies.extend(sources.map(|from| (to, from)));
+                    }
+                    Holds::Open | Holds::Other(_) => {}
+                }
+            }
+        }
+        let mut changed = true;
+        while changed {
+            changed = false;
+            copies.retain(|(to, from)| {
+                if json[*from] && !json[*to] {
+                    json[*to] = true;
+                    changed = true;
+                }
+                !json[*to]
+            });
+        }
+        json
     }
 
     fn members(&mut self, owner: PolicyId) -> Vec<Member> {
@@ -123,7 +162,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Gives slots to the names that are read and that some `prefix.*` sets. A variable set by name between prefix and rest is nearer:
+    /// Gives slots to the names that are read and that some `prefix.*` sets: `row.name`, of which `row.name.length` is a part. A variable set by name between prefix and rest is nearer:
     /// the name is then a selector on it.
     fn add_matched(&mut self, members: &[Member], slots: &mut Vec<(Sym, SmolStr)>) {
         let set_by_name = slots.len() as u32;
@@ -133,12 +172,16 @@ impl<'a> Builder<'a> {
                 if self.slot_of[name.index()] != NONE || self.names.builtin(*name).is_some() {
                     continue;
                 }
+                let mut column = *name;
                 for prefix in self.names.chain(*name).skip(1) {
                     if self.wildcard[prefix.index()] {
-                        self.slot_of[name.index()] = slots.len() as u32;
-                        slots.push((*name, self.names.text(*name).into()));
+                        if self.slot_of[column.index()] == NONE {
+                            self.slot_of[column.index()] = slots.len() as u32;
+                            slots.push((column, self.names.text(column).into()));
+                        }
                         break;
                     }
+                    column = prefix;
                     if self.slot_of[prefix.index()] < set_by_name {
                         break;
                     }

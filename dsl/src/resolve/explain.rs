@@ -20,6 +20,8 @@ pub struct Explanation {
     pub name: String,
     /// The variable of this name: one entry for all policies in which it is set at the same places.
     pub variables: Vec<VariableNotes>,
+    /// When the name is a member of JSON in some policies: the variable that holds it, and that variable there.
+    pub member_of: Option<(String, Vec<VariableNotes>)>,
     /// The built-in variable of this name.
     pub builtin: Option<&'static Builtin>,
     /// The policies of this name, of any kind.
@@ -85,6 +87,13 @@ impl Library {
         let names = &self.inner.names;
         if let Some(sym) = names.get(wanted) {
             explanation.variables = self.variable(sym);
+            explanation.member_of = names.chain(sym).skip(1).find_map(|above| {
+                let variables = self.variable_where(above, |space| {
+                    let slot = space.frame.slot_of(above).filter(|slot| space.frame.holds_json(*slot));
+                    slot.is_some() && names.chain(sym).find(|name| space.frame.slot_of(*name).is_some()) == Some(above)
+                });
+                (!variables.is_empty()).then(|| (names.text(above).to_owned(), variables))
+            });
         }
         explanation.builtin = names.catalogue().builtin(wanted);
         let named = wanted.strip_prefix('#').unwrap_or(wanted);
@@ -100,12 +109,13 @@ impl Library {
     }
 
     fn variable(&self, sym: Sym) -> Vec<VariableNotes> {
+        self.variable_where(sym, |space| space.frame.slot_of(sym).is_some())
+    }
+
+    fn variable_where(&self, sym: Sym, has: impl Fn(&Space) -> bool) -> Vec<VariableNotes> {
         let mut all: Vec<VariableNotes> = Vec::new();
         for (policy, space) in self.policies().iter().zip(&self.inner.spaces) {
-            let Some(space) = space else { continue };
-            if space.frame.slot_of(sym).is_none() {
-                continue;
-            }
+            let Some(space) = space.as_ref().filter(|space| has(space)) else { continue };
             let owner = format!("{} `{}`", policy.kind().word(), policy.name);
             let (settings, reads) = self.history(policy.id, space, sym);
             let is_output = |param: &Param| param.direction == Direction::Out && self.inner.names.get(&param.name) == Some(sym);
@@ -259,7 +269,7 @@ fn how(by: SetBy) -> &'static str {
 impl Explanation {
     /// Whether nothing has the name.
     pub fn is_empty(&self) -> bool {
-        self.variables.is_empty() && self.policies.is_empty() && self.builtin.is_none()
+        self.variables.is_empty() && self.member_of.is_none() && self.policies.is_empty() && self.builtin.is_none()
     }
 }
 
@@ -278,6 +288,12 @@ impl fmt::Display for Explanation {
         for variable in &self.variables {
             writeln!(f, "`{}` in {}:", self.name, variable.owners.join(", "))?;
             writeln!(f, "{variable}")?;
+        }
+        if let Some((variable, notes)) = &self.member_of {
+            for notes in notes {
+                writeln!(f, "`{}` is a member of the JSON in `{variable}`, in {}:", self.name, notes.owners.join(", "))?;
+                writeln!(f, "{notes}")?;
+            }
         }
         if let Some(builtin) = self.builtin {
             writeln!(f, "`{}` is built in: {}", builtin.name, builtin.doc)?;

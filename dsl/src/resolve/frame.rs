@@ -17,8 +17,10 @@ pub struct Frame {
     pub(crate) slots: Vec<(Sym, SmolStr)>,
     /// Sorted by name.
     pub(crate) index: Vec<(Sym, u32)>,
-    /// Variables that hold JSON documents whose members are read by name. Sorted.
+    /// Variables whose members are data, and cannot be set. Sorted.
     documents: Vec<Sym>,
+    /// By slot: whether the variable holds JSON, so that what follows its name is a member.
+    json: Vec<bool>,
     /// Variables with bounds.
     bounds: Vec<(Sym, Type, Range)>,
 }
@@ -30,8 +32,7 @@ pub enum Access {
     Slot(usize),
     /// A variable of the frame, and what follows the dot after its name.
     Selector(usize, String),
-    /// A variable of the frame that holds a JSON document, and the name of a member in its author's spelling: it is data, so its case
-    /// counts.
+    /// A variable of the frame that holds JSON, and the name of a member in its author's spelling: it is data, so its case counts.
     Member(usize, String),
     /// A built-in; the whole name says which value of a family.
     Builtin(&'static Builtin),
@@ -39,18 +40,24 @@ pub enum Access {
     Unknown,
 }
 
+/// How many values there are: the one part that whatever may be JSON or a list has beside its members.
+pub(crate) fn is_length(rest: &str) -> bool {
+    rest.eq_ignore_ascii_case("length")
+}
+
 impl Frame {
     pub(crate) fn new(
         names: Arc<Names>,
         slots: Vec<(Sym, SmolStr)>,
         mut documents: Vec<Sym>,
+        json: Vec<bool>,
         bounds: Vec<(Sym, Type, Range)>,
     ) -> Self {
         documents.sort_unstable();
         documents.dedup();
         let mut index: Vec<_> = slots.iter().enumerate().map(|(slot, (sym, _))| (*sym, slot as u32)).collect();
         index.sort_unstable();
-        Frame { names, slots, index, bounds, documents }
+        Frame { names, slots, index, documents, json, bounds }
     }
 
     /// How many variables there are.
@@ -84,6 +91,15 @@ impl Frame {
         self.names.chain(name).skip(1).find(|above| self.documents.binary_search(above).is_ok())
     }
 
+    /// Whether the variable that `name` reads, itself or one that it is a member of, holds JSON.
+    pub fn is_json(&self, name: &str) -> bool {
+        matches!(self.access(name), Access::Slot(slot) | Access::Member(slot, _) if self.json[slot])
+    }
+
+    pub(crate) fn holds_json(&self, slot: usize) -> bool {
+        self.json[slot]
+    }
+
     /// The slots whose names start with `prefix.`, each with the rest of its name in lower case.
     pub fn with_prefix(&self, prefix: &str) -> Vec<(String, usize)> {
         let prefix = prefix.to_ascii_lowercase();
@@ -100,8 +116,9 @@ impl Frame {
         for dot in prefixes {
             if let Some(slot) = self.slot(&name[..dot]) {
                 let rest = name[dot + 1..].to_owned();
-                let holds_document = self.documents.binary_search(&self.slots[slot].0).is_ok();
-                return if holds_document { Access::Member(slot, rest) } else { Access::Selector(slot, rest) };
+                let is_data = self.documents.binary_search(&self.slots[slot].0).is_ok();
+                let is_member = self.json[slot] && !is_length(&rest) || is_data;
+                return if is_member { Access::Member(slot, rest) } else { Access::Selector(slot, rest) };
             }
         }
         match self.names.catalogue().builtin(name) {

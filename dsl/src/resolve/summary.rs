@@ -12,7 +12,7 @@ use crate::resolve::index::{Index, Kind, Policy, PolicyId, same};
 use crate::resolve::names::{Names, Sym};
 use crate::resolve::visit::{self, Visit};
 use crate::span::{Span, Spanned};
-use crate::spec::{Kind as PropKind, Need, Spec};
+use crate::spec::{Gives, Kind as PropKind, Need, Spec};
 
 /// One thing that happens to a name.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(crate) enum Event {
     /// A variable is read. `soft`: one that nothing sets is simply undefined. `file`: where the policy names the data file it is read in.
     Read { name: Sym, span: Span, soft: bool, file: Option<Span> },
     /// A variable is set. `maybe`: only on some ways through the policy.
-    Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool },
+    Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool, holds: Holds },
     /// A variable is declared, by a statement or as an output: it exists, and nothing is set.
     Declare { name: Sym, spelling: SmolStr, span: Span, ty: Option<Type>, range: Option<Range> },
     /// Variables with this prefix are set: whichever of them are read.
@@ -35,6 +35,19 @@ pub(crate) enum Event {
     Fail { span: Span, value: Span, maybe: bool },
     /// Something that should stand here does not exist, and might set anything.
     Unresolved,
+}
+
+/// What a variable holds after it is set, as far as the text tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// A JSON document.
+    Json,
+    /// What these variables hold, or a part of it.
+    From(Box<[Sym]>),
+    /// Anything.
+    Open,
+    /// Certainly no document, but this.
+    Other(&'static str),
 }
 
 /// How a variable is set.
@@ -70,7 +83,13 @@ impl Gather<'_> {
         let mut walk = Walk { all: self, policy, events: Vec::new(), soft: false, nesting: 0, maybe: false, file: None };
         for param in policy.params() {
             let by = SetBy::Param(param.direction);
-            walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by);
+            let holds = match (&param.ty, &param.default) {
+                (Some(ty), _) => typed(ty.node),
+                // The default's variables are the caller's.
+                (None, Some(default)) => Some(walk.holds(default)).filter(|holds| *holds == Holds::Json).unwrap_or(Holds::Open),
+                (None, None) => Holds::Open,
+            };
+            walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by, holds);
             if param.direction == Direction::Out {
                 walk.declare(&param.name, param.ty.as_ref(), param.range.as_ref());
             }
@@ -98,9 +117,55 @@ struct Walk<'w, 'a> {
 }
 
 impl<'w> Walk<'w, '_> {
-    fn set(&mut self, spelling: &str, span: Span, value: Option<Span>, by: SetBy) {
+    fn set(&mut self, spelling: &str, span: Span, value: Option<Span>, by: SetBy, holds: Holds) {
         let name = self.all.names.intern(spelling);
-        self.events.push(Event::Set { name, spelling: spelling.into(), span, value, by, maybe: self.maybe });
+        self.events.push(Event::Set { name, spelling: spelling.into(), span, value, by, maybe: self.maybe, holds });
+    }
+
+    /// What a value is.
+    fn holds(&mut self, value: &Expr) -> Holds {
+        match &*value.kind {
+            ExprKind::Json(_) | ExprKind::File(Syntax::Json, _) => Holds::Json,
+            ExprKind::Var(var) if var.delimiter.is_none() => Holds::From([self.all.names.intern(&var.name)].into()),
+            ExprKind::Group(inner) => self.holds(inner),
+            ExprKind::List(items) => self.any_of(items),
+            ExprKind::Function(name, args) => match self.all.names.catalogue().function(name).map(|function| function.gives) {
+                Some(Gives::Json) => Holds::Json,
+                Some(Gives::Argument) => self.any_of(args),
+                Some(Gives::Other) | None => Holds::Open,
+            },
+            ExprKind::Int(_) | ExprKind::Decimal(_) | ExprKind::Duration(_) | ExprKind::Arithmetic(..) => {
+                Holds::Other("a number")
+            }
+            ExprKind::Bool(_) => Holds::Other("`true` or `false`"),
+            ExprKind::Raw(_) | ExprKind::Text(_) => match value.literal() {
+                // The empty text stands for nothing at all, and JSON may be written as a text.
+                Some(text) if !text.is_empty() && !text.trim_start().starts_with(['{', '[']) => Holds::Other("a text"),
+                _ => Holds::Open,
+            },
+            ExprKind::Template(Syntax::Text, _) | ExprKind::File(..) | ExprKind::Var(_) => Holds::Open,
+            ExprKind::Template(..) => Holds::Other("a template"),
+        }
+    }
+
+    /// A value that is one of these, or out of one of these.
+    fn any_of(&mut self, values: &[Expr]) -> Holds {
+        let mut from = Vec::new();
+        for value in values {
+            match self.holds(value) {
+                Holds::Json => return Holds::Json,
+                Holds::From(more) => from.extend(more),
+                Holds::Open | Holds::Other(_) => {}
+            }
+        }
+        if from.is_empty() { Holds::Open } else { Holds::From(from.into()) }
+    }
+
+    fn assigned(&mut self, ty: &Option<Spanned<Type>>, value: &Expr) -> Holds {
+        match ty {
+            Some(ty) if ty.node != Type::List => typed(ty.node),
+            _ => self.holds(value),
+        }
     }
 
     fn declare(&mut self, target: &Name, ty: Option<&Spanned<Type>>, range: Option<&Spanned<Range>>) {
@@ -200,8 +265,13 @@ impl<'w> Walk<'w, '_> {
                 }
                 None if is_variable_name(&name) => {
                     let prop = arg.and_then(|arg| spec.prop(&arg.name)).map(|prop| prop.kind);
-                    let by = if matches!(prop, Some(PropKind::Target(_))) { SetBy::Target } else { SetBy::Native };
-                    self.set(&name, span, Some(call.span.span), by);
+                    let (by, holds) = match prop {
+                        Some(PropKind::Target(Type::Json)) => (SetBy::Target, Holds::Json),
+                        Some(PropKind::Target(Type::Message)) => (SetBy::Target, Holds::Other("a message")),
+                        Some(PropKind::Target(_)) => (SetBy::Target, Holds::Open),
+                        _ => (SetBy::Native, Holds::Open),
+                    };
+                    self.set(&name, span, Some(call.span.span), by, if sets.json { Holds::Json } else { holds });
                 }
                 None => {}
             }
@@ -225,8 +295,24 @@ impl<'w> Walk<'w, '_> {
         }
         self.events.push(Event::Call { to, span, nesting: self.nesting });
         for param in params.iter().filter(|param| param.direction == Direction::Out) {
-            self.set(&param.name, span, Some(call.span.span), SetBy::Output);
+            let holds = param.ty.as_ref().map_or(Holds::Open, |ty| typed(ty.node));
+            self.set(&param.name, span, Some(call.span.span), SetBy::Output, holds);
         }
+    }
+}
+
+/// What a declared type says.
+fn typed(ty: Type) -> Holds {
+    match ty {
+        Type::Json => Holds::Json,
+        // A list may hold documents.
+        Type::List => Holds::Open,
+        Type::String => Holds::Other("a text"),
+        Type::Int | Type::Decimal => Holds::Other("a number"),
+        Type::Boolean => Holds::Other("`true` or `false`"),
+        Type::DateTime => Holds::Other("a moment"),
+        Type::Message => Holds::Other("a message"),
+        Type::Certificate => Holds::Other("a certificate"),
     }
 }
 
@@ -279,13 +365,15 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
             _ => false,
         };
         match &stmt.kind {
-            StmtKind::Set { target, value, .. } => {
+            StmtKind::Set { target, ty, value } => {
                 self.expr(value);
-                self.set(target, target.span, Some(value.span.span), SetBy::Assignment);
+                let holds = self.assigned(ty, value);
+                self.set(target, target.span, Some(value.span.span), SetBy::Assignment, holds);
             }
-            StmtKind::Default { target, value, .. } => {
+            StmtKind::Default { target, ty, value } => {
                 self.expr(value);
-                self.set(target, target.span, Some(value.span.span), SetBy::Default);
+                let holds = self.assigned(ty, value);
+                self.set(target, target.span, Some(value.span.span), SetBy::Default, holds);
             }
             StmtKind::Declare { target, ty, range } => self.declare(target, ty.as_ref(), range.as_ref()),
             StmtKind::Include(name) => match name.strip_prefix('#') {
@@ -298,8 +386,11 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
             StmtKind::IncludeExtension(name) => self.include(Kind::Extension, name, stmt.span.span),
             StmtKind::ForEach { prefix, list, body, .. } => {
                 self.expr(list);
-                for rest in ["current", "iterations", "break", "exceededlimit"] {
-                    self.set(&format!("{}.{rest}", **prefix), prefix.span, Some(list.span.span), SetBy::Statement);
+                let holds = self.holds(list);
+                self.set(&format!("{}.current", **prefix), prefix.span, Some(list.span.span), SetBy::Statement, holds);
+                for rest in ["iterations", "break", "exceededlimit"] {
+                    let name = format!("{}.{rest}", **prefix);
+                    self.set(&name, prefix.span, Some(list.span.span), SetBy::Statement, Holds::Open);
                 }
                 self.block(body);
             }
@@ -307,7 +398,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
                 self.block(body);
                 let (name, span) =
                     prefix.as_ref().map_or(("handleError", stmt.span.span), |prefix| (prefix.as_str(), prefix.span));
-                self.set(&format!("{name}.message"), span, None, SetBy::Statement);
+                self.set(&format!("{name}.message"), span, None, SetBy::Statement, Holds::Open);
                 if let Some(handler) = handler {
                     self.block(handler);
                 }

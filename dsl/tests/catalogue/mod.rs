@@ -1,7 +1,7 @@
 //! A catalogue to check against: one assertion for each kind of property and each way to set variables.
 
 use portcullis_dsl::ast::{Syntax, Type};
-use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Kind, Prop, Sets, Spec, members, sets};
+use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Gives, Kind, Prop, Sets, Spec, document, members, sets};
 
 const fn spec(name: &'static str, props: &'static [Prop], sets: &'static [Sets]) -> Spec {
     Spec { name, category: "logic", summary: "Does something.", props, sets, ..Spec::PLAIN }
@@ -29,7 +29,11 @@ static SPECS: &[Spec] = &[
                 Prop::required("query", Kind::Template(Syntax::Sql), "What is asked."),
                 Prop::optional("prefix", Kind::Prefix, "query", "Prefix of the columns."),
             ],
-            &[sets("{prefix}.*", "the columns"), sets("{prefix}.queryresult.count", "how many rows")],
+            &[
+                sets("{prefix}.*", "the columns"),
+                document("{prefix}.rows", "all rows"),
+                sets("{prefix}.queryresult.count", "how many rows"),
+            ],
         )
     },
     spec(
@@ -74,22 +78,35 @@ static SPECS: &[Spec] = &[
 ];
 
 static FUNCTIONS: &[FunctionSpec] = &[
-    FunctionSpec { name: "split", params: &["text", "separator"], required: 2, doc: "Parts of a text." },
-    FunctionSpec { name: "substring", params: &["text", "from", "length"], required: 2, doc: "A part of a text." },
-    FunctionSpec { name: "lower", params: &["text"], required: 1, doc: "In lower case." },
-    FunctionSpec { name: "coalesce", params: &["value", "more…"], required: 1, doc: "The first that is not empty." },
-    FunctionSpec { name: "now", params: &[], required: 0, doc: "Seconds." },
+    FunctionSpec { name: "split", params: &["text", "separator"], required: 2, doc: "Parts of a text.", gives: Gives::Other },
+    FunctionSpec {
+        name: "substring",
+        params: &["text", "from", "length"],
+        required: 2,
+        doc: "A part of a text.",
+        gives: Gives::Other,
+    },
+    FunctionSpec { name: "lower", params: &["text"], required: 1, doc: "In lower case.", gives: Gives::Other },
+    FunctionSpec {
+        name: "coalesce",
+        params: &["value", "more…"],
+        required: 1,
+        doc: "The first that is not empty.",
+        gives: Gives::Argument,
+    },
+    FunctionSpec { name: "json_get", params: &["json", "path"], required: 2, doc: "A part.", gives: Gives::Json },
+    FunctionSpec { name: "now", params: &[], required: 0, doc: "Seconds.", gives: Gives::Other },
 ];
 
 static BUILTINS: &[Builtin] = &[
-    Builtin { name: "request", writable: false, doc: "The request." },
-    Builtin { name: "request.http.method", writable: false, doc: "Its method." },
-    Builtin { name: "request.http.header.*", writable: false, doc: "A header." },
-    Builtin { name: "request.http.parameter.*", writable: false, doc: "A parameter." },
-    Builtin { name: "request.authenticatedUser", writable: false, doc: "Who." },
-    Builtin { name: "response", writable: false, doc: "The response." },
-    Builtin { name: "response.http.status", writable: false, doc: "Its status." },
-    Builtin { name: "gateway.*", writable: false, doc: "A property." },
+    Builtin { name: "request", ty: Type::Message, writable: false, doc: "The request." },
+    Builtin { name: "request.http.method", ty: Type::String, writable: false, doc: "Its method." },
+    Builtin { name: "request.http.header.*", ty: Type::String, writable: false, doc: "A header." },
+    Builtin { name: "request.http.parameter.*", ty: Type::String, writable: false, doc: "A parameter." },
+    Builtin { name: "request.authenticatedUser", ty: Type::String, writable: false, doc: "Who." },
+    Builtin { name: "response", ty: Type::Message, writable: false, doc: "The response." },
+    Builtin { name: "response.http.status", ty: Type::Int, writable: false, doc: "Its status." },
+    Builtin { name: "gateway.*", ty: Type::String, writable: false, doc: "A property." },
 ];
 
 /// The catalogue of these.

@@ -375,7 +375,7 @@ impl Writer {
     fn primary(&mut self, depth: usize) {
         match self.random.below(if depth > 3 { 5 } else { 12 }) {
             0 => self.one(&["1", "-1", "1.5", "true", "false", "300s", "250ms", "7d"]),
-            1 | 2 => self.one(&["${a}", "${a[0]}", "${list|, }", "${request.http.header.X-A}", "${ a }"]),
+            1 | 2 => self.one(&["${a}", "${a[0]}", "${a.b[0].c-d.e[1]}", "${list|, }", "${request.http.header.X-A}", "${ a }"]),
             3 => self.one(&[
                 "\"\"",
                 "\"text\"",

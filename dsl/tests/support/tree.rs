@@ -195,7 +195,11 @@ fn parts(parts: &[Part]) -> String {
 }
 
 fn var(var: &VarRef) -> String {
-    let index = var.index.map_or(String::new(), |index| format!("[{index}]"));
+    let step = |step: &Step| match step {
+        Step::Index(index) => format!("[{index}]"),
+        Step::Member(name) => format!(".{name}"),
+    };
+    let index: String = var.path.iter().map(step).collect();
     let delimiter = var.delimiter.as_ref().map_or(String::new(), |delimiter| format!("|{delimiter:?}"));
     format!("${}{index}{delimiter}", var.name.node)
 }

@@ -11,8 +11,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::Failure;
 use super::client::Client;
-use super::parse::{Case, StepKind};
 use super::scratch::{Scratch, Server};
+use super::step::{Case, StepKind};
 use crate::data::principal::Secret;
 use crate::data::time::Clock;
 use crate::front::home::{CUSTOMIZATIONS, DATA, Home, KEYS, SERVICES};

@@ -4,7 +4,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::client::Answer;
-use super::parse::Expectation;
+use super::step::Expectation;
 use super::text::{Piece, Vars};
 
 /// What did not fit: the line of the expectation, and why.

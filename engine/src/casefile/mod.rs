@@ -51,14 +51,16 @@ mod client;
 mod cookies;
 mod gateway;
 mod matching;
+mod order;
 mod page;
 mod parse;
 mod run;
 mod scratch;
+mod step;
 mod text;
 
 pub use gateway::Lab;
-pub use parse::{Case, Expectation, StepKind};
+pub use step::{Case, Expectation, StepKind};
 
 use std::fmt;
 

@@ -4,159 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Failure;
+use super::order::check_order;
+use super::step::{Case, Expectation, Request, Step, StepKind};
 use crate::services::store::Dialect;
 
 /// Files that include files end here.
 const MAX_DEPTH: usize = 8;
-
-/// One scenario.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// Path, as failures print it.
-    pub file: Arc<str>,
-    /// The sentence at its top.
-    pub title: String,
-    /// What happens, in order.
-    pub steps: Vec<Step>,
-}
-
-/// One section.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// File it stands in.
-    pub file: Arc<str>,
-    /// Its line.
-    pub line: usize,
-    /// What it does.
-    pub kind: StepKind,
-}
-
-/// What a section does.
-#[derive(Clone, Debug)]
-pub enum StepKind {
-    /// A file of the home, there from the start.
-    File {
-        /// Path in the home.
-        path: String,
-        /// Content.
-        text: String,
-    },
-    /// YAML over `gateway.yaml`.
-    Config(String),
-    /// The only databases that the case is about.
-    Only(Vec<Dialect>),
-    /// A user of the internal identity provider.
-    User {
-        /// Login name.
-        name: String,
-        /// Password.
-        password: String,
-        /// Roles.
-        roles: Vec<String>,
-    },
-    /// A command policy.
-    Command {
-        /// Prefix of the variables that its outputs become.
-        label: Option<String>,
-        /// Name and arguments.
-        words: Vec<String>,
-        /// Whether it must fail.
-        fails: bool,
-        /// JSON that its outputs must hold.
-        expected: Option<(usize, String)>,
-    },
-    /// Statements to run.
-    Sql {
-        /// Connection.
-        connection: String,
-        /// Statements.
-        text: String,
-    },
-    /// Rows that must be there.
-    Rows {
-        /// Connection.
-        connection: String,
-        /// Query.
-        query: String,
-        /// Line and columns.
-        rows: Vec<(usize, Vec<String>)>,
-    },
-    /// The next request is sent so many times at once.
-    Parallel(usize),
-    /// A request.
-    Request(Request),
-    /// Bytes as they are.
-    Raw {
-        /// Over TLS.
-        secure: bool,
-        /// Bytes.
-        bytes: Vec<u8>,
-    },
-    /// What came back.
-    Response(Expectation),
-    /// What came back from parallel requests.
-    Responses(Vec<(std::ops::RangeInclusive<usize>, Expectation)>),
-    /// Milliseconds to move the clock.
-    Clock(i64),
-    /// Writes a file and reloads.
-    Save {
-        /// Path in the home.
-        path: String,
-        /// Content.
-        text: String,
-    },
-    /// Deletes a file and reloads.
-    Delete(String),
-    /// Renames a file and reloads.
-    Rename(String, String),
-    /// The edit before was refused, with these texts in the log.
-    Refused(Vec<(usize, String)>),
-    /// The log has, or has not, this text.
-    Log {
-        /// Whether it has.
-        contains: bool,
-        /// Text.
-        text: String,
-    },
-    /// Forget cookies, keep none.
-    NoCookies,
-    /// From here on another browser sends the requests, with the cookies that it has.
-    Browser(String),
-}
-
-/// A request.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// Over TLS.
-    pub secure: bool,
-    /// Name of the client certificate to present.
-    pub certificate: Option<String>,
-    /// Method.
-    pub method: String,
-    /// Path and query.
-    pub target: String,
-    /// Line, name, value.
-    pub headers: Vec<(usize, String, String)>,
-    /// Body.
-    pub body: String,
-}
-
-/// What a response must be.
-#[derive(Clone, Debug, Default)]
-pub struct Expectation {
-    /// Line of the status.
-    pub line: usize,
-    /// Acceptable statuses.
-    pub status: Vec<u16>,
-    /// Line, name, pattern; no pattern: must be absent.
-    pub headers: Vec<(usize, String, Option<String>)>,
-    /// Line where the body begins.
-    pub body_line: usize,
-    /// The body is exactly this.
-    pub exact: bool,
-    /// Body; empty: anything.
-    pub body: Option<String>,
-}
 
 /// A section's heading and lines.
 struct Section<'a> {
@@ -186,11 +39,6 @@ impl Case {
         sections(&file, text, 0, &mut steps)?;
         check_order(&file, &steps)?;
         Ok(Case { file, title, steps })
-    }
-
-    /// Whether it says something of databases of this kind.
-    pub fn is_about(&self, dialect: Dialect) -> bool {
-        self.steps.iter().all(|step| !matches!(&step.kind, StepKind::Only(dialects) if !dialects.contains(&dialect)))
     }
 }
 
@@ -575,40 +423,5 @@ fn unescape(line: &str, out: &mut Vec<u8>) -> Result<(), String> {
         rest = &rest[at + length..];
     }
     out.extend_from_slice(rest.as_bytes());
-    Ok(())
-}
-
-/// Sections that belong together, and what must be there before the gateway starts.
-fn check_order(file: &str, steps: &[Step]) -> Result<(), Failure> {
-    let mut acted = false;
-    let mut asked: Option<bool> = None;
-    let mut parallel = false;
-    let mut checks = false;
-    for step in steps {
-        let wrong = |message: &str| Err(Failure::new(&step.file, step.line, message));
-        match &step.kind {
-            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) if acted => {
-                return wrong("this belongs before the first thing that happens; while the gateway runs it is `== save PATH`");
-            }
-            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) => continue,
-            StepKind::Parallel(_) => parallel = true,
-            StepKind::Request(_) | StepKind::Raw { .. } => asked = Some(std::mem::take(&mut parallel)),
-            StepKind::Response(_) => match asked {
-                None => return wrong("there is no request before this response"),
-                Some(true) => return wrong("parallel requests are answered by `== responses`"),
-                Some(false) => checks = true,
-            },
-            StepKind::Responses(_) => match asked {
-                Some(true) => checks = true,
-                _ => return wrong("there is no `== parallel` request before this"),
-            },
-            StepKind::Rows { .. } | StepKind::Log { .. } | StepKind::Refused(_) | StepKind::Command { .. } => checks = true,
-            _ => {}
-        }
-        acted = true;
-    }
-    if !checks {
-        return Err(Failure::new(file, 1, "this case checks nothing: a `== response` is missing"));
-    }
     Ok(())
 }

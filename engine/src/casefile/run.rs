@@ -9,8 +9,8 @@ use super::client::{Answer, Client};
 use super::cookies::Jar;
 use super::gateway::{CaseGateway, Lab};
 use super::matching;
-use super::parse::{Case, Request, Step, StepKind};
 use super::scratch::Scratch;
+use super::step::{Case, Request, Step, StepKind};
 use super::text::Vars;
 use super::{Failure, page};
 use crate::data::value::Value;
@@ -376,7 +376,7 @@ impl CaseRun {
 
     fn check_histogram(
         &mut self,
-        expected: &[(std::ops::RangeInclusive<usize>, super::parse::Expectation)],
+        expected: &[(std::ops::RangeInclusive<usize>, super::step::Expectation)],
         line: usize,
     ) -> Result<(), Wrong> {
         let mut counts = vec![0usize; expected.len()];

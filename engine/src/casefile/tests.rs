@@ -2,7 +2,7 @@
 
 use super::client::Answer;
 use super::matching;
-use super::parse::{Case, StepKind};
+use super::step::{Case, StepKind};
 use super::text::Vars;
 use crate::services::store::Dialect;
 

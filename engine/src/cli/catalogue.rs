@@ -94,10 +94,10 @@ pub fn page(catalogue: &Catalogue) -> String {
             .collect();
         let _ = writeln!(out, "| `{}({})` | {} |", function.name, params.join(", "), cell(function.doc));
     }
-    out.push_str("\n## Built-in variables\n\n| name | holds |\n|---|---|\n");
+    out.push_str("\n## Built-in variables\n\n| name | type | holds |\n|---|---|---|\n");
     for builtin in catalogue.builtins() {
         let writable = if builtin.writable { " May be assigned." } else { "" };
-        let _ = writeln!(out, "| `{}` | {}{writable} |", builtin.name, cell(builtin.doc));
+        let _ = writeln!(out, "| `{}` | {} | {}{writable} |", builtin.name, type_word(builtin.ty), cell(builtin.doc));
     }
     out
 }
@@ -209,7 +209,7 @@ pub fn data(catalogue: &Catalogue) -> String {
         .collect();
     let builtins: Vec<Value> = catalogue
         .builtins()
-        .map(|builtin| json!({"name": builtin.name, "writable": builtin.writable, "doc": builtin.doc}))
+        .map(|builtin| json!({"name": builtin.name, "type": type_word(builtin.ty), "writable": builtin.writable, "doc": builtin.doc}))
         .collect();
     let all = json!({"assertions": assertions, "functions": functions, "builtins": builtins});
     format!("{all:#}\n")

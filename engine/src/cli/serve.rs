@@ -33,10 +33,14 @@ pub struct ServeArgs {
     http: Option<ListenAddress>,
 }
 
-fn address(text: &str) -> Result<ListenAddress, String> {
-    ListenAddress::parse(text)
-        .ok_or_else(|| "expected an address and port such as `127.0.0.1:8443` or `:8443`, or `off`".to_owned())
+fn address(text: &str) -> Result<ListenAddress, NoAddress> {
+    ListenAddress::parse(text).ok_or(NoAddress)
 }
+
+/// What a text is not.
+#[derive(Debug, thiserror::Error)]
+#[error("expected an address and port such as `127.0.0.1:8443` or `:8443`, or `off`")]
+struct NoAddress;
 
 pub fn run(place: &Place, args: &ServeArgs) -> Done {
     let home = place.any_home()?;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use thiserror::Error;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A parsed certificate with the texts that selectors ask for.
@@ -38,12 +39,26 @@ impl fmt::Debug for Certificate {
     }
 }
 
+/// Why bytes or a text are not a certificate.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum CertificateError {
+    /// The DER form.
+    #[error("not a certificate: {0}")]
+    Der(String),
+    /// The PEM form.
+    #[error("not PEM: {0}")]
+    Pem(String),
+    /// Bare base64.
+    #[error("neither PEM nor base64: {0}")]
+    Base64(base64::DecodeError),
+}
+
 impl Certificate {
     /// Reads one from DER.
-    pub fn from_der(der: &[u8]) -> Result<Self, String> {
-        let (rest, cert) = X509Certificate::from_der(der).map_err(|error| format!("not a certificate: {error}"))?;
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let (rest, cert) = X509Certificate::from_der(der).map_err(|error| CertificateError::Der(error.to_string()))?;
         if !rest.is_empty() {
-            return Err("not a certificate: bytes follow its end".to_owned());
+            return Err(CertificateError::Der("bytes follow its end".to_owned()));
         }
         let sha1 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, der);
         let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
@@ -77,13 +92,14 @@ impl Certificate {
     }
 
     /// Reads one from PEM or from bare base64.
-    pub fn from_text(text: &str) -> Result<Self, String> {
+    pub fn from_text(text: &str) -> Result<Self, CertificateError> {
         if text.contains("-----BEGIN") {
-            let (_, block) = x509_parser::pem::parse_x509_pem(text.as_bytes()).map_err(|error| format!("not PEM: {error}"))?;
+            let (_, block) =
+                x509_parser::pem::parse_x509_pem(text.as_bytes()).map_err(|error| CertificateError::Pem(error.to_string()))?;
             return Certificate::from_der(&block.contents);
         }
         let compact: String = text.split_whitespace().collect();
-        let der = STANDARD.decode(compact).map_err(|error| format!("neither PEM nor base64: {error}"))?;
+        let der = STANDARD.decode(compact).map_err(CertificateError::Base64)?;
         Certificate::from_der(&der)
     }
 

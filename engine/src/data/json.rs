@@ -33,7 +33,7 @@ impl Document {
         // Names, which is what policies mostly look for, need neither parsing nor remembering.
         let name = path.trim();
         if !name.is_empty() && !name.starts_with('$') && !name.contains('[') {
-            return self.dotted(name);
+            return self.member(name);
         }
         Path::cached(path).map_or(Value::Undefined, |path| self.get(&path))
     }
@@ -41,7 +41,7 @@ impl Document {
     /// What a path leads to: a value by its kind; arrays, and several finds, are lists; undefined when there is nothing.
     pub fn get(&self, path: &Path) -> Value {
         match path {
-            Path::Dotted(name) => self.dotted(name),
+            Path::Dotted(name) => self.member(name),
             Path::Query(..) => match &path.find(self).unwrap_or_default()[..] {
                 [] => Value::Undefined,
                 [one] => list_or_value(one),
@@ -55,19 +55,30 @@ impl Document {
         self.part(|json| dotted(json, name))
     }
 
-    fn dotted(&self, name: &str) -> Value {
+    /// The element of an array; of anything else, the first is the thing itself.
+    pub fn element(&self, index: usize) -> Value {
+        match self.as_array() {
+            Some(_) => self.part(|json| json.get(index)).map_or(Value::Undefined, Document::into_value),
+            None if index == 0 => self.clone().into_value(),
+            None => Value::Undefined,
+        }
+    }
+
+    /// The elements of an array as a list; anything else as a value.
+    pub fn into_list_or_value(self) -> Value {
+        match self.as_array() {
+            Some(items) => Value::list((0..items.len()).filter_map(|i| self.part(|json| json.get(i))).map(Document::into_value)),
+            None => self.into_value(),
+        }
+    }
+
+    /// What a member's name, or several with dots between them, lead to.
+    pub fn member(&self, name: &str) -> Value {
         self.part(|json| dotted(json, name)).map_or(Value::Undefined, Document::into_list_or_value)
     }
 
     fn into_value(self) -> Value {
         if self.is_object() || self.is_array() { Value::Json(self) } else { value(&self) }
-    }
-
-    fn into_list_or_value(self) -> Value {
-        match self.as_array() {
-            Some(items) => Value::list((0..items.len()).filter_map(|i| self.part(|json| json.get(i))).map(Document::into_value)),
-            None => self.into_value(),
-        }
     }
 }
 

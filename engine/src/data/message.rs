@@ -125,6 +125,23 @@ impl Message {
     }
 }
 
+/// Fields of a request that count once (RFC 9110, section 5.3): a policy that reads one refuses a request with several, and of several one
+/// is sent on. Another reader of the message might take another one.
+pub const SINGLE_FIELDS: [HeaderName; 12] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::ORIGIN,
+    header::REFERER,
+    header::USER_AGENT,
+    header::ACCESS_CONTROL_REQUEST_METHOD,
+    HeaderName::from_static("sec-fetch-site"),
+    HeaderName::from_static("sec-fetch-mode"),
+    HeaderName::from_static("sec-fetch-dest"),
+    HeaderName::from_static("sec-fetch-user"),
+];
+
 /// A field's value as text. Bytes that are no text become U+FFFD: a field that is there never looks absent, and equals nothing that a
 /// policy expects. The policies of a service see no such field of a request that they read: the compiler sees to it.
 pub fn field_text(value: &HeaderValue) -> Cow<'_, str> {

@@ -8,6 +8,7 @@ pub mod json;
 pub mod message;
 pub mod network;
 pub mod path;
+pub mod pattern;
 pub mod principal;
 pub mod time;
 pub mod value;

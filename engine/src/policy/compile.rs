@@ -10,7 +10,7 @@ mod conditions;
 mod expressions;
 mod statements;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use portcullis_dsl::ast::{self, ItemKind};
@@ -48,7 +48,9 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
     let Compiler { code, frames, cookies, mut diagnostics, .. } = compiler;
     let (program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
-    diagnostics.dedup_by(|a, b| a.code == b.code && a.span == b.span);
+    // A fragment is compiled for each policy that includes it.
+    let mut seen = HashSet::new();
+    diagnostics.retain(|found| seen.insert((found.code, found.span)));
     (program, diagnostics)
 }
 

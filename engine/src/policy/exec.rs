@@ -8,6 +8,8 @@ mod tests;
 
 use std::borrow::Cow;
 
+use portcullis_dsl::ast::Type;
+
 use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
 use crate::policy::assertion::{Begin, BlockEnd, OpenBlock};
@@ -140,6 +142,7 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
             Op::LoopBegin(list) => {
                 let values = match list.eval(ctx) {
                     Value::Undefined => Value::list([]),
+                    Value::Json(document) => document.into_list_or_value(),
                     other => other,
                 };
                 run.loops.push(LoopState { values, next: 0 });
@@ -231,7 +234,7 @@ fn defect(what: &'static str) -> Fault {
     Fault::new(Blame::Internal, what)
 }
 
-fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<portcullis_dsl::ast::Type>) -> bool {
+fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<Type>) -> bool {
     let value = match ty {
         None => value,
         Some(ty) => match value.convert(ty) {
@@ -251,6 +254,8 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
     for (slot, expr, ty) in &site.inputs {
         let value = expr.eval(ctx);
         let value = match ty {
+            // No document is left out by passing nothing, or the empty text, which is no JSON.
+            Some(Type::Json) if value.is_empty() => Value::Undefined,
             Some(ty) if !value.is_undefined() => match value.convert(*ty) {
                 Some(value) => value,
                 None => {

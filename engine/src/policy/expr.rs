@@ -40,8 +40,10 @@ pub enum Expr {
     List(Arc<[Expr]>),
     /// A call of a pure function.
     Call(&'static Function, Arc<[Expr]>),
-    /// `json_get` with a path that is known when the policy loads.
+    /// A member of JSON, or `json_get` with a path that is known when the policy loads.
     Member(Box<Expr>, Arc<Path>),
+    /// The first, unless it is undefined; then the second.
+    Either(Box<(Expr, Expr)>),
     /// Integer arithmetic.
     Arithmetic(ArithmeticOp, Box<(Expr, Expr)>),
 }
@@ -137,18 +139,23 @@ impl Expr {
         match self {
             Expr::Const(value) => View::Value(value),
             Expr::Slot(slot) => View::Value(ctx.get(*slot)),
-            Expr::Builtin(accessor) => match accessor {
-                Accessor::Method | Accessor::Header(_) | Accessor::Parameter(_) | Accessor::Query(_) | Accessor::Url(_) => {
-                    match accessor.text(ctx) {
-                        Some(Cow::Borrowed(text)) => View::Text(text),
-                        _ => View::Owned(accessor.value(ctx)),
-                    }
-                }
-                other => View::Owned(other.value(ctx)),
+            Expr::Builtin(accessor) if accessor.borrows() => match accessor.text(ctx) {
+                Some(Cow::Borrowed(text)) => View::Text(text),
+                Some(Cow::Owned(text)) => View::Owned(Value::from(text)),
+                None => View::Owned(Value::Undefined),
             },
+            Expr::Builtin(accessor) => View::Owned(accessor.value(ctx)),
             Expr::Index(inner, index) => match inner.view(ctx) {
+                View::Value(Value::Json(document)) => View::Owned(document.element(*index as usize)),
                 View::Value(value) => value.values().get(*index as usize).map_or(View::Owned(Value::Undefined), View::Value),
-                other => View::Owned(other.into_value().values().get(*index as usize).cloned().unwrap_or_default()),
+                other => View::Owned(match other.into_value() {
+                    Value::Json(document) => document.element(*index as usize),
+                    value => value.values().get(*index as usize).cloned().unwrap_or_default(),
+                }),
+            },
+            Expr::Either(both) => match both.0.view(ctx) {
+                View::Value(Value::Undefined) | View::Owned(Value::Undefined) => both.1.view(ctx),
+                first => first,
             },
             other => View::Owned(other.eval(ctx)),
         }
@@ -161,7 +168,7 @@ impl Expr {
             Expr::Slot(slot) => ctx.get(*slot).clone(),
             Expr::Selected(slot, selector) => selector.apply(ctx.get(*slot)),
             Expr::Builtin(accessor) => accessor.value(ctx),
-            Expr::Index(..) => self.view(ctx).into_value(),
+            Expr::Index(..) | Expr::Either(_) => self.view(ctx).into_value(),
             Expr::Joined(inner, delimiter) => {
                 let mut out = String::new();
                 inner.eval(ctx).write_text(delimiter, &mut out);

@@ -1,6 +1,6 @@
 //! The pure functions of the language: the right side of `set` and of comparisons. They cannot fail and do no I/O.
 
-use portcullis_dsl::spec::FunctionSpec;
+use portcullis_dsl::spec::{FunctionSpec, Gives};
 
 use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
@@ -49,5 +49,13 @@ const fn function(
     doc: &'static str,
     call: fn(&[Value], &Ctx) -> Value,
 ) -> Function {
-    Function { spec: FunctionSpec { name, params, required, doc }, call }
+    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, call }
+}
+
+impl Function {
+    /// The function, said to give JSON, or what it was given.
+    const fn giving(self, gives: Gives) -> Function {
+        let Function { spec: FunctionSpec { name, params, required, doc, .. }, call } = self;
+        Function { spec: FunctionSpec { name, params, required, doc, gives }, call }
+    }
 }

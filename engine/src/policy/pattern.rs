@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use regex::{Captures, Regex, RegexBuilder};
+use regex::{Captures, Regex};
 use smol_str::SmolStr;
 
+use crate::data::pattern::compile;
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::{Expr, Piece};
 
@@ -18,12 +19,10 @@ type Key = (String, bool);
 static COMPILED: LazyLock<Cache<Key, Option<Arc<Regex>>>> =
     LazyLock::new(|| Cache::builder().max_capacity(256).time_to_idle(Duration::from_secs(600)).build());
 
-/// The compiled pattern, `None` when it does not compile. Size is bounded, and matching is linear in the text.
+/// The compiled pattern, `None` when it does not compile.
 pub fn cached(pattern: &str, ignore_case: bool) -> Option<Arc<Regex>> {
     // Compiled once, however many requests need it first at the same time.
-    COMPILED.get_with((pattern.to_owned(), ignore_case), || {
-        RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(1 << 20).build().ok().map(Arc::new)
-    })
+    COMPILED.get_with((pattern.to_owned(), ignore_case), || compile(pattern, ignore_case).ok().map(Arc::new))
 }
 
 /// A pattern of an assertion: compiled with the policy when it is a literal, otherwise when its text is known.

@@ -6,6 +6,7 @@ use std::fmt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use smol_str::SmolStr;
 
+use crate::data::message::SINGLE_FIELDS;
 use crate::policy::assertions::access::{BadBasic, basic_credentials};
 use crate::policy::request::Request;
 use crate::policy::vars::{MessageSelector, raw_cookies};
@@ -57,22 +58,6 @@ impl fmt::Display for Unreadable {
         }
     }
 }
-
-/// Fields that a policy may read at most one of: another reader of the message might take another one (RFC 9110, section 5.3).
-const SINGLE: [HeaderName; 12] = [
-    header::AUTHORIZATION,
-    header::PROXY_AUTHORIZATION,
-    header::CONTENT_TYPE,
-    header::CONTENT_ENCODING,
-    header::ORIGIN,
-    header::REFERER,
-    header::USER_AGENT,
-    header::ACCESS_CONTROL_REQUEST_METHOD,
-    HeaderName::from_static("sec-fetch-site"),
-    HeaderName::from_static("sec-fetch-mode"),
-    HeaderName::from_static("sec-fetch-dest"),
-    HeaderName::from_static("sec-fetch-user"),
-];
 
 impl Reads {
     /// The first field of this name is read.
@@ -137,7 +122,7 @@ impl Reads {
             if !is_text(value) {
                 return Err(Unreadable::Field(name.clone()));
             }
-            if values.next().is_some() && SINGLE.contains(name) && !self.all.contains(name) {
+            if values.next().is_some() && SINGLE_FIELDS.contains(name) && !self.all.contains(name) {
                 return Err(Unreadable::Repeated(name.clone()));
             }
         }

@@ -82,11 +82,7 @@ impl Route {
 
 /// Everything that policies may call, for the language's checks.
 pub fn catalogue() -> Catalogue {
-    Catalogue::new(
-        assertions::all().map(|entry| entry.spec),
-        function::all().map(|function| &function.spec),
-        vars::BUILTINS.iter(),
-    )
+    Catalogue::new(assertions::all().map(|entry| entry.spec), function::all().map(|function| &function.spec), vars::builtins())
 }
 
 /// A policy set, checked and compiled, that no gateway serves yet. Several may serve the same one.

@@ -3,5 +3,5 @@
 mod builtin;
 mod selector;
 
-pub use builtin::{Accessor, BUILTINS};
+pub use builtin::{Accessor, builtins};
 pub use selector::{MessageSelector, Selector, cookies, raw_cookies};

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod outbound;
 pub mod private;
 pub mod rates;
+mod settings;
 pub mod store;
 pub mod telemetry;
 pub mod turns;

@@ -1,6 +1,7 @@
 //! Policies run as they run in the gateway, from text to answer: the catalogue's examples, the functions, and the cases in
 //! `tests/cases/`, which are files so that adding one needs no Rust.
 
+mod builtins;
 mod cases;
 mod catalogue;
 mod functions;

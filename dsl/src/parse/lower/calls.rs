@@ -74,7 +74,7 @@ impl Lower<'_> {
     /// `name` alone is `name: ${name}`, and the same tree.
     fn shorthand(&mut self, node: &Node<'_>) -> Arg {
         let name = self.spanned(node.as_str().to_owned(), node);
-        let var = VarRef { name: name.clone(), index: None, delimiter: None };
+        let var = VarRef { name: name.clone(), path: Vec::new(), delimiter: None };
         let value = Expr::new(ExprKind::Var(var), name.span);
         Arg { name, value, comments: Comments::default() }
     }

@@ -134,7 +134,7 @@ fn name(prop: &Prop, value: &Expr) -> Option<Diagnostic> {
             let message = format!("`{}` takes {what}, in quotes", prop.name);
             let error = Diagnostic::error(codes::NAME_NEEDED, message, value.span.span);
             Some(match kind {
-                ExprKind::Var(var) if var.index.is_none() => error.help(format!("write `\"{}\"`", *var.name)),
+                ExprKind::Var(var) if var.path.is_empty() => error.help(format!("write `\"{}\"`", *var.name)),
                 _ => error,
             })
         }

@@ -1,16 +1,17 @@
 //! Variables of a frame: read without being set, set without being read, built-ins that are not to be set; and `fail` where no
 //! error assertion can answer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::ast::{Direction, ItemKind};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::resolve::build::Space;
 use crate::resolve::check::Set;
+use crate::resolve::frame::is_length;
 use crate::resolve::index::{Kind, Policy};
 use crate::resolve::names::Sym;
-use crate::resolve::summary::{Event, SetBy};
+use crate::resolve::summary::{Event, Holds, SetBy};
 use crate::span::Span;
 
 /// An assignment, over all frames it occurs in.
@@ -83,9 +84,20 @@ impl<'a> Tables<'a> {
         self.mark_reads(space, round);
         // A frame that lacks something says little of its variables: they may all be in there.
         let guessing = space.members.iter().any(|member| self.incomplete[member.policy.index()]);
+        let others = self.no_json(space);
         for (place, member) in space.members.iter().enumerate() {
             for (number, event) in set.events[member.policy.index()].iter().enumerate() {
                 match event {
+                    Event::Read { name, span, .. }
+                        if let Some((variable, (what, other))) = self.member_of(space, *name, &others)
+                            && self.reported.insert(*span) =>
+                    {
+                        let (name, variable) = (spelling(set, *span, *name), set.names.text(variable));
+                        let message = format!("`{name}` is a member of JSON, but `{variable}` is not always JSON");
+                        let error = Diagnostic::error(codes::NOT_ALWAYS_JSON, message, *span);
+                        let error = error.related(*other, format!("here it is {what}"));
+                        found.push(error.help("give one of the two another name").included_by(space.chain(place)));
+                    }
                     Event::Read { name, span, soft: false, file }
                         if !guessing && !self.knows(*name, round) && self.reported.insert(*span) =>
                     {
@@ -123,6 +135,31 @@ impl<'a> Tables<'a> {
         }
     }
 
+    /// Variables that hold JSON in one place and certainly something else in another: what, and where.
+    fn no_json(&self, space: &Space) -> HashMap<Sym, (&'static str, Span)> {
+        let mut others = HashMap::new();
+        for member in &space.members {
+            for event in &self.set.events[member.policy.index()] {
+                if let Event::Set { name, span, holds: Holds::Other(what), .. } = event
+                    && space.frame.slot_of(*name).is_some_and(|slot| space.frame.holds_json(slot))
+                {
+                    others.entry(*name).or_insert((*what, *span));
+                }
+            }
+        }
+        others
+    }
+
+    /// The variable that `name` is a member of, if it is one of these.
+    fn member_of<'o, O>(&self, space: &Space, name: Sym, others: &'o HashMap<Sym, O>) -> Option<(Sym, &'o O)> {
+        if others.is_empty() {
+            return None;
+        }
+        let variable = self.set.names.chain(name).find(|name| space.frame.slot_of(*name).is_some())?;
+        let rest = self.set.names.text(name).strip_prefix(self.set.names.text(variable))?.strip_prefix('.')?;
+        others.get(&variable).filter(|_| !is_length(rest)).map(|other| (variable, other))
+    }
+
     fn knows(&self, name: Sym, round: u32) -> bool {
         self.variable(name, round).is_some() || self.set.names.builtin(name).is_some()
     }
@@ -143,7 +180,8 @@ impl<'a> Tables<'a> {
             for event in &self.set.events[member.policy.index()] {
                 match event {
                     Event::Read { name, .. } => {
-                        if let Some(variable) = self.variable(*name, round) {
+                        // The variable of exactly this name may be undefined, and a part of a shorter one be read.
+                        for variable in self.set.names.chain(*name).filter(|name| self.has[name.index()] == round) {
                             self.read[variable.index()] = round;
                         }
                     }
@@ -180,8 +218,12 @@ fn unknown(set: &Set<'_>, owner: &Policy, space: &Space, name: Sym, span: Span) 
         }
     });
     let builtins: Vec<_> = families.collect();
-    let own = space.frame.slots.iter().map(|(_, spelling)| spelling.as_str());
-    let near = nearest(name, own.chain(builtins.iter().map(String::as_str)));
+    let own = || space.frame.slots.iter().map(|(_, spelling)| spelling.as_str());
+    let near = nearest(name, own().chain(builtins.iter().map(String::as_str))).map(str::to_owned);
+    // What follows the first dots may be right: `usr.name` is `user.name`.
+    let near = near.or_else(|| {
+        name.rmatch_indices('.').find_map(|(dot, _)| Some(format!("{}{}", nearest(&name[..dot], own())?, &name[dot..])))
+    });
     let error = Diagnostic::error(codes::UNKNOWN_VARIABLE, message, span);
     match near {
         Some(near) => error.help(format!("did you mean `{near}`?")),

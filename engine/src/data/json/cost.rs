@@ -3,6 +3,8 @@
 
 use serde_json::Value as Json;
 
+use crate::data::pattern::compile_within;
+
 /// Longest query.
 const MAX_LENGTH: usize = 1024;
 /// Deepest nesting of brackets and parentheses in a query: its parser goes back and forth in them.
@@ -51,7 +53,7 @@ impl Cost {
                     if text[..at].ends_with("match") || text[..at].ends_with("search") {
                         cost.patterns = true;
                         let pattern = literal_pattern(text, at)?;
-                        regex::RegexBuilder::new(&pattern).size_limit(MAX_PATTERN).build().ok()?;
+                        compile_within(&pattern, false, MAX_PATTERN).ok()?;
                     }
                     open.push(false);
                 }

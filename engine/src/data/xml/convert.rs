@@ -3,6 +3,7 @@
 use portcullis_dsl::ast::Syntax;
 use roxmltree::{Document, Node};
 use serde_json::{Map, Value as Json};
+use thiserror::Error;
 
 use super::is_name;
 use crate::data::encoding::escape;
@@ -68,19 +69,39 @@ fn scalar(text: &str, typed: bool) -> Json {
 /// Most bytes of a document that is made. Each item of an array repeats the array's name, so the XML may be far longer than the JSON.
 const MAX_BYTES: usize = 8 << 20;
 
+/// Why JSON does not become a document.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum XmlError {
+    /// Nothing in it.
+    #[error("the JSON is empty")]
+    Empty,
+    /// Nothing says what the root is called.
+    #[error("the JSON is no object of one member, and no root is named")]
+    NoRoot,
+    /// Several roots.
+    #[error("a document has one root, not several")]
+    Roots,
+    /// A member whose name no element may have.
+    #[error("`{0}` cannot name an element")]
+    Name(String),
+    /// Too long.
+    #[error("the XML would be longer than 8 MiB")]
+    Long,
+}
+
 /// A document from JSON. Without a name for its root, the JSON must be an object of one member, which is it.
-pub fn to_xml(json: &Json, root: Option<&str>, convention: &Convention) -> Result<String, String> {
+pub fn to_xml(json: &Json, root: Option<&str>, convention: &Convention) -> Result<String, XmlError> {
     let (name, value) = match (root, json.as_object()) {
         (Some(root), _) => (root, json),
         (None, Some(object)) if object.len() == 1 => match object.iter().next() {
             Some((name, value)) => (name.as_str(), value),
-            None => return Err("the JSON is empty".to_owned()),
+            None => return Err(XmlError::Empty),
         },
-        _ => return Err("the JSON is no object of one member, and no root is named".to_owned()),
+        _ => return Err(XmlError::NoRoot),
     };
     let mut out = String::new();
     match value {
-        Json::Array(_) if root.is_none() => return Err("a document has one root, not several".to_owned()),
+        Json::Array(_) if root.is_none() => return Err(XmlError::Roots),
         Json::Array(items) => {
             out.push_str(&format!("<{}>", checked(name)?));
             for item in items {
@@ -93,13 +114,13 @@ pub fn to_xml(json: &Json, root: Option<&str>, convention: &Convention) -> Resul
     Ok(out)
 }
 
-fn checked(name: &str) -> Result<&str, String> {
-    if is_name(name) { Ok(name) } else { Err(format!("`{name}` cannot name an element")) }
+fn checked(name: &str) -> Result<&str, XmlError> {
+    if is_name(name) { Ok(name) } else { Err(XmlError::Name(name.to_owned())) }
 }
 
-fn write(json: &Json, name: &str, convention: &Convention, out: &mut String) -> Result<(), String> {
+fn write(json: &Json, name: &str, convention: &Convention, out: &mut String) -> Result<(), XmlError> {
     if out.len() + name.len() > MAX_BYTES {
-        return Err("the XML would be longer than 8 MiB".to_owned());
+        return Err(XmlError::Long);
     }
     match json {
         Json::Array(items) => {

@@ -6,6 +6,7 @@ mod functions;
 
 use std::collections::BTreeMap;
 
+use thiserror::Error;
 use xpath_eval::{Expr, FilterExpr, PathExpr, PrimaryExpr, Step};
 
 use self::evaluate::{At, Evaluator, Value};
@@ -35,11 +36,28 @@ pub enum Answer {
     Text(String),
 }
 
+/// Why a text is not an expression that is evaluated.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum XPathError {
+    /// Too long.
+    #[error("it is longer than {MAX_LENGTH} characters")]
+    Long,
+    /// Too many brackets or signs within each other.
+    #[error("it is nested too deep")]
+    Deep,
+    /// Too many operators within each other.
+    #[error("it has more than {MAX_DEPTH} operators within each other")]
+    Operators,
+    /// Not XPath 1.0.
+    #[error("{0}")]
+    Syntax(String),
+}
+
 impl XPath {
-    /// Reads an expression; the error says what is wrong with it.
-    pub fn parse(text: &str) -> Result<XPath, String> {
+    /// Reads an expression.
+    pub fn parse(text: &str) -> Result<XPath, XPathError> {
         if text.len() > MAX_LENGTH {
-            return Err(format!("it is longer than {MAX_LENGTH} characters"));
+            return Err(XPathError::Long);
         }
         let (mut depth, mut signs) = (0_usize, 0_usize);
         for (c, quoted) in outside_quotes(text) {
@@ -55,12 +73,12 @@ impl XPath {
                 _ => {}
             }
             if depth > MAX_NESTING || signs > MAX_NESTING {
-                return Err("it is nested too deep".to_owned());
+                return Err(XPathError::Deep);
             }
         }
-        let expr = xpath_eval::parse(text).map_err(|error| error.message)?;
+        let expr = xpath_eval::parse(text).map_err(|error| XPathError::Syntax(error.message))?;
         if depth_of(&expr, 0) > MAX_DEPTH {
-            return Err(format!("it has more than {MAX_DEPTH} operators within each other"));
+            return Err(XPathError::Operators);
         }
         Ok(XPath(expr))
     }

@@ -203,7 +203,7 @@ impl Home {
             .map_err(|problem| ConfigError::new(&problem.path.display().to_string(), problem.message))?;
         let own = match read::text(&self.path(config::FILE)) {
             Ok(text) => text,
-            Err(message) => return Err(ConfigError::new(config::FILE, message)),
+            Err(error) => return Err(ConfigError::new(config::FILE, error.to_string())),
         };
         let layers = [
             shipped.as_ref().map(|file| (DEFAULTS, &*file.text)),

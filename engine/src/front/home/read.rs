@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use thiserror::Error;
+
 use super::ShippedFile;
 
 /// Largest policy or data file.
@@ -34,39 +36,55 @@ pub fn is_log(name: &str) -> bool {
     name.ends_with(".log") || name.rsplit_once(".log.").is_some_and(|(_, end)| !end.ends_with("policy"))
 }
 
+/// Why a file is not read.
+#[derive(Debug, Error)]
+pub(super) enum FileError {
+    #[error(transparent)]
+    Io(std::io::Error),
+    #[error("it is a directory, not a file")]
+    Directory,
+    #[error("it is not a regular file")]
+    Irregular,
+    #[error("it is too large ({} KiB; at most {} KiB)", .0 >> 10, MAX_FILE_BYTES >> 10)]
+    Large(u64),
+    #[error("it is binary (it holds zero bytes)")]
+    Binary,
+    #[error("it is not UTF-8 text (line {0})")]
+    NotText(usize),
+}
+
 /// Reads a text file: `None` when there is none.
-pub(super) fn text(path: &Path) -> Result<Option<String>, String> {
+pub(super) fn text(path: &Path) -> Result<Option<String>, FileError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(FileError::Io(error)),
     };
     // A pipe would block, a directory cannot be read: say so instead.
     if metadata.is_dir() {
-        return Err("it is a directory, not a file".to_owned());
+        return Err(FileError::Directory);
     }
     if !metadata.is_file() {
-        return Err("it is not a regular file".to_owned());
+        return Err(FileError::Irregular);
     }
-    let too_large = |bytes: u64| format!("it is too large ({} KiB; at most {} KiB)", bytes >> 10, MAX_FILE_BYTES >> 10);
     if metadata.len() > MAX_FILE_BYTES {
-        return Err(too_large(metadata.len()));
+        return Err(FileError::Large(metadata.len()));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     let read = fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
     match read {
-        Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => Err(too_large(bytes.len() as u64)),
+        Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => Err(FileError::Large(bytes.len() as u64)),
         Ok(_) => match String::from_utf8(bytes) {
-            Ok(text) if text.contains('\0') => Err("it is binary (it holds zero bytes)".to_owned()),
+            Ok(text) if text.contains('\0') => Err(FileError::Binary),
             Ok(text) => Ok(Some(text)),
             Err(error) => {
                 let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
                 let line = 1 + valid.filter(|byte| **byte == b'\n').count();
-                Err(format!("it is not UTF-8 text (line {line})"))
+                Err(FileError::NotText(line))
             }
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(FileError::Io(error)),
     }
 }
 
@@ -114,7 +132,7 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Vec<ShippedFile>, p
         match text(&path) {
             Ok(Some(text)) => files.push(ShippedFile { path: Cow::Owned(relative), text: Cow::Owned(text) }),
             Ok(None) => {} // vanished since the folder was listed, or a link to nowhere
-            Err(message) if policy => problems.push(Unreadable { path, message }),
+            Err(error) if policy => problems.push(Unreadable { path, message: error.to_string() }),
             Err(_) => {}
         }
     }

@@ -61,7 +61,7 @@ impl Shipped {
             }
             Shipped::Directory(dir) => match read::text(&dir.join(path)) {
                 Ok(text) => Ok(text.map(|text| ShippedFile { path: Cow::Owned(path.to_owned()), text: Cow::Owned(text) })),
-                Err(message) => Err(Unreadable { path: dir.join(path), message }),
+                Err(error) => Err(Unreadable { path: dir.join(path), message: error.to_string() }),
             },
         }
     }

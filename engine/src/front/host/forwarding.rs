@@ -1,48 +1,11 @@
 //! What arrives at a server behind the gateway, byte for byte.
 
-use std::sync::Arc;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
+use tokio::net::TcpStream;
 
 use super::tests::{Place, options, place, put};
 use super::*;
-
-/// A server that keeps the heads of the requests that reach it.
-struct Backend {
-    port: u16,
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Backend {
-    async fn start(answer: impl Into<String>) -> Backend {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, heads) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
-        let (kept, answer) = (Arc::clone(&heads), answer.into());
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let (kept, answer) = (Arc::clone(&kept), answer.clone());
-                tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        match stream.read_u8().await {
-                            Ok(byte) => head.push(byte),
-                            Err(_) => return,
-                        }
-                    }
-                    kept.lock().await.push(String::from_utf8_lossy(&head).into_owned());
-                    let _ = stream.write_all(answer.as_bytes()).await;
-                });
-            }
-        });
-        Backend { port, heads }
-    }
-
-    async fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.heads.lock().await)
-    }
-}
+use crate::services::outbound::backend::Backend;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndata";
 
@@ -110,7 +73,7 @@ async fn no_path_reaches_data_behind_another_service() {
             assert!(answer.starts_with("HTTP/1.1 400 "), "{method} {path}: {answer}");
         }
     }
-    assert_eq!(backend.take().await, Vec::<String>::new());
+    assert_eq!(backend.take(), Vec::<String>::new());
     for (path, arrives) in [
         ("/app/x/admin", "/app/x/admin"),
         ("/app/caf%c3%a9", "/app/caf%C3%A9"),
@@ -118,7 +81,7 @@ async fn no_path_reaches_data_behind_another_service() {
         ("/raw/a%2fb//c;d/%61", "/raw/a%2fb//c;d/%61"),
     ] {
         assert!(send(&serving, path, "").await.ends_with("data"), "{path}");
-        let heads = backend.take().await;
+        let heads = backend.take();
         assert!(heads.len() == 1 && heads[0].starts_with(&format!("GET {arrives} HTTP/1.1\r\n")), "{path}: {heads:?}");
     }
 }
@@ -164,7 +127,7 @@ service "Sign In" at "/signin" {{
     for path in ["/sets", "/adds", "/copies"] {
         let answer = send(&serving, path, fields).await;
         assert!(answer.ends_with("data"), "{path}: {answer}");
-        let heads = backend.take().await;
+        let heads = backend.take();
         let lower = heads[0].to_ascii_lowercase();
         let users: Vec<&str> = lower.lines().filter(|line| line.starts_with("x-user") || line.starts_with("x_user")).collect();
         assert_eq!(users, ["x-user: alice"], "{path}: {lower}");
@@ -200,7 +163,7 @@ service "Sign In" at "/signin" {{
         ("/names", "sid=1; theirs=2; MARK-x=3; old-9=4; drafted=5"),
     ] {
         send(&serving, path, fields).await;
-        let heads = backend.take().await;
+        let heads = backend.take();
         assert!(heads[0].contains(&format!("cookie: {cookies}\r\n")), "{path}: {}", heads[0]);
         assert_eq!(heads[0].contains("Bearer outer") && heads[0].contains("x_user: bob"), path == "/names", "{}", heads[0]);
     }
@@ -274,12 +237,12 @@ service "Body" at "/body" {{
     );
     let serving = serve(&place, &policies, "").await;
     assert!(send(&serving, "/follows", "").await.ends_with("data"));
-    assert!(moved.take().await[0].contains("secret-1"));
-    let head = other.take().await.remove(0).to_ascii_lowercase();
+    assert!(moved.take()[0].contains("secret-1"));
+    let head = other.take().remove(0).to_ascii_lowercase();
     assert!(head.starts_with("get /stolen ") && !head.contains("secret") && !head.contains("authorization"), "{head}");
     let answer = raw(&serving, "POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nsecret").await;
     assert!(answer.ends_with("not followed"), "{answer}");
-    assert!(other.take().await.is_empty());
+    assert!(other.take().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -351,12 +314,12 @@ service "Inside" at "/inside" { Respond(body: "inside") }
         }
         serving.shutdown().await;
     }
-    assert!(backend.take().await.is_empty());
+    assert!(backend.take().is_empty());
     let settings = format!("outbound: {{ deny: [\"127.0.0.1:{}\"] }}\n", backend.port);
     let serving = serve(&place, policies, &settings).await;
     let answer = send(&serving, &format!("/calls?to=http://localhost:{}/", elsewhere.port), "").await;
     assert!(answer.ends_with("refused -2"), "{answer}");
-    assert!(backend.take().await.is_empty() && elsewhere.take().await.len() == 1);
+    assert!(backend.take().is_empty() && elsewhere.take().len() == 1);
     serving.shutdown().await;
     // What is allowed by its address is called under every name.
     let serving = serve(&place, policies, "outbound: { allow: [\"127.0.0.0/8\"] }\n").await;
@@ -387,4 +350,16 @@ service "Odd" at "/odd" {
     let answer = send(&serving, "/asks", "X-Forwarded-For: 203.0.113.7\r\nConnection: x-user\r\nX-User: root\r\n").await;
     assert!(answer.ends_with("from 203.0.113.7 false alice"), "{answer}");
     assert!(send(&serving, "/odd", "").await.ends_with("refused"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_that_counts_once_is_sent_on_once() {
+    let (place, backend) = (place(), Backend::start(OK).await);
+    let call = format!("RouteHttp(url: \"http://127.0.0.1:{}/\", request: \"request\")", backend.port);
+    let serving = serve(&place, &format!("service \"App\" at \"/app\" {{\n    {call}\n}}\n"), "").await;
+    let answer = send(&serving, "/app", "User-Agent: a\r\nX-A: 1\r\nUser-Agent: b\r\nX-A: 2\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let head = backend.take().concat();
+    assert!(head.contains("user-agent: a\r\n") && !head.contains("user-agent: b"), "{head}");
+    assert!(head.contains("x-a: 1\r\n") && head.contains("x-a: 2\r\n"), "{head}");
 }

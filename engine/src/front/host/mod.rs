@@ -386,8 +386,6 @@ fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections:
         (name, SmolStr::new_static(connection.dialect().word()))
     }));
     properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
-    // No property of the same name says otherwise.
-    properties.insert("security".to_owned(), SmolStr::new_static(config.security.word()));
     properties
 }
 

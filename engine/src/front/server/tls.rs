@@ -138,7 +138,7 @@ pub(super) fn client_certificate(session: &ServerConnection) -> Option<Arc<Certi
     match Certificate::from_der(der) {
         Ok(certificate) => Some(Arc::new(certificate)),
         Err(error) => {
-            tracing::warn!(error, "a client's certificate cannot be read; its requests count as without one");
+            tracing::warn!(%error, "a client's certificate cannot be read; its requests count as without one");
             None
         }
     }

@@ -210,7 +210,7 @@ impl<'b> Build<'b> {
     pub fn message(&mut self, name: &str) -> Result<MessageRef, Diagnostic> {
         let text = match self.arg(name).map(|arg| &*arg.kind) {
             // `${x}` and `"x"` both name the variable.
-            Some(ExprKind::Var(variable)) if variable.index.is_none() => variable.name.node.clone(),
+            Some(ExprKind::Var(variable)) if variable.path.is_empty() => variable.name.node.clone(),
             _ => self.literal(name)?,
         };
         if let Some(slot) = self.compiler.slot(&text) {

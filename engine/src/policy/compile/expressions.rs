@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_dsl::ast::{self, ExprKind, Json, Part, Syntax, VarRef};
+use portcullis_dsl::ast::{self, ExprKind, Json, Part, Step, Syntax, VarRef};
 use portcullis_dsl::span::Span;
 use portcullis_dsl::{Access, Diagnostic};
 
@@ -13,7 +13,7 @@ use crate::policy::codes;
 use crate::policy::ctx::Slot;
 use crate::policy::expr::{Expr, JsonNode, Piece};
 use crate::policy::function::{self, Function};
-use crate::policy::vars::{Accessor, BUILTINS, Selector};
+use crate::policy::vars::{Accessor, MessageSelector, Selector, builtins};
 
 impl<'a> Compiler<'a> {
     pub(super) fn expr(&mut self, expr: &ast::Expr, scope: Scope<'a>) -> Expr {
@@ -141,8 +141,18 @@ impl<'a> Compiler<'a> {
     /// A variable with its index and delimiter.
     pub(super) fn variable(&mut self, variable: &VarRef, scope: Scope<'a>) -> Expr {
         let mut expr = self.named(&variable.name, scope, variable.name.span);
-        if let Some(index) = variable.index {
-            expr = Expr::Index(Box::new(expr), index);
+        for step in &variable.path {
+            expr = match step {
+                Step::Index(index) => Expr::Index(Box::new(expr), *index),
+                Step::Member(name) => {
+                    if !scope.frame.is_json(&variable.name) && !is_body(&expr) {
+                        let message = format!("`{}` is not known to hold JSON, and only JSON has members", *variable.name);
+                        let error = Diagnostic::error(codes::UNKNOWN_SELECTOR, message, variable.name.span);
+                        self.report(error.help("declare it, `in x: json`, or `set x: json = …`"));
+                    }
+                    Expr::Member(Box::new(expr), Arc::new(Path::Dotted(name.clone())))
+                }
+            };
         }
         if let Some(delimiter) = &variable.delimiter {
             expr = Expr::Joined(Box::new(expr), delimiter.as_str().into());
@@ -150,30 +160,46 @@ impl<'a> Compiler<'a> {
         expr
     }
 
+    fn selected(&mut self, slot: usize, selector: Selector) -> Expr {
+        if let Selector::Message(part) = &selector {
+            self.reads.selected(part);
+        }
+        Expr::Selected(Slot(slot as u32), selector)
+    }
+
+    /// What a name with dots means while the variable of this name is undefined: the part of a shorter variable that it also spells.
+    /// Members of JSON are no such part. They are data, and a variable that a policy left undefined is not taken from what a client sent.
+    fn behind(&mut self, name: &str, scope: Scope<'a>) -> Option<Expr> {
+        name.rmatch_indices('.')
+            .find_map(|(dot, _)| {
+                let slot = scope.frame.slot(&name[..dot])?;
+                Some((slot, Selector::parse(&name[dot + 1..])?))
+            })
+            .map(|(slot, selector)| self.selected(slot, selector))
+    }
+
     fn named(&mut self, name: &str, scope: Scope<'a>, span: Span) -> Expr {
         match scope.frame.access(name) {
-            Access::Slot(slot) => Expr::Slot(Slot(slot as u32)),
-            Access::Selector(slot, rest) => match Selector::parse(&rest) {
-                Some(selector) => {
-                    if let Selector::Message(part) = &selector {
-                        self.reads.selected(part);
-                    }
-                    Expr::Selected(Slot(slot as u32), selector)
+            Access::Slot(slot) => {
+                let variable = Expr::Slot(Slot(slot as u32));
+                match self.behind(name, scope) {
+                    Some(part) => Expr::Either(Box::new((variable, part))),
+                    None => variable,
                 }
+            }
+            Access::Selector(slot, rest) => match Selector::parse(&rest) {
+                Some(selector) => self.selected(slot, selector),
                 None => {
                     self.unknown_selector(name, &rest, span, scope);
                     Expr::Const(Value::Undefined)
                 }
             },
             Access::Member(slot, name) => Expr::Member(Box::new(Expr::Slot(Slot(slot as u32))), Arc::new(Path::Dotted(name))),
-            Access::Builtin(_) => match Accessor::parse(name) {
+            Access::Builtin(_) => match Accessor::parse(name, &mut self.reads) {
                 Some(Accessor::PolicyName) => Expr::constant(scope.policy.name.as_str()),
-                Some(accessor) => {
-                    accessor.note(&mut self.reads);
-                    Expr::Builtin(accessor)
-                }
+                Some(accessor) => Expr::Builtin(accessor),
                 None => {
-                    let names = BUILTINS.iter().map(|builtin| builtin.name);
+                    let names = builtins().map(|builtin| builtin.name);
                     self.report(
                         Diagnostic::error(codes::UNKNOWN_BUILTIN, format!("there is no built-in `{name}`"), span)
                             .suggest(name, names),
@@ -184,6 +210,16 @@ impl<'a> Compiler<'a> {
             // The resolver has reported it.
             Access::Unknown => Expr::Const(Value::Undefined),
         }
+    }
+}
+
+/// Whether it is out of the JSON body of a message.
+fn is_body(expr: &Expr) -> bool {
+    match expr {
+        Expr::Selected(_, Selector::Message(MessageSelector::Json(_))) => true,
+        Expr::Builtin(Accessor::Request(part) | Accessor::Response(part)) => matches!(part, MessageSelector::Json(_)),
+        Expr::Index(inner, _) | Expr::Member(inner, _) => is_body(inner),
+        _ => false,
     }
 }
 

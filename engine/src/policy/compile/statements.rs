@@ -301,7 +301,10 @@ impl<'a> Compiler<'a> {
         );
         self.report(match portcullis_dsl::diagnostic::nearest(name, names.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic.suggest(rest, crate::policy::vars::Selector::WORDS.iter().copied()),
+            None => match diagnostic.suggest(rest, crate::policy::vars::Selector::WORDS.iter().copied()) {
+                diagnostic if diagnostic.help.is_some() => diagnostic,
+                diagnostic => diagnostic.help("only JSON has members: declare it, `in x: json`, or `set x: json = …`"),
+            },
         });
     }
 }

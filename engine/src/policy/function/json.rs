@@ -1,5 +1,7 @@
 //! Functions on JSON.
 
+use portcullis_dsl::spec::Gives;
+
 use super::{Function, function};
 use crate::data::json;
 use crate::data::value::Value;
@@ -13,7 +15,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
             undefined when \
          absent, `null` or not JSON",
         |args, _| json::document(&args[0]).map_or(Value::Undefined, |document| document.find(&args[1].as_text())),
-    ),
+    )
+    .giving(Gives::Json),
     function(
         "numeric_date",
         &["json", "name"],
@@ -28,7 +31,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
     function("json_array", &["list"], 1, "the values of a list as a JSON array", |args, _| {
         Value::json(serde_json::Value::Array(args[0].values().iter().map(Value::to_json).collect()))
-    }),
+    })
+    .giving(Gives::Json),
     function("json_keys", &["json"], 1, "the member names of a JSON object", |args, _| {
         let document = json::document(&args[0]);
         let object = document.as_deref().and_then(serde_json::Value::as_object);

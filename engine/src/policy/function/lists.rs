@@ -1,5 +1,7 @@
 //! Functions on lists.
 
+use portcullis_dsl::spec::Gives;
+
 use super::{Function, function};
 use crate::data::value::Value;
 
@@ -34,19 +36,24 @@ pub(super) static FUNCTIONS: &[Function] = &[
         },
     ),
     function("count", &["list"], 1, "how many values there are", |args, _| Value::Int(args[0].values().len() as i64)),
-    function("first", &["list"], 1, "the first value", |args, _| args[0].values().first().cloned().unwrap_or_default()),
-    function("last", &["list"], 1, "the last value", |args, _| args[0].values().last().cloned().unwrap_or_default()),
+    function("first", &["list"], 1, "the first value", |args, _| args[0].values().first().cloned().unwrap_or_default())
+        .giving(Gives::Argument),
+    function("last", &["list"], 1, "the last value", |args, _| args[0].values().last().cloned().unwrap_or_default())
+        .giving(Gives::Argument),
     function("at", &["list", "index"], 2, "the value at an index counted from zero", |args, _| {
         let index = args[1].to_int().and_then(|index| usize::try_from(index).ok());
         index.and_then(|index| args[0].values().get(index).cloned()).unwrap_or_default()
-    }),
+    })
+    .giving(Gives::Argument),
     function("append", &["list", "value…"], 1, "the list with further values; lists are joined flat", |args, _| {
         Value::list(args.iter().flat_map(|arg| arg.values().iter().cloned()))
-    }),
+    })
+    .giving(Gives::Argument),
     function("unique", &["list"], 1, "the list without repetitions", |args, _| {
         let mut seen = std::collections::HashSet::new();
         Value::list(args[0].values().iter().filter(|value| seen.insert(value.to_text())).cloned())
-    }),
+    })
+    .giving(Gives::Argument),
     function(
         "intersect",
         &["list", "other"],
@@ -63,5 +70,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function("coalesce", &["value", "other…"], 1, "the first value that is not empty", |args, _| {
         args.iter().find(|arg| !arg.is_empty()).cloned().unwrap_or_default()
-    }),
+    })
+    .giving(Gives::Argument),
 ];

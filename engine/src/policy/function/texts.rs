@@ -1,5 +1,7 @@
 //! Functions on texts and numbers.
 
+use portcullis_dsl::spec::Gives;
+
 use super::{Function, function};
 use crate::data::value::{MAX_MADE, Value};
 
@@ -76,5 +78,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
         3,
         "the second value when the first is `true`, otherwise the third",
         |args, _| args[if args[0].to_bool() == Some(true) { 1 } else { 2 }].clone(),
-    ),
+    )
+    .giving(Gives::Argument),
 ];

@@ -1,14 +1,16 @@
-//! The built-in variables: what a policy can read without anybody having set it.
+//! The built-in variables: what a policy can read without anybody having set it. One table, a row each: the compiler, the reference page
+//! and the run read nothing else.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use http::HeaderName;
+use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::Builtin;
 use smol_str::SmolStr;
 
 use super::Selector;
-use super::selector::{MessageSelector, Named, TimeSelector, after, cookies, header_name};
+use super::selector::{MessageSelector as Part, TimeSelector, after, cookies, header_name};
+use crate::data::principal::User;
 use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
 use crate::policy::reads::Reads;
@@ -17,366 +19,271 @@ use crate::policy::request::Request;
 /// Up to this many parameters are counted without a map.
 const FEW: usize = 32;
 
-const fn read(name: &'static str, doc: &'static str) -> Builtin {
-    Builtin { name, writable: false, doc }
+/// A built-in variable, or a family of them.
+struct Variable {
+    /// What authors know of it.
+    spec: Builtin,
+    read: Read,
+    /// What it reads of the request, where its accessor does not tell.
+    notes: fn(&mut Reads),
 }
 
-/// The built-ins, for the compiler and the reference page. `.*` stands for any name.
-pub static BUILTINS: &[Builtin] = &[
-    read("request", "the request as a message"),
-    read("request.mainpart", "body as text"),
-    read("request.contentType", "`Content-Type`"),
-    read("request.size", "bytes of the body"),
-    read("request.id", "random identifier of the request"),
-    read("request.time", "when it arrived"),
-    read("request.elapsedTime", "milliseconds since it arrived"),
-    read("request.clientid", "address of the peer: the usual key of a rate limit"),
-    read("request.tcp.remoteAddress", "address of the peer"),
-    read("request.url", "the whole URL"),
-    read("request.url.host", "host the request was sent to"),
-    read("request.url.port", "port the request was sent to"),
-    read("request.url.path", "path, percent-escapes untouched"),
-    read("request.url.protocol", "`https` or `http`"),
-    read("request.url.query", "query without the question mark"),
-    read("request.url.file", "path and query"),
-    read("request.path.rest", "what `*` in the service's path matched"),
-    read("request.http.method", "method"),
-    read("request.http.version", "`1.1`, `2.0`"),
-    read("request.http.secure", "`true` over TLS"),
-    read("request.http.header.*", "first header of this name"),
-    read("request.http.headerValues.*", "all headers of this name"),
-    read("request.http.headerNames", "names of all headers"),
-    read("request.http.parameter.*", "first parameter of this name, in the URL or else in the form"),
-    read("request.http.parameters.*", "all parameters of this name, those of the URL first"),
-    read("request.http.parameterNames", "names of all parameters"),
-    read("request.http.duplicateParameters", "names that occur more than once, in URL and form together"),
-    read("request.http.malformedParameters", "`true` when URL or form hold a broken percent-escape or UTF-8 sequence, or a NUL"),
-    read("request.http.query.*", "first URL parameter of this name"),
-    read("request.http.queryValues.*", "all URL parameters of this name"),
-    read("request.http.form.*", "first form field of this name"),
-    read("request.http.formValues.*", "all form fields of this name"),
-    read("request.http.cookies.*", "value of the cookie of this name"),
-    read("request.http.cookieNames", "names of all cookies"),
-    read("request.authenticatedUser", "name of the user authenticated last"),
-    read("request.authenticatedUser.id", "identifier of that user at its provider"),
-    read("request.authenticatedUser.providerId", "the provider's name"),
-    read("request.authenticatedUsers", "names of all users authenticated in this request"),
-    read("request.ssl.clientCertificate", "certificate the client presented"),
-    read("request.ssl.clientCertificate.*", "part of that certificate, e.g. `.subject`"),
-    read("response", "the answer as a message"),
-    read("response.mainpart", "its body as text"),
-    read("response.contentType", "its `Content-Type`"),
-    read("response.http.status", "its status"),
-    read("response.http.header.*", "its first header of this name"),
-    read("response.http.headerValues.*", "all its headers of this name"),
-    read("response.http.headerNames", "names of all its headers"),
-    read("response.http.cookies.*", "value of a cookie it sets"),
-    read("response.http.cookieNames", "names of the cookies it sets"),
-    read("response.size", "bytes of its body"),
-    read("gateway.time", "now"),
-    read("gateway.time.*", "now, as `seconds`, `millis`, `utc` or `rfc1123`"),
-    read("gateway.security", "`standard` or `strict`, as `security` in `gateway.yaml` says"),
-    read("gateway.services", "names of the services that are served"),
-    read("gateway.*", "a property of `gateway.yaml`; undefined when there is none of that name"),
-    read("service.name", "name of the running service"),
-    read("service.path", "its path with the instance modifier"),
-    read("service.resolutionUri", "the same"),
-    read("service.instanceModifier", "the instance modifier: empty, or `/` and a name"),
-    read("policy.name", "name of the policy in which it is read"),
-    read("secpass.*", "`secpass.<name>.plaintext`: a stored secret"),
-];
+/// How it is read.
+enum Read {
+    /// Text, without a copy where that is possible.
+    Text(TextRead),
+    /// A value.
+    Value(fn(&Ctx) -> Value),
+    /// Like this.
+    As(fn() -> Accessor),
+    /// By the rest of the name, in the author's spelling; `None` when there is no such variable.
+    Family(fn(&str) -> Option<Accessor>),
+}
 
 /// A built-in as the executor reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Accessor {
-    /// Method.
-    Method,
-    /// Protocol version.
-    Version,
-    /// Whether over TLS.
-    Secure,
-    /// URL or a part of it.
-    Url(UrlPart),
-    /// What `*` matched.
-    PathRest,
-    /// First header.
-    Header(HeaderName),
-    /// First parameter.
-    Parameter(SmolStr),
-    /// All parameters.
-    Parameters(SmolStr),
-    /// Names of parameters.
-    ParameterNames,
-    /// Names that occur more than once.
-    DuplicateParameters,
-    /// Whether something could not be decoded.
-    MalformedParameters,
-    /// First URL parameter.
-    Query(SmolStr),
-    /// All URL parameters.
-    QueryValues(SmolStr),
-    /// A cookie.
-    Cookie(SmolStr),
-    /// Random identifier.
-    Id,
-    /// Arrival.
-    Time,
-    /// Milliseconds since arrival.
-    Elapsed,
-    /// Peer's address.
-    RemoteAddress,
-    /// Name, identifier or provider of the last authenticated user.
-    User(UserPart),
-    /// Presented certificate.
-    ClientCertificate(Option<Selector>),
-    /// The request as a message.
-    RequestMessage,
-    /// The response as a message.
-    ResponseMessage,
+    /// Text, without a copy where that is possible.
+    Text(for<'a> fn(&'a Ctx) -> Option<Cow<'a, str>>),
+    /// Text under a name.
+    TextOf(for<'a> fn(&'a Ctx, &str) -> Option<Cow<'a, str>>, SmolStr),
+    /// A value.
+    Value(fn(&Ctx) -> Value),
+    /// A value under a name.
+    ValueOf(fn(&Ctx, &str) -> Value, SmolStr),
     /// Something of the request's message.
-    Request(MessageSelector),
+    Request(Part),
     /// Something of the response's message.
-    Response(MessageSelector),
+    Response(Part),
+    /// Something of the certificate that the client presented.
+    ClientCertificate(Selector),
     /// Now.
-    Now(Option<TimeSelector>),
-    /// A gateway property.
-    Property(String),
-    /// A stored secret.
-    Secret(String),
-    /// Name of the service.
-    ServiceName,
-    /// Path of the service.
-    ServicePath,
-    /// Instance modifier.
-    InstanceModifier,
-    /// Names of the services that are served.
-    Services,
+    Now(TimeSelector),
     /// Name of the policy; the compiler puts in the constant.
     PolicyName,
 }
 
-/// Parts of the URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UrlPart {
-    /// All of it.
-    Whole,
-    /// Host.
-    Host,
-    /// Port.
-    Port,
-    /// Path.
-    Path,
-    /// Scheme.
-    Protocol,
-    /// Query.
-    Query,
-    /// Path and query.
-    File,
+use Accessor as A;
+use Type::{Boolean, Certificate, DateTime, Int, Json, List, String as Text};
+
+type TextRead = for<'a> fn(&'a Ctx) -> Option<Cow<'a, str>>;
+
+const fn row(name: &'static str, ty: Type, doc: &'static str, read: Read, notes: fn(&mut Reads)) -> Variable {
+    Variable { spec: Builtin { name, ty, writable: false, doc }, read, notes }
 }
 
-/// Parts of an authenticated user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserPart {
-    /// Name.
-    Name,
-    /// Identifier.
-    Id,
-    /// Provider.
-    Provider,
-    /// Names of all users of this request.
-    All,
+const fn plain(name: &'static str, ty: Type, doc: &'static str, accessor: fn() -> Accessor) -> Variable {
+    row(name, ty, doc, Read::As(accessor), |_| {})
+}
+
+const fn text(name: &'static str, doc: &'static str, read: TextRead) -> Variable {
+    row(name, Text, doc, Read::Text(read), |_| {})
+}
+
+const fn value(name: &'static str, ty: Type, doc: &'static str, read: fn(&Ctx) -> Value) -> Variable {
+    row(name, ty, doc, Read::Value(read), |_| {})
+}
+
+const fn family(name: &'static str, ty: Type, doc: &'static str, read: fn(&str) -> Option<Accessor>) -> Variable {
+    row(name, ty, doc, Read::Family(read), |_| {})
+}
+
+/// The built-ins. `.*` stands for any name. Adding one is adding a row.
+#[rustfmt::skip]
+static BUILTINS: &[Variable] = &[
+    value("request", Type::Message, "the request as a message", |ctx| Value::Message(ctx.request.message.clone().into())),
+    plain("request.mainpart", Text, "body as text", || A::Request(Part::Mainpart)),
+    plain("request.json", Json, "body as JSON; undefined when it is not JSON, or an object in it has a name twice", || A::Request(Part::Json(None))),
+    family("request.json.*", Json, "member of that JSON: `request.json.user.name`", |name| Some(A::Request(Part::Json(Some(name.into()))))),
+    plain("request.contentType", Text, "`Content-Type`", || A::Request(Part::ContentType)),
+    plain("request.size", Int, "bytes of the body", || A::Request(Part::Size)),
+    value("request.id", Text, "random identifier of the request", |ctx| Value::Text(ctx.request.id().clone())),
+    value("request.time", DateTime, "when it arrived", |ctx| Value::Time(ctx.now_millis() - elapsed(ctx))),
+    value("request.elapsedTime", Int, "milliseconds since it arrived", |ctx| Value::Int(elapsed(ctx))),
+    value("request.clientid", Text, "address of the peer: the usual key of a rate limit", peer),
+    value("request.tcp.remoteAddress", Text, "address of the peer", peer),
+    value("request.url", Text, "the whole URL", |ctx| Value::from(ctx.request.url())),
+    text("request.url.host", "host the request was sent to", |ctx| some(&ctx.request.host)),
+    value("request.url.port", Int, "port the request was sent to", |ctx| Value::Int(i64::from(ctx.request.port))),
+    text("request.url.path", "path, percent-escapes untouched", |ctx| some(&ctx.request.path)),
+    text("request.url.protocol", "`https` or `http`", |ctx| some(if ctx.request.secure { "https" } else { "http" })),
+    text("request.url.query", "query without the question mark", |ctx| some(&ctx.request.query)),
+    text("request.url.file", "path and query", |ctx| Some(file(&ctx.request))),
+    text("request.path.rest", "what `*` in the service's path matched", |ctx| some(&ctx.request.path_rest)),
+    text("request.http.method", "method", |ctx| some(ctx.request.method.as_str())),
+    text("request.http.version", "`1.1`, `2.0`", |ctx| some(version(&ctx.request))),
+    value("request.http.secure", Boolean, "`true` over TLS", |ctx| Value::Bool(ctx.request.secure)),
+    family("request.http.header.*", Text, "first header of this name", |name| Some(A::Request(Part::Header(header_name(name)?)))),
+    family("request.http.headerValues.*", List, "all headers of this name", |name| Some(A::Request(Part::HeaderValues(header_name(name)?)))),
+    plain("request.http.headerNames", List, "names of all headers", || A::Request(Part::HeaderNames)),
+    row("request.http.parameter.*", Text, "first parameter of this name, in the URL or else in the form", Read::Family(|name| {
+        Some(A::TextOf(|ctx, name| some(ctx.request.parameter(name)?), name.into()))
+    }), Reads::parameters),
+    row("request.http.parameters.*", List, "all parameters of this name, those of the URL first", Read::Family(|name| {
+        Some(A::ValueOf(|ctx, name| texts(ctx.request.parameters(name)), name.into()))
+    }), Reads::parameters),
+    row("request.http.parameterNames", List, "names of all parameters", Read::Value(|ctx| {
+        texts(parameter_names(&ctx.request).into_iter().map(|(name, _)| name))
+    }), Reads::parameters),
+    row("request.http.duplicateParameters", List, "names that occur more than once, in URL and form together", Read::Value(|ctx| {
+        texts(parameter_names(&ctx.request).into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name))
+    }), Reads::parameters),
+    row("request.http.malformedParameters", Boolean, "`true` when URL or form hold a broken percent-escape or UTF-8 sequence, or a NUL", Read::Value(|ctx| {
+        Value::Bool(ctx.request.query_parameters().is_malformed() || ctx.request.message.form().is_malformed())
+    }), Reads::malformed),
+    row("request.http.query.*", Text, "first URL parameter of this name", Read::Family(|name| {
+        Some(A::TextOf(|ctx, name| some(ctx.request.query_parameters().first(name)?), name.into()))
+    }), Reads::parameters),
+    row("request.http.queryValues.*", List, "all URL parameters of this name", Read::Family(|name| {
+        Some(A::ValueOf(|ctx, name| texts(ctx.request.query_parameters().all(name)), name.into()))
+    }), Reads::parameters),
+    family("request.http.form.*", Text, "first form field of this name", |name| Some(A::Request(Part::Form(name.into())))),
+    family("request.http.formValues.*", List, "all form fields of this name", |name| Some(A::Request(Part::FormValues(name.into())))),
+    family("request.http.cookies.*", Text, "value of the cookie of this name", |name| Some(A::Request(Part::Cookie(name.into())))),
+    family("request.http.cookie.*", Text, "the same", |name| Some(A::Request(Part::Cookie(name.into())))),
+    plain("request.http.cookieNames", List, "names of all cookies", || A::Request(Part::CookieNames)),
+    value("request.authenticatedUser", Text, "name of the user authenticated last", |ctx| user(ctx, |user| &user.name)),
+    value("request.authenticatedUser.id", Text, "identifier of that user at its provider", |ctx| user(ctx, |user| &user.id)),
+    value("request.authenticatedUser.providerId", Text, "the provider's name", |ctx| user(ctx, |user| &user.provider)),
+    value("request.authenticatedUsers", List, "names of all users authenticated in this request", |ctx| texts(ctx.users.iter().map(|user| &user.name))),
+    value("request.ssl.clientCertificate", Certificate, "certificate the client presented", |ctx| client_certificate(ctx).unwrap_or_default()),
+    family("request.ssl.clientCertificate.*", Text, "part of that certificate, e.g. `.subject`", |part| Some(A::ClientCertificate(Selector::parse(part)?))),
+    value("response", Type::Message, "the answer as a message", |ctx| Value::Message(ctx.response.clone().into())),
+    plain("response.mainpart", Text, "its body as text", || A::Response(Part::Mainpart)),
+    plain("response.json", Json, "its body as JSON", || A::Response(Part::Json(None))),
+    family("response.json.*", Json, "member of that JSON", |name| Some(A::Response(Part::Json(Some(name.into()))))),
+    plain("response.contentType", Text, "its `Content-Type`", || A::Response(Part::ContentType)),
+    plain("response.http.status", Int, "its status", || A::Response(Part::Status)),
+    family("response.http.header.*", Text, "its first header of this name", |name| Some(A::Response(Part::Header(header_name(name)?)))),
+    family("response.http.headerValues.*", List, "all its headers of this name", |name| Some(A::Response(Part::HeaderValues(header_name(name)?)))),
+    plain("response.http.headerNames", List, "names of all its headers", || A::Response(Part::HeaderNames)),
+    family("response.http.cookies.*", Text, "value of a cookie it sets", |name| Some(A::Response(Part::Cookie(name.into())))),
+    family("response.http.cookie.*", Text, "the same", |name| Some(A::Response(Part::Cookie(name.into())))),
+    plain("response.http.cookieNames", List, "names of the cookies it sets", || A::Response(Part::CookieNames)),
+    plain("response.size", Int, "bytes of its body", || A::Response(Part::Size)),
+    value("gateway.time", DateTime, "now", |ctx| Value::Time(ctx.now_millis())),
+    family("gateway.time.*", Text, "now, as `seconds`, `millis`, `utc` or `rfc1123`", |form| Some(A::Now(TimeSelector::parse(&form.to_ascii_lowercase())?))),
+    value("gateway.security", Text, "`standard` or `strict`, as `security` in `gateway.yaml` says", |ctx| Value::from(ctx.services().security.word())),
+    value("gateway.services", List, "names of the services that are served", |ctx| texts(ctx.site.services().map(|(name, _)| name))),
+    family("gateway.*", Text, "a property of `gateway.yaml`; undefined when there is none of that name", |name| {
+        Some(A::ValueOf(|ctx, name| Value::from(ctx.services().properties.get(name).cloned()), name.to_ascii_lowercase().into()))
+    }),
+    value("service.name", Text, "name of the running service", |ctx| Value::Text(ctx.service.clone())),
+    value("service.path", Text, "its path with the instance modifier", |ctx| Value::from(ctx.site.service_path(&ctx.service))),
+    value("service.resolutionUri", Text, "the same", |ctx| Value::from(ctx.site.service_path(&ctx.service))),
+    value("service.instanceModifier", Text, "the instance modifier: empty, or `/` and a name", |ctx| Value::Text(ctx.site.instance_modifier.clone())),
+    plain("policy.name", Text, "name of the policy in which it is read", || A::PolicyName),
+    family("secpass.*", Text, "`secpass.<name>.plaintext`: a stored secret", |name| {
+        let name = name.to_ascii_lowercase();
+        let secret: fn(&Ctx, &str) -> Value =
+            |ctx, name| Value::from(ctx.services().keys.secret(name).map(|secret| SmolStr::new(secret.expose())));
+        Some(A::ValueOf(secret, name.strip_suffix(".plaintext")?.into()))
+    }),
+];
+
+/// What authors know of them.
+pub fn builtins() -> impl Iterator<Item = &'static Builtin> {
+    BUILTINS.iter().map(|variable| &variable.spec)
 }
 
 impl Accessor {
-    /// Reads a built-in's full name; `None` when there is no such built-in.
-    pub fn parse(name: &str) -> Option<Accessor> {
-        use Accessor as A;
-        if let Some(rest) = after(name, "request.http.header") {
-            return header_name(rest).map(A::Header);
+    /// Reads a built-in's full name, in any case, and notes what it reads of the request. `None` when there is no such built-in.
+    pub fn parse(name: &str, reads: &mut Reads) -> Option<Accessor> {
+        let exact = |variable: &&Variable| variable.spec.name.eq_ignore_ascii_case(name);
+        let (variable, rest) = match BUILTINS.iter().find(exact) {
+            Some(variable) => (variable, ""),
+            // The longest that fits: `gateway.time.utc` is no property.
+            None => BUILTINS
+                .iter()
+                .filter_map(|variable| Some((variable, after(name, variable.spec.name.strip_suffix(".*")?)?)))
+                .max_by_key(|(variable, _)| variable.spec.name.len())?,
+        };
+        let accessor = match &variable.read {
+            Read::Text(read) => A::Text(*read),
+            Read::Value(read) => A::Value(*read),
+            Read::As(accessor) => accessor(),
+            Read::Family(read) => read(rest)?,
+        };
+        (variable.notes)(reads);
+        if let Accessor::Request(part) = &accessor {
+            reads.selected(part);
         }
-        let named: [Named<A>; 6] = [
-            ("request.http.parameter", A::Parameter),
-            ("request.http.parameters", A::Parameters),
-            ("request.http.query", A::Query),
-            ("request.http.queryValues", A::QueryValues),
-            ("request.http.cookies", A::Cookie),
-            ("request.http.cookie", A::Cookie),
-        ];
-        for (word, make) in named {
-            if let Some(rest) = after(name, word) {
-                return Some(make(rest.into()));
-            }
-        }
-        let lower = name.to_ascii_lowercase();
-        Some(match lower.as_str() {
-            "request" => A::RequestMessage,
-            "response" => A::ResponseMessage,
-            "request.http.method" => A::Method,
-            "request.http.version" => A::Version,
-            "request.http.secure" => A::Secure,
-            "request.url" => A::Url(UrlPart::Whole),
-            "request.url.host" => A::Url(UrlPart::Host),
-            "request.url.port" => A::Url(UrlPart::Port),
-            "request.url.path" => A::Url(UrlPart::Path),
-            "request.url.protocol" => A::Url(UrlPart::Protocol),
-            "request.url.query" => A::Url(UrlPart::Query),
-            "request.url.file" => A::Url(UrlPart::File),
-            "request.path.rest" => A::PathRest,
-            "request.http.parameternames" => A::ParameterNames,
-            "request.http.duplicateparameters" => A::DuplicateParameters,
-            "request.http.malformedparameters" => A::MalformedParameters,
-            "request.id" => A::Id,
-            "request.time" => A::Time,
-            "request.elapsedtime" => A::Elapsed,
-            "request.clientid" | "request.tcp.remoteaddress" => A::RemoteAddress,
-            "request.authenticateduser" => A::User(UserPart::Name),
-            "request.authenticateduser.id" => A::User(UserPart::Id),
-            "request.authenticateduser.providerid" => A::User(UserPart::Provider),
-            "request.authenticatedusers" => A::User(UserPart::All),
-            "request.ssl.clientcertificate" => A::ClientCertificate(None),
-            "gateway.time" => A::Now(None),
-            "gateway.services" => A::Services,
-            "service.name" => A::ServiceName,
-            "service.path" | "service.resolutionuri" => A::ServicePath,
-            "service.instancemodifier" => A::InstanceModifier,
-            "policy.name" => A::PolicyName,
-            _ => return Accessor::parse_family(name, &lower),
-        })
+        Some(accessor)
     }
 
-    fn parse_family(name: &str, lower: &str) -> Option<Accessor> {
-        if let Some(rest) = after(name, "request.ssl.clientCertificate") {
-            return Some(Accessor::ClientCertificate(Some(Selector::parse(rest)?)));
-        }
-        if let Some(format) = lower.strip_prefix("gateway.time.") {
-            return Some(Accessor::Now(Some(TimeSelector::parse(format)?)));
-        }
-        if let Some(property) = lower.strip_prefix("gateway.") {
-            return Some(Accessor::Property(property.to_owned()));
-        }
-        if let Some(secret) = lower.strip_prefix("secpass.") {
-            return Some(Accessor::Secret(secret.strip_suffix(".plaintext")?.to_owned()));
-        }
-        if let Some(rest) = after(name, "request") {
-            return Some(Accessor::Request(MessageSelector::parse(rest)?));
-        }
-        Some(Accessor::Response(MessageSelector::parse(after(name, "response")?)?))
+    /// Whether [`Accessor::text`] may give text without a copy.
+    pub fn borrows(&self) -> bool {
+        matches!(self, A::Text(_) | A::TextOf(..) | A::Request(Part::Header(_) | Part::Cookie(_)))
     }
 
-    /// Notes what it reads of the request.
-    pub fn note(&self, reads: &mut Reads) {
-        match self {
-            Accessor::Header(name) => reads.field(name),
-            Accessor::Cookie(name) => reads.cookie(name),
-            Accessor::Request(selector) => reads.selected(selector),
-            Accessor::MalformedParameters => reads.malformed(),
-            Accessor::Parameter(_)
-            | Accessor::Parameters(_)
-            | Accessor::ParameterNames
-            | Accessor::DuplicateParameters
-            | Accessor::Query(_)
-            | Accessor::QueryValues(_) => reads.parameters(),
-            _ => {}
-        }
-    }
-
-    /// The value, borrowed text where that is possible. `None` = undefined.
+    /// The value as text, borrowed where that is possible. `None` = undefined.
     pub fn text<'a>(&'a self, ctx: &'a Ctx) -> Option<Cow<'a, str>> {
-        let request = &ctx.request;
-        Some(match self {
-            Accessor::Method => Cow::Borrowed(request.method.as_str()),
-            Accessor::Header(name) => request.message.header(name)?,
-            Accessor::Parameter(name) => Cow::Borrowed(request.parameter(name)?.as_str()),
-            Accessor::Query(name) => Cow::Borrowed(request.query_parameters().first(name)?.as_str()),
-            Accessor::Cookie(name) => cookies(&request.message).find(|(own, _)| own == name)?.1,
-            Accessor::Url(UrlPart::Path) => Cow::Borrowed(&request.path),
-            Accessor::Url(UrlPart::Host) => Cow::Borrowed(&request.host),
-            Accessor::Url(UrlPart::Query) => Cow::Borrowed(&request.query),
-            Accessor::PathRest => Cow::Borrowed(&request.path_rest),
+        match self {
+            A::Text(read) => read(ctx),
+            A::TextOf(read, name) => read(ctx, name),
+            A::Request(Part::Header(name)) => ctx.request.message.header(name),
+            A::Request(Part::Cookie(name)) => Some(cookies(&ctx.request.message).find(|(own, _)| own == name)?.1),
             other => match other.value(ctx) {
-                Value::Undefined => return None,
-                value => Cow::Owned(value.as_text().into_owned()),
+                Value::Undefined => None,
+                value => Some(Cow::Owned(value.as_text().into_owned())),
             },
-        })
+        }
     }
 
     /// The value.
     pub fn value(&self, ctx: &Ctx) -> Value {
-        let request = &ctx.request;
         match self {
-            Accessor::Method => Value::Text(request.method.as_str().into()),
-            Accessor::Version => Value::from(match request.version {
-                http::Version::HTTP_10 => "1.0",
-                http::Version::HTTP_2 => "2.0",
-                http::Version::HTTP_3 => "3.0",
-                _ => "1.1",
-            }),
-            Accessor::Secure => Value::Bool(request.secure),
-            Accessor::Url(part) => url_part(request, *part),
-            Accessor::PathRest => Value::Text(request.path_rest.clone()),
-            Accessor::Header(name) => Value::from(request.message.header(name)),
-            Accessor::Parameter(name) => Value::from(request.parameter(name).cloned()),
-            Accessor::Parameters(name) => Value::list(request.parameters(name).cloned().map(Value::Text)),
-            Accessor::ParameterNames => {
-                Value::list(parameter_names(request).into_iter().map(|(name, _)| Value::Text(name.clone())))
-            }
-            Accessor::DuplicateParameters => Value::list(
-                parameter_names(request).into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| Value::Text(name.clone())),
-            ),
-            Accessor::MalformedParameters => {
-                Value::Bool(request.query_parameters().is_malformed() || request.message.form().is_malformed())
-            }
-            Accessor::Query(name) => Value::from(request.query_parameters().first(name).cloned()),
-            Accessor::QueryValues(name) => Value::list(request.query_parameters().all(name).cloned().map(Value::Text)),
-            Accessor::Cookie(name) => Value::from(cookies(&request.message).find(|(own, _)| own == name).map(|(_, value)| value)),
-            Accessor::Id => Value::Text(request.id().clone()),
-            Accessor::Time => Value::Time(ctx.now_millis() - request.started.elapsed().as_millis() as i64),
-            Accessor::Elapsed => Value::Int(request.started.elapsed().as_millis() as i64),
-            Accessor::RemoteAddress => Value::from(request.remote.ip().to_string()),
-            Accessor::User(part) => user_part(ctx, *part),
-            Accessor::ClientCertificate(selector) => match (&request.client_certificate, selector) {
-                (None, _) => Value::Undefined,
-                (Some(certificate), None) => Value::Certificate(certificate.clone()),
-                (Some(certificate), Some(selector)) => selector.apply(&Value::Certificate(certificate.clone())),
-            },
-            Accessor::RequestMessage => Value::Message(request.message.clone().into()),
-            Accessor::ResponseMessage => Value::Message(ctx.response.clone().into()),
-            Accessor::Request(selector) => selector.apply(&request.message),
-            Accessor::Response(selector) => selector.apply(&ctx.response),
-            Accessor::Now(None) => Value::Time(ctx.now_millis()),
-            Accessor::Now(Some(selector)) => selector.apply(ctx.now_millis()),
-            Accessor::Property(name) => Value::from(ctx.services().properties.get(name).cloned()),
-            Accessor::Secret(name) => Value::from(ctx.services().keys.secret(name).map(|secret| SmolStr::new(secret.expose()))),
-            Accessor::ServiceName => Value::Text(ctx.service.clone()),
-            Accessor::ServicePath => Value::from(ctx.site.service_path(&ctx.service)),
-            Accessor::InstanceModifier => Value::Text(ctx.site.instance_modifier.clone()),
-            Accessor::Services => Value::list(ctx.site.services().map(|(name, _)| Value::Text(name.clone()))),
-            Accessor::PolicyName => Value::Undefined,
+            A::Text(read) => Value::from(read(ctx)),
+            A::TextOf(read, name) => Value::from(read(ctx, name)),
+            A::Value(read) => read(ctx),
+            A::ValueOf(read, name) => read(ctx, name),
+            A::Request(part) => part.apply(&ctx.request.message),
+            A::Response(part) => part.apply(&ctx.response),
+            A::ClientCertificate(part) => client_certificate(ctx).map(|certificate| part.apply(&certificate)).unwrap_or_default(),
+            A::Now(form) => form.apply(ctx.now_millis()),
+            A::PolicyName => Value::Undefined,
         }
     }
 }
 
-fn url_part(request: &Request, part: UrlPart) -> Value {
-    match part {
-        UrlPart::Whole => Value::from(request.url()),
-        UrlPart::Host => Value::Text(request.host.clone()),
-        UrlPart::Port => Value::Int(i64::from(request.port)),
-        UrlPart::Path => Value::Text(request.path.clone()),
-        UrlPart::Protocol => Value::from(if request.secure { "https" } else { "http" }),
-        UrlPart::Query => Value::Text(request.query.clone()),
-        UrlPart::File if request.query.is_empty() => Value::Text(request.path.clone()),
-        UrlPart::File => Value::from(format!("{}?{}", request.path, request.query)),
+fn some(text: &str) -> Option<Cow<'_, str>> {
+    Some(Cow::Borrowed(text))
+}
+
+fn texts<'a>(texts: impl Iterator<Item = &'a SmolStr>) -> Value {
+    Value::list(texts.cloned().map(Value::Text))
+}
+
+fn elapsed(ctx: &Ctx) -> i64 {
+    ctx.request.started.elapsed().as_millis() as i64
+}
+
+fn peer(ctx: &Ctx) -> Value {
+    Value::from(ctx.request.remote.ip().to_string())
+}
+
+fn version(request: &Request) -> &'static str {
+    match request.version {
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2.0",
+        http::Version::HTTP_3 => "3.0",
+        _ => "1.1",
     }
 }
 
-fn user_part(ctx: &Ctx, part: UserPart) -> Value {
-    let last = ctx.users.last();
-    match part {
-        UserPart::Name => Value::from(last.map(|user| user.name.clone())),
-        UserPart::Id => Value::from(last.map(|user| user.id.clone())),
-        UserPart::Provider => Value::from(last.map(|user| user.provider.clone())),
-        UserPart::All => Value::list(ctx.users.iter().map(|user| Value::Text(user.name.clone()))),
+fn file(request: &Request) -> Cow<'_, str> {
+    match request.query.as_str() {
+        "" => Cow::Borrowed(&request.path),
+        query => Cow::Owned(format!("{}?{query}", request.path)),
     }
+}
+
+fn user(ctx: &Ctx, part: fn(&User) -> &SmolStr) -> Value {
+    Value::from(ctx.users.last().map(|user| part(user).clone()))
+}
+
+fn client_certificate(ctx: &Ctx) -> Option<Value> {
+    ctx.request.client_certificate.clone().map(Value::Certificate)
 }
 
 /// Names with their counts, in order of first appearance.

@@ -27,6 +27,8 @@ pub enum Selector {
 pub enum MessageSelector {
     /// Body as text.
     Mainpart,
+    /// Body as JSON, or a member of it.
+    Json(Option<SmolStr>),
     /// `Content-Type`.
     ContentType,
     /// Bytes of the body.
@@ -108,6 +110,7 @@ impl Selector {
     pub const WORDS: &[&str] = &[
         "length",
         "mainpart",
+        "json",
         "contentType",
         "size",
         "http.status",
@@ -134,6 +137,7 @@ impl Selector {
     /// Applies it; a value of another kind gives undefined.
     pub fn apply(&self, value: &Value) -> Value {
         match (self, value) {
+            (Selector::Length, Value::Json(json)) => Value::from(json.as_array().map(|items| items.len() as i64)),
             (Selector::Length, value) => Value::Int(value.values().len() as i64),
             (_, Value::Undefined) => Value::Undefined,
             (Selector::Message(selector), Value::Message(message)) => selector.apply(message),
@@ -169,7 +173,8 @@ impl MessageSelector {
         if let Some(name) = after(text, "http.headerValues") {
             return header_name(name).map(M::HeaderValues);
         }
-        let named: [Named<M>; 4] = [
+        let named: [Named<M>; 5] = [
+            ("json", |name| M::Json(Some(name))),
             ("http.form", |name| M::Form(name)),
             ("http.formValues", |name| M::FormValues(name)),
             ("http.cookies", |name| M::Cookie(name)),
@@ -182,6 +187,7 @@ impl MessageSelector {
         }
         Some(match text.to_ascii_lowercase().as_str() {
             "mainpart" => M::Mainpart,
+            "json" => M::Json(None),
             "contenttype" => M::ContentType,
             "size" => M::Size,
             "http.status" => M::Status,
@@ -195,6 +201,10 @@ impl MessageSelector {
     pub fn apply(&self, message: &Message) -> Value {
         match self {
             MessageSelector::Mainpart => Value::Text(message.body_text().into()),
+            MessageSelector::Json(name) => message.json().map_or(Value::Undefined, |body| match name {
+                Some(name) => body.member(name),
+                None => Value::Json(body),
+            }),
             MessageSelector::ContentType => Value::text(message.content_type()),
             MessageSelector::Size => Value::Int(message.body.len() as i64),
             MessageSelector::Status => Value::from(message.status.map(i64::from)),

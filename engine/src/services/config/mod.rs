@@ -90,16 +90,34 @@ impl<'de> Deserialize<'de> for Property {
     }
 }
 
+/// What a service says of an entry of its section.
+pub(in crate::services) struct Misfit {
+    /// The entry's name.
+    pub(in crate::services) entry: String,
+    /// The setting.
+    pub(in crate::services) key: &'static str,
+    /// What is wrong.
+    pub(in crate::services) message: String,
+}
+
 impl Config {
     /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
     ///
     /// They merge by section: an entry of a map (`connections: Main`) replaces the shipped entry of that name whole, a list or
     /// single value replaces the shipped one.
-    pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
+    ///
+    /// `services` is what the services say of their settings.
+    pub(in crate::services) fn read_for<'a>(
+        layers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        services: impl Fn(&Config) -> Result<(), Misfit>,
+    ) -> Result<Config, ConfigError> {
         let layers: Vec<_> = layers.into_iter().collect();
         // Each file is read on its own first: only then do errors have that file's lines.
         for &(path, text) in &layers {
-            parse::<Config>(path, text)?.check(path, text)?;
+            let config = parse::<Config>(path, text)?;
+            config.check(path, text)?;
+            let place = |misfit: Misfit| ConfigError::at_key_of(path, text, &misfit.entry, misfit.key, misfit.message);
+            services(&config).map_err(place)?;
         }
         let mut merged = serde_yaml::Mapping::new();
         for &(path, text) in &layers {
@@ -136,20 +154,6 @@ impl Config {
         }
         if matches!(self.listeners.https, ListenAddress::Off) && matches!(self.listeners.http, ListenAddress::Off) {
             return refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
-        }
-        for (name, connection) in &self.connections {
-            if let Err(message) = crate::services::store::check(connection) {
-                let message = format!("connection `{name}`: {message}");
-                return Err(ConfigError::at_key_of(path, text, name, "url", message));
-            }
-        }
-        for (name, provider) in &self.identity_providers {
-            if provider.kind == ProviderKind::Ldap
-                && let Err((key, message)) = crate::services::identity::check_directory(provider)
-            {
-                let message = format!("identity provider `{name}`: {message}");
-                return Err(ConfigError::at_key_of(path, text, name, key, message));
-            }
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use super::{Answer, IdentityProvider, Inquiry};
 use crate::data::certificate::Certificate;
 use crate::data::fault::{Blame, Fault};
+use crate::data::pattern::compile;
 use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
 use crate::services::config::IdentityProvider as Config;
@@ -33,7 +34,7 @@ impl Federated {
             trusted.extend(certificates_in(&home.join(path))?);
         }
         let subject = match &config.subject {
-            Some(pattern) => Some(Regex::new(pattern).map_err(|error| {
+            Some(pattern) => Some(compile(pattern, false).map_err(|error| {
                 Fault::because(
                     Blame::Configuration,
                     format!("identity provider `{name}`: `subject` is no regular expression"),
@@ -82,8 +83,8 @@ impl IdentityProvider for Federated {
             return Ok(Answer::Nobody);
         }
         let trusted = self.trusted.clone().unwrap_or_else(|| self.keys.trusted());
-        if let Err(reason) = verify_client(certificate, &[], &trusted, inquiry.now_millis) {
-            tracing::debug!(provider = %self.provider, subject = certificate.subject, reason, "client certificate refused");
+        if let Err(error) = verify_client(certificate, &[], &trusted, inquiry.now_millis) {
+            tracing::debug!(provider = %self.provider, subject = certificate.subject, reason = %error, "client certificate refused");
             return Ok(Answer::Nobody);
         }
         Ok(Answer::User(self.vouch(certificate)))

@@ -188,7 +188,7 @@ impl InternalUsers {
         let lock =
             fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(|error| self.failed(error))?;
         lock.lock().map_err(|error| self.failed(error))?;
-        let mut accounts = read(&self.path).map_err(|detail| self.failed(detail))?;
+        let mut accounts = read(&self.path).map_err(|error| self.failed(error))?;
         work(&mut accounts)?;
         let mut text =
             serde_json::to_string_pretty(&accounts.values().collect::<Vec<_>>()).map_err(|error| self.failed(error))?;
@@ -207,7 +207,7 @@ impl InternalUsers {
                 return Ok(Arc::clone(&loaded.accounts));
             }
         }
-        let accounts = Arc::new(read(&self.path).map_err(|detail| self.failed(detail))?);
+        let accounts = Arc::new(read(&self.path).map_err(|error| self.failed(error))?);
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         *loaded = Loaded { stamp: now, accounts: Arc::clone(&accounts) };
         Ok(accounts)
@@ -250,13 +250,13 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-fn read(path: &Path) -> Result<BTreeMap<String, Account>, String> {
+fn read(path: &Path) -> std::io::Result<BTreeMap<String, Account>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(error),
     };
-    let accounts: Vec<Account> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let accounts: Vec<Account> = serde_json::from_str(&text)?;
     Ok(accounts.into_iter().map(|account| (account.name.clone(), account)).collect())
 }
 

@@ -1,6 +1,7 @@
 //! Identity providers: who vouches for users. Each has a name in `gateway.yaml`; policies ask one of them and learn yes, no, or that it
 //! could not be asked, which is a fault and never a no.
 
+mod error;
 mod federated;
 mod internal;
 mod ldap;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use error::ProviderError;
 pub use federated::Federated;
 pub use internal::{InternalUsers, UserError};
 pub use ldap::{Ldap, check as check_directory};

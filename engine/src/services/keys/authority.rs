@@ -56,7 +56,7 @@ fn renew(folder: &Path, names: &[String], now_millis: i64) -> Result<(), KeyErro
         Err(_) => return issue(folder, DEFAULT_TLS_KEY, names, now_millis),
     };
     let authority = files::read_text(&folder.join(files::AUTHORITY))?;
-    let authority = Certificate::from_text(&authority).map_err(KeyError::new)?;
+    let authority = Certificate::from_text(&authority).map_err(|error| KeyError::new(error.to_string()))?;
     let own = host_names(&current);
     let lacks = names.iter().any(|name| !own.contains(name));
     let ends = current.not_after - now_millis < RENEW_DAYS * 86_400_000;

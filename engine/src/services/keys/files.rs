@@ -1,6 +1,7 @@
 //! The folder of keys: reading it, and writing so that nobody else can read and no half-written file is ever seen.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,7 @@ pub(super) fn read(folder: &Path) -> Result<State, KeyError> {
     }
     let authority = folder.join(AUTHORITY);
     if authority.exists() {
-        let certificate = Certificate::from_text(&read_text(&authority)?).map_err(|error| wrong(&authority, &error))?;
+        let certificate = Certificate::from_text(&read_text(&authority)?).map_err(|error| wrong(&authority, error))?;
         state.authority = Some(Arc::new(certificate));
     }
     state.trusted = certificates(&folder.join(TRUSTED))?;
@@ -111,7 +112,7 @@ pub(crate) fn certificates_in(path: &Path) -> Result<Vec<Arc<Certificate>>, KeyE
     CertificateDer::pem_slice_iter(text.as_bytes())
         .map(|der| {
             let der = der.map_err(|_| wrong(path, "not in PEM form"))?;
-            Certificate::from_der(&der).map(Arc::new).map_err(|error| wrong(path, &error))
+            Certificate::from_der(&der).map(Arc::new).map_err(|error| wrong(path, error))
         })
         .collect()
 }
@@ -221,6 +222,6 @@ fn failed(path: &Path, error: &std::io::Error) -> KeyError {
     KeyError::new(format!("{}: {error}", path.display()))
 }
 
-fn wrong(path: &Path, what: &str) -> KeyError {
+fn wrong(path: &Path, what: impl fmt::Display) -> KeyError {
     KeyError::new(format!("{}: {what}", path.display()))
 }

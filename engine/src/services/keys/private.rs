@@ -96,7 +96,7 @@ impl PrivateKey {
         let (pair, public) = parse(&der).ok_or_else(unusable)?;
         let certificate = match chain.first() {
             Some(leaf) => {
-                let certificate = Certificate::from_der(leaf).map_err(KeyError::new)?;
+                let certificate = Certificate::from_der(leaf).map_err(|error| KeyError::new(error.to_string()))?;
                 if PublicKey::from_certificate(&certificate)?.jwk_members() != public.jwk_members() {
                     return Err(KeyError::new(format!("the certificate of key `{alias}` belongs to another key")));
                 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::sign::CertifiedKey;
+use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::{KeyError, KeyStore, PrivateKey, unknown};
@@ -41,30 +42,46 @@ impl KeyStore {
     }
 }
 
-/// Whether a client certificate is one of `trusted` or was issued below one, is within its validity and is good for clients. The error
-/// says what is wrong.
+/// Why a client certificate is not accepted.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum Untrusted {
+    /// Its validity has not begun.
+    #[error("the certificate is not yet valid")]
+    Early,
+    /// Its validity is over.
+    #[error("the certificate has expired")]
+    Late,
+    /// It cannot be read.
+    #[error("the certificate is not readable: {0}")]
+    Unreadable(webpki::Error),
+    /// No trusted authority vouches for it.
+    #[error("the certificate is not trusted: {0}")]
+    Unvouched(webpki::Error),
+}
+
+/// Whether a client certificate is one of `trusted` or was issued below one, is within its validity and is good for clients.
 pub fn verify_client(
     certificate: &Certificate,
     intermediates: &[CertificateDer<'_>],
     trusted: &[Arc<Certificate>],
     now_millis: i64,
-) -> Result<(), String> {
+) -> Result<(), Untrusted> {
     if now_millis < certificate.not_before {
-        return Err("the certificate is not yet valid".to_owned());
+        return Err(Untrusted::Early);
     }
     if now_millis > certificate.not_after {
-        return Err("the certificate has expired".to_owned());
+        return Err(Untrusted::Late);
     }
     // Trusted by itself: nobody else needs to vouch for it.
     if trusted.iter().any(|trusted| trusted.der() == certificate.der()) {
         return Ok(());
     }
     let der = CertificateDer::from(certificate.der());
-    let leaf = EndEntityCert::try_from(&der).map_err(|error| format!("the certificate is not readable: {error}"))?;
+    let leaf = EndEntityCert::try_from(&der).map_err(Untrusted::Unreadable)?;
     let authorities: Vec<CertificateDer<'_>> = trusted.iter().map(|trusted| CertificateDer::from(trusted.der())).collect();
     let anchors: Vec<_> = authorities.iter().filter_map(|authority| anchor_from_trusted_cert(authority).ok()).collect();
     let now = UnixTime::since_unix_epoch(Duration::from_millis(now_millis.max(0) as u64));
     leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, intermediates, now, KeyUsage::client_auth(), None, None)
         .map(|_| ())
-        .map_err(|error| format!("the certificate is not trusted: {error}"))
+        .map_err(Untrusted::Unvouched)
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smol_str::SmolStr;
 
-use crate::data::message::Message;
+use crate::data::message::{Message, SINGLE_FIELDS};
 
 /// Fields that speak of a connection rather than of a message (RFC 9110, section 7.6.1), or that the client writes itself: no policy
 /// can set them.
@@ -68,7 +68,7 @@ pub fn sent_on(message: &Message, named: &[HeaderName], own: &OwnCookies<'_>) ->
     let mut headers = HeaderMap::with_capacity(message.headers.len());
     for (name, value) in &message.headers {
         // Of fields that a message has once, policies read the first; so must whoever comes after.
-        if ONCE.contains(name) && headers.contains_key(name) {
+        if SINGLE_FIELDS.contains(name) && headers.contains_key(name) {
             continue;
         }
         if message.placed.contains(name) || named.contains(name) {
@@ -83,9 +83,6 @@ pub fn sent_on(message: &Message, named: &[HeaderName], own: &OwnCookies<'_>) ->
     }
     headers
 }
-
-/// Fields that a message has once (RFC 9110).
-const ONCE: [HeaderName; 4] = [header::AUTHORIZATION, header::CONTENT_TYPE, header::ORIGIN, header::PROXY_AUTHORIZATION];
 
 /// Beginnings of names by which proxies tell those behind them who asks, in what way, and for what.
 const ON_THE_WAY: [&str; 29] = [
@@ -237,11 +234,16 @@ mod tests {
     fn what_is_read_once_is_sent_once() {
         let mut message = Message::default();
         message.received = true;
-        for (name, value) in [("content-type", "text/plain"), ("content-type", "application/json"), ("x-a", "1"), ("x-a", "2")] {
+        let fields = [("content-type", "text/plain"), ("content-type", "application/json"), ("x-a", "1"), ("x-a", "2")];
+        let more =
+            [("user-agent", "a"), ("user-agent", "b"), ("referer", "https://a.example/"), ("referer", "https://b.example/")];
+        for (name, value) in fields.into_iter().chain(more) {
             message.headers.append(name, HeaderValue::from_static(value));
         }
         let sent = sent_on(&message, &[], &OwnCookies { policies: &[], settings: &[] });
         assert_eq!(sent.get_all("content-type").iter().collect::<Vec<_>>(), ["text/plain"]);
+        assert_eq!(sent.get_all("user-agent").iter().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(sent.get_all("referer").iter().collect::<Vec<_>>(), ["https://a.example/"]);
         assert_eq!(sent.get_all("x-a").iter().count(), 2);
     }
 

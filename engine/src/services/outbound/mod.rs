@@ -4,6 +4,8 @@
 //! call that comes back to this gateway is run in process by the assertion, which asks [`Outbound::admit`] first. Proxies that the
 //! environment names (`HTTPS_PROXY` and the like) are not used: they would connect to what was not checked.
 
+#[cfg(test)]
+pub(crate) mod backend;
 mod connector;
 pub mod fields;
 mod policy;
@@ -29,7 +31,7 @@ use crate::services::config::Outbound as Settings;
 use crate::services::keys::KeyStore;
 
 use connector::Connector;
-pub use policy::{Target, Targets, is_localhost, is_loopback};
+pub use policy::{OutboundError, Target, Targets, is_localhost, is_loopback};
 
 /// Idle connections kept per host.
 const IDLE_PER_HOST: usize = 32;
@@ -141,18 +143,18 @@ impl fmt::Debug for Outbound {
 
 impl Outbound {
     /// Reads the authorities that are named; files are relative to `home`.
-    pub fn open(settings: &Settings, home: &Path, keys: &Arc<KeyStore>) -> Result<Outbound, String> {
+    pub fn open(settings: &Settings, home: &Path, keys: &Arc<KeyStore>) -> Result<Outbound, OutboundError> {
         let mut extra = Vec::new();
         for file in &settings.trusted {
             let path = home.join(file);
-            let wrong = |error: &dyn fmt::Display| format!("outbound.trusted, {}: {error}", path.display());
-            let pem = std::fs::read(&path).map_err(|error| wrong(&error))?;
+            let wrong = |error| OutboundError::Trusted { path: path.clone(), error };
+            let pem = std::fs::read(&path).map_err(|error| wrong(error.into()))?;
             let before = extra.len();
             for certificate in CertificateDer::pem_slice_iter(&pem) {
-                extra.push(certificate.map_err(|error| wrong(&error))?);
+                extra.push(certificate.map_err(|error| wrong(error.into()))?);
             }
             if extra.len() == before {
-                return Err(wrong(&"there is no certificate in it"));
+                return Err(wrong("there is no certificate in it".into()));
             }
         }
         let targets = Arc::new(Targets::new(settings)?);

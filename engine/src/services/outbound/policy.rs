@@ -1,11 +1,13 @@
 //! What may be called: hosts by name before their addresses are known, and addresses before a connection is made to them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
 use smallvec::{SmallVec, smallvec};
+use thiserror::Error;
 use url::Host;
 
 use super::{CallError, Failed};
@@ -25,6 +27,32 @@ impl Default for Targets {
     fn default() -> Self {
         Targets { allow: Vec::new(), deny: Vec::new(), private: true, own: Default::default() }
     }
+}
+
+/// A text that names nobody who could be called.
+#[derive(Debug, Error)]
+#[error("`{0}` is no host, `*.domain`, address or network, with or without `:port`")]
+pub struct NoRule(String);
+
+/// Why calls cannot be set up as `gateway.yaml` has them.
+#[derive(Debug, Error)]
+pub enum OutboundError {
+    /// An entry of a list that cannot be read.
+    #[error("outbound.{list}: {error}")]
+    Rule {
+        /// `allow` or `deny`.
+        list: &'static str,
+        /// What is wrong.
+        error: NoRule,
+    },
+    /// A file of authorities that cannot be read.
+    #[error("outbound.trusted, {}: {error}", path.display())]
+    Trusted {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// An entry of `outbound.allow` or `outbound.deny`.
@@ -48,8 +76,8 @@ enum Who {
 
 impl Rule {
     /// `host`, `*.domain`, an address or a network, each with `:port` if need be.
-    fn parse(text: &str) -> Result<Rule, String> {
-        let wrong = || format!("`{text}` is no host, `*.domain`, address or network, with or without `:port`");
+    fn parse(text: &str) -> Result<Rule, NoRule> {
+        let wrong = || NoRule(text.to_owned());
         let text = text.trim();
         if let Ok(network) = text.parse::<IpNet>() {
             return Ok(Rule { who: Who::network(network.trunc()), port: None });
@@ -141,10 +169,10 @@ impl Target {
 
 impl Targets {
     /// From the settings. An entry that cannot be read is an error: one that denies nothing would go unnoticed.
-    pub fn new(settings: &Settings) -> Result<Targets, String> {
-        let rules = |word: &str, list: &[String]| {
-            let rules = list.iter().map(|text| Rule::parse(text));
-            rules.collect::<Result<Vec<Rule>, String>>().map_err(|error| format!("outbound.{word}: {error}"))
+    pub fn new(settings: &Settings) -> Result<Targets, OutboundError> {
+        let rules = |list: &'static str, texts: &[String]| {
+            let rules = texts.iter().map(|text| Rule::parse(text));
+            rules.collect::<Result<Vec<Rule>, NoRule>>().map_err(|error| OutboundError::Rule { list, error })
         };
         let allow = rules("allow", &settings.allow)?;
         let mut deny = rules("deny", &settings.deny)?;

@@ -1,8 +1,8 @@
 //! Calls to servers in this process, and to none.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::backend::Backend;
 use super::*;
 use crate::services::config::Span;
 
@@ -28,37 +28,12 @@ fn get(url: &str) -> Call {
     }
 }
 
-/// A server that reads a request's head and gives this answer; it keeps what it read.
-async fn server(answer: &'static str) -> (u16, tokio::sync::mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (tell, told) = tokio::sync::mpsc::channel(8);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let tell = tell.clone();
-            tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    match stream.read_u8().await {
-                        Ok(byte) => head.push(byte),
-                        Err(_) => return,
-                    }
-                }
-                let _ = tell.send(String::from_utf8(head).unwrap()).await;
-                let _ = stream.write_all(answer.as_bytes()).await;
-                if answer.is_empty() {
-                    tokio::time::sleep(Duration::from_secs(60)).await;
-                }
-            });
-        }
-    });
-    (port, told)
-}
-
 #[tokio::test]
 async fn a_call_brings_an_answer_and_leaves_connection_fields_out() {
-    let (port, mut told) =
-        server("HTTP/1.1 201 Created\r\nX-A: b\r\nConnection: x-secret\r\nX-Secret: 1\r\nContent-Length: 2\r\n\r\nok").await;
+    let backend =
+        Backend::start("HTTP/1.1 201 Created\r\nX-A: b\r\nConnection: x-secret\r\nX-Secret: 1\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+    let port = backend.port;
     let mut call = get(&format!("http://127.0.0.1:{port}/a?b=c"));
     for (name, value) in
         [("x-keep", "1"), ("connection", "x-drop"), ("x-drop", "1"), ("accept-encoding", "gzip"), ("host", "evil")]
@@ -68,16 +43,16 @@ async fn a_call_brings_an_answer_and_leaves_connection_fields_out() {
     let answer = outbound(&settings()).call(call).await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.body()[..]), (201, &b"ok"[..]));
     assert!(answer.headers().contains_key("x-a") && !answer.headers().contains_key("x-secret"));
-    let head = told.recv().await.unwrap();
+    let head = backend.take().concat();
     assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\n") && head.contains(&format!("host: 127.0.0.1:{port}")), "{head}");
     assert!(head.contains("x-keep: 1") && !head.contains("x-drop") && !head.contains("gzip") && !head.contains("evil"), "{head}");
 }
 
 #[tokio::test]
 async fn failures_have_their_codes() {
-    let (silent, _told) = server("").await;
-    let (large, _told) = server("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789").await;
-    let (broken, _told) = server("nonsense\r\n\r\n").await;
+    let silent = Backend::start("").await.port;
+    let large = Backend::start("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789").await.port;
+    let broken = Backend::start("nonsense\r\n\r\n").await.port;
     // A listener whose backlog nobody empties answers the TCP handshake, but no TLS.
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mute = mute.local_addr().map(|address| (address.port(), mute)).unwrap();

@@ -1,50 +1,30 @@
 -- What has expired is found by an index, in every table that is cleaned up (`oauth_token` has one already).
 -- MySQL has no `create index if not exists`; an index that somebody else made under another name will do too.
 
-set @portcullis_index = if(
-    exists (
-        select 1 from information_schema.statistics
-        where table_schema = database() and table_name = 'oauth_session' and column_name = 'expiration' and seq_in_index = 1
-    ),
-    'do 0',
-    'create index os_idx_expiration on oauth_session (expiration)'
-);
-prepare portcullis_index from @portcullis_index;
-execute portcullis_index;
-deallocate prepare portcullis_index;
+prepare portcullis_look from
+    'select if(count(*) > 0, ''do 0'', concat(''create index '', ?, '' on '', ?, '' (expiration)'')) into @portcullis_change
+     from information_schema.statistics
+     where table_schema = database() and table_name = ? and column_name = ''expiration'' and seq_in_index = 1';
 
-set @portcullis_index = if(
-    exists (
-        select 1 from information_schema.statistics
-        where table_schema = database() and table_name = 'oauth_initiate' and column_name = 'expiration' and seq_in_index = 1
-    ),
-    'do 0',
-    'create index oi_idx_expiration on oauth_initiate (expiration)'
-);
-prepare portcullis_index from @portcullis_index;
-execute portcullis_index;
-deallocate prepare portcullis_index;
+set @portcullis_table = 'oauth_session', @portcullis_index = 'os_idx_expiration';
+execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_table;
+prepare portcullis_change from @portcullis_change;
+execute portcullis_change;
 
-set @portcullis_index = if(
-    exists (
-        select 1 from information_schema.statistics
-        where table_schema = database() and table_name = 'oauth_client_key' and column_name = 'expiration' and seq_in_index = 1
-    ),
-    'do 0',
-    'create index ock_idx_expiration on oauth_client_key (expiration)'
-);
-prepare portcullis_index from @portcullis_index;
-execute portcullis_index;
-deallocate prepare portcullis_index;
+set @portcullis_table = 'oauth_initiate', @portcullis_index = 'oi_idx_expiration';
+execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_table;
+prepare portcullis_change from @portcullis_change;
+execute portcullis_change;
 
-set @portcullis_index = if(
-    exists (
-        select 1 from information_schema.statistics
-        where table_schema = database() and table_name = 'oauth_id_token' and column_name = 'expiration' and seq_in_index = 1
-    ),
-    'do 0',
-    'create index oaidt_idx_expiration on oauth_id_token (expiration)'
-);
-prepare portcullis_index from @portcullis_index;
-execute portcullis_index;
-deallocate prepare portcullis_index;
+set @portcullis_table = 'oauth_client_key', @portcullis_index = 'ock_idx_expiration';
+execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_table;
+prepare portcullis_change from @portcullis_change;
+execute portcullis_change;
+
+set @portcullis_table = 'oauth_id_token', @portcullis_index = 'oaidt_idx_expiration';
+execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_table;
+prepare portcullis_change from @portcullis_change;
+execute portcullis_change;
+
+deallocate prepare portcullis_look;
+deallocate prepare portcullis_change;

@@ -8,7 +8,7 @@ use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::data::encoding::Encoding;
 use crate::policy::expr::Expr;
-use crate::data::fault::{HELD, Verdict, falsified};
+use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
 
 static SPEC: Spec = Spec {
     name: "GenerateHash",
@@ -72,7 +72,9 @@ impl Assertion for GenerateHash {
             return falsified("the source is undefined");
         }
         let hash = digest::digest(self.algorithm, &super::bytes(&source));
-        ctx.set(self.target, self.encoding.encode(&hash.as_ref()[..self.keep]));
+        let kept = hash.as_ref().get(..self.keep);
+        let kept = kept.ok_or_else(|| Fault::new(Blame::Internal, "a hash is shorter than its algorithm says"))?;
+        ctx.set(self.target, self.encoding.encode(kept));
         HELD
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, document, example, sets};
 use serde_json::Value as Json;
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
-use crate::data::fault::{HELD, Verdict, falsified};
+use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
 use crate::services::store::{Equality, QueryOptions, Rows, Statement};
 use crate::data::value::Value;
 
@@ -50,7 +50,7 @@ static SPEC: Spec = Spec {
     ],
     sets: &[
         sets("{prefix}.*", "one variable a column, named as the column: its value, or the list of its values if there are several rows"),
-        sets("{prefix}.rows", "all rows, as a JSON array of objects"),
+        document("{prefix}.rows", "all rows, as a JSON array of objects"),
         sets("{prefix}.queryresult.count", "number of rows found, or touched by a change"),
     ],
     fails: &["no row was found or touched", "a unique value is already taken"],
@@ -171,14 +171,14 @@ impl AsyncAssertion for SqlQuery {
             Err(error) => return Err(error.into()),
         };
         let count = if rows.columns.is_empty() { rows.affected as i64 } else { rows.rows.len() as i64 };
-        self.keep(rows, ctx);
+        self.keep(rows, ctx)?;
         ctx.set_if(self.count, count);
         if count == 0 && self.fail_if_none { falsified("no row") } else { HELD }
     }
 }
 
 impl SqlQuery {
-    fn keep(&self, rows: Rows, ctx: &mut Ctx) {
+    fn keep(&self, rows: Rows, ctx: &mut Ctx) -> Result<(), Fault> {
         if let Some(slot) = self.rows {
             let objects = rows.rows.iter().map(|row| {
                 let members = rows.columns.iter().zip(row).map(|(name, value)| {
@@ -190,12 +190,15 @@ impl SqlQuery {
         }
         for (name, slot) in &self.columns {
             let Some(at) = rows.columns.iter().position(|column| column.eq_ignore_ascii_case(name)) else { continue };
+            let short = || Fault::new(Blame::Internal, "a row has fewer values than columns");
+            let cell = |row: &Vec<Value>| row.get(at).cloned().ok_or_else(short);
             let value = match &rows.rows[..] {
                 [] => Value::Undefined,
-                [row] => row[at].clone(),
-                many => Value::list(many.iter().map(|row| row[at].clone())),
+                [row] => cell(row)?,
+                many => Value::list(many.iter().map(cell).collect::<Result<Vec<Value>, Fault>>()?),
             };
             ctx.set(*slot, value);
         }
+        Ok(())
     }
 }

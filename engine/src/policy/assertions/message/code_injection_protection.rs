@@ -1,7 +1,5 @@
 //! `CodeInjectionProtection`: characters that would end up as code elsewhere.
 
-use std::sync::LazyLock;
-
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 use regex::Regex;
@@ -11,6 +9,7 @@ use crate::policy::ctx::{Ctx, MessageRef};
 use crate::data::encoding::percent_decode;
 use crate::data::fault::{HELD, Verdict, falsified};
 use crate::data::message::Message;
+use crate::data::pattern::compile;
 
 static SPEC: Spec = Spec {
     name: "CodeInjectionProtection",
@@ -48,9 +47,10 @@ pub static ENTRY: Entry = Entry {
         let names: Vec<&str> = CLASSES.iter().map(|class| class.0).collect();
         let classes = words(p, "classes", &names, &["html"])?;
         let parts = words(p, "parts", &["path", "query", "body"], &["query", "body"])?;
+        let patterns = CLASSES.iter().filter(|class| classes.contains(&class.0)).map(|class| compile(class.1, false));
         Runnable::sync(CodeInjectionProtection {
             target: p.message("target")?,
-            classes: CLASSES.iter().filter(|class| classes.contains(&class.0)).map(|class| &*class.1).collect(),
+            classes: patterns.collect::<Result<_, _>>().map_err(|error| p.refuse("classes", &error.to_string()))?,
             path: parts.contains(&"path"),
             query: parts.contains(&"query"),
             body: parts.contains(&"body"),
@@ -59,26 +59,18 @@ pub static ENTRY: Entry = Entry {
 };
 
 /// Each class with what gives it away.
-static CLASSES: [(&str, LazyLock<Regex>); 6] = [
+const CLASSES: [(&str, &str); 6] = [
     (
         "html",
-        LazyLock::new(|| {
-            pattern(
-                r"(?ix) < \s* (?: applet|body|embed|frame|frameset|html|iframe|ilayer|img|layer|link|meta|object|script|style
-                           | svg|math|base|form ) \b",
-            )
-        }),
+        r"(?ix) < \s* (?: applet|body|embed|frame|frameset|html|iframe|ilayer|img|layer|link|meta|object|script|style
+                   | svg|math|base|form ) \b",
     ),
-    ("php", LazyLock::new(|| pattern(r#"[';"\\]"#))),
-    ("shell", LazyLock::new(|| pattern(r"[`;|&>\\]"))),
-    ("ldap-dn", LazyLock::new(|| pattern(r#"[\\,+"<>;]"#))),
-    ("ldap-search", LazyLock::new(|| pattern(r"[\\*()\x00]"))),
-    ("xpath", LazyLock::new(|| pattern(r#"["*^';&<>()]"#))),
+    ("php", r#"[';"\\]"#),
+    ("shell", r"[`;|&>\\]"),
+    ("ldap-dn", r#"[\\,+"<>;]"#),
+    ("ldap-search", r"[\\*()\x00]"),
+    ("xpath", r#"["*^';&<>()]"#),
 ];
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a constant pattern")
-}
 
 /// The words of a literal list, each one of `known`.
 fn words<'k>(p: &mut Build<'_>, name: &str, known: &[&'k str], default: &[&'k str]) -> Result<Vec<&'k str>, Diagnostic> {
@@ -92,7 +84,7 @@ fn words<'k>(p: &mut Build<'_>, name: &str, known: &[&'k str], default: &[&'k st
 
 struct CodeInjectionProtection {
     target: MessageRef,
-    classes: Vec<&'static Regex>,
+    classes: Vec<Regex>,
     path: bool,
     query: bool,
     body: bool,

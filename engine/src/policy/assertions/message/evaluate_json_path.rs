@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, document, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -21,8 +21,8 @@ static SPEC: Spec = Spec {
         Prop::optional("prefix", Kind::Prefix, "\"jsonPath\"", "Prefix of the variables it sets."),
     ],
     sets: &[
-        sets("{prefix}.result", "the first find; objects and arrays as documents"),
-        sets("{prefix}.results", "all finds"),
+        document("{prefix}.result", "the first find; objects and arrays as documents"),
+        document("{prefix}.results", "all finds"),
         sets("{prefix}.count", "how many there are"),
         sets("{prefix}.found", "`true` when there is one"),
     ],
@@ -114,12 +114,10 @@ impl Found {
     }
 
     pub(super) fn set(&self, ctx: &mut Ctx, values: Vec<Value>) -> Verdict {
-        if values.is_empty() {
-            return falsified("nothing is found");
-        }
+        let Some(first) = values.first() else { return falsified("nothing is found") };
         ctx.set_if(self.count, values.len() as i64);
         ctx.set_if(self.found, true);
-        ctx.set_if(self.result, values[0].clone());
+        ctx.set_if(self.result, first.clone());
         ctx.set_if(self.results, Value::list(values));
         HELD
     }

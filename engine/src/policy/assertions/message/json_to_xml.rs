@@ -64,7 +64,7 @@ impl Assertion for JsonToXml {
                 ctx.set(self.target, Value::Markup(Syntax::Xml, xml.into()));
                 HELD
             }
-            Err(reason) => falsified(reason),
+            Err(error) => falsified(error.to_string()),
         }
     }
 }

@@ -7,7 +7,7 @@ use time::PrimitiveDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
-use super::super::PASSWORD_CHANGED;
+use super::super::{PASSWORD_CHANGED, ProviderError};
 use super::settings::{IDS, Settings};
 use crate::data::principal::User;
 use crate::data::value::Value;
@@ -49,10 +49,10 @@ impl Entry {
     }
 
     /// The login name, as the directory spells it. Of several always the same one: a user must not be two.
-    pub(super) fn name(&self, settings: &Settings) -> Result<&str, String> {
+    pub(super) fn name(&self, settings: &Settings) -> Result<&str, ProviderError> {
         let attribute = &settings.name_attribute;
         let name = self.texts(attribute).iter().map(String::as_str).filter(|name| !name.is_empty()).min();
-        name.ok_or_else(|| format!("`{}` has no `{attribute}`, or it may not be seen; see `name_attribute`", self.dn))
+        name.ok_or_else(|| ProviderError::Nameless { entry: self.dn.clone(), attribute: attribute.clone() })
     }
 
     /// Whether the entry holds what was typed, but for the case of letters. Directories take more spellings for equal (letters with

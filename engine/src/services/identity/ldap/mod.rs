@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use ldap3::{SearchEntry, dn_escape, ldap_escape};
 
 use super::password::MAX_PASSWORD;
-use super::{Answer, IdentityProvider, Inquiry};
+use super::{Answer, IdentityProvider, Inquiry, ProviderError};
 use crate::data::fault::{Blame, Fault};
 use crate::data::principal::{Credential, Secret, User};
 use crate::services::config::IdentityProvider as Config;
@@ -45,7 +45,7 @@ pub struct Ldap {
 impl Ldap {
     /// Reads the files that the configuration names. The directory need not be up.
     pub fn open(name: &str, config: &Config, home: &Path) -> Result<Ldap, Fault> {
-        let faulty = |message: String| Fault::new(Blame::Configuration, format!("identity provider `{name}`: {message}"));
+        let faulty = |error: ProviderError| Fault::new(Blame::Configuration, format!("identity provider `{name}`: {error}"));
         let settings = Settings::read(name, config, home).map_err(faulty)?;
         let nobody = format!("cn={},{}", dn_escape(uuid::Uuid::new_v4().to_string()), settings.base);
         let (searches, binds) = (Pool::searching(&settings), Pool::binding(&settings));
@@ -78,7 +78,7 @@ impl Ldap {
     }
 
     async fn vouch(&self, entry: &Entry) -> Result<User, Fault> {
-        let name = entry.name(&self.settings).map_err(|message| self.misconfigured(message))?;
+        let name = entry.name(&self.settings).map_err(|error| self.misconfigured(&error))?;
         let groups = match &self.settings.groups {
             None => None,
             Some(groups) => {
@@ -96,8 +96,8 @@ impl Ldap {
         Ok(entry.user(&self.settings, name, groups))
     }
 
-    fn misconfigured(&self, message: String) -> Fault {
-        Fault::new(Blame::Configuration, format!("identity provider `{}`: {message}", self.settings.provider))
+    fn misconfigured(&self, error: &ProviderError) -> Fault {
+        Fault::new(Blame::Configuration, format!("identity provider `{}`: {error}", self.settings.provider))
     }
 }
 
@@ -149,7 +149,7 @@ impl IdentityProvider for Ldap {
         let entry = self.find(format!("(&{own}{})", fill(&self.settings.filter, "*", ""))).await?;
         let Some(entry) = entry else { return Ok(None) };
         // The directory's equality is not ours: whoever is spelled in another way is somebody else.
-        if entry.name(&self.settings).map_err(|message| self.misconfigured(message))? != name {
+        if entry.name(&self.settings).map_err(|error| self.misconfigured(&error))? != name {
             return Ok(None);
         }
         self.vouch(&entry).await.map(Some)

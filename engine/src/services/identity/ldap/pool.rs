@@ -1,11 +1,13 @@
 //! Connections to a directory. Those that work are kept for the next question; one that turns out to be dead is replaced at once,
 //! because directories and firewalls close idle connections without saying so.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, SearchResult};
 use rustls::ClientConfig;
+use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use url::Url;
@@ -127,8 +129,8 @@ impl Pool {
 
     async fn lease(&self) -> Result<Lease<'_>, Fault> {
         let place = timeout(self.timeout, self.places.acquire()).await;
-        let place = place.map_err(|_| self.fault("waiting", "all connections are in use; see `pool_size`"))?;
-        let place = place.map_err(|_| self.fault("waiting", "the gateway ends"))?;
+        let place = place.map_err(|_| self.fault("waiting", &"all connections are in use; see `pool_size`"))?;
+        let place = place.map_err(|_| self.fault("waiting", &"the gateway ends"))?;
         let known = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.retain_mut(|(ldap, since)| since.elapsed() < IDLE && !ldap.is_closed());
@@ -173,14 +175,14 @@ impl Pool {
         }
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, LdapError>>) -> Result<T, String> {
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, LdapError>>) -> Result<T, NoAnswer> {
         match timeout(self.timeout, work).await {
-            Ok(result) => result.map_err(|error| said(&error)),
-            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
+            Ok(result) => result.map_err(NoAnswer::Failed),
+            Err(_) => Err(NoAnswer::Late(self.timeout)),
         }
     }
 
-    fn fault(&self, doing: &str, message: &str) -> Fault {
+    fn fault(&self, doing: &str, message: &dyn fmt::Display) -> Fault {
         Fault::new(Blame::Upstream, format!("identity provider `{}` at {}: {doing}: {message}", self.provider, self.url))
     }
 
@@ -192,6 +194,15 @@ impl Pool {
 async fn searched(ldap: &mut Ldap, search: &Search<'_>) -> Result<SearchResult, LdapError> {
     let options = SearchOptions::new().sizelimit(search.limit);
     ldap.with_search_options(options).search(search.base, search.scope, search.filter, search.attributes).await
+}
+
+/// Why a directory gave no answer.
+#[derive(Debug, Error)]
+enum NoAnswer {
+    #[error("no answer within {0:?}")]
+    Late(Duration),
+    #[error("{}", said(.0))]
+    Failed(LdapError),
 }
 
 /// What a library error says. Only the text: some hold the request that could not be sent, and a bind's request is a password.

@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use crate::data::principal::Secret;
 use crate::services::config::{IdentityProvider as Config, SearchScope};
+use crate::services::identity::ProviderError;
 use crate::services::keys::certificates_in;
 
 /// Attributes that identify an entry for ever, as far as directories have one.
@@ -77,9 +78,9 @@ pub(super) fn fill(filter: &str, name: &str, dn: &str) -> String {
     out
 }
 
-/// What is wrong with a directory's settings, files left aside: the key, and the message.
-pub fn check(config: &Config) -> Result<(), (&'static str, String)> {
-    let refuse = |key: &'static str, message: String| Err((key, message));
+/// What is wrong with a directory's settings, files left aside.
+pub fn check(config: &Config) -> Result<(), ProviderError> {
+    let refuse = |key: &'static str, message: String| Err(ProviderError::Setting { key, message });
     let Some(url) = &config.url else {
         return refuse("type", "type `ldap` needs a `url` such as ldaps://ldap.example.com".to_owned());
     };
@@ -152,17 +153,21 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 impl Settings {
-    pub(super) fn read(provider: &str, config: &Config, home: &Path) -> Result<Settings, String> {
-        check(config).map_err(|(_, message)| message)?;
-        let url = Url::parse(config.url.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
+    pub(super) fn read(provider: &str, config: &Config, home: &Path) -> Result<Settings, ProviderError> {
+        check(config)?;
+        let url = Url::parse(config.url.as_deref().unwrap_or_default());
+        let url = url.map_err(|error| ProviderError::Setting { key: "url", message: error.to_string() })?;
         let secure = url.scheme() == "ldaps" || config.start_tls;
         let searcher = match (&config.bind_dn, &config.bind_password_file) {
             (Some(dn), Some(file)) => {
                 let file = home.join(file);
-                let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+                let text = match std::fs::read_to_string(&file) {
+                    Ok(text) => text,
+                    Err(error) => return Err(ProviderError::File { path: file, error }),
+                };
                 let password = text.lines().next().unwrap_or("");
                 if password.is_empty() {
-                    return Err(format!("{}: the first line, which is the password, is empty", file.display()));
+                    return Err(ProviderError::NoPassword(file));
                 }
                 Some((dn.clone(), Secret::new(password)))
             }
@@ -225,17 +230,18 @@ fn compared(filter: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 /// TLS whose other end must be the host of the URL, by the word of the configured authorities.
-fn tls(config: &Config, home: &Path) -> Result<ClientConfig, String> {
+fn tls(config: &Config, home: &Path) -> Result<ClientConfig, ProviderError> {
     let mut roots = RootCertStore::empty();
     for path in &config.trusted {
         let path = home.join(path);
-        let found = certificates_in(&path).map_err(|error| error.to_string())?;
+        let found = certificates_in(&path)?;
         if found.is_empty() {
-            return Err(format!("{}: holds no certificate", path.display()));
+            return Err(ProviderError::NoCertificate(path));
         }
         for certificate in found {
-            let der = certificate.der().to_vec().into();
-            roots.add(der).map_err(|error| format!("{}: `{}`: {error}", path.display(), certificate.subject))?;
+            if let Err(error) = roots.add(certificate.der().to_vec().into()) {
+                return Err(ProviderError::Authority { path, subject: certificate.subject.clone(), error });
+            }
         }
     }
     if config.trusted.is_empty() {
@@ -243,5 +249,5 @@ fn tls(config: &Config, home: &Path) -> Result<ClientConfig, String> {
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
+    Ok(builder?.with_root_certificates(roots).with_no_client_auth())
 }

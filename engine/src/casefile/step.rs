@@ -1,0 +1,161 @@
+//! What a scenario consists of.
+
+use std::sync::Arc;
+
+use crate::services::store::Dialect;
+
+/// One scenario.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Path, as failures print it.
+    pub file: Arc<str>,
+    /// The sentence at its top.
+    pub title: String,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One section.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// File it stands in.
+    pub file: Arc<str>,
+    /// Its line.
+    pub line: usize,
+    /// What it does.
+    pub kind: StepKind,
+}
+
+/// What a section does.
+#[derive(Clone, Debug)]
+pub enum StepKind {
+    /// A file of the home, there from the start.
+    File {
+        /// Path in the home.
+        path: String,
+        /// Content.
+        text: String,
+    },
+    /// YAML over `gateway.yaml`.
+    Config(String),
+    /// The only databases that the case is about.
+    Only(Vec<Dialect>),
+    /// A user of the internal identity provider.
+    User {
+        /// Login name.
+        name: String,
+        /// Password.
+        password: String,
+        /// Roles.
+        roles: Vec<String>,
+    },
+    /// A command policy.
+    Command {
+        /// Prefix of the variables that its outputs become.
+        label: Option<String>,
+        /// Name and arguments.
+        words: Vec<String>,
+        /// Whether it must fail.
+        fails: bool,
+        /// JSON that its outputs must hold.
+        expected: Option<(usize, String)>,
+    },
+    /// Statements to run.
+    Sql {
+        /// Connection.
+        connection: String,
+        /// Statements.
+        text: String,
+    },
+    /// Rows that must be there.
+    Rows {
+        /// Connection.
+        connection: String,
+        /// Query.
+        query: String,
+        /// Line and columns.
+        rows: Vec<(usize, Vec<String>)>,
+    },
+    /// The next request is sent so many times at once.
+    Parallel(usize),
+    /// A request.
+    Request(Request),
+    /// Bytes as they are.
+    Raw {
+        /// Over TLS.
+        secure: bool,
+        /// Bytes.
+        bytes: Vec<u8>,
+    },
+    /// What came back.
+    Response(Expectation),
+    /// What came back from parallel requests.
+    Responses(Vec<(std::ops::RangeInclusive<usize>, Expectation)>),
+    /// Milliseconds to move the clock.
+    Clock(i64),
+    /// Writes a file and reloads.
+    Save {
+        /// Path in the home.
+        path: String,
+        /// Content.
+        text: String,
+    },
+    /// Deletes a file and reloads.
+    Delete(String),
+    /// Renames a file and reloads.
+    Rename(String, String),
+    /// The edit before was refused, with these texts in the log.
+    Refused(Vec<(usize, String)>),
+    /// The log has, or has not, this text.
+    Log {
+        /// Whether it has.
+        contains: bool,
+        /// Text.
+        text: String,
+    },
+    /// Forget cookies, keep none.
+    NoCookies,
+    /// From here on another browser sends the requests, with the cookies that it has.
+    Browser(String),
+}
+
+/// A request.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Over TLS.
+    pub secure: bool,
+    /// Name of the client certificate to present.
+    pub certificate: Option<String>,
+    /// Method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Line, name, value.
+    pub headers: Vec<(usize, String, String)>,
+    /// Body.
+    pub body: String,
+}
+
+/// What a response must be.
+#[derive(Clone, Debug, Default)]
+pub struct Expectation {
+    /// Line of the status.
+    pub line: usize,
+    /// Acceptable statuses.
+    pub status: Vec<u16>,
+    /// Line, name, pattern; no pattern: must be absent.
+    pub headers: Vec<(usize, String, Option<String>)>,
+    /// Line where the body begins.
+    pub body_line: usize,
+    /// The body is exactly this.
+    pub exact: bool,
+    /// Body; empty: anything.
+    pub body: Option<String>,
+}
+
+impl Case {
+    /// Whether it says something of databases of this kind.
+    pub fn is_about(&self, dialect: Dialect) -> bool {
+        self.steps.iter().all(|step| !matches!(&step.kind, StepKind::Only(dialects) if !dialects.contains(&dialect)))
+    }
+}

@@ -1,0 +1,16 @@
+//! Regular expressions. Matching is linear in the text; what a pattern takes when it is compiled is bounded here.
+
+use regex::{Error, Regex, RegexBuilder};
+
+/// Most bytes that a compiled pattern takes.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Compiles a pattern.
+pub fn compile(pattern: &str, ignore_case: bool) -> Result<Regex, Error> {
+    compile_within(pattern, ignore_case, MAX_BYTES)
+}
+
+/// Compiles a pattern that may take so many bytes.
+pub fn compile_within(pattern: &str, ignore_case: bool, max_bytes: usize) -> Result<Regex, Error> {
+    RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(max_bytes).build()
+}

@@ -1,0 +1,48 @@
+//! For tests: a server that keeps the heads of the requests that reach it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// The server. It runs to the end of the test.
+pub(crate) struct Backend {
+    pub(crate) port: u16,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Backend {
+    /// Gives this answer to everything; an empty one never comes.
+    pub(crate) async fn start(answer: impl Into<String>) -> Backend {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, heads) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
+        let (kept, answer) = (Arc::clone(&heads), answer.into());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (kept, answer) = (Arc::clone(&kept), answer.clone());
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        match stream.read_u8().await {
+                            Ok(byte) => head.push(byte),
+                            Err(_) => return,
+                        }
+                    }
+                    let head = String::from_utf8_lossy(&head).into_owned();
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                    if answer.is_empty() {
+                        tokio::time::sleep(Duration::from_secs(60)).await;
+                    }
+                });
+            }
+        });
+        Backend { port, heads }
+    }
+
+    /// The heads that have come since the last look.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.heads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
