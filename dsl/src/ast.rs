@@ -78,6 +78,16 @@ pub struct Item {
     pub span: Span,
 }
 
+impl Item {
+    /// The parameters of an assertion or command; of all others, none.
+    pub fn params(&self) -> &[Param] {
+        match &self.kind {
+            ItemKind::Assertion(params) | ItemKind::Command(params) => params,
+            _ => &[],
+        }
+    }
+}
+
 /// Without the place, as for every node.
 impl PartialEq for Item {
     fn eq(&self, other: &Self) -> bool {

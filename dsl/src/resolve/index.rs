@@ -36,10 +36,7 @@ pub struct Policy {
 impl Policy {
     /// The parameters of an assertion or command; of all others, none.
     pub fn params(&self) -> &[Param] {
-        match &self.item.kind {
-            ItemKind::Assertion(params) | ItemKind::Command(params) => params,
-            _ => &[],
-        }
+        self.item.params()
     }
 
     /// The output that `fail` sets, of an assertion or command that `fails with` one.
