@@ -12,6 +12,7 @@ pub mod place;
 pub mod resolve;
 pub mod span;
 pub mod spec;
+mod words;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use fmt::{FormatError, format};
