@@ -37,7 +37,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 fn declared<'a>(set: &Set<'a>, space: &Space) -> Vec<Declared<'a>> {
-    let events = space.members.iter().flat_map(|member| &set.events[member.policy.index()]);
+    let events = space.members.iter().filter_map(|member| set.events.get(member.policy.index())).flatten();
     events
         .filter_map(|event| match event {
             Event::Declare { name, span, ty: Some(ty), range, .. } => {
