@@ -11,9 +11,11 @@ pub mod parse;
 pub mod resolve;
 pub mod span;
 pub mod spec;
+mod sql;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use fmt::{FormatError, format};
 pub use parse::{parse, parse_json_template, parse_template};
 pub use resolve::{Access, AddressPlace, Frame, Library, Policy, PolicyId, Step, address_places, load};
 pub use span::{FileId, Origin, Source, Sources, Span, Spanned};
+pub use sql::SqlScanner;
