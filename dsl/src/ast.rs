@@ -259,6 +259,8 @@ pub enum StmtKind {
     Continue,
     /// `Stop`: fails.
     Stop,
+    /// `Done`: ends the service, task or command well, with the answer drafted so far.
+    Done,
     /// `fail CODE`: final; the service's error assertion answers with this code. In an assertion that `fails with` an output, it ends the
     /// assertion as failed with this output.
     Fail(Expr),
@@ -342,6 +344,8 @@ pub enum Cond {
     Not(Box<Cond>),
     /// A comparison.
     Compare(Box<Comparison>),
+    /// `${x}`: a variable that is true or false.
+    Truth(Expr),
     /// An assertion asked as a question.
     Call(Box<Call>),
     /// `(a)`.
@@ -611,6 +615,8 @@ pub enum ExprKind {
     Arithmetic(ArithmeticOp, Expr, Expr),
     /// `(a)`
     Group(Expr),
+    /// `(${a} == "x" and not ${b})`: true or false. It asks no assertion.
+    Condition(Cond),
     /// `json { … }` or `json [ … ]`
     Json(Json),
     /// `xml """…"""`, `html """…"""`, `url "…"`, `sql "…"`, and plain `text """…"""`.

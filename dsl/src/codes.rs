@@ -151,6 +151,12 @@ pub const UNSAFE_URL: &str = "P0311";
 pub const QUOTED_PARAMETER: &str = "P0312";
 /// A member is read of a variable that is JSON in one place and something else in another.
 pub const NOT_ALWAYS_JSON: &str = "P0313";
+/// A variable that may be something else than true or false, where a condition belongs.
+pub const NOT_BOOLEAN: &str = "P0315";
+/// `Done` in an `assertion`.
+pub const DONE_IN_ASSERTION: &str = "P0316";
+/// `Done` in the block of an assertion.
+pub const DONE_IN_BLOCK: &str = "P0317";
 /// An operator's file opts out of escaping.
 pub const RAW_IN_CUSTOMIZATION: &str = "P0320";
 /// An assignment that nothing reads.
@@ -167,3 +173,5 @@ pub const CONSTANT_COMPARISON: &str = "P0325";
 pub const REPEATED_CONNECTION: &str = "P0326";
 /// An output and a `Stop` where `fail` is both.
 pub const FAIL_BY_HAND: &str = "P0330";
+/// A variable that is true or false, compared with `true` or `false`.
+pub const COMPARED_BOOLEAN: &str = "P0331";

@@ -12,6 +12,7 @@ pub mod resolve;
 pub mod span;
 pub mod spec;
 mod sql;
+mod words;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use fmt::{FormatError, format};

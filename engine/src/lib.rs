@@ -32,6 +32,7 @@ pub use services::store::Connections;
 
 /// The executor, for measuring it alone.
 pub mod exec {
+    pub use crate::policy::exec::observer::{Ended, Observer};
     pub use crate::policy::exec::{Ending, run};
 }
 

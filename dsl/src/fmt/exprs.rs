@@ -19,6 +19,7 @@ impl Printer<'_> {
             ExprKind::Function(name, args) => self.values(&format!("{}(", name.node), ")", args),
             ExprKind::Arithmetic(op, left, right) => concat([self.expr(left), text(texts::sign(*op)), self.expr(right)]),
             ExprKind::Group(inner) => concat([text("("), self.expr(inner), text(")")]),
+            ExprKind::Condition(cond) => concat([text("("), group(indent(self.cond(cond))), text(")")]),
             ExprKind::Json(json) => concat([text("json "), self.json(json, false)]),
             ExprKind::Template(syntax, parts) => self.template(expr, syntax.word(), parts),
             ExprKind::File(syntax, path) => text(format!("{} file {}", syntax.word(), texts::quoted(path))),
@@ -101,6 +102,7 @@ impl Printer<'_> {
                 inner => concat([text("not "), self.cond(inner)]),
             },
             Cond::Compare(comparison) => self.comparison(comparison, ""),
+            Cond::Truth(value) => self.expr(value),
             Cond::Call(call) => self.call(call),
             Cond::Group(inner) => concat([text("("), group(self.cond(inner)), text(")")]),
         }

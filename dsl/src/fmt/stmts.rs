@@ -135,6 +135,7 @@ impl Printer<'_> {
             StmtKind::Raise(value) => concat([text("Raise "), self.expr(value)]),
             StmtKind::Continue => text("Continue"),
             StmtKind::Stop => text("Stop"),
+            StmtKind::Done => text("Done"),
             StmtKind::Fail(value) => concat([text("fail "), self.expr(value)]),
             StmtKind::Check(cond) => group(indent(self.cond(cond))),
             StmtKind::Else(..) => self.else_chain(stmt, at),

@@ -3,11 +3,10 @@
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::span::Span;
+use crate::words::{Declaration, FOREIGN, PREDICATES, STATEMENTS};
 
 /// Where the grammar stopped inside a text, and what it would have taken.
 pub type Failure = (usize, Vec<&'static str>);
-
-const PREDICATES: [&str; 10] = ["is", "in", "contains", "matches", "starts", "ends", "length", "count", "ignoring", "as"];
 
 /// Explains a line that is no statement.
 pub fn statement(text: &str, failure: Option<Failure>, place: impl Fn(usize, usize) -> Span) -> Diagnostic {
@@ -115,21 +114,7 @@ fn predicate_help(word: &str) -> String {
 
 /// What to write instead of a word that other languages have as a statement.
 pub fn foreign_word(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "return" => "a policy gives no value: `Stop` fails, `Continue` holds, `set` leaves a value behind",
-        "for" | "while" | "loop" => "write `ForEach item in ${list} { … }`",
-        "let" | "var" | "const" => "write `set name = …`",
-        "throw" => "write `Raise \"…\"`",
-        "call" => "an assertion is called by its name: `\"Name\" (…)` or `Name(…)`",
-        "assert" | "check" | "require" => "a condition alone is an assertion: write it without this word",
-        "switch" | "case" | "match" => "write `if … { } else if … { } else { }`",
-        "try" | "catch" => "write `HandleErrors { … } on error { … }`",
-        "break" => "write `set item.break = true`, with the name of the loop for `item`",
-        "import" | "use" => "write `include \"…\"`",
-        "exit" | "end" => "write `Stop`",
-        "unless" => "write `if not … { }`",
-        _ => return None,
-    })
+    FOREIGN.iter().find(|(words, _)| words.contains(&word)).map(|(_, help)| *help)
 }
 
 /// Explains what follows a statement on its line.
@@ -147,12 +132,10 @@ pub fn rest(rest: &str, place: impl Fn(usize, usize) -> Span) -> Diagnostic {
 /// Explains text between declarations.
 pub fn declaration(text: &str, failure: Option<Failure>, place: impl Fn(usize, usize) -> Span) -> Diagnostic {
     let word = first_word(text);
-    let kinds = ["fragment", "assertion", "service", "task", "command", "customize", "extension"];
-    let statements =
-        ["set", "default", "include", "if", "All", "AtLeastOne", "fail", "ForEach", "HandleErrors", "Raise", "Continue", "Stop"];
+    let kinds = Declaration::KEYWORDS;
     let is_kind = kinds.contains(&word);
     let called = !word.is_empty() && text[word.len()..].trim_start().starts_with(['(', '=']);
-    if !is_kind && (statements.contains(&word) || called || text.starts_with(['"', '$'])) {
+    if !is_kind && (STATEMENTS.contains(&word) || called || text.starts_with(['"', '$'])) {
         let token = token(text, 0);
         let diagnostic =
             Diagnostic::error(codes::UNEXPECTED, "a statement cannot stand outside of a declaration", place(0, token.len()));
@@ -164,7 +147,7 @@ pub fn declaration(text: &str, failure: Option<Failure>, place: impl Fn(usize, u
             let token = token(text, 0);
             let help = match nearest(word, kinds) {
                 Some(near) if !word.is_empty() => format!("did you mean `{near}`?"),
-                _ => format!("a file holds declarations: {}", kinds.map(|kind| format!("`{kind}`")).join(", ")),
+                _ => Declaration::listed(),
             };
             Diagnostic::error(codes::UNKNOWN_DECLARATION, format!("there is no declaration `{token}`"), place(0, token.len()))
                 .help(help)

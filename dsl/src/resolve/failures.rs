@@ -84,7 +84,7 @@ impl<'w> Walk<'w> {
                 let own = target.eq_ignore_ascii_case(self.failure);
                 self.codes.extend(value.literal().filter(|_| own).map(str::to_owned));
             }
-            StmtKind::Declare { .. } | StmtKind::Raise(_) | StmtKind::Continue | StmtKind::Stop => {}
+            StmtKind::Declare { .. } | StmtKind::Raise(_) | StmtKind::Continue | StmtKind::Stop | StmtKind::Done => {}
         }
     }
 
@@ -125,7 +125,7 @@ impl<'w> Walk<'w> {
             Cond::Or(conds) | Cond::And(conds) => conds.iter().for_each(|cond| self.cond(policy, cond, passes)),
             Cond::Group(cond) => self.cond(policy, cond, passes),
             Cond::Call(call) => self.call(policy, call, passes),
-            Cond::Not(_) | Cond::Compare(_) => {}
+            Cond::Not(_) | Cond::Compare(_) | Cond::Truth(_) => {}
         }
     }
 }

@@ -76,16 +76,7 @@ impl Policy {
 }
 
 /// The kinds of declaration, as a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Fragment,
-    Assertion,
-    Service,
-    Task,
-    Command,
-    Customize,
-    Extension,
-}
+pub(crate) use crate::words::Declaration as Kind;
 
 impl Kind {
     pub(crate) fn of(kind: &ItemKind) -> Kind {
@@ -98,24 +89,6 @@ impl Kind {
             ItemKind::Customize => Kind::Customize,
             ItemKind::Extension => Kind::Extension,
         }
-    }
-
-    /// The word a message uses, with its article.
-    pub(crate) fn article(self) -> &'static str {
-        match self {
-            Kind::Fragment => "a fragment",
-            Kind::Assertion => "an assertion",
-            Kind::Service => "a service",
-            Kind::Task => "a task",
-            Kind::Command => "a command",
-            Kind::Customize => "a customization",
-            Kind::Extension => "an extension",
-        }
-    }
-
-    /// The word a message uses.
-    pub(crate) fn word(self) -> &'static str {
-        self.article().split_once(' ').map_or("", |(_, word)| word)
     }
 }
 

@@ -145,7 +145,7 @@ impl Outline<'_> {
             Cond::Call(call) => self.call(call),
             Cond::Or(all) | Cond::And(all) => all.iter().for_each(|cond| self.cond(cond)),
             Cond::Not(inner) | Cond::Group(inner) => self.cond(inner),
-            Cond::Compare(_) => {}
+            Cond::Compare(_) | Cond::Truth(_) => {}
         }
     }
 

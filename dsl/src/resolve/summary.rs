@@ -134,7 +134,7 @@ impl<'w> Walk<'w, '_> {
             ExprKind::Int(_) | ExprKind::Decimal(_) | ExprKind::Duration(_) | ExprKind::Arithmetic(..) => {
                 Holds::Other("a number")
             }
-            ExprKind::Bool(_) => Holds::Other("`true` or `false`"),
+            ExprKind::Bool(_) | ExprKind::Condition(_) => Holds::Other("`true` or `false`"),
             ExprKind::Raw(_) | ExprKind::Text(_) => match value.literal() {
                 // The empty text stands for nothing at all, and JSON may be written as a text.
                 Some(text) if !text.is_empty() && !text.trim_start().starts_with(['{', '[']) => Holds::Other("a text"),
@@ -392,6 +392,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
             | StmtKind::Raise(_)
             | StmtKind::Continue
             | StmtKind::Stop
+            | StmtKind::Done
             | StmtKind::Check(_)
             | StmtKind::Else(..) => visit::walk_stmt(self, stmt),
         }

@@ -86,8 +86,12 @@ pub(crate) fn walk_stmt<'a, V: Visit<'a> + ?Sized>(v: &mut V, stmt: &'a Stmt) {
             v.stmt(first);
             v.stmt(second);
         }
-        StmtKind::Declare { .. } | StmtKind::Include(_) | StmtKind::IncludeExtension(_) | StmtKind::Continue | StmtKind::Stop => {
-        }
+        StmtKind::Declare { .. }
+        | StmtKind::Include(_)
+        | StmtKind::IncludeExtension(_)
+        | StmtKind::Continue
+        | StmtKind::Stop
+        | StmtKind::Done => {}
     }
 }
 
@@ -96,6 +100,7 @@ pub(crate) fn walk_cond<'a, V: Visit<'a> + ?Sized>(v: &mut V, cond: &'a Cond) {
         Cond::Or(conds) | Cond::And(conds) => conds.iter().for_each(|cond| v.cond(cond)),
         Cond::Not(cond) | Cond::Group(cond) => v.cond(cond),
         Cond::Compare(comparison) => v.comparison(comparison),
+        Cond::Truth(value) => v.expr(value),
         Cond::Call(call) => v.call(call),
     }
 }
@@ -141,6 +146,7 @@ pub(crate) fn walk_expr<'a, V: Visit<'a> + ?Sized>(v: &mut V, expr: &'a Expr) {
             v.expr(right);
         }
         ExprKind::Group(inner) => v.expr(inner),
+        ExprKind::Condition(cond) => v.cond(cond),
         ExprKind::Json(json) => v.json(json),
         ExprKind::Raw(_)
         | ExprKind::Int(_)

@@ -214,7 +214,7 @@ impl Writer {
                 self.value(0);
             }
             1 => self.one(&["include \"N\"", "include \"#F\"", "include extension \"X\""]),
-            2 => self.one(&["Continue", "Stop"]),
+            2 => self.one(&["Continue", "Stop", "Done"]),
             3 => {
                 self.one(&["fail ", "Raise "]);
                 self.value(1);
@@ -321,7 +321,7 @@ impl Writer {
                 self.gap();
             }
             match self.random.below(if depth > 2 { 3 } else { 6 }) {
-                0 => self.one(&["Ask(a: 1)", "not \"Q\" ()", "not not Ask()"]),
+                0 => self.one(&["Ask(a: 1)", "not \"Q\" ()", "not not Ask()", "${marked}", "not ${a.b}"]),
                 1 | 2 | 5 => {
                     self.one(&["", "", "any ", "not ", "all ", "first "]);
                     self.sum(depth + 1);

@@ -107,6 +107,7 @@ fn stmt(out: &mut String, depth: usize, stmt: &Stmt, prefix: &str) {
         StmtKind::Raise(value) => line(format!("raise {}", expr(value))),
         StmtKind::Continue => line("continue".to_owned()),
         StmtKind::Stop => line("stop".to_owned()),
+        StmtKind::Done => line("done".to_owned()),
         StmtKind::Fail(value) => line(format!("fail {}", expr(value))),
         StmtKind::Check(cond) => line(format!("check {}", self::cond(cond))),
         StmtKind::Else(left, right) => {
@@ -161,6 +162,7 @@ fn cond(cond: &Cond) -> String {
         Cond::Or(list) => format!("(or {})", all(list)),
         Cond::And(list) => format!("(and {})", all(list)),
         Cond::Not(inner) => format!("(not {})", self::cond(inner)),
+        Cond::Truth(value) => expr(value),
         Cond::Call(call) => format!("({})", self::call(call)),
         Cond::Group(inner) => format!("(group {})", self::cond(inner)),
         Cond::Compare(c) => {
@@ -221,6 +223,7 @@ fn expr(expr: &Expr) -> String {
         ExprKind::Var(var) => self::var(var),
         ExprKind::Function(name, args) => format!("{}({})", name.node, all(args)),
         ExprKind::Arithmetic(op, left, right) => format!("({op:?} {} {})", self::expr(left), self::expr(right)),
+        ExprKind::Condition(cond) => format!("({})", self::cond(cond)),
         ExprKind::Group(inner) => format!("(group {})", self::expr(inner)),
         ExprKind::Json(json) => format!("json {}", self::json(json)),
         ExprKind::Template(syntax, list) => format!("{syntax:?} {}", parts(list)),

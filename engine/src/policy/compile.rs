@@ -80,6 +80,8 @@ struct Scope<'a> {
     policy: &'a Policy,
     /// What `fail` does here.
     fail: Option<FailTo>,
+    /// Where `Done` goes to: the good end of a service, task or command.
+    done: Option<Label>,
 }
 
 /// Where `fail` goes to.
@@ -119,7 +121,7 @@ impl<'a> Compiler<'a> {
         let (held, failed) = (self.code.label(), self.code.label());
         let fail_tail = self.code.label();
         let fault_tail = self.code.label();
-        let scope = Scope { frame, policy, fail: None };
+        let scope = Scope { frame, policy, fail: None, done: None };
         let mut program = FrameProgram {
             name: policy.name.as_str().into(),
             entry: 0,
@@ -134,7 +136,7 @@ impl<'a> Compiler<'a> {
         self.code.place(entry);
         match &policy.item.kind {
             ItemKind::Service(head) => {
-                let scope = Scope { fail: Some(FailTo::Service(fail_tail, code_slot)), ..scope };
+                let scope = Scope { fail: Some(FailTo::Service(fail_tail, code_slot)), done: Some(held), ..scope };
                 self.block(&policy.item.body, scope, held, failed);
                 self.code.place(held);
                 self.code.emit(Op::End(true), policy.item.span, held, held);
@@ -144,7 +146,8 @@ impl<'a> Compiler<'a> {
             }
             ItemKind::Task { .. } | ItemKind::Command(_) => {
                 let output = policy.failure().map(|param| self.slot(&param.name, scope));
-                let scope = Scope { fail: Some(FailTo::Service(fail_tail, output.unwrap_or(code_slot))), ..scope };
+                let scope =
+                    Scope { fail: Some(FailTo::Service(fail_tail, output.unwrap_or(code_slot))), done: Some(held), ..scope };
                 // Nobody calls a command but the command line, which cannot evaluate: it fills in its defaults itself.
                 for param in self.library.params(policy) {
                     if let Some(default) = &param.default {

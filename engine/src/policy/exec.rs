@@ -1,6 +1,7 @@
 //! The executor: one loop over one flat program. It does not recurse, and it yields only where an assertion does I/O.
 
 pub mod compare;
+pub mod observer;
 pub mod program;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::data::value::Value;
 use crate::policy::ctx::{Ctx, OpenTransaction, Slot};
 use crate::policy::expr::Expr;
 use crate::services::store::BeginOptions;
+use observer::{Ended, Nobody, Observer};
 use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
 
 /// How a run ended.
@@ -100,7 +102,12 @@ const CALLEES: usize = 64;
 ///
 /// What drivers of databases wait for is big. It is boxed, so that every request, with or without a transaction, is a small future: futures
 /// are copied where they are made.
-pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Ending {
+pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) -> impl Future<Output = Ending> + Send + 'r {
+    run_observed(program, frame, ctx, Nobody)
+}
+
+/// Runs it, and tells an observer of each step.
+pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, mut observer: O) -> Ending {
     ctx.base = 0;
     ctx.slots.reserve(frame.slots + CALLEES);
     if ctx.slots.len() < frame.slots {
@@ -113,6 +120,13 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
             roll_back_to(ctx, 0).await;
             return Ending::Broken(defect("the program has no such instruction"));
         };
+        let caller = if O::WATCHES { run.calls.last().map(|call| call.at) } else { None };
+        if O::WATCHES
+            && instr.op.is_step()
+            && let Some(place) = program.span(pc)
+        {
+            observer.begun(place);
+        }
         let step: Result<u32, Fault> = match &instr.op {
             Op::Jump => Ok(instr.ok),
             Op::Set(slot, value, ty) => Ok(run.test(pc, instr, assign(ctx, *slot, value.eval(ctx), *ty))),
@@ -192,6 +206,12 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 }
                 None => Err(defect("a `fail` outside of a call")),
             },
+            Op::Done if run.calls.is_empty() && ctx.transactions.is_empty() => {
+                run.loops.clear();
+                run.handlers.clear();
+                Ok(instr.ok)
+            }
+            Op::Done => Err(defect("a `Done` inside of what must come to its own end")),
             Op::DropDraft => {
                 if run.failed.is_some() && run.broken.is_none() {
                     run.explain(ctx, program, pc, "");
@@ -208,6 +228,9 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
             }
             Op::Defect => Err(defect("the compiler failed here")),
         };
+        if O::WATCHES {
+            tell(&mut observer, program, pc, caller, &step);
+        }
         pc = match step {
             Ok(next) => next,
             Err(fault) => match recover(ctx, &mut run, program, frame, fault, pc).await {
@@ -215,6 +238,22 @@ pub async fn run(program: &Program, frame: &FrameProgram, ctx: &mut Ctx) -> Endi
                 Err(fault) => return Ending::Broken(fault),
             },
         };
+    }
+}
+
+/// Tells an observer how a step ended. That of a call ends with its `Return`.
+fn tell(observer: &mut impl Observer, program: &Program, pc: u32, caller: Option<u32>, step: &Result<u32, Fault>) {
+    let Some(instr) = program.code.get(pc as usize) else { return };
+    let (at, how) = match (&instr.op, step) {
+        (Op::Return(held), Ok(_)) => (caller, if *held { Ended::Held } else { Ended::Failed }),
+        (Op::Call(site), Ok(next)) if *next == site.entry => return,
+        (op, _) if !op.is_step() => return,
+        (Op::Fail(..) | Op::FailCall(..), Ok(_)) => (Some(pc), Ended::Failed),
+        (_, Ok(next)) => (Some(pc), if *next == instr.ok { Ended::Held } else { Ended::Failed }),
+        (_, Err(_)) => (Some(pc), Ended::Broken),
+    };
+    if let Some(place) = at.and_then(|at| program.span(at)) {
+        observer.ended(place, how);
     }
 }
 

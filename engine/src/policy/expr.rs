@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use crate::data::json::{self, Path};
 use crate::data::value::{LIST_DELIMITER, Value};
 use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::exec::compare::Condition;
 use crate::policy::function::Function;
 use crate::policy::template;
 use crate::policy::vars::{Accessor, Selector};
@@ -46,6 +47,8 @@ pub enum Expr {
     Either(Box<(Expr, Expr)>),
     /// Integer arithmetic.
     Arithmetic(ArithmeticOp, Box<(Expr, Expr)>),
+    /// Whether a condition holds.
+    Condition(Arc<Condition>),
 }
 
 /// A piece of a text or template.
@@ -202,6 +205,7 @@ impl Expr {
                     other => found(&other.into_value()),
                 }
             }
+            Expr::Condition(condition) => Value::Bool(condition.holds(ctx)),
             Expr::Arithmetic(op, sides) => arithmetic(*op, sides.0.view(ctx), sides.1.view(ctx)),
         }
     }

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use crate::data::path::{self, Form};
 use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
+use crate::policy::exec::observer::{Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Program};
 use crate::policy::request::Request;
 use crate::policy::{answer, assertions, compile, exec, function, vars};
@@ -266,6 +267,16 @@ impl Site {
         name: &str,
         inputs: &[(String, Value)],
     ) -> Option<(exec::Ending, Vec<(SmolStr, Value)>)> {
+        self.run_named_observed(name, inputs, Nobody).await
+    }
+
+    /// The same, and an observer is told of each step.
+    pub async fn run_named_observed(
+        self: &Arc<Self>,
+        name: &str,
+        inputs: &[(String, Value)],
+        observer: impl Observer,
+    ) -> Option<(exec::Ending, Vec<(SmolStr, Value)>)> {
         let policy = self.library.commands().chain(self.library.tasks()).find(|policy| policy.name == name)?;
         let frame = self.program.frames.get(&policy.id)?.clone();
         let mut ctx = Ctx::new(Arc::clone(self), Request::new(Method::GET, ""), frame.name.clone());
@@ -276,7 +287,7 @@ impl Site {
                 ctx.set(*slot, value);
             }
         }
-        let ending = exec::run(&self.program, &frame, &mut ctx).await;
+        let ending = exec::run_observed(&self.program, &frame, &mut ctx, observer).await;
         let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
         Some((ending, outputs))
     }

@@ -172,7 +172,7 @@ fn find_in<'a>(cond: &'a portcullis_dsl::ast::Cond, name: &str, calls: &mut Vec<
         Cond::Not(inner) | Cond::Group(inner) => find_in(inner, name, calls),
         Cond::And(conds) | Cond::Or(conds) => conds.iter().for_each(|cond| find_in(cond, name, calls)),
         Cond::Call(call) if matches!(&call.callee, Callee::Native(own) if own.node == name) => calls.push(call),
-        Cond::Call(_) | Cond::Compare(_) => {}
+        Cond::Call(_) | Cond::Compare(_) | Cond::Truth(_) => {}
     }
 }
 

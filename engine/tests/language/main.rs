@@ -6,3 +6,4 @@ mod cases;
 mod catalogue;
 mod functions;
 mod harness;
+mod observer;

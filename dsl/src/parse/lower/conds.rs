@@ -147,11 +147,15 @@ impl Lower<'_> {
                 let said = self.out.len();
                 let value = self.sum(sum)?;
                 if self.out.len() == said {
+                    // Whether it is true or false is for the resolver to see, which knows what sets it.
+                    if matches!(&*value.kind, ExprKind::Var(var) if var.path.is_empty() && var.delimiter.is_none()) {
+                        return Some(Cond::Truth(value));
+                    }
                     let text = self.text[span.start as usize..span.end as usize].trim();
                     let help = match &*value.kind {
                         ExprKind::Bool(true) => "write `Continue`, which always holds".to_owned(),
                         ExprKind::Bool(false) => "write `Stop`, which always fails".to_owned(),
-                        ExprKind::Var(_) => format!("write `{text} == true` or `{text} is not empty`"),
+                        ExprKind::Var(_) => format!("write `{text} is not empty`"),
                         _ => "compare it: `== …`, `is empty`, `contains …`, `in […]`".to_owned(),
                     };
                     self.error(codes::NOT_A_CONDITION, "a value alone is not a condition", span, help);

@@ -2,21 +2,12 @@
 
 use super::items::unreachable_rule;
 use super::{Lower, Node, Rule};
-use crate::ast::{ArithmeticOp, Comments, DurationLit, DurationUnit, Expr, ExprKind, Part, Syntax, Type};
+use crate::ast::{ArithmeticOp, Call, Comments, Cond, DurationLit, DurationUnit, Expr, ExprKind, Part, Syntax, Type};
 use crate::codes;
 use crate::diagnostic::nearest;
 use crate::parse::{MAX_CHAIN, parts};
 use crate::span::{Span, Spanned};
-
-/// Words that say for which syntax a template escapes.
-pub const SYNTAXES: [(&str, Syntax); 6] = [
-    ("text", Syntax::Text),
-    ("json", Syntax::Json),
-    ("xml", Syntax::Xml),
-    ("html", Syntax::Html),
-    ("url", Syntax::Url),
-    ("sql", Syntax::Sql),
-];
+use crate::words::SYNTAXES;
 
 impl Lower<'_> {
     /// A value. A condition in its place is reported.
@@ -41,9 +32,44 @@ impl Lower<'_> {
     }
 
     fn condition_for_value<T>(&mut self, span: Span) -> Option<T> {
-        let help = "decide with `if`: `if … { set x = true } else { set x = false }`";
-        self.error(codes::NOT_A_VALUE, "a condition cannot stand for a value", span, help);
+        let text = self.text.get(span.start as usize..span.end as usize).unwrap_or("…");
+        let help =
+            if text.contains('\n') { "put it in parentheses".to_owned() } else { format!("put it in parentheses: `({text})`") };
+        self.error(codes::NOT_A_VALUE, "a condition that stands for a value needs parentheses", span, help);
         None
+    }
+
+    /// Whether what stands in parentheses is a condition and no value.
+    fn is_condition(&self, node: &Node<'_>) -> bool {
+        let mut node = node.clone();
+        loop {
+            let mut inner = node.into_inner().filter(|child| child.as_rule() != Rule::comment);
+            let Some(first) = inner.next() else { return false };
+            match first.as_rule() {
+                _ if inner.next().is_some() => return true,
+                Rule::and_chain | Rule::unary | Rule::comparison => node = first,
+                Rule::sum => {
+                    let mut operands = first.into_inner().filter(|child| child.as_rule() != Rule::comment);
+                    let only = operands.next().filter(|_| operands.next().is_none());
+                    return only.is_some_and(|only| match only.as_rule() {
+                        Rule::paren => only.into_inner().any(|inner| inner.as_rule() == Rule::value && self.is_condition(&inner)),
+                        rule => rule == Rule::call && self.is_assertion(&only),
+                    });
+                }
+                _ => return true,
+            }
+        }
+    }
+
+    /// A condition as a value. Assertions take time and may break: whether they hold is asked by a statement.
+    fn condition(&mut self, node: Node<'_>) -> Option<ExprKind> {
+        let cond = self.cond(node)?;
+        if let Some(call) = called(&cond) {
+            let help = "decide with `if`: `set x = false`, then `if … { set x = true }`";
+            self.error(codes::NOT_A_VALUE, "an assertion cannot be asked inside a value", call.span.span, help);
+            return None;
+        }
+        Some(ExprKind::Condition(cond))
     }
 
     /// Operands and operators: `*`, `/`, `%` before `+`, `-`, each from the left.
@@ -134,7 +160,7 @@ impl Lower<'_> {
             Rule::list => ExprKind::List(self.list(node)?),
             Rule::paren => {
                 let inner = self.children(node).pop()?;
-                ExprKind::Group(self.expr(inner)?)
+                if self.is_condition(&inner) { self.condition(inner)? } else { ExprKind::Group(self.expr(inner)?) }
             }
             Rule::call => return self.function(node),
             Rule::boolean => {
@@ -292,10 +318,10 @@ impl Lower<'_> {
 
     fn syntax(&mut self, node: &Node<'_>) -> Option<Syntax> {
         let word = node.as_str();
-        if let Some((_, syntax)) = SYNTAXES.iter().find(|(name, _)| *name == word) {
-            return Some(*syntax);
+        if let Some(syntax) = SYNTAXES.into_iter().find(|syntax| syntax.word() == word) {
+            return Some(syntax);
         }
-        let names = SYNTAXES.iter().map(|(name, _)| *name);
+        let names = SYNTAXES.map(Syntax::word).into_iter();
         let help = match nearest(word, names.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if word.starts_with(|c: char| c.is_ascii_uppercase()) => {
@@ -329,6 +355,16 @@ impl Lower<'_> {
         let syntax = self.syntax(&word);
         let path = self.plain_text(&children.next()?)?;
         Some(ExprKind::File(syntax?, path))
+    }
+}
+
+/// The first assertion that a condition asks.
+fn called(cond: &Cond) -> Option<&Call> {
+    match cond {
+        Cond::Or(conds) | Cond::And(conds) => conds.iter().find_map(called),
+        Cond::Not(cond) | Cond::Group(cond) => called(cond),
+        Cond::Call(call) => Some(call),
+        Cond::Compare(_) | Cond::Truth(_) => None,
     }
 }
 

@@ -10,9 +10,7 @@ use crate::ast::{
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::span::{Span, Spanned};
-
-const KINDS: [&str; 7] = ["fragment", "assertion", "service", "task", "command", "customize", "extension"];
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+use crate::words::{Declaration, METHODS};
 
 /// The clauses of a head as they were written.
 #[derive(Default)]
@@ -166,19 +164,19 @@ impl Lower<'_> {
     fn kind(&mut self, word: &Node<'_>, clauses: Clauses) -> Option<ItemKind> {
         let text = word.as_str();
         let lower = text.to_ascii_lowercase();
-        let Some(kind) = KINDS.iter().find(|kind| **kind == lower) else {
-            let help = match nearest(text, KINDS) {
+        let Some(kind) = Declaration::of_keyword(&lower) else {
+            let help = match nearest(text, Declaration::KEYWORDS) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("a file holds declarations: {}", KINDS.map(|kind| format!("`{kind}`")).join(", ")),
+                None => Declaration::listed(),
             };
             let span = self.span(word);
             self.error(codes::UNKNOWN_DECLARATION, format!("there is no declaration `{text}`"), span, help);
             return None;
         };
-        self.spelling(word, kind);
+        self.spelling(word, kind.keyword());
         let Clauses { params, at, every, methods, errors, paths, disabled, fails, unread } = clauses;
-        let takes_params = matches!(*kind, "assertion" | "command");
-        let is_service = *kind == "service";
+        let takes_params = matches!(kind, Declaration::Assertion | Declaration::Command);
+        let is_service = kind == Declaration::Service;
         let refused = [
             params.as_ref().filter(|_| !takes_params).map(|(_, span)| ("parameters", *span)),
             at.as_ref().filter(|_| !is_service).map(|(_, span)| ("`at`", *span)),
@@ -187,7 +185,7 @@ impl Lower<'_> {
             paths.as_ref().filter(|_| !is_service).map(|(_, span)| ("`paths`", *span)),
             disabled.as_ref().filter(|_| !is_service).map(|(_, span)| ("`disabled`", *span)),
             fails.as_ref().filter(|_| !takes_params).map(|(_, span)| ("`fails with`", *span)),
-            every.as_ref().filter(|_| *kind != "task").map(|(_, span)| ("`every`", *span)),
+            every.as_ref().filter(|_| kind != Declaration::Task).map(|(_, span)| ("`every`", *span)),
         ];
         for (what, span) in refused.into_iter().flatten() {
             let help = match what {
@@ -196,7 +194,7 @@ impl Lower<'_> {
                 "`fails with`" => "only an `assertion` or a `command` has it; in a service `fail` answers through its `errors`",
                 _ => "only a `service` has it",
             };
-            self.error(codes::BAD_CLAUSE, format!("a `{kind}` has no {what}"), span, help);
+            self.error(codes::BAD_CLAUSE, format!("a `{}` has no {what}", kind.keyword()), span, help);
         }
         let mut params = params.map(|(params, _)| params).unwrap_or_default();
         params.extend(fails.map(|(name, _)| Param {
@@ -210,13 +208,13 @@ impl Lower<'_> {
             leading: Vec::new(),
             trailing: None,
         }));
-        match *kind {
-            "fragment" => Some(ItemKind::Fragment),
-            "assertion" => Some(ItemKind::Assertion(params)),
-            "command" => Some(ItemKind::Command(params)),
-            "customize" => Some(ItemKind::Customize),
-            "extension" => Some(ItemKind::Extension),
-            "task" => match every {
+        match kind {
+            Declaration::Fragment => Some(ItemKind::Fragment),
+            Declaration::Assertion => Some(ItemKind::Assertion(params)),
+            Declaration::Command => Some(ItemKind::Command(params)),
+            Declaration::Customize => Some(ItemKind::Customize),
+            Declaration::Extension => Some(ItemKind::Extension),
+            Declaration::Task => match every {
                 Some((every, _)) => Some(ItemKind::Task { every }),
                 None if unread => None,
                 None => {
@@ -225,7 +223,7 @@ impl Lower<'_> {
                     None
                 }
             },
-            "service" => match at {
+            Declaration::Service => match at {
                 Some((path, _)) => Some(ItemKind::Service(ServiceHead {
                     path,
                     methods: methods.map(|(methods, _)| methods).unwrap_or_default(),
@@ -244,7 +242,6 @@ impl Lower<'_> {
                     None
                 }
             },
-            _ => None,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::ast::{Block, Callee, Comment, Cond, GroupKind, Stmt, StmtKind};
 use crate::codes;
 use crate::diagnostic::nearest;
 use crate::span::{Span, Spanned};
+use crate::words::{BLOCKS, STATEMENTS};
 
 impl Lower<'_> {
     pub fn simple(&mut self, node: Node<'_>) -> Option<Stmt> {
@@ -40,6 +41,10 @@ impl Lower<'_> {
             Rule::stop_stmt => {
                 self.children(node);
                 Some(StmtKind::Stop)
+            }
+            Rule::done_stmt => {
+                self.children(node);
+                Some(StmtKind::Done)
             }
             Rule::group => self.group(node),
             Rule::assign => self.missing_set(node),
@@ -233,12 +238,12 @@ impl Lower<'_> {
             _ => {}
         }
         let span = self.span(node);
-        let near = ["All", "AtLeastOne", "HandleErrors", "ForEach"].into_iter().find(|known| known.eq_ignore_ascii_case(word));
+        let near = BLOCKS.into_iter().find(|known| known.eq_ignore_ascii_case(word));
         if let Some(known) = near {
             self.error(codes::WRONG_CASE, format!("`{word}` is spelled `{known}`"), span, format!("write `{known} {{`"));
             return None;
         }
-        let near = nearest(word, ["All", "AtLeastOne", "HandleErrors", "ForEach", "if", "else"]);
+        let near = nearest(word, BLOCKS.into_iter().chain(["if", "else"]));
         let (code, message, help) = match (word, near) {
             ("on", _) => (
                 codes::UNKNOWN_STATEMENT,
@@ -326,25 +331,10 @@ impl Lower<'_> {
     fn unknown_statement(&mut self, node: &Node<'_>) {
         let word = node.as_str();
         let span = self.span(node);
-        let statements = [
-            "set",
-            "default",
-            "declare",
-            "include",
-            "if",
-            "fail",
-            "ForEach",
-            "HandleErrors",
-            "Raise",
-            "Continue",
-            "Stop",
-            "All",
-            "AtLeastOne",
-        ];
         let (code, message) = (codes::UNKNOWN_STATEMENT, format!("there is no statement `{word}`"));
         if let Some(help) = explain::foreign_word(&word.to_ascii_lowercase()) {
             self.error(code, message, span, help);
-        } else if let Some(near) = nearest(word, statements) {
+        } else if let Some(near) = nearest(word, STATEMENTS) {
             self.error(code, message, span, format!("did you mean `{near}`?"));
         } else if word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.contains(['.', '-']) {
             self.error(codes::MISSING_PARENTHESES, format!("`{word}` lacks its parentheses"), span, format!("write `{word}()`"));

@@ -28,6 +28,7 @@ pub fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::kw_raise => "Raise",
         Rule::kw_continue => "Continue",
         Rule::kw_stop => "Stop",
+        Rule::kw_done => "Done",
         Rule::kw_fail => "fail",
         Rule::kw_not => "not",
         Rule::kw_as => "as",

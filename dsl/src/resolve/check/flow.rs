@@ -111,7 +111,7 @@ impl<'a> Visit<'a> for Flow<'_> {
 pub(crate) fn end(stmt: &Stmt) -> End {
     match &stmt.kind {
         StmtKind::Stop => End::Fails,
-        StmtKind::Fail(_) | StmtKind::Raise(_) => End::Leaves,
+        StmtKind::Fail(_) | StmtKind::Raise(_) | StmtKind::Done => End::Leaves,
         StmtKind::Continue => End::Holds,
         StmtKind::Group { kind: GroupKind::All | GroupKind::Bare, body, .. } => all(&body.stmts),
         StmtKind::Group { kind: GroupKind::AtLeastOne, body, .. } => any(body.stmts.iter()),

@@ -1,9 +1,11 @@
 //! Everything that can be wrong with a policy set whose files were read. Checks only look: what they need was made by the steps
 //! before, and no check stops another, so that an author sees all problems at once.
 
+mod booleans;
 mod calls;
 mod connect;
 mod cycles;
+mod done;
 mod flow;
 mod local;
 mod markup;
@@ -47,6 +49,8 @@ pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
     routes::check(set, &mut found);
     cycles::check(set, &mut found);
     variables::check(set, &mut found);
+    booleans::check(set, &mut found);
+    done::check(set, &mut found);
     let reached = set.reached();
     for policy in set.policies {
         let mut own = Vec::new();

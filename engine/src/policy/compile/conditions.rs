@@ -1,12 +1,12 @@
 //! Conditions: short-circuit wiring, and comparisons settled as far as the text allows.
 
 use portcullis_dsl::Diagnostic;
-use portcullis_dsl::ast::{Comparison, Cond, Predicate};
+use portcullis_dsl::ast::{self, Comparison, Cond, Multi, Predicate};
 
 use super::code::Label;
 use super::{Compiler, Scope};
 use crate::policy::codes;
-use crate::policy::exec::compare::{Compare, Test};
+use crate::policy::exec::compare::{Compare, Condition, Test};
 use crate::policy::exec::program::Op;
 
 impl<'a> Compiler<'a> {
@@ -35,6 +35,10 @@ impl<'a> Compiler<'a> {
                     self.code.place(next);
                 }
             }
+            (Cond::Truth(value), _) => {
+                let compare = self.truth(value, scope, negate);
+                self.code.emit(Op::Test(compare), value.span.span, ok, no);
+            }
             (Cond::Call(call), false) => self.call(call, scope, ok, no),
             (Cond::Call(call), true) => self.call(call, scope, no, ok),
             (Cond::Compare(comparison), _) => {
@@ -46,6 +50,29 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
+    }
+
+    /// A condition as a value.
+    pub(super) fn condition(&mut self, cond: &Cond, scope: Scope<'a>, negate: bool) -> Option<Condition> {
+        match (cond, negate) {
+            (Cond::Group(inner), _) => self.condition(inner, scope, negate),
+            (Cond::Not(inner), _) => self.condition(inner, scope, !negate),
+            (Cond::And(conds), _) | (Cond::Or(conds), _) => {
+                let conds = conds.iter().map(|cond| self.condition(cond, scope, negate)).collect::<Option<Box<[_]>>>()?;
+                let all = matches!(cond, Cond::And(_)) != negate;
+                Some(if all { Condition::All(conds) } else { Condition::Any(conds) })
+            }
+            (Cond::Compare(comparison), _) => self.comparison(comparison, scope, negate).map(Condition::Test),
+            (Cond::Truth(value), _) => Some(Condition::Test(self.truth(value, scope, negate))),
+            (Cond::Call(call), _) => {
+                self.report(super::defect("an assertion inside a value", call.span.span));
+                None
+            }
+        }
+    }
+
+    fn truth(&mut self, value: &ast::Expr, scope: Scope<'a>, negate: bool) -> Compare {
+        Compare { mode: Multi::All, left: self.expr(value, scope), ty: None, test: Test::True, negate, ignore_case: false }
     }
 
     fn comparison(&mut self, comparison: &Comparison, scope: Scope<'a>, negate: bool) -> Option<Compare> {

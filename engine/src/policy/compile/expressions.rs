@@ -49,6 +49,11 @@ impl<'a> Compiler<'a> {
                 Expr::Arithmetic(*op, Box::new((self.expr(left, scope), self.expr(right, scope))))
             }
             ExprKind::Group(inner) => self.expr(inner, scope),
+            ExprKind::Condition(cond) => match self.condition(cond, scope, false) {
+                Some(condition) => Expr::Condition(Arc::new(condition)),
+                // It was reported, so these policies never run.
+                None => Expr::Const(Value::Undefined),
+            },
             ExprKind::Json(json) => folded(self.json(json, scope)),
             ExprKind::Template(syntax, parts) => self.template(*syntax, parts, scope, span),
             ExprKind::File(syntax, path) => self.data_file(*syntax, path, scope, span),

@@ -144,6 +144,11 @@ impl<'a> Compiler<'a> {
             }
             StmtKind::Continue => self.code.emit(Op::Jump, span, ok, ok),
             StmtKind::Stop => self.code.emit(Op::Jump, span, no, no),
+            StmtKind::Done => match scope.done {
+                Some(held) => self.code.emit(Op::Done, span, held, held),
+                // The resolver refuses it.
+                None => self.defective("a `Done` in an assertion", span),
+            },
             StmtKind::Fail(code) => {
                 let code = self.expr(code, scope);
                 match scope.fail {
@@ -249,6 +254,7 @@ impl<'a> Compiler<'a> {
             | StmtKind::Raise(_)
             | StmtKind::Continue
             | StmtKind::Stop
+            | StmtKind::Done
             | StmtKind::Fail(_) => {}
         }
     }
@@ -265,7 +271,7 @@ impl<'a> Compiler<'a> {
             Cond::Or(conds) | Cond::And(conds) => conds.iter().for_each(|cond| self.callees_of_cond(cond)),
             Cond::Not(cond) | Cond::Group(cond) => self.callees_of_cond(cond),
             Cond::Call(call) => self.callees_of_call(call),
-            Cond::Compare(_) => {}
+            Cond::Compare(_) | Cond::Truth(_) => {}
         }
     }
 

@@ -25,10 +25,33 @@ pub struct Compare {
     pub ignore_case: bool,
 }
 
+/// Comparisons joined to a value. Negation is settled in the comparisons.
+pub enum Condition {
+    /// Each of these holds.
+    All(Box<[Condition]>),
+    /// One of these holds.
+    Any(Box<[Condition]>),
+    /// This comparison holds.
+    Test(Compare),
+}
+
+impl Condition {
+    /// Whether it holds.
+    pub fn holds(&self, ctx: &Ctx) -> bool {
+        match self {
+            Condition::All(all) => all.iter().all(|condition| condition.holds(ctx)),
+            Condition::Any(any) => any.iter().any(|condition| condition.holds(ctx)),
+            Condition::Test(compare) => compare.holds(ctx),
+        }
+    }
+}
+
 /// What is tested.
 pub enum Test {
     /// An operator and its right side.
     Binary(BinaryOp, Expr),
+    /// It is true.
+    True,
     /// Empty or undefined.
     Empty,
     /// Substring.
@@ -68,6 +91,14 @@ impl Compare {
                     View::Owned(value) => value.values().len(),
                 };
                 return within(bounds, count) != self.negate;
+            }
+            Test::True => {
+                let value = match &left {
+                    View::Value(value) => value.to_bool(),
+                    View::Text(text) => Value::text(*text).to_bool(),
+                    View::Owned(value) => value.to_bool(),
+                };
+                return value.is_some_and(|value| value != self.negate);
             }
             _ => {}
         }
@@ -171,6 +202,7 @@ impl Compare {
             Test::Length(bounds) => within(bounds, left.chars().count()),
             Test::ContainsAll(right) => right.eval(ctx).values().iter().all(|wanted| self.same(&wanted.as_text(), left)),
             Test::ContainsAny(right) => right.eval(ctx).values().iter().any(|wanted| self.same(&wanted.as_text(), left)),
+            Test::True => left == "true",
             Test::Empty => left.is_empty(),
             Test::Count(bounds) => within(bounds, 1),
         })

@@ -29,6 +29,11 @@ pub struct Program {
 }
 
 impl Program {
+    /// An instruction's source text.
+    pub fn span(&self, pc: u32) -> Option<Span> {
+        self.spans.get(pc as usize).copied()
+    }
+
     /// `path:line:column` of an instruction's source text.
     pub fn place(&self, pc: u32) -> String {
         self.spans.get(pc as usize).map_or_else(String::new, |span| self.sources.place(*span))
@@ -88,12 +93,21 @@ pub enum Op {
     Fail(Slot, Expr),
     /// `fail` in an assertion: leaves what is open in it, sets its output, goes to its end.
     FailCall(Slot, Expr),
+    /// `Done`: leaves loops and error handlers, goes to the good end.
+    Done,
     /// Forgets an answer drafted before the failure.
     DropDraft,
     /// The run ends.
     End(bool),
     /// Stands where the compiler failed. Running it is a fault, so that what is missing never reads as success.
     Defect,
+}
+
+impl Op {
+    /// Whether an author would call it a step: not what only ties steps together.
+    pub fn is_step(&self) -> bool {
+        !matches!(self, Op::Jump | Op::Return(_) | Op::LoopLeave | Op::PopHandler | Op::DropDraft | Op::End(_) | Op::Defect)
+    }
 }
 
 /// Variables of a loop.
