@@ -206,9 +206,8 @@ fn join_comments(mut leading: Vec<Comment>, loose: Vec<Comment>) -> Vec<Comment>
     if loose.is_empty() {
         return leading;
     }
-    let from = leading.len();
     let blank = leading.last_mut().is_some_and(|last| std::mem::take(&mut last.blank_after));
-    leading.extend(loose.into_iter().map(|comment| Comment { blank_before: false, blank_after: false, ..comment }));
-    leading[from].blank_before = blank;
+    let loose = loose.into_iter().enumerate();
+    leading.extend(loose.map(|(n, comment)| Comment { blank_before: blank && n == 0, blank_after: false, ..comment }));
     leading
 }
