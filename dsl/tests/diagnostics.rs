@@ -1,6 +1,14 @@
 //! Problems in, messages out: `tests/diagnostics/*.policy`, and beside each the rendered messages with the text they underline,
 //! `*.txt`. Every syntax code has a case.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 mod support;
 
 use std::fmt::Write;

@@ -1,6 +1,14 @@
 //! Text in, canonical text out: `tests/fmt/*.policy` and the answer beside it, `*.fmt`. The answer formats to itself, and both mean the
 //! same, which `format` itself makes sure of.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 mod support;
 
 use portcullis_dsl::{FileId, FormatError, format, parse};

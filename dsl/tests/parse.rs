@@ -1,5 +1,13 @@
 //! Text in, tree out: `tests/parse/*.policy` and the answer beside it, `*.tree`. Data files are read as their ending says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 mod support;
 
 use portcullis_dsl::ast::Part;

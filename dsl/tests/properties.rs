@@ -1,5 +1,13 @@
 //! What holds for every text: parsing never panics, however damaged the text; formatting keeps the tree and is settled.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 mod support;
 
 use portcullis_dsl::{FileId, Sources, diagnostic, format, parse, parse_json_template, parse_template};

@@ -1,5 +1,13 @@
 //! What the README shows is the language: its examples have no problems and are laid out as `fmt` would.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 use portcullis_dsl::{FileId, format, parse};
 
 #[test]

@@ -2,6 +2,14 @@
 //! what the resolver says after `== diagnostics`. Folders decide as in an installation: `customizations/`, `services/` are the
 //! operator's, everything else is shipped; what does not end in `.policy` is a data file.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 mod catalogue;
 mod support;
 

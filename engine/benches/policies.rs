@@ -1,6 +1,14 @@
 //! What policies cost, stage by stage, without a socket: a reload (parse, check, compile everything that ships), a request to an empty
 //! policy, and conditions. `cargo bench -p portcullis`; figures for whole requests come from the load tool (`tests/load`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark stops where it stands"
+)]
+
 use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,18 +1,13 @@
 //! The gateway: policies compiled to a program, and everything that runs it.
 //!
-//! The house has five floors, and a module uses only its own floor and those below: [`data`], [`services`], [`policy`], [`front`], and on
+//! The house has five floors, and a module uses only its own floor and those below: `data`, `services`, `policy`, `front`, and on
 //! top the command line and scenario files. What stands here is the façade for the binary, the tests and the benchmarks.
 
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod casefile;
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod cli;
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod data;
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod front;
 mod policy;
-#[warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod services;
 
 pub use casefile::{Case, Expectation, Lab, StepKind};

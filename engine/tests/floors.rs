@@ -1,5 +1,13 @@
 //! The house keeps its floors: a module uses only its own floor and those below.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

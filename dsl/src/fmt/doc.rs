@@ -86,7 +86,7 @@ impl Doc {
             Doc::Text(_) | Doc::Line | Doc::Soft => false,
             Doc::Indent(inner) | Doc::Group(inner) => inner.must_break(),
             Doc::Concat(docs) => docs.iter().any(Doc::must_break),
-            Doc::Choice(alternatives) => alternatives[0].must_break(),
+            Doc::Choice(alternatives) => alternatives.first().is_some_and(Doc::must_break),
         }
     }
 
@@ -99,7 +99,7 @@ impl Doc {
             Doc::Soft => Some(0),
             Doc::Indent(inner) | Doc::Group(inner) => inner.flat_width(),
             Doc::Concat(docs) => docs.iter().map(Doc::flat_width).sum(),
-            Doc::Choice(alternatives) => alternatives[0].flat_width(),
+            Doc::Choice(alternatives) => alternatives.first().and_then(Doc::flat_width),
         }
     }
 }

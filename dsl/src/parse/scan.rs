@@ -108,23 +108,22 @@ impl Scanner<'_> {
     fn run(&mut self) {
         let mut at = 0;
         let mut line_start = true;
-        while at < self.bytes.len() {
+        while let Some(&byte) = self.bytes.get(at) {
             if line_start {
                 self.line = at;
                 self.at_line(at);
                 line_start = false;
             }
-            let byte = self.bytes[at];
             at = match byte {
                 b'\n' => {
                     line_start = true;
                     at + 1
                 }
-                b'/' if self.bytes[at..].starts_with(b"//") => self.line_end(at),
-                b'"' if self.bytes[at..].starts_with(b"\"\"\"") => self.block_text(at),
+                b'/' if self.rest(at).starts_with(b"//") => self.line_end(at),
+                b'"' if self.rest(at).starts_with(b"\"\"\"") => self.block_text(at),
                 b'"' => self.quoted(at),
                 b'\'' => self.single_quoted(at),
-                b'$' if self.bytes[at..].starts_with(b"${") => self.variable(at),
+                b'$' if self.rest(at).starts_with(b"${") => self.variable(at),
                 b'(' | b'[' | b'{' => {
                     self.open_bracket(at, byte);
                     at + 1
@@ -151,16 +150,33 @@ impl Scanner<'_> {
         self.end_of_declaration(self.bytes.len());
     }
 
+    /// What stands at a place and after it; nothing beyond the end.
+    fn rest(&self, at: usize) -> &[u8] {
+        self.bytes.get(at..).unwrap_or_default()
+    }
+
+    /// What stands between two places, as far as it is left.
+    fn left(&self, from: usize, to: usize) -> &[u8] {
+        self.copy.get(from..to).unwrap_or_default()
+    }
+
+    /// Puts a byte where another stood.
+    fn put(&mut self, at: usize, byte: u8) {
+        if let Some(place) = self.copy.get_mut(at) {
+            *place = byte;
+        }
+    }
+
     fn line_end(&self, at: usize) -> usize {
-        self.bytes[at..].iter().position(|b| *b == b'\n').map_or(self.bytes.len(), |n| at + n)
+        self.rest(at).iter().position(|b| *b == b'\n').map_or(self.bytes.len(), |n| at + n)
     }
 
     fn line_begin(&self, at: usize) -> usize {
-        self.bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1)
+        self.bytes.iter().take(at).rposition(|b| *b == b'\n').map_or(0, |n| n + 1)
     }
 
     fn indent(&self, line: usize) -> usize {
-        self.bytes[line..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count()
+        self.rest(line).iter().take_while(|b| matches!(b, b' ' | b'\t')).count()
     }
 
     /// At the start of a line: a declaration ends every bracket before it, a statement every bracket of a value.
@@ -185,8 +201,8 @@ impl Scanner<'_> {
 
     /// Closes what a value left open; `at` is where something begins that cannot be inside a value.
     fn end_of_statement(&mut self, at: usize) {
-        let Some(first) = self.open.iter().position(|open| !open.block) else { return };
-        let unclosed = self.open[first];
+        let first = self.open.iter().enumerate().find(|(_, open)| !open.block);
+        let Some((first, unclosed)) = first.map(|(first, open)| (first, *open)) else { return };
         self.open.truncate(first);
         self.report_unclosed(unclosed);
         // From the bracket's statement to here nothing can be told; blank it.
@@ -197,12 +213,9 @@ impl Scanner<'_> {
     /// Closes everything before a declaration or the end of the file.
     fn end_of_declaration(&mut self, at: usize) {
         self.end_of_statement(at);
-        if self.open.is_empty() {
-            self.suspect = None;
-            return;
-        }
-        let unclosed = self.suspect.take().unwrap_or(self.open[self.open.len() - 1]);
-        self.report_unclosed(unclosed);
+        let suspect = self.suspect.take();
+        let Some(last) = self.open.last().copied() else { return };
+        self.report_unclosed(suspect.unwrap_or(last));
         self.insert_braces(at);
     }
 
@@ -231,9 +244,9 @@ impl Scanner<'_> {
 
     fn close_bracket(&mut self, at: usize, kind: u8) {
         let value_from = self.open.iter().rposition(|open| open.block).map_or(0, |n| n + 1);
-        match self.open[value_from..].iter().rposition(|open| closer(open.kind) == kind) {
+        let found = self.open.iter().enumerate().skip(value_from).rev().find(|(_, open)| closer(open.kind) == kind);
+        match found.map(|(found, _)| found) {
             Some(found) => {
-                let found = value_from + found;
                 if let Some(unclosed) = self.open.get(found + 1).copied() {
                     self.report_unclosed(unclosed);
                     self.blank(unclosed.at, unclosed.at + 1);
@@ -245,8 +258,7 @@ impl Scanner<'_> {
                 }
             }
             None if kind == b'}' && value_from > 0 => {
-                if self.open.len() > value_from {
-                    let unclosed = self.open[value_from];
+                if let Some(unclosed) = self.open.get(value_from).copied() {
                     self.report_unclosed(unclosed);
                     let to = if self.line_begin(at) > unclosed.at { self.line_begin(at) } else { at };
                     let from = self.start_of_statement(unclosed.at);
@@ -273,7 +285,7 @@ impl Scanner<'_> {
     /// Where the statement on the line of `at` begins: after a brace or `;` on the same line, if there is one.
     fn start_of_statement(&self, at: usize) -> usize {
         let begin = self.line_begin(at);
-        self.copy[begin..at].iter().rposition(|b| matches!(b, b'{' | b';' | b'}')).map_or(begin, |n| begin + n + 1)
+        self.left(begin, at).iter().rposition(|b| matches!(b, b'{' | b';' | b'}')).map_or(begin, |n| begin + n + 1)
     }
 
     /// A text in quotes, which ends on its line.
@@ -298,23 +310,23 @@ impl Scanner<'_> {
         self.diagnostics.push(diagnostic.help("add `\"` at its end; texts over several lines stand between `\"\"\"`"));
         let kept = kept.max(at + 1);
         self.blank(at, kept);
-        self.copy[at] = b'0'; // a value, where the text was one
+        self.put(at, b'0'); // a value, where the text was one
         if raw {
-            self.copy[at - 1] = b' ';
+            self.put(at - 1, b' ');
         }
         kept
     }
 
     fn single_quoted(&mut self, at: usize) -> usize {
-        match self.bytes[at + 1..].iter().position(|b| matches!(b, b'\'' | b'\n')) {
-            Some(n) if self.bytes[at + 1 + n] == b'\'' => at + n + 2,
+        match self.rest(at + 1).iter().enumerate().find(|(_, b)| matches!(b, b'\'' | b'\n')) {
+            Some((n, b'\'')) => at + n + 2,
             _ => at + 1,
         }
     }
 
     fn variable(&mut self, at: usize) -> usize {
-        match self.bytes[at..].iter().position(|b| matches!(b, b'}' | b'\n')) {
-            Some(n) if self.bytes[at + n] == b'}' => at + n + 1,
+        match self.rest(at).iter().enumerate().find(|(_, b)| matches!(b, b'}' | b'\n')) {
+            Some((n, b'}')) => at + n + 1,
             _ => {
                 let end = self.line_end(at);
                 let word = self.text[at + 2..end]
@@ -326,7 +338,7 @@ impl Scanner<'_> {
                 let help = format!("write `${{{}}}`", &self.text[at + 2..at + 2 + word]);
                 self.diagnostics.push(Diagnostic::error(codes::UNCLOSED, message, span).help(help));
                 self.blank(at, at + 2 + word);
-                self.copy[at] = b'0';
+                self.put(at, b'0');
                 at + 2 + word
             }
         }
@@ -335,9 +347,9 @@ impl Scanner<'_> {
     fn block_text(&mut self, at: usize) -> usize {
         let mut next = at + 3;
         while next < self.bytes.len() {
-            if self.bytes[next..].starts_with(b"\\\"\"\"") {
+            if self.rest(next).starts_with(b"\\\"\"\"") {
                 next += 4;
-            } else if self.bytes[next..].starts_with(b"\"\"\"") {
+            } else if self.rest(next).starts_with(b"\"\"\"") {
                 return next + 3;
             } else {
                 next += 1;
@@ -355,7 +367,7 @@ impl Scanner<'_> {
     }
 
     fn blank(&mut self, from: usize, to: usize) {
-        for byte in &mut self.copy[from..to] {
+        for byte in self.copy.iter_mut().take(to).skip(from) {
             if *byte != b'\n' {
                 *byte = b' ';
             }

@@ -1,5 +1,10 @@
 //! Builds the frames: one walk over the event lists of everything that a service, assertion, task or command includes.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: a policy's and a name's id are made by the set, and index the tables that are as long as the set"
+)]
+
 use std::sync::Arc;
 
 use smol_str::SmolStr;

@@ -72,7 +72,9 @@ impl DataFiles {
                     (all.files.len() - 1, file)
                 });
                 all.by_reference.entry(policy.file).or_default().insert(reference.path.to_owned(), at);
-                all.files[at].parse(file, reference.syntax, diagnostics);
+                if let Some(data) = all.files.get_mut(at) {
+                    data.parse(file, reference.syntax, diagnostics);
+                }
             }
         }
         all

@@ -1,6 +1,11 @@
 //! Answers to "where does this value come from?": every place that sets a variable, in the order of evaluation, and what a policy is,
 //! takes and is used by. `portcullis explain` prints them.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: a policy's and a name's id are made by the set, and index the tables that are as long as the set"
+)]
+
 use std::fmt;
 
 use crate::ast::{Direction, ItemKind, Param};

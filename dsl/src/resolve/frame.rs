@@ -83,7 +83,7 @@ impl Frame {
 
     pub(crate) fn slot_of(&self, sym: Sym) -> Option<usize> {
         let at = self.index.binary_search_by_key(&sym, |(sym, _)| *sym).ok()?;
-        Some(self.index[at].1 as usize)
+        self.index.get(at).map(|(_, slot)| *slot as usize)
     }
 
     /// The variable with a JSON document that this name would be a member of.
@@ -116,8 +116,9 @@ impl Frame {
         for dot in prefixes {
             if let Some(slot) = self.slot(&name[..dot]) {
                 let rest = name[dot + 1..].to_owned();
-                let is_data = self.documents.binary_search(&self.slots[slot].0).is_ok();
-                let is_member = self.json[slot] && !is_length(&rest) || is_data;
+                let is_data = self.slots.get(slot).is_some_and(|(name, _)| self.documents.binary_search(name).is_ok());
+                let is_json = self.json.get(slot).is_some_and(|is_json| *is_json);
+                let is_member = is_json && !is_length(&rest) || is_data;
                 return if is_member { Access::Member(slot, rest) } else { Access::Selector(slot, rest) };
             }
         }

@@ -149,7 +149,7 @@ impl Library {
     }
 
     fn by_name(&self, kind: Kind, name: &str) -> Option<&Policy> {
-        self.inner.index.get(kind, name).map(|id| &self.inner.policies[id.index()])
+        self.inner.index.get(kind, name).and_then(|id| self.inner.policies.get(id.index()))
     }
 
     /// The fragment of this name.

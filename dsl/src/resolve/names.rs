@@ -1,6 +1,8 @@
 //! Variable names as numbers. Names are compared without case, and every dotted prefix of a name is a name too, so that finding the
 //! variable behind `${resp.http.status}` is a walk up a chain of parents.
 
+#![expect(clippy::indexing_slicing, reason = "INVARIANT: a symbol is made by the table that it indexes, which only grows")]
+
 use std::collections::HashMap;
 
 use crate::spec::{Builtin, Catalogue};

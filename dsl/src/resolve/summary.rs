@@ -1,6 +1,11 @@
 //! What one declaration does with names, in the order of evaluation: variables it reads and sets, policies it includes and calls.
 //! Gathered once for each declaration; frames, cycles, `explain` and the checks of variables read these lists and never the tree.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: a policy's and a name's id are made by the set, and index the tables that are as long as the set"
+)]
+
 use smol_str::SmolStr;
 
 use crate::ast::{

@@ -171,6 +171,7 @@ pub fn walk_parts<'a, V: Visit<'a> + ?Sized>(v: &mut V, parts: &'a [Part]) {
             Part::Text(_) => {}
             Part::Var(var) => v.var(var, false),
             Part::RawVar(var) => v.var(var, true),
+            Part::Expr(expr) => v.expr(expr),
         }
     }
 }

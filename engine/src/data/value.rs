@@ -116,7 +116,7 @@ impl Value {
         }
     }
 
-    /// As text, the way a template shows it. Undefined is the empty text; lists are joined with [`LIST_DELIMITER`].
+    /// As text, the way a template shows it. Undefined is the empty text; lists are joined with `, `.
     pub fn as_text(&self) -> Cow<'_, str> {
         match self {
             Value::Undefined => Cow::Borrowed(""),

@@ -1,10 +1,14 @@
 //! The one place where the outcome of a policy becomes HTTP.
 
+pub mod draft;
+pub mod fields;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use crate::policy::ctx::{Ctx, Draft};
+use self::draft::Draft;
+use crate::policy::ctx::Ctx;
 use crate::policy::exec::Ending;
 use crate::policy::reads::Unreadable;
 

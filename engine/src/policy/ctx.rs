@@ -1,6 +1,7 @@
 //! What one run of a policy works on: the request, the answer being made, and variables in numbered slots.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -9,6 +10,7 @@ use crate::data::fault::Fault;
 use crate::data::message::Message;
 use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
+use crate::policy::answer::draft::{Draft, ErrorTemplate};
 use crate::policy::request::Request;
 use crate::policy::site::Site;
 use crate::services::Services;
@@ -29,17 +31,6 @@ pub enum MessageRef {
     Slot(Slot),
 }
 
-/// The answer that `Respond` or the error assertion drafted.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// HTTP status.
-    pub status: u16,
-    /// Header fields of this answer only.
-    pub headers: http::HeaderMap,
-    /// Body.
-    pub body: bytes::Bytes,
-}
-
 /// One run of a policy.
 pub struct Ctx {
     /// The generation of policies this run began with.
@@ -51,7 +42,7 @@ pub struct Ctx {
     /// The last `Respond`; wins over `response`'s status and body. Dropped when the policy fails.
     pub draft: Option<Draft>,
     /// The last `CustomizeErrorResponse`.
-    pub error_draft: Option<Arc<crate::policy::assertions::message::ErrorTemplate>>,
+    pub error_draft: Option<Arc<ErrorTemplate>>,
     /// Credentials gathered so far.
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
@@ -64,7 +55,14 @@ pub struct Ctx {
     pub service: SmolStr,
     pub(crate) slots: Vec<Value>,
     pub(crate) base: usize,
+    /// Where values go that have no place, so that nothing is written anywhere else.
+    stray: Option<Box<Value>>,
+    /// Whether a variable was used that no frame has.
+    defect: AtomicBool,
 }
+
+/// What a variable without a place reads as, until the run ends.
+static NOWHERE: Value = Value::Undefined;
 
 /// A transaction begun by a `Transaction` block.
 pub struct OpenTransaction {
@@ -90,6 +88,8 @@ impl Ctx {
             service,
             slots: Vec::new(),
             base: 0,
+            stray: None,
+            defect: AtomicBool::new(false),
         }
     }
 
@@ -100,19 +100,40 @@ impl Ctx {
 
     /// The variable in a slot.
     pub fn get(&self, slot: Slot) -> &Value {
-        &self.slots[self.base + slot.0 as usize]
+        self.slots.get(self.base + slot.0 as usize).unwrap_or_else(|| self.astray())
     }
 
     /// Assigns a variable.
     pub fn set(&mut self, slot: Slot, value: impl Into<Value>) {
-        let index = self.base + slot.0 as usize;
-        self.slots[index] = value.into();
+        *self.place(self.base + slot.0 as usize) = value.into();
     }
 
     /// Takes a variable's value out, leaving it undefined: for a change in place.
     pub fn take(&mut self, slot: Slot) -> Value {
-        let index = self.base + slot.0 as usize;
-        std::mem::take(&mut self.slots[index])
+        std::mem::take(self.place(self.base + slot.0 as usize))
+    }
+
+    /// A variable by its place among those of all frames. One that no frame has is a defect, which ends the run; what is written there is
+    /// read by nobody.
+    pub(super) fn place(&mut self, index: usize) -> &mut Value {
+        match self.slots.get_mut(index) {
+            Some(value) => value,
+            None => {
+                *self.defect.get_mut() = true;
+                self.stray.insert(Box::default())
+            }
+        }
+    }
+
+    #[cold]
+    fn astray(&self) -> &Value {
+        self.defect.store(true, Ordering::Relaxed);
+        &NOWHERE
+    }
+
+    /// Whether a variable was used that no frame has, since this was last asked.
+    pub(super) fn went_astray(&mut self) -> bool {
+        std::mem::take(self.defect.get_mut())
     }
 
     /// Assigns a variable if anybody reads it.
@@ -142,8 +163,7 @@ impl Ctx {
             MessageRef::Request => &mut self.request.message,
             MessageRef::Response => &mut self.response,
             MessageRef::Slot(slot) => {
-                let index = self.base + slot.0 as usize;
-                let value = &mut self.slots[index];
+                let value = self.place(self.base + slot.0 as usize);
                 let made = match &*value {
                     Value::Message(_) => None,
                     Value::Undefined => Some(Message::default()),

@@ -237,6 +237,7 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
             }
             Op::Defect => Err(defect("the compiler failed here")),
         };
+        let step = if ctx.went_astray() { Err(defect("a variable has no place")) } else { step };
         if O::WATCHES {
             tell(&mut observer, program, pc, caller, &step);
         }
@@ -304,7 +305,7 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
             },
             _ => value,
         };
-        ctx.slots[base + slot.0 as usize] = value;
+        *ctx.place(base + slot.0 as usize) = value;
     }
     run.calls.push(Activation {
         at,
@@ -324,16 +325,16 @@ fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u3
         return Err(defect("a `Return` to something that is no call"));
     };
     for (inner, outer) in &site.outputs {
-        let value = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+        let value = ctx.take(*inner);
         if !value.is_undefined() {
-            ctx.slots[activation.base + outer.0 as usize] = value;
+            *ctx.place(activation.base + outer.0 as usize) = value;
         }
     }
     if let Some((inner, outer)) = site.failure {
-        let code = std::mem::take(&mut ctx.slots[ctx.base + inner.0 as usize]);
+        let code = ctx.take(inner);
         // A failure without a code must not pass for the one before it.
         if !held || !code.is_undefined() {
-            ctx.slots[activation.base + outer.0 as usize] = code;
+            *ctx.place(activation.base + outer.0 as usize) = code;
         }
     }
     ctx.slots.truncate(ctx.base);
@@ -418,5 +419,5 @@ async fn recover(
     ctx.base = handler.base;
     let message = if fault.raised { fault.context.to_string() } else { "an internal error occurred".to_owned() };
     ctx.set(handler.message, message);
-    Ok(program.code[handler.at as usize].no)
+    program.code.get(handler.at as usize).map(|instr| instr.no).ok_or_else(|| defect("a handler has no instruction"))
 }

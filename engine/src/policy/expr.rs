@@ -12,7 +12,7 @@ use crate::data::json::{self, Path};
 use crate::data::value::{LIST_DELIMITER, Value};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::exec::compare::Condition;
-use crate::policy::function::Function;
+use crate::policy::function::{Args, Function};
 use crate::policy::template;
 use crate::policy::vars::{Accessor, Selector};
 
@@ -192,11 +192,11 @@ impl Expr {
             Expr::Json(node) => Value::json(node.eval(ctx)),
             Expr::List(items) => Value::list(items.iter().map(|item| item.eval(ctx))),
             Expr::Call(function, args) => match &args[..] {
-                [] => (function.call)(&[], ctx),
-                [one] => (function.call)(&[one.eval(ctx)], ctx),
-                [one, two] => (function.call)(&[one.eval(ctx), two.eval(ctx)], ctx),
-                [one, two, three] => (function.call)(&[one.eval(ctx), two.eval(ctx), three.eval(ctx)], ctx),
-                more => (function.call)(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>(), ctx),
+                [] => (function.call)(&Args(&[]), ctx),
+                [one] => (function.call)(&Args(&[one.eval(ctx)]), ctx),
+                [one, two] => (function.call)(&Args(&[one.eval(ctx), two.eval(ctx)]), ctx),
+                [one, two, three] => (function.call)(&Args(&[one.eval(ctx), two.eval(ctx), three.eval(ctx)]), ctx),
+                more => (function.call)(&Args(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>()), ctx),
             },
             Expr::Member(source, path) => {
                 let found = |value: &Value| json::document(value).map_or(Value::Undefined, |document| document.get(path));
@@ -316,7 +316,7 @@ impl JsonNode {
     pub fn has_fixed_names(&self) -> bool {
         match self {
             JsonNode::Object(members) => members.iter().enumerate().all(|(i, (key, _, node))| {
-                fixed(key).is_some_and(|name| members[..i].iter().all(|(other, ..)| fixed(other) != Some(name)))
+                fixed(key).is_some_and(|name| members.iter().take(i).all(|(other, ..)| fixed(other) != Some(name)))
                     && node.has_fixed_names()
             }),
             JsonNode::Array(items) => items.iter().all(JsonNode::has_fixed_names),

@@ -1,5 +1,7 @@
 //! The pure functions of the language: the right side of `set` and of comparisons. They cannot fail and do no I/O.
 
+use std::ops::Index;
+
 use portcullis_dsl::spec::{FunctionSpec, Gives};
 
 use crate::data::value::Value;
@@ -18,7 +20,39 @@ pub struct Function {
     /// What authors know of it.
     pub spec: FunctionSpec,
     /// Its work. The compiler has checked the number of arguments.
-    pub call: fn(&[Value], &Ctx) -> Value,
+    pub call: fn(&Args<'_>, &Ctx) -> Value,
+}
+
+/// The values that a function is called with.
+pub struct Args<'a>(pub &'a [Value]);
+
+/// What stands for an argument that the author left out.
+static LEFT_OUT: Value = Value::Undefined;
+
+impl Args<'_> {
+    /// All values.
+    pub fn iter(&self) -> std::slice::Iter<'_, Value> {
+        self.0.iter()
+    }
+
+    /// A value that the author may leave out.
+    pub fn given(&self, index: usize) -> Option<&Value> {
+        self.0.get(index)
+    }
+
+    /// The values after so many.
+    pub fn after(&self, count: usize) -> &[Value] {
+        self.0.get(count..).unwrap_or_default()
+    }
+}
+
+/// An argument that was left out is undefined.
+impl Index<usize> for Args<'_> {
+    type Output = Value;
+
+    fn index(&self, index: usize) -> &Value {
+        self.0.get(index).unwrap_or(&LEFT_OUT)
+    }
 }
 
 /// All functions.
@@ -47,7 +81,7 @@ const fn function(
     params: &'static [&'static str],
     required: usize,
     doc: &'static str,
-    call: fn(&[Value], &Ctx) -> Value,
+    call: fn(&Args<'_>, &Ctx) -> Value,
 ) -> Function {
     Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, call }
 }

@@ -26,7 +26,7 @@ pub struct Request {
     /// Port it was sent to.
     pub port: u16,
     /// Path as sent, without the query, still escaped; escapes in upper case unless the service says `paths raw`. Which forms it may
-    /// have is in [`crate::data::path`].
+    /// have is in `data::path`.
     pub path: SmolStr,
     /// What `*` in the service's path matched.
     pub path_rest: SmolStr,

@@ -35,13 +35,13 @@ impl Lower<'_> {
                     let blank = self.lines_before(child_span.start) > 1;
                     if let Some(mut stmt) = self.line(child) {
                         let mut leading = std::mem::take(&mut pending);
-                        match leading.last_mut() {
-                            Some(last) => {
-                                last.blank_after = blank;
-                                stmt.blank_before = std::mem::take(&mut leading[0].blank_before);
-                            }
-                            None => stmt.blank_before = blank && !stmts.is_empty(),
+                        if let Some(last) = leading.last_mut() {
+                            last.blank_after = blank;
                         }
+                        stmt.blank_before = match leading.first_mut() {
+                            Some(first) => std::mem::take(&mut first.blank_before),
+                            None => blank && !stmts.is_empty(),
+                        };
                         stmt.leading = join_comments(leading, std::mem::take(&mut stmt.leading));
                         stmts.push(stmt);
                         last_end = Some(child_span.end);
@@ -106,7 +106,7 @@ impl Lower<'_> {
         let mut made: Vec<Option<Stmt>> = Vec::with_capacity(count);
         for (n, child) in children.into_iter().enumerate() {
             let (rule, place) = (child.as_rule(), self.span(&child));
-            made.push(self.simple(child));
+            let mut stmt = self.simple(child);
             let last = n + 1 == count;
             if rule == Rule::if_stmt && !last {
                 let help = "write `else { … }`; an `if` has one `else`, at its end";
@@ -116,8 +116,9 @@ impl Lower<'_> {
                     Span { start: place.end, end: span.end, ..span },
                     help,
                 );
-                made[n] = None;
+                stmt = None;
             }
+            made.push(stmt);
         }
         let loose = self.take_loose(before);
         let mut stmts = made.into_iter().collect::<Option<Vec<Stmt>>>()?.into_iter().rev();

@@ -116,7 +116,7 @@ fn first_lower(doc: &str) -> String {
 
 fn twice(args: &[Arg], same: impl Fn(&str, &str) -> bool, found: &mut Vec<Diagnostic>) {
     for (at, arg) in args.iter().enumerate() {
-        if let Some(first) = args[..at].iter().find(|first| same(&first.name, &arg.name)) {
+        if let Some(first) = args.iter().take(at).find(|first| same(&first.name, &arg.name)) {
             let error = Diagnostic::error(codes::DUPLICATE_ARGUMENT, format!("`{}` is given twice", *arg.name), arg.name.span);
             found.push(error.related(first.name.span, "first given here"));
         }
@@ -163,7 +163,8 @@ pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given:
     let inputs = params.iter().filter(|param| param.direction == Direction::In);
     for (at, param) in inputs.enumerate() {
         let given = call.args.iter().any(|arg| arg.name.eq_ignore_ascii_case(&param.name));
-        if !given && !param.optional && param.default.is_none() && !(first_given && at == 0) {
+        let needed = !param.optional && param.default.is_none();
+        if needed && !given && (!first_given || at > 0) {
             let message = format!("`{}` needs the input `{}`", callee.name, *param.name);
             let error = Diagnostic::error(codes::MISSING_INPUT, message, name.span);
             found.push(

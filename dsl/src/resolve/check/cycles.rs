@@ -1,6 +1,11 @@
 //! Circles of includes and calls, and sets that go too deep or grow too large. All walks here keep their own stack: a set of ten
 //! thousand fragments that include each other in a row must end in a message, and not in the process.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: a policy's and a name's id are made by the set, and index the tables that are as long as the set"
+)]
+
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;

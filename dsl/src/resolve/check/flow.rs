@@ -35,15 +35,15 @@ pub(crate) enum End {
 
 impl Flow<'_> {
     fn sequence(&mut self, stmts: &[Stmt], first_success_ends: bool) {
-        for pair in stmts.windows(2) {
-            let why = match (end(&pair[0]), first_success_ends) {
+        for (stmt, next) in stmts.iter().zip(stmts.iter().skip(1)) {
+            let why = match (end(stmt), first_success_ends) {
                 (End::Leaves, _) => "nothing comes back from here",
                 (End::Fails, false) => "always fails, which ends the block here",
                 (End::Holds, true) => "always holds, which ends the `AtLeastOne` here",
                 _ => continue,
             };
-            let warning = Diagnostic::warning(codes::UNREACHABLE, "this is never reached", pair[1].span.span);
-            self.found.push(warning.related(pair[0].span.span, why));
+            let warning = Diagnostic::warning(codes::UNREACHABLE, "this is never reached", next.span.span);
+            self.found.push(warning.related(stmt.span.span, why));
             return;
         }
     }
@@ -52,14 +52,14 @@ impl Flow<'_> {
 impl Flow<'_> {
     /// An output that says why, and a `Stop`, in an assertion or command: that is what `fail` does.
     fn by_hand(&mut self, stmts: &[Stmt]) {
-        for pair in stmts.windows(2) {
-            let (StmtKind::Set { target, ty: None, value }, StmtKind::Stop) = (&pair[0].kind, &pair[1].kind) else { continue };
+        for (set, stop) in stmts.iter().zip(stmts.iter().skip(1)) {
+            let (StmtKind::Set { target, ty: None, value }, StmtKind::Stop) = (&set.kind, &stop.kind) else { continue };
             let same = |param: &&Param| param.direction == Direction::Out && param.name.eq_ignore_ascii_case(target);
             let Some(param) = self.policy.params().iter().find(same).filter(|_| values::is_literal(value)) else { continue };
             if !param.failure && self.policy.failure().is_some() {
                 continue;
             }
-            let span = pair[0].span.span.to(pair[1].span.span);
+            let span = set.span.span.to(stop.span.span);
             let message = format!("setting `{}` and `Stop` are one statement, `fail`", **target);
             let help = match param.failure {
                 true => "write `fail` and the value".to_owned(),
@@ -166,6 +166,10 @@ fn any<'a>(stmts: impl Iterator<Item = &'a Stmt>) -> End {
 }
 
 /// An input that is set before anything reads it: the caller's value is lost, which is hardly meant.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: there are as many lists of events as policies, whose ids are places in them"
+)]
 fn shadowed_inputs(set: &Set<'_>, policy: &Policy, found: &mut Vec<Diagnostic>) {
     let inputs = policy.params().iter().filter(|param| param.direction == Direction::In);
     for param in inputs {

@@ -102,7 +102,7 @@ impl<'s> Local<'s, '_> {
                 set.data.template(from, path).into_iter().for_each(|parts| self.checked_template(syntax, parts));
             }
         }
-        for diagnostic in &mut self.found[known..] {
+        for diagnostic in self.found.iter_mut().skip(known) {
             diagnostic.included_by.push(path.span);
         }
     }

@@ -65,6 +65,7 @@ pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
 }
 
 impl<'a> Set<'a> {
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT: a policy's id is its place in this list")]
     pub(crate) fn policy(&self, id: PolicyId) -> &'a Policy {
         &self.policies[id.index()]
     }

@@ -1,6 +1,11 @@
 //! Variables of a frame: read without being set, set without being read, built-ins that are not to be set; and `fail` where no
 //! error assertion can answer.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: a policy's and a name's id are made by the set, and index the tables that are as long as the set"
+)]
+
 use std::collections::{HashMap, HashSet};
 
 use crate::ast::{Direction, ItemKind};

@@ -13,10 +13,10 @@ use portcullis_dsl::Diagnostic;
 use smol_str::SmolStr;
 use url::Host;
 
-use super::message::Fields;
 use crate::data::fault::{Fault, HELD, Verdict, falsified};
 use crate::data::message::Message;
 use crate::data::path;
+use crate::policy::answer::fields::Fields;
 use crate::policy::assertion::{AsyncAssertion, Build};
 use crate::policy::ctx::{Ctx, MessageRef, Slot};
 use crate::policy::expr::Expr;
@@ -164,7 +164,7 @@ impl Route {
         };
         let mut set = match self.headers.make(ctx) {
             Ok(set) => set,
-            Err(name) => return refuse(format!("`{name}` is no valid header field")),
+            Err(error) => return refuse(error.to_string()),
         };
         if let Some(name) = set.keys().find(|name| fields::is_of_connection(name)) {
             return refuse(format!("`{name}` is of the connection; no policy can set it"));

@@ -6,6 +6,7 @@ use portcullis_dsl::spec::{Kind, Need, Prop, Spec};
 use smol_str::SmolStr;
 
 use super::{Compiler, Scope};
+use crate::data::pattern::compile;
 use crate::data::value::Value;
 use crate::policy::codes;
 use crate::policy::ctx::{MessageRef, Slot};
@@ -31,6 +32,7 @@ pub(super) trait BuildHost {
     fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)>;
     fn reads(&mut self) -> &mut Reads;
     fn own_cookie(&mut self, pattern: SmolStr);
+    fn report(&mut self, diagnostic: Diagnostic);
 }
 
 /// The compiler in the scope of one call.
@@ -49,8 +51,14 @@ pub struct SqlTemplate {
 }
 
 impl<'b> Build<'b> {
-    fn prop(&self, name: &str) -> &'static Prop {
-        self.spec.prop(name).unwrap_or_else(|| panic!("{} asks for `{name}`, which its spec lacks", self.spec.name))
+    /// What the spec says of a property. An assertion that asks for another one is wrong, and what uses it does not load.
+    fn prop(&mut self, name: &str) -> Option<&'static Prop> {
+        let prop = self.spec.prop(name);
+        if prop.is_none() {
+            let what = format!("`{}` asks for `{name}`, which its spec lacks", self.spec.name);
+            self.compiler.report(super::defect(&what, self.call.span.span));
+        }
+        prop
     }
 
     fn arg(&self, name: &str) -> Option<&'b ast::Expr> {
@@ -66,10 +74,10 @@ impl<'b> Build<'b> {
     pub fn optional(&mut self, name: &str) -> Option<Expr> {
         match self.arg(name) {
             Some(arg) => Some(self.compiler.expr(arg)),
-            None if self.prop(name).kind == Kind::Connection => self.compiler.file_connection(),
-            None => match self.prop(name).need {
-                Need::Default(default) => Some(Expr::Const(literal(default))),
-                Need::Required | Need::Absent => None,
+            None => match self.prop(name)? {
+                Prop { kind: Kind::Connection, .. } => self.compiler.file_connection(),
+                Prop { need: Need::Default(default), .. } => Some(Expr::Const(literal(default))),
+                Prop { need: Need::Required | Need::Absent, .. } => None,
             },
         }
     }
@@ -101,9 +109,9 @@ impl<'b> Build<'b> {
                 (None, ExprKind::Int(number)) => Ok(Some(number.to_string())),
                 _ => Err(self.refuse(name, "it must be a literal, without variables")),
             },
-            None => Ok(match self.prop(name).need {
-                Need::Default(default) => Some(literal(default).as_text().into_owned()),
-                Need::Required | Need::Absent => None,
+            None => Ok(match self.prop(name).map(|prop| prop.need) {
+                Some(Need::Default(default)) => Some(literal(default).as_text().into_owned()),
+                Some(Need::Required | Need::Absent) | None => None,
             }),
         }
     }
@@ -126,8 +134,9 @@ impl<'b> Build<'b> {
     /// A literal word out of the property's list.
     pub fn one_of(&mut self, name: &str) -> Result<&'static str, Diagnostic> {
         let text = self.literal(name)?;
-        let Kind::OneOf(words) = self.prop(name).kind else {
-            panic!("{}: `{name}` is no OneOf", self.spec.name);
+        let Some(Kind::OneOf(words)) = self.prop(name).map(|prop| prop.kind) else {
+            let what = format!("`{}` asks for a word as `{name}`, for which its spec has no list", self.spec.name);
+            return Err(super::defect(&what, self.call.span.span));
         };
         words.iter().copied().find(|word| *word == text).ok_or_else(|| {
             let all = words.join("`, `");
@@ -138,7 +147,7 @@ impl<'b> Build<'b> {
     /// A literal regular expression.
     pub fn regex(&mut self, name: &str, case_insensitive: bool) -> Result<regex::Regex, Diagnostic> {
         let text = self.literal(name)?;
-        regex::RegexBuilder::new(&text).case_insensitive(case_insensitive).size_limit(1 << 20).build().map_err(|error| {
+        compile(&text, case_insensitive).map_err(|error| {
             let span = self.arg(name).map_or(self.call.span.span, |arg| arg.span.span);
             Diagnostic::error(codes::BAD_REGEX, "this regular expression does not compile", span).help(error.to_string())
         })
@@ -233,18 +242,20 @@ impl<'b> Build<'b> {
             }
             _ => return Err(self.refuse(name, "it must be an `sql` template")),
         };
-        let mut sql = SqlTemplate { texts: vec![String::new()], params: Vec::new() };
+        let mut sql = SqlTemplate { texts: Vec::new(), params: Vec::new() };
+        let mut text = String::new();
         for piece in self.compiler.pieces(&parts) {
             match piece {
-                Piece::Literal(text) => sql.texts.last_mut().expect("never empty").push_str(&text),
+                Piece::Literal(literal) => text.push_str(&literal),
                 Piece::Value(expr) | Piece::Address(expr, _) => {
                     sql.params.push(expr);
-                    sql.texts.push(String::new());
+                    sql.texts.push(std::mem::take(&mut text));
                 }
                 // INVARIANT: no text of a request ever becomes SQL.
                 Piece::Raw(_) => return Err(self.refuse(name, "`raw` has no place in SQL: values are always bound")),
             }
         }
+        sql.texts.push(text);
         Ok(sql)
     }
 
@@ -299,6 +310,10 @@ fn literal(text: &str) -> Value {
 }
 
 impl BuildHost for CallSite<'_, '_> {
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.compiler.report(diagnostic);
+    }
+
     fn expr(&mut self, expr: &ast::Expr) -> Expr {
         self.compiler.expr(expr, self.scope)
     }

@@ -35,7 +35,10 @@ impl Code {
 
     /// Places a label at the next instruction.
     pub fn place(&mut self, label: Label) {
-        self.labels[label.0 as usize] = Some(self.instrs.len() as u32);
+        // A label of nobody's stays unplaced: what leads there leads nowhere, which the link step reports.
+        if let Some(place) = self.labels.get_mut(label.0 as usize) {
+            *place = Some(self.instrs.len() as u32);
+        }
     }
 
     /// The address of a label; [`NOWHERE`] while it is not placed.

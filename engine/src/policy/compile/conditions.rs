@@ -5,6 +5,7 @@ use portcullis_dsl::ast::{self, Comparison, Cond, Multi, Predicate};
 
 use super::code::Label;
 use super::{Compiler, Scope};
+use crate::data::pattern::compile;
 use crate::policy::codes;
 use crate::policy::exec::compare::{Compare, Condition, Test};
 use crate::policy::exec::program::Op;
@@ -94,19 +95,17 @@ impl<'a> Compiler<'a> {
             Predicate::Length(bounds) => Test::Length(*bounds),
             Predicate::Count(bounds) => Test::Count(*bounds),
             Predicate::Matches(right) => match right.literal() {
-                Some(pattern) => {
-                    match regex::RegexBuilder::new(pattern).case_insensitive(comparison.ignore_case).size_limit(1 << 20).build() {
-                        Ok(regex) => Test::Matches(Box::new(regex)),
-                        Err(error) => {
-                            let span = right.span.span;
-                            self.report(
-                                Diagnostic::error(codes::BAD_REGEX, "this regular expression does not compile", span)
-                                    .help(error.to_string()),
-                            );
-                            return None;
-                        }
+                Some(pattern) => match compile(pattern, comparison.ignore_case) {
+                    Ok(regex) => Test::Matches(Box::new(regex)),
+                    Err(error) => {
+                        let span = right.span.span;
+                        self.report(
+                            Diagnostic::error(codes::BAD_REGEX, "this regular expression does not compile", span)
+                                .help(error.to_string()),
+                        );
+                        return None;
                     }
-                }
+                },
                 None => Test::MatchesText(self.expr(right, scope)),
             },
         };

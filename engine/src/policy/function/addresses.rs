@@ -15,7 +15,7 @@ pub(super) static FUNCTIONS: &[Function] = &[function(
     |args, _| {
         let Ok(address) = args[0].as_text().trim().parse::<IpAddr>() else { return args[0].clone() };
         let bits = |index: usize, most: u8, otherwise: u8| {
-            let given = args.get(index).and_then(|bits| bits.to_int());
+            let given = args.given(index).and_then(|bits| bits.to_int());
             given.map_or(otherwise, |bits| u8::try_from(bits.clamp(0, i64::from(most))).unwrap_or(most))
         };
         Value::from(network::network(address, bits(1, 32, 32), bits(2, 128, network::V6_CUSTOMER)).to_string())

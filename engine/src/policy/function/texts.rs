@@ -42,7 +42,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "characters from a position counted from zero to the end, or as many as said",
         |args, _| {
             let skip = args[1].to_int().unwrap_or(0).max(0) as usize;
-            let take = args.get(2).map_or(usize::MAX, |length| length.to_int().unwrap_or(0).max(0) as usize);
+            let take = args.given(2).map_or(usize::MAX, |length| length.to_int().unwrap_or(0).max(0) as usize);
             let text = args[0].as_text();
             let byte = |text: &str, character| text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte);
             let rest = &text[byte(&text, skip)..];

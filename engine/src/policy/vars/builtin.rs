@@ -300,8 +300,8 @@ fn parameter_names(request: &Request) -> Vec<(&SmolStr, usize)> {
             }
             None => names.iter().position(|(own, _)| *own == name),
         };
-        match known {
-            Some(place) => names[place].1 += 1,
+        match known.and_then(|place| names.get_mut(place)) {
+            Some((_, times)) => *times += 1,
             None => names.push((name, 1)),
         }
     }

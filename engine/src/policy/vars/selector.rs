@@ -233,9 +233,9 @@ pub fn cookies(message: &Message) -> impl Iterator<Item = (&str, Cow<'_, str>)> 
 /// Names and values in a `Cookie` field. Other programs on the same host set cookies too, so one that is odd hides no other.
 pub fn raw_cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     field.split(|byte| *byte == b';').filter_map(|pair| {
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        Some((name, unquoted(value)))
+        let (name, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;
+        let (_, value) = value.split_first()?;
+        Some((name.trim_ascii(), unquoted(value.trim_ascii())))
     })
 }
 

@@ -85,7 +85,7 @@ struct State {
 
 impl KeyStore {
     /// Reads the folder. At first start it makes an authority and, signed by it, the certificate for `host_name` and for this machine
-    /// under [`DEFAULT_TLS_KEY`]; later it renews that certificate when it nears its end or names other hosts.
+    /// under `default_ssl_key`; later it renews that certificate when it nears its end or names other hosts.
     pub fn open(folder: &Path, host_name: &str, now_millis: i64) -> Result<KeyStore, KeyError> {
         let store = KeyStore { folder: folder.to_owned(), state: ArcSwap::default() };
         {

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 
-use super::Fields;
 use crate::policy::assertion::{Assertion, Entry, Runnable};
-use crate::policy::ctx::{Ctx, Draft};
-use crate::policy::expr::Expr;
+use crate::policy::answer::draft::ErrorTemplate;
+use crate::policy::answer::fields::Fields;
+use crate::policy::ctx::Ctx;
 use crate::data::fault::{HELD, Verdict};
 
 static SPEC: Spec = Spec {
@@ -42,34 +40,6 @@ pub static ENTRY: Entry = Entry {
         Runnable::sync(CustomizeErrorResponse { template: Arc::new(template) })
     },
 };
-
-/// An error answer whose variables are read when it is needed.
-pub struct ErrorTemplate {
-    status: Expr,
-    content_type: Expr,
-    body: Expr,
-    headers: Fields,
-}
-
-impl ErrorTemplate {
-    /// Fills it in; `None` when its status or headers are no HTTP.
-    pub fn render(&self, ctx: &Ctx) -> Option<Draft> {
-        let status = self.status.eval(ctx).to_int().filter(|status| (200..600).contains(status))? as u16;
-        let mut headers = self.headers.make(ctx).ok()?;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_str(&self.content_type.text(ctx)).ok()?);
-        Some(Draft { status, headers, body: super::respond::body_bytes(self.body.eval(ctx)) })
-    }
-
-    fn settled(&self, ctx: &Ctx) -> ErrorTemplate {
-        let settle = |expr: &Expr| Expr::Const(expr.eval(ctx));
-        ErrorTemplate {
-            status: settle(&self.status),
-            content_type: settle(&self.content_type),
-            body: settle(&self.body),
-            headers: self.headers.settled(ctx),
-        }
-    }
-}
 
 struct CustomizeErrorResponse {
     template: Arc<ErrorTemplate>,

@@ -6,9 +6,10 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 
-use super::Fields;
 use crate::policy::assertion::{Assertion, Entry, Runnable};
-use crate::policy::ctx::{Ctx, Draft};
+use crate::policy::answer::draft::{Draft, body_bytes};
+use crate::policy::answer::fields::Fields;
+use crate::policy::ctx::Ctx;
 use crate::policy::expr::{Expr, JsonNode};
 use crate::data::fault::{HELD, Verdict, falsified};
 use crate::data::value::Value;
@@ -72,7 +73,7 @@ impl Assertion for Respond {
         };
         let mut headers = match self.headers.make(ctx) {
             Ok(headers) => headers,
-            Err(name) => return falsified(format!("`{name}` is no valid header field")),
+            Err(error) => return falsified(error.to_string()),
         };
         let (natural, body) = match &self.body {
             Body::Json(node) => {
@@ -111,15 +112,5 @@ pub(super) fn natural_type(body: &Value) -> HeaderValue {
             message.headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/octet-stream"))
         }
         _ => HeaderValue::from_static("text/plain;charset=UTF-8"),
-    }
-}
-
-/// A value as it travels.
-pub(super) fn body_bytes(body: Value) -> bytes::Bytes {
-    match body {
-        Value::Undefined => bytes::Bytes::new(),
-        Value::Message(message) => message.body.clone(),
-        Value::Json(json) => serde_json::to_vec(&*json).unwrap_or_default().into(),
-        other => other.as_text().into_owned().into(),
     }
 }
