@@ -125,6 +125,9 @@ pub const NEVER_INCLUDED: &str = "P0224";
 /// `connection …` at the top of a file in which nothing takes it.
 pub const UNUSED_CONNECTION: &str = "P0225";
 
+/// A name in another case than it is declared in.
+pub const NAME_CASE: &str = "P0226";
+
 /// A literal is of the wrong type.
 pub const WRONG_TYPE: &str = "P0301";
 /// A word that is not among the ones allowed.
@@ -147,10 +150,12 @@ pub const FAIL_WITHOUT_ERRORS: &str = "P0309";
 pub const UNSAFE_PLACE: &str = "P0310";
 /// A variable decides which host or scheme a URL has.
 pub const UNSAFE_URL: &str = "P0311";
-/// A bound parameter inside a quoted SQL literal.
+/// A bound parameter inside a quoted SQL literal or a comment.
 pub const QUOTED_PARAMETER: &str = "P0312";
 /// A member is read of a variable that is JSON in one place and something else in another.
 pub const NOT_ALWAYS_JSON: &str = "P0313";
+/// A literal outside of the bounds that its variable was declared with.
+pub const OUT_OF_RANGE: &str = "P0314";
 /// A variable that may be something else than true or false, where a condition belongs.
 pub const NOT_BOOLEAN: &str = "P0315";
 /// `Done` in an `assertion`.

@@ -8,13 +8,16 @@ pub mod codes;
 pub mod diagnostic;
 pub mod fmt;
 pub mod parse;
+pub mod place;
 pub mod resolve;
 pub mod span;
 pub mod spec;
+mod sql;
 mod words;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use fmt::{FormatError, format};
 pub use parse::{parse, parse_json_template, parse_template};
-pub use resolve::{Access, AddressPlace, Frame, Library, Policy, PolicyId, Step, address_places, load};
+pub use resolve::{Access, AddressPlace, Frame, Library, Policy, PolicyId, Step, address_places, load, visit};
 pub use span::{FileId, Origin, Source, Sources, Span, Spanned};
+pub use sql::SqlScanner;

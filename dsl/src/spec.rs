@@ -109,6 +109,8 @@ pub enum Kind {
     Target(Type),
     /// The literal prefix of the variables it sets.
     Prefix,
+    /// The literal names of variables that its block sets: `"a"` or `["a", "b"]`.
+    Variables,
     /// A variable that holds a message, by name: `request`, `response` or an own one. Read, and written by assertions that change messages.
     MessageName,
     /// A template of exactly this syntax (`sql "…"`).
@@ -200,9 +202,10 @@ impl Catalogue {
         }
     }
 
-    /// The assertion of this name.
+    /// The assertion of this name, in any case.
     pub fn get(&self, name: &str) -> Option<&'static Spec> {
-        self.specs.get(name).copied()
+        let exact = self.specs.get(name).copied();
+        exact.or_else(|| self.specs.values().copied().find(|spec| spec.name.eq_ignore_ascii_case(name)))
     }
 
     /// All assertions by name.

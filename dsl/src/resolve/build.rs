@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use crate::ast::{Range, Type};
 use crate::resolve::frame::Frame;
 use crate::resolve::index::{Policy, PolicyId};
 use crate::resolve::names::{Names, Sym};
@@ -70,11 +71,15 @@ impl<'a> Builder<'a> {
         let mut slots: Vec<(Sym, SmolStr)> = Vec::new();
         let mut wildcards: Vec<Sym> = Vec::new();
         let mut documents: Vec<Sym> = Vec::new();
+        let mut bounds: Vec<(Sym, Type, Range)> = Vec::new();
         for member in &members {
             for event in &self.events[member.policy.index()] {
                 match event {
                     Event::Set { name, spelling, by, .. } => self.add(&mut slots, *name, spelling, *by),
-                    Event::Declare { name, spelling, .. } => self.add(&mut slots, *name, spelling, SetBy::Assignment),
+                    Event::Declare { name, spelling, ty, range, .. } => {
+                        self.add(&mut slots, *name, spelling, SetBy::Assignment);
+                        bounds.extend(ty.zip(*range).map(|(ty, range)| (*name, ty, range)));
+                    }
                     Event::Wildcard { prefix } if !self.wildcard[prefix.index()] => {
                         self.wildcard[prefix.index()] = true;
                         wildcards.push(*prefix);
@@ -90,7 +95,7 @@ impl<'a> Builder<'a> {
         let json = self.json(&members, slots.len(), &documents);
         slots.iter().for_each(|(name, _)| self.slot_of[name.index()] = NONE);
         wildcards.iter().for_each(|prefix| self.wildcard[prefix.index()] = false);
-        Space { frame: Frame::new(self.names.clone(), slots, documents, json), members }
+        Space { frame: Frame::new(self.names.clone(), slots, documents, json, bounds), members }
     }
 
     /// Which slots hold JSON: those that are set to JSON somewhere, and those that are set to, or out of, one of these.
@@ -103,7 +108,7 @@ impl<'a> Builder<'a> {
             for event in &self.events[member.policy.index()] {
                 let (name, holds) = match event {
                     Event::Set { name, holds, .. } => (name, holds),
-                    Event::Declare { name, json: true, .. } => (name, &Holds::Json),
+                    Event::Declare { name, ty: Some(Type::Json), .. } => (name, &Holds::Json),
                     _ => continue,
                 };
                 let Some(to) = slot(*name) else { continue };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use crate::ast::{Range, Type};
 use crate::resolve::names::{Names, Sym};
 use crate::spec::Builtin;
 
@@ -20,6 +21,8 @@ pub struct Frame {
     documents: Vec<Sym>,
     /// By slot: whether the variable holds JSON, so that what follows its name is a member.
     json: Vec<bool>,
+    /// Variables with bounds.
+    bounds: Vec<(Sym, Type, Range)>,
 }
 
 /// What a name means in a frame.
@@ -43,12 +46,18 @@ pub(crate) fn is_length(rest: &str) -> bool {
 }
 
 impl Frame {
-    pub(crate) fn new(names: Arc<Names>, slots: Vec<(Sym, SmolStr)>, mut documents: Vec<Sym>, json: Vec<bool>) -> Self {
+    pub(crate) fn new(
+        names: Arc<Names>,
+        slots: Vec<(Sym, SmolStr)>,
+        mut documents: Vec<Sym>,
+        json: Vec<bool>,
+        bounds: Vec<(Sym, Type, Range)>,
+    ) -> Self {
         documents.sort_unstable();
         documents.dedup();
         let mut index: Vec<_> = slots.iter().enumerate().map(|(slot, (sym, _))| (*sym, slot as u32)).collect();
         index.sort_unstable();
-        Frame { names, slots, index, documents, json }
+        Frame { names, slots, index, documents, json, bounds }
     }
 
     /// How many variables there are.
@@ -59,6 +68,12 @@ impl Frame {
     /// The author's spelling of a slot's name; empty for a slot that does not exist.
     pub fn name(&self, slot: usize) -> &str {
         self.slots.get(slot).map_or("", |(_, spelling)| spelling)
+    }
+
+    /// The bounds that a slot's variable was declared with.
+    pub fn bounds(&self, slot: usize) -> Option<(Type, Range)> {
+        let (sym, _) = self.slots.get(slot)?;
+        self.bounds.iter().find(|(name, ..)| name == sym).map(|(_, ty, range)| (*ty, *range))
     }
 
     /// The slot of exactly this name, in any case.

@@ -36,10 +36,7 @@ pub struct Policy {
 impl Policy {
     /// The parameters of an assertion or command; of all others, none.
     pub fn params(&self) -> &[Param] {
-        match &self.item.kind {
-            ItemKind::Assertion(params) | ItemKind::Command(params) => params,
-            _ => &[],
-        }
+        self.item.params()
     }
 
     /// The output that `fail` sets, of an assertion or command that `fails with` one.
@@ -92,24 +89,35 @@ impl Kind {
     }
 }
 
-/// Declarations by kind and name; of two with the same name, the first.
+/// What names are compared by: case separates none.
+pub(crate) fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// Whether two names are the same.
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    one == other || fold(one) == fold(other)
+}
+
+/// Declarations by kind and name, whatever its case; of two with the same name, the first.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    by_kind: HashMap<Kind, HashMap<String, PolicyId>>,
+    by_kind: HashMap<Kind, HashMap<String, (String, PolicyId)>>,
 }
 
 impl Index {
     /// Adds a policy, unless its name is taken.
     pub(crate) fn add(&mut self, policy: &Policy) {
-        self.by_kind.entry(policy.kind()).or_default().entry(policy.name.clone()).or_insert(policy.id);
+        let names = self.by_kind.entry(policy.kind()).or_default();
+        names.entry(fold(&policy.name)).or_insert_with(|| (policy.name.clone(), policy.id));
     }
 
     pub(crate) fn get(&self, kind: Kind, name: &str) -> Option<PolicyId> {
-        self.by_kind.get(&kind)?.get(name).copied()
+        self.by_kind.get(&kind)?.get(&fold(name)).map(|(_, id)| *id)
     }
 
     /// All names of a kind.
     pub(crate) fn names(&self, kind: Kind) -> impl Iterator<Item = &str> {
-        self.by_kind.get(&kind).into_iter().flat_map(|names| names.keys().map(String::as_str))
+        self.by_kind.get(&kind).into_iter().flat_map(|names| names.values().map(|(name, _)| name.as_str()))
     }
 }

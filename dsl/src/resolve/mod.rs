@@ -14,7 +14,7 @@ mod index;
 mod names;
 mod steps;
 mod summary;
-mod visit;
+pub mod visit;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -9,11 +9,11 @@
 use smol_str::SmolStr;
 
 use crate::ast::{
-    Arg, Block, Call, Callee, Direction, Expr, ExprKind, GroupKind, ItemKind, Stmt, StmtKind, Syntax, Type, VarRef,
+    Arg, Block, Call, Callee, Direction, Expr, ExprKind, GroupKind, ItemKind, Name, Range, Stmt, StmtKind, Syntax, Type, VarRef,
 };
 use crate::parse::is_variable_name;
 use crate::resolve::data::DataFiles;
-use crate::resolve::index::{Index, Kind, Policy, PolicyId};
+use crate::resolve::index::{Index, Kind, Policy, PolicyId, same};
 use crate::resolve::names::{Names, Sym};
 use crate::resolve::visit::{self, Visit};
 use crate::span::{Span, Spanned};
@@ -26,8 +26,8 @@ pub(crate) enum Event {
     Read { name: Sym, span: Span, soft: bool, file: Option<Span> },
     /// A variable is set. `maybe`: only on some ways through the policy.
     Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool, holds: Holds },
-    /// A variable is declared: it exists, and nothing is set.
-    Declare { name: Sym, spelling: SmolStr, json: bool },
+    /// A variable is declared, by a statement or as an output: it exists, and nothing is set.
+    Declare { name: Sym, spelling: SmolStr, span: Span, ty: Option<Type>, range: Option<Range> },
     /// Variables with this prefix are set: whichever of them are read.
     Wildcard { prefix: Sym },
     /// Members of the JSON document in this variable may be read by their names.
@@ -95,6 +95,9 @@ impl Gather<'_> {
                 (None, None) => Holds::Open,
             };
             walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by, holds);
+            if param.direction == Direction::Out {
+                walk.declare(&param.name, param.ty.as_ref(), param.range.as_ref());
+            }
         }
         if let ItemKind::Command(params) = &policy.item.kind {
             let defaults = params.iter().filter_map(|param| param.default.as_ref());
@@ -170,6 +173,12 @@ impl<'w> Walk<'w, '_> {
         }
     }
 
+    fn declare(&mut self, target: &Name, ty: Option<&Spanned<Type>>, range: Option<&Spanned<Range>>) {
+        let name = self.all.names.intern(target);
+        let (ty, range) = (ty.map(|ty| ty.node), range.map(|range| range.node));
+        self.events.push(Event::Declare { name, spelling: target.as_str().into(), span: target.span, ty, range });
+    }
+
     fn read(&mut self, name: &str, span: Span) {
         let name = self.all.names.intern(name);
         self.events.push(Event::Read { name, span, soft: self.soft, file: self.file });
@@ -236,6 +245,14 @@ impl<'w> Walk<'w, '_> {
         }
         if let Some(block) = &call.block {
             self.block(block);
+        }
+        let named = call.args.iter().filter(|arg| spec.prop(&arg.name).is_some_and(|prop| prop.kind == PropKind::Variables));
+        for name in named.flat_map(|arg| names(&arg.value)) {
+            if let Some(text) = name.literal().filter(|text| is_variable_name(text)) {
+                let span = name.span.span;
+                // Between the quotes, so that a message shows the name alone.
+                self.read(text, Span { start: span.start + 1, end: span.end - 1, ..span });
+            }
         }
         for sets in spec.sets {
             let Some((name, arg)) = expand(sets.name, call, spec) else {
@@ -304,6 +321,14 @@ fn typed(ty: Type) -> Holds {
     }
 }
 
+/// The values of a list, or the one value.
+fn names(value: &Expr) -> &[Expr] {
+    match &*value.kind {
+        ExprKind::List(items) => items,
+        _ => std::slice::from_ref(value),
+    }
+}
+
 /// Whether a call has the connection that its file names: it takes one and names none.
 pub(crate) fn takes_file_connection(call: &Call, spec: &Spec) -> bool {
     let mut connections = spec.props.iter().filter(|prop| prop.kind == PropKind::Connection);
@@ -355,13 +380,9 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
                 let holds = self.assigned(ty, value);
                 self.set(target, target.span, Some(value.span.span), SetBy::Default, holds);
             }
-            StmtKind::Declare { target, ty, .. } => {
-                let name = self.all.names.intern(target);
-                let json = ty.as_ref().is_some_and(|ty| ty.node == Type::Json);
-                self.events.push(Event::Declare { name, spelling: target.as_str().into(), json });
-            }
+            StmtKind::Declare { target, ty, range } => self.declare(target, ty.as_ref(), range.as_ref()),
             StmtKind::Include(name) => match name.strip_prefix('#') {
-                Some(own) if own == self.policy.name && self.policy.kind() != Kind::Customize => {
+                Some(own) if same(own, &self.policy.name) && self.policy.kind() != Kind::Customize => {
                     self.include(Kind::Customize, own, stmt.span.span);
                 }
                 Some(_) => {}

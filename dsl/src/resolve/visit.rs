@@ -1,9 +1,10 @@
-//! One walk over statements, conditions and expressions in the order of evaluation; the resolver's steps override what they look at.
+//! One walk over statements, conditions and expressions in the order of evaluation. The resolver's steps, and whoever else reads trees,
+//! override what they look at.
 
 use crate::ast::{Block, Call, Comparison, Cond, Expr, ExprKind, Item, ItemKind, Json, Part, Predicate, Stmt, StmtKind, VarRef};
 
 /// Called for every node; a method that is overridden calls its `walk_…` function to go deeper.
-pub(crate) trait Visit<'a> {
+pub trait Visit<'a> {
     /// Braces with statements.
     fn block(&mut self, block: &'a Block) {
         walk_block(self, block);
@@ -41,7 +42,7 @@ pub(crate) trait Visit<'a> {
 }
 
 /// The head and the body of a declaration, without the parameters, whose defaults belong to the caller.
-pub(crate) fn walk_item<'a, V: Visit<'a> + ?Sized>(v: &mut V, item: &'a Item) {
+pub fn walk_item<'a, V: Visit<'a> + ?Sized>(v: &mut V, item: &'a Item) {
     if let ItemKind::Service(head) = &item.kind
         && let Some(errors) = &head.errors
     {
@@ -50,13 +51,15 @@ pub(crate) fn walk_item<'a, V: Visit<'a> + ?Sized>(v: &mut V, item: &'a Item) {
     v.block(&item.body);
 }
 
-pub(crate) fn walk_block<'a, V: Visit<'a> + ?Sized>(v: &mut V, block: &'a Block) {
+/// The statements of a block.
+pub fn walk_block<'a, V: Visit<'a> + ?Sized>(v: &mut V, block: &'a Block) {
     for stmt in &block.stmts {
         v.stmt(stmt);
     }
 }
 
-pub(crate) fn walk_stmt<'a, V: Visit<'a> + ?Sized>(v: &mut V, stmt: &'a Stmt) {
+/// What a statement consists of.
+pub fn walk_stmt<'a, V: Visit<'a> + ?Sized>(v: &mut V, stmt: &'a Stmt) {
     match &stmt.kind {
         StmtKind::Set { value, .. } | StmtKind::Default { value, .. } => v.expr(value),
         StmtKind::Call(call) => v.call(call),
@@ -95,7 +98,8 @@ pub(crate) fn walk_stmt<'a, V: Visit<'a> + ?Sized>(v: &mut V, stmt: &'a Stmt) {
     }
 }
 
-pub(crate) fn walk_cond<'a, V: Visit<'a> + ?Sized>(v: &mut V, cond: &'a Cond) {
+/// The parts of a condition.
+pub fn walk_cond<'a, V: Visit<'a> + ?Sized>(v: &mut V, cond: &'a Cond) {
     match cond {
         Cond::Or(conds) | Cond::And(conds) => conds.iter().for_each(|cond| v.cond(cond)),
         Cond::Not(cond) | Cond::Group(cond) => v.cond(cond),
@@ -105,7 +109,8 @@ pub(crate) fn walk_cond<'a, V: Visit<'a> + ?Sized>(v: &mut V, cond: &'a Cond) {
     }
 }
 
-pub(crate) fn walk_comparison<'a, V: Visit<'a> + ?Sized>(v: &mut V, comparison: &'a Comparison) {
+/// Both sides of a comparison.
+pub fn walk_comparison<'a, V: Visit<'a> + ?Sized>(v: &mut V, comparison: &'a Comparison) {
     v.expr(&comparison.left);
     if let Some(right) = operand(&comparison.predicate) {
         v.expr(right);
@@ -113,7 +118,7 @@ pub(crate) fn walk_comparison<'a, V: Visit<'a> + ?Sized>(v: &mut V, comparison: 
 }
 
 /// The right side of a comparison.
-pub(crate) fn operand(predicate: &Predicate) -> Option<&Expr> {
+pub fn operand(predicate: &Predicate) -> Option<&Expr> {
     match predicate {
         Predicate::Binary(_, expr)
         | Predicate::Contains(expr)
@@ -127,7 +132,8 @@ pub(crate) fn operand(predicate: &Predicate) -> Option<&Expr> {
     }
 }
 
-pub(crate) fn walk_call<'a, V: Visit<'a> + ?Sized>(v: &mut V, call: &'a Call) {
+/// The arguments of a call, then its block.
+pub fn walk_call<'a, V: Visit<'a> + ?Sized>(v: &mut V, call: &'a Call) {
     for arg in &call.args {
         v.expr(&arg.value);
     }
@@ -136,7 +142,8 @@ pub(crate) fn walk_call<'a, V: Visit<'a> + ?Sized>(v: &mut V, call: &'a Call) {
     }
 }
 
-pub(crate) fn walk_expr<'a, V: Visit<'a> + ?Sized>(v: &mut V, expr: &'a Expr) {
+/// What an expression consists of.
+pub fn walk_expr<'a, V: Visit<'a> + ?Sized>(v: &mut V, expr: &'a Expr) {
     match &*expr.kind {
         ExprKind::Text(parts) | ExprKind::Template(_, parts) => v.parts(parts),
         ExprKind::List(items) | ExprKind::Function(_, items) => items.iter().for_each(|item| v.expr(item)),
@@ -157,17 +164,20 @@ pub(crate) fn walk_expr<'a, V: Visit<'a> + ?Sized>(v: &mut V, expr: &'a Expr) {
     }
 }
 
-pub(crate) fn walk_parts<'a, V: Visit<'a> + ?Sized>(v: &mut V, parts: &'a [Part]) {
+/// The variables of a text.
+pub fn walk_parts<'a, V: Visit<'a> + ?Sized>(v: &mut V, parts: &'a [Part]) {
     for part in parts {
         match part {
             Part::Text(_) => {}
             Part::Var(var) => v.var(var, false),
             Part::RawVar(var) => v.var(var, true),
+            Part::Expr(expr) => v.expr(expr),
         }
     }
 }
 
-pub(crate) fn walk_json<'a, V: Visit<'a> + ?Sized>(v: &mut V, json: &'a Json) {
+/// The members of a JSON template.
+pub fn walk_json<'a, V: Visit<'a> + ?Sized>(v: &mut V, json: &'a Json) {
     match json {
         Json::Object(members) => {
             for member in members {

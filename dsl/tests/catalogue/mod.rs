@@ -73,6 +73,7 @@ static SPECS: &[Spec] = &[
             sets("{prefix}.payload.names", "names"),
         ],
     ),
+    Spec { block: true, ..spec("Cached", &[Prop::required("keep", Kind::Variables, "What is kept.")], &[]) },
     Spec { block: true, ..spec("Transaction", &[Prop::required("connection", Kind::Connection, "Which database.")], &[]) },
 ];
 

@@ -162,6 +162,7 @@ fn kind(kind: Kind) -> String {
         Kind::Duration => "a duration".to_owned(),
         Kind::OneOf(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(" or "),
         Kind::Target(ty) => format!("name of a variable to set ({})", type_word(ty)),
+        Kind::Variables => "names of variables".to_owned(),
         Kind::Prefix => "prefix of the variables it sets".to_owned(),
         Kind::MessageName => "name of a message".to_owned(),
         Kind::Template(syntax) => format!("`{}` template", syntax_word(syntax)),

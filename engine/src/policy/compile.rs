@@ -169,6 +169,7 @@ impl<'a> Compiler<'a> {
                 let scope = Scope { fail: output.map(|slot| FailTo::Assertion(fail_tail, slot)), ..scope };
                 self.block(&policy.item.body, scope, held, failed);
                 self.code.place(held);
+                self.outputs_within(policy, scope);
                 self.code.emit(Op::Return(true), policy.item.span, held, held);
                 self.code.place(failed);
                 self.code.place(fail_tail);
@@ -228,6 +229,17 @@ impl<'a> Compiler<'a> {
         }
         self.code.place(ended);
         self.code.emit(Op::End(false), span, ended, ended);
+    }
+
+    /// Checks the bounds of outputs, whatever has set them.
+    fn outputs_within(&mut self, policy: &'a Policy, scope: Scope<'a>) {
+        let outputs = self.library.params(policy).iter().filter(|param| param.direction == ast::Direction::Out);
+        for param in outputs.filter(|param| param.range.is_some()) {
+            let slot = self.slot(&param.name, scope);
+            if let Some(bounds) = statements::bounds(slot, scope) {
+                self.code.emit(Op::Within(Box::new(bounds)), param.name.span, Label::NEXT, Label::NEXT);
+            }
+        }
     }
 
     /// The slot of a variable. The resolver gives every name that a frame sets one.

@@ -1,5 +1,6 @@
 //! The executor: one loop over one flat program. It does not recurse, and it yields only where an assertion does I/O.
 
+pub mod bounds;
 pub mod compare;
 pub mod observer;
 pub mod program;
@@ -12,9 +13,8 @@ use portcullis_dsl::ast::Type;
 
 use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
-use crate::policy::ctx::{Ctx, OpenTransaction, Slot};
-use crate::policy::expr::Expr;
-use crate::services::store::BeginOptions;
+use crate::policy::assertion::{Begin, BlockEnd, OpenBlock};
+use crate::policy::ctx::{Ctx, Slot};
 use observer::{Ended, Nobody, Observer};
 use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
 
@@ -33,6 +33,8 @@ pub enum Ending {
 struct Run {
     calls: Vec<Activation>,
     loops: Vec<LoopState>,
+    /// Assertions whose blocks run, the innermost last.
+    blocks: Vec<Box<dyn OpenBlock>>,
     handlers: Vec<Handler>,
     /// The fault that made the run go to its fault tail.
     broken: Option<Fault>,
@@ -76,7 +78,7 @@ struct Activation {
     base: usize,
     loops: usize,
     handlers: usize,
-    transactions: usize,
+    blocks: usize,
 }
 
 struct LoopState {
@@ -92,7 +94,7 @@ struct Handler {
     slots: usize,
     calls: usize,
     loops: usize,
-    transactions: usize,
+    blocks: usize,
 }
 
 /// Room for variables of callees, so that few requests need more of it on their way.
@@ -113,11 +115,12 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
     if ctx.slots.len() < frame.slots {
         ctx.slots.resize_with(frame.slots, Value::default);
     }
-    let mut run = Run { calls: Vec::new(), loops: Vec::new(), handlers: Vec::new(), broken: None, failed: None };
+    let mut run =
+        Run { calls: Vec::new(), loops: Vec::new(), blocks: Vec::new(), handlers: Vec::new(), broken: None, failed: None };
     let mut pc = frame.entry;
     loop {
         let Some(instr) = program.code.get(pc as usize) else {
-            roll_back_to(ctx, 0).await;
+            abandon(ctx, &mut run, 0).await;
             return Ending::Broken(defect("the program has no such instruction"));
         };
         let caller = if O::WATCHES { run.calls.last().map(|call| call.at) } else { None };
@@ -134,6 +137,7 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
                 let held = !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty);
                 Ok(run.test(pc, instr, held))
             }
+            Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
             Op::Test(compare) => Ok(run.test(pc, instr, compare.holds(ctx))),
             Op::Sync(assertion) => assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome)),
             Op::Async(assertion) => assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome)),
@@ -168,23 +172,28 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
                     slots: ctx.slots.len(),
                     calls: run.calls.len(),
                     loops: run.loops.len(),
-                    transactions: ctx.transactions.len(),
+                    blocks: run.blocks.len(),
                 });
                 Ok(instr.ok)
             }
             Op::PopHandler => run.handlers.pop().map(|_| instr.ok).ok_or_else(|| defect("no `HandleErrors` is open")),
             Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
-            Op::Begin(connection, lock) => Box::pin(begin(ctx, connection, lock.as_ref())).await.map(|()| instr.ok),
-            Op::Commit => match ctx.transactions.pop() {
-                Some(open) => Box::pin(open.handle.commit()).await.map(|()| instr.ok).map_err(Fault::from),
-                None => Err(defect("no transaction is open")),
-            },
-            Op::Rollback => match ctx.transactions.len().checked_sub(1) {
-                Some(depth) => {
-                    roll_back_to(ctx, depth).await;
+            Op::Begin(assertion) => match assertion.begin(ctx).await {
+                Ok(Begin::Run(open)) => {
+                    run.blocks.push(open);
                     Ok(instr.ok)
                 }
-                None => Err(defect("no transaction is open")),
+                Ok(Begin::Skip) => Ok(pc + 1),
+                Ok(Begin::Refuse(reason)) => Ok(run.after(pc, instr, Outcome::Falsified(reason))),
+                Err(fault) => Err(fault),
+            },
+            Op::EndBlock(ending) => match run.blocks.pop() {
+                Some(open) => match open.end(ctx, *ending).await {
+                    Ok(outcome) if *ending == BlockEnd::Held => Ok(run.after(pc, instr, outcome)),
+                    Ok(_) => Ok(instr.no),
+                    Err(fault) => Err(fault),
+                },
+                None => Err(defect("no block is open")),
             },
             Op::Fail(slot, code) => {
                 let code = code.eval(ctx);
@@ -196,10 +205,10 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
             Op::FailCall(slot, code) => match run.calls.last() {
                 Some(call) => {
                     let code = code.eval(ctx);
-                    let (loops, handlers, transactions) = (call.loops, call.handlers, call.transactions);
+                    let (loops, handlers, blocks) = (call.loops, call.handlers, call.blocks);
                     run.loops.truncate(loops);
                     run.handlers.truncate(handlers);
-                    roll_back_to(ctx, transactions).await;
+                    abandon(ctx, &mut run, blocks).await;
                     run.failed = Some((pc, format!("it failed with {}", code.as_text()).into()));
                     ctx.set(*slot, code);
                     Ok(instr.ok)
@@ -303,7 +312,7 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
         base: ctx.base,
         loops: run.loops.len(),
         handlers: run.handlers.len(),
-        transactions: ctx.transactions.len(),
+        blocks: run.blocks.len(),
     });
     ctx.base = base;
     true
@@ -357,33 +366,21 @@ fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bool, Fault> 
     }
 }
 
-async fn begin(ctx: &mut Ctx, connection: &Expr, lock: Option<&Expr>) -> Result<(), Fault> {
-    let name = connection.to_text(ctx);
-    if ctx.transaction(&name).is_some() {
-        // It would wait for the outer one, which waits for it.
-        return Err(ctx.misconfigured(format!("a `Transaction` inside another one on connection `{name}`")));
-    }
-    let lock = lock.map(|lock| lock.to_text(ctx));
-    let connection = ctx.writable(&name)?.clone();
-    let handle = connection.begin(BeginOptions { lock: lock.as_deref(), timeout: None }).await?;
-    ctx.transactions.push(OpenTransaction { connection: name, handle });
-    Ok(())
-}
-
-async fn roll_back_to(ctx: &mut Ctx, depth: usize) {
-    while ctx.transactions.len() > depth {
-        if let Some(open) = ctx.transactions.pop() {
-            // A transaction whose undoing fails is undone by its database all the same.
-            if let Err(error) = Box::pin(open.handle.rollback()).await {
-                tracing::warn!("rollback failed: {error}");
-            }
+/// Leaves the blocks that were opened after the first `depth`, the innermost first.
+async fn abandon(ctx: &mut Ctx, run: &mut Run, depth: usize) {
+    while run.blocks.len() > depth {
+        if let Some(open) = run.blocks.pop()
+            && let Err(fault) = open.end(ctx, BlockEnd::Abandoned).await
+        {
+            // What ended the block is what counts; this came on top of it.
+            tracing::warn!("leaving a block failed: {fault}");
         }
     }
 }
 
 /// Leaves everything that is open, so that the service's own frame runs again.
 async fn unwind_to_service(ctx: &mut Ctx, run: &mut Run, frame: &FrameProgram) {
-    roll_back_to(ctx, 0).await;
+    abandon(ctx, run, 0).await;
     run.loops.clear();
     run.handlers.clear();
     run.calls.clear();
@@ -403,7 +400,7 @@ async fn recover(
     let fault = fault.at(|| program.place(pc));
     let Some(handler) = run.handlers.pop() else {
         let Some(tail) = frame.fault_tail.filter(|_| run.broken.is_none()) else {
-            roll_back_to(ctx, 0).await;
+            abandon(ctx, run, 0).await;
             return Err(run.broken.take().unwrap_or(fault));
         };
         unwind_to_service(ctx, run, frame).await;
@@ -415,7 +412,7 @@ async fn recover(
         let (service, request, blame) = (&ctx.service, ctx.request.id(), fault.blame.word());
         tracing::error!(%service, %request, place = fault.place, blame, "handled by the policy: {fault}");
     }
-    roll_back_to(ctx, handler.transactions).await;
+    abandon(ctx, run, handler.blocks).await;
     run.loops.truncate(handler.loops);
     run.calls.truncate(handler.calls);
     ctx.slots.truncate(handler.slots);

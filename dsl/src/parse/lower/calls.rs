@@ -114,7 +114,10 @@ impl Lower<'_> {
                             let span = lower.span(&child);
                             let diagnostic =
                                 Diagnostic::error(codes::BAD_ARGUMENT, "functions take their arguments by place", span);
-                            lower.out.push(diagnostic.help("remove the name"));
+                            lower.out.push(diagnostic.help("remove the name; the names of assertions begin upper case"));
+                        }
+                        Rule::shorthand if lower.inside => {
+                            value = lower.children(child).pop().and_then(|word| lower.inside_name(&word));
                         }
                         Rule::shorthand => lower.children(child).iter().for_each(|word| lower.bare_word(word)),
                         Rule::value => value = lower.expr(child),

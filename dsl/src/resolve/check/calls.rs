@@ -4,6 +4,7 @@
 use crate::ast::{Arg, Call, Direction, Expr, Name};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::resolve::check::connect::spelled;
 use crate::resolve::check::{Set, values};
 use crate::resolve::index::{Kind, Policy};
 use crate::span::Span;
@@ -14,6 +15,10 @@ pub(crate) fn native(set: &Set<'_>, policy: &Policy, call: &Call, name: &Name, f
         found.push(unknown_native(set, name));
         return;
     };
+    if **name != spec.name {
+        let message = format!("`{}` is spelled `{}`", **name, spec.name);
+        found.push(Diagnostic::warning(codes::NAME_CASE, message, name.span).help(format!("write `{}`", spec.name)));
+    }
     twice(&call.args, |a, b| a == b, found);
     for arg in &call.args {
         match spec.prop(&arg.name) {
@@ -125,6 +130,7 @@ pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given:
         return;
     };
     let callee = set.policy(id);
+    found.extend(spelled(name, &callee.name));
     if let Some(mark) = &call.optional {
         let error = Diagnostic::error(codes::BAD_ARGUMENT, format!("`{}` takes no `?`", callee.name), mark.span);
         found.push(error.help(format!("where a failure is fine, write `\"{}\" (…) else Continue`", callee.name)));

@@ -1,13 +1,13 @@
 //! How declarations connect: names that exist, hooks and extensions in their places, each declaration in the right part of the
 //! installation.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::ast::{Call, Callee, Name, Stmt, StmtKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
-use crate::resolve::index::{Kind, Policy, PolicyId};
+use crate::resolve::index::{Kind, Policy, PolicyId, fold, same};
 use crate::resolve::summary::{Event, takes_file_connection};
 use crate::resolve::visit::{self, Visit};
 use crate::span::{FileId, Origin, Span};
@@ -45,7 +45,8 @@ pub(crate) fn places(policy: &Policy) -> Places<'_> {
 
 impl<'a> Includes<'a> {
     fn places(&self, policy: &'a Policy) -> Places<'a> {
-        let own = |name: &&&Name| name.strip_prefix('#') == Some(&policy.name) && policy.kind() != Kind::Customize;
+        let own =
+            |name: &&&Name| name.strip_prefix('#').is_some_and(|own| same(own, &policy.name)) && policy.kind() != Kind::Customize;
         Places {
             hook: self.fragments.iter().find(own).map(|_| policy.name.as_str()),
             extensions: self.extensions.iter().map(|name| name.as_str()).collect(),
@@ -53,11 +54,11 @@ impl<'a> Includes<'a> {
     }
 }
 
-/// The places that operators can fill anywhere, by name.
+/// The places that operators can fill anywhere: their names, by what names are compared by.
 #[derive(Default)]
 struct AllPlaces<'a> {
-    hooks: BTreeSet<&'a str>,
-    extensions: BTreeSet<&'a str>,
+    hooks: BTreeMap<String, &'a str>,
+    extensions: BTreeMap<String, &'a str>,
 }
 
 pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
@@ -68,8 +69,10 @@ pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
         let mut includes = Includes::default();
         includes.block(&policy.item.body);
         let places = includes.places(policy);
-        all.hooks.extend(places.hook);
-        all.extensions.extend(places.extensions);
+        all.hooks.extend(places.hook.map(|name| (fold(name), name)));
+        for name in places.extensions {
+            all.extensions.entry(fold(name)).or_insert(name);
+        }
         declarations.push((policy, includes));
     }
     for (policy, includes) in &declarations {
@@ -122,12 +125,13 @@ fn unused_connections(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
 
 /// Two declarations of one kind and name; the shipped one, else the earlier one, counts.
 fn duplicates(set: &Set<'_>) -> Vec<Diagnostic> {
-    let mut first: HashMap<(Kind, &str), &Policy> = HashMap::new();
+    let mut first: HashMap<(Kind, String), &Policy> = HashMap::new();
     let mut found = Vec::new();
     let (shipped, own): (Vec<_>, Vec<_>) = set.policies.iter().partition(|policy| policy.origin == Origin::Shipped);
     for policy in shipped.into_iter().chain(own) {
-        let Some(before) = first.get(&(policy.kind(), policy.name.as_str())) else {
-            first.insert((policy.kind(), &policy.name), policy);
+        let key = (policy.kind(), fold(&policy.name));
+        let Some(before) = first.get(&key) else {
+            first.insert(key, policy);
             continue;
         };
         let (name, word) = (&policy.name, policy.kind().word());
@@ -138,6 +142,10 @@ fn duplicates(set: &Set<'_>) -> Vec<Diagnostic> {
             _ if of_ours => {
                 (format!("`{name}` is a shipped {word}, which nobody can declare again"), "choose another name, or customize it")
             }
+            _ if before.name != policy.name => (
+                format!("{word} `{name}` differs from `{}` in case only", before.name),
+                "choose another name: case separates none",
+            ),
             _ => (format!("{word} `{name}` is declared twice"), "choose another name"),
         };
         let diagnostic = Diagnostic::error(codes::DUPLICATE_NAME, message, policy.name_span());
@@ -147,7 +155,10 @@ fn duplicates(set: &Set<'_>) -> Vec<Diagnostic> {
 }
 
 fn fragment(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
-    if set.index.get(Kind::Fragment, name).is_some() || set.may_exist(Kind::Fragment, name) {
+    if let Some(id) = set.index.get(Kind::Fragment, name) {
+        return spelled(name, &set.policy(id).name);
+    }
+    if set.may_exist(Kind::Fragment, name) {
         return None;
     }
     let error = |message: String| Diagnostic::error(codes::UNKNOWN_FRAGMENT, message, name.span);
@@ -166,13 +177,21 @@ fn fragment(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
     })
 }
 
+/// A name that was found, in another case than it is declared in.
+pub(crate) fn spelled(name: &Name, declared: &str) -> Option<Diagnostic> {
+    (**name != declared).then(|| {
+        let message = format!("`{}` is spelled `{declared}`", **name);
+        Diagnostic::warning(codes::NAME_CASE, message, name.span).help(format!("write `\"{declared}\"`"))
+    })
+}
+
 fn hook(set: &Set<'_>, policy: &Policy, name: &Name, target: &str) -> Option<Diagnostic> {
-    if target == policy.name && policy.kind() != Kind::Customize {
-        return None;
+    if same(target, &policy.name) && policy.kind() != Kind::Customize {
+        return spelled(name, &format!("#{}", policy.name));
     }
     let own = format!("#{}", policy.name);
     let error = |message: String| Diagnostic::error(codes::FOREIGN_HOOK, message, name.span);
-    Some(if policy.kind() == Kind::Customize && target == policy.name {
+    Some(if policy.kind() == Kind::Customize && same(target, &policy.name) {
         error(format!("the customization of `{target}` includes itself"))
     } else if set.index.get(Kind::Fragment, target).is_some() {
         error(format!("`#{target}` has its place in `{target}` only"))
@@ -200,39 +219,42 @@ fn extension_place(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
 
 fn customization(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Option<Diagnostic> {
     let name = policy.name.as_str();
-    if places.hooks.contains(name) {
-        return None;
+    if let Some(hook) = places.hooks.get(&fold(name)) {
+        return spelled(&policy.item.name, hook);
     }
     let target = [Kind::Fragment, Kind::Assertion, Kind::Service, Kind::Task, Kind::Command].into_iter();
     let declared = |kind: Kind| Some((kind, set.index.get(kind, name)?));
     if let Some((kind, id)) = target.clone().find_map(declared) {
         let message = format!("{} `{name}` has no hook: it does not include `#{name}`", kind.word());
         let error = Diagnostic::error(codes::NO_HOOK, message, policy.name_span());
-        return Some(error.related(set.policy(id).name_span(), "declared here").suggest(name, places.hooks.iter().copied()));
+        return Some(error.related(set.policy(id).name_span(), "declared here").suggest(name, places.hooks.values().copied()));
     }
     if target.clone().any(|kind| set.may_exist(kind, name)) {
         return None;
     }
     let error = Diagnostic::error(codes::UNKNOWN_TARGET, format!("there is no policy `{name}` to customize"), policy.name_span());
-    Some(if places.extensions.contains(name) {
+    Some(if places.extensions.contains_key(&fold(name)) {
         error.help(format!("it is an extension: write `extension \"{name}\" {{ … }}`"))
-    } else if let Some(target) = name.strip_prefix('#').filter(|target| places.hooks.contains(target)) {
+    } else if let Some(target) = name.strip_prefix('#').filter(|target| places.hooks.contains_key(&fold(target))) {
         error.help(format!("name the policy without `#`: `customize \"{target}\"`"))
     } else {
-        error.suggest(name, places.hooks.iter().copied())
+        error.suggest(name, places.hooks.values().copied())
     })
 }
 
 fn extension(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Option<Diagnostic> {
     let name = policy.name.as_str();
-    if places.extensions.contains(name) || !set.broken.is_empty() {
+    if let Some(place) = places.extensions.get(&fold(name)) {
+        return spelled(&policy.item.name, place);
+    }
+    if !set.broken.is_empty() {
         return None;
     }
     let error = Diagnostic::error(codes::UNKNOWN_TARGET, format!("no policy includes an extension `{name}`"), policy.name_span());
-    Some(if places.hooks.contains(name) {
+    Some(if places.hooks.contains_key(&fold(name)) {
         error.help(format!("it has a hook: write `customize \"{name}\" {{ … }}`"))
     } else {
-        error.suggest(name, places.extensions.iter().copied())
+        error.suggest(name, places.extensions.values().copied())
     })
 }
 

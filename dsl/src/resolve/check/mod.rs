@@ -9,6 +9,7 @@ mod done;
 mod flow;
 mod local;
 mod markup;
+mod ranges;
 mod routes;
 mod templates;
 mod values;
@@ -49,6 +50,7 @@ pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
     routes::check(set, &mut found);
     cycles::check(set, &mut found);
     variables::check(set, &mut found);
+    ranges::check(set, &mut found);
     booleans::check(set, &mut found);
     done::check(set, &mut found);
     let reached = set.reached();

@@ -1,7 +1,7 @@
 //! Literals against the kinds of properties and the declared types of variables. Expressions with variables are settled when they
 //! run; what stands in the text is settled here.
 
-use crate::ast::{Expr, ExprKind, Syntax, Type};
+use crate::ast::{Expr, ExprKind, Range, Syntax, Type};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::parse::is_variable_name;
@@ -41,6 +41,11 @@ pub(crate) fn property(spec: &Spec, prop: &Prop, value: &Expr) -> Option<Diagnos
         },
         Kind::OneOf(words) => one_of(spec, prop, value, words, takes),
         Kind::Target(_) | Kind::Prefix | Kind::MessageName => name(prop, value),
+        Kind::Variables => match &*value.kind {
+            ExprKind::List(items) if items.is_empty() => Some(takes("the names of variables")),
+            ExprKind::List(items) => items.iter().find_map(|item| name(prop, item)),
+            _ => name(prop, value),
+        },
         Kind::Template(syntax) => template(spec, prop, value, syntax),
         Kind::Regex => regex(value),
         Kind::Name | Kind::Connection => {
@@ -116,6 +121,7 @@ fn name(prop: &Prop, value: &Expr) -> Option<Diagnostic> {
     let what = match prop.kind {
         Kind::Target(_) => "the name of the variable to set",
         Kind::Prefix => "the prefix of the variables it sets",
+        Kind::Variables => "the names of variables that its block sets",
         _ => "the name of a message variable",
     };
     match (value.literal(), &*value.kind) {
@@ -203,4 +209,26 @@ pub(crate) fn conversion(value: &Expr, ty: Type, target: &str) -> Option<Diagnos
         let shown = text.map_or_else(|| describe(value).to_owned(), |text| format!("`{text}`"));
         Diagnostic::error(codes::WRONG_TYPE, format!("`{target}` is of type {word}, which {shown} is not"), value.span.span)
     })
+}
+
+/// A literal that lies outside of the bounds of its variable. One of another type is none of this check's.
+pub(crate) fn range(value: &Expr, ty: Type, range: Range, target: &str) -> Option<Diagnostic> {
+    let value = inner(value);
+    let number = match (ty, &*value.kind) {
+        (Type::Int | Type::Decimal, ExprKind::Int(number)) => Some(*number),
+        (Type::Int | Type::Decimal, ExprKind::Duration(duration)) => i64::try_from(duration.millis() / 1_000).ok(),
+        (Type::Int, ExprKind::Text(_) | ExprKind::Raw(_)) => value.literal().and_then(|text| text.trim().parse().ok()),
+        (Type::String, ExprKind::Text(_) | ExprKind::Raw(_)) => {
+            value.literal().and_then(|text| i64::try_from(text.chars().count()).ok())
+        }
+        _ => None,
+    };
+    let number = number.filter(|number| !range.holds(*number))?;
+    let (message, help) = match ty {
+        Type::String => {
+            (format!("`{target}` has {number} characters here"), format!("it takes texts with {} characters", range.word()))
+        }
+        _ => (format!("`{target}` cannot be {number}"), format!("write a number {}", range.words())),
+    };
+    Some(Diagnostic::error(codes::OUT_OF_RANGE, message, value.span.span).help(help))
 }

@@ -5,12 +5,25 @@ super::catalogue! {
     cache_lookup,
     cache_remove,
     cache_store,
+    cached,
     sql_query,
     transaction,
 }
 
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
+use crate::services::cache::Limits;
+
+/// What a cache may keep. Properties that are empty mean the defaults.
+pub(crate) fn limits(max_entries: &Expr, max_age: &Expr, max_size: &Expr, ctx: &Ctx) -> Limits {
+    let default = Limits::default();
+    let count = |expr: &Expr, default: u64| expr.eval(ctx).to_int().map_or(default, |number| u64::try_from(number).unwrap_or(0));
+    Limits {
+        max_entries: count(max_entries, default.max_entries),
+        max_age_millis: millis(max_age, ctx).unwrap_or(default.max_age_millis),
+        max_size: count(max_size, default.max_size),
+    }
+}
 
 /// Milliseconds of a property that is a duration: seconds, possibly with a fraction. `None` for what is no number.
 pub(crate) fn millis(duration: &Expr, ctx: &Ctx) -> Option<i64> {

@@ -188,6 +188,18 @@ impl<'b> Build<'b> {
         self.optional_target(name)?.ok_or_else(|| self.refuse(name, "it must name a variable"))
     }
 
+    /// The variables that a `Variables` property names.
+    pub fn variables(&mut self, name: &str) -> Result<Vec<Slot>, Diagnostic> {
+        let given = self.arg(name).map(|arg| (arg, &*arg.kind));
+        let names: Option<Vec<&str>> = match given {
+            Some((_, ExprKind::List(items))) => items.iter().map(ast::Expr::literal).collect(),
+            Some((arg, _)) => arg.literal().map(|name| vec![name]),
+            None => None,
+        };
+        let slots = names.and_then(|names| names.iter().map(|name| self.compiler.slot(name)).collect::<Option<Vec<Slot>>>());
+        slots.filter(|slots| !slots.is_empty()).ok_or_else(|| self.refuse(name, "it must name variables, in quotes"))
+    }
+
     /// The slot of a variable by its full name; `None` when nobody reads it.
     pub fn slot(&self, name: &str) -> Option<Slot> {
         self.compiler.slot(name)

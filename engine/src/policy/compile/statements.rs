@@ -6,8 +6,10 @@ use portcullis_dsl::span::Span;
 use super::build::{Build, CallSite};
 use super::code::Label;
 use super::{Compiler, FailTo, Scope};
-use crate::policy::assertion::Runnable;
+use crate::policy::assertion::{BlockEnd, Entry, Runnable};
 use crate::policy::codes;
+use crate::policy::ctx::Slot;
+use crate::policy::exec::bounds::Bounds;
 use crate::policy::exec::program::{Loop, Op};
 use portcullis_dsl::Policy;
 
@@ -68,13 +70,15 @@ impl<'a> Compiler<'a> {
         match &stmt.kind {
             StmtKind::Set { target, ty, value } => {
                 let value = self.expr(value, scope);
-                let op = Op::Set(self.slot(target, scope), value, ty.as_ref().map(|ty| ty.node));
-                self.code.emit(op, span, ok, no);
+                let slot = self.slot(target, scope);
+                let op = Op::Set(slot, value, ty.as_ref().map(|ty| ty.node));
+                self.assigned(op, slot, scope, span, ok, no);
             }
             StmtKind::Default { target, ty, value } => {
                 let value = self.expr(value, scope);
-                let op = Op::Default(self.slot(target, scope), value, ty.as_ref().map(|ty| ty.node));
-                self.code.emit(op, span, ok, no);
+                let slot = self.slot(target, scope);
+                let op = Op::Default(slot, value, ty.as_ref().map(|ty| ty.node));
+                self.assigned(op, slot, scope, span, ok, no);
             }
             // It gives the variable its slot, which the frame has from the start.
             StmtKind::Declare { .. } => self.code.emit(Op::Jump, span, ok, ok),
@@ -186,7 +190,7 @@ impl<'a> Compiler<'a> {
                 self.code.emit(Op::Call(Box::new(site)), span, ok, no);
             }
             Callee::Native(name) => {
-                let Some(entry) = self.entries.get(name.node.as_str()).copied() else {
+                let Some(entry) = self.entry(name) else {
                     return self.defective("the assertion is not there", span);
                 };
                 let mut host = CallSite { compiler: self, scope };
@@ -194,18 +198,20 @@ impl<'a> Compiler<'a> {
                 match built {
                     Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion), span, ok, no),
                     Ok(Runnable::Async(assertion)) => self.code.emit(Op::Async(assertion), span, ok, no),
-                    Ok(Runnable::Transaction { connection, lock }) => {
+                    Ok(Runnable::Block(assertion)) => {
                         let (body, held, failed) = (self.code.label(), self.code.label(), self.code.label());
-                        self.code.emit(Op::Begin(connection, lock), span, body, no);
+                        self.code.emit(Op::Begin(assertion), span, body, no);
+                        // Where the executor goes on when the block is passed over: the instruction after `Begin`.
+                        self.code.emit(Op::Jump, span, ok, ok);
                         self.code.place(body);
                         match &call.block {
                             Some(block) => self.block(block, scope, held, failed),
-                            None => self.code.emit(Op::Jump, span, held, held),
+                            None => return self.defective("the block is not there", span),
                         }
                         self.code.place(held);
-                        self.code.emit(Op::Commit, span, ok, no);
+                        self.code.emit(Op::EndBlock(BlockEnd::Held), span, ok, no);
                         self.code.place(failed);
-                        self.code.emit(Op::Rollback, span, no, no);
+                        self.code.emit(Op::EndBlock(BlockEnd::Failed), span, no, no);
                     }
                     Err(diagnostic) => {
                         self.report(diagnostic);
@@ -214,6 +220,21 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
+    }
+
+    /// An assignment, and the check of the bounds that its variable was declared with.
+    fn assigned(&mut self, assignment: Op, slot: Slot, scope: Scope<'a>, span: Span, ok: Label, no: Label) {
+        let Some(bounds) = bounds(slot, scope) else { return self.code.emit(assignment, span, ok, no) };
+        let set = self.code.label();
+        self.code.emit(assignment, span, set, no);
+        self.code.place(set);
+        self.code.emit(Op::Within(Box::new(bounds)), span, ok, no);
+    }
+
+    /// The assertion of the catalogue that has this name, in any case.
+    fn entry(&self, name: &str) -> Option<&'a Entry> {
+        let exact = self.entries.get(name).copied();
+        exact.or_else(|| self.entries.values().copied().find(|entry| entry.spec.name.eq_ignore_ascii_case(name)))
     }
 
     /// Compiles what a body calls before the body itself.
@@ -292,4 +313,10 @@ impl<'a> Compiler<'a> {
             },
         });
     }
+}
+
+/// The bounds that a variable was declared with.
+pub(super) fn bounds(slot: Slot, scope: Scope<'_>) -> Option<Bounds> {
+    let (ty, range) = scope.frame.bounds(slot.0 as usize)?;
+    Some(Bounds { slot, ty, range, name: scope.frame.name(slot.0 as usize).into() })
 }

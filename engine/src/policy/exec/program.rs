@@ -8,8 +8,9 @@ use portcullis_dsl::ast::Type;
 use portcullis_dsl::span::{Sources, Span};
 use smol_str::SmolStr;
 
+use super::bounds::Bounds;
 use super::compare::Compare;
-use crate::policy::assertion::{Assertion, AsyncAssertion};
+use crate::policy::assertion::{Assertion, AsyncAssertion, BlockAssertion, BlockEnd};
 use crate::policy::ctx::Slot;
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
@@ -61,6 +62,8 @@ pub enum Op {
     Set(Slot, Expr, Option<Type>),
     /// `default`.
     Default(Slot, Expr, Option<Type>),
+    /// Checks the bounds of a variable that was set.
+    Within(Box<Bounds>),
     /// A comparison.
     Test(Compare),
     /// An assertion without I/O.
@@ -83,12 +86,11 @@ pub enum Op {
     PopHandler,
     /// Raises an error.
     Raise(Expr),
-    /// Begins a transaction on a connection, under a lock if one is named.
-    Begin(Expr, Option<Expr>),
-    /// Commits it.
-    Commit,
-    /// Rolls it back.
-    Rollback,
+    /// Begins an assertion around a block, whose first instruction is its success target. Passing over the block goes to the
+    /// instruction after this one.
+    Begin(Box<dyn BlockAssertion>),
+    /// Ends the innermost one.
+    EndBlock(BlockEnd),
     /// `fail`: leaves everything, keeps the code, goes to the service's error answer.
     Fail(Slot, Expr),
     /// `fail` in an assertion: leaves what is open in it, sets its output, goes to its end.
@@ -106,7 +108,18 @@ pub enum Op {
 impl Op {
     /// Whether an author would call it a step: not what only ties steps together.
     pub fn is_step(&self) -> bool {
-        !matches!(self, Op::Jump | Op::Return(_) | Op::LoopLeave | Op::PopHandler | Op::DropDraft | Op::End(_) | Op::Defect)
+        !matches!(
+            self,
+            Op::Jump
+                | Op::Within(_)
+                | Op::EndBlock(_)
+                | Op::Return(_)
+                | Op::LoopLeave
+                | Op::PopHandler
+                | Op::DropDraft
+                | Op::End(_)
+                | Op::Defect
+        )
     }
 }
 

@@ -57,8 +57,8 @@ fn an_instruction_that_has_nothing_to_end_is_an_internal_fault() {
     is_internal_fault("a round", Op::LoopNext(data));
     is_internal_fault("the end of a loop", Op::LoopLeave);
     is_internal_fault("the end of a handler", Op::PopHandler);
-    is_internal_fault("a commit", Op::Commit);
-    is_internal_fault("a rollback", Op::Rollback);
+    is_internal_fault("the end of a block that held", Op::EndBlock(BlockEnd::Held));
+    is_internal_fault("the end of a block that failed", Op::EndBlock(BlockEnd::Failed));
     is_internal_fault("what the compiler could not compile", Op::Defect);
     is_internal_fault("a variable that no frame has", Op::Set(Slot(7), Expr::Const(Value::Int(1)), None));
     is_internal_fault("the value of such a variable", Op::Set(Slot(0), Expr::Slot(Slot(7)), None));

@@ -3,7 +3,6 @@
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
-use crate::services::cache::Limits;
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict, falsified};
@@ -59,13 +58,7 @@ struct CacheStore {
 
 impl Assertion for CacheStore {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let default = Limits::default();
-        let count = |expr: &Expr, default: u64| expr.eval(ctx).to_int().map_or(default, |number| u64::try_from(number).unwrap_or(0));
-        let limits = Limits {
-            max_entries: count(&self.max_entries, default.max_entries),
-            max_age_millis: super::millis(&self.max_age, ctx).unwrap_or(default.max_age_millis),
-            max_size: count(&self.max_size, default.max_size),
-        };
+        let limits = super::limits(&self.max_entries, &self.max_age, &self.max_size, ctx);
         let caches = &ctx.services().caches;
         if caches.store(&self.cache.text(ctx), self.key.to_text(ctx), self.value.eval(ctx), limits, ctx.now_millis()) {
             HELD

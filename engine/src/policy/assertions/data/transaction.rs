@@ -1,8 +1,13 @@
 //! `Transaction`: statements that happen together or not at all.
 
+use async_trait::async_trait;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 
-use crate::policy::assertion::{Entry, Runnable};
+use crate::data::fault::{Blame, Fault, HELD, Verdict};
+use crate::policy::assertion::{Begin, BlockAssertion, BlockEnd, Entry, OpenBlock, Runnable};
+use crate::policy::ctx::{Ctx, OpenTransaction};
+use crate::policy::expr::Expr;
+use crate::services::store::BeginOptions;
 
 static SPEC: Spec = Spec {
     name: "Transaction",
@@ -39,5 +44,50 @@ static SPEC: Spec = Spec {
     ..Spec::PLAIN
 };
 
-pub static ENTRY: Entry =
-    Entry { spec: &SPEC, build: |p| Ok(Runnable::Transaction { connection: p.value("connection"), lock: p.optional("lock") }) };
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| Runnable::block(Transaction { connection: p.value("connection"), lock: p.optional("lock") }),
+};
+
+struct Transaction {
+    connection: Expr,
+    lock: Option<Expr>,
+}
+
+#[async_trait]
+impl BlockAssertion for Transaction {
+    async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault> {
+        let name = self.connection.to_text(ctx);
+        if ctx.transaction(&name).is_some() {
+            // It would wait for the outer one, which waits for it.
+            return Err(ctx.misconfigured(format!("a `Transaction` inside another one on connection `{name}`")));
+        }
+        let lock = self.lock.as_ref().map(|lock| lock.to_text(ctx));
+        let connection = ctx.writable(&name)?.clone();
+        let handle = connection.begin(BeginOptions { lock: lock.as_deref(), timeout: None }).await?;
+        ctx.transactions.push(OpenTransaction { connection: name, handle });
+        Ok(Begin::Run(Box::new(Open)))
+    }
+}
+
+/// The innermost of the context's open transactions: blocks end in the reverse order of their beginnings.
+struct Open;
+
+#[async_trait]
+impl OpenBlock for Open {
+    async fn end(self: Box<Self>, ctx: &mut Ctx, ending: BlockEnd) -> Verdict {
+        let Some(open) = ctx.transactions.pop() else {
+            return Err(Fault::new(Blame::Internal, "no transaction is open"));
+        };
+        match ending {
+            BlockEnd::Held => open.handle.commit().await?,
+            BlockEnd::Failed | BlockEnd::Abandoned => {
+                // A transaction whose undoing fails is undone by its database all the same.
+                if let Err(error) = open.handle.rollback().await {
+                    tracing::warn!("rollback failed: {error}");
+                }
+            }
+        }
+        HELD
+    }
+}

@@ -1,0 +1,79 @@
+//! Literals against the types and bounds that outputs and declared variables have, wherever in the frame they are set: above all in
+//! customizations, where an operator hears of it before it matters.
+
+use std::collections::HashSet;
+
+use crate::ast::{Expr, Range, Stmt, StmtKind, Type};
+use crate::diagnostic::Diagnostic;
+use crate::resolve::build::Space;
+use crate::resolve::check::{Set, values};
+use crate::resolve::summary::Event;
+use crate::resolve::visit::{self, Visit};
+use crate::span::Span;
+
+/// What a variable of a frame is declared as.
+struct Declared<'a> {
+    name: &'a str,
+    ty: Type,
+    range: Option<Range>,
+    span: Span,
+}
+
+pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
+    // A fragment that many include is reported once.
+    let mut reported = HashSet::new();
+    for (_, space) in set.spaces() {
+        let declared = declared(set, space);
+        if declared.is_empty() {
+            continue;
+        }
+        for (place, member) in space.members.iter().enumerate() {
+            let mut walk = Walk { declared: &declared, found: Vec::new() };
+            walk.block(&set.policy(member.policy).item.body);
+            let new = walk.found.into_iter().filter(|wrong| reported.insert(wrong.span));
+            found.extend(new.map(|wrong| wrong.included_by(space.chain(place))));
+        }
+    }
+}
+
+fn declared<'a>(set: &Set<'a>, space: &Space) -> Vec<Declared<'a>> {
+    let events = space.members.iter().filter_map(|member| set.events.get(member.policy.index())).flatten();
+    events
+        .filter_map(|event| match event {
+            Event::Declare { name, span, ty: Some(ty), range, .. } => {
+                Some(Declared { name: set.names.text(*name), ty: *ty, range: *range, span: *span })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+struct Walk<'d> {
+    declared: &'d [Declared<'d>],
+    found: Vec<Diagnostic>,
+}
+
+impl<'a> Visit<'a> for Walk<'_> {
+    fn stmt(&mut self, stmt: &'a Stmt) {
+        if let StmtKind::Set { target, value, .. } | StmtKind::Default { target, value, .. } = &stmt.kind {
+            let declared = self.declared.iter().filter(|declared| declared.name.eq_ignore_ascii_case(target));
+            let wrong =
+                declared.filter_map(|declared| Some(problem(target, value, declared)?.related(declared.span, "declared here")));
+            self.found.extend(wrong);
+        }
+        visit::walk_stmt(self, stmt);
+    }
+}
+
+fn problem(target: &str, value: &Expr, declared: &Declared<'_>) -> Option<Diagnostic> {
+    if let Some(wrong) = values::conversion(value, declared.ty, target) {
+        let whole = || declared.range.map_or_else(String::new, |range| format!(" {}", range.words()));
+        let has_unit = value.literal().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
+        return Some(match declared.ty {
+            Type::Int if has_unit => wrong.help(format!("write a whole number{}, without a unit", whole())),
+            Type::Int => wrong.help(format!("write a whole number{}", whole())),
+            _ => wrong,
+        });
+    }
+    values::range(value, declared.ty, declared.range?, target)
+}

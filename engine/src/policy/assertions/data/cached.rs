@@ -1,0 +1,241 @@
+//! `Cached`: looks a value up, and makes and keeps it where there is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portcullis_dsl::ast::Type;
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use crate::data::fault::{Fault, HELD, Verdict};
+use crate::data::value::Value;
+use crate::policy::assertion::{Begin, BlockAssertion, BlockEnd, Entry, OpenBlock, Runnable};
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
+use crate::services::cache::Limits;
+
+/// Who waits longer for another one's block runs its own: waiting only saves work, and two that wait for each other must not for ever.
+const WAIT: Duration = Duration::from_secs(5);
+/// Those who wait for one block; whoever comes after them runs its own.
+const WAITING: usize = 10_000;
+
+static SPEC: Spec = Spec {
+    name: "Cached",
+    category: "data",
+    summary: "Sets variables from a named cache of this gateway. Where they are not there, it runs its block, which sets them, and keeps \
+              them if the block holds. Nothing else that the block does is kept.",
+    props: &[
+        Prop::required("cache", Kind::Text, "Name of the cache; it comes into being with its first value."),
+        Prop::required("key", Kind::Text, "Key. Whatever the variables depend on must be part of it."),
+        Prop::required(
+            "keep",
+            Kind::Variables,
+            "The variables, by name: `\"a\"` or `[\"a\", \"b\"]`. They are kept together, with their types. If one of them is undefined \
+             after the block, nothing is kept. A single one is kept as `CacheStore` would keep it, so that `CacheLookup` finds it.",
+        ),
+        Prop::optional(
+            "valid",
+            Kind::Bool,
+            "true",
+            "An expression with the variables that were found: unless it is true, they count as not there.",
+        ),
+        Prop::optional("max_age", Kind::Duration, "300s", "How long they live; with 0 they are neither looked up nor kept. Empty: the default."),
+        Prop::optional("max_entries", Kind::Int, "10000", "Entries the cache may hold; beyond it those of least use go. Empty: the default."),
+        Prop::optional("max_size", Kind::Int, "10000", "Bytes the variables may have together; larger ones are not kept. Empty: the default."),
+        Prop::optional(
+            "once",
+            Kind::Bool,
+            "false",
+            "Whether one request at a time runs the block for a key, while others wait up to five seconds for what it keeps; a literal.",
+        ),
+        Prop::absent("found", Kind::Target(Type::Boolean), "Variable that says whether they were found."),
+    ],
+    sets: &[sets("{found}", "`true` if the variables were found, `false` if the block ran")],
+    fails: &["the block fails"],
+    block: true,
+    examples: &[
+        example(
+            "the block runs once",
+            r#"
+            set runs = 0
+            set answer = "none"
+            ForEach round in ["a", "b", "c"] {
+                Cached(cache: "example", key: "k", keep: "answer") {
+                    set runs = ${runs} + 1
+                    set answer = "made by ${round.current}"
+                }
+            }
+            Cached(cache: "example", key: "k", keep: "answer", found: "known") { Stop }
+            "#,
+            Expect::Sets("answer", "made by a"),
+        ),
+        example(
+            "a block that fails",
+            r#"Cached(cache: "example", key: "k", keep: "answer") { set answer = "half made"; Stop }"#,
+            Expect::Fails,
+        ),
+        example(
+            "what failed is not kept",
+            r#"
+            set answer = "none"
+            Cached(cache: "example", key: "k", keep: "answer") {
+                set answer = "half made"
+                Stop
+            } else Continue
+            Cached(cache: "example", key: "k", keep: "answer", found: "known") { set answer = "made again" }
+            "#,
+            Expect::Sets("answer", "made again"),
+        ),
+        example(
+            "what is found and not valid counts as not there",
+            r#"
+            set expires = 5
+            Cached(cache: "example", key: "k", keep: ["answer", "expires"], valid: true) { set answer = "old" }
+            Cached(cache: "example", key: "k", keep: ["answer", "expires"], valid: false) { set answer = "new" }
+            "#,
+            Expect::Sets("answer", "new"),
+        ),
+    ],
+    ..Spec::PLAIN
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let once = p.flag("once")?;
+        Runnable::block(Cached {
+            cache: p.value("cache"),
+            key: p.value("key"),
+            keep: p.variables("keep")?.into(),
+            valid: if p.has("valid") { Some(p.value("valid")) } else { None },
+            max_age: p.value("max_age"),
+            max_entries: p.value("max_entries"),
+            max_size: p.value("max_size"),
+            once,
+            found: p.optional_target("found")?,
+        })
+    },
+};
+
+struct Cached {
+    cache: Expr,
+    key: Expr,
+    keep: Arc<[Slot]>,
+    valid: Option<Expr>,
+    max_age: Expr,
+    max_entries: Expr,
+    max_size: Expr,
+    once: bool,
+    found: Option<Slot>,
+}
+
+#[async_trait]
+impl BlockAssertion for Cached {
+    async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault> {
+        let limits = super::limits(&self.max_entries, &self.max_age, &self.max_size, ctx);
+        let (cache, key) = (self.cache.to_text(ctx), self.key.to_text(ctx));
+        ctx.set_if(self.found, false);
+        if limits.max_age_millis <= 0 {
+            return Ok(Begin::Run(Box::new(Uncached)));
+        }
+        if self.take(ctx, &cache, &key, limits) {
+            return Ok(Begin::Skip);
+        }
+        let mut turn = None;
+        if self.once {
+            let name = format!("cached {cache} {key}");
+            // A block inside a block of the same key has the turn already.
+            if ctx.turns.iter().all(|turn| turn.key() != name) {
+                let turns = Arc::clone(&ctx.services().turns);
+                if let Ok(Some(entered)) = tokio::time::timeout(WAIT, turns.enter(&name, WAITING)).await {
+                    ctx.turns.push(entered);
+                    turn = Some(name);
+                }
+                if self.take(ctx, &cache, &key, limits) {
+                    end_turn(ctx, turn.as_deref());
+                    return Ok(Begin::Skip);
+                }
+            }
+        }
+        Ok(Begin::Run(Box::new(Loading { cache, key, keep: Arc::clone(&self.keep), limits, turn })))
+    }
+}
+
+impl Cached {
+    /// Sets the variables from the cache, if they are there and valid.
+    fn take(&self, ctx: &mut Ctx, cache: &str, key: &str, limits: Limits) -> bool {
+        let Some(value) = ctx.services().caches.lookup(cache, key, Some(limits.max_age_millis), ctx.now_millis()) else {
+            return false;
+        };
+        let mut before: SmallVec<[(Slot, Value); 2]> = SmallVec::new();
+        let mut set = |slot: Slot, value: Value| {
+            before.push((slot, ctx.take(slot)));
+            ctx.set(slot, value);
+        };
+        match (&self.keep[..], value) {
+            ([slot], value) => set(*slot, value),
+            (slots, Value::List(values)) if values.len() == slots.len() => {
+                slots.iter().zip(values.iter()).for_each(|(slot, value)| set(*slot, value.clone()));
+            }
+            // Something else keeps its values under this name.
+            _ => return false,
+        }
+        let valid = self.valid.as_ref().is_none_or(|valid| valid.eval(ctx).to_bool() == Some(true));
+        if valid {
+            ctx.set_if(self.found, true);
+        } else {
+            before.into_iter().for_each(|(slot, value)| ctx.set(slot, value));
+        }
+        valid
+    }
+}
+
+/// A block whose variables are not kept.
+struct Uncached;
+
+#[async_trait]
+impl OpenBlock for Uncached {
+    async fn end(self: Box<Self>, _: &mut Ctx, _: BlockEnd) -> Verdict {
+        HELD
+    }
+}
+
+/// A block that makes what will be kept.
+struct Loading {
+    cache: SmolStr,
+    key: SmolStr,
+    keep: Arc<[Slot]>,
+    limits: Limits,
+    turn: Option<String>,
+}
+
+#[async_trait]
+impl OpenBlock for Loading {
+    async fn end(self: Box<Self>, ctx: &mut Ctx, ending: BlockEnd) -> Verdict {
+        // What an open transaction has changed is not so for others, and may never be.
+        if ending == BlockEnd::Held && ctx.transactions.is_empty() {
+            let values: Vec<Value> = self.keep.iter().map(|slot| ctx.get(*slot).clone()).collect();
+            let caches = &ctx.services().caches;
+            if values.iter().any(Value::is_undefined) {
+                caches.remove(&self.cache, &self.key);
+            } else {
+                let value = match <[Value; 1]>::try_from(values) {
+                    Ok([value]) => value,
+                    Err(values) => Value::list(values),
+                };
+                // One that is too large is not kept, which costs time and nothing else.
+                caches.store(&self.cache, self.key.clone(), value, self.limits, ctx.now_millis());
+            }
+        }
+        end_turn(ctx, self.turn.as_deref());
+        HELD
+    }
+}
+
+fn end_turn(ctx: &mut Ctx, turn: Option<&str>) {
+    if let Some(name) = turn {
+        ctx.turns.retain(|turn| turn.key() != name);
+    }
+}
