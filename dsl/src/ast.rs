@@ -681,6 +681,8 @@ pub enum Part {
     Var(VarRef),
     /// `${raw(name)}`: as it is. The one way to opt out of escaping.
     RawVar(VarRef),
+    /// `${now() - 5}`: a function or a calculation, escaped or bound like a variable. Variables in it have no braces of their own.
+    Expr(Expr),
 }
 
 /// `name`, `name[0]`, `name[0].city`, `name|; ` inside `${…}`.
@@ -689,14 +691,14 @@ pub struct VarRef {
     /// Name in the author's spelling; may hold dots, and with them selectors and members of JSON.
     pub name: Name,
     /// What follows the first `[`: the way into a list or a JSON document.
-    pub path: Vec<Step>,
+    pub path: Vec<PathStep>,
     /// Text after `|`: what joins the values of a list (default `, `).
     pub delimiter: Option<String>,
 }
 
 /// A step into a list or a JSON document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PathStep {
     /// `[i]`, counted from zero.
     Index(u32),
     /// `.name`, or several at once: `.name.first`. Case counts.

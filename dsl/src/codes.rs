@@ -147,7 +147,7 @@ pub const FAIL_WITHOUT_ERRORS: &str = "P0309";
 pub const UNSAFE_PLACE: &str = "P0310";
 /// A variable decides which host or scheme a URL has.
 pub const UNSAFE_URL: &str = "P0311";
-/// A bound parameter inside a quoted SQL literal.
+/// A bound parameter inside a quoted SQL literal or a comment.
 pub const QUOTED_PARAMETER: &str = "P0312";
 /// A member is read of a variable that is JSON in one place and something else in another.
 pub const NOT_ALWAYS_JSON: &str = "P0313";

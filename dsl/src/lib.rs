@@ -11,6 +11,7 @@ pub mod parse;
 pub mod resolve;
 pub mod span;
 pub mod spec;
+mod sql;
 mod words;
 
 pub use diagnostic::{Diagnostic, Severity};
@@ -18,3 +19,4 @@ pub use fmt::{FormatError, format};
 pub use parse::{parse, parse_json_template, parse_template};
 pub use resolve::{Access, AddressPlace, Frame, Library, Policy, PolicyId, Step, address_places, load};
 pub use span::{FileId, Origin, Source, Sources, Span, Spanned};
+pub use sql::SqlScanner;

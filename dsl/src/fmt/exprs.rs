@@ -17,16 +17,7 @@ impl Printer<'_> {
             ExprKind::List(values) => self.values("[", "]", values),
             ExprKind::Var(var) => text(texts::variable(var)),
             ExprKind::Function(name, args) => self.values(&format!("{}(", name.node), ")", args),
-            ExprKind::Arithmetic(op, left, right) => {
-                let sign = match op {
-                    ArithmeticOp::Add => " + ",
-                    ArithmeticOp::Sub => " - ",
-                    ArithmeticOp::Mul => " * ",
-                    ArithmeticOp::Div => " / ",
-                    ArithmeticOp::Rem => " % ",
-                };
-                concat([self.expr(left), text(sign), self.expr(right)])
-            }
+            ExprKind::Arithmetic(op, left, right) => concat([self.expr(left), text(texts::sign(*op)), self.expr(right)]),
             ExprKind::Group(inner) => concat([text("("), self.expr(inner), text(")")]),
             ExprKind::Condition(cond) => concat([text("("), group(indent(self.cond(cond))), text(")")]),
             ExprKind::Json(json) => concat([text("json "), self.json(json, false)]),

@@ -2,7 +2,7 @@
 
 use super::Printer;
 use super::doc::{Doc, concat, indent, text};
-use crate::ast::{Comment, Expr, Part, Step, VarRef};
+use crate::ast::{ArithmeticOp, Comment, Expr, ExprKind, Part, PathStep, VarRef};
 
 /// `"…"` without variables.
 pub fn quoted(text: &str) -> String {
@@ -17,6 +17,7 @@ pub fn quoted_parts(parts: &[Part]) -> String {
             Part::Text(text) => escape(text, &mut out),
             Part::Var(var) => out.push_str(&variable(var)),
             Part::RawVar(var) => out.push_str(&raw_variable(var)),
+            Part::Expr(expr) => out.push_str(&format!("${{{}}}", within(expr))),
         }
     }
     out.push('"');
@@ -54,10 +55,40 @@ fn raw_variable(var: &VarRef) -> String {
     format!("${{raw({})}}", reference(var))
 }
 
+/// What stands inside `${…}`, where variables have no braces of their own.
+fn within(expr: &Expr) -> String {
+    let all = |items: &[Expr]| items.iter().map(within).collect::<Vec<_>>().join(", ");
+    match &*expr.kind {
+        ExprKind::Text(parts) => quoted_parts(parts),
+        ExprKind::Int(number) => number.to_string(),
+        ExprKind::Decimal(number) => number.clone(),
+        ExprKind::Bool(value) => value.to_string(),
+        ExprKind::Duration(value) => value.to_string(),
+        ExprKind::Var(var) => reference(var),
+        ExprKind::List(items) => format!("[{}]", all(items)),
+        ExprKind::Function(name, args) => format!("{}({})", name.node, all(args)),
+        ExprKind::Arithmetic(op, left, right) => format!("{}{}{}", within(left), sign(*op), within(right)),
+        ExprKind::Group(inner) => format!("({})", within(inner)),
+        // Nothing else is read there.
+        _ => String::new(),
+    }
+}
+
+/// An operator between blanks.
+pub fn sign(op: ArithmeticOp) -> &'static str {
+    match op {
+        ArithmeticOp::Add => " + ",
+        ArithmeticOp::Sub => " - ",
+        ArithmeticOp::Mul => " * ",
+        ArithmeticOp::Div => " / ",
+        ArithmeticOp::Rem => " % ",
+    }
+}
+
 fn reference(var: &VarRef) -> String {
-    let step = |step: &Step| match step {
-        Step::Index(index) => format!("[{index}]"),
-        Step::Member(name) => format!(".{name}"),
+    let step = |step: &PathStep| match step {
+        PathStep::Index(index) => format!("[{index}]"),
+        PathStep::Member(name) => format!(".{name}"),
     };
     let path: String = var.path.iter().map(step).collect();
     let delimiter = var.delimiter.as_ref().map_or(String::new(), |delimiter| format!("|{delimiter}"));
@@ -77,6 +108,7 @@ impl Printer<'_> {
                 Part::Text(text) => body.push_str(&text.replace("\"\"\"", "\\\"\"\"").replace("${", "\\${")),
                 Part::Var(var) => body.push_str(&variable(var)),
                 Part::RawVar(var) => body.push_str(&raw_variable(var)),
+                Part::Expr(expr) => body.push_str(&format!("${{{}}}", within(expr))),
             }
         }
         let (first_line, more) = match inside.split_once('\n') {

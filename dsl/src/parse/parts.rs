@@ -1,6 +1,7 @@
 //! What is inside quotes: escapes, `${variables}` and the indentation of `"""` texts. One reader for texts, templates and data files.
 
-use crate::ast::{Part, Step, VarRef};
+use super::lower;
+use crate::ast::{Expr, ExprKind, Part, PathStep, VarRef};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::{FileId, Span, Spanned};
@@ -109,9 +110,35 @@ impl Reader<'_> {
         match reference(self.file, inside, base + 2) {
             Ok((var, false)) => self.parts.push(Part::Var(var)),
             Ok((var, true)) => self.parts.push(Part::RawVar(var)),
-            Err(diagnostic) => self.out.push(*diagnostic),
+            Err(diagnostic) => match self.expression(inside, base + 2) {
+                Some(Ok(expr)) => self.parts.push(Part::Expr(expr)),
+                Some(Err(())) => {}
+                None => self.out.push(*diagnostic),
+            },
         }
         end + 1
+    }
+
+    /// Reads a function or a calculation; `None` when it is neither, `Err` when what is wrong with it has been said.
+    fn expression(&mut self, inside: &str, base: usize) -> Option<Result<Expr, ()>> {
+        if !inside.contains(['(', '+', '-', '*', '/', '%']) || inside.trim_start().starts_with("raw(") {
+            return None;
+        }
+        let mut said = Vec::new();
+        let expr = lower::inside(self.file, inside, &mut said);
+        let there = Span::new(self.file, base, base);
+        let shift = |span: &mut Span| {
+            span.start += there.start;
+            span.end += there.start;
+        };
+        if !said.is_empty() {
+            said.iter_mut().for_each(|diagnostic| shift(&mut diagnostic.span));
+            self.out.append(&mut said);
+            return Some(Err(()));
+        }
+        let mut expr = expr?;
+        shift_spans(&mut expr, &shift);
+        Some(Ok(expr))
     }
 
     /// Undoes the escape at the start of `rest`; its length.
@@ -200,8 +227,10 @@ pub fn reference(file: FileId, inside: &str, base: usize) -> Result<(VarRef, boo
     if !is_variable_name(name) {
         let help = if name.is_empty() {
             "write the variable's name between the braces"
+        } else if name.contains("${") {
+            "inside `${…}` a variable has no braces of its own: `${trim(name)}`"
         } else if name.contains('(') {
-            "functions stand outside: `set x = trim(${y})`, then `${x}`"
+            "a function stands in `${…}` within a text, `\"${trim(name)}\"`, and without it elsewhere, `trim(${name})`"
         } else {
             "a name, `${name[0]}` or `${name|, }`; names have letters, digits, `_`, `-` and dots"
         };
@@ -211,13 +240,32 @@ pub fn reference(file: FileId, inside: &str, base: usize) -> Result<(VarRef, boo
     Ok((VarRef { name: Spanned::new(name.to_owned(), span), path, delimiter: delimiter.map(str::to_owned) }, false))
 }
 
+/// Moves the places of an expression of those kinds that may stand inside `${…}`.
+fn shift_spans(expr: &mut Expr, shift: &impl Fn(&mut Span)) {
+    shift(&mut expr.span.span);
+    match &mut *expr.kind {
+        ExprKind::Var(var) => shift(&mut var.name.span),
+        ExprKind::List(items) => items.iter_mut().for_each(|item| shift_spans(item, shift)),
+        ExprKind::Function(name, args) => {
+            shift(&mut name.span);
+            args.iter_mut().for_each(|arg| shift_spans(arg, shift));
+        }
+        ExprKind::Arithmetic(_, left, right) => {
+            shift_spans(left, shift);
+            shift_spans(right, shift);
+        }
+        ExprKind::Group(inner) => shift_spans(inner, shift),
+        _ => {}
+    }
+}
+
 /// Reads `[0].city.name[1]`.
-fn steps(mut rest: &str) -> Option<Vec<Step>> {
+fn steps(mut rest: &str) -> Option<Vec<PathStep>> {
     let mut path = Vec::new();
     while !rest.is_empty() {
         if let Some(inner) = rest.strip_prefix('[') {
             let (digits, after) = inner.split_once(']')?;
-            path.push(Step::Index(digits.trim().parse().ok()?));
+            path.push(PathStep::Index(digits.trim().parse().ok()?));
             rest = after;
         } else {
             let names = rest.strip_prefix('.')?;
@@ -226,7 +274,7 @@ fn steps(mut rest: &str) -> Option<Vec<Step>> {
             if !name.split('.').all(is_segment) {
                 return None;
             }
-            path.push(Step::Member(name.to_owned()));
+            path.push(PathStep::Member(name.to_owned()));
             rest = &names[end..];
         }
     }

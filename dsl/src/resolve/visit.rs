@@ -163,6 +163,7 @@ pub(crate) fn walk_parts<'a, V: Visit<'a> + ?Sized>(v: &mut V, parts: &'a [Part]
             Part::Text(_) => {}
             Part::Var(var) => v.var(var, false),
             Part::RawVar(var) => v.var(var, true),
+            Part::Expr(expr) => v.expr(expr),
         }
     }
 }

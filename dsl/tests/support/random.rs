@@ -380,6 +380,7 @@ impl Writer {
                 "\"\"",
                 "\"text\"",
                 "\"${a}\"",
+                "\"${now() - 5} ${trim(a)} ${(a + 1) * b.c}\"",
                 "\"a ${b|;} \\\"c\\\" \\n \\${d} $ $$ \\u{e9}\"",
                 "r\"^\\d+$\"",
                 "\"a text that is long enough to make its line too long for one line, so that something has to be broken\"",

@@ -192,14 +192,15 @@ fn parts(parts: &[Part]) -> String {
         Part::Text(text) => format!("{text:?}"),
         Part::Var(var) => self::var(var),
         Part::RawVar(var) => format!("raw {}", self::var(var)),
+        Part::Expr(expr) => format!("expr {}", self::expr(expr)),
     };
     format!("<{}>", parts.iter().map(one).collect::<Vec<_>>().join(" "))
 }
 
 fn var(var: &VarRef) -> String {
-    let step = |step: &Step| match step {
-        Step::Index(index) => format!("[{index}]"),
-        Step::Member(name) => format!(".{name}"),
+    let step = |step: &PathStep| match step {
+        PathStep::Index(index) => format!("[{index}]"),
+        PathStep::Member(name) => format!(".{name}"),
     };
     let index: String = var.path.iter().map(step).collect();
     let delimiter = var.delimiter.as_ref().map_or(String::new(), |delimiter| format!("|{delimiter:?}"));

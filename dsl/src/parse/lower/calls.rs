@@ -116,6 +116,9 @@ impl Lower<'_> {
                                 Diagnostic::error(codes::BAD_ARGUMENT, "functions take their arguments by place", span);
                             lower.out.push(diagnostic.help("remove the name"));
                         }
+                        Rule::shorthand if lower.inside => {
+                            value = lower.children(child).pop().and_then(|word| lower.inside_name(&word));
+                        }
                         Rule::shorthand => lower.children(child).iter().for_each(|word| lower.bare_word(word)),
                         Rule::value => value = lower.expr(child),
                         rule => unreachable_rule(rule),

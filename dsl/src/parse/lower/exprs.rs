@@ -134,6 +134,12 @@ impl Lower<'_> {
                 self.single_quotes(&node);
                 return None;
             }
+            Rule::var if self.inside => {
+                let help = format!("write `{}`", text[2..text.len() - 1].trim());
+                self.error(codes::BAD_VARIABLE, "inside `${…}` a variable has no braces of its own", span, help);
+                return None;
+            }
+            Rule::bare_word if self.inside => return self.inside_name(&node),
             Rule::var => match parts::reference(self.file, &text[2..text.len() - 1], span.start as usize + 2) {
                 Ok((var, false)) => ExprKind::Var(var),
                 Ok((var, true)) => {
@@ -172,6 +178,18 @@ impl Lower<'_> {
             }
         };
         Some(Expr::new(kind, span))
+    }
+
+    /// A name inside `${…}`: a variable.
+    pub fn inside_name(&mut self, node: &Node<'_>) -> Option<Expr> {
+        let span = self.span(node);
+        match parts::reference(self.file, node.as_str().trim(), span.start as usize) {
+            Ok((var, _)) => Some(Expr::new(ExprKind::Var(var), span)),
+            Err(diagnostic) => {
+                self.out.push(*diagnostic);
+                None
+            }
+        }
     }
 
     pub fn bare_word(&mut self, node: &Node<'_>) {

@@ -17,7 +17,7 @@ use pest_derive::Parser;
 
 use super::explain;
 use super::scan::Scan;
-use crate::ast::{Comment, File, Json};
+use crate::ast::{Comment, Expr, ExprKind, File, Json, Part};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::{FileId, Span, Spanned};
@@ -30,7 +30,7 @@ type Node<'i> = Pair<'i, Rule>;
 
 /// Makes the tree of a file whose brackets pair up.
 pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> File {
-    let mut lower = Lower { file, text, scan, out, loose: Vec::new() };
+    let mut lower = Lower { file, text, scan, out, loose: Vec::new(), inside: false };
     match Grammar::parse(Rule::file, &scan.text) {
         Ok(pairs) => lower.file(pairs),
         Err(error) => {
@@ -42,7 +42,7 @@ pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) ->
 
 /// Makes the tree of a JSON data file.
 pub fn json_file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> Option<Json> {
-    let mut lower = Lower { file, text, scan, out, loose: Vec::new() };
+    let mut lower = Lower { file, text, scan, out, loose: Vec::new(), inside: false };
     match Grammar::parse(Rule::json_file, &scan.text) {
         Ok(mut pairs) => {
             let node = pairs.find(|node| node.as_rule() != Rule::comment && node.as_rule() != Rule::EOI)?;
@@ -57,6 +57,29 @@ pub fn json_file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic
     }
 }
 
+/// Reads a function or a calculation inside `${…}`. Its places, and those of what is said of it, begin at 0. `None` when it is neither.
+pub fn inside(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Expr> {
+    let scan = super::scan::scan(file, text);
+    if !scan.diagnostics.is_empty() || !scan.readable || scan.text.contains("//") {
+        return None;
+    }
+    let node = Grammar::parse(Rule::lone_sum, &scan.text).ok()?.next()?;
+    let mut lower = Lower { file, text, scan: &scan, out, loose: Vec::new(), inside: true };
+    lower.sum(node).filter(is_short)
+}
+
+/// Whether it is made of what may stand inside `${…}`.
+fn is_short(expr: &Expr) -> bool {
+    match &*expr.kind {
+        ExprKind::Int(_) | ExprKind::Decimal(_) | ExprKind::Bool(_) | ExprKind::Duration(_) | ExprKind::Var(_) => true,
+        ExprKind::Text(parts) => parts.iter().all(|part| matches!(part, Part::Text(_))),
+        ExprKind::List(items) | ExprKind::Function(_, items) => items.iter().all(is_short),
+        ExprKind::Arithmetic(_, left, right) => is_short(left) && is_short(right),
+        ExprKind::Group(inner) => is_short(inner),
+        _ => false,
+    }
+}
+
 /// The state of one reading.
 struct Lower<'a> {
     file: FileId,
@@ -67,6 +90,8 @@ struct Lower<'a> {
     out: &'a mut Vec<Diagnostic>,
     /// Comments seen at places that have none in the tree; the statement or entry around them takes them.
     loose: Vec<Comment>,
+    /// Whether this is the inside of `${…}`, where names are variables.
+    inside: bool,
 }
 
 impl Lower<'_> {

@@ -1,11 +1,15 @@
 //! Where variables stand in templates. Escaping makes a value harmless in one place of a syntax and not in another: HTML text is one
 //! thing, a script another. What no escaping covers is refused here, so that it cannot be written by accident.
 
-use crate::ast::{Part, Syntax};
+use crate::ast::{ExprKind, Part, Syntax};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
 use crate::resolve::check::markup::{AddressPlace, Dialect, Markup};
+use crate::resolve::summary::Reads;
+use crate::resolve::visit::Visit;
+use crate::span::Span;
+use crate::sql::SqlScanner;
 
 /// For each part of a template, whether it is a variable in the place of an address, so that its scheme is checked when it is rendered.
 pub fn address_places(syntax: Syntax, parts: &[Part]) -> Vec<Option<AddressPlace>> {
@@ -24,7 +28,7 @@ pub fn address_places(syntax: Syntax, parts: &[Part]) -> Vec<Option<AddressPlace
             state.value();
             None
         }
-        Part::Var(_) => {
+        Part::Var(_) | Part::Expr(_) => {
             let place = state.address_place();
             state.value();
             place
@@ -43,16 +47,32 @@ pub(crate) fn check(set: &Set<'_>, syntax: Syntax, parts: &[Part], found: &mut V
     }
 }
 
+/// What a diagnostic calls a value in a template, and where it is.
+fn named(part: &Part) -> Option<(&str, Span)> {
+    match part {
+        Part::Var(var) | Part::RawVar(var) => Some((&var.name, var.name.span)),
+        Part::Expr(expr) => Some(match &*expr.kind {
+            ExprKind::Function(name, _) => (name, expr.span.span),
+            _ => ("${…}", expr.span.span),
+        }),
+        Part::Text(_) => None,
+    }
+}
+
 fn markup(set: &Set<'_>, dialect: Dialect, parts: &[Part], found: &mut Vec<Diagnostic>) {
     let mut state = Markup::new(dialect);
     for part in parts {
         match part {
             Part::Text(text) => state.text(text),
             Part::RawVar(_) => state.value(),
-            Part::Var(var) => {
-                let from_client = set.names.get(&var.name).and_then(|name| set.names.builtin(name)).is_some_and(is_client_input);
-                if let Some((problem, help)) = state.problem(&var.name, from_client) {
-                    found.push(Diagnostic::error(codes::UNSAFE_PLACE, problem, var.name.span).help(help));
+            Part::Var(_) | Part::Expr(_) => {
+                let mut reads = Reads::default();
+                reads.parts(std::slice::from_ref(part));
+                let builtin = |name: &str| set.names.get(name).and_then(|name| set.names.builtin(name));
+                let from_client = reads.vars.iter().any(|var| builtin(&var.name).is_some_and(is_client_input));
+                let Some((name, span)) = named(part) else { continue };
+                if let Some((problem, help)) = state.problem(name, from_client) {
+                    found.push(Diagnostic::error(codes::UNSAFE_PLACE, problem, span).help(help));
                 }
                 state.value();
             }
@@ -73,7 +93,8 @@ fn url(parts: &[Part], found: &mut Vec<Diagnostic>) {
             Part::Text(text) => before.push_str(text),
             // An address that begins with a raw value has its scheme and host from there; otherwise the value stands for one character.
             Part::RawVar(_) => before.push_str(if before.is_empty() { "raw:/" } else { "x" }),
-            Part::Var(var) => {
+            Part::Var(_) | Part::Expr(_) => {
+                let Some((name, span)) = named(part) else { continue };
                 let authority = before.split_once("//").filter(|(scheme, _)| scheme.is_empty() || scheme.ends_with(':'));
                 let problem = match authority {
                     _ if before.is_empty() => Some("the beginning of a URL"),
@@ -81,9 +102,12 @@ fn url(parts: &[Part], found: &mut Vec<Diagnostic>) {
                     _ => None,
                 };
                 if let Some(place) = problem {
-                    let message = format!("`{}` stands at {place}, where percent-encoding breaks it", *var.name);
-                    let error = Diagnostic::error(codes::UNSAFE_URL, message, var.name.span);
-                    found.push(error.help(format!("if nobody outside can decide it, write `${{raw({})}}`", *var.name)));
+                    let message = format!("`{name}` stands at {place}, where percent-encoding breaks it");
+                    let error = Diagnostic::error(codes::UNSAFE_URL, message, span);
+                    found.push(match part {
+                        Part::Var(_) => error.help(format!("if nobody outside can decide it, write `${{raw({name})}}`")),
+                        _ => error.help("`set` it before; if nobody outside can decide it, put that in with `${raw(…)}`"),
+                    });
                 }
                 before.push('x');
             }
@@ -91,26 +115,23 @@ fn url(parts: &[Part], found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Variables in SQL are bound parameters, which a database does not look for inside quotes.
+/// Variables in SQL are bound parameters, which a database does not look for inside quotes or comments.
 fn sql(parts: &[Part], found: &mut Vec<Diagnostic>) {
-    let mut quote = None;
+    let mut scanner = SqlScanner::default();
     for part in parts {
         match part {
-            Part::Text(text) => {
-                for c in text.chars() {
-                    quote = match quote {
-                        None if matches!(c, '\'' | '"' | '`') => Some(c),
-                        Some(open) if open == c => None,
-                        other => other,
-                    };
-                }
+            Part::Text(text) => scanner.read(text),
+            Part::Var(_) | Part::Expr(_) => {
+                let Some(place) = scanner.inside() else { continue };
+                let Some((name, span)) = named(part) else { continue };
+                let message = format!("`{name}` is a bound parameter, which cannot stand inside {place}");
+                let help = match place {
+                    "quotes" => "leave the quotes out; join texts with `set` before the query",
+                    _ => "take it out, or end the comment before it",
+                };
+                found.push(Diagnostic::error(codes::QUOTED_PARAMETER, message, span).help(help));
             }
-            Part::Var(var) if quote.is_some() => {
-                let message = format!("`{}` is a bound parameter, which cannot stand inside quotes", *var.name);
-                let error = Diagnostic::error(codes::QUOTED_PARAMETER, message, var.name.span);
-                found.push(error.help("leave the quotes out; join texts with `set` before the query"));
-            }
-            Part::Var(_) | Part::RawVar(_) => {}
+            Part::RawVar(_) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_dsl::ast::{self, ExprKind, Json, Part, Step, Syntax, VarRef};
+use portcullis_dsl::ast::{self, ExprKind, Json, Part, PathStep, Syntax, VarRef};
 use portcullis_dsl::span::Span;
 use portcullis_dsl::{Access, Diagnostic};
 
@@ -125,6 +125,7 @@ impl<'a> Compiler<'a> {
                 Part::Text(text) => Piece::Literal(text.as_str().into()),
                 Part::Var(variable) => Piece::Value(self.variable(variable, scope)),
                 Part::RawVar(variable) => Piece::Raw(self.variable(variable, scope)),
+                Part::Expr(expr) => Piece::Value(self.expr(expr, scope)),
             })
             .collect()
     }
@@ -148,8 +149,8 @@ impl<'a> Compiler<'a> {
         let mut expr = self.named(&variable.name, scope, variable.name.span);
         for step in &variable.path {
             expr = match step {
-                Step::Index(index) => Expr::Index(Box::new(expr), *index),
-                Step::Member(name) => {
+                PathStep::Index(index) => Expr::Index(Box::new(expr), *index),
+                PathStep::Member(name) => {
                     if !scope.frame.is_json(&variable.name) && !is_body(&expr) {
                         let message = format!("`{}` is not known to hold JSON, and only JSON has members", *variable.name);
                         let error = Diagnostic::error(codes::UNKNOWN_SELECTOR, message, variable.name.span);

@@ -9,6 +9,7 @@ use percent_encoding::utf8_percent_encode;
 use super::{Function, function};
 use crate::data::encoding::COMPONENT;
 use crate::data::encoding::{self, Encoding};
+use crate::data::json;
 use crate::data::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -30,9 +31,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function(
         "with_query",
-        &["uri", "name", "value", "further…"],
-        3,
-        "the URI with parameters added to its query, before its fragment; empty values are left out, a list gives several \
+        &["uri", "json { \"name\"?: value }"],
+        2,
+        "the URI with parameters added to its query, before its fragment; empty values are left out, an array gives several \
             parameters",
         |args, _| {
             let uri = args[0].as_text();
@@ -46,7 +47,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
                 Some(_) => "&",
             };
-            for pair in pairs(args.after(1)) {
+            for pair in pairs(&args[1]) {
                 out.push_str(mark);
                 out.push_str(&pair);
                 mark = "&";
@@ -60,9 +61,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
     function(
         "with_fragment",
-        &["uri", "name", "value", "further…"],
-        3,
-        "the URI with parameters added to its fragment; empty values are left out, a list gives several parameters",
+        &["uri", "json { \"name\"?: value }"],
+        2,
+        "the URI with parameters added to its fragment; empty values are left out, an array gives several parameters",
         |args, _| {
             let mut out = args[0].as_text().into_owned();
             let mut mark = match out.split_once('#') {
@@ -70,7 +71,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Some((_, fragment)) if fragment.is_empty() || fragment.ends_with('&') => "",
                 Some(_) => "&",
             };
-            for pair in pairs(args.after(1)) {
+            for pair in pairs(&args[1]) {
                 out.push_str(mark);
                 out.push_str(&pair);
                 mark = "&";
@@ -89,14 +90,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// `name=value` of each pair of arguments, percent-encoded; a last name without a value is passed over.
-fn pairs(args: &[Value]) -> Vec<String> {
+/// `name=value` of each member, percent-encoded.
+fn pairs(parameters: &Value) -> Vec<String> {
+    let document = json::document(parameters);
+    let members = document.as_deref().and_then(serde_json::Value::as_object).into_iter().flatten();
     let mut pairs = Vec::new();
-    for [name, value] in args.as_chunks::<2>().0 {
-        let name = name.as_text();
-        for value in value.values().iter().filter(|value| !value.is_empty()) {
+    for (name, value) in members {
+        for value in json::list_or_value(value).values().iter().filter(|value| !value.is_empty()) {
             let mut out = String::new();
-            let _ = write!(out, "{}={}", utf8_percent_encode(&name, COMPONENT), utf8_percent_encode(&value.as_text(), COMPONENT));
+            let _ = write!(out, "{}={}", utf8_percent_encode(name, COMPONENT), utf8_percent_encode(&value.as_text(), COMPONENT));
             pairs.push(out);
         }
     }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use portcullis_dsl::SqlScanner;
+
 use super::rendered::{self, Rendered};
 use super::{Dialect, StatementError, bytewise};
 
@@ -40,7 +42,7 @@ impl Statement {
     /// whose comparisons cannot be made ones of bytes in any dialect.
     pub fn with<S: AsRef<str>>(pieces: &[S], equality: Equality) -> Result<Statement, StatementError> {
         let pieces: Vec<&str> = pieces.iter().map(AsRef::as_ref).collect();
-        let mut scanner = Scanner::default();
+        let mut scanner = SqlScanner::default();
         let params = pieces.len().saturating_sub(1);
         for (i, piece) in pieces.iter().enumerate() {
             scanner.read(piece);
@@ -137,53 +139,6 @@ fn first_word(sql: &str) -> &str {
         .trim_start();
     }
     &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())]
-}
-
-/// Follows quotes and comments through the pieces.
-#[derive(Default)]
-struct Scanner {
-    open: Option<Open>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Open {
-    Quote(char),
-    Line,
-    Block,
-}
-
-impl Scanner {
-    fn read(&mut self, text: &str) {
-        let mut chars = text.chars().peekable();
-        while let Some(c) = chars.next() {
-            match self.open {
-                None => match c {
-                    '\'' | '"' | '`' => self.open = Some(Open::Quote(c)),
-                    '-' if chars.peek() == Some(&'-') => self.open = Some(Open::Line),
-                    '/' if chars.peek() == Some(&'*') => {
-                        chars.next();
-                        self.open = Some(Open::Block);
-                    }
-                    _ => {}
-                },
-                // A doubled quote closes and opens again, which comes to the same.
-                Some(Open::Quote(quote)) if c == quote => self.open = None,
-                Some(Open::Line) if c == '\n' => self.open = None,
-                Some(Open::Block) if c == '*' && chars.peek() == Some(&'/') => {
-                    chars.next();
-                    self.open = None;
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn inside(&self) -> Option<&'static str> {
-        self.open.map(|open| match open {
-            Open::Quote(_) => "quotes",
-            Open::Line | Open::Block => "a comment",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,50 @@
+//! Quotes and comments of SQL, followed through the pieces of a template. The checks and the gateway's store read by this one scanner.
+
+/// Where a text has got to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SqlScanner {
+    open: Option<Open>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Open {
+    Quote(char),
+    Line,
+    Block,
+}
+
+impl SqlScanner {
+    /// Reads on.
+    pub fn read(&mut self, text: &str) {
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            match self.open {
+                None => match c {
+                    '\'' | '"' | '`' => self.open = Some(Open::Quote(c)),
+                    '-' if chars.peek() == Some(&'-') => self.open = Some(Open::Line),
+                    '/' if chars.peek() == Some(&'*') => {
+                        chars.next();
+                        self.open = Some(Open::Block);
+                    }
+                    _ => {}
+                },
+                // A doubled quote closes and opens again, which comes to the same.
+                Some(Open::Quote(quote)) if c == quote => self.open = None,
+                Some(Open::Line) if c == '\n' => self.open = None,
+                Some(Open::Block) if c == '*' && chars.peek() == Some(&'/') => {
+                    chars.next();
+                    self.open = None;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What is open here, so that a variable would not be bound: quotes, or a comment.
+    pub fn inside(&self) -> Option<&'static str> {
+        self.open.map(|open| match open {
+            Open::Quote(_) => "quotes",
+            Open::Line | Open::Block => "a comment",
+        })
+    }
+}
