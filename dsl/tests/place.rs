@@ -1,5 +1,13 @@
 //! What stands at a place: the `|` in a text, and the nodes around it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 use portcullis_dsl::ast::{Item, Stmt};
 use portcullis_dsl::place::{Node, nodes_at};
 use portcullis_dsl::visit::{self, Visit};

@@ -93,11 +93,11 @@ impl Frame {
 
     /// Whether the variable that `name` reads, itself or one that it is a member of, holds JSON.
     pub fn is_json(&self, name: &str) -> bool {
-        matches!(self.access(name), Access::Slot(slot) | Access::Member(slot, _) if self.json[slot])
+        matches!(self.access(name), Access::Slot(slot) | Access::Member(slot, _) if self.holds_json(slot))
     }
 
     pub(crate) fn holds_json(&self, slot: usize) -> bool {
-        self.json[slot]
+        self.json.get(slot).copied().unwrap_or(false)
     }
 
     /// The slots whose names start with `prefix.`, each with the rest of its name in lower case.

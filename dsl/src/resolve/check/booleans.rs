@@ -1,6 +1,11 @@
 //! Variables that are conditions. A variable alone is a condition only when everything that sets it gives `true` or `false`, so that a
 //! text such as `"no"` never decides anything. Where that is certain, `== true` is superfluous.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: a policy's id is made by the set, and indexes the tables that are as long as the set"
+)]
+
 use std::collections::HashMap;
 
 use crate::ast::{

@@ -1,6 +1,11 @@
 //! `Done` ends the service, task or command around it. It has no place in an assertion, which belongs to its caller, nor in the block of an
 //! assertion such as a transaction, which decides at its own end what comes of it.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: a policy's id is made by the set, and indexes the tables that are as long as the set"
+)]
+
 use std::collections::{HashMap, HashSet};
 
 use crate::ast::{Block, Call, ItemKind, Stmt, StmtKind};

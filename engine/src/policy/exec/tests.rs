@@ -12,6 +12,7 @@ use super::program::NOWHERE;
 use super::*;
 use crate::data::fault::Blame;
 use crate::policy::ctx::Slot;
+use crate::policy::expr::Expr;
 use crate::policy::request::Request;
 use crate::policy::site::Site;
 use crate::services::Services;
