@@ -97,7 +97,7 @@ impl Frame {
     }
 
     pub(crate) fn holds_json(&self, slot: usize) -> bool {
-        self.json.get(slot).copied().unwrap_or(false)
+        self.json.get(slot).is_some_and(|is_json| *is_json)
     }
 
     /// The slots whose names start with `prefix.`, each with the rest of its name in lower case.
@@ -117,8 +117,7 @@ impl Frame {
             if let Some(slot) = self.slot(&name[..dot]) {
                 let rest = name[dot + 1..].to_owned();
                 let is_data = self.slots.get(slot).is_some_and(|(name, _)| self.documents.binary_search(name).is_ok());
-                let is_json = self.json.get(slot).is_some_and(|is_json| *is_json);
-                let is_member = is_json && !is_length(&rest) || is_data;
+                let is_member = self.holds_json(slot) && !is_length(&rest) || is_data;
                 return if is_member { Access::Member(slot, rest) } else { Access::Selector(slot, rest) };
             }
         }
