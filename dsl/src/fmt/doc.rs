@@ -102,6 +102,15 @@ impl Doc {
         }
     }
 
+    /// The text that it is, when it is nothing but text.
+    pub fn as_text(&self) -> Option<String> {
+        match self {
+            Doc::Text(text) => Some(text.clone()),
+            Doc::Concat(docs) => docs.iter().map(Doc::as_text).collect(),
+            _ => None,
+        }
+    }
+
     /// Its width on one line; nothing when it must break.
     pub fn flat_width(&self) -> Option<usize> {
         match self {

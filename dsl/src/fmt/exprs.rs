@@ -65,7 +65,7 @@ impl Printer<'_> {
     pub fn arguments(&self, open: &str, args: &[Arg]) -> Doc {
         let broken = args.first().is_some_and(|first| self.on_new_line(first.name.span.start))
             || args.iter().any(|arg| !arg.comments.is_empty());
-        let named = |arg: &Arg, value: Doc| concat([text(format!("{}: ", arg.name.node)), value]);
+        let named = |arg: &Arg, value: Doc| joined(format!("{}: ", arg.name.node), value);
         let one = |arg: &Arg| match arg.is_shorthand() {
             true => text(arg.name.node.as_str()),
             false => named(arg, self.expr(&arg.value)),
@@ -164,6 +164,14 @@ impl Printer<'_> {
     /// A condition after a word, its continuation lines further in than what follows.
     pub fn head_cond(&self, cond: &Cond) -> Doc {
         group(indent(indent(self.cond(cond))))
+    }
+}
+
+/// A word with its value; one text where the value is one, so that it may share its line.
+pub fn joined(word: String, value: Doc) -> Doc {
+    match value.as_text() {
+        Some(value) => text(word + &value),
+        None => concat([text(word), value]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files and declarations.
 
 use super::doc::{Doc, concat, group, indent, list, text};
-use super::exprs::{entry, typed};
+use super::exprs::{entry, joined, typed};
 use super::stmts::At;
 use super::{Printer, texts};
 use crate::ast::*;
@@ -84,10 +84,10 @@ impl Printer<'_> {
             Direction::Out => "out",
         };
         let mark = if param.optional { "?" } else { "" };
-        let head = text(format!("{direction} {}{mark}{}", param.name.node, typed(&param.ty, &param.range)));
+        let head = format!("{direction} {}{mark}{}", param.name.node, typed(&param.ty, &param.range));
         match &param.default {
-            Some(value) => concat([head, text(" = "), self.expr(value)]),
-            None => head,
+            Some(value) => joined(format!("{head} = "), self.expr(value)),
+            None => text(head),
         }
     }
 
