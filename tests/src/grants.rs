@@ -102,7 +102,7 @@ impl GrantClient {
     /// How many tokens an owner has.
     pub async fn count(&self, owner: &str) -> Result<usize> {
         let (_, body) = self.get(&format!("/count-tokens?owner={owner}"), "").await?;
-        body.trim().parse().with_context(|| format!("`{body}` is no count"))
+        body.trim().parse().with_context(|| format!("`{body}` is not a count"))
     }
 
     /// Redeems a code.

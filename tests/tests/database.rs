@@ -108,7 +108,7 @@ fn a_database_that_is_damaged_or_gone_does_not_take_the_gateway_along() {
     for name in ["main.db-wal", "main.db-shm"] {
         let _ = fs::remove_file(data.join(name));
     }
-    fs::write(data.join("main.db"), "this is no database, and never was one; it is just long enough to look like a file")
+    fs::write(data.join("main.db"), "this is not a database, and never was one; it is just long enough to look like a file")
         .expect("written");
     let process = Process::gateway(place.home.path(), &Start::default()).expect("a start");
     is_trouble(&process, "/move", &["not a database", "malformed"]);

@@ -1,4 +1,4 @@
-//! Edits while the gateway is under load, and files that are no policies: half-written, binary, huge, gone.
+//! Edits while the gateway is under load, and files that are not policies: half-written, binary, huge, gone.
 
 use std::fs;
 use std::sync::Arc;

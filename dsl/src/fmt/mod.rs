@@ -20,7 +20,7 @@ pub const WIDTH: usize = 130;
 /// Why a text was not formatted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FormatError {
-    /// It is no policy file; these are its problems.
+    /// It is not a policy file; these are its problems.
     Syntax(Vec<Diagnostic>),
     /// The formatted text would mean something else. That is a defect of the formatter; the text is as it was.
     Unsound,

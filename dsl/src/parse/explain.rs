@@ -8,7 +8,7 @@ use crate::words::{Declaration, FOREIGN, PREDICATES, STATEMENTS};
 /// Where the grammar stopped inside a text, and what it would have taken.
 pub type Failure = (usize, Vec<&'static str>);
 
-/// Explains a line that is no statement.
+/// Explains a line that is not a statement.
 pub fn statement(text: &str, failure: Option<Failure>, place: impl Fn(usize, usize) -> Span) -> Diagnostic {
     let word = first_word(text);
     let (at, expected) = failure.unwrap_or((0, Vec::new()));
@@ -175,7 +175,7 @@ fn unexpected_token(text: &str, at: usize, expected: &[&str], place: impl Fn(usi
         return diagnostic.help(if expected.is_empty() { "the statement ends too early".to_owned() } else { expected });
     }
     let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("`{token}` does not fit here"), place(at, at + token.len()));
-    diagnostic.help(if expected.is_empty() { "this is no statement of the language".to_owned() } else { expected })
+    diagnostic.help(if expected.is_empty() { "this is not a statement of the language".to_owned() } else { expected })
 }
 
 /// The word at the start of a text.

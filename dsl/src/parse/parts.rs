@@ -187,7 +187,7 @@ impl Reader<'_> {
             _ => {
                 let length = 2 + digits.map_or(0, |digits| digits.len() + 2);
                 let span = Span::new(self.file, base, base + length);
-                let message = format!("`{}` is no character", &rest[..length]);
+                let message = format!("`{}` is not a character", &rest[..length]);
                 self.out.push(
                     Diagnostic::error(codes::UNKNOWN_ESCAPE, message, span).help("write `\\u{e9}`, the number in hexadecimal"),
                 );

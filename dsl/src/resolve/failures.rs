@@ -119,7 +119,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Calls in a condition that stands for a statement; a failure of a negated one is no failure.
+    /// Calls in a condition that stands for a statement; a failure of a negated one is not a failure.
     fn cond(&mut self, policy: &'w Policy, cond: &'w Cond, passes: bool) {
         match cond {
             Cond::Or(conds) | Cond::And(conds) => conds.iter().for_each(|cond| self.cond(policy, cond, passes)),

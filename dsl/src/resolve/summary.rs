@@ -335,7 +335,7 @@ pub(crate) fn takes_file_connection(call: &Call, spec: &Spec) -> bool {
     connections.any(|prop| call.args.iter().all(|arg| *arg.name != prop.name))
 }
 
-/// Whether a name is missing because an argument that should be a literal is none; that is reported where the call is checked.
+/// Whether a name is missing because an argument is not a literal although it should be; that is reported where the call is checked.
 fn lacks_name(pattern: &str, call: &Call) -> bool {
     pattern.split('{').skip(1).filter_map(|rest| rest.split('}').next()).any(|prop| call.args.iter().any(|arg| *arg.name == prop))
 }

@@ -49,9 +49,9 @@ fn body(
 ) -> Result<(), Mismatch> {
     let at = expected.body_line;
     if looks_like_json(pattern) {
-        let wanted: Value = serde_json::from_str(pattern).map_err(|error| (at, format!("this is no JSON: {error}")))?;
+        let wanted: Value = serde_json::from_str(pattern).map_err(|error| (at, format!("this is not JSON: {error}")))?;
         let body: Value = serde_json::from_slice(&got.body)
-            .map_err(|error| (at, format!("expected JSON, got a body that is none ({error}): {}", got.text())))?;
+            .map_err(|error| (at, format!("expected JSON, but the body is not JSON ({error}): {}", got.text())))?;
         return json(&wanted, Some(&body), "$", expected.exact, vars, captured).map_err(|message| (at, message));
     }
     let text = got.text();

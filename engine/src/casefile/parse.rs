@@ -347,7 +347,7 @@ fn statuses(file: &str, line: usize, text: &str) -> Result<Vec<u16>, Failure> {
         .split('|')
         .map(|status| status.parse().ok().filter(|status| (100..600).contains(status)))
         .collect::<Option<_>>()
-        .ok_or_else(|| Failure::new(file, line, format!("`{text}` is no status: `200`, or `302|303`")))
+        .ok_or_else(|| Failure::new(file, line, format!("`{text}` is not a status: `200`, or `302|303`")))
 }
 
 /// `name: pattern`, or `!name`.

@@ -311,7 +311,7 @@ impl CaseRun {
     }
 
     fn check_outputs(&mut self, pattern: &str, outputs: Vec<(String, Value)>) -> Result<(), String> {
-        let wanted: Json = serde_json::from_str(pattern).map_err(|error| format!("this is no JSON: {error}"))?;
+        let wanted: Json = serde_json::from_str(pattern).map_err(|error| format!("this is not JSON: {error}"))?;
         let got: Map<String, Json> = outputs
             .into_iter()
             .filter(|(_, value)| !value.is_undefined())
@@ -445,7 +445,7 @@ fn inputs(words: &[String]) -> Result<Vec<(String, Value)>, String> {
     let mut inputs = Vec::new();
     let mut words = words.iter().peekable();
     while let Some(word) = words.next() {
-        let name = word.strip_prefix("--").ok_or_else(|| format!("`{word}` is no `--name`"))?;
+        let name = word.strip_prefix("--").ok_or_else(|| format!("`{word}` is not a `--name`"))?;
         let value = match words.peek() {
             Some(value) if !value.starts_with("--") => words.next().map_or("", String::as_str),
             _ => "true",

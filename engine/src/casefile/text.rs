@@ -107,7 +107,7 @@ impl Vars {
         Ok(pieces)
     }
 
-    /// What stands for `inner`; `None` when it is no placeholder.
+    /// What stands for `inner`; `None` when it is not a placeholder.
     fn value(&self, inner: &str) -> Result<Option<String>, String> {
         if is_name(inner) {
             return self.named(inner).map(Some);

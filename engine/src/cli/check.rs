@@ -20,7 +20,7 @@ pub struct CheckArgs {
 }
 
 pub fn run(place: &Place, args: &CheckArgs) -> Done {
-    // Not having started yet is no mistake: the shipped policies and the settings can be checked all the same.
+    // Not having started yet is not a mistake: the shipped policies and the settings can be checked all the same.
     let home = place.any_home()?;
     let (mut errors, mut warnings) = (0, 0);
     let config = match home.config() {

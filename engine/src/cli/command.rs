@@ -53,7 +53,7 @@ impl Commands {
             inner = next;
         }
         let Some(command) = self.all.iter().find(|command| command.words == words) else {
-            return Err(Failure { message: format!("`{}` is no command", words.join(" ")), code: 2 });
+            return Err(Failure { message: format!("`{}` is not a command", words.join(" ")), code: 2 });
         };
         let inputs: Vec<(String, Value)> = inputs(command)
             .filter_map(|param| {

@@ -28,7 +28,7 @@ impl Document {
         self.0.clone().try_map_project(|json, _| find(json).ok_or(())).ok().map(Document)
     }
 
-    /// What a path that is a text leads to, as [`Document::get`]; undefined when it is no path.
+    /// What a path that is a text leads to, as [`Document::get`]; undefined when it is not a path.
     pub fn find(&self, path: &str) -> Value {
         // Names, which is what policies mostly look for, need neither parsing nor remembering.
         let name = path.trim();
@@ -157,7 +157,7 @@ static PARSED: LazyLock<Cache<String, Option<Arc<Path>>>> =
     LazyLock::new(|| Cache::builder().max_capacity(256).time_to_idle(Duration::from_secs(600)).build());
 
 impl Path {
-    /// Reads a path: `member`, `a.b.0.c`, `a[0].b`, or `$…`. `None` when it is none.
+    /// Reads a path: `member`, `a.b.0.c`, `a[0].b`, or `$…`. `None` for anything else.
     pub fn parse(text: &str) -> Option<Path> {
         let text = text.trim();
         if let Some(rest) = text.strip_prefix('$') {

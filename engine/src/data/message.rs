@@ -69,7 +69,7 @@ impl Message {
         self.json = OnceLock::new();
     }
 
-    /// Replaces the content type; one that is no header value is left out.
+    /// Replaces the content type; one that is not a header value is left out.
     pub fn set_content_type(&mut self, content_type: &str) {
         match HeaderValue::from_str(content_type) {
             Ok(value) => self.headers.insert(header::CONTENT_TYPE, value),
@@ -142,7 +142,7 @@ pub const SINGLE_FIELDS: [HeaderName; 12] = [
     HeaderName::from_static("sec-fetch-user"),
 ];
 
-/// A field's value as text. Bytes that are no text become U+FFFD: a field that is there never looks absent, and equals nothing that a
+/// A field's value as text. Bytes that are not text become U+FFFD: a field that is there never looks absent, and equals nothing that a
 /// policy expects. The policies of a service see no such field of a request that they read: the compiler sees to it.
 pub fn field_text(value: &HeaderValue) -> Cow<'_, str> {
     match value.to_str() {

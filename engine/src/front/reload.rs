@@ -143,8 +143,8 @@ fn listen(host: &Host, policies: &[PathBuf], events: &Signals) -> Option<Recomme
     Some(watcher)
 }
 
-/// Whether an event may be a change of what is read. Reading is none, and a log that is written inside the home is none either: what a
-/// reload logs would bring about the next one.
+/// Whether an event may be a change of what is read. Reading a file is not one, and neither is a log that is written inside the
+/// home: what a reload logs would cause the next reload.
 fn concerns(read: &[PathBuf], event: &Event) -> bool {
     let near = |path: &PathBuf| read.iter().any(|read| path.starts_with(read) || read.starts_with(path));
     !matches!(event.kind, EventKind::Access(_)) && (event.paths.is_empty() || event.paths.iter().any(near))

@@ -294,7 +294,7 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
     for (slot, expr, ty) in &site.inputs {
         let value = expr.eval(ctx);
         let value = match ty {
-            // No document is left out by passing nothing, or the empty text, which is no JSON.
+            // No document is left out by passing nothing, or the empty text, which is not JSON.
             Some(Type::Json) if value.is_empty() => Value::Undefined,
             Some(ty) if !value.is_undefined() => match value.convert(*ty) {
                 Some(value) => value,
@@ -322,7 +322,7 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
 fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u32, Fault> {
     let activation = run.calls.pop().ok_or_else(|| defect("a `Return` without a call"))?;
     let Some(instr @ Instr { op: Op::Call(site), .. }) = program.code.get(activation.at as usize) else {
-        return Err(defect("a `Return` to something that is no call"));
+        return Err(defect("a `Return` to something that is not a call"));
     };
     for (inner, outer) in &site.outputs {
         let value = ctx.take(*inner);

@@ -32,7 +32,7 @@ pub enum Unreadable {
     Field(HeaderName),
     /// A header field that HTTP allows once and that is there more often.
     Repeated(HeaderName),
-    /// Basic credentials that are no text.
+    /// Basic credentials that are not text.
     Credentials(&'static str),
     /// A cookie that is not visible ASCII.
     Cookie(SmolStr),

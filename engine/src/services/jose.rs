@@ -44,14 +44,14 @@ fn header(part: &str) -> Result<Header, Refusal> {
             }
             Ok(header)
         }
-        _ => Err("the token's header is no JSON object, or a name in it comes twice"),
+        _ => Err("the token's header is not a JSON object, or a name in it comes twice"),
     }
 }
 
 /// The last second of the year 9999; a date beyond is an attempt at something.
 const LAST_DATE: f64 = 253_402_300_799.0;
 
-/// A date in a token (`NumericDate`, RFC 7519, section 2): seconds, maybe with a fraction. `None` for what is no number, negative, or
+/// A date in a token (`NumericDate`, RFC 7519, section 2): seconds, maybe with a fraction. `None` for what is not a number, negative, or
 /// after the year 9999.
 pub fn date(json: &Json) -> Option<f64> {
     json.as_f64().filter(|seconds| (0.0..=LAST_DATE).contains(seconds))

@@ -97,7 +97,7 @@ fn run(spec: &Spec, example: &Example, promised: &mut BTreeSet<&str>) -> Result<
     }
     // Every variable the example mentions, and every one the call says it sets, becomes an output, so that it can be looked at.
     let mut outputs: BTreeMap<String, Option<&str>> = BTreeMap::new();
-    // A member of a document is no variable that could be an output: another variable takes it.
+    // A member of a document is not a variable that could be an output: another variable takes it.
     let mut taken = String::new();
     for sets in spec.sets {
         for name in calls.iter().filter_map(|call| expand(sets.name, call, spec)) {

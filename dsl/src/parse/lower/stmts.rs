@@ -193,7 +193,7 @@ impl Lower<'_> {
                     if value.is_none() {
                         let span = self.span(&number);
                         let help = "write a whole number from 1 on";
-                        self.error(codes::NUMBER_RANGE, format!("`{}` is no number of rounds", number.as_str()), span, help);
+                        self.error(codes::NUMBER_RANGE, format!("`{}` is not a number of rounds", number.as_str()), span, help);
                     }
                     limit = value.map(|value| self.spanned(value, &number));
                 }

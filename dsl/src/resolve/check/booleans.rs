@@ -73,7 +73,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
 
 fn not_boolean(set: &Set<'_>, name: Sym, span: Span, answer: Answer) -> Diagnostic {
     let text = set.text(span);
-    let message = format!("`{text}` is not certain to be true or false, so it is no condition by itself");
+    let message = format!("`{text}` is not certain to be true or false, so it is not a condition by itself");
     let error = Diagnostic::error(codes::NOT_BOOLEAN, message, span);
     let compare = format!("compare it: `{text} == true` or `{text} is not empty`");
     let Answer::No(Some(setter)) = answer else { return error.help(compare) };

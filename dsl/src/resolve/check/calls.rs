@@ -90,7 +90,7 @@ fn unknown_native(set: &Set<'_>, name: &Name) -> Diagnostic {
         return error.help(format!("it is a policy's: write its name in quotes, `\"{}\" (…)`", **name));
     }
     if set.catalogue().function(name).is_some() {
-        return error.help(format!("`{}` is a function; it gives a value and is no statement", **name));
+        return error.help(format!("`{}` is a function; it gives a value and is not a statement", **name));
     }
     error.suggest(name, set.catalogue().iter().map(|spec| spec.name))
 }

@@ -211,7 +211,7 @@ pub(crate) fn conversion(value: &Expr, ty: Type, target: &str) -> Option<Diagnos
     })
 }
 
-/// A literal that lies outside of the bounds of its variable. One of another type is none of this check's.
+/// A literal that lies outside of the bounds of its variable. Another check looks at types.
 pub(crate) fn range(value: &Expr, ty: Type, range: Range, target: &str) -> Option<Diagnostic> {
     let value = inner(value);
     let number = match (ty, &*value.kind) {

@@ -76,7 +76,7 @@ pub enum XmlError {
     #[error("the JSON is empty")]
     Empty,
     /// Nothing says what the root is called.
-    #[error("the JSON is no object of one member, and no root is named")]
+    #[error("the JSON is not an object of one member, and no root is named")]
     NoRoot,
     /// Several roots.
     #[error("a document has one root, not several")]

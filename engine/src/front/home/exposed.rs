@@ -118,7 +118,7 @@ fn mode_of(path: &Path) -> Option<u32> {
     Some(fs::metadata(path).ok()?.permissions().mode() & 0o777)
 }
 
-/// Elsewhere rights are no mode; what is inherited from the folder decides.
+/// Elsewhere rights are not modes; what is inherited from the folder decides.
 #[cfg(not(unix))]
 fn mode_of(_: &Path) -> Option<u32> {
     None

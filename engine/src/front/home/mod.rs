@@ -53,7 +53,7 @@ pub struct Home {
 /// Why there is no home.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// None was named, and the current directory is none.
+    /// No home was named, and the current directory is not one.
     #[error("{0} is no home (it has no gateway.yaml): name one with --home DIR, or make one with `portcullis init DIR`")]
     None(PathBuf),
     /// It cannot be used.

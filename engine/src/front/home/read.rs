@@ -30,7 +30,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Whether a file's name is that of a log (`gateway.log`, `gateway.log.1`), which is no part of a policy set wherever it lies.
+/// Whether a file's name is that of a log (`gateway.log`, `gateway.log.1`), which is not a part of a policy set wherever it lies.
 pub fn is_log(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.ends_with(".log") || name.rsplit_once(".log.").is_some_and(|(_, end)| !end.ends_with("policy"))
@@ -89,7 +89,7 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, FileError> {
 }
 
 /// Reads every policy and text file below `folder`, by path. What editors leave beside a file (`.x.swp`, `x~`, `#x#`) is passed over, and
-/// so are files that are no policies and no texts: pictures may lie there, only `file "…"` could want them, and it wants text.
+/// so are files that are not policies and no texts: pictures may lie there, only `file "…"` could want them, and it wants text.
 pub(super) fn folder(folder: &Path, name: &str, files: &mut Vec<ShippedFile>, problems: &mut Vec<Unreadable>) {
     walk(folder, name, 0, files, problems);
     files.sort_by(|a, b| a.path.cmp(&b.path));

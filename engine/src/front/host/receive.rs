@@ -78,7 +78,7 @@ fn target(
     }
 }
 
-/// `name`, `name:port`, `[address]:port`, the address without its brackets. No user, no path, no port that is none (RFC 9110, sections
+/// `name`, `name:port`, `[address]:port`, the address without its brackets. No user, no path, no invalid port (RFC 9110, sections
 /// 4.2.4 and 7.2).
 fn place(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, rest) = match text.strip_prefix('[') {

@@ -43,7 +43,7 @@ pub(super) struct Guard {
     active: AtomicU32,
     /// Whether any request has come.
     used: AtomicBool,
-    /// Whether the protocol is HTTP/2, whose frames are no headers' beginnings and, on their own, no sign of life.
+    /// Whether the protocol is HTTP/2, whose frames are not headers' beginnings and, on their own, no sign of life.
     http2: AtomicBool,
     /// Since when the peer takes less than a piece of what is being written.
     blocked_since: AtomicU64,

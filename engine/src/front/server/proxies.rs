@@ -91,7 +91,7 @@ impl Proxies {
         Ok(Origin { remote, direct })
     }
 
-    /// The address a request comes from: the last address on its way that is no trusted proxy's, or the first of all if each is.
+    /// The address a request comes from: the last address on its way that is not a trusted proxy's, or the first of all if each is.
     pub(super) fn remote(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<SocketAddr, Unreadable> {
         if self.trusted.is_empty() || !self.trusts(peer.ip()) {
             return Ok(peer);
@@ -121,7 +121,7 @@ impl Proxies {
         read
     }
 
-    /// `hops` from the latest to the first; none where it is no address. Only as many are looked at as somebody trusted wrote.
+    /// `hops` from the latest to the first; none where it is not an address. Only as many are looked at as somebody trusted wrote.
     fn last_untrusted(&self, peer: SocketAddr, hops: impl Iterator<Item = Option<SocketAddr>>) -> Result<SocketAddr, Unreadable> {
         let mut remote = peer;
         for hop in hops {

@@ -32,7 +32,7 @@ pub struct ErrorTemplate {
 }
 
 impl ErrorTemplate {
-    /// Fills it in; `None` when its status or headers are no HTTP.
+    /// Fills it in; `None` when its status or headers are not HTTP.
     pub fn render(&self, ctx: &Ctx) -> Option<Draft> {
         let status = self.status.eval(ctx).to_int().filter(|status| (200..600).contains(status))? as u16;
         let mut headers = self.headers.make(ctx).ok()?;

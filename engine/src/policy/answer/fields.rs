@@ -9,7 +9,7 @@ use crate::policy::expr::{Expr, JsonNode, Piece, fixed};
 
 /// A name or value that HTTP does not allow. Its text holds no value.
 #[derive(Debug, Error)]
-#[error("`{0}` is no valid header field")]
+#[error("`{0}` is not a valid header field")]
 pub struct NoField(pub String);
 
 /// Header fields from a JSON object: names to texts, or to lists of texts. What can be settled when the policy loads is.

@@ -25,7 +25,7 @@ pub(crate) fn limits(max_entries: &Expr, max_age: &Expr, max_size: &Expr, ctx: &
     }
 }
 
-/// Milliseconds of a property that is a duration: seconds, possibly with a fraction. `None` for what is no number.
+/// Milliseconds of a property that is a duration: seconds, possibly with a fraction. `None` for what is not a number.
 pub(crate) fn millis(duration: &Expr, ctx: &Ctx) -> Option<i64> {
     duration.eval(ctx).to_decimal().filter(|seconds| seconds.is_finite()).map(|seconds| (seconds * 1000.0) as i64)
 }

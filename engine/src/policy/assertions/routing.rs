@@ -70,7 +70,7 @@ macro_rules! routing_sets {
             sets("{response}", "the answer: status, header fields, body"),
             sets(
                 "{prefix}.reasonCode",
-                "status of the answer; -1 unknown host, -2 a URL that is none or may not be called, -3 no connection in time, -4 no answer in \
+                "status of the answer; -1 unknown host, -2 not a URL, or one that may not be called, -3 no connection in time, -4 no answer in \
                  time, -5 anything else",
             ),
             sets("{prefix}.latency", "how long it took, milliseconds"),
@@ -157,7 +157,7 @@ impl Route {
             None if self.request == Some(MessageRef::Request) => ctx.request.method.to_string(),
             None => if self.request.is_some() { "POST" } else { "GET" }.to_owned(),
         };
-        let Ok(method) = method.parse::<Method>() else { return refuse("the method is none".to_owned()) };
+        let Ok(method) = method.parse::<Method>() else { return refuse("the method is not valid".to_owned()) };
         let (headers, body) = match message {
             Some(message) => (fields::sent_on(&message, &self.forwarded(ctx), &own_cookies(ctx)), message.body.clone()),
             None => Default::default(),

@@ -87,7 +87,7 @@ impl<'a> Compiler<'a> {
         match syntax {
             Syntax::Text => self.text(parts, scope),
             Syntax::Sql => {
-                self.error(codes::BAD_TEMPLATE, "an `sql` template is no value: give it to a `query` property", span);
+                self.error(codes::BAD_TEMPLATE, "an `sql` template is not a value: give it to a `query` property", span);
                 Expr::Const(Value::Undefined)
             }
             _ => {

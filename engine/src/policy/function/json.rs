@@ -22,7 +22,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &["json", "name"],
         2,
         "the whole seconds of a date in a token (`exp`, `nbf`, `iat`: RFC 7519, section 2); undefined when absent or when it is no \
-         number from 0 to the year 9999. A text with digits is no date",
+         number from 0 to the year 9999. A text with digits is not a date",
         |args, _| {
             let document = json::document(&args[0]);
             let member = document.and_then(|document| document.part_at(&args[1].as_text()));

@@ -192,7 +192,7 @@ impl Accessor {
         let exact = |variable: &&Variable| variable.spec.name.eq_ignore_ascii_case(name);
         let (variable, rest) = match BUILTINS.iter().find(exact) {
             Some(variable) => (variable, ""),
-            // The longest that fits: `gateway.time.utc` is no property.
+            // The longest that fits: `gateway.time.utc` is not a property.
             None => BUILTINS
                 .iter()
                 .filter_map(|variable| Some((variable, after(name, variable.spec.name.strip_suffix(".*")?)?)))

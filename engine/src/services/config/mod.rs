@@ -1,4 +1,4 @@
-//! `gateway.yaml`: everything about an installation that is no policy. All of it is optional; what is left out has the default that
+//! `gateway.yaml`: everything about an installation that is not a policy. All of it is optional; what is left out has the default that
 //! the field's documentation names. Unknown keys are errors, with the nearest known one.
 //!
 //! Two files make one configuration: the shipped defaults (names that the shipped policies use) and, above them, the operator's.

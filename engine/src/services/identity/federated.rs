@@ -37,7 +37,7 @@ impl Federated {
             Some(pattern) => Some(compile(pattern, false).map_err(|error| {
                 Fault::because(
                     Blame::Configuration,
-                    format!("identity provider `{name}`: `subject` is no regular expression"),
+                    format!("identity provider `{name}`: `subject` is not a regular expression"),
                     error,
                 )
             })?),

@@ -16,7 +16,7 @@ pub struct Jws<'t> {
 }
 
 impl<'t> Jws<'t> {
-    /// Reads a token. One of an algorithm that is none here, `none` above all, is refused.
+    /// Reads a token. A token of an unknown algorithm, and of `none` above all, is refused.
     pub fn read(token: &'t str) -> Result<Jws<'t>, Refusal> {
         if token.len() > MAX_TOKEN {
             return Err("the token is too long");
@@ -27,7 +27,7 @@ impl<'t> Jws<'t> {
             return Err("the token has not three parts");
         }
         let header = header(head)?;
-        let algorithm = text(&header, "alg").and_then(Algorithm::parse).ok_or("the token's algorithm is none that signs")?;
+        let algorithm = text(&header, "alg").and_then(Algorithm::parse).ok_or("the token's algorithm is not one that signs")?;
         decode(signature)?;
         Ok(Jws { payload: decode(payload)?, algorithm, signed, signature, header })
     }

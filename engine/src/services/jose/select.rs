@@ -49,7 +49,7 @@ pub fn keys(value: &Value, header: &Header, wanted: Use) -> Result<Vec<PublicKey
 }
 
 fn one(key: Option<PublicKey>) -> Result<Vec<PublicKey>, &'static str> {
-    key.map(|key| vec![key]).ok_or("the key is no JWK, JWK set, certificate or public key")
+    key.map(|key| vec![key]).ok_or("the key is not a JWK, JWK set, certificate or public key")
 }
 
 fn of_json(json: &Json, header: &Header, wanted: Use) -> Vec<PublicKey> {

@@ -92,7 +92,7 @@ impl PrivateKey {
         chain: Vec<CertificateDer<'static>>,
     ) -> Result<PrivateKey, KeyError> {
         let unusable =
-            || KeyError::new(format!("key `{alias}` is none of RSA (2048 bits or more), EC P-256, P-384, P-521, Ed25519"));
+            || KeyError::new(format!("key `{alias}` is not RSA (2048 bits or more), EC P-256, P-384, P-521 or Ed25519"));
         let (pair, public) = parse(&der).ok_or_else(unusable)?;
         let certificate = match chain.first() {
             Some(leaf) => {

@@ -83,7 +83,7 @@ impl PublicKey {
                     EllipticCurve::P256 => (Family::P256, 32),
                     EllipticCurve::P384 => (Family::P384, 48),
                     EllipticCurve::P521 => (Family::P521, 66),
-                    _ => return Err(KeyError::new("`crv` of the JWK is none of P-256, P-384, P-521")),
+                    _ => return Err(KeyError::new("`crv` of the JWK is not P-256, P-384 or P-521")),
                 };
                 let (x, y) = (member("x", &key.x)?, member("y", &key.y)?);
                 if x.len() != size || y.len() != size {
@@ -94,7 +94,7 @@ impl PublicKey {
             Ok(AlgorithmParameters::OctetKeyPair(key)) if key.curve == EllipticCurve::Ed25519 => ed25519(&member("x", &key.x)?)?,
             _ => {
                 return Err(KeyError::new(
-                    "the JWK is no RSA key (`n`, `e`), EC key (`crv` P-256, P-384 or P-521, `x`, `y`), Ed25519 key (`kty` OKP, `x`) or \
+                    "the JWK is not an RSA key (`n`, `e`), EC key (`crv` P-256, P-384 or P-521, `x`, `y`), Ed25519 key (`kty` OKP, `x`) or \
                      secret (`kty` oct, `k`)",
                 ));
             }
@@ -115,7 +115,7 @@ impl PublicKey {
             x509_parser::pem::parse_x509_pem(text.as_bytes()).map_err(|_| KeyError::new("the key is not in PEM form"))?;
         match SubjectPublicKeyInfo::from_der(&block.contents) {
             Ok(([], info)) => PublicKey::from_info(&info),
-            _ => Err(KeyError::new("the PEM block is no public key")),
+            _ => Err(KeyError::new("the PEM block is not a public key")),
         }
     }
 

@@ -35,7 +35,7 @@ impl KeyStore {
         let mut roots = RootCertStore::empty();
         let own = self.authority();
         for certificate in own.iter().chain(&self.trusted()) {
-            // A trusted certificate that is no authority is of use to policies, not to TLS.
+            // A trusted certificate that is not an authority is of use to policies, not to TLS.
             let _ = roots.add(CertificateDer::from(certificate.der().to_vec()));
         }
         roots

@@ -37,7 +37,7 @@ pub fn remove_nominated(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
-        // Not as one text: a byte that is no ASCII must not hide the names beside it.
+        // Not as one text: a byte that is not ASCII must not hide the names beside it.
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();

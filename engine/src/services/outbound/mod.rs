@@ -43,7 +43,7 @@ const IDLE_TIME: Duration = Duration::from_secs(50);
 pub enum Failed {
     /// The host has no address.
     UnknownHost,
-    /// The URL is none, or may not be called.
+    /// The text is not a URL, or one that may not be called.
     BadUrl,
     /// No connection in time.
     ConnectTimeout,

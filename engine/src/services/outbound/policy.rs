@@ -31,7 +31,7 @@ impl Default for Targets {
 
 /// A text that names nobody who could be called.
 #[derive(Debug, Error)]
-#[error("`{0}` is no host, `*.domain`, address or network, with or without `:port`")]
+#[error("`{0}` is not a host, `*.domain`, address or network, with or without `:port`")]
 pub struct NoRule(String);
 
 /// Why calls cannot be set up as `gateway.yaml` has them.
@@ -225,7 +225,7 @@ impl Targets {
                 Host::Ipv4(address.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED))
             }
             Ok(address) => address,
-            Err(_) => return refuse("the URL's host is none"),
+            Err(_) => return refuse("the URL has no valid host"),
         };
         let uri = rewritten(uri, scheme, authority, &host)?;
         let mut target = Target { uri, host, port, named: false };
@@ -295,7 +295,7 @@ fn rewritten(uri: &Uri, scheme: &Scheme, authority: &Authority, host: &Host<Stri
     let authority = authority.port().map_or_else(|| text.clone(), |port| format!("{text}:{port}"));
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let made = Uri::builder().scheme(scheme.clone()).authority(authority).path_and_query(path).build();
-    made.map_err(|_| CallError::new(Failed::BadUrl, "the URL's host is none"))
+    made.map_err(|_| CallError::new(Failed::BadUrl, "the URL has no valid host"))
 }
 
 /// Whether a name is of this machine wherever it is asked for (RFC 6761, section 6.3).
@@ -318,7 +318,7 @@ fn reached(address: IpAddr) -> SmallVec<[IpAddr; 3]> {
     let mut all: SmallVec<[IpAddr; 3]> = smallvec![IpAddr::V6(v6)];
     let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match v6.segments() {
-        // IPv4-compatible (RFC 4291, section 2.5.5.1); `::` and `::1` are none.
+        // IPv4-compatible (RFC 4291, section 2.5.5.1); `::` and `::1` do not count.
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => all.push(v4(high, low)),
         // IPv4-translated (RFC 2765).
         [0, 0, 0, 0, 0xffff, 0, high, low] => all.push(v4(high, low)),

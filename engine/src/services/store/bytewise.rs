@@ -93,7 +93,7 @@ impl VisitorMut for Rewriter {
 }
 
 impl Rewriter {
-    /// The exact form of this comparison; `None` for what is none.
+    /// The exact form of this comparison; `None` for anything else.
     fn exact(&mut self, expr: &mut Expr) -> Result<Option<String>, StatementError> {
         match expr {
             Expr::BinaryOp { left, op, right } => {
@@ -320,7 +320,7 @@ fn leaves_alone(expr: &Expr) -> bool {
             let name = function.name.to_string();
             ["count", "sum", "avg", "length", "char_length", "abs"].iter().any(|known| name.eq_ignore_ascii_case(known))
         }
-        // Those that compare codes still take blanks at the end for nothing: they are no choice against bytes.
+        // Those that compare codes still take blanks at the end for nothing: they cannot be chosen against bytes.
         Expr::Collate { collation, .. } => {
             let name = collation.to_string().to_ascii_lowercase();
             !(name.contains("bin") || name == "\"c\"" || name == "\"posix\"")

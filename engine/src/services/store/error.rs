@@ -132,7 +132,7 @@ pub enum StatementError {
     #[error("it must be one statement")]
     NotOne,
     /// A placeholder of the author's own.
-    #[error("`{0}` is no variable of a policy: write `${{name}}`")]
+    #[error("`{0}` is not a variable of a policy: write `${{name}}`")]
     Placeholder(String),
     /// What the grammar read is not what was written.
     #[error("it holds a character that is not allowed")]

@@ -64,7 +64,7 @@ impl Spelling for Postgres {
         format!("convert_to(({operand})::text, 'UTF8')")
     }
 
-    /// The server says which type a value must have, and for what is no text no bytes are sent.
+    /// The server says which type a value must have, and for what is not text no bytes are sent.
     fn numbers(&self, left: Operand<'_>, right: Operand<'_>) -> Option<String> {
         match (left.param, right.param) {
             (Some(number), None) | (None, Some(number)) => Some(format!("{} IS NULL", mark(Role::Bytes, number))),

@@ -78,7 +78,7 @@ impl Table {
         self.lines.push(line);
     }
 
-    /// Adds a figure that is no ratio.
+    /// Adds a figure that is not a ratio.
     pub fn fact(&mut self, name: &str, text: String, aim: Aim, value: f64) {
         let aim = match aim {
             Aim::AtMost(most) => format!("≤ {most} {}", if value <= most { "met" } else { "MISSED" }),

@@ -203,7 +203,7 @@ impl<'a> Evaluator<'a, '_> {
         })
     }
 
-    /// The smallest and the greatest number of a value, `None` when it has none: what is no number compares with nothing.
+    /// The smallest and the greatest number of a value, `None` when it has none: what is not a number compares with nothing.
     fn range(&self, value: Value<'a>) -> Result<Option<(f64, f64)>, Wrong> {
         let numbers = match value {
             Value::Nodes(nodes) => self.texts(&nodes)?.iter().map(|text| number(text)).collect(),
@@ -217,7 +217,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 }
 
-/// A text as a number: blanks, a minus sign, digits with a point at most; everything else is none.
+/// A text as a number: blanks, a minus sign, digits with a point at most; anything else is not a number.
 pub(super) fn number(text: &str) -> f64 {
     let text = text.trim_matches(super::BLANKS);
     let digits = text.strip_prefix('-').unwrap_or(text);

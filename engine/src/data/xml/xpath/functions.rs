@@ -93,7 +93,7 @@ fn round(number: f64) -> f64 {
     if (-0.5..0.0).contains(&number) { -0.0 } else { (number + 0.5).floor() }
 }
 
-/// Characters from a position counted from one; what is no number takes nothing.
+/// Characters from a position counted from one; what is not a number takes nothing.
 fn substring(text: &str, from: f64, length: Option<f64>) -> String {
     let from = round(from);
     let end = length.map_or(f64::INFINITY, |length| from + round(length));

@@ -28,7 +28,7 @@ impl Peer {
         let mut settings = vec![0, 4];
         settings.extend(window.to_be_bytes());
         peer.send(SETTINGS, 0, 0, &settings).await.unwrap();
-        // The connection's own window is no limit here.
+        // The connection's own window is not a limit here.
         peer.open(0, 1 << 30).await.unwrap();
         peer
     }

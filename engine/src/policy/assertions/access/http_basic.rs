@@ -93,9 +93,9 @@ impl Assertion for HttpBasic {
 
 /// Why there are no Basic credentials although there is an `Authorization` field.
 pub(crate) enum Bad {
-    /// They are no credentials, and as good as wrong ones.
+    /// They are not credentials, and as good as wrong ones.
     Wrong(&'static str),
-    /// They hold something that is no text. Nobody types that, so no policy goes on as if nothing had been sent.
+    /// They hold something that is not text. Nobody types that, so no policy goes on as if nothing had been sent.
     Unreadable(&'static str),
 }
 

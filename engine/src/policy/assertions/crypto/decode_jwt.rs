@@ -52,12 +52,12 @@ static SPEC: Spec = Spec {
         sets("{prefix}.header", "its header, as a JSON document"),
         sets("{prefix}.header.names", "names of its header's members"),
         members("{prefix}.header.*", "a member of its header, by its exact name"),
-        sets("{prefix}.payload", "what it says: a JSON document, or text when it is none"),
+        sets("{prefix}.payload", "its claims as a JSON document; text when they are not JSON"),
         members("{prefix}.payload.*", "a member of its payload, by its exact name: case counts (RFC 7519, section 2)"),
         sets("{prefix}.plaintext", "what it says, as text"),
     ],
     fails: &[
-        "the source is no token, or not of an accepted algorithm",
+        "the source is not a token, or not of an accepted algorithm",
         "no key verifies its signature, or decrypts it",
         "its header or its claims are not JSON, or have a name twice",
         "with `check_times: true`: it has expired, is not valid yet, or has a date that cannot be read",
@@ -159,7 +159,7 @@ impl Assertion for DecodeJwt {
         let json: Option<Json> = crate::data::json::read_unique(&decoded.content).ok();
         // What looks like claims is claims, or nothing: a name that comes twice has no meaning (RFC 7519, section 4).
         if json.is_none() && decoded.content.trim_ascii_start().starts_with(b"{") {
-            return falsified("the token's claims are no JSON object, or a name in them comes twice");
+            return falsified("the token's claims are not a JSON object, or a name in them comes twice");
         }
         if self.check_times
             && let Err(reason) = self.times(ctx, json.as_ref())
@@ -252,12 +252,12 @@ impl DecodeJwt {
             None => Ok(None),
             Some(json) => date(json).map(Some).ok_or(wrong),
         };
-        claim("iat", "`iat` is no date")?;
-        claim("auth_time", "`auth_time` is no date")?;
-        if claim("exp", "`exp` is no date")?.is_some_and(|exp| now >= exp + leeway) {
+        claim("iat", "`iat` is not a date")?;
+        claim("auth_time", "`auth_time` is not a date")?;
+        if claim("exp", "`exp` is not a date")?.is_some_and(|exp| now >= exp + leeway) {
             return Err("the token has expired");
         }
-        if claim("nbf", "`nbf` is no date")?.is_some_and(|nbf| now + leeway < nbf) {
+        if claim("nbf", "`nbf` is not a date")?.is_some_and(|nbf| now + leeway < nbf) {
             return Err("the token is not valid yet");
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "ManipulateMultivalued",
     category: "logic",
-    summary: "Appends a value, or each value of a list, to a variable, which becomes a list if it is none.",
+    summary: "Appends a value, or each value of a list, to a variable, which becomes a list if it is not one yet.",
     props: &[
         Prop::required("source", Kind::Value, "What to append."),
         Prop::required("target", Kind::Target(Type::List), "Variable that grows."),

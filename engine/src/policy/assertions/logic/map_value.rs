@@ -48,7 +48,7 @@ fn arms(p: &mut Build<'_>, ignore_case: bool) -> Result<Vec<(Pattern, JsonNode)>
         _ if text.is_empty() => Err(p.refuse("map", "the empty regular expression is found in everything; write `.*` if that is \
             meant")),
         Some(regex) => Ok(Pattern::Fixed((*regex).clone())),
-        None => Err(p.refuse("map", &format!("`{text}` is no regular expression"))),
+        None => Err(p.refuse("map", &format!("`{text}` is not a regular expression"))),
     };
     let map = p.value("map");
     match &map {

@@ -78,7 +78,7 @@ impl Assertion for RegexMatch {
         if source.is_undefined() {
             return falsified("the source is undefined");
         }
-        let Some(regex) = self.pattern.regex(ctx) else { return falsified("the pattern is no regular expression") };
+        let Some(regex) = self.pattern.regex(ctx) else { return falsified("the pattern is not a regular expression") };
         let text = source.as_text();
         let mut groups = Vec::new();
         let found = if self.captures.is_none() {

@@ -78,7 +78,7 @@ impl Assertion for RegexReplace {
         if source.is_undefined() {
             return falsified("the source is undefined");
         }
-        let Some(regex) = self.pattern.regex(ctx) else { return falsified("the pattern is no regular expression") };
+        let Some(regex) = self.pattern.regex(ctx) else { return falsified("the pattern is not a regular expression") };
         let limit = self.limit.eval(ctx).to_int().and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
         let text = source.as_text();
         let mut out = String::with_capacity(text.len());

@@ -63,7 +63,7 @@ impl Assertion for Split {
         if source.is_undefined() {
             return falsified("the source is undefined");
         }
-        let Some(separator) = self.separator.regex(ctx) else { return falsified("the separator is no regular expression") };
+        let Some(separator) = self.separator.regex(ctx) else { return falsified("the separator is not a regular expression") };
         let text = source.as_text();
         let parts = separator.split(&text).filter(|part| !self.ignore_empty || !part.is_empty());
         let parts = Value::list(parts.map(Value::from));

@@ -31,7 +31,7 @@ static SPEC: Spec = Spec {
             request."),
     ],
     sets: &[],
-    fails: &["something of a class is found", "a part cannot be decoded: JSON that is none, a `Content-Encoding`, a charset without ASCII"],
+    fails: &["something of a class is found", "a part cannot be decoded: malformed JSON, a `Content-Encoding`, a charset without ASCII"],
     examples: &[
         example("harmless", "set m = \"a < b\"\nCodeInjectionProtection(target: \"m\")", Expect::Holds),
         example("a script", "set m = \"<ScRiPt >alert(1)\"\nCodeInjectionProtection(target: \"m\")", Expect::Fails),

@@ -29,7 +29,7 @@ static SPEC: Spec = Spec {
     fails: &[
         "nothing is found",
         "the source is not JSON, or has more than 250000 values",
-        "the expression is no path, longer than 1024 characters, nested deeper than 8, or has a regular expression that is no literal",
+        "the expression is not a path, longer than 1024 characters, nested deeper than 8, or has a regular expression that is not a literal",
         "the expression looks at more than 4 million values of the source",
     ],
     examples: &[
@@ -82,7 +82,7 @@ impl Assertion for EvaluateJsonPath {
             Expression::Fixed(path) => Some(Arc::clone(path)),
             Expression::Text(text) => Path::cached(&text.text(ctx)),
         };
-        let Some(path) = path else { return falsified("the expression is no path") };
+        let Some(path) = path else { return falsified("the expression is not a path") };
         let Some(document) = json::document(&self.source.eval(ctx)) else { return falsified("the source is not JSON") };
         match path.find(&document) {
             Ok(found) => self.found.set(ctx, found.into_iter().map(json::value).collect()),

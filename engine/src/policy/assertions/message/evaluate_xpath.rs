@@ -98,7 +98,7 @@ fn namespaces(p: &mut Build<'_>) -> Result<BTreeMap<String, String>, Diagnostic>
 
 fn expression(p: &mut Build<'_>, namespaces: &BTreeMap<String, String>) -> Result<Expression, Diagnostic> {
     let Ok(Some(text)) = p.optional_literal("expression") else { return Ok(Expression::Text(p.value("expression"))) };
-    let parsed = XPath::parse(&text).map_err(|why| p.refuse("expression", &format!("it is no XPath 1.0: {why}")))?;
+    let parsed = XPath::parse(&text).map_err(|why| p.refuse("expression", &format!("it is not XPath 1.0: {why}")))?;
     match prefixes(&text).into_iter().find(|prefix| prefix != "xml" && !namespaces.contains_key(prefix)) {
         Some(prefix) => Err(p.refuse("expression", &format!("`namespaces` does not say what `{prefix}` stands for"))),
         None => Ok(Expression::Fixed(Arc::new(parsed))),
@@ -178,7 +178,7 @@ impl EvaluateXPath {
         let expression = match &self.expression {
             Expression::Fixed(expression) => Arc::clone(expression),
             Expression::Text(text) => {
-                Arc::new(XPath::parse(&text.text(ctx)).map_err(|_| "the expression is no XPath 1.0")?)
+                Arc::new(XPath::parse(&text.text(ctx)).map_err(|_| "the expression is not XPath 1.0")?)
             }
         };
         Ok(Question { source: self.source.to_text(ctx), expression, namespaces: Arc::clone(&self.namespaces), variables })

@@ -35,7 +35,7 @@ static SPEC: Spec = Spec {
             r#"JsonToXml(source: json { "n": 1, "a": ["x", "<y>"] }, root: "v", target: "x")"#,
             Expect::Sets("x", "<v><n>1</n><a>x</a><a>&lt;y&gt;</a></v>"),
         ),
-        example("a name that is none", r#"JsonToXml(source: json { "a b": 1 }, target: "x")"#, Expect::Fails),
+        example("a name that XML does not allow", r#"JsonToXml(source: json { "a b": 1 }, target: "x")"#, Expect::Fails),
     ],
     ..Spec::PLAIN
 };

@@ -38,7 +38,7 @@ static SPEC: Spec = Spec {
             the request."),
     ],
     sets: &[],
-    fails: &["name, value, path or domain has characters that would end it", "`max_age` is no number"],
+    fails: &["name, value, path or domain has characters that would end it", "`max_age` is not a number"],
     examples: &[
         example(
             "a session cookie",
@@ -124,7 +124,7 @@ impl Assertion for ManageCookie {
         let name = self.name.to_text(ctx);
         // RFC 6265, section 4.1.1: a name is a token.
         if name.is_empty() || !name.bytes().all(is_token) {
-            return falsified("the cookie's name is no token");
+            return falsified("the cookie's name is not a token");
         }
         let value = self.value.to_text(ctx);
         if !value.bytes().all(is_cookie_octet) {
@@ -178,7 +178,7 @@ impl ManageCookie {
         if let Some(max_age) = &self.max_age {
             let max_age = max_age.eval(ctx);
             if !max_age.is_empty() {
-                let seconds = max_age.to_decimal().ok_or("`max_age` is no number")?;
+                let seconds = max_age.to_decimal().ok_or("`max_age` is not a number")?;
                 let _ = write!(field, "; Max-Age={}", seconds.max(0.0) as i64);
             }
         }
@@ -190,9 +190,9 @@ impl ManageCookie {
         }
         if let Some(same_site) = attribute(&self.same_site, ctx) {
             let word = ["Strict", "Lax", "None"].into_iter().find(|word| word.eq_ignore_ascii_case(&same_site));
-            let _ = write!(field, "; SameSite={}", word.ok_or("`same_site` is none of `Strict`, `Lax`, `None`")?);
+            let _ = write!(field, "; SameSite={}", word.ok_or("`same_site` is not `Strict`, `Lax` or `None`")?);
         }
-        HeaderValue::from_str(&field).map_err(|_| "the cookie is no header value")
+        HeaderValue::from_str(&field).map_err(|_| "the cookie is not a header value")
     }
 
     fn in_request(&self, ctx: &mut Ctx, name: &str, value: &str) -> Verdict {

@@ -16,7 +16,7 @@ static SPEC: Spec = Spec {
         Prop::required("bytes", Kind::Int, "Most bytes the body may have."),
     ],
     sets: &[],
-    fails: &["the body is longer", "the variable holds nothing, or `bytes` is no number"],
+    fails: &["the body is longer", "the variable holds nothing, or `bytes` is not a number"],
     examples: &[
         example("short enough", "set m = \"12345\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Holds),
         example("too long", "set m = \"123456\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Fails),
@@ -35,7 +35,7 @@ struct MessageSizeLimit {
 impl Assertion for MessageSizeLimit {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let Some(most) = self.bytes.eval(ctx).to_int().and_then(|bytes| usize::try_from(bytes).ok()) else {
-            return falsified("`bytes` is no number");
+            return falsified("`bytes` is not a number");
         };
         match ctx.message(self.target) {
             Some(message) if message.body.len() <= most => HELD,

@@ -19,7 +19,7 @@ static SPEC: Spec = Spec {
         Prop::optional("object", Kind::Bool, "false", "Whether it must be an object; a literal."),
     ],
     sets: &[sets("{target}", "the document")],
-    fails: &["the source is not JSON, or undefined", "with `object: true`: it is no object"],
+    fails: &["the source is not JSON, or undefined", "with `object: true`: it is not an object"],
     examples: &[
         example(
             "an object",
@@ -48,7 +48,7 @@ impl Assertion for ParseJson {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let Some(document) = crate::data::json::document(&self.source.eval(ctx)) else { return falsified("the source is not JSON") };
         if self.object && !document.is_object() {
-            return falsified("the source is no JSON object");
+            return falsified("the source is not a JSON object");
         }
         ctx.set(self.target, Value::Json(document));
         HELD

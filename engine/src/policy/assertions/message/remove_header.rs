@@ -18,7 +18,7 @@ static SPEC: Spec = Spec {
         Prop::absent("value", Kind::Text, "Regular expression: only fields whose value it finds are removed."),
     ],
     sets: &[],
-    fails: &["the regular expression, when it has variables, is none"],
+    fails: &["the pattern has variables and does not become a regular expression"],
     examples: &[
         example(
             "all of a name",
@@ -59,7 +59,7 @@ impl Assertion for RemoveHeader {
             return HELD;
         };
         let Some(regex) = value.regex(ctx).map(std::borrow::Cow::into_owned) else {
-            return falsified("the pattern is no regular expression");
+            return falsified("the pattern is not a regular expression");
         };
         let headers = &mut ctx.message_mut(self.target).headers;
         let Ok(name) = http::HeaderName::from_bytes(name.as_bytes()) else { return HELD };

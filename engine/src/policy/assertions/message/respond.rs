@@ -88,7 +88,7 @@ impl Assertion for Respond {
         };
         if let Some(content_type) = &self.content_type {
             let Ok(value) = HeaderValue::from_str(&content_type.text(ctx)) else {
-                return falsified("the content type is no valid header value");
+                return falsified("the content type is not a valid header value");
             };
             headers.insert(CONTENT_TYPE, value);
         } else if let Some(natural) = natural {

@@ -134,7 +134,7 @@ fn value<T: AsRef<str>>(mut values: impl Iterator<Item = T>) -> Option<Value> {
     Some(if others.is_empty() { first } else { Value::list(std::iter::once(first).chain(others)) })
 }
 
-/// `cn=Admins,ou=groups,dc=example` → `Admins`; what is no distinguished name stays as it is.
+/// `cn=Admins,ou=groups,dc=example` → `Admins`; what is not a distinguished name stays as it is.
 fn first_part(text: &str) -> String {
     let Some((_, rest)) = text.split_once('=').filter(|(name, rest)| {
         rest.contains('=') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))

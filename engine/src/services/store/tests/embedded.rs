@@ -232,7 +232,7 @@ async fn a_file_that_never_shrank_is_converted() {
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch("pragma journal_mode = wal; create table t (k text primary key, n); insert into t values ('kept', 1)")
         .unwrap();
-    // A process that reads meanwhile is no obstacle to opening it.
+    // A process that reads meanwhile is not an obstacle to opening it.
     let configs = BTreeMap::from([("Test".to_owned(), config("sqlite://data/old.db"))]);
     let connections = Connections::open(&configs, db.home.path()).unwrap();
     let connection = connections.get("Test").unwrap().clone();

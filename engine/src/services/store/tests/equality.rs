@@ -139,7 +139,7 @@ async fn a_number_is_found_by_its_usual_text_only() {
             assert_eq!(found(&db, &by("i"), &[text(other)]).await, 0, "{:?}: {other:?}", db.dialect());
             assert_eq!(found(&db, &format!("select n from {table} where i in (?)"), &[text(other)]).await, 0);
         }
-        // A number is no text that begins with it.
+        // A number is not a text that begins with it.
         db.sql(&format!("insert into {table} values ('0', '7a', 9, 9.5, 0), ('07', 'x', 10, 0, 0)"), &[]).await.unwrap();
         assert_eq!(found(&db, &by("k"), &[Value::Int(0)]).await, 1, "{:?}", db.dialect());
         assert_eq!(found(&db, &by("k"), &[Value::Int(7)]).await, 0, "{:?}", db.dialect());
