@@ -47,7 +47,10 @@ pub fn group(doc: Doc) -> Doc {
     Doc::Group(Box::new(doc))
 }
 
-/// `open a, b, c close`. Broken it has one entry a line, except that words and values share lines; `must_break` leaves no choice.
+/// The longest word or value of a list that shares its line with others.
+const SHORT: usize = 48;
+
+/// `open a, b, c close`. Broken it has one entry a line, except that short words and values share lines; `must_break` leaves no choice.
 pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break: bool) -> Doc {
     if entries.is_empty() {
         return text(format!("{open}{close}"));
@@ -55,7 +58,8 @@ pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break
     // Where a comment stands with an entry, each keeps its own line.
     let commented = |entry: &Doc| matches!(entry, Doc::Concat(parts) if matches!(parts.get(1), Some(Doc::Comment(_))));
     let sharing = !entries.iter().any(commented);
-    let single: Vec<bool> = entries.iter().map(|entry| sharing && matches!(entry, Doc::Text(_))).collect();
+    let short = |entry: &Doc| matches!(entry, Doc::Text(text) if width(text) <= SHORT);
+    let single: Vec<bool> = entries.iter().map(|entry| sharing && short(entry)).collect();
     // Nothing would be gained by breaking a list of these where it fits.
     let must_break = must_break && !single.iter().all(|single| *single);
     let edge = if must_break {
