@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, RenameFlags};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -30,7 +31,10 @@ fn shipped() -> tempfile::TempDir {
 pub(super) fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
+    // In one step, so that a gateway that watches never meets half of it.
+    let draft = path.with_file_name(".draft");
+    fs::write(&draft, text).unwrap();
+    fs::rename(draft, path).unwrap();
 }
 
 pub(super) struct Place {
@@ -98,8 +102,9 @@ async fn a_save_takes_effect_and_a_mistake_does_not() {
     put(root, file, "customize \"Greeting\" {\n    set word = \n}\n");
     wait_refused(&serving, "#greeting.policy").await;
     assert_eq!(get(&serving, "/hello").await, (200, "two".to_owned()));
-    fs::remove_file(root.join(file)).unwrap();
-    fs::create_dir(root.join(file)).unwrap();
+    let folder = place.home.path("data/folder");
+    fs::create_dir_all(&folder).unwrap();
+    rustix::fs::renameat_with(CWD, &folder, CWD, root.join(file), RenameFlags::EXCHANGE).unwrap();
     wait_refused(&serving, "is a directory").await;
     assert_eq!(get(&serving, "/hello").await, (200, "two".to_owned()));
     fs::remove_dir(root.join(file)).unwrap();
