@@ -29,7 +29,7 @@ impl Place {
         );
         place.put(
             "tree/policies/tool.policy",
-            "/// Greets from the command line.\ncommand \"tool greet\" (\n    /// Whom.\n    in full_name,\n    in loud: boolean = false,\n    in word = \"hello\",\n    out line,\n    out error\n) {\n    if ${full_name} == \"nobody\" { set error = \"nobody is not greeted\"; Stop }\n    set line = \"${word} ${full_name}\"\n    if ${loud} == true { set line = upper(${line}) }\n}\n",
+            "/// Greets from the command line.\ncommand \"tool greet\" (\n    /// Whom.\n    in full_name,\n    in loud: boolean = false,\n    in word = \"hello\",\n    out line\n) fails with error {\n    if ${full_name} == \"nobody\" { fail \"nobody is not greeted\" }\n    set line = \"${word} ${full_name}\"\n    if ${loud} { set line = upper(${line}) }\n}\n",
         );
         place.put(
             "tree/fragments/greeting.policy",

@@ -83,7 +83,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
         ("# T\n== request\nGET\n== response\n200\n", 3, "method and a path"),
         ("# T\n== request\nGET /\nnonsense\n== response\n200\n", 4, "a header is"),
         ("# T\n== response\n200\n", 2, "no request before"),
-        ("# T\n== request\nGET /\n== response\n20x\n", 5, "no status"),
+        ("# T\n== request\nGET /\n== response\n20x\n", 5, "not a status"),
         ("# T\n== request\nGET /\n== responses\n1x 200\n", 4, "no `== parallel`"),
         ("# T\n== parallel 2\n== request\nGET /\n== response\n200\n", 5, "answered by `== responses`"),
         ("# T\n== clock 5\n", 2, "+3601s"),

@@ -228,7 +228,7 @@ fn init(dir: &Path, place: &Place) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a line. A reader that has gone away (`portcullis show X | head`) is no error.
+/// Prints a line. A reader that has gone away (`portcullis show X | head`) is not an error.
 fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }

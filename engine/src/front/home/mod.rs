@@ -54,7 +54,7 @@ pub struct Home {
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// No home was named, and the current directory is not one.
-    #[error("{0} is no home (it has no gateway.yaml): name one with --home DIR, or make one with `portcullis init DIR`")]
+    #[error("{0} is not a home (it has no gateway.yaml): name one with --home DIR, or make one with `portcullis init DIR`")]
     None(PathBuf),
     /// It cannot be used.
     #[error("home {path}: {error}")]

@@ -1,4 +1,4 @@
-//! Reading folders that people edit while we look: files vanish, are half there, are no files at all.
+//! Reading folders that people edit while we look: files vanish, are half there, or are not files at all.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -19,7 +19,7 @@ pub enum Use {
     Encrypt,
 }
 
-/// The keys out of a value that fit a header. An error where the value is no key at all.
+/// The keys out of a value that fit a header. An error where the value is not a key.
 pub fn keys(value: &Value, header: &Header, wanted: Use) -> Result<Vec<PublicKey>, &'static str> {
     match value {
         Value::Certificate(certificate) => one(PublicKey::from_certificate(certificate).ok()),

@@ -27,7 +27,7 @@ static SPEC: Spec = Spec {
     sets: &[sets("{target}", "the text")],
     fails: &[
         "the source is undefined",
-        "the pattern, when it has variables, is no regular expression",
+        "the pattern has variables and does not become a regular expression",
         "the text would be longer than 16 MiB",
     ],
     examples: &[

@@ -21,7 +21,7 @@ static SPEC: Spec = Spec {
         Prop::optional("ignore_empty", Kind::Bool, "false", "Whether empty parts are left out; a literal."),
     ],
     sets: &[sets("{target}", "the parts")],
-    fails: &["the source is undefined", "the separator, when it has variables, is no regular expression"],
+    fails: &["the source is undefined", "the separator has variables and does not become a regular expression"],
     examples: &[
         example(
             "blanks around commas",

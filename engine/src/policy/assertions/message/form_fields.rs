@@ -156,7 +156,7 @@ impl Field {
                 return Err("is empty");
             }
             if self.kind == FieldKind::Number && crate::data::value::parse_decimal(value).is_none() {
-                return Err("is no number");
+                return Err("is not a number");
             }
             if self.regex.as_ref().is_some_and(|regex| !regex.is_match(value)) {
                 return Err("does not look as declared");
