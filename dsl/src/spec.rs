@@ -1,6 +1,8 @@
 //! What the language knows of an assertion: one description that checking, the reference pages, completion and the tests share.
 //! The engine fills these in, one per assertion, and hands them over as a [`Catalogue`].
 
+use std::fmt;
+
 use crate::ast::{Syntax, Type};
 
 /// Description of one assertion.
@@ -68,8 +70,8 @@ impl Prop {
         Prop { name, kind, need: Need::Required, doc }
     }
 
-    /// A property with a default, spelled as an author would write it (`"HS256"`, `true`, `30s`).
-    pub const fn optional(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Prop {
+    /// A property with a default.
+    pub const fn optional(name: &'static str, kind: Kind, default: Literal, doc: &'static str) -> Prop {
         Prop { name, kind, need: Need::Default(default), doc }
     }
 
@@ -79,13 +81,51 @@ impl Prop {
     }
 }
 
+/// A default. Printed, it is what an author would write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literal {
+    /// `"text"`; also a word, a name and a prefix.
+    Text(&'static str),
+    /// `10`
+    Int(i64),
+    /// `true`
+    Bool(bool),
+    /// `30s`
+    Seconds(u32),
+}
+
+impl Literal {
+    /// Whether a property of this kind takes it.
+    pub fn fits(self, kind: Kind) -> bool {
+        match (kind, self) {
+            (Kind::OneOf(words), Literal::Text(word)) => words.contains(&word),
+            (Kind::Int, Literal::Int(_)) | (Kind::Bool, Literal::Bool(_)) | (Kind::Duration, Literal::Seconds(_)) => true,
+            (Kind::Int | Kind::Bool | Kind::Duration | Kind::OneOf(_), _) => false,
+            (Kind::Value, _) => true,
+            (_, Literal::Text(_)) => true,
+            (_, Literal::Int(_) | Literal::Bool(_) | Literal::Seconds(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Literal::Text(text) => write!(f, "\"{text}\""),
+            Literal::Int(number) => number.fmt(f),
+            Literal::Bool(value) => value.fmt(f),
+            Literal::Seconds(seconds) => write!(f, "{seconds}s"),
+        }
+    }
+}
+
 /// Whether a property may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// It must be given.
     Required,
     /// This literal holds when it is not.
-    Default(&'static str),
+    Default(Literal),
     /// Its absence has a meaning of its own, told in `doc`.
     Absent,
 }

@@ -17,7 +17,7 @@ use crate::resolve::index::{Index, Kind, Policy, PolicyId, same};
 use crate::resolve::names::{Names, Sym};
 use crate::resolve::visit::{self, Visit};
 use crate::span::{Span, Spanned};
-use crate::spec::{Gives, Kind as PropKind, Need, Spec};
+use crate::spec::{Gives, Kind as PropKind, Literal, Need, Spec};
 
 /// One thing that happens to a name.
 #[derive(Clone, Debug)]
@@ -349,8 +349,8 @@ fn expand<'c>(pattern: &str, call: &'c Call, spec: &Spec) -> Option<(String, Opt
     let arg = call.args.iter().find(|arg| arg.name.node == prop);
     let value = match (arg, spec.prop(prop).map(|prop| prop.need)) {
         (Some(arg), _) => arg.value.literal()?,
-        (None, Some(Need::Default(default))) => default.trim_matches('"'),
-        (None, Some(Need::Required | Need::Absent) | None) => return None,
+        (None, Some(Need::Default(Literal::Text(default)))) => default,
+        (None, Some(Need::Default(_) | Need::Required | Need::Absent) | None) => return None,
     };
     Some((format!("{before}{value}{after}"), arg))
 }

@@ -1,7 +1,7 @@
 //! A catalogue to check against: one assertion for each kind of property and each way to set variables.
 
 use portcullis_dsl::ast::{Syntax, Type};
-use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Gives, Kind, Prop, Sets, Spec, document, members, sets};
+use portcullis_dsl::spec::{Builtin, Catalogue, FunctionSpec, Gives, Kind, Literal, Prop, Sets, Spec, document, members, sets};
 
 const fn spec(name: &'static str, props: &'static [Prop], sets: &'static [Sets]) -> Spec {
     Spec { name, category: "logic", summary: "Does something.", props, sets, ..Spec::PLAIN }
@@ -12,10 +12,10 @@ static SPECS: &[Spec] = &[
         "RateLimit",
         &[
             Prop::required("key", Kind::Text, "Whose requests are counted together."),
-            Prop::optional("limit", Kind::Int, "10", "How many."),
-            Prop::optional("window", Kind::Duration, "1s", "In what time."),
-            Prop::optional("log", Kind::Bool, "false", "Whether refusals are logged."),
-            Prop::optional("on_limit", Kind::OneOf(&["fail", "delay"]), "fail", "What happens then."),
+            Prop::optional("limit", Kind::Int, Literal::Int(10), "How many."),
+            Prop::optional("window", Kind::Duration, Literal::Seconds(1), "In what time."),
+            Prop::optional("log", Kind::Bool, Literal::Bool(false), "Whether refusals are logged."),
+            Prop::optional("on_limit", Kind::OneOf(&["fail", "delay"]), Literal::Text("fail"), "What happens then."),
         ],
         &[],
     ),
@@ -27,7 +27,7 @@ static SPECS: &[Spec] = &[
             &[
                 Prop::required("connection", Kind::Connection, "Which database."),
                 Prop::required("query", Kind::Template(Syntax::Sql), "What is asked."),
-                Prop::optional("prefix", Kind::Prefix, "query", "Prefix of the columns."),
+                Prop::optional("prefix", Kind::Prefix, Literal::Text("query"), "Prefix of the columns."),
             ],
             &[
                 sets("{prefix}.*", "the columns"),
@@ -48,7 +48,7 @@ static SPECS: &[Spec] = &[
     spec(
         "AddHeader",
         &[
-            Prop::optional("message", Kind::MessageName, "response", "To which message."),
+            Prop::optional("message", Kind::MessageName, Literal::Text("response"), "To which message."),
             Prop::required("name", Kind::Text, "Name of the field."),
             Prop::required("value", Kind::Text, "Its value."),
         ],
@@ -58,15 +58,19 @@ static SPECS: &[Spec] = &[
         "Route",
         &[
             Prop::required("url", Kind::Text, "Where to."),
-            Prop::optional("response", Kind::Target(Type::Message), "response", "Where the answer goes."),
+            Prop::optional("response", Kind::Target(Type::Message), Literal::Text("response"), "Where the answer goes."),
             Prop::absent("headers", Kind::Object, "Further header fields."),
         ],
         &[sets("{response}", "the answer"), sets("route.latency", "milliseconds it took")],
     ),
-    spec("Respond", &[Prop::optional("status", Kind::Int, "200", "Status."), Prop::absent("body", Kind::Value, "Body.")], &[]),
+    spec(
+        "Respond",
+        &[Prop::optional("status", Kind::Int, Literal::Int(200), "Status."), Prop::absent("body", Kind::Value, "Body.")],
+        &[],
+    ),
     spec(
         "DecodeJwt",
-        &[Prop::optional("prefix", Kind::Prefix, "\"jwt\"", "Prefix of what it sets.")],
+        &[Prop::optional("prefix", Kind::Prefix, Literal::Text("jwt"), "Prefix of what it sets.")],
         &[
             sets("{prefix}.payload", "what it says"),
             members("{prefix}.payload.*", "a member"),

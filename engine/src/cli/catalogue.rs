@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use portcullis_dsl::ast::{Syntax, Type};
-use portcullis_dsl::spec::{Catalogue, Expect, Kind, Need, Spec};
+use portcullis_dsl::spec::{Catalogue, Expect, Kind, Literal, Need, Spec};
 
 use super::{Done, Failure, NO, say};
 use crate::policy::site;
@@ -109,7 +109,7 @@ fn assertion(spec: &Spec, out: &mut String) {
         for prop in spec.props {
             let default = match prop.need {
                 Need::Required => "required".to_owned(),
-                Need::Default("") => "empty".to_owned(),
+                Need::Default(Literal::Text("")) => "empty".to_owned(),
                 Need::Default(default) => format!("`{default}`"),
                 Need::Absent => "none".to_owned(),
             };
@@ -186,7 +186,7 @@ pub fn data(catalogue: &Catalogue) -> String {
     use serde_json::{Value, json};
     let prop = |prop: &portcullis_dsl::spec::Prop| {
         let words = if let Kind::OneOf(words) = prop.kind { json!(words) } else { Value::Null };
-        let default = if let Need::Default(default) = prop.need { json!(default) } else { Value::Null };
+        let default = if let Need::Default(default) = prop.need { json!(default.to_string()) } else { Value::Null };
         json!({
             "name": prop.name, "takes": kind(prop.kind), "words": words, "required": prop.need == Need::Required,
             "default": default, "doc": prop.doc,

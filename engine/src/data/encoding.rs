@@ -27,7 +27,8 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding that a word in a policy names.
+    /// By a word, as tests name it.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn named(word: &str) -> Option<Encoding> {
         Some(match word {
             "base64" => Encoding::Base64,

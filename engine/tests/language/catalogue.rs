@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::catalogue::assertions;
 use portcullis_dsl::ast::{Call, Callee, ItemKind, Stmt, StmtKind};
-use portcullis_dsl::spec::{Example, Expect, Kind, Need, Spec};
+use portcullis_dsl::spec::{Example, Expect, Literal, Need, Spec};
 use portcullis_dsl::{FileId, Origin, parse};
 
 use crate::harness;
@@ -39,8 +39,8 @@ fn everything_is_described() {
         assert!(!spec.examples.is_empty(), "{}: no example", spec.name);
         for prop in spec.props {
             assert!(prop.doc.len() > 3 && prop.doc.ends_with('.'), "{}.{}: {}", spec.name, prop.name, prop.doc);
-            if let (Kind::OneOf(words), Need::Default(default)) = (prop.kind, prop.need) {
-                assert!(words.contains(&default.trim_matches('"')), "{}.{}: default {default}", spec.name, prop.name);
+            if let Need::Default(default) = prop.need {
+                assert!(default.fits(prop.kind), "{}.{}: default {default}", spec.name, prop.name);
             }
         }
         for sets in spec.sets {
@@ -183,8 +183,8 @@ fn expand(pattern: &str, call: &Call, spec: &Spec) -> Option<String> {
     let value = match call.args.iter().find(|arg| arg.name.node == prop) {
         Some(arg) => arg.value.literal()?.to_owned(),
         None => match spec.prop(prop)?.need {
-            Need::Default(default) => default.trim_matches('"').to_owned(),
-            Need::Required | Need::Absent => return None,
+            Need::Default(Literal::Text(default)) => default.to_owned(),
+            Need::Default(_) | Need::Required | Need::Absent => return None,
         },
     };
     Some(format!("{before}{value}{after}"))

@@ -50,14 +50,14 @@ macro_rules! props {
                 gateway's own response."),
             Prop::absent("user", Kind::Text, "User name for HTTP Basic."),
             Prop::absent("password", Kind::Text, "Password for HTTP Basic."),
-            Prop::optional("follow_redirects", Kind::Bool, "false", "Whether redirects are followed, at most five. To another origin \
+            Prop::optional("follow_redirects", Kind::Bool, portcullis_dsl::spec::Literal::Bool(false), "Whether redirects are followed, at most five. To another origin \
                 go neither fields that the policy set nor the body."),
-            Prop::optional("fail_on_error_status", Kind::Bool, "true", "Whether it fails when the answer's status is 400 or more."),
+            Prop::optional("fail_on_error_status", Kind::Bool, portcullis_dsl::spec::Literal::Bool(true), "Whether it fails when the answer's status is 400 or more."),
             Prop::absent("timeout", Kind::Duration, "Longest wait for the answer. Left out, `outbound.read_timeout` of `gateway.yaml` holds."),
             Prop::absent("max_bytes", Kind::Int, "Largest body of an answer. Left out, `outbound.response_bytes` holds."),
-            Prop::optional("in_process", Kind::Bool, "true", "Whether a call to this gateway itself runs the policy at once, without a \
+            Prop::optional("in_process", Kind::Bool, portcullis_dsl::spec::Literal::Bool(true), "Whether a call to this gateway itself runs the policy at once, without a \
                 connection. From inside a `Transaction` on an embedded database such a policy may read that database, but not change it."),
-            Prop::optional("prefix", Kind::Prefix, "\"httpRouting\"", "What the names of the variables it sets begin with."),
+            Prop::optional("prefix", Kind::Prefix, portcullis_dsl::spec::Literal::Text("httpRouting"), "What the names of the variables it sets begin with."),
             $($more),*
         ]
     };

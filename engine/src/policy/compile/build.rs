@@ -2,7 +2,7 @@
 
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Call, Callee, ExprKind, Part, Syntax};
-use portcullis_dsl::spec::{Kind, Need, Prop, Spec};
+use portcullis_dsl::spec::{Kind, Literal, Need, Prop, Spec};
 use smol_str::SmolStr;
 
 use super::{Compiler, Scope};
@@ -76,7 +76,7 @@ impl<'b> Build<'b> {
             Some(arg) => Some(self.compiler.expr(arg)),
             None => match self.prop(name)? {
                 Prop { kind: Kind::Connection, .. } => self.compiler.file_connection(),
-                Prop { need: Need::Default(default), .. } => Some(Expr::Const(literal(default))),
+                Prop { need: Need::Default(default), .. } => Some(Expr::Const(literal(*default))),
                 Prop { need: Need::Required | Need::Absent, .. } => None,
             },
         }
@@ -131,14 +131,19 @@ impl<'b> Build<'b> {
         text.parse().map_err(|_| self.refuse(name, "it must be a whole number"))
     }
 
-    /// A literal word out of the property's list.
-    pub fn one_of(&mut self, name: &str) -> Result<&'static str, Diagnostic> {
+    /// What a literal word of a property's list means. Every word of the list has a meaning here: no default arm decides over a word that
+    /// somebody adds later.
+    pub fn choice<T: Copy>(&mut self, name: &str, meanings: &[(&str, T)]) -> Result<T, Diagnostic> {
         let text = self.literal(name)?;
+        let defect = |what: &str| super::defect(&format!("`{}`, property `{name}`: {what}", self.spec.name), self.call.span.span);
         let Some(Kind::OneOf(words)) = self.prop(name).map(|prop| prop.kind) else {
-            let what = format!("`{}` asks for a word as `{name}`, for which its spec has no list", self.spec.name);
-            return Err(super::defect(&what, self.call.span.span));
+            return Err(defect("the spec has no list of words"));
         };
-        words.iter().copied().find(|word| *word == text).ok_or_else(|| {
+        let known = |word: &&str| meanings.iter().any(|(own, _)| own == word);
+        if words.len() != meanings.len() || !words.iter().all(known) {
+            return Err(defect("the spec lists other words"));
+        }
+        meanings.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
             let all = words.join("`, `");
             self.refuse(name, &format!("it must be one of `{all}`"))
         })
@@ -287,26 +292,14 @@ impl<'b> Build<'b> {
     }
 }
 
-/// Reads a default as spelled in a spec: `"text"`, `5`, `true`, `30s`.
-fn literal(text: &str) -> Value {
-    if let Some(quoted) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        return Value::text(quoted);
+/// A default as a value; durations count in seconds.
+fn literal(literal: Literal) -> Value {
+    match literal {
+        Literal::Text(text) => Value::text(text),
+        Literal::Int(number) => Value::Int(number),
+        Literal::Bool(value) => Value::Bool(value),
+        Literal::Seconds(seconds) => Value::Int(i64::from(seconds)),
     }
-    match text {
-        "true" => return Value::Bool(true),
-        "false" => return Value::Bool(false),
-        _ => {}
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return Value::Int(number);
-    }
-    let units = [("ms", 0), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
-    for (unit, seconds) in units {
-        if let Some(count) = text.strip_suffix(unit).and_then(|count| count.parse::<i64>().ok()) {
-            return if seconds == 0 { Value::Decimal(count as f64 / 1000.0) } else { Value::Int(count * seconds) };
-        }
-    }
-    Value::text(text)
 }
 
 impl BuildHost for CallSite<'_, '_> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 use serde_json::Value as Json;
 use smallvec::SmallVec;
 
@@ -29,10 +29,10 @@ static SPEC: Spec = Spec {
             "What is counted under; or a list, whose keys all count. A JSON object is a key with limits of its own: `key`, and \
              what differs of `limit`, `window`, `max_delay` and `forgive`, times in seconds.",
         ),
-        Prop::optional("limit", Kind::Int, "5", "Attempts that need not wait."),
-        Prop::optional("window", Kind::Duration, "60s", "Time without an attempt after which all are forgotten."),
-        Prop::optional("max_delay", Kind::Duration, "30s", "The longest wait."),
-        Prop::optional("forgive", Kind::Duration, "0s", "Time after which one attempt is forgotten, and another one after as much again; 0 for never."),
+        Prop::optional("limit", Kind::Int, Literal::Int(5), "Attempts that need not wait."),
+        Prop::optional("window", Kind::Duration, Literal::Seconds(60), "Time without an attempt after which all are forgotten."),
+        Prop::optional("max_delay", Kind::Duration, Literal::Seconds(30), "The longest wait."),
+        Prop::optional("forgive", Kind::Duration, Literal::Seconds(0), "Time after which one attempt is forgotten, and another one after as much again; 0 for never."),
         Prop::absent(
             "claimant",
             Kind::Text,
@@ -42,11 +42,11 @@ static SPEC: Spec = Spec {
         Prop::optional(
             "action",
             Kind::OneOf(&["attempt", "check", "release", "success"]),
-            "\"attempt\"",
+            Literal::Text("attempt"),
             "`attempt` counts; `check` only tells; `release` gives the latest attempt back, which then costs nothing; `success` \
              forgets the key.",
         ),
-        Prop::optional("prefix", Kind::Prefix, "\"attempt\"", "Prefix of the variables it sets."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("attempt"), "Prefix of the variables it sets."),
     ],
     sets: &[
         sets("{prefix}.retry_after", "whole seconds to wait before the next attempt; 0 when it held"),
@@ -103,7 +103,15 @@ pub static ENTRY: Entry = Entry {
     build: |p| {
         let prefix = p.literal("prefix")?;
         Runnable::sync(AttemptLimit {
-            action: p.one_of("action")?,
+            action: p.choice(
+                "action",
+                &[
+                    ("attempt", Action::Attempt),
+                    ("check", Action::Check),
+                    ("release", Action::Release),
+                    ("success", Action::Success),
+                ],
+            )?,
             key: p.value("key"),
             limit: p.value("limit"),
             window: p.value("window"),
@@ -116,8 +124,16 @@ pub static ENTRY: Entry = Entry {
     },
 };
 
+#[derive(Clone, Copy)]
+enum Action {
+    Attempt,
+    Check,
+    Release,
+    Success,
+}
+
 struct AttemptLimit {
-    action: &'static str,
+    action: Action,
     key: Expr,
     limit: Expr,
     window: Expr,
@@ -175,16 +191,16 @@ impl Assertion for AttemptLimit {
         let texts: SmallVec<[_; 8]> = keys.values().iter().map(text).collect();
         let texts = texts.iter().map(AsRef::as_ref);
         let (wait, count) = match self.action {
-            "success" => {
+            Action::Success => {
                 limiter.succeeded(texts);
                 (0, 0)
             }
-            "release" => {
+            Action::Release => {
                 limiter.release(texts, claimant.as_deref(), now);
                 (0, 0)
             }
-            "check" => limiter.look(&self.rules(&keys, ctx)?, now),
-            _ => (limiter.attempt(&self.rules(&keys, ctx)?, claimant.as_deref(), now).err().unwrap_or(0), 0),
+            Action::Check => limiter.look(&self.rules(&keys, ctx)?, now),
+            Action::Attempt => (limiter.attempt(&self.rules(&keys, ctx)?, claimant.as_deref(), now).err().unwrap_or(0), 0),
         };
         // Rounded up: a client that waits as long as told must not be refused.
         ctx.set_if(self.retry_after, (wait + 999) / 1000);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -30,7 +30,7 @@ static SPEC: Spec = Spec {
             Kind::Text,
             "IP address on whose account the waiting goes, when many passwords wait to be checked. Left out: the peer's.",
         ),
-        Prop::optional("prefix", Kind::Prefix, "\"authenticate\"", "Prefix of the variable it sets."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("authenticate"), "Prefix of the variable it sets."),
     ],
     sets: &[sets(
         "{prefix}.retry_after",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -25,10 +25,10 @@ static SPEC: Spec = Spec {
         Prop::optional(
             "disabled",
             Kind::Bool,
-            "false",
+            Literal::Bool(false),
             "Whether users who may not log in are found, too: for a name that is not to be given to anybody else, say.",
         ),
-        Prop::optional("prefix", Kind::Prefix, "\"user\"", "Prefix of the variables it sets."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("user"), "Prefix of the variables it sets."),
     ],
     sets: &[
         sets("{prefix}.name", "login name"),

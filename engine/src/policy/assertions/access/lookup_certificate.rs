@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::data::certificate::Certificate;
@@ -24,7 +24,7 @@ static SPEC: Spec = Spec {
         Prop::absent("thumbprint_sha1", Kind::Text, "Base64 of the SHA-1 of the certificate."),
         Prop::absent("thumbprint_sha256", Kind::Text, "Base64url of its SHA-256 (`x5t#S256`)."),
         Prop::absent("subject_key_identifier", Kind::Text, "Base64 of its subject key identifier."),
-        Prop::optional("prefix", Kind::Prefix, "\"certificate\"", "Prefix of the variables it sets."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("certificate"), "Prefix of the variables it sets."),
     ],
     sets: &[
         sets("{prefix}.certificate", "the certificate, the first where several fit"),
@@ -47,13 +47,24 @@ ${found} contains "CN=ec""#,
     ..Spec::PLAIN
 };
 
-const BY: [&str; 7] = ["alias", "subject", "issuer", "serial", "thumbprint_sha1", "thumbprint_sha256", "subject_key_identifier"];
+/// What a certificate may be found by, and how it is told of one.
+type Tell = fn(&Certificate) -> Option<&str>;
+
+const BY: [(&str, Tell); 6] = [
+    ("subject", |certificate| Some(&certificate.subject)),
+    ("issuer", |certificate| Some(&certificate.issuer)),
+    ("serial", |certificate| Some(&certificate.serial)),
+    ("thumbprint_sha1", |certificate| Some(&certificate.thumbprint_sha1)),
+    ("thumbprint_sha256", |certificate| Some(&certificate.thumbprint_sha256)),
+    ("subject_key_identifier", |certificate| certificate.subject_key_identifier.as_deref()),
+];
 
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        if !BY.iter().any(|name| p.has(name)) {
-            return Err(p.refuse("alias", &format!("say which certificate, by one or more of `{}`", BY.join("`, `"))));
+        if !p.has("alias") && !BY.iter().any(|(name, _)| p.has(name)) {
+            let names = BY.map(|(name, _)| name).join("`, `");
+            return Err(p.refuse("alias", &format!("say which certificate, by one or more of `alias`, `{names}`")));
         }
         let prefix = p.literal("prefix")?;
         let slot = |p: &mut crate::policy::assertion::Build<'_>, name: &str| p.slot(&format!("{prefix}.{name}"));
@@ -64,14 +75,14 @@ pub static ENTRY: Entry = Entry {
             chain: slot(p, "chain"),
             count: slot(p, "count"),
             alias: p.optional("alias"),
-            by: BY[1..].iter().filter_map(|name| Some((*name, p.optional(name)?))).collect(),
+            by: BY.iter().filter_map(|(name, tell)| Some((*tell, p.optional(name)?))).collect(),
         })
     },
 };
 
 struct LookupCertificate {
     alias: Option<Expr>,
-    by: Vec<(&'static str, Expr)>,
+    by: Vec<(Tell, Expr)>,
     certificate: Option<Slot>,
     pem: Option<Slot>,
     subject: Option<Slot>,
@@ -94,17 +105,7 @@ impl Assertion for LookupCertificate {
             None => keys.trusted().into_iter().chain(keys.authority()).collect(),
         };
         let fits = |certificate: &Arc<Certificate>| {
-            self.by.iter().all(|(name, wanted)| {
-                let wanted = wanted.text(ctx);
-                match *name {
-                    "subject" => certificate.subject == *wanted,
-                    "issuer" => certificate.issuer == *wanted,
-                    "serial" => certificate.serial == *wanted,
-                    "thumbprint_sha1" => certificate.thumbprint_sha1 == *wanted,
-                    "thumbprint_sha256" => certificate.thumbprint_sha256 == *wanted,
-                    _ => certificate.subject_key_identifier.as_deref() == Some(&*wanted),
-                }
-            })
+            self.by.iter().all(|(tell, wanted)| tell(certificate) == Some(&*wanted.text(ctx)))
         };
         let found: Vec<Arc<Certificate>> = candidates.into_iter().filter(fits).collect();
         ctx.set_if(self.count, found.len() as i64);

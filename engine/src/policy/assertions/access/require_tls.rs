@@ -1,6 +1,6 @@
 //! `RequireTls`: the connection is encrypted, and perhaps the client has a certificate.
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
@@ -14,7 +14,7 @@ static SPEC: Spec = Spec {
     props: &[Prop::optional(
         "client_certificate",
         Kind::OneOf(&["none", "optional", "required"]),
-        "\"none\"",
+        Literal::Text("none"),
         "Whether the client's certificate is taken as a credential, and whether there must be one. Its validity is checked, whom to trust is for `Authenticate`.",
     )],
     sets: &[],
@@ -29,8 +29,9 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let word = p.one_of("client_certificate")?;
-        Runnable::sync(RequireTls { take: word != "none", require: word == "required" })
+        let (take, require) =
+            p.choice("client_certificate", &[("none", (false, false)), ("optional", (true, false)), ("required", (true, true))])?;
+        Runnable::sync(RequireTls { take, require })
     },
 };
 

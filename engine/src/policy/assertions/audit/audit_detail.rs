@@ -1,6 +1,6 @@
 //! `AuditDetail`: a line in the audit log.
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
@@ -17,7 +17,7 @@ static SPEC: Spec = Spec {
         Prop::optional(
             "level",
             Kind::OneOf(&["fine", "info", "warning", "severe"]),
-            "\"info\"",
+            Literal::Text("info"),
             "How serious it is. `fine` shows in the log at level `debug` only.",
         ),
     ],
@@ -30,12 +30,9 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let level = match p.one_of("level")? {
-            "fine" => Level::Fine,
-            "warning" => Level::Warning,
-            "severe" => Level::Severe,
-            _ => Level::Info,
-        };
+        let levels =
+            [("fine", Level::Fine), ("info", Level::Info), ("warning", Level::Warning), ("severe", Level::Severe)];
+        let level = p.choice("level", &levels)?;
         Runnable::sync(AuditDetail { message: p.value("message"), level })
     },
 };

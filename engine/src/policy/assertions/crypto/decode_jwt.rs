@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, members, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, members, sets};
 use serde_json::Value as Json;
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
@@ -24,7 +24,7 @@ static SPEC: Spec = Spec {
               `plaintext` once more: decryption alone does not tell who made a token.",
     props: &[
         Prop::required("source", Kind::Value, "The token."),
-        Prop::optional("prefix", Kind::Prefix, "\"jwt\"", "Prefix of the variables it sets."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("jwt"), "Prefix of the variables it sets."),
         Prop::absent(
             "algorithms",
             Kind::Value,
@@ -36,16 +36,16 @@ static SPEC: Spec = Spec {
         Prop::absent("alias", Kind::Name, "Key of the gateway's key store, former ones included. An expression may name it."),
         Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key in PEM form; of several, those the header's \
             `kid` fits."),
-        Prop::optional("verify", Kind::Bool, "true", "`false`: a signed token is only read; nothing it says may be trusted. A \
+        Prop::optional("verify", Kind::Bool, Literal::Bool(true), "`false`: a signed token is only read; nothing it says may be trusted. A \
             literal."),
         Prop::optional(
             "check_times",
             Kind::Bool,
-            "false",
+            Literal::Bool(false),
             "Whether `exp` and `nbf`, if there are any, are checked, and that these, `iat` and `auth_time` are dates: numbers from 0 to \
              the year 9999. A literal.",
         ),
-        Prop::optional("leeway", Kind::Duration, "0s", "How far clocks may differ."),
+        Prop::optional("leeway", Kind::Duration, Literal::Seconds(0), "How far clocks may differ."),
     ],
     sets: &[
         sets("{prefix}.valid", "`true` when it was verified or decrypted"),

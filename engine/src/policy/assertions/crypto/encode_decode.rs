@@ -48,13 +48,24 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let word = p.one_of("operation")?;
-        let encoding = word.split('-').next().and_then(Encoding::named);
+        let operations = [
+            ("base64-encode", (Encoding::Base64, true)),
+            ("base64-decode", (Encoding::Base64, false)),
+            ("base64url-encode", (Encoding::Base64Url, true)),
+            ("base64url-decode", (Encoding::Base64Url, false)),
+            ("url-encode", (Encoding::Url, true)),
+            ("url-decode", (Encoding::Url, false)),
+            ("form-encode", (Encoding::Form, true)),
+            ("form-decode", (Encoding::Form, false)),
+            ("hex-encode", (Encoding::Hex, true)),
+            ("hex-decode", (Encoding::Hex, false)),
+        ];
+        let (encoding, encode) = p.choice("operation", &operations)?;
         Runnable::sync(EncodeDecode {
             source: p.value("source"),
             target: p.target("target")?,
-            encoding: encoding.ok_or_else(|| p.refuse("operation", "there is no such encoding"))?,
-            encode: word.ends_with("-encode"),
+            encoding,
+            encode,
         })
     },
 };

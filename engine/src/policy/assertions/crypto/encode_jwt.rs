@@ -1,7 +1,7 @@
 //! `EncodeJwt`: signed and encrypted tokens.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 use serde_json::Value as Json;
 
 use super::JWT_ALGORITHMS;
@@ -28,7 +28,7 @@ static SPEC: Spec = Spec {
             Kind::OneOf(JWT_ALGORITHMS),
             "How it is signed (HS, RS, PS, ES, EdDSA), or how the key to its content is found (`dir`, RSA-OAEP).",
         ),
-        Prop::optional("encryption", Kind::OneOf(Encryption::NAMES), "\"A128CBC-HS256\"", "How content is encrypted, if it is."),
+        Prop::optional("encryption", Kind::OneOf(Encryption::NAMES), Literal::Text("A128CBC-HS256"), "How content is encrypted, if it is."),
         Prop::absent("secret", Kind::Text, "Shared secret: for HS algorithms any text, for `dir` one as long as the \
             encryption's key."),
         Prop::absent("alias", Kind::Name, "Key of the gateway's key store, to sign with, or to encrypt for. An expression may \

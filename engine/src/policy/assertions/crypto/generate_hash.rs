@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -17,8 +17,8 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("source", Kind::Value, "What to hash."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the hash."),
-        Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512"]), "\"SHA-256\"", "Which; a literal."),
-        Prop::optional("encoding", Kind::OneOf(&["base64", "base64url", "hex"]), "\"base64\"", "How it is written; a literal."),
+        Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512"]), Literal::Text("SHA-256"), "Which; a literal."),
+        Prop::optional("encoding", Kind::OneOf(&["base64", "base64url", "hex"]), Literal::Text("base64"), "How it is written; a literal."),
         Prop::absent("bytes", Kind::Int, "How many bytes of the hash to keep, from its left; a literal. All, when left out."),
     ],
     sets: &[sets("{target}", "the hash")],
@@ -42,17 +42,14 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let algorithm = match p.one_of("algorithm")? {
-            "SHA-1" => &SHA1_FOR_LEGACY_USE_ONLY,
-            "SHA-384" => &SHA384,
-            "SHA-512" => &SHA512,
-            _ => &SHA256,
-        };
+        let algorithms =
+            [("SHA-1", &SHA1_FOR_LEGACY_USE_ONLY), ("SHA-256", &SHA256), ("SHA-384", &SHA384), ("SHA-512", &SHA512)];
+        let algorithm = p.choice("algorithm", &algorithms)?;
         let keep = if p.has("bytes") { usize::try_from(p.int("bytes")?).unwrap_or(0) } else { algorithm.output_len() };
         if !(1..=algorithm.output_len()).contains(&keep) {
             return Err(p.refuse("bytes", &format!("it must be 1 to {}", algorithm.output_len())));
         }
-        let encoding = Encoding::named(p.one_of("encoding")?).unwrap_or(Encoding::Base64);
+        let encoding = p.choice("encoding", &[("base64", Encoding::Base64), ("base64url", Encoding::Base64Url), ("hex", Encoding::Hex)])?;
         Runnable::sync(GenerateHash { source: p.value("source"), target: p.target("target")?, algorithm, encoding, keep })
     },
 };

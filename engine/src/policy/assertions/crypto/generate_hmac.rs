@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -18,9 +18,9 @@ static SPEC: Spec = Spec {
         Prop::required("source", Kind::Value, "What to authenticate."),
         Prop::required("key", Kind::Text, "The key, as text."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the HMAC."),
-        Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512"]), "\"SHA-256\"", "Which hash; a \
+        Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512"]), Literal::Text("SHA-256"), "Which hash; a \
             literal."),
-        Prop::optional("encoding", Kind::OneOf(&["base64", "base64url", "hex"]), "\"base64\"", "How it is written; a literal."),
+        Prop::optional("encoding", Kind::OneOf(&["base64", "base64url", "hex"]), Literal::Text("base64"), "How it is written; a literal."),
     ],
     sets: &[sets("{target}", "the HMAC")],
     fails: &["the source is undefined, or the key empty"],
@@ -38,13 +38,14 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let algorithm = match p.one_of("algorithm")? {
-            "SHA-1" => HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            "SHA-384" => HMAC_SHA384,
-            "SHA-512" => HMAC_SHA512,
-            _ => HMAC_SHA256,
-        };
-        let encoding = Encoding::named(p.one_of("encoding")?).unwrap_or(Encoding::Base64);
+        let algorithms = [
+            ("SHA-1", HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            ("SHA-256", HMAC_SHA256),
+            ("SHA-384", HMAC_SHA384),
+            ("SHA-512", HMAC_SHA512),
+        ];
+        let algorithm = p.choice("algorithm", &algorithms)?;
+        let encoding = p.choice("encoding", &[("base64", Encoding::Base64), ("base64url", Encoding::Base64Url), ("hex", Encoding::Hex)])?;
         Runnable::sync(GenerateHmac {
             source: p.value("source"),
             key: p.value("key"),

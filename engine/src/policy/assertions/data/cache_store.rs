@@ -1,6 +1,6 @@
 //! `CacheStore`: keeps a value in memory.
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
@@ -15,9 +15,9 @@ static SPEC: Spec = Spec {
         Prop::required("cache", Kind::Text, "Name of the cache; it comes into being with its first value."),
         Prop::required("key", Kind::Text, "Key."),
         Prop::required("value", Kind::Value, "Value: text, a message, anything."),
-        Prop::optional("max_entries", Kind::Int, "10000", "Entries the cache may hold; beyond it those of least use go. Empty: the default."),
-        Prop::optional("max_age", Kind::Duration, "300s", "How long the value lives; with 0 it is not kept. Empty: the default."),
-        Prop::optional("max_size", Kind::Int, "10000", "Bytes the value may have. Empty: the default."),
+        Prop::optional("max_entries", Kind::Int, Literal::Int(10_000), "Entries the cache may hold; beyond it those of least use go. Empty: the default."),
+        Prop::optional("max_age", Kind::Duration, Literal::Seconds(300), "How long the value lives; with 0 it is not kept. Empty: the default."),
+        Prop::optional("max_size", Kind::Int, Literal::Int(10_000), "Bytes the value may have. Empty: the default."),
     ],
     sets: &[],
     fails: &["the value is larger than `max_size`"],

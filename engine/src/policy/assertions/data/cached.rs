@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
@@ -38,16 +38,16 @@ static SPEC: Spec = Spec {
         Prop::optional(
             "valid",
             Kind::Bool,
-            "true",
+            Literal::Bool(true),
             "An expression with the variables that were found: unless it is true, they count as not there.",
         ),
-        Prop::optional("max_age", Kind::Duration, "300s", "How long they live; with 0 they are neither looked up nor kept. Empty: the default."),
-        Prop::optional("max_entries", Kind::Int, "10000", "Entries the cache may hold; beyond it those of least use go. Empty: the default."),
-        Prop::optional("max_size", Kind::Int, "10000", "Bytes the variables may have together; larger ones are not kept. Empty: the default."),
+        Prop::optional("max_age", Kind::Duration, Literal::Seconds(300), "How long they live; with 0 they are neither looked up nor kept. Empty: the default."),
+        Prop::optional("max_entries", Kind::Int, Literal::Int(10_000), "Entries the cache may hold; beyond it those of least use go. Empty: the default."),
+        Prop::optional("max_size", Kind::Int, Literal::Int(10_000), "Bytes the variables may have together; larger ones are not kept. Empty: the default."),
         Prop::optional(
             "once",
             Kind::Bool,
-            "false",
+            Literal::Bool(false),
             "Whether one request at a time runs the block for a key, while others wait up to five seconds for what it keeps; a literal.",
         ),
         Prop::absent("found", Kind::Target(Type::Boolean), "Variable that says whether they were found."),

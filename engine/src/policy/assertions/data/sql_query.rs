@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, document, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, document, example, sets};
 use serde_json::Value as Json;
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
@@ -32,17 +32,17 @@ static SPEC: Spec = Spec {
         Prop::optional(
             "compare",
             Kind::OneOf(&["bytes", "database"]),
-            "\"bytes\"",
+            Literal::Text("bytes"),
             "How the values it takes are compared by `=`, `<>`, `in` and `case`; a literal. `bytes`: a row is found only if the text \
              of its column is the value, byte by byte, whatever collation the column has; numbers compare as numbers. `database`: by \
              the database's own rules, which may ignore blanks, case and accents. `collate` in the statement says so for one comparison.",
         ),
-        Prop::optional("prefix", Kind::Prefix, "\"sqlQuery\"", "What the names of the variables it sets begin with."),
-        Prop::optional("max_rows", Kind::Int, "1000", "Rows beyond this many are dropped."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("sqlQuery"), "What the names of the variables it sets begin with."),
+        Prop::optional("max_rows", Kind::Int, Literal::Int(1000), "Rows beyond this many are dropped."),
         Prop::optional(
             "hold",
             Kind::Bool,
-            "false",
+            Literal::Bool(false),
             "Whether the rows that a `select` or an `insert … select` reads stay as they are until the end of its transaction: whoever \
              wants to change or delete one waits. So what was read still holds when what follows from it is written.",
         ),
@@ -99,7 +99,7 @@ pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
         let template = p.sql("query")?;
-        let equality = if p.one_of("compare")? == "database" { Equality::Database } else { Equality::Bytes };
+        let equality = p.choice("compare", &[("bytes", Equality::Bytes), ("database", Equality::Database)])?;
         let mut statement = Statement::with(&template.texts, equality).map_err(|why| {
             let advice = if equality == Equality::Bytes { "; `compare: \"database\"` leaves all comparisons to the database" } else { "" };
             p.refuse("query", &format!("{why}{advice}"))

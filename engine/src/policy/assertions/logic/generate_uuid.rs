@@ -1,7 +1,7 @@
 //! `GenerateUuid`: random identifiers.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -18,7 +18,7 @@ static SPEC: Spec = Spec {
     summary: "Makes random UUIDs (RFC 9562, version 4). For secrets that must not be guessed prefer `RandomToken`.",
     props: &[
         Prop::required("target", Kind::Target(Type::String), "Variable that takes it; a list when more than one is asked for."),
-        Prop::optional("quantity", Kind::Int, "1", "How many, 1 to 100."),
+        Prop::optional("quantity", Kind::Int, Literal::Int(1), "How many, 1 to 100."),
     ],
     sets: &[sets("{target}", "the UUID, or a list of them")],
     fails: &["the quantity is not one of 1 to 100"],

@@ -1,7 +1,7 @@
 //! `Join`: a list as one text.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -16,7 +16,7 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("source", Kind::Value, "List to join."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the text."),
-        Prop::optional("separator", Kind::Text, "\",\"", "What stands between two values."),
+        Prop::optional("separator", Kind::Text, Literal::Text(","), "What stands between two values."),
     ],
     sets: &[sets("{target}", "the text")],
     fails: &["the source is undefined", "the separators alone take more than 16 MiB"],

@@ -2,7 +2,7 @@
 
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Build, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -20,7 +20,7 @@ static SPEC: Spec = Spec {
         Prop::required("map", Kind::Object, "Ordered pairs, `json { \"regular expression\": value }`; a template, not a \
             variable."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the value."),
-        Prop::optional("ignore_case", Kind::Bool, "false", "Whether case is ignored; a literal."),
+        Prop::optional("ignore_case", Kind::Bool, Literal::Bool(false), "Whether case is ignored; a literal."),
     ],
     sets: &[sets("{target}", "the value")],
     fails: &["no regular expression is found in the source, or the source is undefined"],

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -15,8 +15,8 @@ static SPEC: Spec = Spec {
     summary: "Makes a text from bytes of the operating system's random generator.",
     props: &[
         Prop::required("target", Kind::Target(Type::String), "Variable that takes it."),
-        Prop::optional("bytes", Kind::Int, "32", "How many random bytes, 16 to 1024; a literal."),
-        Prop::optional("encoding", Kind::OneOf(&["base64url", "hex"]), "\"base64url\"", "How they are written."),
+        Prop::optional("bytes", Kind::Int, Literal::Int(32), "How many random bytes, 16 to 1024; a literal."),
+        Prop::optional("encoding", Kind::OneOf(&["base64url", "hex"]), Literal::Text("base64url"), "How they are written."),
     ],
     sets: &[sets("{target}", "the token")],
     fails: &[],
@@ -36,7 +36,7 @@ pub static ENTRY: Entry = Entry {
     build: |p| {
         let bytes = usize::try_from(p.int("bytes")?).ok().filter(|bytes| (16..=1024).contains(bytes));
         let bytes = bytes.ok_or_else(|| p.refuse("bytes", "it must be 16 to 1024: fewer can be guessed"))?;
-        let encoding = if p.one_of("encoding")? == "hex" { Encoding::Hex } else { Encoding::Base64Url };
+        let encoding = p.choice("encoding", &[("base64url", Encoding::Base64Url), ("hex", Encoding::Hex)])?;
         Runnable::sync(RandomToken { target: p.target("target")?, bytes, encoding })
     },
 };

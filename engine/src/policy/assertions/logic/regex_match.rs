@@ -1,7 +1,7 @@
 //! `RegexMatch`: finds a regular expression and keeps its groups.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 use regex::Captures;
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
@@ -22,11 +22,11 @@ static SPEC: Spec = Spec {
         Prop::required("pattern", Kind::Text, "Regular expression. What variables hold is part of it: see `regex_escape`."),
         Prop::absent("captures", Kind::Target(Type::List), "Variable that takes the groups: whole match first, a group without \
             part is empty."),
-        Prop::optional("find_all", Kind::Bool, "false", "Whether the groups of all finds are kept, one after the other; a \
+        Prop::optional("find_all", Kind::Bool, Literal::Bool(false), "Whether the groups of all finds are kept, one after the other; a \
             literal."),
-        Prop::optional("whole", Kind::Bool, "true", "Whether the whole match is kept before its groups; a literal."),
-        Prop::optional("ignore_case", Kind::Bool, "false", "Whether case is ignored; a literal."),
-        Prop::optional("proceed_if_matches", Kind::Bool, "true", "`false`: holds when it is *not* found; a literal."),
+        Prop::optional("whole", Kind::Bool, Literal::Bool(true), "Whether the whole match is kept before its groups; a literal."),
+        Prop::optional("ignore_case", Kind::Bool, Literal::Bool(false), "Whether case is ignored; a literal."),
+        Prop::optional("proceed_if_matches", Kind::Bool, Literal::Bool(true), "`false`: holds when it is *not* found; a literal."),
     ],
     sets: &[sets("{captures}", "the groups; left alone when nothing is found")],
     fails: &["it is not found (or found, with `proceed_if_matches: false`)", "the source is undefined, either way"],

@@ -1,7 +1,7 @@
 //! `RegexReplace`: a text with every find replaced.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -21,8 +21,8 @@ static SPEC: Spec = Spec {
             sign; \
                                                    what variables hold is taken literally."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the text; may be the source's own."),
-        Prop::optional("limit", Kind::Int, "0", "How many finds are replaced; 0 = all."),
-        Prop::optional("ignore_case", Kind::Bool, "false", "Whether case is ignored; a literal."),
+        Prop::optional("limit", Kind::Int, Literal::Int(0), "How many finds are replaced; 0 = all."),
+        Prop::optional("ignore_case", Kind::Bool, Literal::Bool(false), "Whether case is ignored; a literal."),
     ],
     sets: &[sets("{target}", "the text")],
     fails: &[

@@ -1,7 +1,7 @@
 //! `Split`: a text's parts as a list.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -17,8 +17,8 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("source", Kind::Value, "Text to split."),
         Prop::required("target", Kind::Target(Type::List), "Variable that takes the parts."),
-        Prop::optional("separator", Kind::Text, "\",\"", "Regular expression that finds the separators."),
-        Prop::optional("ignore_empty", Kind::Bool, "false", "Whether empty parts are left out; a literal."),
+        Prop::optional("separator", Kind::Text, Literal::Text(","), "Regular expression that finds the separators."),
+        Prop::optional("ignore_empty", Kind::Bool, Literal::Bool(false), "Whether empty parts are left out; a literal."),
     ],
     sets: &[sets("{target}", "the parts")],
     fails: &["the source is undefined", "the separator has variables and does not become a regular expression"],

@@ -1,6 +1,6 @@
 //! `AddHeader`: a header field on a message.
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, MessageRef};
@@ -14,10 +14,10 @@ static SPEC: Spec = Spec {
               request is sent on, they arrive whatever the client sent; where another server's answer becomes the response, they \
               stand in place of its fields of the same name.",
     props: &[
-        Prop::optional("target", Kind::MessageName, "\"request\"", "The message: `request`, `response` or a variable."),
+        Prop::optional("target", Kind::MessageName, Literal::Text("request"), "The message: `request`, `response` or a variable."),
         Prop::required("name", Kind::Text, "Name of the field."),
         Prop::required("value", Kind::Value, "Its value; a list gives one field each."),
-        Prop::optional("replace", Kind::Bool, "false", "Whether fields of the same name are removed first. On a message that a client \
+        Prop::optional("replace", Kind::Bool, Literal::Bool(false), "Whether fields of the same name are removed first. On a message that a client \
             sent, fields of the client's are removed also when this is left out; `false` keeps them."),
     ],
     sets: &[],

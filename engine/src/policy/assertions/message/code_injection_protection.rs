@@ -1,7 +1,7 @@
 //! `CodeInjectionProtection`: characters that would end up as code elsewhere.
 
 use portcullis_dsl::Diagnostic;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 use regex::Regex;
 
 use crate::policy::assertion::{Assertion, Build, Entry, Runnable};
@@ -18,7 +18,7 @@ static SPEC: Spec = Spec {
         out is \
               that templates escape and queries bind.",
     props: &[
-        Prop::optional("target", Kind::MessageName, "\"request\"", "The message: `request`, `response` or a variable."),
+        Prop::optional("target", Kind::MessageName, Literal::Text("request"), "The message: `request`, `response` or a variable."),
         Prop::absent(
             "classes",
             Kind::Value,

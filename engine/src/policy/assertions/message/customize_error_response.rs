@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::answer::draft::ErrorTemplate;
@@ -17,8 +17,8 @@ static SPEC: Spec = Spec {
         in when \
               the policy has failed, so later assignments are seen; in an encapsulated assertion at once. Always holds.",
     props: &[
-        Prop::optional("status", Kind::Int, "500", "HTTP status."),
-        Prop::optional("type", Kind::Text, "\"text/plain;charset=UTF-8\"", "Content type."),
+        Prop::optional("status", Kind::Int, Literal::Int(500), "HTTP status."),
+        Prop::optional("type", Kind::Text, Literal::Text("text/plain;charset=UTF-8"), "Content type."),
         Prop::absent("body", Kind::Value, "Body."),
         Prop::absent("headers", Kind::Object, "Further header fields, `json { \"Name\": \"value\" }`."),
     ],

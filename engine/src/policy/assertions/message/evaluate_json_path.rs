@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, document, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, document, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -18,7 +18,7 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("source", Kind::Value, "Text, message or document to look into."),
         Prop::required("expression", Kind::Text, "A member's name, a dotted path, or JSONPath beginning with `$` (RFC 9535)."),
-        Prop::optional("prefix", Kind::Prefix, "\"jsonPath\"", "Prefix of the variables it sets."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("jsonPath"), "Prefix of the variables it sets."),
     ],
     sets: &[
         document("{prefix}.result", "the first find; objects and arrays as documents"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::Syntax;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 use smol_str::SmolStr;
 
 use super::evaluate_json_path::Found;
@@ -31,7 +31,7 @@ static SPEC: Spec = Spec {
         ),
         Prop::absent("namespaces", Kind::Object, "Namespaces by prefix, `json { \"p\": \"urn:x\" }`, without variables."),
         Prop::absent("variables", Kind::Object, "Texts that the expression knows as `$name`, `json { \"name\": ${value} }`."),
-        Prop::optional("prefix", Kind::Prefix, "\"xpath\"", "Prefix of the variables it sets."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("xpath"), "Prefix of the variables it sets."),
     ],
     sets: &[
         sets("{prefix}.result", "text of the first find"),

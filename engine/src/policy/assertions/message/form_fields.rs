@@ -1,7 +1,7 @@
 //! `FormFields`: which parameters a request may and must have.
 
 use portcullis_dsl::Diagnostic;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 use regex::Regex;
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -25,7 +25,7 @@ static SPEC: Spec = Spec {
              values match), \
              `location` (`any`, the default, `url` or `body`).",
         ),
-        Prop::optional("others", Kind::Bool, "true", "Whether further parameters are allowed; a literal."),
+        Prop::optional("others", Kind::Bool, Literal::Bool(true), "Whether further parameters are allowed; a literal."),
     ],
     sets: &[],
     fails: &["a parameter is missing, occurs too often, in the wrong place, or does not look as declared", "something cannot be \

@@ -1,7 +1,7 @@
 //! `JsonToXml`: JSON as an XML document.
 
 use portcullis_dsl::ast::{Syntax, Type};
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -18,9 +18,9 @@ static SPEC: Spec = Spec {
         Prop::required("source", Kind::Value, "Text, message or document to turn."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the XML."),
         Prop::absent("root", Kind::Text, "Name of the root; left out, the JSON must be an object of one member, which is it."),
-        Prop::optional("attribute_prefix", Kind::Text, "\"\"", "Members whose names begin so become attributes; none, when \
+        Prop::optional("attribute_prefix", Kind::Text, Literal::Text(""), "Members whose names begin so become attributes; none, when \
             empty. A literal."),
-        Prop::optional("text_name", Kind::Text, "\"content\"", "Member that becomes an element's text; a literal."),
+        Prop::optional("text_name", Kind::Text, Literal::Text("content"), "Member that becomes an element's text; a literal."),
     ],
     sets: &[sets("{target}", "the XML")],
     fails: &[

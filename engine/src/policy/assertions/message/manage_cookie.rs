@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, MessageRef};
@@ -19,22 +19,22 @@ static SPEC: Spec = Spec {
               make a browser forget a cookie, set it with `max_age: 0`. Cookies that a policy sets are this gateway's own: clients' \
               requests are sent on without them, and other servers' answers cannot set them.",
     props: &[
-        Prop::optional("target", Kind::MessageName, "\"response\"", "The message: `response`, `request` or a variable."),
+        Prop::optional("target", Kind::MessageName, Literal::Text("response"), "The message: `response`, `request` or a variable."),
         Prop::optional(
             "operation",
             Kind::OneOf(&["add", "replace", "remove"]),
-            "\"replace\"",
+            Literal::Text("replace"),
             "`add` beside others, `replace` those of the same name, domain and path, or `remove` all of the name; a literal.",
         ),
         Prop::required("name", Kind::Text, "Name of the cookie."),
-        Prop::optional("value", Kind::Text, "\"\"", "Its value."),
+        Prop::optional("value", Kind::Text, Literal::Text(""), "Its value."),
         Prop::absent("path", Kind::Text, "Path below which it is sent."),
         Prop::absent("domain", Kind::Text, "Domain it is sent to; left out, only the host that set it."),
         Prop::absent("max_age", Kind::Duration, "How long it lives; left out, until the browser closes."),
-        Prop::optional("secure", Kind::Bool, "true", "Whether it is sent over TLS only."),
-        Prop::optional("http_only", Kind::Bool, "true", "Whether scripts cannot see it."),
+        Prop::optional("secure", Kind::Bool, Literal::Bool(true), "Whether it is sent over TLS only."),
+        Prop::optional("http_only", Kind::Bool, Literal::Bool(true), "Whether scripts cannot see it."),
         Prop::absent("same_site", Kind::OneOf(&["Strict", "Lax", "None"]), "Whether it is sent from other sites."),
-        Prop::optional("as", Kind::OneOf(&["auto", "set-cookie", "cookie"]), "\"auto\"", "Which field: `auto` is `Cookie` on \
+        Prop::optional("as", Kind::OneOf(&["auto", "set-cookie", "cookie"]), Literal::Text("auto"), "Which field: `auto` is `Cookie` on \
             the request."),
     ],
     sets: &[],
@@ -69,21 +69,18 @@ pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
         let target = p.message("target")?;
-        let sent = match p.one_of("as")? {
-            "auto" => target == MessageRef::Request,
-            word => word == "cookie",
-        };
+        let on_request = target == MessageRef::Request;
+        let sent = p.choice("as", &[("auto", on_request), ("cookie", true), ("set-cookie", false)])?;
         let name = p.value("name");
         if !sent {
             p.own_cookie(&name);
         }
         Runnable::sync(ManageCookie {
             target,
-            operation: match p.one_of("operation")? {
-                "add" => Operation::Add,
-                "remove" => Operation::Remove,
-                _ => Operation::Replace,
-            },
+            operation: p.choice(
+                "operation",
+                &[("add", Operation::Add), ("replace", Operation::Replace), ("remove", Operation::Remove)],
+            )?,
             sent,
             name,
             value: p.value("value"),

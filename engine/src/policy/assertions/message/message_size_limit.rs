@@ -1,6 +1,6 @@
 //! `MessageSizeLimit`: bodies that are too long.
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, MessageRef};
@@ -12,7 +12,7 @@ static SPEC: Spec = Spec {
     category: "message",
     summary: "Holds when a message's body is no longer than allowed. The gateway's own limit, in `gateway.yaml`, comes first.",
     props: &[
-        Prop::optional("target", Kind::MessageName, "\"request\"", "The message: `request`, `response` or a variable."),
+        Prop::optional("target", Kind::MessageName, Literal::Text("request"), "The message: `request`, `response` or a variable."),
         Prop::required("bytes", Kind::Int, "Most bytes the body may have."),
     ],
     sets: &[],

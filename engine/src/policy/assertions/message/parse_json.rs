@@ -1,7 +1,7 @@
 //! `ParseJson`: text as a JSON document.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -16,7 +16,7 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("source", Kind::Value, "Text or message to read."),
         Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document; may be the source's own."),
-        Prop::optional("object", Kind::Bool, "false", "Whether it must be an object; a literal."),
+        Prop::optional("object", Kind::Bool, Literal::Bool(false), "Whether it must be an object; a literal."),
     ],
     sets: &[sets("{target}", "the document")],
     fails: &["the source is not JSON, or undefined", "with `object: true`: it is not an object"],

@@ -1,6 +1,6 @@
 //! `RemoveHeader`: header fields taken off a message.
 
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, MessageRef};
@@ -13,7 +13,7 @@ static SPEC: Spec = Spec {
     category: "message",
     summary: "Removes header fields. Holds also when there is none of the name.",
     props: &[
-        Prop::optional("target", Kind::MessageName, "\"request\"", "The message: `request`, `response` or a variable."),
+        Prop::optional("target", Kind::MessageName, Literal::Text("request"), "The message: `request`, `response` or a variable."),
         Prop::required("name", Kind::Text, "Name of the field."),
         Prop::absent("value", Kind::Text, "Regular expression: only fields whose value it finds are removed."),
     ],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::answer::draft::{Draft, body_bytes};
@@ -20,7 +20,7 @@ static SPEC: Spec = Spec {
     summary: "Drafts the answer: status, content type, headers, body. The policy goes on; a later `Respond` replaces it, a \
         failure drops it.",
     props: &[
-        Prop::optional("status", Kind::Int, "200", "HTTP status."),
+        Prop::optional("status", Kind::Int, Literal::Int(200), "HTTP status."),
         Prop::absent("type", Kind::Text, "Content type. Left out, it follows the body: JSON, HTML, XML, otherwise plain text."),
         Prop::absent("body", Kind::Value, "Body."),
         Prop::absent("headers", Kind::Object, "Further header fields, `json { \"Name\": \"value\" }`; a list gives several \

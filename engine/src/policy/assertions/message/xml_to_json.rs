@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::data::budget::{self, BYTES_IN_PLACE};
@@ -21,9 +21,9 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("source", Kind::Value, "Text or message to turn."),
         Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document."),
-        Prop::optional("typed", Kind::Bool, "false", "Whether texts that read as numbers or booleans become such; a literal."),
-        Prop::optional("attribute_prefix", Kind::Text, "\"\"", "What stands before the names of attributes; a literal."),
-        Prop::optional("text_name", Kind::Text, "\"content\"", "Member that holds an element's text beside attributes or \
+        Prop::optional("typed", Kind::Bool, Literal::Bool(false), "Whether texts that read as numbers or booleans become such; a literal."),
+        Prop::optional("attribute_prefix", Kind::Text, Literal::Text(""), "What stands before the names of attributes; a literal."),
+        Prop::optional("text_name", Kind::Text, Literal::Text("content"), "Member that holds an element's text beside attributes or \
             elements; a literal."),
     ],
     sets: &[sets("{target}", "the JSON")],

@@ -1,7 +1,7 @@
 //! `Cors`: requests from pages of other origins (Fetch standard, "CORS protocol").
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -25,7 +25,7 @@ static SPEC: Spec = Spec {
         Prop::absent("headers", Kind::Value, "List of the request headers they may send, or `\"*\"`; left out, none beyond the \
             usual."),
         Prop::absent("expose", Kind::Value, "List of the response headers their scripts may read."),
-        Prop::optional("credentials", Kind::Bool, "false", "Whether cookies may come along. Never together with any origin."),
+        Prop::optional("credentials", Kind::Bool, Literal::Bool(false), "Whether cookies may come along. Never together with any origin."),
         Prop::absent("max_age", Kind::Duration, "How long browsers may remember the answer to a preflight."),
     ],
     sets: &[

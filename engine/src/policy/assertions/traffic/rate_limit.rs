@@ -1,7 +1,7 @@
 //! `RateLimit`: so many runs in so much time, per key.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -16,11 +16,11 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("key", Kind::Text, "Whom to count: an address, a user, a client. Runs with the same key and name share a bucket."),
         Prop::required("limit", Kind::Int, "How many are allowed in the time of `per`."),
-        Prop::optional("per", Kind::Duration, "1s", "In what time."),
+        Prop::optional("per", Kind::Duration, Literal::Seconds(1), "In what time."),
         Prop::absent("burst", Kind::Int, "How many may come at once after a rest. Left out, as many as `limit`."),
-        Prop::optional("cost", Kind::Int, "1", "How many tokens this run takes: all of them, or none. What costs more than `burst` never passes."),
-        Prop::optional("name", Kind::Text, "\"\"", "Name of the counter, where one key is counted for several purposes."),
-        Prop::optional("target", Kind::Target(Type::Int), "\"retry_after\"", "The variable that takes the waiting time."),
+        Prop::optional("cost", Kind::Int, Literal::Int(1), "How many tokens this run takes: all of them, or none. What costs more than `burst` never passes."),
+        Prop::optional("name", Kind::Text, Literal::Text(""), "Name of the counter, where one key is counted for several purposes."),
+        Prop::optional("target", Kind::Target(Type::Int), Literal::Text("retry_after"), "The variable that takes the waiting time."),
     ],
     sets: &[sets("{target}", "seconds after which another try may hold, for a `Retry-After` field; 0 when it held")],
     fails: &["the rate is exceeded"],

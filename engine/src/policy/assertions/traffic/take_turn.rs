@@ -1,7 +1,7 @@
 //! `TakeTurn`: one at a time.
 
 use async_trait::async_trait;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
@@ -16,8 +16,8 @@ static SPEC: Spec = Spec {
               On this gateway only: where the database has to be right, `lock` a `Transaction`.",
     props: &[
         Prop::required("key", Kind::Text, "What one request at a time has to do with."),
-        Prop::optional("waiting", Kind::Int, "16", "How many others may wait for it."),
-        Prop::optional("action", Kind::OneOf(&["take", "end"]), "\"take\"", "`take` it, or `end` it; a literal."),
+        Prop::optional("waiting", Kind::Int, Literal::Int(16), "How many others may wait for it."),
+        Prop::optional("action", Kind::OneOf(&["take", "end"]), Literal::Text("take"), "`take` it, or `end` it; a literal."),
     ],
     sets: &[],
     fails: &["too many wait already", "the key is empty"],
@@ -33,7 +33,7 @@ pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
         let (key, waiting) = (p.value("key"), p.value("waiting"));
-        if p.one_of("action")? == "end" { Runnable::sync(EndTurn { key }) } else { Runnable::io(TakeTurn { key, waiting }) }
+        if p.choice("action", &[("take", false), ("end", true)])? { Runnable::sync(EndTurn { key }) } else { Runnable::io(TakeTurn { key, waiting }) }
     },
 };
 
