@@ -1,4 +1,4 @@
-//! The body whose name the target has. All bodies are in `engine/src/fuzz`.
+//! The body whose name the target has. All bodies are in `engine/src/front/fuzz`.
 //!
 //! `cargo +nightly fuzz run xpath fuzz/corpus/xpath` in `engine/`
 
