@@ -94,6 +94,18 @@ impl Process {
         self.log.lock().map_or_else(|_| String::new(), |text| text.clone())
     }
 
+    /// Whether something comes into its log, which may be after the answer that it is about.
+    pub fn logs(&self, what: impl Fn(&str) -> bool) -> bool {
+        let begun = Instant::now();
+        while !what(&self.log()) {
+            if begun.elapsed() > Duration::from_secs(10) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

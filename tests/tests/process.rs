@@ -67,7 +67,7 @@ fn a_first_start_makes_a_home_that_only_its_owner_can_read() {
     assert_eq!(lines.len(), 2, "nothing but where it listens: {lines:?}");
     assert_eq!(lines[0], format!("listening https://{}", first.https));
     assert_eq!(lines[1], format!("listening http://{}", first.http));
-    assert!(first.log().contains("first start"), "{}", first.log());
+    assert!(first.logs(|log| log.contains("first start")), "{}", first.log());
     assert!(get(&first, "/health").1.contains("up"));
     let authority = fs::read(home.join("keys/ca.pem")).expect("an authority");
     assert!(first.terminate().expect("an end"), "{}", first.log());
@@ -76,7 +76,7 @@ fn a_first_start_makes_a_home_that_only_its_owner_can_read() {
     put(&home, "gateway.yaml", "logging: { audit: data/audit.log }");
     let mut second = Process::gateway(&home, &Start::default()).expect("a second start");
     let warning = format!("{} is open to others (mode 755): chmod 700", home.join("data").display());
-    assert!(second.log().contains(&warning), "{}", second.log());
+    assert!(second.logs(|log| log.contains(&warning)), "{}", second.log());
     assert_eq!(mode(&home.join("data/audit.log")), 0o600);
     assert!(!second.log().contains("first start"), "{}", second.log());
     assert_eq!(fs::read(home.join("keys/ca.pem")).expect("an authority"), authority, "keys are made once");
