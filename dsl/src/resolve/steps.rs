@@ -1,8 +1,9 @@
 //! A policy at a glance: what it includes and calls, in the order of evaluation, with the conditions around it.
 
-use crate::ast::{Block, Call, Callee, Cond, GroupKind, Stmt, StmtKind};
+use crate::ast::{Block, Call, Callee, GroupKind, Stmt, StmtKind};
 use crate::resolve::Library;
 use crate::resolve::index::{Kind, Policy, PolicyId};
+use crate::resolve::visit::{self, Visit};
 
 /// One line of an outline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Step {
 
 impl Library {
     /// The outline of a policy. Statements that neither include nor call anything are left out, and so are blocks of nothing else.
-    pub fn steps(&self, policy: &Policy) -> Vec<Step> {
+    pub fn steps<'a>(&'a self, policy: &'a Policy) -> Vec<Step> {
         let mut outline = Outline { library: self, steps: Vec::new(), depth: 0, opened: vec![policy.id] };
         outline.block(&policy.item.body);
         outline.steps
@@ -31,13 +32,9 @@ struct Outline<'a> {
     opened: Vec<PolicyId>,
 }
 
-impl Outline<'_> {
+impl<'a> Outline<'a> {
     fn push(&mut self, text: String, doc: String) {
         self.steps.push(Step { depth: self.depth, text, doc });
-    }
-
-    fn block(&mut self, block: &Block) {
-        block.stmts.iter().for_each(|stmt| self.stmt(stmt));
     }
 
     /// A heading with what stands below it, unless that is nothing.
@@ -53,7 +50,7 @@ impl Outline<'_> {
     }
 
     /// An arm of an `if`. Gives whether it has steps.
-    fn arm(&mut self, heading: String, body: &Block) -> bool {
+    fn arm(&mut self, heading: String, body: &'a Block) -> bool {
         self.push(heading, String::new());
         let at = self.steps.len();
         self.depth += 1;
@@ -62,15 +59,38 @@ impl Outline<'_> {
         self.steps.len() > at
     }
 
-    fn stmt(&mut self, stmt: &Stmt) {
+    fn include(&mut self, name: &str) {
+        if let Some(target) = name.strip_prefix('#') {
+            self.push(format!("customize \"{target}\""), String::new());
+            return;
+        }
+        let doc = self.doc(Kind::Fragment, name);
+        self.push(format!("include \"{name}\""), doc);
+        // What was opened above is not opened again; so nothing is that includes itself.
+        if let Some(fragment) = self.library.by_name(Kind::Fragment, name)
+            && !self.opened.contains(&fragment.id)
+        {
+            self.opened.push(fragment.id);
+            self.depth += 1;
+            self.block(&fragment.item.body);
+            self.depth -= 1;
+        }
+    }
+
+    fn doc(&self, kind: Kind, name: &str) -> String {
+        self.library.by_name(kind, name).map_or_else(String::new, |policy| first_sentence(&policy.doc()))
+    }
+}
+
+/// Conditions are walked for the assertions that they ask.
+impl<'a> Visit<'a> for Outline<'a> {
+    fn stmt(&mut self, stmt: &'a Stmt) {
         match &stmt.kind {
             StmtKind::Include(name) => self.include(name),
             StmtKind::IncludeExtension(name) => {
                 let doc = self.doc(Kind::Extension, name);
                 self.push(format!("include extension \"{}\"", **name), doc);
             }
-            StmtKind::Call(call) => self.call(call),
-            StmtKind::Check(cond) => self.cond(cond),
             StmtKind::Group { kind, label: Some(label), body } => {
                 let word = if *kind == GroupKind::AtLeastOne { "AtLeastOne" } else { "All" };
                 self.under(format!("{word} \"{}\"", **label), |outline| outline.block(body));
@@ -78,7 +98,6 @@ impl Outline<'_> {
             StmtKind::Group { kind: GroupKind::AtLeastOne, body, .. } => {
                 self.under("AtLeastOne".to_owned(), |outline| outline.block(body));
             }
-            StmtKind::Group { body, .. } => self.block(body),
             StmtKind::If { arms, otherwise } => {
                 let at = self.steps.len();
                 let mut head = stmt.span.span;
@@ -107,29 +126,11 @@ impl Outline<'_> {
                 self.stmt(first);
                 self.under("else".to_owned(), |outline| outline.stmt(second));
             }
-            _ => {}
+            _ => visit::walk_stmt(self, stmt),
         }
     }
 
-    fn include(&mut self, name: &str) {
-        if let Some(target) = name.strip_prefix('#') {
-            self.push(format!("customize \"{target}\""), String::new());
-            return;
-        }
-        let doc = self.doc(Kind::Fragment, name);
-        self.push(format!("include \"{name}\""), doc);
-        // What was opened above is not opened again; so nothing is that includes itself.
-        if let Some(fragment) = self.library.by_name(Kind::Fragment, name)
-            && !self.opened.contains(&fragment.id)
-        {
-            self.opened.push(fragment.id);
-            self.depth += 1;
-            self.block(&fragment.item.body);
-            self.depth -= 1;
-        }
-    }
-
-    fn call(&mut self, call: &Call) {
+    fn call(&mut self, call: &'a Call) {
         if let Callee::Encapsulated(name) = &call.callee {
             let doc = self.doc(Kind::Assertion, name);
             self.push(format!("\"{}\"", **name), doc);
@@ -137,20 +138,6 @@ impl Outline<'_> {
         if let Some(block) = &call.block {
             self.under(call.callee.name().to_string(), |outline| outline.block(block));
         }
-    }
-
-    /// Assertions that are asked as a question.
-    fn cond(&mut self, cond: &Cond) {
-        match cond {
-            Cond::Call(call) => self.call(call),
-            Cond::Or(all) | Cond::And(all) => all.iter().for_each(|cond| self.cond(cond)),
-            Cond::Not(inner) | Cond::Group(inner) => self.cond(inner),
-            Cond::Compare(_) | Cond::Truth(_) => {}
-        }
-    }
-
-    fn doc(&self, kind: Kind, name: &str) -> String {
-        self.library.by_name(kind, name).map_or_else(String::new, |policy| first_sentence(&policy.doc()))
     }
 }
 

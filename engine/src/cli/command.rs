@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use portcullis_dsl::Library;
 use portcullis_dsl::ast::{Direction, ExprKind, ItemKind, Param, Type};
 
-use super::{Done, Failure, Place, runtime, say};
+use super::{Done, Failure, Place, aligned, runtime, say};
 use crate::data::value::Value;
 use crate::front::host::control::{self, Asked, Ended};
 use crate::front::host::{Host, Options};
@@ -198,15 +198,5 @@ fn table(rows: &[serde_json::Value]) -> String {
     };
     let mut lines = vec![columns.iter().map(|column| (*column).clone()).collect::<Vec<_>>()];
     lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
-    let mut widths = vec![0; columns.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let line = |cells: &Vec<String>| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    aligned(&lines)
 }

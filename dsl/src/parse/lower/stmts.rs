@@ -67,15 +67,8 @@ impl Lower<'_> {
             match child.as_rule() {
                 Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::var | Rule::bare_var => {
-                    let name = child.as_str().trim_start_matches(['$', '{']).trim_end_matches('}').trim();
-                    let span = self.span(&child);
                     let word = if default { "default" } else { "set" };
-                    self.error(
-                        codes::BAD_NAME,
-                        "a variable that is set is named without `${}`",
-                        span,
-                        format!("write `{word} {name} = …`"),
-                    );
+                    self.name_in_braces(&child, "set", |name| format!("{word} {name} = …"));
                 }
                 Rule::type_word => ty = self.ty(&child),
                 Rule::value => value = self.expr(child),
@@ -86,16 +79,22 @@ impl Lower<'_> {
         Some(if default { StmtKind::Default { target, ty, value } } else { StmtKind::Set { target, ty, value } })
     }
 
+    /// `set ${x} = …`: what is set or declared is a name, not a value.
+    fn name_in_braces(&mut self, node: &Node<'_>, what: &str, statement: impl Fn(&str) -> String) {
+        let name = node.as_str().trim_start_matches(['$', '{']).trim_end_matches('}').trim();
+        let (message, help) =
+            (format!("a variable that is {what} is named without `${{}}`"), format!("write `{}`", statement(name)));
+        let span = self.span(node);
+        self.error(codes::BAD_NAME, message, span, help);
+    }
+
     fn declare(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut target, mut ty, mut range) = (None, None, None);
         for child in self.children(node) {
             match child.as_rule() {
                 Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::var | Rule::bare_var => {
-                    let name = child.as_str().trim_start_matches(['$', '{']).trim_end_matches('}').trim();
-                    let span = self.span(&child);
-                    let help = format!("write `declare {name}`");
-                    self.error(codes::BAD_NAME, "a variable that is declared is named without `${}`", span, help);
+                    self.name_in_braces(&child, "declared", |name| format!("declare {name}"));
                 }
                 Rule::type_word => ty = self.ty(&child),
                 Rule::range => range = self.range_of(&child, ty.as_ref()),
