@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 import { start } from "./gateway.mjs";
+import { press } from "./press.mjs";
 import { loginServer } from "./login-server.mjs";
 
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -42,7 +43,7 @@ async function logIn(page, name = "alice", password = `${name}-password`) {
     assert.equal(await heading(page), "Login elsewhere");
     await page.locator("[name=username]").fill(name);
     await page.locator("[name=password]").fill(password);
-    await page.getByRole("button", { name: "Log in" }).click();
+    await press(page, "Log in");
 }
 
 const login = await loginServer();
@@ -54,12 +55,12 @@ await test("a login server on another site: the browser comes back with its mark
     await page.goto(authorize(gateway));
     await logIn(page);
     assert.equal(await loggedIn(page), false);
-    await page.getByRole("button", { name: "Continue" }).click();
+    await press(page, "Continue");
     assert.equal(await heading(page), "Allow access?");
     assert.equal(await page.locator("#resource_owner").innerText(), "alice");
     assert.equal(await loggedIn(page), true);
     await page.reload();
-    await page.getByRole("button", { name: "Allow" }).click();
+    await press(page, "Allow");
     assert.equal(answer(gateway, page).state, "s-1");
     assert.ok(answer(gateway, page).code);
     await page.goto(authorize(gateway, { prompt: "none" }));
@@ -71,8 +72,7 @@ await test("a login server on another site that asks for consent itself", async 
     login.decides = "Grant";
     await page.goto(authorize(gateway));
     await logIn(page);
-    await page.getByRole("button", { name: "Continue" }).click();
-    await page.waitForURL(`${gateway.app.callback}*`);
+    await press(page, "Continue");
     assert.ok(answer(gateway, page).code);
     login.decides = "consent";
 });
@@ -86,7 +86,7 @@ for (const decides of ["consent", "Grant"]) {
         const sessionID = new URL(link).searchParams.get("sessionID");
         await victim.goto(link);
         await logIn(victim);
-        await victim.getByRole("button", { name: "Continue" }).click();
+        await press(victim, "Continue");
         assert.equal(await victim.locator("#error_code").innerText(), "3001110");
         assert.equal(await loggedIn(victim), false);
         for (const page of [victim.url(), `${gateway.origin}/auth/oauth/v2/authorize/login?action=display&sessionID=${sessionID}`]) {
@@ -111,7 +111,7 @@ await test("a login page on another site posts name and password to us", async (
     await logIn(page);
     assert.equal(await page.locator("#resource_owner").innerText(), "alice");
     assert.equal(await loggedIn(page), true);
-    await page.getByRole("button", { name: "Allow" }).click();
+    await press(page, "Allow");
     assert.ok(answer(ours, page).code);
 });
 
@@ -140,7 +140,7 @@ await test("whom an attacker sends the login page gets a page of their own", asy
     assert.notEqual(await victim.locator("[name=sessionID]").getAttribute("value"), sessionID);
     await victim.getByLabel("Username").fill("alice");
     await victim.getByLabel("Password").fill("alice-password");
-    await victim.getByRole("button", { name: "Sign in" }).click();
+    await press(victim, "Sign in");
     assert.equal(await victim.locator("#resource_owner").innerText(), "alice");
     for (const page of [victim.url(), `${plain.origin}/auth/oauth/v2/authorize/login?action=display&sessionID=${sessionID}`]) {
         await attacker.goto(page);
@@ -148,7 +148,7 @@ await test("whom an attacker sends the login page gets a page of their own", asy
     }
     await attacker.goto(link);
     assert.equal(await heading(attacker), "Sign in");
-    await victim.getByRole("button", { name: "Allow" }).click();
+    await press(victim, "Allow");
     assert.ok(answer(plain, victim).code);
 });
 plain.stop();

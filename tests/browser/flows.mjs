@@ -6,6 +6,7 @@ import { request } from "node:https";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { start } from "./gateway.mjs";
+import { leads, press } from "./press.mjs";
 
 const shots = process.argv[2];
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -52,12 +53,12 @@ async function signIn(page, name = "alice", password = `${name}-password`) {
     assert.equal(await heading(page), "Sign in");
     await page.getByLabel("Username").fill(name);
     await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await press(page, "Sign in");
 }
 
 async function allow(page) {
     assert.equal(await heading(page), "Allow access?");
-    await page.getByRole("button", { name: "Allow" }).click();
+    await press(page, "Allow");
     return answer(page);
 }
 
@@ -99,14 +100,11 @@ await test("with the keyboard alone", {}, async (page) => {
     await page.keyboard.type("alice");
     await page.keyboard.press("Tab");
     await page.keyboard.type("alice-password");
-    await page.keyboard.press("Enter");
-    // A key does not wait for the page that it leads to.
-    await page.locator("#reset").waitFor();
+    await leads(page, () => page.keyboard.press("Enter"));
     assert.equal(await heading(page), "Allow access?");
     await page.locator("#reset").focus();
     await page.keyboard.press("Tab");
-    await page.keyboard.press("Enter");
-    await page.waitForURL(`${gateway.app.callback}*`);
+    await leads(page, () => page.keyboard.press("Enter"));
     assert.ok(answer(page).code);
 });
 
@@ -152,7 +150,7 @@ await test("the consent page can be loaded again, and nobody posts a password tw
 
 await test("cancel", {}, async (page) => {
     await page.goto(authorize());
-    await page.getByRole("button", { name: "Cancel" }).click();
+    await press(page, "Cancel");
     const { error, error_description, state, iss } = answer(page);
     assert.equal(error, "access_denied");
     assert.match(error_description, /cancelled/);
@@ -163,7 +161,7 @@ await test("cancel", {}, async (page) => {
 await test("deny", {}, async (page) => {
     await page.goto(authorize());
     await signIn(page);
-    await page.getByRole("button", { name: "Deny" }).click();
+    await press(page, "Deny");
     assert.equal(answer(page).error, "access_denied");
 });
 
@@ -191,7 +189,7 @@ await test("not you?", {}, async (page) => {
     await page.goto(authorize());
     await signIn(page, "bob");
     assert.equal(await page.locator("#resource_owner").innerText(), "bob");
-    await page.getByRole("link", { name: "Not you?" }).click();
+    await press(page, "Not you?", "link");
     await signIn(page, "alice");
     assert.equal(await page.locator("#resource_owner").innerText(), "alice");
     assert.ok((await allow(page)).code);
@@ -227,7 +225,7 @@ await test("a request that the client's site posts finds the login, and leaves o
     );
     const go = async () => {
         await site.goto("https://client.example/");
-        await site.getByRole("button", { name: "Go" }).click();
+        await press(site, "Go");
     };
     await page.goto(authorize({ state: "tab" }));
     await go();
@@ -235,7 +233,6 @@ await test("a request that the client's site posts finds the login, and leaves o
     await signIn(page);
     assert.equal((await allow(page)).state, "tab");
     await go();
-    await site.waitForURL(`${gateway.app.callback}*`);
     assert.equal(answer(site).state, "a b&c");
     assert.ok(answer(site).code);
 });
@@ -250,7 +247,7 @@ await test("the same form twice counts once", {}, async (page, context) => {
     await copy.route(`${gateway.origin}/copy`, (route) => route.fulfill({ contentType: "text/html", body }));
     await copy.goto(`${gateway.origin}/copy`);
     await allow(page);
-    await copy.getByRole("button", { name: "Allow" }).click();
+    await press(copy, "Allow");
     assert.equal(await copy.locator("#error_code").innerText(), "3002110");
     await shot(copy, "used");
 });
@@ -269,7 +266,7 @@ await test("an error is a page, without a password window", {}, async (page) => 
 await test("implicit: the token is in the fragment", {}, async (page) => {
     await page.goto(authorize({ response_type: "token" }));
     await signIn(page);
-    await page.getByRole("button", { name: "Allow" }).click();
+    await press(page, "Allow");
     const fragment = new URLSearchParams(new URL(page.url()).hash.slice(1));
     assert.ok(fragment.get("access_token"));
     assert.equal(fragment.get("state"), "s-1");
@@ -287,7 +284,7 @@ await test("a form on another site gets nobody in", { javaScriptEnabled: true },
         route.fulfill({ contentType: "text/html", body: `<form method="post" action="${gateway.origin}/auth/oauth/v2/authorize/login">${inputs}<button>Go</button></form>` }),
     );
     await evil.goto("https://evil.example/");
-    await evil.getByRole("button", { name: "Go" }).click();
+    await press(evil, "Go");
     assert.equal(await evil.locator("#error_code").innerText(), "3001110");
     assert.equal((await context.cookies(gateway.origin)).some(({ name }) => name === "l7otk2a"), false);
 });
