@@ -256,7 +256,7 @@ impl Known<'_, '_> {
                 });
                 called.map_or(Answer::No(None), |callee| self.ask(callee, name))
             }
-            SetBy::Param(Direction::In) | SetBy::Statement | SetBy::Native => Answer::No(None),
+            SetBy::Param(Direction::In) | SetBy::Statement | SetBy::Item | SetBy::Native => Answer::No(None),
         }
     }
 }

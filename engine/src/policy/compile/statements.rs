@@ -108,6 +108,7 @@ impl<'a> Compiler<'a> {
             StmtKind::ForEach { prefix, list, limit, body } => {
                 let mut slot = |part: &str| self.slot(&format!("{}.{part}", prefix.node), scope);
                 let data = Loop {
+                    item: scope.frame.item(prefix).map(|slot| Slot(slot as u32)),
                     current: slot("current"),
                     iterations: slot("iterations"),
                     stop: slot("break"),

@@ -126,6 +126,8 @@ impl Op {
 /// Variables of a loop.
 #[derive(Clone, Debug)]
 pub struct Loop {
+    /// `<prefix>`: the item too, where no other variable has this name.
+    pub item: Option<Slot>,
     /// `<prefix>.current`
     pub current: Slot,
     /// `<prefix>.iterations`
