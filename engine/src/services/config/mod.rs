@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use crate::services::keys::KeyKind;
 
 pub use error::ConfigError;
-pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
+pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
     Audience, AuditTarget, ClientCertificate, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound,
     Reload, Samples, Security, Tls, TlsVersion,
