@@ -87,7 +87,7 @@ fn session(visitor: &mut Visitor<'_>, page: &str) -> String {
 #[test]
 fn no_secret_is_in_a_log_at_any_level() {
     let home = tempfile::tempdir().expect("a folder");
-    put(home.path(), "gateway.yaml", "logging:\n  level: trace\n  access: true\n");
+    put(home.path(), "gateway.yaml", "logging:\n  level: trace,portcullis=trace\n  access: true\n");
     let mut process = Process::gateway(home.path(), &Start::default()).expect("a start");
     // While it runs, so that what commands tell the gateway is in its log, too.
     let user = command_with(home.path(), &["user", "add", "sample"], "sample-password").expect("a command");

@@ -87,6 +87,7 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
             _ = hangup.recv() => {
                 let host = Arc::clone(&host);
                 tokio::task::spawn_blocking(move || {
+                    host.reopen_audit();
                     host.reload_keys();
                     let _ = host.reload();
                 });

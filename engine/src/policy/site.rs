@@ -75,8 +75,23 @@ impl Route {
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
             tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
         }
-        let response = answer::answer(&mut ctx, ending);
+        let mut response = answer::answer(&mut ctx, ending);
         self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
+        self.tell(&site, &mut response, std::mem::take(&mut ctx.told));
+        response
+    }
+
+    /// Leaves word of who answered, if anybody wants to know.
+    fn tell(&self, site: &Site, response: &mut http::Response<bytes::Bytes>, fields: Vec<(SmolStr, SmolStr)>) {
+        if site.services.told {
+            response.extensions_mut().insert(answer::Told { service: self.name.clone(), fields });
+        }
+    }
+
+    /// An answer before the policy began.
+    fn early(&self, site: &Site, request: &Request, mut response: http::Response<bytes::Bytes>) -> http::Response<bytes::Bytes> {
+        self.metrics.answered(response.status().as_u16(), request.started.elapsed());
+        self.tell(site, &mut response, Vec::new());
         response
     }
 }
@@ -245,16 +260,12 @@ impl Site {
             request.path = path.into();
         }
         if !route.methods.is_empty() && !route.methods.contains(&request.method) {
-            let response = answer::method_not_allowed(&route.allow);
-            route.metrics.answered(response.status().as_u16(), request.started.elapsed());
-            return Err(response);
+            return Err(route.early(self, &request, answer::method_not_allowed(&route.allow)));
         }
         if let Err(unreadable) = route.frame.reads.check(&request) {
             let (service, request_id) = (&route.name, request.id());
             tracing::debug!(%service, request = %request_id, "refused before the policy: {unreadable}");
-            let response = answer::unreadable(&unreadable);
-            route.metrics.answered(response.status().as_u16(), request.started.elapsed());
-            return Err(response);
+            return Err(route.early(self, &request, answer::unreadable(&unreadable)));
         }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
         let ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
@@ -287,7 +298,8 @@ impl Site {
                 ctx.set(*slot, value);
             }
         }
-        let ending = exec::run_observed(&self.program, &frame, &mut ctx, observer).await;
+        let correlation = ctx.request.correlation().clone();
+        let ending = correlation.within(exec::run_observed(&self.program, &frame, &mut ctx, observer)).await;
         let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
         Some((ending, outputs))
     }

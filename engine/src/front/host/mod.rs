@@ -32,7 +32,7 @@ use crate::services::identity::{Passwords, Providers};
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
 use crate::services::store::Connections;
-use crate::services::telemetry::{AuditLog, Metrics};
+use crate::services::telemetry::{self, AuditLog, AuditRecord, Level, Metrics};
 
 pub use changes::Changes;
 pub use handler::Front;
@@ -207,6 +207,7 @@ impl Host {
             connections,
             metrics: Arc::clone(&metrics),
             audit,
+            told: config.logging.access,
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
         let migration = schema::Migration::collect(&config, &home, &sources, &gateway.connections);
@@ -264,11 +265,13 @@ impl Host {
             Ok(changes) => {
                 live.generation += 1;
                 let generation = live.generation;
+                self.audit("policies_changed", Level::Info, &changes.to_string(), &[("generation", generation.to_string())]);
                 live.status.loaded(generation, &time, self.site.load().services().count());
                 tracing::info!(generation = live.generation, "reloaded: {changes}");
             }
             Err(refused) => {
                 live.status.refused(&time, &refused.report);
+                self.audit("policies_refused", Level::Warning, &refused.report, &[("errors", refused.errors.to_string())]);
                 tracing::error!("reload refused, the running policies stay:\n{}", refused.report);
             }
         }
@@ -285,22 +288,49 @@ impl Host {
         if changes.is_empty() {
             return Ok(changes);
         }
+        telemetry::filter(&config.logging.level)
+            .map_err(|error| Refused { report: format!("logging.level: {error}"), errors: 1 })?;
+        let audit = if config.logging.audit == live.config.logging.audit {
+            old.services.audit.clone()
+        } else {
+            let refuse = |error| Refused { report: format!("the audit log cannot be opened: {error}"), errors: 1 };
+            AuditLog::open(&config.logging.audit, self.home.root()).map_err(refuse)?
+        };
         let gateway = Services {
+            audit,
             properties: Arc::new(properties(&config, &self.ports, &old.services.connections)),
             security: config.security,
+            told: config.logging.access,
             ..(*old.services).clone()
         };
         let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.site.store(Arc::new(site));
+        if let Err(error) = telemetry::set_level(&config.logging) {
+            // What the environment says of the level, which was good at the start.
+            tracing::warn!("{error}");
+        }
         live.config = Arc::new(config);
         Ok(changes)
+    }
+
+    /// Records what the gateway itself does.
+    fn audit(&self, event: &'static str, level: Level, detail: &str, fields: &[(&str, String)]) {
+        let services = self.services();
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+        services.audit.record(AuditRecord::own(services.clock.now_millis(), level, event, detail, fields));
+    }
+
+    /// Opens the file of the audit log anew, after somebody moved the old one away.
+    pub fn reopen_audit(&self) {
+        self.services().audit.reopen();
     }
 
     /// Reads the keys anew and serves the listener's certificate from the next handshake on.
     pub fn reload_keys(&self) {
         let keys = Arc::clone(&self.services().keys);
+        let before = current_keys(&keys);
         let alias = self.config().tls.key.clone();
         self.services().outbound.forget();
         let replaced = keys.reload().and_then(|()| keys.certified(&alias)).map(|identity| {
@@ -309,10 +339,25 @@ impl Host {
             }
         });
         match replaced {
-            Ok(()) => tracing::info!("keys and certificates read anew"),
+            Ok(()) => {
+                tracing::info!("keys and certificates read anew");
+                let after = current_keys(&keys);
+                for (alias, kid) in after.iter().filter(|(alias, kid)| before.get(*alias) != Some(*kid)) {
+                    let event = if before.contains_key(alias) { "key_rotated" } else { "key_added" };
+                    self.audit(event, Level::Info, "", &[("alias", alias.to_string()), ("kid", kid.clone())]);
+                }
+                for (alias, kid) in before.iter().filter(|(alias, _)| !after.contains_key(*alias)) {
+                    self.audit("key_removed", Level::Warning, "", &[("alias", alias.to_string()), ("kid", kid.clone())]);
+                }
+            }
             Err(error) => tracing::error!(%error, "keys cannot be read; those in use stay"),
         }
     }
+}
+
+/// By alias, which key signs.
+fn current_keys(keys: &KeyStore) -> BTreeMap<SmolStr, String> {
+    keys.aliases().into_iter().filter_map(|alias| Some((alias.clone(), keys.key(&alias)?.kid.to_string()))).collect()
 }
 
 /// A gateway that answers.

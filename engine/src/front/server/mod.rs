@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::data::certificate::Certificate;
 use crate::services::config::{Limits, ListenAddress, Listeners};
+use crate::services::telemetry::Correlation;
 
 use guard::Guards;
 use peers::{Peer, Peers};
@@ -52,10 +53,16 @@ pub struct ConnInfo {
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request, whose body has been read within the limits.
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send;
+    fn handle(
+        &self,
+        head: request::Parts,
+        body: Bytes,
+        conn: &ConnInfo,
+        correlation: Correlation,
+    ) -> impl Future<Output = Response<Bytes>> + Send;
 
-    /// A request was refused before it got here, with this status.
-    fn refused(&self, _status: http::StatusCode) {}
+    /// A request of this peer was refused before it got here, with this status.
+    fn refused(&self, _status: http::StatusCode, _peer: IpAddr, _correlation: &Correlation) {}
 }
 
 /// Bound listeners, not yet accepting.

@@ -248,7 +248,8 @@ pub struct Logging {
     pub format: LogFormat,
     /// Whether every request gets a line. Default: no.
     pub access: bool,
-    /// Where audit details go: `log` (default), `off`, `stdout`, or a file (relative to the home) that gets one JSON object a line.
+    /// Where audit records go: `log` (default), `off`, `stdout`, `syslog`, `journal`, or a file (relative to the home) that gets one JSON
+    /// object a line and is opened anew on SIGHUP.
     pub audit: AuditTarget,
 }
 
@@ -277,17 +278,28 @@ pub enum AuditTarget {
     Off,
     /// Standard output, one JSON object a line.
     Stdout,
+    /// The system's log, at this socket.
+    Syslog(PathBuf),
+    /// The journal of systemd, at this socket.
+    Journal(PathBuf),
     /// A file, one JSON object a line.
     File(PathBuf),
 }
 
 impl<'de> Deserialize<'de> for AuditTarget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match scalar_text(deserializer, "`log`, `off`, `stdout` or a file")?.as_str() {
+        Ok(match scalar_text(deserializer, "`log`, `off`, `stdout`, `syslog`, `journal` or a file")?.as_str() {
             "log" | "true" => AuditTarget::Log,
             "off" | "false" => AuditTarget::Off,
             "stdout" => AuditTarget::Stdout,
-            path => AuditTarget::File(PathBuf::from(path)),
+            "syslog" => AuditTarget::Syslog(PathBuf::from("/dev/log")),
+            "journal" => AuditTarget::Journal(PathBuf::from("/run/systemd/journal/socket")),
+            // Where it listens somewhere else, as in a container.
+            path => match path.split_once(':') {
+                Some(("syslog", socket)) => AuditTarget::Syslog(PathBuf::from(socket)),
+                Some(("journal", socket)) => AuditTarget::Journal(PathBuf::from(socket)),
+                _ => AuditTarget::File(PathBuf::from(path)),
+            },
         })
     }
 }
@@ -340,6 +352,32 @@ pub struct Outbound {
     /// Cookies that are this gateway's own beside those that its policies set: `name`, or `beginning*`. No policy sends them on with a
     /// client's request unless it names them, and no other server may set them.
     pub own_cookies: Vec<String>,
+    /// How a server is told from whom a client's request comes that a policy sends on to it: `X-Forwarded` (default: `X-Forwarded-For`,
+    /// `-Host`, `-Proto`), `Forwarded` (RFC 7239) or `off`.
+    pub forwarded: Forwarded,
+}
+
+/// In which fields a server is told for whom a request is sent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarded {
+    /// What most read: `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
+    #[default]
+    XForwarded,
+    /// RFC 7239.
+    Forwarded,
+    /// It is not told.
+    Off,
+}
+
+impl<'de> Deserialize<'de> for Forwarded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match scalar_text(deserializer, "`X-Forwarded`, `Forwarded` or `off`")?.to_ascii_lowercase().as_str() {
+            "x-forwarded" => Ok(Forwarded::XForwarded),
+            "forwarded" => Ok(Forwarded::Forwarded),
+            "off" | "false" => Ok(Forwarded::Off),
+            other => Err(de::Error::custom(format_args!("`{other}` is not written here: `X-Forwarded`, `Forwarded` or `off`"))),
+        }
+    }
 }
 
 impl Default for Outbound {
@@ -354,6 +392,7 @@ impl Default for Outbound {
             deny: Vec::new(),
             private_targets: true,
             own_cookies: Vec::new(),
+            forwarded: Forwarded::default(),
         }
     }
 }

@@ -27,7 +27,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use crate::services::config::Outbound as Settings;
+use crate::services::config::{Forwarded, Outbound as Settings};
 use crate::services::keys::KeyStore;
 
 use connector::Connector;
@@ -190,6 +190,11 @@ impl Outbound {
     /// Names and beginnings of names (`name*`) of cookies that are this gateway's own, beside those that its policies set.
     pub fn own_cookies(&self) -> &[String] {
         &self.settings.own_cookies
+    }
+
+    /// In which fields a server is told for whom a request is sent on.
+    pub fn forwarded(&self) -> Forwarded {
+        self.settings.forwarded
     }
 
     /// Calls. The answer has its whole body.
