@@ -161,7 +161,7 @@ fn no_secret_is_in_a_log_at_any_level() {
     let plain = Target { address: visitor.process.http, tls: false };
     let (.., metrics) = block_on(load::once(plain, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")).expect("metrics");
     let metrics = String::from_utf8_lossy(&metrics).into_owned();
-    assert!(metrics.contains("portcullis_log_dropped 0"), "lines are missing: {metrics}");
+    assert!(metrics.contains("portcullis_log_dropped_total 0"), "lines are missing: {metrics}");
     let secrets = std::mem::take(&mut visitor.secrets);
     assert!(secrets.len() > 25, "only {} secrets came up", secrets.len());
     assert!(process.terminate().expect("an end"), "{}", process.log());

@@ -28,6 +28,7 @@ use crate::services::telemetry;
 const SETTINGS: &str = "
 reload: { watch: false }
 logging: { audit: log }
+monitoring: { listen: off }
 limits: { shutdown_timeout: 250ms }
 sample_data: false # a case begins with empty tables
 ";

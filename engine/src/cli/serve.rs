@@ -54,7 +54,7 @@ pub fn run(place: &Place, args: &ServeArgs) -> Done {
     let first = !has_served(&home);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Before anything is made, so that a signal from now on finds somebody who listens.
-    let signals = Signals::listen(config.limits.shutdown_timeout.0 + MARGIN)?;
+    let signals = Signals::listen(config.limits.drain_delay.0 + config.limits.shutdown_timeout.0 + MARGIN)?;
     let code = runtime.block_on(serve(home, args, first, signals));
     // Background work (a database being retried) does not keep the process.
     runtime.shutdown_background();
@@ -75,6 +75,9 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
             say(format!("listening {url}"));
         }
     }
+    if let Some(url) = serving.admin() {
+        tracing::info!("answering /metrics, /live, /ready and /status at {url}");
+    }
     let _ = io::stdout().flush();
     if first {
         welcome(&host, &serving);
@@ -94,6 +97,7 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
             }
         }
     }
+    serving.drain().await;
     tracing::info!("stopping: requests under way are finished");
     // A reload under way may take its time.
     let watcher = tokio::task::spawn_blocking(move || drop(watch));

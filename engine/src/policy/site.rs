@@ -196,6 +196,14 @@ impl Site {
         self.paths.iter().map(|(name, path)| (name, path.as_str()))
     }
 
+    /// Names, paths and methods of all services that are served.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&SmolStr, &str, &[Method])> {
+        let exact = self.exact.iter().map(|(path, route)| (&route.name, path.as_str(), route.methods.as_slice()));
+        let prefixes =
+            self.prefixes.iter().map(|(_, route)| (&route.name, self.service_path(&route.name), route.methods.as_slice()));
+        exact.chain(prefixes)
+    }
+
     /// The service a path leads to.
     pub fn route<'p>(&self, path: &'p str) -> Routed<'_, 'p> {
         let form = match path::form(path) {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -15,9 +15,6 @@ use crate::policy::answer::Told;
 use crate::policy::site::Routed;
 use crate::services::config::{Audience, Config, Monitoring, Security};
 use crate::services::telemetry::Correlation;
-
-/// How long the health page waits for a database.
-const PING: Duration = Duration::from_secs(2);
 
 /// What stands in front of the policies.
 pub struct Front {
@@ -57,7 +54,7 @@ impl Front {
     }
 
     fn is_own(&self, path: &str, conn: &ConnInfo) -> bool {
-        let Monitoring { health, metrics, audience } = &self.monitoring;
+        let Monitoring { health, metrics, audience, .. } = &self.monitoring;
         (path == health || path == metrics)
             && match audience {
                 // Behind a proxy on this machine everybody would be on it.
@@ -69,19 +66,16 @@ impl Front {
 
     async fn own_page(&self, path: &str) -> Response<Bytes> {
         if path == self.monitoring.metrics {
-            let page = self.host.metrics.page();
-            return plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page);
+            return self.host.metrics_page();
         }
-        let mut connections = serde_json::Map::new();
-        let mut up = true;
-        for connection in self.host.services().connections.iter() {
-            let answers = matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(())));
-            up &= answers;
-            connections.insert(connection.name().to_string(), if answers { "up" } else { "down" }.into());
-        }
+        let databases = self.host.databases().await;
+        let up = databases.values().all(|up| *up) && !self.host.is_draining();
+        let word = |up: bool| if up { "up" } else { "down" };
+        let connections: serde_json::Map<String, serde_json::Value> =
+            databases.into_iter().map(|(name, up)| (name, word(up).into())).collect();
         let status = self.host.status();
         let page = serde_json::json!({
-            "status": if up { "up" } else { "down" },
+            "status": if self.host.is_draining() { "stopping" } else { word(up) },
             "generation": status.generation,
             "last_reload": if status.last_reload.as_ref().is_none_or(|last| last.ok) { "ok" } else { "refused" },
             "connections": connections,
@@ -171,7 +165,7 @@ fn harden(headers: &mut HeaderMap, secure: bool) {
     }
 }
 
-fn plain(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
+pub(super) fn plain(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,6 +1,8 @@
 //! A gateway on a home: opens what it needs, loads the policies, serves, reloads. The command line runs one in a process of its own,
 //! tests run several in theirs.
 
+mod account;
+mod admin;
 mod changes;
 pub mod control;
 mod handler;
@@ -13,6 +15,7 @@ mod tasks;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +40,7 @@ use crate::services::telemetry::{self, AuditLog, AuditRecord, Level, Metrics};
 pub use changes::Changes;
 pub use handler::Front;
 pub use prebuilt::Prebuilt;
-pub use status::{Status, has_served, read_status};
+pub use status::{Account, Status, has_served, read_status};
 
 /// How a host is to be started, beyond what its home says.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +57,8 @@ pub struct Options {
     pub prebuilt: Option<Arc<Prebuilt>>,
 }
 
+/// How long the last audit records may take to be written.
+const FLUSHING: Duration = Duration::from_secs(1);
 /// How long databases may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
 
@@ -93,6 +98,10 @@ pub struct Host {
     site: ArcSwap<Site>,
     live: Mutex<Live>,
     metrics: Arc<Metrics>,
+    /// What it was started with: what of it needs a restart to change.
+    started: Arc<Config>,
+    /// Whether it was told to stop.
+    draining: AtomicBool,
 }
 
 /// What reloads change, beside the site.
@@ -124,12 +133,15 @@ impl Host {
         let server = server.ok_or_else(|| StartError::new("no listener was opened"))?;
         let (https, http) = (server.https_address(), server.http_address());
         let host = Arc::new(host);
+        let admin = admin::listen(&host.config()).map_err(StartError::new)?;
+        let admin_address = admin.as_ref().and_then(Server::http_address);
         let running = server.start(Arc::new(Front::new(Arc::clone(&host), &host.config())));
+        let admin = admin.map(|server| admin::start(&host, server));
         let connections = running.counter();
         let unwritten = connections.clone();
-        host.metrics.gauge("connections", "Open connections", move || connections.connections() as i64);
-        let words = "Bytes of answers that clients have not taken yet";
-        host.metrics.gauge("unwritten_bytes", words, move || unwritten.unwritten() as i64);
+        host.metrics.gauge("connections", move || connections.connections() as i64);
+        host.metrics.gauge("unwritten_bytes", move || unwritten.unwritten() as i64);
+        account::measure(&host);
         let claim = status::Claim::take(&host.home);
         let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
         {
@@ -141,7 +153,7 @@ impl Host {
         }
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
         let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
-        Ok(Serving { host, running, https, http, claim, tasks, control })
+        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -162,10 +174,8 @@ impl Host {
             .map_err(|error| StartError(format!("the audit log cannot be opened: {error}")))?;
         let metrics = Arc::new(Metrics::default());
         let dropped = audit.clone();
-        metrics.gauge("audit_dropped", "Audit records that could not be kept", move || dropped.dropped() as i64);
-        metrics.gauge("log_dropped", "Lines of the log that nobody took in time", || {
-            crate::services::telemetry::dropped_log_lines() as i64
-        });
+        metrics.gauge("audit_dropped", move || dropped.dropped() as i64);
+        metrics.gauge("log_dropped", || telemetry::dropped_log_lines() as i64);
         // Bound before the policies are built, because they may read the ports.
         let (tls, server) = if listen {
             let tls = TlsServer::new(&config.tls, keys.certified(&config.tls.key).map_err(StartError::new)?);
@@ -190,7 +200,7 @@ impl Host {
         let passwords = Arc::new(Passwords::default());
         schema::add_sample_users(&config, &home, &passwords, clock.now_millis()).map_err(StartError::new)?;
         let outbound = Outbound::open(&config.outbound, home.root(), &keys).map_err(StartError::new)?;
-        let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0);
+        let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0).counting(&metrics);
         let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
         let gateway = Services {
             clock,
@@ -220,8 +230,19 @@ impl Host {
         }
         let status = Status::new(&iso8601(site.services.clock.now_millis()), site.services().count());
         metrics.reload(true, 1);
-        let live = Live { config: Arc::new(config), generation: 1, status, speaks: false };
-        let host = Host { home, options, tls, ports, site: ArcSwap::from_pointee(site), live: Mutex::new(live), metrics };
+        let started = Arc::new(config);
+        let live = Live { config: Arc::clone(&started), generation: 1, status, speaks: false };
+        let host = Host {
+            home,
+            options,
+            tls,
+            ports,
+            site: ArcSwap::from_pointee(site),
+            live: Mutex::new(live),
+            metrics,
+            started,
+            draining: AtomicBool::new(false),
+        };
         Ok((host, server))
     }
 
@@ -311,6 +332,7 @@ impl Host {
             // What the environment says of the level, which was good at the start.
             tracing::warn!("{error}");
         }
+        live.status.pending_restart = self.started.needs_restart(&config).into_iter().map(str::to_owned).collect();
         live.config = Arc::new(config);
         Ok(changes)
     }
@@ -364,6 +386,8 @@ fn current_keys(keys: &KeyStore) -> BTreeMap<SmolStr, String> {
 pub struct Serving {
     host: Arc<Host>,
     running: Running,
+    admin: Option<Running>,
+    admin_address: Option<SocketAddr>,
     https: Option<SocketAddr>,
     http: Option<SocketAddr>,
     claim: Option<status::Claim>,
@@ -387,14 +411,29 @@ impl Serving {
         self.http.map(|address| origin("http", address))
     }
 
+    /// Where whoever looks after it asks, as a URL without path.
+    pub fn admin(&self) -> Option<String> {
+        self.admin_address.map(|address| origin("http", address))
+    }
+
+    /// Says that it stops, and goes on for `limits.drain_delay`, so that nothing is sent here any more when it does.
+    pub async fn drain(&self) {
+        self.host.draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(self.host.started.limits.drain_delay.0).await;
+    }
+
     /// Finishes requests under way, then closes databases. Gives the number of connections that did not finish in time.
     pub async fn shutdown(self) -> usize {
+        self.host.draining.store(true, Ordering::Relaxed);
         self.tasks.abort();
         if let Some(control) = &self.control {
             control.abort();
             control::remove(&self.host.home);
         }
         let left = self.running.shutdown().await;
+        if let Some(admin) = self.admin {
+            admin.shutdown().await;
+        }
         // A statement that hangs keeps its connection.
         if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {
             tracing::warn!("databases were still at work when the gateway stopped");
@@ -402,6 +441,8 @@ impl Serving {
         if self.claim.is_some() {
             status::remove(&self.host.home);
         }
+        let audit = self.host.services().audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.flush(FLUSHING)).await;
         left
     }
 }
@@ -465,5 +506,7 @@ fn unreadable(problems: &[Unreadable]) -> Refused {
 
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
+mod observing;
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,13 @@ impl Server {
         Ok(Server { https, http: listen(listeners.http)?, limits: Arc::new(limits), proxies })
     }
 
+    /// Opens one listener without TLS, behind no proxy. Must be called within a runtime.
+    pub fn bind_plain(address: SocketAddr, limits: Limits) -> Result<Server, BindError> {
+        let none = Listeners { https: ListenAddress::Off, http: ListenAddress::Off, ..Listeners::default() };
+        let http = listen(ListenAddress::At(address))?;
+        Ok(Server { https: None, http, limits: Arc::new(limits), proxies: Arc::new(Proxies::new(&none)) })
+    }
+
     /// Where HTTPS listens.
     pub fn https_address(&self) -> Option<SocketAddr> {
         self.https.as_ref().and_then(|(listener, _)| listener.local_addr().ok())

@@ -162,6 +162,9 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Requests at a time on one HTTP/2 connection. Default: 128.
     pub http2_streams: u32,
+    /// How long the gateway still takes requests after it was told to stop, while `/ready` says that it stops: for whoever sends requests
+    /// here to notice. Default: 0s.
+    pub drain_delay: Span,
     /// How long requests under way may take to finish when the gateway is told to stop. Default: 30s.
     pub shutdown_timeout: Span,
     /// For one run of a task; then it is broken off, and what it had open is undone. Default: 5m.
@@ -185,6 +188,7 @@ impl Default for Limits {
             max_connections: 10_000,
             connections_per_address: 5_000,
             http2_streams: 128,
+            drain_delay: seconds(0),
             shutdown_timeout: seconds(30),
             task_timeout: seconds(300),
         }
@@ -208,11 +212,14 @@ pub struct Monitoring {
     pub metrics: String,
     /// Who may read them: `loopback` (default), `any`, `off`.
     pub audience: Audience,
+    /// Where `/metrics`, `/live`, `/ready` and `/status` are answered, over plain HTTP and never through a proxy: an address, or `off`. Left
+    /// out: `127.0.0.1:8444`, unless something else listens there.
+    pub listen: Option<ListenAddress>,
 }
 
 impl Default for Monitoring {
     fn default() -> Self {
-        Monitoring { health: "/health".to_owned(), metrics: "/metrics".to_owned(), audience: Audience::Loopback }
+        Monitoring { health: "/health".to_owned(), metrics: "/metrics".to_owned(), audience: Audience::Loopback, listen: None }
     }
 }
 

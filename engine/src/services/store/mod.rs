@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-pub use backend::Dialect;
+pub use backend::{Dialect, Pool};
 pub use error::{Kind, SettingsError, StatementError, StoreError};
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
@@ -150,6 +150,11 @@ impl Connection {
     pub async fn migrate<N: AsRef<str>, S: AsRef<str>>(&self, scripts: &[(N, S)]) -> Result<(), StoreError> {
         let scripts = scripts.iter().map(|(name, sql)| (name.as_ref().to_owned(), sql.as_ref().to_owned()));
         self.0.backend.migrate(scripts.collect()).await
+    }
+
+    /// Its connections, where it is on a server.
+    pub fn pool(&self) -> Option<Pool> {
+        self.0.backend.pool()
     }
 
     /// Whether the database answers.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
@@ -147,24 +148,38 @@ enum Sink {
 enum Order {
     Write(Level, SmolStr, String),
     Reopen,
+    Flush(SyncSender<()>),
 }
 
 impl AuditLog {
     /// Opens the target; `home` is what a relative file name is relative to.
     pub fn open(target: &AuditTarget, home: &Path) -> io::Result<AuditLog> {
-        let out = match target {
-            AuditTarget::Off => return Ok(AuditLog(Sink::Off)),
-            AuditTarget::Log => return Ok(AuditLog(Sink::Log)),
-            AuditTarget::Stdout => Out::Stdout,
-            AuditTarget::File(path) => Out::file(home.join(path))?,
-            AuditTarget::Syslog(path) => Out::Syslog(connect(path)?, path.clone()),
-            AuditTarget::Journal(path) => Out::Journal(connect(path)?, path.clone()),
+        let Some(out) = Out::open(target, home)? else {
+            return Ok(AuditLog(if *target == AuditTarget::Log { Sink::Log } else { Sink::Off }));
         };
         let (queue, orders) = sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
         let lost = Arc::clone(&dropped);
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || write(out, &orders, &lost))?;
         Ok(AuditLog(Sink::Writer(queue, dropped)))
+    }
+
+    /// Makes one record, before this returns: for a process that ends then. The ordinary log is the gateway's alone.
+    pub fn record_once(target: &AuditTarget, home: &Path, record: AuditRecord<'_>) -> io::Result<()> {
+        let Some(mut out) = Out::open(target, home)? else { return Ok(()) };
+        let (level, event) = (record.level, record.event.to_owned());
+        out.write(level, &event, &record.line())?;
+        out.flush()
+    }
+
+    /// Waits until all records so far are written, for this long at most.
+    pub fn flush(&self, patience: Duration) {
+        if let Sink::Writer(queue, _) = &self.0 {
+            let (done, written) = sync_channel(1);
+            if queue.try_send(Order::Flush(done)).is_ok() {
+                let _ = written.recv_timeout(patience);
+            }
+        }
     }
 
     /// Opens its file anew, after somebody moved the old one away. What waits goes to the old one.
@@ -256,6 +271,17 @@ fn connect(path: &Path) -> io::Result<UnixDatagram> {
 }
 
 impl Out {
+    /// None for what is not written by a thread of its own.
+    fn open(target: &AuditTarget, home: &Path) -> io::Result<Option<Out>> {
+        Ok(match target {
+            AuditTarget::Off | AuditTarget::Log => None,
+            AuditTarget::Stdout => Some(Out::Stdout),
+            AuditTarget::File(path) => Some(Out::file(home.join(path))?),
+            AuditTarget::Syslog(path) => Some(Out::Syslog(connect(path)?, path.clone())),
+            AuditTarget::Journal(path) => Some(Out::Journal(connect(path)?, path.clone())),
+        })
+    }
+
     fn file(path: PathBuf) -> io::Result<Out> {
         let file = only_owner(OpenOptions::new().create(true).append(true)).open(&path);
         let file = file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
@@ -319,6 +345,7 @@ fn write(mut out: Out, orders: &Receiver<Order>, lost: &AtomicU64) {
     };
     while let Ok(first) = orders.recv() {
         let mut next = Some(first);
+        let mut waiting = Vec::new();
         while let Some(order) = next {
             match order {
                 Order::Write(level, event, line) => {
@@ -327,6 +354,7 @@ fn write(mut out: Out, orders: &Receiver<Order>, lost: &AtomicU64) {
                         complain(&error, &mut complained);
                     }
                 }
+                Order::Flush(done) => waiting.push(done),
                 Order::Reopen => match out.reopen() {
                     Ok(()) => complained = false,
                     Err(error) => complain(&error, &mut complained),
@@ -337,6 +365,10 @@ fn write(mut out: Out, orders: &Receiver<Order>, lost: &AtomicU64) {
         match out.flush() {
             Ok(()) => complained = false,
             Err(error) => complain(&error, &mut complained),
+        }
+        // Whoever waits no longer is told in vain.
+        for done in waiting {
+            let _ = done.send(());
         }
     }
 }

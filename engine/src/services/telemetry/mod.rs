@@ -2,8 +2,10 @@
 
 mod audit;
 mod correlation;
+mod families;
 mod metrics;
 pub mod plain;
+mod process;
 
 use std::io;
 use std::sync::OnceLock;
@@ -17,7 +19,7 @@ use crate::services::config::{LogFormat, Logging};
 
 pub use audit::{AuditLog, AuditRecord, Level, OWN_FIELDS, in_log, wanted_in_log};
 pub use correlation::{Correlation, REQUEST_ID, TRACEPARENT, TRACESTATE};
-pub use metrics::{Metrics, ServiceMetrics};
+pub use metrics::{Login, Metrics, Sample, ServiceMetrics};
 
 /// Overrides `logging.level`, for looking closer at a running installation without touching its settings.
 pub const LOG_VARIABLE: &str = "PORTCULLIS_LOG";

@@ -13,7 +13,14 @@ fn metrics_name_service_and_status() {
     service.answered(200, Duration::from_millis(2));
     service.answered(401, Duration::from_millis(2));
     metrics.reload(false, 3);
-    metrics.gauge("connections", "Open connections", || 7);
+    metrics.gauge("connections", || 7);
+    metrics.login("Staff", Login::Broken);
+    metrics.login("Staff", Login::Busy);
+    metrics.backend("api.example:443", "2xx".to_owned(), Duration::from_millis(3));
+    for n in 0..1000 {
+        metrics.backend(&format!("{n}.example:443"), "2xx".to_owned(), Duration::from_millis(3));
+    }
+    assert_eq!(metrics.providers().get("Staff"), Some(&false));
     let page = metrics.page();
     for line in [
         "portcullis_requests_total{service=\"Hello\",status=\"200\"} 2",
@@ -22,7 +29,14 @@ fn metrics_name_service_and_status() {
         "portcullis_request_seconds_bucket{le=\"0.0005\",service=\"Hello\"} 1",
         "portcullis_reloads_total{result=\"failed\"} 1",
         "portcullis_generation 3",
-        "portcullis_connections 7",
+        "portcullis_connections 7.0",
+        "portcullis_logins_total{provider=\"Staff\",result=\"error\"} 1",
+        "portcullis_backend_requests_total{backend=\"api.example:443\",result=\"2xx\"} 1",
+        "portcullis_backend_requests_total{backend=\"others\",result=\"2xx\"} 801",
+        "process_open_fds ",
+        "# TYPE process_cpu_seconds counter",
+        "process_cpu_seconds_total ",
+        "process_start_time_seconds ",
         "# EOF",
     ] {
         assert!(page.contains(line), "{line}\n{page}");
