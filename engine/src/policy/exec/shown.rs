@@ -56,7 +56,7 @@ const HARMLESS: [&str; 9] = [
 #[cold]
 pub(super) fn condition(ctx: &Ctx, program: &Program, pc: u32, compare: &Compare) -> String {
     let source = program.span(pc).and_then(|span| {
-        let file = ctx.site.library.sources().get(span.file);
+        let file = program.sources.get(span.file);
         file.text.get(span.start as usize..span.end as usize)
     });
     let text = source.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
