@@ -10,12 +10,14 @@ use clap::Subcommand;
 use super::{Done, Failure, Place, say};
 use crate::data::principal::Secret;
 use crate::data::time::{Clock, iso8601};
+use crate::front::home::Home;
+use crate::front::host::control;
 use crate::services::identity::{InternalUsers, Passwords, USERS_FILE};
 
 /// What to do with users.
 #[derive(Subcommand)]
 pub enum UserCommand {
-    /// Add a user. The password is the first line of standard input.
+    /// Add a user. The password is asked for, or is the first line of standard input.
     Add {
         /// Login name.
         name: String,
@@ -26,7 +28,7 @@ pub enum UserCommand {
         #[arg(long)]
         email: Option<String>,
     },
-    /// Give a user another password, the first line of standard input.
+    /// Give a user another password: asked for, or the first line of standard input.
     Password {
         /// Login name.
         name: String,
@@ -58,19 +60,23 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
             let known = [("role", role), ("email", email)];
             let attributes: BTreeMap<_, _> =
                 known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))).collect();
-            users.add(name, &password()?, attributes, Clock::default().now_millis())?;
+            users.add(name, &password(name)?, attributes, Clock::default().now_millis())?;
+            recorded(&home, "user_added", name)?;
             say(format!("added {name}"));
         }
         UserCommand::Password { name } => {
-            users.set_password(name, &password()?, Clock::default().now_millis())?;
+            users.set_password(name, &password(name)?, Clock::default().now_millis())?;
+            recorded(&home, "user_password_changed", name)?;
             say(format!("changed the password of {name}"));
         }
         UserCommand::Disable { name } => {
             users.set_disabled(name, true)?;
+            recorded(&home, "user_disabled", name)?;
             say(format!("disabled {name}"));
         }
         UserCommand::Enable { name } => {
             users.set_disabled(name, false)?;
+            recorded(&home, "user_enabled", name)?;
             say(format!("enabled {name}"));
         }
         UserCommand::List => {
@@ -82,22 +88,46 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
         }
         UserCommand::Delete { name } => {
             users.delete(name)?;
+            recorded(&home, "user_deleted", name)?;
             say(format!("deleted {name}"));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first line of standard input, never an argument: arguments are seen by everybody on the machine.
-fn password() -> Result<Secret, Failure> {
-    if io::stdin().is_terminal() {
-        eprintln!("password (it shows while you type; better: `portcullis user add NAME < FILE`):");
+/// Has a change recorded in the audit log.
+fn recorded(home: &Home, event: &str, user: &str) -> Result<(), Failure> {
+    let record = super::runtime()?.block_on(control::record(home, event, &[("user", user)]));
+    record.map_err(|error| Failure { message: format!("it was done, but the audit log does not say so: {error}"), code: 1 })
+}
+
+/// Fewest characters of a password (NIST SP 800-63B, section 5.1.1.2).
+const FEWEST: usize = 8;
+
+/// Asks for it, twice and without showing it, or takes the first line of standard input. Never an argument: arguments are seen by
+/// everybody on the machine.
+fn password(name: &str) -> Result<Secret, Failure> {
+    let refuse = |message: String| Err(Failure { message, code: 2 });
+    let asked = io::stdin().is_terminal();
+    let password = if asked {
+        rpassword::prompt_password(format!("password for {name}: "))?
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    };
+    let password = Secret::new(password);
+    let characters = password.expose().chars().count();
+    if characters == 0 {
+        return refuse("no password: type it when asked, or write it to standard input, followed by a line end".to_owned());
     }
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    let password = line.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(Failure { message: "no password: write it to standard input, followed by a line end".to_owned(), code: 2 });
+    if characters < FEWEST {
+        return refuse(format!(
+            "a password has at least {FEWEST} characters, and this one has {characters}; nothing was changed"
+        ));
     }
-    Ok(Secret::new(password))
+    if asked && Secret::new(rpassword::prompt_password("the same again: ")?).expose() != password.expose() {
+        return refuse("these were two different passwords; nothing was changed".to_owned());
+    }
+    Ok(password)
 }

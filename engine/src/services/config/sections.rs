@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
@@ -11,12 +12,12 @@ use super::HostName;
 use super::units::{Bytes, ListenAddress, Network, Span, scalar_text};
 
 /// Where the gateway listens.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listeners {
-    /// HTTPS. Default: `0.0.0.0:8443`.
+    /// HTTPS. Default: `127.0.0.1:8443`, for this machine only.
     pub https: ListenAddress,
-    /// Plain HTTP. Default: `0.0.0.0:8080`.
+    /// Plain HTTP. Default: `127.0.0.1:8080`, for this machine only.
     pub http: ListenAddress,
     /// Networks of proxies that stand before this gateway. Of requests from there, `forwarded_header` says where they come from.
     /// Default: none.
@@ -48,13 +49,13 @@ impl<'de> Deserialize<'de> for ForwardedHeader {
 
 impl Default for Listeners {
     fn default() -> Self {
-        let at = |port| ListenAddress::At(([0, 0, 0, 0], port).into());
+        let at = |port| ListenAddress::At(([127, 0, 0, 1], port).into());
         Listeners { https: at(8443), http: at(8080), trusted_proxies: Vec::new(), forwarded_header: ForwardedHeader::default() }
     }
 }
 
 /// Certificate and protocol versions of the HTTPS listener.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
     /// Alias of the private key (in `keys/`) whose certificate is served. Default: `default_ssl_key`.
@@ -72,7 +73,7 @@ impl Default for Tls {
 }
 
 /// How much of what standards advise against is off, unless a policy turns it on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
     /// What existing clients may need is on.
@@ -115,7 +116,7 @@ impl<'de> Deserialize<'de> for TlsVersion {
 
 /// Whether TLS clients are asked for a certificate. Any certificate is taken whose key the client proves to hold; whether it is
 /// trusted is for policies to decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientCertificate {
     /// Not asked for.
@@ -127,7 +128,7 @@ pub enum ClientCertificate {
 }
 
 /// What one client may ask for.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Request line and header fields together; more is answered 431. Default: 32 KiB.
@@ -162,6 +163,9 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Requests at a time on one HTTP/2 connection. Default: 128.
     pub http2_streams: u32,
+    /// How long the gateway still takes requests after it was told to stop, while `/ready` says that it stops: for whoever sends requests
+    /// here to notice. Default: 0s.
+    pub drain_delay: Span,
     /// How long requests under way may take to finish when the gateway is told to stop. Default: 30s.
     pub shutdown_timeout: Span,
     /// For one run of a task; then it is broken off, and what it had open is undone. Default: 5m.
@@ -185,6 +189,7 @@ impl Default for Limits {
             max_connections: 10_000,
             connections_per_address: 5_000,
             http2_streams: 128,
+            drain_delay: seconds(0),
             shutdown_timeout: seconds(30),
             task_timeout: seconds(300),
         }
@@ -199,7 +204,7 @@ impl Limits {
 }
 
 /// What one client may see of the gateway itself.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Monitoring {
     /// Path of the health page. Default: `/health`.
@@ -208,11 +213,14 @@ pub struct Monitoring {
     pub metrics: String,
     /// Who may read them: `loopback` (default), `any`, `off`.
     pub audience: Audience,
+    /// Where `/metrics`, `/live`, `/ready` and `/status` are answered, over plain HTTP and never through a proxy: an address, or `off`. Left
+    /// out: `127.0.0.1:8444`, unless something else listens there.
+    pub listen: Option<ListenAddress>,
 }
 
 impl Default for Monitoring {
     fn default() -> Self {
-        Monitoring { health: "/health".to_owned(), metrics: "/metrics".to_owned(), audience: Audience::Loopback }
+        Monitoring { health: "/health".to_owned(), metrics: "/metrics".to_owned(), audience: Audience::Loopback, listen: None }
     }
 }
 
@@ -239,7 +247,7 @@ impl<'de> Deserialize<'de> for Audience {
 }
 
 /// Log and audit.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logging {
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,portcullis::services::store=debug`. Default: `info`.
@@ -248,7 +256,8 @@ pub struct Logging {
     pub format: LogFormat,
     /// Whether every request gets a line. Default: no.
     pub access: bool,
-    /// Where audit details go: `log` (default), `off`, `stdout`, or a file (relative to the home) that gets one JSON object a line.
+    /// Where audit records go: `log` (default), `off`, `stdout`, `syslog`, `journal`, or a file (relative to the home) that gets one JSON
+    /// object a line and is opened anew on SIGHUP.
     pub audit: AuditTarget,
 }
 
@@ -259,7 +268,7 @@ impl Default for Logging {
 }
 
 /// Form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Lines for people.
@@ -277,23 +286,34 @@ pub enum AuditTarget {
     Off,
     /// Standard output, one JSON object a line.
     Stdout,
+    /// The system's log, at this socket.
+    Syslog(PathBuf),
+    /// The journal of systemd, at this socket.
+    Journal(PathBuf),
     /// A file, one JSON object a line.
     File(PathBuf),
 }
 
 impl<'de> Deserialize<'de> for AuditTarget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match scalar_text(deserializer, "`log`, `off`, `stdout` or a file")?.as_str() {
+        Ok(match scalar_text(deserializer, "`log`, `off`, `stdout`, `syslog`, `journal` or a file")?.as_str() {
             "log" | "true" => AuditTarget::Log,
             "off" | "false" => AuditTarget::Off,
             "stdout" => AuditTarget::Stdout,
-            path => AuditTarget::File(PathBuf::from(path)),
+            "syslog" => AuditTarget::Syslog(PathBuf::from("/dev/log")),
+            "journal" => AuditTarget::Journal(PathBuf::from("/run/systemd/journal/socket")),
+            // Where it listens somewhere else, as in a container.
+            path => match path.split_once(':') {
+                Some(("syslog", socket)) => AuditTarget::Syslog(PathBuf::from(socket)),
+                Some(("journal", socket)) => AuditTarget::Journal(PathBuf::from(socket)),
+                _ => AuditTarget::File(PathBuf::from(path)),
+            },
         })
     }
 }
 
 /// Data to try things with; published, so never for a gateway that others reach.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Samples {
     /// Folders of scripts by connection, as in `schemas`, but of one dialect for all.
@@ -303,7 +323,7 @@ pub struct Samples {
 }
 
 /// A user to try things with.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SampleUser {
     /// Login name.
@@ -316,7 +336,7 @@ pub struct SampleUser {
 }
 
 /// Calls to other servers.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outbound {
     /// For connecting, TLS handshake included. Default: 5s.
@@ -340,6 +360,32 @@ pub struct Outbound {
     /// Cookies that are this gateway's own beside those that its policies set: `name`, or `beginning*`. No policy sends them on with a
     /// client's request unless it names them, and no other server may set them.
     pub own_cookies: Vec<String>,
+    /// How a server is told from whom a client's request comes that a policy sends on to it: `X-Forwarded` (default: `X-Forwarded-For`,
+    /// `-Host`, `-Proto`), `Forwarded` (RFC 7239) or `off`.
+    pub forwarded: Forwarded,
+}
+
+/// In which fields a server is told for whom a request is sent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarded {
+    /// What most read: `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
+    #[default]
+    XForwarded,
+    /// RFC 7239.
+    Forwarded,
+    /// It is not told.
+    Off,
+}
+
+impl<'de> Deserialize<'de> for Forwarded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match scalar_text(deserializer, "`X-Forwarded`, `Forwarded` or `off`")?.to_ascii_lowercase().as_str() {
+            "x-forwarded" => Ok(Forwarded::XForwarded),
+            "forwarded" => Ok(Forwarded::Forwarded),
+            "off" | "false" => Ok(Forwarded::Off),
+            other => Err(de::Error::custom(format_args!("`{other}` is not written here: `X-Forwarded`, `Forwarded` or `off`"))),
+        }
+    }
 }
 
 impl Default for Outbound {
@@ -354,12 +400,13 @@ impl Default for Outbound {
             deny: Vec::new(),
             private_targets: true,
             own_cookies: Vec::new(),
+            forwarded: Forwarded::default(),
         }
     }
 }
 
 /// How saves become live.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reload {
     /// Whether files are watched at all. Default: yes.
