@@ -193,7 +193,9 @@ impl Home {
         let (begins, wanted) = (format!("//set {variable} = "), format!("//set {variable} = \"{value}\""));
         let customizations = files.iter().filter(|file| file.path.starts_with("customizations/"));
         let known: Vec<(&ShippedFile, &str)> = customizations
-            .flat_map(|file| file.text.lines().filter(|line| line.trim_start().starts_with(&begins)).map(move |line| (file, line)))
+            .flat_map(|file| {
+                file.text.lines().filter(|line| line.trim_start().starts_with(&begins)).map(move |line| (file, line))
+            })
             .collect();
         let Some((file, line)) = known.iter().find(|(_, line)| line.trim() == wanted) else {
             let values: Vec<&str> = known.iter().filter_map(|(_, line)| line.trim().strip_prefix(&begins)).collect();
@@ -205,7 +207,8 @@ impl Home {
             fs::create_dir_all(folder).map_err(|error| unusable(folder, error))?;
         }
         let text = file.text.replacen(line, &line.replacen("//", "", 1), 1);
-        let mut open = fs::OpenOptions::new().write(true).create_new(true).open(&target).map_err(|error| unusable(&target, error))?;
+        let mut open =
+            fs::OpenOptions::new().write(true).create_new(true).open(&target).map_err(|error| unusable(&target, error))?;
         io::Write::write_all(&mut open, text.as_bytes()).map_err(|error| unusable(&target, error))?;
         Ok(file.path.to_string())
     }
