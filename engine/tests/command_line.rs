@@ -37,6 +37,8 @@ impl Place {
         );
         place.put("tree/customizations/#greeting.policy", "// customize \"Greeting\" {\n//     set word = \"hi\"\n// }\n");
         place.put("tree/policies/gateway.welcome.txt", "try: curl {http}/hello\n");
+        place.put("tree/policies/gateway.samples.txt", "a sample at {https}\n");
+        place.put("tree/policies/gateway.first-client.txt", "make a client at {https}\n");
         place
     }
 
@@ -170,6 +172,39 @@ fn from_first_start_to_shutdown() {
     assert!(!place.log().contains("first start"), "{}", place.log());
     assert!(!place.home().join("customizations/#greeting.policy").exists());
     assert_eq!(serving.terminate(), 0);
+}
+
+/// Hints are such as work here: no sample where there are none, no address that is not listened on.
+#[test]
+fn a_first_start_hints_at_what_works() {
+    for (settings, arguments, shown, hidden) in [
+        (
+            "",
+            ["127.0.0.1:0", "127.0.0.1:0"],
+            &["make a client at https://localhost:", "try: curl http://localhost:"][..],
+            &["sample"][..],
+        ),
+        ("sample_data: true\n", ["127.0.0.1:0", "off"], &["a sample at https://localhost:"], &["make a client", "try: curl"]),
+        ("host_name: gateway.example\n", ["0.0.0.0:0", "off"], &["make a client at https://localhost:"], &["0.0.0.0"]),
+    ] {
+        let place = Place::new();
+        assert_eq!(place.said(&["init", "home"]).0, 0);
+        place.put("home/gateway.yaml", settings);
+        let log = fs::File::create(place.0.path().join("log")).expect("a file");
+        let mut command = place.command(&["serve", "--https", arguments[0], "--http", arguments[1]]);
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
+        let serving = Serving { child, address: String::new() };
+        until("it welcomes", || shown.iter().all(|text| place.log().contains(text)));
+        let log = place.log();
+        // The log has the addresses as they are.
+        let told: Vec<&str> = log.lines().filter(|line| !line.contains(" INFO ") && !line.contains(" WARN ")).collect();
+        let told = told.join("\n");
+        assert!(hidden.iter().all(|text| !told.contains(text)), "{settings}: {told}");
+        drop(serving);
+    }
+    let place = Place::new();
+    let (_, made, _) = place.said(&["init", "home"]);
+    assert!(made.contains("it will listen on https://127.0.0.1:8443 and http://127.0.0.1:8080"), "{made}");
 }
 
 #[test]

@@ -118,9 +118,10 @@ fn the_shipped_template_is_true() {
     let defaults = ("gateway.defaults.yaml", include_str!("../../../../policies/gateway.defaults.yaml"));
     let shipped = Config::read([defaults]).unwrap();
     assert_eq!(Config::read([defaults, ("gateway.yaml", template)]).unwrap(), shipped);
-    // Options come commented with `#key`, prose with `# Prose`. Of an entry shown twice, the second is the example.
+    // Options come commented with `#key` or `#  key`, prose with `# Prose`. Of an entry shown twice, the second is the example.
+    let prose = |line: &str| line.strip_prefix("# ").is_some_and(|rest| !rest.starts_with(' '));
     let mut lines: Vec<&str> =
-        template.lines().filter(|line| line.starts_with('#') && !line.starts_with("# ")).map(|l| &l[1..]).collect();
+        template.lines().filter(|line| line.starts_with('#') && !prose(line)).map(|line| &line[1..]).collect();
     let mut seen = std::collections::HashSet::new();
     lines = lines
         .into_iter()
