@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{Done, Failure, Place, say};
+use super::{Done, Failure, Place, say, table};
 use crate::data::principal::Secret;
 use crate::data::time::{Clock, iso8601};
 use crate::front::home::Home;
 use crate::front::host::control;
-use crate::services::identity::{InternalUsers, Passwords, USERS_FILE};
+use crate::services::identity::{Account, InternalUsers, Passwords, USERS_FILE};
 
 /// What to do with users.
 #[derive(Subcommand)]
@@ -80,11 +80,12 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
             say(format!("enabled {name}"));
         }
         UserCommand::List => {
-            for account in users.list()? {
-                let role = account.attributes.get("role").and_then(|role| role.as_str()).unwrap_or("-");
-                let state = if account.disabled { "disabled" } else { "enabled" };
-                say(format!("{}  {role}  {state}  since {}", account.name, iso8601(account.created * 1000)));
-            }
+            let row = |account: Account| {
+                let role = account.attributes.get("role").and_then(|role| role.as_str()).unwrap_or("-").to_owned();
+                let state = if account.disabled { "disabled" } else { "enabled" }.to_owned();
+                vec![account.name, role, state, iso8601(account.created * 1000)]
+            };
+            say(table(&["name", "role", "state", "since"], users.list()?.into_iter().map(row).collect()));
         }
         UserCommand::Delete { name } => {
             users.delete(name)?;
