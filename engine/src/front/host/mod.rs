@@ -474,13 +474,9 @@ impl Serving {
     }
 }
 
-/// A URL that a client on this machine can use: an address that means "all of them" is spelled `localhost`.
+/// The address that is listened on, as a URL: `0.0.0.0` and `[::]` too, so that nobody takes an open listener for a local one.
 fn origin(scheme: &str, address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        format!("{scheme}://localhost:{}", address.port())
-    } else {
-        format!("{scheme}://{address}")
-    }
+    format!("{scheme}://{address}")
 }
 
 fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigError> {
