@@ -77,7 +77,7 @@ impl Route {
         }
         let mut response = answer::answer(&mut ctx, ending);
         self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
-        self.tell(&site, &mut response, std::mem::take(&mut ctx.told));
+        self.tell(site, &mut response, std::mem::take(&mut ctx.told));
         response
     }
 

@@ -116,7 +116,7 @@ impl Handler for Front {
                 harden(response.headers_mut(), secure);
             }
             if let Some(logged) = logged {
-                logged.end(&mut response);
+                (*logged).end(&mut response);
             }
             response
         })
@@ -194,7 +194,7 @@ impl Access {
         });
     }
 
-    fn end(self: Box<Self>, response: &mut Response<Bytes>) {
+    fn end(self, response: &mut Response<Bytes>) {
         let Told { service, fields } = response.extensions_mut().remove().unwrap_or_default();
         let (status, bytes, micros) =
             (response.status().as_u16(), response.body().len(), self.started.elapsed().as_micros() as u64);
@@ -204,7 +204,7 @@ impl Access {
         if !self.line {
             return;
         }
-        let Access { correlation, remote, secure, method, path, .. } = *self;
+        let Access { correlation, remote, secure, method, path, .. } = self;
         let request = correlation.id();
         let trace = correlation.trace().map(|trace| format!("{:032x}", trace.id));
         let fields: serde_json::Map<_, _> =
