@@ -178,5 +178,7 @@ pub const CONSTANT_COMPARISON: &str = "P0325";
 pub const REPEATED_CONNECTION: &str = "P0326";
 /// An output and a `Stop` where `fail` is both.
 pub const FAIL_BY_HAND: &str = "P0330";
+/// A code of `fail` for which the service's error answer has no words.
+pub const UNKNOWN_CODE: &str = "P0332";
 /// A variable that is true or false, compared with `true` or `false`.
 pub const COMPARED_BOOLEAN: &str = "P0331";

@@ -43,6 +43,8 @@ pub struct Ctx {
     pub draft: Option<Draft>,
     /// The last `CustomizeErrorResponse`.
     pub error_draft: Option<Arc<ErrorTemplate>>,
+    /// Where the policy refused, once it has.
+    pub refusal: Option<Box<crate::policy::exec::Refusal>>,
     /// Credentials gathered so far.
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
@@ -81,6 +83,7 @@ impl Ctx {
             response: Message::default(),
             draft: None,
             error_draft: None,
+            refusal: None,
             credentials: SmallVec::new(),
             users: SmallVec::new(),
             turns: Vec::new(),

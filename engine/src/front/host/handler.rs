@@ -71,12 +71,18 @@ impl Front {
             up &= answers;
             connections.insert(connection.name().to_string(), if answers { "up" } else { "down" }.into());
         }
+        // One that is down keeps nobody from the others, so it is told and does not count.
+        let services = self.host.services();
+        let word = |up| serde_json::Value::from(if up { "up" } else { "down" });
+        let identity = services.identity.states().map(|(name, up)| (name.to_owned(), word(up)));
+        let identity: serde_json::Map<_, _> = identity.collect();
         let status = self.host.status();
         let page = serde_json::json!({
             "status": if up { "up" } else { "down" },
             "generation": status.generation,
             "last_reload": if status.last_reload.as_ref().is_none_or(|last| last.ok) { "ok" } else { "refused" },
             "connections": connections,
+            "identity_providers": identity,
         });
         plain(if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, "application/json", format!("{page}\n"))
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::services::keys::KeyKind;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, ConfigErrors};
 pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
     Audience, AuditTarget, ClientCertificate, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound,
@@ -109,53 +109,55 @@ impl Config {
     /// `services` is what the services say of their settings.
     pub(in crate::services) fn read_for<'a>(
         layers: impl IntoIterator<Item = (&'a str, &'a str)>,
-        services: impl Fn(&Config) -> Result<(), Misfit>,
-    ) -> Result<Config, ConfigError> {
+        services: impl Fn(&Config) -> Vec<Misfit>,
+    ) -> Result<Config, ConfigErrors> {
         let layers: Vec<_> = layers.into_iter().collect();
         // Each file is read on its own first: only then do errors have that file's lines.
+        let mut all = Vec::new();
         for &(path, text) in &layers {
-            let config = parse::<Config>(path, text)?;
-            config.check(path, text)?;
-            let place = |misfit: Misfit| ConfigError::at_key_of(path, text, &misfit.entry, misfit.key, misfit.message);
-            services(&config).map_err(place)?;
+            let (config, mut found) = parse_all(path, text);
+            if let Some(config) = config {
+                config.check(|key, message| found.push(ConfigError::at_key(path, text, key, message)));
+                let place = |misfit: Misfit| ConfigError::at_key_of(path, text, &misfit.entry, misfit.key, misfit.message);
+                found.extend(services(&config).into_iter().map(place));
+            }
+            all.extend(ConfigErrors::sorted(found).0);
+        }
+        if !all.is_empty() {
+            return Err(ConfigErrors(all));
         }
         let mut merged = serde_yaml::Mapping::new();
         for &(path, text) in &layers {
             merge(&mut merged, parse::<Option<serde_yaml::Mapping>>(path, text)?.unwrap_or_default(), 1);
         }
         serde_yaml::from_value(serde_yaml::Value::Mapping(merged))
-            .map_err(|error| ConfigError::new(layers.last().map_or(FILE, |(path, _)| *path), error.to_string()))
+            .map_err(|error| ConfigError::new(layers.last().map_or(FILE, |(path, _)| *path), error.to_string()).into())
     }
 
-    /// What types alone cannot say.
-    fn check(&self, path: &str, text: &str) -> Result<(), ConfigError> {
-        let refuse = |key: &str, message: String| Err(ConfigError::at_key(path, text, key, message));
+    /// What types alone cannot say: the key, and what is wrong with it.
+    fn check(&self, mut refuse: impl FnMut(&'static str, String)) {
         if self.limits.header_bytes.0 < 8192 {
-            return refuse("header_bytes", "`limits.header_bytes` must be 8 KiB or more".to_owned());
+            refuse("header_bytes", "`limits.header_bytes` must be 8 KiB or more".to_owned());
         }
-        if self.limits.max_connections == 0 {
-            return refuse("max_connections", "`limits.max_connections` must be 1 or more".to_owned());
-        }
-        if self.limits.connections_per_address == 0 {
-            return refuse("connections_per_address", "`limits.connections_per_address` must be 1 or more".to_owned());
+        let counts = [
+            ("max_connections", self.limits.max_connections),
+            ("connections_per_address", self.limits.connections_per_address),
+            ("http2_streams", self.limits.http2_streams as usize),
+        ];
+        for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
+            refuse(key, format!("`limits.{key}` must be 1 or more"));
         }
         if self.limits.body_memory.0 < self.limits.body_bytes.0 {
-            return refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
-        }
-        if self.limits.http2_streams == 0 {
-            return refuse("http2_streams", "`limits.http2_streams` must be 1 or more".to_owned());
+            refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
         }
         let modifier = &self.instance_modifier;
         if !modifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')) {
-            return refuse(
-                "instance_modifier",
-                format!("`instance_modifier` may hold letters, digits and `-_.~` only, not `{modifier}`"),
-            );
+            let message = format!("`instance_modifier` may hold letters, digits and `-_.~` only, not `{modifier}`");
+            refuse("instance_modifier", message);
         }
         if matches!(self.listeners.https, ListenAddress::Off) && matches!(self.listeners.http, ListenAddress::Off) {
-            return refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
+            refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
         }
-        Ok(())
     }
 
     /// What is wrong when others reach this gateway at these listeners, but it still has the name that only this machine knows.
@@ -183,18 +185,37 @@ impl Config {
         compare("listeners", self.listeners == new.listeners);
         compare("tls", self.tls == new.tls);
         compare("limits", self.limits == new.limits);
-        compare("connections", self.connections == new.connections);
-        compare("schemas", self.schemas == new.schemas);
         compare("sample_data", (self.sample_data, &self.samples) == (new.sample_data, &new.samples));
-        compare("keys", self.keys == new.keys);
-        compare("secrets", self.secrets == new.secrets);
-        compare("identity_providers", self.identity_providers == new.identity_providers);
         compare("logging", self.logging == new.logging);
-        compare("outbound", self.outbound == new.outbound);
         compare("monitoring", self.monitoring == new.monitoring);
         compare("reload", self.reload == new.reload);
         changed
     }
+}
+
+/// Most mistakes that are told of one file.
+const MOST: usize = 50;
+
+/// Reads one file although parts of it are wrong: what is right, and every mistake. Nothing of a text that is no YAML.
+fn parse_all(path: &str, text: &str) -> (Option<Config>, Vec<ConfigError>) {
+    if let Err(error) = parse::<serde_yaml::Value>(path, text) {
+        return (None, vec![error]);
+    }
+    let (mut rest, mut found) = (text.to_owned(), Vec::new());
+    while found.len() < MOST {
+        let error = match serde_yaml::from_str::<Option<Config>>(&rest) {
+            Ok(config) => return (Some(config.unwrap_or_default()), found),
+            Err(error) => error,
+        };
+        let error = ConfigError::from_yaml(path, &rest, &error);
+        let line = error.place.map(|(line, _)| line);
+        found.push(error);
+        match line.and_then(|line| error::without_part(&rest, line)) {
+            Some(less) if less != rest => rest = less,
+            _ => break,
+        }
+    }
+    (None, found)
 }
 
 /// Reads one file; an empty one is the type's default.

@@ -30,10 +30,29 @@ pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] Wo
 
 /// The wanted log level is neither a level nor a filter.
 #[derive(Debug, thiserror::Error)]
-#[error("`{wanted}` is not a log level or filter: {error}")]
-pub struct LogError {
-    wanted: String,
-    error: tracing_subscriber::filter::ParseError,
+pub enum LogError {
+    /// It cannot be read.
+    #[error("`{wanted}` is not a log level or filter: {error}")]
+    Filter {
+        /// The text.
+        wanted: String,
+        /// What is wrong with it.
+        error: tracing_subscriber::filter::ParseError,
+    },
+    /// A word that would be taken for the name of a module, so that nothing else was logged.
+    #[error("`{0}` is not a log level: it must be `error`, `warn`, `info`, `debug`, `trace` or `off`")]
+    Level(String),
+}
+
+/// What is wrong with a log level or filter.
+pub fn check_level(wanted: &str) -> Result<(), LogError> {
+    let word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let level = |part: &str| part.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    if let Some(part) = wanted.split(',').map(str::trim).filter(word).find(|part| !level(part)) {
+        return Err(LogError::Level(part.to_owned()));
+    }
+    let wanted = wanted.to_owned();
+    EnvFilter::try_new(&wanted).map(|_| ()).map_err(|error| LogError::Filter { wanted, error })
 }
 
 /// Starts the log, to standard error. A second call has no effect: the first gateway of a process decides.
@@ -42,7 +61,8 @@ pub struct LogError {
 /// has stopped reading, and a closed pipe is not an error of a request.
 pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| settings.level.clone());
-    let filter = EnvFilter::try_new(&wanted).map_err(|error| LogError { wanted, error })?;
+    check_level(&wanted)?;
+    let filter = EnvFilter::try_new(&wanted).map_err(|error| LogError::Filter { wanted, error })?;
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(true).thread_name("log").finish(io::stderr());
     let _ = DROPPED.set(writer.error_counter());
