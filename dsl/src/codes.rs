@@ -176,6 +176,8 @@ pub const EMPTY_GROUP: &str = "P0324";
 pub const CONSTANT_COMPARISON: &str = "P0325";
 /// A call names the connection that its file names already.
 pub const REPEATED_CONNECTION: &str = "P0326";
+/// A loop's prefix is the name of something else too.
+pub const LOOP_NAME_TAKEN: &str = "P0327";
 /// An output and a `Stop` where `fail` is both.
 pub const FAIL_BY_HAND: &str = "P0330";
 /// A code of `fail` for which the service's error answer has no words.

@@ -14,7 +14,7 @@ use portcullis_dsl::ast::Type;
 use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
 use crate::policy::assertion::{Begin, BlockEnd, OpenBlock};
-use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::ctx::{Ctx, Refusal, Slot};
 use observer::{Ended, Nobody, Observer};
 use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
 
@@ -27,24 +27,6 @@ pub enum Ending {
     Failed,
     /// Something broke that nobody handled, and the error answer, if any, is drafted. The cause is for the log.
     Broken(Fault),
-}
-
-/// Where a policy refused, and what failed before.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The instruction that ended it.
-    at: u32,
-    failed: Option<(u32, Cow<'static, str>)>,
-}
-
-impl Refusal {
-    /// `path:line:column` of what failed, or else of what ended the policy, and the reason.
-    pub fn told(&self, program: &Program) -> (String, &str) {
-        match &self.failed {
-            Some((at, reason)) => (program.place(*at), reason),
-            None => (program.place(self.at), "it was refused"),
-        }
-    }
 }
 
 /// One run's control state, beside the variables in [`Ctx`].
@@ -383,6 +365,9 @@ fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bool, Fault> 
         Some(value) if !broken && !exceeded => {
             state.next += 1;
             let round = state.next as i64;
+            if let Some(item) = data.item {
+                ctx.set(item, value.clone());
+            }
             ctx.set(data.current, value);
             ctx.set(data.iterations, round);
             Ok(true)

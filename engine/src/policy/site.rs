@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use http::Method;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use portcullis_dsl::ast::ItemKind;
@@ -14,7 +15,7 @@ use smol_str::SmolStr;
 use crate::data::path::{self, Form};
 use crate::data::value::Value;
 use crate::policy::compile::names::UsedName;
-use crate::policy::ctx::Ctx;
+use crate::policy::ctx::{Ctx, Environment};
 use crate::policy::exec::observer::{Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Program};
 use crate::policy::request::Request;
@@ -68,8 +69,7 @@ pub enum Routed<'s, 'p> {
 
 impl Route {
     /// Runs the service's policy to its answer.
-    async fn answer(&self, mut ctx: Box<Ctx>) -> http::Response<bytes::Bytes> {
-        let site = Arc::clone(&ctx.site);
+    async fn answer(&self, site: &Site, mut ctx: Box<Ctx>) -> http::Response<bytes::Bytes> {
         let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
         if let exec::Ending::Broken(fault) = &ending {
             site.services.metrics.fault(fault.blame.word());
@@ -80,7 +80,7 @@ impl Route {
         let response = answer::answer(&mut ctx, ending);
         if failed && response.status() == http::StatusCode::INTERNAL_SERVER_ERROR {
             // Nobody's refusal is an internal error: the policy has no answer for it.
-            let refusal = ctx.refusal.as_ref().map(|refusal| refusal.told(&site.program));
+            let refusal = ctx.refusal.as_ref().map(|refusal| site.program.told(refusal));
             let (place, reason) = refusal.unzip();
             let (service, request) = (&self.name, ctx.request.id());
             tracing::error!(%service, %request, place, reason, "answered 500: the policy failed and has no other answer for it");
@@ -123,8 +123,9 @@ impl Compiled {
         Compiled { library: Arc::new(library), diagnostics, names, program }
     }
 
-    /// The set with what outlives it; none when there are errors.
-    pub fn site(&self, services: Arc<Services>, instance_modifier: &str, enabled: &[String]) -> Option<Site> {
+    /// The set with what outlives it; none when there are errors. `serves` is told a service's name and whether it is declared
+    /// `disabled`.
+    pub fn site(&self, services: Arc<Services>, instance_modifier: &str, serves: impl Fn(&str, bool) -> bool) -> Option<Site> {
         let program = Arc::clone(self.program.as_ref()?);
         let modifier = match instance_modifier.trim_matches('/') {
             "" => SmolStr::default(),
@@ -142,7 +143,7 @@ impl Compiled {
         };
         for policy in self.library.services() {
             let ItemKind::Service(head) = &policy.item.kind else { continue };
-            if head.disabled && !enabled.contains(&policy.name) {
+            if !serves(&policy.name, head.disabled) {
                 continue;
             }
             let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
@@ -179,13 +180,8 @@ impl Site {
         enabled: &[String],
     ) -> (Option<Site>, Arc<Library>, Vec<Diagnostic>) {
         let compiled = Compiled::new(sources);
-        let site = compiled.site(services, instance_modifier, enabled);
+        let site = compiled.site(services, instance_modifier, |name, off| !off || enabled.iter().any(|own| own == name));
         (site, compiled.library, compiled.diagnostics)
-    }
-
-    /// Path of a service, with the instance modifier.
-    pub fn service_path(&self, name: &str) -> &str {
-        self.paths.get(name).map_or("", String::as_str)
     }
 
     /// Names and paths of all services that are served.
@@ -232,9 +228,10 @@ impl Site {
     pub fn handle(self: &Arc<Self>, request: Request) -> impl Future<Output = http::Response<bytes::Bytes>> + Send + use<> {
         // Settled before the future is made, and on the heap: futures are copied where they are made, and this one is in every request.
         let begun = self.begin(request);
+        let site = Arc::clone(self);
         async move {
             match begun {
-                Ok((route, ctx)) => route.answer(ctx).await,
+                Ok((route, ctx)) => route.answer(&site, ctx).await,
                 Err(response) => response,
             }
         }
@@ -269,7 +266,7 @@ impl Site {
             return Err(response);
         }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
-        let ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
+        let ctx = Box::new(Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
         Ok((route, ctx))
     }
 
@@ -291,7 +288,7 @@ impl Site {
     ) -> Option<(exec::Ending, Vec<(SmolStr, Value)>)> {
         let policy = self.library.commands().chain(self.library.tasks()).find(|policy| policy.name == name)?;
         let frame = self.program.frames.get(&policy.id)?.clone();
-        let mut ctx = Ctx::new(Arc::clone(self), Request::new(Method::GET, ""), frame.name.clone());
+        let mut ctx = Ctx::new(Arc::clone(self) as Arc<dyn Environment>, Request::new(Method::GET, ""), frame.name.clone());
         ctx.slots.resize_with(frame.slots, Value::default);
         for (input, slot, ty) in &frame.inputs {
             if let Some((_, value)) = inputs.iter().find(|(name, _)| name.eq_ignore_ascii_case(input)) {
@@ -302,5 +299,31 @@ impl Site {
         let ending = exec::run_observed(&self.program, &frame, &mut ctx, observer).await;
         let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
         Some((ending, outputs))
+    }
+}
+
+impl Environment for Site {
+    fn services(&self) -> &Services {
+        &self.services
+    }
+
+    fn served(&self) -> Vec<&SmolStr> {
+        self.paths.keys().collect()
+    }
+
+    fn service_path(&self, name: &str) -> &str {
+        self.paths.get(name).map_or("", String::as_str)
+    }
+
+    fn instance_modifier(&self) -> &SmolStr {
+        &self.instance_modifier
+    }
+
+    fn own_cookies(&self) -> &[SmolStr] {
+        &self.program.cookies
+    }
+
+    fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, http::Response<bytes::Bytes>> {
+        Box::pin(self.handle(request))
     }
 }

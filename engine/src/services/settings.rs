@@ -1,7 +1,9 @@
 //! `gateway.yaml` as a whole: what its types say, and what each service says of its own section. It stands above them all, so that the
 //! settings know no service.
 
-use crate::services::config::{Config, ConfigErrors, Misfit, ProviderKind};
+use std::path::Path;
+
+use crate::services::config::{Config, ConfigErrors, Misfit, ProviderKind, files_of_values};
 use crate::services::identity::{self, ProviderError};
 use crate::services::{store, telemetry};
 
@@ -9,7 +11,17 @@ impl Config {
     /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
     /// All mistakes are told at once.
     pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigErrors> {
-        Config::read_for(layers, check)
+        Config::read_in(Path::new(""), layers)
+    }
+
+    /// The same for a home: paths of `${file:…}` begin in this folder.
+    pub fn read_in<'a>(root: &Path, layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigErrors> {
+        Config::read_for(root, layers, check)
+    }
+
+    /// The files that values of a settings file stand in (`${file:PATH}`), as they are written.
+    pub fn value_files(text: &str) -> impl Iterator<Item = &str> {
+        files_of_values(text)
     }
 }
 

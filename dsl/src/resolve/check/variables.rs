@@ -90,6 +90,9 @@ impl<'a> Tables<'a> {
         // A frame that lacks something says little of its variables: they may all be in there.
         let guessing = space.members.iter().any(|member| self.incomplete[member.policy.index()]);
         let others = self.no_json(space);
+        let families: HashSet<Sym> = (space.members.iter().flat_map(|member| &set.events[member.policy.index()]))
+            .filter_map(|event| if let Event::Wildcard { prefix } = event { Some(*prefix) } else { None })
+            .collect();
         for (place, member) in space.members.iter().enumerate() {
             for (number, event) in set.events[member.policy.index()].iter().enumerate() {
                 match event {
@@ -108,6 +111,15 @@ impl<'a> Tables<'a> {
                     {
                         let way = file.iter().copied().chain(space.chain(place));
                         found.push(unknown(set, owner, space, *name, *span).included_by(way));
+                    }
+                    Event::Set { name, span, by: SetBy::Item, .. }
+                        if (families.contains(name) || !space.frame.is_item(*name)) && self.reported.insert(*span) =>
+                    {
+                        let name = spelling(set, *span, *name);
+                        let message = format!("`{name}` is the loop's item, and the name of something else here");
+                        let warning = Diagnostic::warning(codes::LOOP_NAME_TAKEN, message, *span);
+                        let help = format!("give the item a name of its own; `${{{name}.current}}` is the item in any case");
+                        found.push(warning.help(help).included_by(space.chain(place)));
                     }
                     Event::Set { name, span, by, .. }
                         if *by != SetBy::Native
@@ -236,7 +248,19 @@ fn unknown(set: &Set<'_>, owner: &Policy, space: &Space, name: Sym, span: Span) 
     }
 }
 
+/// The policy that sets this variable and has a hook, where the variable could be set otherwise.
+fn hook_of<'a>(set: &'a Set<'_>, variable: Sym) -> Option<&'a str> {
+    let sets = |policy: &&Policy| {
+        set.events[policy.id.index()].iter().any(|event| {
+            let by = matches!(event, Event::Set { by: SetBy::Assignment | SetBy::Default | SetBy::Param(Direction::In), .. });
+            matches!(event, Event::Set { name, .. } if *name == variable) && by
+        })
+    };
+    set.policies.iter().filter(sets).find_map(|policy| super::places(policy).hook).map(|(name, _)| name)
+}
+
 fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sym, member: usize) -> Option<Diagnostic> {
+    let sym = name;
     let name = spelling(set, span, name);
     if name.starts_with('_') {
         return None;
@@ -261,6 +285,11 @@ fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sy
         }
     };
     let warning = Diagnostic::warning(codes::NEVER_READ, message, span).included_by(space.chain(member));
+    if policy.kind() == Kind::Customize
+        && let Some(hook) = hook_of(set, sym)
+    {
+        return Some(warning.help(format!("`{name}` is set in `{hook}`: write `customize \"{hook}\" {{ set {name} = … }}`")));
+    }
     Some(match near {
         Some(near) => warning.help(format!("did you mean `{near}`?")),
         None => warning,

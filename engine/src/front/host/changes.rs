@@ -31,11 +31,12 @@ impl Changes {
     pub(super) fn between(old: &Sources, new: &Sources, old_config: &Config, new_config: &Config) -> Changes {
         let mut changes = Changes { waiting: old_config.needs_restart(new_config), ..Changes::default() };
         let live = |config: &Config| {
-            let Config { host_name, security, instance_modifier, properties, enable, identity_providers, outbound, .. } =
-                config.clone();
+            let Config {
+                host_name, security, instance_modifier, properties, enable, disable, identity_providers, outbound, ..
+            } = config.clone();
             let Config { connections, schemas, keys, secrets, .. } = config.clone();
             let opened = (identity_providers, outbound, connections, schemas, keys, secrets);
-            (host_name, security, instance_modifier, properties, enable, opened)
+            (host_name, security, instance_modifier, properties, enable, disable, opened)
         };
         changes.settings = live(old_config) != live(new_config);
         // The library keeps data files that policies name among its policy files: compare both kinds by path.

@@ -157,14 +157,15 @@ pub(super) fn remarks(home: &Home, config: &Config, library: &Library) -> Vec<St
     remarks
 }
 
-/// Services that `enable` names and that do not exist.
+/// Services that `enable` and `disable` name and that do not exist.
 pub(super) fn unserved(config: &Config, library: &Library) -> Vec<String> {
-    let unknown = config.enable.iter().filter(|name| !library.services().any(|service| service.name == **name));
+    let named = config.enable.iter().map(|name| ("enables", name)).chain(config.disable.iter().map(|name| ("disables", name)));
+    let unknown = named.filter(|(_, name)| !library.services().any(|service| service.name == **name));
     unknown
-        .map(|name| {
+        .map(|(what, name)| {
             let near = portcullis_dsl::diagnostic::nearest(name, library.services().map(|service| service.name.as_str()));
             let help = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            format!("gateway.yaml enables `{name}`, but there is no such service{help}")
+            format!("gateway.yaml {what} `{name}`, but there is no such service{help}")
         })
         .collect()
 }

@@ -42,7 +42,7 @@ pub use inspect::{Inspection, inspect};
 pub use prebuilt::Prebuilt;
 pub use status::{Status, has_served, read_status};
 
-use opened::{Beside, Opened};
+use opened::{Beside, Files, Opened};
 
 /// How a host is to be started, beyond what its home says.
 #[derive(Clone, Debug, Default)]
@@ -57,15 +57,6 @@ pub struct Options {
     pub clock: Option<Arc<Clock>>,
     /// Compiled sets to take from, and to leave others in.
     pub prebuilt: Option<Arc<Prebuilt>>,
-}
-
-/// What a reload takes the files for that settings name: passwords, authorities.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Files {
-    /// As they were.
-    AsBefore,
-    /// Changed, perhaps.
-    Anew,
 }
 
 /// How long databases may take to close.
@@ -465,7 +456,7 @@ fn build(options: &Options, config: &Config, sources: Sources, services: Arc<Ser
         let report = report + &render(&unknown, compiled.library.sources(), false);
         return Err(Refused { report, errors: unknown.len() });
     }
-    match compiled.site(services, &config.instance_modifier, &config.enable) {
+    match compiled.site(services, &config.instance_modifier, |name, off| config.serves(name, off)) {
         Some(site) => Ok((site, report)),
         None => {
             let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();

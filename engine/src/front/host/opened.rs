@@ -6,13 +6,21 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Files;
 use crate::services::Services;
 use crate::services::config::{Config, ProviderKind};
 use crate::services::identity::{Passwords, Providers};
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
 use crate::services::store::{Connections, StoreError};
+
+/// What a reload takes the files for that settings name: passwords, authorities.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    /// As they were.
+    AsBefore,
+    /// Changed, perhaps.
+    Anew,
+}
 
 /// What is opened.
 pub(super) struct Opened {

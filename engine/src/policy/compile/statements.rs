@@ -3,10 +3,10 @@
 use portcullis_dsl::ast::{Block, Call, Callee, Cond, GroupKind, Stmt, StmtKind};
 use portcullis_dsl::span::Span;
 
-use super::build::{Build, CallSite};
+use super::call::BuildSite;
 use super::code::Label;
 use super::{Compiler, FailTo, Scope};
-use crate::policy::assertion::{BlockEnd, Entry, Runnable};
+use crate::policy::assertion::{BlockEnd, Build, Entry, Runnable};
 use crate::policy::codes;
 use crate::policy::ctx::Slot;
 use crate::policy::exec::bounds::Bounds;
@@ -110,6 +110,7 @@ impl<'a> Compiler<'a> {
             StmtKind::ForEach { prefix, list, limit, body } => {
                 let mut slot = |part: &str| self.slot(&format!("{}.{part}", prefix.node), scope);
                 let data = Loop {
+                    item: scope.frame.item(prefix).map(|slot| Slot(slot as u32)),
                     current: slot("current"),
                     iterations: slot("iterations"),
                     stop: slot("break"),
@@ -118,7 +119,9 @@ impl<'a> Compiler<'a> {
                 };
                 let place = list.span.span;
                 let list = self.expr(list, scope);
-                self.flow.set(data.current, &list, place, self.origin(place));
+                for slot in data.item.into_iter().chain([data.current]) {
+                    self.flow.set(slot, &list, place, self.origin(place));
+                }
                 let (next, round, failed) = (self.code.label(), self.code.label(), self.code.label());
                 self.code.emit(Op::LoopBegin(list), span, next, next);
                 self.code.place(next);
@@ -198,7 +201,7 @@ impl<'a> Compiler<'a> {
                     return self.defective("the assertion is not there", span);
                 };
                 self.uses_names(entry.spec, call, scope);
-                let mut host = CallSite { compiler: self, scope };
+                let mut host = BuildSite { compiler: self, scope };
                 let built = (entry.build)(&mut Build { compiler: &mut host, spec: entry.spec, call });
                 match built {
                     Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion), span, ok, no),

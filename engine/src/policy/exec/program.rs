@@ -10,10 +10,10 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
-use crate::policy::assertion::{Assertion, AsyncAssertion, BlockAssertion, BlockEnd};
-use crate::policy::ctx::Slot;
+use crate::policy::ctx::{Refusal, Slot};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
+use crate::policy::runnable::{Assertion, AsyncAssertion, BlockAssertion, BlockEnd};
 
 /// Instructions of a whole policy set, and where each policy's stretch begins.
 pub struct Program {
@@ -38,6 +38,16 @@ impl Program {
     /// `path:line:column` of an instruction's source text.
     pub fn place(&self, pc: u32) -> String {
         self.spans.get(pc as usize).map_or_else(String::new, |span| self.sources.place(*span))
+    }
+}
+
+impl Program {
+    /// `path:line:column` of what failed, or else of what ended the policy, and the reason.
+    pub fn told<'r>(&self, refusal: &'r Refusal) -> (String, &'r str) {
+        match &refusal.failed {
+            Some((at, reason)) => (self.place(*at), reason),
+            None => (self.place(refusal.at), "it was refused"),
+        }
     }
 }
 
@@ -126,6 +136,8 @@ impl Op {
 /// Variables of a loop.
 #[derive(Clone, Debug)]
 pub struct Loop {
+    /// `<prefix>`: the item too, where no other variable has this name.
+    pub item: Option<Slot>,
     /// `<prefix>.current`
     pub current: Slot,
     /// `<prefix>.iterations`
