@@ -40,7 +40,7 @@ fn check(config: &Config) -> Vec<Misfit> {
         let key = if let ProviderError::Setting { key, .. } = error { key } else { "type" };
         Some(Misfit { entry: name.clone(), key, message: format!("identity provider `{name}`: {error}") })
     });
-    let level = telemetry::check_level(&config.logging.level).err();
+    let level = telemetry::filter(&config.logging.level).err();
     let level = level.map(|error| Misfit { entry: "logging".to_owned(), key: "level", message: error.to_string() });
     connections.chain(providers).chain(level).collect()
 }

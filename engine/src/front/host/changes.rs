@@ -34,9 +34,10 @@ impl Changes {
             let Config {
                 host_name, security, instance_modifier, properties, enable, disable, identity_providers, outbound, ..
             } = config.clone();
-            let Config { connections, schemas, keys, secrets, .. } = config.clone();
+            let Config { connections, schemas, keys, secrets, logging, .. } = config.clone();
             let opened = (identity_providers, outbound, connections, schemas, keys, secrets);
-            (host_name, security, instance_modifier, properties, enable, disable, opened)
+            let told = (logging.level, logging.access, logging.audit);
+            (host_name, security, instance_modifier, properties, enable, disable, opened, told)
         };
         changes.settings = live(old_config) != live(new_config);
         // The library keeps data files that policies name among its policy files: compare both kinds by path.

@@ -87,7 +87,8 @@ fn open(home: &Home, config: &Config, options: &Options, found: &mut Inspection)
     }
     let passwords = Arc::new(Passwords::default());
     let ports = configured_ports(config);
-    let beside = Beside { home: home.root(), keys: &keys, passwords: &passwords, ports: &ports };
+    let metrics = Arc::default();
+    let beside = Beside { home: home.root(), keys: &keys, passwords: &passwords, ports: &ports, metrics: &metrics };
     match Opened::open(config, &beside) {
         Ok(Opened { connections, identity, outbound }) if problems.len() == before => {
             let to_make = config.keys.keys().map(String::as_str).chain([DEFAULT_TLS_KEY]);

@@ -12,6 +12,7 @@ use crate::services::identity::{Passwords, Providers};
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
 use crate::services::store::{Connections, StoreError};
+use crate::services::telemetry::Metrics;
 
 /// What a reload takes the files for that settings name: passwords, authorities.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub(super) struct Beside<'a> {
     pub(super) keys: &'a Arc<KeyStore>,
     pub(super) passwords: &'a Arc<Passwords>,
     pub(super) ports: &'a BTreeMap<&'static str, u16>,
+    pub(super) metrics: &'a Arc<Metrics>,
 }
 
 impl Opened {
@@ -80,7 +82,7 @@ impl Opened {
         } else {
             let opened = Outbound::open(&new.outbound, beside.home, beside.keys).map_err(|error| vec![error]);
             let ports = beside.ports.values().copied().collect();
-            kept(opened, &mut problems).map(|opened| Arc::new(opened.beside(ports, &new.host_name.0)))
+            kept(opened, &mut problems).map(|opened| Arc::new(opened.beside(ports, &new.host_name.0).counting(beside.metrics)))
         };
         match (connections, identity, outbound) {
             (Some(connections), Some(identity), Some(outbound)) => Ok(Opened { connections, identity, outbound }),

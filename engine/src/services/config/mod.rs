@@ -21,8 +21,8 @@ use crate::services::keys::KeyKind;
 pub use error::{ConfigError, ConfigErrors};
 pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound,
-    Reload, Samples, Security, Tls, TlsVersion,
+    Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
+    Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use units::{ListenAddress, Span};
 use values::Layer;
@@ -200,7 +200,7 @@ impl Config {
         compare("tls", self.tls == new.tls);
         compare("limits", self.limits == new.limits);
         compare("sample_data", (self.sample_data, &self.samples) == (new.sample_data, &new.samples));
-        compare("logging", self.logging == new.logging);
+        compare("logging.format", self.logging.format == new.logging.format);
         compare("monitoring", self.monitoring == new.monitoring);
         compare("reload", self.reload == new.reload);
         changed
