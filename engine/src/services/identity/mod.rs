@@ -162,6 +162,11 @@ impl Providers {
         self.0.iter().map(|(name, provider)| (name.as_str(), !provider.down.load(Ordering::Relaxed)))
     }
 
+    /// Names of all.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The provider of this name. None is the configuration's fault.
     pub fn get(&self, name: &str) -> Result<Arc<dyn IdentityProvider>, Fault> {
         self.0
