@@ -8,6 +8,7 @@ pub mod control;
 mod handler;
 mod inspect;
 mod opened;
+mod otlp;
 mod prebuilt;
 mod receive;
 mod schema;
@@ -36,6 +37,7 @@ use crate::services::cache::Caches;
 use crate::services::config::{Config, ListenAddress};
 use crate::services::identity::Passwords;
 use crate::services::keys::KeyStore;
+use crate::services::outbound::Outbound;
 use crate::services::store::Connections;
 use crate::services::telemetry::{self, AuditLog, AuditRecord, Level, Metrics};
 
@@ -62,7 +64,7 @@ pub struct Options {
     pub prebuilt: Option<Arc<Prebuilt>>,
 }
 
-/// How long the last audit records may take to be written.
+/// How long the last audit records, and the last traces and metrics, may take to get away.
 const FLUSHING: Duration = Duration::from_secs(1);
 /// How long databases may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
@@ -108,6 +110,8 @@ pub struct Host {
     /// Whether it was told to stop.
     draining: AtomicBool,
     runtime: tokio::runtime::Handle,
+    /// What sends traces and metrics, until it begins to.
+    exporter: Mutex<Option<otlp::Exporter>>,
 }
 
 /// What reloads change, beside the site.
@@ -148,6 +152,8 @@ impl Host {
         host.metrics.gauge("connections", move || connections.connections() as i64);
         host.metrics.gauge("unwritten_bytes", move || unwritten.unwritten() as i64);
         account::measure(&host);
+        let exporter = host.exporter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sending = exporter.map(|exporter| exporter.start(&host));
         let claim = status::Claim::take(&host.home);
         let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
         {
@@ -159,7 +165,7 @@ impl Host {
         }
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
         let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
-        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control })
+        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -202,6 +208,20 @@ impl Host {
         let beside = Beside { home: home.root(), keys: &keys, passwords: &passwords, ports: &ports, metrics: &metrics };
         let opened = Opened::open(&config, &beside).map_err(|problems| StartError(problems.join("\n")))?;
         let Opened { connections, identity, outbound } = opened;
+        let (tracer, exporter) = if listen {
+            let trust = crate::services::config::Outbound {
+                trusted: config.outbound.trusted.clone(),
+                public_authorities: config.outbound.public_authorities,
+                ..Default::default()
+            };
+            let client = Outbound::open(&trust, home.root(), &keys).map_err(StartError::new)?;
+            otlp::open(&config.otlp, client)?.unzip()
+        } else {
+            (None, None)
+        };
+        if let Some(tracer) = tracer.clone() {
+            metrics.sampled("spans_dropped", move || vec![(Vec::new(), tracer.dropped() as f64)]);
+        }
         let gateway = Services {
             clock,
             caches: Arc::new(Caches::new(Arc::clone(&metrics))),
@@ -217,7 +237,9 @@ impl Host {
             connections,
             metrics: Arc::clone(&metrics),
             audit,
-            told: config.logging.access,
+            told: config.logging.access || tracer.is_some(),
+            access: config.logging.access,
+            tracer,
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
         let migration = schema::Migration::collect(&config, &home, &sources, &gateway.connections);
@@ -245,6 +267,7 @@ impl Host {
             runtime,
             started,
             draining: AtomicBool::new(false),
+            exporter: Mutex::new(exporter),
         };
         Ok((host, server))
     }
@@ -350,7 +373,8 @@ impl Host {
             audit,
             properties: Arc::new(properties(&config, &self.ports, &connections)),
             security: config.security,
-            told: config.logging.access,
+            told: config.logging.access || services.tracer.is_some(),
+            access: config.logging.access,
             connections,
             identity,
             outbound,
@@ -450,6 +474,7 @@ pub struct Serving {
     claim: Option<status::Claim>,
     tasks: tokio::task::JoinHandle<()>,
     control: Option<tokio::task::JoinHandle<()>>,
+    sending: Option<otlp::Sending>,
 }
 
 impl Serving {
@@ -498,19 +523,18 @@ impl Serving {
         if self.claim.is_some() {
             status::remove(&self.host.home);
         }
+        if let Some(sending) = self.sending {
+            sending.finish(FLUSHING).await;
+        }
         let audit = self.host.services().audit.clone();
         let _ = tokio::task::spawn_blocking(move || audit.flush(FLUSHING)).await;
         left
     }
 }
 
-/// A URL that a client on this machine can use: an address that means "all of them" is spelled `localhost`.
+/// The address that is listened on, as a URL: `0.0.0.0` and `[::]` too, so that nobody takes an open listener for a local one.
 fn origin(scheme: &str, address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        format!("{scheme}://localhost:{}", address.port())
-    } else {
-        format!("{scheme}://{address}")
-    }
+    format!("{scheme}://{address}")
 }
 
 fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigErrors> {

@@ -39,6 +39,9 @@ pub struct UsedName {
     pub span: Span,
 }
 
+/// The built-in variable that lists the identity providers there are.
+const PROVIDERS: &str = "gateway.identityProviders";
+
 /// How often a variable may stand for another on the way to a name.
 const MAX_STEPS: usize = 4;
 
@@ -47,6 +50,8 @@ const MAX_STEPS: usize = 4;
 pub(super) struct Flow {
     sets: HashMap<Slot, Vec<Source>>,
     uses: Vec<(Named, Source)>,
+    /// Whether the frame asks which providers there are: then one that is not there is no mistake.
+    asks: bool,
 }
 
 struct Source {
@@ -84,10 +89,15 @@ impl Flow {
         self.sets.entry(slot).or_default().push(Source::new(value, span, origin));
     }
 
+    /// Notes that a built-in variable is read.
+    pub(super) fn reads(&mut self, builtin: &str) {
+        self.asks |= builtin.eq_ignore_ascii_case(PROVIDERS);
+    }
+
     /// The names that the frame will ask for.
     pub(super) fn names(&self) -> Vec<UsedName> {
         let mut found = Vec::new();
-        for (named, source) in &self.uses {
+        for (named, source) in self.uses.iter().filter(|(named, _)| !(self.asks && *named == Named::Provider)) {
             self.follow(*named, source, MAX_STEPS, &mut found);
         }
         found

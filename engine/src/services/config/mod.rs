@@ -22,7 +22,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
     Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
-    Outbound, Reload, Samples, Security, Tls, TlsVersion,
+    Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use units::{ListenAddress, Span};
 use values::Layer;
@@ -77,6 +77,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// `/health` and `/metrics`.
     pub monitoring: Monitoring,
+    /// Traces and metrics for a collector of OpenTelemetry.
+    pub otlp: Otlp,
     /// How saves become live.
     pub reload: Reload,
 }
@@ -158,6 +160,9 @@ impl Config {
         if self.limits.body_memory.0 < self.limits.body_bytes.0 {
             refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
         }
+        if !(0.0..=1.0).contains(&self.otlp.traces) {
+            refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
+        }
         let modifier = &self.instance_modifier;
         if !modifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')) {
             let message = format!("`instance_modifier` may hold letters, digits and `-_.~` only, not `{modifier}`");
@@ -202,6 +207,7 @@ impl Config {
         compare("sample_data", (self.sample_data, &self.samples) == (new.sample_data, &new.samples));
         compare("logging.format", self.logging.format == new.logging.format);
         compare("monitoring", self.monitoring == new.monitoring);
+        compare("otlp", self.otlp == new.otlp);
         compare("reload", self.reload == new.reload);
         changed
     }

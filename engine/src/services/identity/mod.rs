@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 pub use error::ProviderError;
 pub use federated::{Federated, check as check_federated};
-pub use internal::{InternalUsers, UserError};
+pub use internal::{Account, InternalUsers, UserError};
 pub use ldap::{Ldap, check as check_directory};
 pub use limiter::{AttemptLimiter, Attempts, Rule};
 pub use password::{Cost, Passwords};
@@ -160,11 +160,6 @@ impl Providers {
     /// All of them by name, and whether each could be asked when it was asked last. One that nobody has asked yet counts as up.
     pub fn states(&self) -> impl Iterator<Item = (&str, bool)> {
         self.0.iter().map(|(name, provider)| (name.as_str(), !provider.down.load(Ordering::Relaxed)))
-    }
-
-    /// Names of all.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
     }
 
     /// The provider of this name. None is the configuration's fault.
