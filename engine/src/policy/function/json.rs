@@ -34,8 +34,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let mut document = serde_json::Value::clone(&document);
         let path = args[1].as_text();
         let (parent, name) = path.rsplit_once('.').unwrap_or(("", &path));
-        let steps = parent.split('.').filter(|step| !step.is_empty());
-        let object = steps.fold(Some(&mut document), |at, step| at?.get_mut(step));
+        let mut steps = parent.split('.').filter(|step| !step.is_empty());
+        let object = steps.try_fold(&mut document, |at, step| at.get_mut(step));
         if let Some(object) = object.and_then(serde_json::Value::as_object_mut) {
             object.remove(name);
         }
