@@ -16,7 +16,7 @@ impl PolicyId {
     }
 }
 
-/// One declaration with where it is from.
+/// One declaration and its origin.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Its name; of a customization or extension: the name of what it fills.
@@ -58,7 +58,7 @@ impl Policy {
         lines.collect::<Vec<_>>().join(" ")
     }
 
-    /// Where its name stands.
+    /// The span of its name.
     pub(crate) fn name_span(&self) -> Span {
         self.item.name.span
     }
@@ -89,7 +89,7 @@ impl Kind {
     }
 }
 
-/// What names are compared by: case separates none.
+/// The form in which names are compared: case is ignored.
 pub(crate) fn fold(name: &str) -> String {
     name.to_lowercase()
 }
@@ -99,7 +99,7 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     one == other || fold(one) == fold(other)
 }
 
-/// Declarations by kind and name, whatever its case; of two with the same name, the first.
+/// Declarations by kind and name, ignoring case; of two with the same name, the first.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     by_kind: HashMap<Kind, HashMap<String, (String, PolicyId)>>,

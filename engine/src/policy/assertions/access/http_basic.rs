@@ -18,15 +18,15 @@ use crate::data::principal::{Credential, Secret};
 static SPEC: Spec = Spec {
     name: "HttpBasic",
     category: "access",
-    summary: "Takes name and password out of the request's `Authorization: Basic`; they become a credential for `Authenticate`. Nothing \
-              is checked but their form.",
+    summary: "Reads name and password from the request's `Authorization: Basic`; they become a credential for `Authenticate`. \
+              Only their form is checked.",
     props: &[
         Prop::absent("username", Kind::Target(Type::String), "Variable that takes the name."),
         Prop::absent("password", Kind::Target(Type::String), "Variable that takes the password."),
         Prop::absent(
             "realm",
             Kind::Text,
-            "Where it fails, the answer gets a challenge (`WWW-Authenticate`) with this realm. Left out: no challenge.",
+            "After a failure the answer gets a challenge (`WWW-Authenticate`) with this realm. Left out: no challenge.",
         ),
     ],
     sets: &[sets("{username}", "the name"), sets("{password}", "the password")],
@@ -93,9 +93,9 @@ impl Assertion for HttpBasic {
 
 /// Why there are no Basic credentials although there is an `Authorization` field.
 pub(crate) enum Bad {
-    /// They are not credentials, and as good as wrong ones.
+    /// They are malformed, which is treated like wrong credentials.
     Wrong(&'static str),
-    /// They hold something that is not text. Nobody types that, so no policy goes on as if nothing had been sent.
+    /// They contain something that is not text. Nobody types that, so no policy may continue as if nothing had been sent.
     Unreadable(&'static str),
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn credentials(headers: &http::HeaderMap) -> Result<Option<(SmolStr, 
     if !scheme.eq_ignore_ascii_case("basic") {
         return Ok(None);
     }
-    // Some clients leave the padding out; nothing is ambiguous without it.
+    // Some clients omit the padding; nothing is ambiguous without it.
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

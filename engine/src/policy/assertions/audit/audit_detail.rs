@@ -18,7 +18,7 @@ static SPEC: Spec = Spec {
             "level",
             Kind::OneOf(&["fine", "info", "warning", "severe"]),
             Literal::Text("info"),
-            "How serious it is. `fine` shows in the log at level `debug` only.",
+            "How serious it is. The log shows `fine` only at level `debug`.",
         ),
     ],
     sets: &[],
@@ -45,7 +45,7 @@ struct AuditDetail {
 impl Assertion for AuditDetail {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let audit = &ctx.services().audit;
-        // Nobody listens to most of the fine ones: then the text is not even made.
+        // Most `fine` details are not recorded; then the text is not even built.
         if audit.wants(self.level) {
             let message = self.message.to_text(ctx);
             audit.record(&AuditRecord {
