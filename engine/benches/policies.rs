@@ -91,7 +91,7 @@ fn run(bench: &mut Criterion, name: &str, text: &str) {
         _ => panic!("there is no service"),
     };
     let program = Arc::clone(&site.program);
-    let mut ctx = Ctx::new(Arc::clone(&site), request(), "Conditions".into());
+    let mut ctx = Ctx::new(site.clone(), request(), "Conditions".into());
     bench.bench_function(name, |b| {
         b.iter(|| {
             let ending = now(exec::run(&program, &frame, black_box(&mut ctx)));

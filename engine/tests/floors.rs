@@ -8,6 +8,7 @@
     reason = "a test stops where it stands"
 )]
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -98,4 +99,65 @@ fn the_map_shows_the_house() {
             assert!(module == "mod" || named.contains(&wanted.as_str()), "the map lacks `{wanted}`");
         }
     }
+}
+
+/// How many files may need each other in a circle, at most.
+const CIRCLE: usize = 8;
+
+/// `policy/exec/compare.rs` is `policy::exec::compare`.
+fn module(root: &Path, file: &Path) -> Vec<String> {
+    let path = file.strip_prefix(root).expect("a file of the house").with_extension("");
+    let mut parts: Vec<String> = path.components().map(|part| part.as_os_str().to_str().expect("a name").to_owned()).collect();
+    if parts.last().is_some_and(|last| last == "mod") {
+        parts.pop();
+    }
+    parts
+}
+
+/// What a file imports, as paths from the top of the crate.
+fn imports(path: &regex::Regex, own: &[String], text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for import in path.captures_iter(text) {
+        let mut base: Vec<String> = if &import[1] == "super" { own[..own.len().saturating_sub(1)].to_vec() } else { Vec::new() };
+        base.extend(import[2].split("::").filter(|part| !part.is_empty()).map(str::to_owned));
+        let group = import.get(3).map_or("", |group| group.as_str());
+        found.extend(group.split(',').map(|name| [base.clone(), name.trim().split("::").map(str::to_owned).collect()].concat()));
+    }
+    found
+}
+
+/// A file can be understood with few others at hand: no large circle of files needs each other.
+#[test]
+fn no_circle_of_files_is_large() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let modules: Vec<Vec<String>> = files.iter().map(|file| module(&root, file)).collect();
+    let at: HashMap<&[String], usize> = modules.iter().enumerate().map(|(at, module)| (module.as_slice(), at)).collect();
+    let path = regex::Regex::new(r"\b(crate|super)((?:::\w+)+)(?:::\{([^{}]*)\})?").expect("a pattern");
+    let mut needs = vec![Vec::new(); modules.len()];
+    for (from, (file, own)) in
+        files.iter().zip(&modules).enumerate().filter(|(_, (_, own))| own.last().is_some_and(|last| last != "tests"))
+    {
+        let text = fs::read_to_string(file).expect("a source");
+        let text = text.split("#[cfg(test)]\nmod tests {").next().expect("a beginning");
+        for import in imports(&path, own, text) {
+            let to = (1..=import.len()).rev().find_map(|length| at.get(&import[..length]).copied());
+            needs[from].extend(to.filter(|to| *to != from));
+        }
+    }
+    let reaches = |from: usize| {
+        let (mut seen, mut next) = (HashSet::new(), vec![from]);
+        while let Some(at) = next.pop() {
+            next.extend(needs[at].iter().copied().filter(|to| seen.insert(*to)));
+        }
+        seen
+    };
+    let reached: Vec<HashSet<usize>> = (0..modules.len()).map(reaches).collect();
+    let circle = |from: usize| -> Vec<String> {
+        reached[from].iter().filter(|to| reached[**to].contains(&from)).map(|to| modules[*to].join("::")).collect()
+    };
+    let largest = (0..modules.len()).map(circle).max_by_key(Vec::len).expect("files");
+    assert!(!largest.is_empty(), "no import was read");
+    assert!(largest.len() <= CIRCLE, "{} files need each other: {}", largest.len(), largest.join(", "));
 }

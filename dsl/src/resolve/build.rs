@@ -73,9 +73,11 @@ impl<'a> Builder<'a> {
         let mut wildcards: Vec<Sym> = Vec::new();
         let mut documents: Vec<Sym> = Vec::new();
         let mut bounds: Vec<(Sym, Type, Range)> = Vec::new();
+        let mut items: Vec<(Sym, &SmolStr)> = Vec::new();
         for member in &members {
             for event in &self.events[member.policy.index()] {
                 match event {
+                    Event::Set { name, spelling, by: SetBy::Item, .. } => items.push((*name, spelling)),
                     Event::Set { name, spelling, by, .. } => self.add(&mut slots, *name, spelling, *by),
                     Event::Declare { name, spelling, ty, range, .. } => {
                         self.add(&mut slots, *name, spelling, SetBy::Assignment);
@@ -90,13 +92,17 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        // The prefix of a loop is the item itself, unless a variable of this name is there already: the loop leaves that one alone.
+        items.retain(|(name, _)| self.slot_of[name.index()] == NONE);
+        items.iter().for_each(|(name, spelling)| self.add(&mut slots, *name, spelling, SetBy::Item));
+        let items = items.into_iter().map(|(name, _)| name).collect();
         if !wildcards.is_empty() {
             self.add_matched(&members, &mut slots);
         }
         let json = self.json(&members, slots.len(), &documents);
         slots.iter().for_each(|(name, _)| self.slot_of[name.index()] = NONE);
         wildcards.iter().for_each(|prefix| self.wildcard[prefix.index()] = false);
-        Space { frame: Frame::new(self.names.clone(), slots, documents, json, bounds), members }
+        Space { frame: Frame::new(self.names.clone(), slots, documents, json, bounds, items), members }
     }
 
     /// Which slots hold JSON: those that are set to JSON somewhere, and those that are set to one of these or to a part of one.

@@ -266,7 +266,7 @@ fn how(by: SetBy) -> &'static str {
         SetBy::Param(_) => "input",
         SetBy::Assignment => "set",
         SetBy::Default => "default",
-        SetBy::Statement | SetBy::Target | SetBy::Native => "set by",
+        SetBy::Statement | SetBy::Item | SetBy::Target | SetBy::Native => "set by",
         SetBy::Output => "output of",
     }
 }

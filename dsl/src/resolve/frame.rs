@@ -23,6 +23,8 @@ pub struct Frame {
     json: Vec<bool>,
     /// Variables with bounds.
     bounds: Vec<(Sym, Type, Range)>,
+    /// The items of loops under the loop's own prefix.
+    items: Vec<Sym>,
 }
 
 /// What a name means in a frame.
@@ -53,12 +55,13 @@ impl Frame {
         mut documents: Vec<Sym>,
         json: Vec<bool>,
         bounds: Vec<(Sym, Type, Range)>,
+        items: Vec<Sym>,
     ) -> Self {
         documents.sort_unstable();
         documents.dedup();
         let mut index: Vec<_> = slots.iter().enumerate().map(|(slot, (sym, _))| (*sym, slot as u32)).collect();
         index.sort_unstable();
-        Frame { names, slots, index, documents, json, bounds }
+        Frame { names, slots, index, documents, json, bounds, items }
     }
 
     /// How many variables there are.
@@ -75,6 +78,16 @@ impl Frame {
     pub fn bounds(&self, slot: usize) -> Option<(Type, Range)> {
         let (sym, _) = self.slots.get(slot)?;
         self.bounds.iter().find(|(name, ..)| name == sym).map(|(_, ty, range)| (*ty, *range))
+    }
+
+    /// The slot that a loop with this prefix puts its item into, when no other variable has the name.
+    pub fn item(&self, prefix: &str) -> Option<usize> {
+        let name = self.names.get(prefix).filter(|name| self.is_item(*name))?;
+        self.slot_of(name)
+    }
+
+    pub(crate) fn is_item(&self, name: Sym) -> bool {
+        self.items.contains(&name)
     }
 
     /// The slot of exactly this name, ignoring case.

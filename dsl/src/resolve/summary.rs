@@ -67,6 +67,8 @@ pub(crate) enum SetBy {
     Default,
     /// `ForEach`, `HandleErrors`
     Statement,
+    /// `ForEach`, as the item itself: only where nothing else has this name.
+    Item,
     /// An assertion of the catalogue, into a variable that a property names.
     Target,
     /// An assertion of the catalogue, always under this name.
@@ -393,6 +395,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
             StmtKind::ForEach { prefix, list, body, .. } => {
                 self.expr(list);
                 let holds = self.holds(list);
+                self.set(prefix, prefix.span, Some(list.span.span), SetBy::Item, holds.clone());
                 self.set(&format!("{}.current", **prefix), prefix.span, Some(list.span.span), SetBy::Statement, holds);
                 for rest in ["iterations", "break", "exceededlimit"] {
                     let name = format!("{}.{rest}", **prefix);

@@ -105,6 +105,7 @@ static FUNCTIONS: &[FunctionSpec] = &[
 static BUILTINS: &[Builtin] = &[
     Builtin { name: "request", ty: Type::Message, writable: false, doc: "The request." },
     Builtin { name: "request.http.method", ty: Type::String, writable: false, doc: "Its method." },
+    Builtin { name: "request.http.secure", ty: Type::Boolean, writable: false, doc: "Whether it came over TLS." },
     Builtin { name: "request.http.header.*", ty: Type::String, writable: false, doc: "A header." },
     Builtin { name: "request.http.parameter.*", ty: Type::String, writable: false, doc: "A parameter." },
     Builtin { name: "request.authenticatedUser", ty: Type::String, writable: false, doc: "Who." },

@@ -1,5 +1,6 @@
 //! What variables hold and how it is read: nothing here knows a policy or a server.
 
+pub(crate) mod basic;
 pub mod budget;
 pub mod certificate;
 pub mod encoding;

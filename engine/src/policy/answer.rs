@@ -1,6 +1,7 @@
 //! The one place where the outcome of a policy becomes HTTP.
 
 pub mod draft;
+pub mod error;
 pub mod fields;
 
 use bytes::Bytes;

@@ -3,92 +3,11 @@
 //! One assertion is one file under `assertions/<category>/`, named as policies spell it. It exports `ENTRY`; the category's list
 //! registers it.
 
-use std::borrow::Cow;
-
-use async_trait::async_trait;
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::spec::Spec;
 
-use crate::data::fault::{Fault, Verdict};
-use crate::policy::ctx::Ctx;
-
-pub use crate::policy::compile::build::Build;
-
-/// An assertion that does no I/O. It never yields.
-pub trait Assertion: Send + Sync {
-    /// Answers.
-    fn run(&self, ctx: &mut Ctx) -> Verdict;
-}
-
-/// An assertion that does I/O.
-#[async_trait]
-pub trait AsyncAssertion: Send + Sync {
-    /// Answers.
-    async fn run(&self, ctx: &mut Ctx) -> Verdict;
-}
-
-/// An assertion around a block: `Name(…) { … }`. Its spec says `block: true`.
-#[async_trait]
-pub trait BlockAssertion: Send + Sync {
-    /// Before the block: decides whether it runs.
-    async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault>;
-}
-
-/// What becomes of a block.
-pub enum Begin {
-    /// It runs, and this is told how it ended.
-    Run(Box<dyn OpenBlock>),
-    /// It is passed over, and the assertion holds.
-    Skip,
-    /// It is passed over, and the assertion fails for this reason.
-    Refuse(Cow<'static, str>),
-}
-
-/// A block that runs.
-#[async_trait]
-pub trait OpenBlock: Send {
-    /// After the block, once. The answer counts only for a block that held: of one that failed the assertion fails, of one that was
-    /// abandoned nobody asks.
-    async fn end(self: Box<Self>, ctx: &mut Ctx, ending: BlockEnd) -> Verdict;
-}
-
-/// How a block ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockEnd {
-    /// It held.
-    Held,
-    /// It failed.
-    Failed,
-    /// A fault, a raised error or a `fail` left it. The variables at hand may then be those of another policy: none must be touched.
-    Abandoned,
-}
-
-/// A built assertion.
-pub enum Runnable {
-    /// Runs in place.
-    Sync(Box<dyn Assertion>),
-    /// May wait.
-    Async(Box<dyn AsyncAssertion>),
-    /// Stands around a block.
-    Block(Box<dyn BlockAssertion>),
-}
-
-impl Runnable {
-    /// Wraps an assertion that does no I/O.
-    pub fn sync(assertion: impl Assertion + 'static) -> Result<Runnable, Diagnostic> {
-        Ok(Runnable::Sync(Box::new(assertion)))
-    }
-
-    /// Wraps an assertion that does I/O.
-    pub fn io(assertion: impl AsyncAssertion + 'static) -> Result<Runnable, Diagnostic> {
-        Ok(Runnable::Async(Box::new(assertion)))
-    }
-
-    /// Wraps an assertion around a block.
-    pub fn block(assertion: impl BlockAssertion + 'static) -> Result<Runnable, Diagnostic> {
-        Ok(Runnable::Block(Box::new(assertion)))
-    }
-}
+pub use crate::policy::build::Build;
+pub use crate::policy::runnable::{Assertion, AsyncAssertion, Begin, BlockAssertion, BlockEnd, OpenBlock, Runnable};
 
 /// An assertion's place in the catalogue.
 pub struct Entry {

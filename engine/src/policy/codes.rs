@@ -1,5 +1,8 @@
 //! Codes of the diagnostics that only the engine can give; the language's own are in `portcullis_dsl::codes`. Retired, never reused.
 
+use portcullis_dsl::Diagnostic;
+use portcullis_dsl::span::Span;
+
 /// A part that no kind of value has.
 pub const UNKNOWN_SELECTOR: &str = "P0401";
 /// A property whose value its assertion refuses.
@@ -12,3 +15,9 @@ pub const BAD_REGEX: &str = "P0404";
 pub const BAD_TEMPLATE: &str = "P0405";
 /// The compiler could not do what the checks had allowed: a defect of the gateway. The policies are not taken.
 pub const DEFECT: &str = "P0499";
+
+/// What cannot happen unless the compiler itself is wrong.
+pub fn defect(what: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(DEFECT, format!("the compiler failed here: {what}"), span)
+        .help("this is a defect of the gateway, not of the policy; please report it with this policy")
+}

@@ -4,7 +4,7 @@
 //! they are included. An instruction has a success and a failure target, so composites cost nothing at run time: they are only the
 //! way in which targets are wired.
 
-pub mod build;
+mod call;
 mod code;
 mod conditions;
 mod expressions;
@@ -19,7 +19,7 @@ use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
 use smol_str::SmolStr;
 
 use crate::policy::assertion::Entry;
-use crate::policy::codes;
+use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
 use crate::policy::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
 use crate::policy::expr::Expr;
@@ -52,12 +52,6 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
     let mut seen = HashSet::new();
     diagnostics.retain(|found| seen.insert((found.code, found.span)));
     (program, diagnostics)
-}
-
-/// What cannot happen unless the compiler itself is wrong.
-fn defect(what: &str, span: Span) -> Diagnostic {
-    Diagnostic::error(codes::DEFECT, format!("the compiler failed here: {what}"), span)
-        .help("this is a defect of the gateway, not of the policy; please report it with this policy")
 }
 
 struct Compiler<'a> {

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::Response;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
@@ -10,9 +13,8 @@ use crate::data::fault::Fault;
 use crate::data::message::Message;
 use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
-use crate::policy::answer::draft::{Draft, ErrorTemplate};
+use crate::policy::answer::draft::Draft;
 use crate::policy::request::Request;
-use crate::policy::site::Site;
 use crate::services::Services;
 use crate::services::turns::KeyedTurn;
 
@@ -31,10 +33,37 @@ pub enum MessageRef {
     Slot(Slot),
 }
 
+/// What surrounds a run: the policies it began with, and what outlives them.
+pub trait Environment: Send + Sync {
+    /// Clock, connections, caches, keys.
+    fn services(&self) -> &Services;
+
+    /// Names of the services that are served.
+    fn served(&self) -> Vec<&SmolStr>;
+
+    /// Path of a service, with the instance modifier.
+    fn service_path(&self, name: &str) -> &str;
+
+    /// Empty, or `/` and a name: stands before all paths.
+    fn instance_modifier(&self) -> &SmolStr;
+
+    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    fn own_cookies(&self) -> &[SmolStr];
+
+    /// Answers a request of the gateway to itself.
+    fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response<Bytes>>;
+}
+
+/// An error answer whose variables are read when it is needed.
+pub trait ErrorAnswer: Send + Sync {
+    /// Fills it in; `None` when its status or headers are not HTTP.
+    fn render(&self, ctx: &Ctx) -> Option<Draft>;
+}
+
 /// One run of a policy.
 pub struct Ctx {
     /// The generation of policies this run began with.
-    pub site: Arc<Site>,
+    pub environment: Arc<dyn Environment>,
     /// The request.
     pub request: Request,
     /// Headers, body and status collected for the answer. Headers here survive a failure (`WWW-Authenticate`, CORS).
@@ -42,7 +71,7 @@ pub struct Ctx {
     /// The last `Respond`; wins over `response`'s status and body. Dropped when the policy fails.
     pub draft: Option<Draft>,
     /// The last `CustomizeErrorResponse`.
-    pub error_draft: Option<Arc<ErrorTemplate>>,
+    pub error_draft: Option<Arc<dyn ErrorAnswer>>,
     /// Credentials gathered so far.
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
@@ -74,9 +103,9 @@ pub struct OpenTransaction {
 
 impl Ctx {
     /// A run over `request`, with no variables yet.
-    pub fn new(site: Arc<Site>, request: Request, service: SmolStr) -> Self {
+    pub fn new(environment: Arc<dyn Environment>, request: Request, service: SmolStr) -> Self {
         Ctx {
-            site,
+            environment,
             request,
             response: Message::default(),
             draft: None,
@@ -95,7 +124,7 @@ impl Ctx {
 
     /// What outlives generations: clock, connections, caches, keys.
     pub fn services(&self) -> &Services {
-        &self.site.services
+        self.environment.services()
     }
 
     /// The variable in a slot.

@@ -352,6 +352,9 @@ fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bool, Fault> 
         Some(value) if !broken && !exceeded => {
             state.next += 1;
             let round = state.next as i64;
+            if let Some(item) = data.item {
+                ctx.set(item, value.clone());
+            }
             ctx.set(data.current, value);
             ctx.set(data.iterations, round);
             Ok(true)

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod assertion;
 pub mod assertions;
+pub mod build;
 pub mod codes;
 pub mod compile;
 pub mod ctx;
@@ -12,6 +13,7 @@ pub mod function;
 pub mod pattern;
 pub mod reads;
 pub mod request;
+pub mod runnable;
 pub mod site;
 pub mod template;
 pub mod vars;

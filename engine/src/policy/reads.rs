@@ -6,8 +6,8 @@ use std::fmt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use smol_str::SmolStr;
 
+use crate::data::basic;
 use crate::data::message::SINGLE_FIELDS;
-use crate::policy::assertions::access::{BadBasic, basic_credentials};
 use crate::policy::request::Request;
 use crate::policy::vars::{MessageSelector, raw_cookies};
 
@@ -135,7 +135,7 @@ impl Reads {
             self.check_cookies(headers)?;
         }
         if self.basic
-            && let Err(BadBasic::Unreadable(why)) = basic_credentials(headers)
+            && let Err(basic::Bad::Unreadable(why)) = basic::credentials(headers)
         {
             return Err(Unreadable::Credentials(why));
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use http::Method;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use portcullis_dsl::ast::ItemKind;
@@ -13,7 +14,7 @@ use smol_str::SmolStr;
 
 use crate::data::path::{self, Form};
 use crate::data::value::Value;
-use crate::policy::ctx::Ctx;
+use crate::policy::ctx::{Ctx, Environment};
 use crate::policy::exec::observer::{Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Program};
 use crate::policy::request::Request;
@@ -67,8 +68,7 @@ pub enum Routed<'s, 'p> {
 
 impl Route {
     /// Runs the service's policy to its answer.
-    async fn answer(&self, mut ctx: Box<Ctx>) -> http::Response<bytes::Bytes> {
-        let site = Arc::clone(&ctx.site);
+    async fn answer(&self, site: &Site, mut ctx: Box<Ctx>) -> http::Response<bytes::Bytes> {
         let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
         if let exec::Ending::Broken(fault) = &ending {
             site.services.metrics.fault(fault.blame.word());
@@ -171,11 +171,6 @@ impl Site {
         (site, compiled.library, compiled.diagnostics)
     }
 
-    /// Path of a service, with the instance modifier.
-    pub fn service_path(&self, name: &str) -> &str {
-        self.paths.get(name).map_or("", String::as_str)
-    }
-
     /// Names and paths of all services that are served.
     pub fn services(&self) -> impl Iterator<Item = (&SmolStr, &str)> {
         self.paths.iter().map(|(name, path)| (name, path.as_str()))
@@ -220,9 +215,10 @@ impl Site {
     pub fn handle(self: &Arc<Self>, request: Request) -> impl Future<Output = http::Response<bytes::Bytes>> + Send + use<> {
         // Settled before the future is made, and on the heap: futures are copied where they are made, and this one is in every request.
         let begun = self.begin(request);
+        let site = Arc::clone(self);
         async move {
             match begun {
-                Ok((route, ctx)) => route.answer(ctx).await,
+                Ok((route, ctx)) => route.answer(&site, ctx).await,
                 Err(response) => response,
             }
         }
@@ -257,7 +253,7 @@ impl Site {
             return Err(response);
         }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
-        let ctx = Box::new(Ctx::new(Arc::clone(self), request, route.name.clone()));
+        let ctx = Box::new(Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
         Ok((route, ctx))
     }
 
@@ -279,7 +275,7 @@ impl Site {
     ) -> Option<(exec::Ending, Vec<(SmolStr, Value)>)> {
         let policy = self.library.commands().chain(self.library.tasks()).find(|policy| policy.name == name)?;
         let frame = self.program.frames.get(&policy.id)?.clone();
-        let mut ctx = Ctx::new(Arc::clone(self), Request::new(Method::GET, ""), frame.name.clone());
+        let mut ctx = Ctx::new(Arc::clone(self) as Arc<dyn Environment>, Request::new(Method::GET, ""), frame.name.clone());
         ctx.slots.resize_with(frame.slots, Value::default);
         for (input, slot, ty) in &frame.inputs {
             if let Some((_, value)) = inputs.iter().find(|(name, _)| name.eq_ignore_ascii_case(input)) {
@@ -290,5 +286,31 @@ impl Site {
         let ending = exec::run_observed(&self.program, &frame, &mut ctx, observer).await;
         let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
         Some((ending, outputs))
+    }
+}
+
+impl Environment for Site {
+    fn services(&self) -> &Services {
+        &self.services
+    }
+
+    fn served(&self) -> Vec<&SmolStr> {
+        self.paths.keys().collect()
+    }
+
+    fn service_path(&self, name: &str) -> &str {
+        self.paths.get(name).map_or("", String::as_str)
+    }
+
+    fn instance_modifier(&self) -> &SmolStr {
+        &self.instance_modifier
+    }
+
+    fn own_cookies(&self) -> &[SmolStr] {
+        &self.program.cookies
+    }
+
+    fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, http::Response<bytes::Bytes>> {
+        Box::pin(self.handle(request))
     }
 }

@@ -47,7 +47,11 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
                         continue;
                     }
                 }
-                let answer = if slot { known.ask(owner.id, *name) } else { Answer::No(None) };
+                let answer = match set.names.builtin(*name) {
+                    _ if slot => known.ask(owner.id, *name),
+                    Some(builtin) if builtin.ty == Type::Boolean => Answer::Yes(*span),
+                    _ => Answer::No(None),
+                };
                 let certain = matches!(answer, Answer::Yes(_));
                 match compared {
                     Some(wanted) => {
@@ -256,7 +260,7 @@ impl Known<'_, '_> {
                 });
                 called.map_or(Answer::No(None), |callee| self.ask(callee, name))
             }
-            SetBy::Param(Direction::In) | SetBy::Statement | SetBy::Native => Answer::No(None),
+            SetBy::Param(Direction::In) | SetBy::Statement | SetBy::Item | SetBy::Native => Answer::No(None),
         }
     }
 }

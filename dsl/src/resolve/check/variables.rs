@@ -91,6 +91,9 @@ impl<'a> Tables<'a> {
         // If a frame lacks something, the missing part may set any variable, so nothing is reported.
         let guessing = space.members.iter().any(|member| self.incomplete[member.policy.index()]);
         let others = self.no_json(space);
+        let families: HashSet<Sym> = (space.members.iter().flat_map(|member| &set.events[member.policy.index()]))
+            .filter_map(|event| if let Event::Wildcard { prefix } = event { Some(*prefix) } else { None })
+            .collect();
         for (place, member) in space.members.iter().enumerate() {
             for (number, event) in set.events[member.policy.index()].iter().enumerate() {
                 match event {
@@ -109,6 +112,15 @@ impl<'a> Tables<'a> {
                     {
                         let way = file.iter().copied().chain(space.chain(place));
                         found.push(unknown(set, owner, space, *name, *span).included_by(way));
+                    }
+                    Event::Set { name, span, by: SetBy::Item, .. }
+                        if (families.contains(name) || !space.frame.is_item(*name)) && self.reported.insert(*span) =>
+                    {
+                        let name = spelling(set, *span, *name);
+                        let message = format!("`{name}` is the loop's item, and the name of something else here");
+                        let warning = Diagnostic::warning(codes::LOOP_NAME_TAKEN, message, *span);
+                        let help = format!("give the item a name of its own; `${{{name}.current}}` is the item in any case");
+                        found.push(warning.help(help).included_by(space.chain(place)));
                     }
                     Event::Set { name, span, by, .. }
                         if *by != SetBy::Native

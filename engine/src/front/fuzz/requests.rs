@@ -83,7 +83,7 @@ pub(super) fn fields(data: &[u8]) {
 
 /// Credentials are what was encoded, to the letter.
 pub(super) fn basic(data: &[u8]) {
-    use crate::policy::assertions::access::http_basic::credentials;
+    use crate::data::basic::credentials;
     if let Ok(Some((user, password))) = credentials(&with_field(header::AUTHORIZATION, data)) {
         assert!(!user.contains(':') && !user.chars().chain(password.chars()).any(char::is_control));
         let field = format!("Basic {}", Encoding::Base64.encode(format!("{user}:{password}").as_bytes()));

@@ -8,5 +8,3 @@ super::catalogue! {
     lookup_certificate,
     require_tls,
 }
-
-pub(crate) use http_basic::{Bad as BadBasic, credentials as basic_credentials};

@@ -320,7 +320,7 @@ enum From {
 }
 
 fn own_cookies(ctx: &Ctx) -> OwnCookies<'_> {
-    OwnCookies { policies: &ctx.site.program.cookies, settings: ctx.services().outbound.own_cookies() }
+    OwnCookies { policies: ctx.environment.own_cookies(), settings: ctx.services().outbound.own_cookies() }
 }
 
 /// Removes cookies with which another server could sign users of this gateway in or out.
@@ -378,8 +378,7 @@ async fn in_process(call: Call, ctx: &Ctx) -> Result<Response<Bytes>, CallError>
     request.message.headers = headers;
     request.message.received = true;
     request.message.set_body(call.body);
-    let site = Arc::clone(&ctx.site);
-    let answer = Box::pin(site.handle(request));
+    let answer = Arc::clone(&ctx.environment).answer(request);
     match call.timeout {
         None => Ok(answer.await),
         Some(limit) => tokio::time::timeout(limit, answer)

@@ -66,7 +66,7 @@ impl<'a> Compiler<'a> {
             (Cond::Compare(comparison), _) => self.comparison(comparison, scope, negate).map(Condition::Test),
             (Cond::Truth(value), _) => Some(Condition::Test(self.truth(value, scope, negate))),
             (Cond::Call(call), _) => {
-                self.report(super::defect("an assertion inside a value", call.span.span));
+                self.report(codes::defect("an assertion inside a value", call.span.span));
                 None
             }
         }

@@ -3,10 +3,10 @@
 use portcullis_dsl::ast::{Block, Call, Callee, Cond, GroupKind, Stmt, StmtKind};
 use portcullis_dsl::span::Span;
 
-use super::build::{Build, CallSite};
+use super::call::BuildSite;
 use super::code::Label;
 use super::{Compiler, FailTo, Scope};
-use crate::policy::assertion::{BlockEnd, Entry, Runnable};
+use crate::policy::assertion::{BlockEnd, Build, Entry, Runnable};
 use crate::policy::codes;
 use crate::policy::ctx::Slot;
 use crate::policy::exec::bounds::Bounds;
@@ -108,6 +108,7 @@ impl<'a> Compiler<'a> {
             StmtKind::ForEach { prefix, list, limit, body } => {
                 let mut slot = |part: &str| self.slot(&format!("{}.{part}", prefix.node), scope);
                 let data = Loop {
+                    item: scope.frame.item(prefix).map(|slot| Slot(slot as u32)),
                     current: slot("current"),
                     iterations: slot("iterations"),
                     stop: slot("break"),
@@ -193,7 +194,7 @@ impl<'a> Compiler<'a> {
                 let Some(entry) = self.entry(name) else {
                     return self.defective("the assertion is not there", span);
                 };
-                let mut host = CallSite { compiler: self, scope };
+                let mut host = BuildSite { compiler: self, scope };
                 let built = (entry.build)(&mut Build { compiler: &mut host, spec: entry.spec, call });
                 match built {
                     Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion), span, ok, no),

@@ -10,10 +10,10 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
-use crate::policy::assertion::{Assertion, AsyncAssertion, BlockAssertion, BlockEnd};
 use crate::policy::ctx::Slot;
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
+use crate::policy::runnable::{Assertion, AsyncAssertion, BlockAssertion, BlockEnd};
 
 /// Instructions of a whole policy set, and where each policy's stretch begins.
 pub struct Program {
@@ -126,6 +126,8 @@ impl Op {
 /// Variables of a loop.
 #[derive(Clone, Debug)]
 pub struct Loop {
+    /// `<prefix>`: the item too, where no other variable has this name.
+    pub item: Option<Slot>,
     /// `<prefix>.current`
     pub current: Slot,
     /// `<prefix>.iterations`

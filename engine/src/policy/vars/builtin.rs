@@ -165,14 +165,14 @@ static BUILTINS: &[Variable] = &[
     value("gateway.time", DateTime, "now", |ctx| Value::Time(ctx.now_millis())),
     family("gateway.time.*", Text, "now, as `seconds`, `millis`, `utc` or `rfc1123`", |form| Some(A::Now(TimeSelector::parse(&form.to_ascii_lowercase())?))),
     value("gateway.security", Text, "`standard` or `strict`: `security` in `gateway.yaml`", |ctx| Value::from(ctx.services().security.word())),
-    value("gateway.services", List, "names of the services that are served", |ctx| texts(ctx.site.services().map(|(name, _)| name))),
+    value("gateway.services", List, "names of the services that are served", |ctx| texts(ctx.environment.served().into_iter())),
     family("gateway.*", Text, "a property of `gateway.yaml`; undefined if there is none of that name", |name| {
         Some(A::ValueOf(|ctx, name| Value::from(ctx.services().properties.get(name).cloned()), name.to_ascii_lowercase().into()))
     }),
     value("service.name", Text, "name of the running service", |ctx| Value::Text(ctx.service.clone())),
-    value("service.path", Text, "its path with the instance modifier", |ctx| Value::from(ctx.site.service_path(&ctx.service))),
-    value("service.resolutionUri", Text, "the same", |ctx| Value::from(ctx.site.service_path(&ctx.service))),
-    value("service.instanceModifier", Text, "the instance modifier: empty, or `/` and a name", |ctx| Value::Text(ctx.site.instance_modifier.clone())),
+    value("service.path", Text, "its path with the instance modifier", |ctx| Value::from(ctx.environment.service_path(&ctx.service))),
+    value("service.resolutionUri", Text, "the same", |ctx| Value::from(ctx.environment.service_path(&ctx.service))),
+    value("service.instanceModifier", Text, "the instance modifier: empty, or `/` and a name", |ctx| Value::Text(ctx.environment.instance_modifier().clone())),
     plain("policy.name", Text, "name of the policy that reads it", || A::PolicyName),
     family("secpass.*", Text, "`secpass.<name>.plaintext`: a stored secret", |name| {
         let name = name.to_ascii_lowercase();

@@ -6,6 +6,7 @@ mod backend;
 mod bytewise;
 mod collations;
 mod config;
+mod dialect;
 mod error;
 mod lease;
 mod mysql;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-pub use backend::Dialect;
+pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};

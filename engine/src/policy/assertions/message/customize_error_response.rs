@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
-use crate::policy::answer::draft::ErrorTemplate;
+use crate::policy::answer::error::ErrorTemplate;
 use crate::policy::answer::fields::Fields;
 use crate::policy::ctx::Ctx;
 use crate::data::fault::{HELD, Verdict};

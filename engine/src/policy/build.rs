@@ -5,7 +5,6 @@ use portcullis_dsl::ast::{self, Call, Callee, ExprKind, Part, Syntax};
 use portcullis_dsl::spec::{Kind, Literal, Need, Prop, Spec};
 use smol_str::SmolStr;
 
-use super::{Compiler, Scope};
 use crate::data::pattern::compile;
 use crate::data::value::Value;
 use crate::policy::codes;
@@ -16,13 +15,13 @@ use crate::policy::reads::Reads;
 
 /// The properties of one use of an assertion.
 pub struct Build<'b> {
-    pub(super) compiler: &'b mut dyn BuildHost,
-    pub(super) spec: &'static Spec,
-    pub(super) call: &'b Call,
+    pub(crate) compiler: &'b mut dyn BuildHost,
+    pub(crate) spec: &'static Spec,
+    pub(crate) call: &'b Call,
 }
 
 /// What the compiler does for a builder.
-pub(super) trait BuildHost {
+pub(crate) trait BuildHost {
     fn expr(&mut self, expr: &ast::Expr) -> Expr;
     /// The connection that the file of the call names at its top.
     fn file_connection(&mut self) -> Option<Expr>;
@@ -33,12 +32,6 @@ pub(super) trait BuildHost {
     fn reads(&mut self) -> &mut Reads;
     fn own_cookie(&mut self, pattern: SmolStr);
     fn report(&mut self, diagnostic: Diagnostic);
-}
-
-/// The compiler in the scope of one call.
-pub(super) struct CallSite<'c, 'a> {
-    pub compiler: &'c mut Compiler<'a>,
-    pub scope: Scope<'a>,
 }
 
 /// An SQL statement whose variables are bound parameters.
@@ -56,7 +49,7 @@ impl<'b> Build<'b> {
         let prop = self.spec.prop(name);
         if prop.is_none() {
             let what = format!("`{}` asks for `{name}`, which its spec lacks", self.spec.name);
-            self.compiler.report(super::defect(&what, self.call.span.span));
+            self.compiler.report(codes::defect(&what, self.call.span.span));
         }
         prop
     }
@@ -135,7 +128,7 @@ impl<'b> Build<'b> {
     /// somebody adds later.
     pub fn choice<T: Copy>(&mut self, name: &str, meanings: &[(&str, T)]) -> Result<T, Diagnostic> {
         let text = self.literal(name)?;
-        let defect = |what: &str| super::defect(&format!("`{}`, property `{name}`: {what}", self.spec.name), self.call.span.span);
+        let defect = |what: &str| codes::defect(&format!("`{}`, property `{name}`: {what}", self.spec.name), self.call.span.span);
         let Some(Kind::OneOf(words)) = self.prop(name).map(|prop| prop.kind) else {
             return Err(defect("the spec has no list of words"));
         };
@@ -299,46 +292,5 @@ fn literal(literal: Literal) -> Value {
         Literal::Int(number) => Value::Int(number),
         Literal::Bool(value) => Value::Bool(value),
         Literal::Seconds(seconds) => Value::Int(i64::from(seconds)),
-    }
-}
-
-impl BuildHost for CallSite<'_, '_> {
-    fn report(&mut self, diagnostic: Diagnostic) {
-        self.compiler.report(diagnostic);
-    }
-
-    fn expr(&mut self, expr: &ast::Expr) -> Expr {
-        self.compiler.expr(expr, self.scope)
-    }
-
-    fn file_connection(&mut self) -> Option<Expr> {
-        let connection = self.scope.policy.connection.as_deref()?;
-        Some(self.compiler.expr(connection, self.scope))
-    }
-
-    fn pieces(&mut self, parts: &[Part]) -> Vec<Piece> {
-        self.compiler.pieces(parts, self.scope)
-    }
-
-    fn file_parts(&self, path: &str) -> Option<Vec<Part>> {
-        self.compiler.library.template(self.scope.file(), path).map(<[Part]>::to_vec)
-    }
-
-    fn slot(&self, name: &str) -> Option<Slot> {
-        self.scope.frame.slot(name).map(|slot| Slot(slot as u32))
-    }
-
-    fn reads(&mut self) -> &mut Reads {
-        &mut self.compiler.reads
-    }
-
-    fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)> {
-        self.scope.frame.with_prefix(prefix).into_iter().map(|(rest, slot)| (rest, Slot(slot as u32))).collect()
-    }
-
-    fn own_cookie(&mut self, pattern: SmolStr) {
-        if !self.compiler.cookies.contains(&pattern) {
-            self.compiler.cookies.push(pattern);
-        }
     }
 }
