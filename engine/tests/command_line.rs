@@ -304,7 +304,7 @@ fn a_home_is_never_overwritten() {
     let (_, made, _) = place.said(&["init", "home"]);
     assert!(made.contains("customizations/#greeting.policy"), "{made}");
     place.put("home/customizations/#greeting.policy", "// mine\n");
-    assert_eq!(place.said(&["init", "home"]).1, "home is a home already; nothing was changed\n");
+    assert_eq!(place.said(&["init", "home"]).1, "home is already a home; nothing was changed\n");
     let kept = fs::read_to_string(place.home().join("customizations/#greeting.policy")).expect("it is there");
     assert_eq!(kept, "// mine\n");
     assert!(Path::new(&place.home()).join("keys").is_dir());
@@ -323,7 +323,7 @@ fn users_are_added_listed_and_deleted() {
     assert!(with_input(&["user", "add", "alice", "--role", "admin"], "correct horse\n").status.success());
     let again = with_input(&["user", "add", "alice"], "horse correct\n");
     assert_eq!(again.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("there is a user `alice` already"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("a user `alice` already exists"));
     assert_eq!(with_input(&["user", "add", "bob"], "\n").status.code(), Some(2));
     let short = with_input(&["user", "add", "bob"], "sh\u{f6}rter\n");
     assert_eq!(short.status.code(), Some(2));

@@ -20,7 +20,7 @@ pub struct CheckArgs {
 }
 
 pub fn run(place: &Place, args: &CheckArgs) -> Done {
-    // Not having started yet is not a mistake: the shipped policies and the settings can be checked all the same.
+    // A home that was never started is not a mistake: the shipped policies and the settings can still be checked.
     let home = place.any_home()?;
     let (mut errors, mut warnings) = (0, 0);
     let config = match home.config() {

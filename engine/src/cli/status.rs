@@ -21,10 +21,10 @@ pub fn run(place: &Place, json: bool) -> Done {
         say(format!("policy set {} with {} services, since {}", status.generation, status.services, status.loaded));
         match &status.last_reload {
             Some(last) if !last.ok => {
-                say(format!("the change of {} was refused, the policies before it are served:", last.time));
+                say(format!("the change of {} was refused, the previous policies are served:", last.time));
                 say(last.report.trim_end());
             }
-            Some(last) => say(format!("last change taken over {}", last.time)),
+            Some(last) => say(format!("last change took effect {}", last.time)),
             None => say("no change since the start"),
         }
     }

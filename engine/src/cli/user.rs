@@ -1,4 +1,4 @@
-//! `portcullis user`: users of the internal identity provider. A running gateway notices what is done here.
+//! `portcullis user`: users of the internal identity provider. A running gateway notices the changes.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal};
@@ -22,16 +22,16 @@ pub enum UserCommand {
         /// Role, e.g. `admin`.
         #[arg(long)]
         role: Option<String>,
-        /// Mail address.
+        /// E-mail address.
         #[arg(long)]
         email: Option<String>,
     },
-    /// Give a user another password: asked for, or the first line of standard input.
+    /// Change a user's password. The new one is asked for, or is the first line of standard input.
     Password {
         /// Login name.
         name: String,
     },
-    /// Let a user log in no more. Logins that a browser remembers end too.
+    /// Lock a user out. Logins that a browser remembers end too.
     Disable {
         /// Login name.
         name: String,

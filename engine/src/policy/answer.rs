@@ -28,7 +28,7 @@ pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {
     }
 }
 
-/// What a failed policy answers: the error assertion's draft, the customized error, a challenge for missing credentials, or 500.
+/// The answer of a failed policy: the error assertion's draft, the customized error, a challenge for missing credentials, or 500.
 fn failed(ctx: &mut Ctx, broken: bool) -> Response<Bytes> {
     if let Some(draft) = ctx.draft.take() {
         return drafted(draft, survivors(ctx));
@@ -45,7 +45,7 @@ fn failed(ctx: &mut Ctx, broken: bool) -> Response<Bytes> {
     build(StatusCode::INTERNAL_SERVER_ERROR, headers, Bytes::new())
 }
 
-/// Headers that go out although the policy failed: all that describe no body.
+/// Headers that go out although the policy failed: all that do not describe a body.
 fn survivors(ctx: &Ctx) -> HeaderMap {
     let mut headers = ctx.response.headers.clone();
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::LOCATION, header::ETAG, header::LAST_MODIFIED] {
@@ -87,7 +87,7 @@ fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<By
     response
 }
 
-/// The service reads something of the request that cannot be read.
+/// The service reads a part of the request that cannot be read.
 pub fn unreadable(what: &Unreadable) -> Response<Bytes> {
     let headers = HeaderMap::from_iter([
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
@@ -101,7 +101,7 @@ pub fn not_found() -> Response<Bytes> {
     build(StatusCode::NOT_FOUND, HeaderMap::new(), Bytes::new())
 }
 
-/// A path that the gateway and what is behind it could read differently.
+/// A path that the gateway and the server behind it could read differently.
 pub fn bad_path(reason: &str) -> Response<Bytes> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -1,18 +1,18 @@
-//! Making files and folders that nobody but the gateway's own account may read: so from the start, never opened wide first and closed
-//! later. And replacing files so that nobody loses access to them: not by a link that is cut, nor by an owner who changes.
+//! Creates files and folders that only the gateway's own account may read, from the start and never with wider rights before. And
+//! replacing files so that nobody loses access to them: not by a link that is cut, nor by an owner who changes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that these options make is for its owner only.
+/// Files created with these options are only for their owner.
 pub fn only_owner(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
 
-/// Makes a file that is not there yet, empty. One that is there keeps its contents and its rights.
+/// Creates an empty file if it is missing. An existing one keeps its contents and rights.
 pub fn make_file(path: &Path) -> io::Result<File> {
     let new = !path.exists();
     let file = only_owner(OpenOptions::new().create(true).truncate(false).write(true)).open(path)?;
@@ -22,7 +22,7 @@ pub fn make_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes a folder, and those above it, that are not there yet.
+/// Creates a folder and its parents if they are missing.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
     let mut builder = DirBuilder::new();

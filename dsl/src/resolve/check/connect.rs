@@ -31,7 +31,7 @@ impl<'a> Visit<'a> for Includes<'a> {
 
 /// What operators can fill in one declaration.
 pub(crate) struct Places<'a> {
-    /// Its own name, when it includes its hook, and where it does.
+    /// Its own name and the place, if it includes its hook.
     pub(crate) hook: Option<(&'a str, Span)>,
     pub(crate) extensions: Vec<&'a str>,
 }

@@ -1,4 +1,4 @@
-//! A gateway on a home: opens what it needs, loads the policies, serves, reloads. The command line runs one in a process of its own,
+//! A gateway on a home: opens what it needs, loads the policies, serves and reloads. The command line runs one in its process,
 //! tests run several in theirs.
 
 mod changes;
@@ -39,25 +39,25 @@ pub use handler::Front;
 pub use prebuilt::Prebuilt;
 pub use status::{Status, has_served, read_status};
 
-/// How a host is to be started, beyond what its home says.
+/// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Instead of `listeners.https`.
     pub https: Option<ListenAddress>,
     /// Instead of `listeners.http`.
     pub http: Option<ListenAddress>,
-    /// YAML laid over the home's settings.
+    /// YAML on top of the home's settings.
     pub overlay: Option<String>,
-    /// A clock to share.
+    /// A shared clock.
     pub clock: Option<Arc<Clock>>,
-    /// Compiled sets to take from, and to leave others in.
+    /// A shared collection of compiled sets.
     pub prebuilt: Option<Arc<Prebuilt>>,
 }
 
 /// How long databases may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
 
-/// Why a gateway cannot start, in words for its operator.
+/// Why a gateway cannot start, in an operator's words.
 #[derive(Debug)]
 pub struct StartError(String);
 
@@ -75,7 +75,7 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// A change that was not taken over: what is wrong, as its author should read it.
+/// A change that was refused, with what is wrong, for its author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Diagnostics as text.
@@ -95,12 +95,12 @@ pub struct Host {
     metrics: Arc<Metrics>,
 }
 
-/// What reloads change, beside the site.
+/// State that reloads change, besides the site.
 struct Live {
     config: Arc<Config>,
     generation: u64,
     status: Status,
-    /// Whether this process is the one that speaks for the home.
+    /// The lock of the home, if this process has it.
     speaks: bool,
 }
 
@@ -113,12 +113,12 @@ impl Live {
 }
 
 impl Host {
-    /// Opens what the home names and loads its policies, for commands and checks. Must be called within a runtime.
+    /// Opens what the home configures and loads its policies, for commands and checks. Must be called within a runtime.
     pub async fn open(home: Home, options: Options) -> Result<Host, StartError> {
         Ok(Host::prepare(home, options, false).await?.0)
     }
 
-    /// Opens what the home names, loads its policies and answers requests. Must be called within a runtime.
+    /// Opens what the home configures, loads its policies and serves requests. Must be called within a runtime.
     pub async fn serve(home: Home, options: Options) -> Result<Serving, StartError> {
         let (host, server) = Host::prepare(home, options, true).await?;
         let server = server.ok_or_else(|| StartError::new("no listener was opened"))?;
@@ -128,7 +128,7 @@ impl Host {
         let connections = running.counter();
         let unwritten = connections.clone();
         host.metrics.gauge("connections", "Open connections", move || connections.connections() as i64);
-        let words = "Bytes of answers that clients have not taken yet";
+        let words = "Bytes of answers that clients have not read yet";
         host.metrics.gauge("unwritten_bytes", words, move || unwritten.unwritten() as i64);
         let claim = status::Claim::take(&host.home);
         let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
@@ -163,10 +163,10 @@ impl Host {
         let metrics = Arc::new(Metrics::default());
         let dropped = audit.clone();
         metrics.gauge("audit_dropped", "Audit records that could not be kept", move || dropped.dropped() as i64);
-        metrics.gauge("log_dropped", "Lines of the log that nobody took in time", || {
+        metrics.gauge("log_dropped", "Lines of the log that nobody read in time", || {
             crate::services::telemetry::dropped_log_lines() as i64
         });
-        // Bound before the policies are built, because they may read the ports.
+        // Bound before the policies are compiled, because they may read the ports.
         let (tls, server) = if listen {
             let tls = TlsServer::new(&config.tls, keys.certified(&config.tls.key).map_err(StartError::new)?);
             let tls = Arc::new(tls.map_err(StartError::new)?);
@@ -239,12 +239,12 @@ impl Host {
         self.site.load_full()
     }
 
-    /// What outlives generations.
+    /// The services that outlive generations.
     pub fn services(&self) -> Arc<Services> {
         Arc::clone(&self.site.load().services)
     }
 
-    /// What `portcullis status` prints.
+    /// The report for `portcullis status`.
     pub fn status(&self) -> Status {
         self.live().status.clone()
     }
@@ -253,9 +253,9 @@ impl Host {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads everything anew and serves it from the next request on. On any error the running set stays, and the error says why.
+    /// Reads everything again and serves it from the next request on. On any error the running set stays, and the error says why.
     pub fn reload(&self) -> Result<Changes, Refused> {
-        // One at a time, to the end: the later one must see what the earlier one left.
+        // One at a time, to the end: a later reload must see the result of an earlier one.
         let mut live = self.live();
         let result = self.reload_locked(&mut live);
         let time = iso8601(self.services().clock.now_millis());
@@ -298,7 +298,7 @@ impl Host {
         Ok(changes)
     }
 
-    /// Reads the keys anew and serves the listener's certificate from the next handshake on.
+    /// Reads the keys again and serves the listener's certificate from the next handshake on.
     pub fn reload_keys(&self) {
         let keys = Arc::clone(&self.services().keys);
         let alias = self.config().tls.key.clone();
@@ -309,13 +309,13 @@ impl Host {
             }
         });
         match replaced {
-            Ok(()) => tracing::info!("keys and certificates read anew"),
-            Err(error) => tracing::error!(%error, "keys cannot be read; those in use stay"),
+            Ok(()) => tracing::info!("keys and certificates were read again"),
+            Err(error) => tracing::error!(%error, "keys cannot be read; the old ones stay in use"),
         }
     }
 }
 
-/// A gateway that answers.
+/// A serving gateway.
 pub struct Serving {
     host: Arc<Host>,
     running: Running,
@@ -342,7 +342,7 @@ impl Serving {
         self.http.map(|address| origin("http", address))
     }
 
-    /// Finishes requests under way, then closes databases. Gives the number of connections that did not finish in time.
+    /// Finishes the running requests, then closes the databases. Returns the number of connections that did not finish in time.
     pub async fn shutdown(self) -> usize {
         self.tasks.abort();
         if let Some(control) = &self.control {
@@ -350,9 +350,9 @@ impl Serving {
             control::remove(&self.host.home);
         }
         let left = self.running.shutdown().await;
-        // A statement that hangs keeps its connection.
+        // A hanging statement keeps its connection.
         if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {
-            tracing::warn!("databases were still at work when the gateway stopped");
+            tracing::warn!("databases were still busy when the gateway stopped");
         }
         if self.claim.is_some() {
             status::remove(&self.host.home);
@@ -361,7 +361,7 @@ impl Serving {
     }
 }
 
-/// A URL that a client on this machine can use: an address that means "all of them" is spelled `localhost`.
+/// A URL that a client on this machine can use: an address that means "all addresses" becomes `localhost`.
 fn origin(scheme: &str, address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("{scheme}://localhost:{}", address.port())
@@ -380,7 +380,7 @@ fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
     listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
 }
 
-/// Cluster properties, and facts that policies read like them.
+/// Cluster properties, and facts that policies read in the same way.
 fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections: &Connections) -> BTreeMap<String, SmolStr> {
     let mut properties = BTreeMap::from([("cluster.hostname".to_owned(), SmolStr::from(&*config.host_name.0))]);
     properties.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), SmolStr::from(port.to_string()))));

@@ -1,4 +1,4 @@
-//! Users by certificate: whoever holds the key of a certificate that a trusted authority issued.
+//! Users by certificate: whoever has the key of a certificate that a trusted authority issued.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::services::keys::{KeyStore, certificates_in, verify_client};
 /// The provider.
 pub struct Federated {
     provider: SmolStr,
-    /// Own authorities; where none are configured, those of `keys/trusted/`.
+    /// Configured authorities; if there are none, those of `keys/trusted/`.
     trusted: Option<Vec<Arc<Certificate>>>,
     subject: Option<Regex>,
     keys: Arc<KeyStore>,
@@ -66,7 +66,7 @@ impl Federated {
         attributes.insert("thumbprint_sha256".to_owned(), Value::from(certificate.thumbprint_sha256.as_str()));
         User {
             name: attribute("CN").unwrap_or(&certificate.subject).into(),
-            // A subject is one of its issuer's: another authority may certify somebody else by the same.
+            // A subject belongs to its issuer: another authority may certify somebody else under the same subject.
             id: format!("{}:{}{}", certificate.issuer.len(), certificate.issuer, certificate.subject).into(),
             provider: self.provider.clone(),
             enabled: true,
@@ -90,7 +90,7 @@ impl IdentityProvider for Federated {
         Ok(Answer::User(self.vouch(certificate)))
     }
 
-    /// Nothing is known of anybody who does not show the certificate.
+    /// Without the certificate nothing is known about a user.
     async fn user(&self, _: &str) -> Result<Option<User>, Fault> {
         Ok(None)
     }

@@ -1,6 +1,6 @@
 //! The audit log: what policies record with `AuditDetail`, one JSON object a line or as lines of the ordinary log.
 //!
-//! Writing never holds up a request: lines go to a thread of their own, and when that cannot keep up they are dropped and counted.
+//! Writing never delays a request: lines go to a separate thread, and are dropped and counted if it cannot keep up.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
@@ -16,7 +16,7 @@ use crate::services::config::AuditTarget;
 use crate::services::private::only_owner;
 use crate::services::telemetry::plain;
 
-/// Lines that may wait to be written.
+/// Most lines waiting to be written.
 const QUEUE: usize = 8192;
 
 /// How serious a record is.
@@ -27,7 +27,7 @@ pub enum Level {
     Fine,
     /// Ordinary.
     Info,
-    /// Somebody should look at it.
+    /// Somebody should check it.
     Warning,
     /// Something is broken.
     Severe,
@@ -58,7 +58,7 @@ struct Line<'a> {
     detail: &'a str,
 }
 
-/// Where records go. Cheap to clone.
+/// The target of records. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct AuditLog(Sink);
 
@@ -71,7 +71,7 @@ enum Sink {
 }
 
 impl AuditLog {
-    /// Opens the target; `home` is what a relative file name is relative to.
+    /// Opens the target; a relative file name is relative to `home`.
     pub fn open(target: &AuditTarget, home: &Path) -> io::Result<AuditLog> {
         Ok(AuditLog(match target {
             AuditTarget::Off => Sink::Off,
@@ -101,7 +101,7 @@ impl AuditLog {
             Sink::Off => {}
             Sink::Log => {
                 let AuditRecord { service, request, .. } = record;
-                // Requests have a part in it: it must not be taken for further fields.
+                // The message may contain text of a request, which must not look like further fields.
                 let detail = plain::sentence(record.detail);
                 match record.level {
                     Level::Fine => tracing::debug!(target: "audit", service, request, "{detail}"),
@@ -145,7 +145,7 @@ fn start(out: impl Write + Send + 'static) -> io::Result<Sink> {
     Ok(Sink::Writer(queue, Arc::default()))
 }
 
-/// Writes lines as they come; flushes whenever none is waiting.
+/// Writes lines as they come; flushes when none is waiting.
 fn write(out: impl Write, lines: &Receiver<String>) {
     let mut out = BufWriter::new(out);
     let mut complained = false;

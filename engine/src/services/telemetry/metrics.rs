@@ -1,4 +1,4 @@
-//! Prometheus metrics. What a request touches is resolved when its service is compiled: counting is a few atomic additions.
+//! Prometheus metrics. The counters of a service are resolved when it is compiled, so counting is a few atomic additions.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -85,7 +85,7 @@ impl Default for Metrics {
         registry.register("refused", "Requests refused before any service saw them", metrics.refused.clone());
         registry.register("reloads", "Attempts to load a changed policy set", metrics.reloads.clone());
         registry.register("cache_lookups", "Cache look-ups by policies", metrics.cache.clone());
-        registry.register("faults", "Requests and tasks ended by a fault, by whose doing it was", metrics.faults.clone());
+        registry.register("faults", "Requests and tasks ended by a fault, by who caused it", metrics.faults.clone());
         registry.register("task_runs", "Runs of tasks, by how they ended", metrics.tasks.clone());
         registry.register("generation", "Number of the policy set being served, counted from 1", metrics.generation.clone());
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
@@ -105,7 +105,7 @@ impl Metrics {
         }
     }
 
-    /// A request that no service saw: too large, too slow, malformed.
+    /// A request that reached no service: too large, too slow, malformed.
     pub fn refused(&self, status: u16) {
         self.refused.get_or_create(&ServiceStatus { service: String::new(), status }).inc();
     }
@@ -116,7 +116,7 @@ impl Metrics {
         self.cache.get_or_create(&ByCache { cache: cache.to_owned(), result }).inc();
     }
 
-    /// The counters of one cache, hits and misses, to be kept by whoever counts often.
+    /// The counters of one cache, hits and misses, for callers that count often.
     pub fn cache_counters(&self, cache: &str) -> (Counter, Counter) {
         let counter = |result| self.cache.get_or_create(&ByCache { cache: cache.to_owned(), result }).clone();
         (counter("hit"), counter("miss"))
@@ -132,13 +132,13 @@ impl Metrics {
         self.tasks.get_or_create(&TaskResult { task: task.to_owned(), result }).inc();
     }
 
-    /// A reload, and the generation that serves after it.
+    /// A reload, and the generation that serves afterwards.
     pub fn reload(&self, ok: bool, generation: u64) {
         self.reloads.get_or_create(&ByResult { result: if ok { "ok" } else { "failed" } }).inc();
         self.generation.set(generation as i64);
     }
 
-    /// Adds a value that is asked for when somebody reads the metrics: connections, queue lengths.
+    /// Adds a value that is computed when somebody reads the metrics: connections, queue lengths.
     pub fn gauge(&self, name: &str, help: &str, read: impl Fn() -> i64 + Send + Sync + 'static) {
         let gauge: Gauge = Gauge::default();
         self.registry.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, gauge.clone());
@@ -153,7 +153,7 @@ impl Metrics {
         let mut page = String::new();
         match encode(&mut page, &self.registry.lock().unwrap_or_else(PoisonError::into_inner)) {
             Ok(()) => page,
-            Err(std::fmt::Error) => String::new(), // a `String` takes everything
+            Err(std::fmt::Error) => String::new(), // writing to a `String` cannot fail
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the gateway tells of itself: log, metrics, audit details, health.
+//! What the gateway reports about itself: log, metrics, audit details, health.
 
 mod audit;
 mod metrics;
@@ -15,20 +15,20 @@ use crate::services::config::{LogFormat, Logging};
 pub use audit::{AuditLog, AuditRecord, Level};
 pub use metrics::{Metrics, ServiceMetrics};
 
-/// Overrides `logging.level`, for looking closer at a running installation without touching its settings.
+/// Overrides `logging.level`, to examine an installation without changing its settings.
 pub const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
 
-/// Lines of the log that may wait to be written. When more come, the newest are dropped and counted.
+/// Most log lines waiting to be written. Beyond it, the newest are dropped and counted.
 const LINES: usize = 8192;
 
 /// Counts dropped lines, once there is a log.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// The log of a process. When it is dropped, the lines that wait are written, if their reader takes them within a second.
+/// The log of a process. When it is dropped, waiting lines are written if the reader takes them within a second.
 #[must_use]
 pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] WorkerGuard);
 
-/// The wanted log level is neither a level nor a filter.
+/// The requested log level is neither a level nor a filter.
 #[derive(Debug, thiserror::Error)]
 #[error("`{wanted}` is not a log level or filter: {error}")]
 pub struct LogError {
@@ -38,7 +38,7 @@ pub struct LogError {
 
 /// Starts the log, to standard error. A second call has no effect: the first gateway of a process decides.
 ///
-/// INVARIANT: a line that cannot be written costs that line and nothing else. A thread of its own writes, so nobody waits for a reader that
+/// INVARIANT: if a line cannot be written, only that line is lost. A separate thread writes, so nobody waits for a reader that
 /// has stopped reading, and a closed pipe is not an error of a request.
 pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| settings.level.clone());
@@ -55,7 +55,7 @@ pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
     Ok(Log(guard))
 }
 
-/// How many lines of the log were dropped because their reader was too slow or has stopped reading.
+/// How many log lines were dropped because the reader was too slow or has stopped reading.
 pub fn dropped_log_lines() -> u64 {
     DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
 }
