@@ -82,6 +82,8 @@ pub struct Ctx {
     pub transactions: Vec<OpenTransaction>,
     /// Name of the running service, task or command.
     pub service: SmolStr,
+    /// What its policy says of the request to whoever reads the log: names and values.
+    pub told: Vec<(SmolStr, SmolStr)>,
     pub(crate) slots: Vec<Value>,
     pub(crate) base: usize,
     /// Takes values for nonexistent slots, so that they overwrite nothing else.
@@ -115,6 +117,7 @@ impl Ctx {
             turns: Vec::new(),
             transactions: Vec::new(),
             service,
+            told: Vec::new(),
             slots: Vec::new(),
             base: 0,
             stray: None,

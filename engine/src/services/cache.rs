@@ -1,7 +1,7 @@
 //! Caches by name. A cache is created with its first value and survives reloads of policies. Each caller decides what is stored,
 //! how long, and how much. Entries have their own expiry, so a moved clock expires them at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -47,6 +47,8 @@ pub struct Caches {
     // Read on each request, changed rarely, so readers take no lock.
     named: ArcSwap<BTreeMap<SmolStr, Arc<Named>>>,
     creating: Mutex<()>,
+    /// Names that were only asked for.
+    empty: Mutex<BTreeSet<SmolStr>>,
     metrics: Arc<Metrics>,
 }
 
@@ -118,7 +120,10 @@ impl Caches {
 
     /// The value under a key, unless it has expired or is older than `max_age_millis`.
     pub fn lookup(&self, id: &str, key: &str, max_age_millis: Option<i64>, now_millis: i64) -> Option<Value> {
-        let named = self.get(id)?;
+        let Some(named) = self.get(id) else {
+            self.missed_nothing(id);
+            return None;
+        };
         let found = named.entries.get(key).filter(|entry| {
             let alive = now_millis < entry.expires;
             if !alive {
@@ -163,6 +168,14 @@ impl Caches {
             entries: named.entries.len() as u64,
         };
         self.named.load().iter().map(stats).collect()
+    }
+
+    /// A look-up in a cache that nobody has put anything into yet. There are as many of those as of the others at most.
+    fn missed_nothing(&self, id: &str) {
+        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        if empty.contains(id) || (empty.len() < MAX_CACHES && empty.insert(SmolStr::new(id))) {
+            self.metrics.cache_lookup(id, false);
+        }
     }
 
     fn get(&self, id: &str) -> Option<Arc<Named>> {
@@ -245,6 +258,25 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits { max_entries: 10, max_age_millis: 1000, max_size: 100 };
+
+    #[test]
+    fn the_first_miss_counts() {
+        let metrics = Arc::new(Metrics::default());
+        let caches = Caches::new(Arc::clone(&metrics));
+        for n in 0..2 {
+            assert_eq!(text(&caches, "new", "a", n), None);
+        }
+        caches.store("new", "a", Value::text("x"), LIMITS, 2);
+        assert!(text(&caches, "new", "a", 3).is_some() && text(&caches, "new", "b", 3).is_none());
+        for n in 0..10_000 {
+            assert_eq!(text(&caches, &format!("other {n}"), "a", 3), None);
+        }
+        let page = metrics.page();
+        let count = |line: &str| page.lines().filter(|found| found.starts_with(line)).count();
+        assert_eq!(count("portcullis_cache_lookups_total{cache=\"new\",result=\"miss\"} 3"), 1, "{page}");
+        assert_eq!(count("portcullis_cache_lookups_total{cache=\"new\",result=\"hit\"} 1"), 1, "{page}");
+        assert!(count("portcullis_cache_lookups_total{cache=\"other") <= MAX_CACHES);
+    }
 
     fn text(caches: &Caches, id: &str, key: &str, now: i64) -> Option<String> {
         caches.lookup(id, key, None, now).map(|value| value.as_text().into_owned())

@@ -194,7 +194,7 @@ impl Targets {
         Ok(Targets { allow, deny, private: settings.private_targets, own: Default::default() })
     }
 
-    /// The same, knowing where the gateway itself listens and by what name it goes.
+    /// The same, with the gateway's own ports and name.
     pub fn beside(mut self, ports: Vec<u16>, name: &str) -> Targets {
         self.own = (ports, name.to_ascii_lowercase());
         self
