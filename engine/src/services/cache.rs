@@ -182,19 +182,13 @@ impl Caches {
         self.named.load().get(id).cloned()
     }
 
-    /// The cache of this name or, for `name*`, all whose names begin like this.
+    /// The cache of this name or, for `name*`, all whose names begin so, and for `name#` all whose names are `name` and a number.
     fn meant(&self, id: &str) -> Vec<Arc<Named>> {
-        match id.strip_suffix('*') {
-            Some(start) => {
-                let named = self.named.load();
-                named
-                    .range(SmolStr::new(start)..)
-                    .take_while(|(id, _)| id.starts_with(start))
-                    .map(|(_, named)| Arc::clone(named))
-                    .collect()
-            }
-            None => self.get(id).into_iter().collect(),
-        }
+        let Some(start) = id.strip_suffix(['*', '#']) else { return self.get(id).into_iter().collect() };
+        let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        let named = self.named.load();
+        let begin_so = named.range(SmolStr::new(start)..).map_while(|(id, named)| Some((id.strip_prefix(start)?, named)));
+        begin_so.filter(|(rest, _)| id.ends_with('*') || number(rest)).map(|(_, named)| Arc::clone(named)).collect()
     }
 
     fn create(&self, id: &str, max_entries: u64) -> Option<Arc<Named>> {
