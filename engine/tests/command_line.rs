@@ -163,7 +163,7 @@ fn from_first_start_to_shutdown() {
     assert_eq!(code, 3);
     assert!(said.contains("no gateway is running"), "{said}");
 
-    // A second start says nothing of a first.
+    // A second start does not report a first start.
     fs::remove_file(place.home().join("customizations/#greeting.policy")).expect("it is there");
     let serving = place.serve();
     assert_eq!(serving.get("/hello"), "hello");
@@ -215,7 +215,7 @@ fn policies_are_shown_and_explained() {
     assert_eq!(code, 0);
     assert!(explained.contains("fragments/greeting.policy:2"), "{explained}");
     assert_eq!(place.said(&["explain", "wrod"]).0, 1);
-    // A policy explains its steps in order; what a shipped fragment leaves to the operator is among them.
+    // `explain` shows the steps of a policy in order, including the hooks for the operator.
     let (_, steps, _) = place.said(&["explain", "Hello"]);
     let expected = "  steps:\n    include \"Greeting\"\n      customize \"Greeting\"\n";
     assert!(steps.contains(expected), "{steps}");
@@ -523,7 +523,7 @@ fn files_are_formatted_only_when_asked() {
 fn cases_never_ask_a_real_directory() {
     let place = Place::new();
     assert_eq!(place.said(&["init", "home"]).0, 0);
-    // Nobody answers there, and the password is one of the keys, which cases do not see.
+    // Nobody answers there, and the password is among the keys, which cases do not see.
     place.put(
         "home/gateway.yaml",
         "identity_providers:\n  Staff:\n    type: ldap\n    url: ldap://127.0.0.1:1\n    base: o=x\n    bind_dn: cn=x\n    \
