@@ -19,7 +19,7 @@ use serde::Deserialize;
 use crate::services::keys::KeyKind;
 
 pub use error::ConfigError;
-pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
+pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
     Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
     Outbound, Reload, Samples, Security, Tls, TlsVersion,

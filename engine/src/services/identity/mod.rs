@@ -102,6 +102,11 @@ impl Providers {
         self.0.insert(name.into(), provider);
     }
 
+    /// Names of all.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The provider of this name. If there is none, that is a configuration fault.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn IdentityProvider>, Fault> {
         self.0
