@@ -3,8 +3,8 @@
 //!
 //! Policies declare further subcommands (`command "client add" …`), which [`command`] adds to the built-in ones.
 //!
-//! Exit codes: 0 success; 1 a negative result (errors found, a command refused, a test failed); 2 wrong usage; 3 no gateway is
-//! running.
+//! Exit codes: 0 success; 1 a negative result (errors found, a command refused, a test failed); 2 wrong usage;
+//! 3 no gateway is running.
 
 mod account;
 mod catalogue;
@@ -312,6 +312,15 @@ fn aligned(lines: &[Vec<String>]) -> String {
         padded.join("  ").trim_end().to_owned()
     };
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Rows below the names of their columns, or `none`.
+fn table(head: &[&str], mut rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return "none".to_owned();
+    }
+    rows.insert(0, head.iter().map(|&word| word.to_owned()).collect());
+    aligned(&rows)
 }
 
 /// Whether diagnostics may be coloured (https://no-color.org).

@@ -22,7 +22,7 @@ pub use error::ConfigError;
 pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
     Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
-    Outbound, Reload, Samples, Security, Tls, TlsVersion,
+    Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use units::{ListenAddress, Span};
 use values::Layer;
@@ -41,7 +41,7 @@ pub struct Config {
     pub host_name: HostName,
     /// `standard` (default) or `strict`: whether policies allow what existing clients may need, or only what standards recommend.
     pub security: Security,
-    /// Where it listens. An address that is not named is of this machine only.
+    /// Where it listens. The default addresses are reachable from this machine only.
     pub listeners: Listeners,
     /// Put before every service's path, so that several instances share a host: `-dev` serves `/-dev/…`. Default: nothing.
     pub instance_modifier: String,
@@ -71,7 +71,7 @@ pub struct Config {
     pub properties: BTreeMap<String, Property>,
     /// Names of services that ship disabled and shall be served.
     pub enable: Vec<String>,
-    /// Names of services that are not to be served; their paths are answered 404. It wins over `enable`.
+    /// Names of services that shall not be served; their paths are answered with 404. Wins over `enable`.
     pub disable: Vec<String>,
     /// Log and audit.
     pub logging: Logging,
@@ -79,6 +79,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// `/health` and `/metrics`.
     pub monitoring: Monitoring,
+    /// Traces and metrics for a collector of OpenTelemetry.
+    pub otlp: Otlp,
     /// How changes of files take effect.
     pub reload: Reload,
 }
@@ -161,6 +163,9 @@ impl Config {
         if self.limits.body_memory.0 < self.limits.body_bytes.0 {
             return refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
         }
+        if !(0.0..=1.0).contains(&self.otlp.traces) {
+            return refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
+        }
         if self.limits.http2_streams == 0 {
             return refuse("http2_streams", "`limits.http2_streams` must be 1 or more".to_owned());
         }
@@ -217,6 +222,7 @@ impl Config {
         compare("logging.format", self.logging.format == new.logging.format);
         compare("outbound", self.outbound == new.outbound);
         compare("monitoring", self.monitoring == new.monitoring);
+        compare("otlp", self.otlp == new.otlp);
         compare("reload", self.reload == new.reload);
         changed
     }

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::HostName;
 use super::units::{Bytes, ListenAddress, Network, Span, scalar_text};
+use super::{HostName, Property};
 
 /// Where the gateway listens.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -163,8 +163,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Most parallel requests on one HTTP/2 connection. Default: 128.
     pub http2_streams: u32,
-    /// How long the gateway still takes requests after it was told to stop, while `/ready` says that it stops: for whoever sends requests
-    /// here to notice. Default: 0s.
+    /// How long the gateway still accepts requests after it was told to stop, while `/ready` says so, so that load balancers
+    /// notice. Default: 0s.
     pub drain_delay: Span,
     /// How long running requests may take to finish when the gateway is told to stop. Default: 30s.
     pub shutdown_timeout: Span,
@@ -213,8 +213,8 @@ pub struct Monitoring {
     pub metrics: String,
     /// Who may read them: `loopback` (default), `any`, `off`.
     pub audience: Audience,
-    /// Where `/metrics`, `/live`, `/ready` and `/status` are answered, over plain HTTP and never through a proxy: an address, or `off`. Left
-    /// out: `127.0.0.1:8444`, unless something else listens there.
+    /// The address of `/metrics`, `/live`, `/ready` and `/status`, over plain HTTP and never through a proxy, or `off`. Default:
+    /// `127.0.0.1:8444`, unless something else listens there.
     pub listen: Option<ListenAddress>,
 }
 
@@ -256,8 +256,8 @@ pub struct Logging {
     pub format: LogFormat,
     /// Whether every request is logged as a line. Default: no.
     pub access: bool,
-    /// Where audit records go: `log` (default), `off`, `stdout`, `syslog`, `journal`, or a file (relative to the home) that gets one JSON
-    /// object a line and is opened anew on SIGHUP.
+    /// Where audit records go: `log` (default), `off`, `stdout`, `syslog`, `journal`, or a file (relative to the home) that gets
+    /// one JSON object a line and is reopened on SIGHUP.
     pub audit: AuditTarget,
 }
 
@@ -302,7 +302,7 @@ impl<'de> Deserialize<'de> for AuditTarget {
             "stdout" => AuditTarget::Stdout,
             "syslog" => AuditTarget::Syslog(PathBuf::from("/dev/log")),
             "journal" => AuditTarget::Journal(PathBuf::from("/run/systemd/journal/socket")),
-            // Where it listens somewhere else, as in a container.
+            // Another default address, as in a container.
             path => match path.split_once(':') {
                 Some(("syslog", socket)) => AuditTarget::Syslog(PathBuf::from(socket)),
                 Some(("journal", socket)) => AuditTarget::Journal(PathBuf::from(socket)),
@@ -362,15 +362,15 @@ pub struct Outbound {
     /// Cookies of this gateway besides those that its policies set: `name`, or `beginning*`. Policies do not forward them with a
     /// client's request unless they name them, and no other server may set them.
     pub own_cookies: Vec<String>,
-    /// How a server is told from whom a client's request comes that a policy sends on to it: `X-Forwarded` (default: `X-Forwarded-For`,
-    /// `-Host`, `-Proto`), `Forwarded` (RFC 7239) or `off`.
+    /// How a server learns from whom a forwarded request comes: `X-Forwarded` (default: `X-Forwarded-For`, `-Host`, `-Proto`),
+    /// `Forwarded` (RFC 7239) or `off`.
     pub forwarded: Forwarded,
 }
 
-/// In which fields a server is told for whom a request is sent on.
+/// The fields that tell a server for whom a request is forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Forwarded {
-    /// What most read: `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
+    /// The usual fields: `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
     #[default]
     XForwarded,
     /// RFC 7239.
@@ -404,6 +404,26 @@ impl Default for Outbound {
             own_cookies: Vec::new(),
             forwarded: Forwarded::default(),
         }
+    }
+}
+
+/// Traces and metrics for a collector of OpenTelemetry, by OTLP over HTTP with JSON.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Otlp {
+    /// Where the collector is, without `/v1/traces`: `https://collector.example:4318`. Default: none, and nothing is sent.
+    pub endpoint: String,
+    /// Header fields to send, such as credentials.
+    pub headers: BTreeMap<String, Property>,
+    /// Which share of requests is traced, 0 to 1. Default: 1.
+    pub traces: f64,
+    /// How often metrics are sent. Default: 60s.
+    pub metrics: Span,
+}
+
+impl Default for Otlp {
+    fn default() -> Self {
+        Otlp { endpoint: String::new(), headers: BTreeMap::new(), traces: 1.0, metrics: Span(Duration::from_secs(60)) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the gateway tells of itself: log, metrics, audit details, and what ties together all that is said of one request.
+//! What the gateway reports about itself: log, metrics, audit records, and the correlation of everything about one request.
 
 mod audit;
 mod correlation;
@@ -6,6 +6,7 @@ mod families;
 mod metrics;
 pub mod plain;
 mod process;
+mod trace;
 
 use std::io;
 use std::sync::OnceLock;
@@ -21,6 +22,8 @@ pub use audit::{AuditLog, AuditRecord, Level, OWN_FIELDS, in_log, wanted_in_log}
 pub use correlation::{Correlation, REQUEST_ID, TRACEPARENT, TRACESTATE};
 pub use metrics::{Login, Metrics, Sample, ServiceMetrics};
 
+pub use trace::{Attribute, Side, Span, Tracer, unix_nanos};
+
 /// Overrides `logging.level`, to examine an installation without changing its settings.
 pub const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
 
@@ -30,7 +33,7 @@ const LINES: usize = 8192;
 /// Counts dropped lines, once there is a log.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// By which the level changes while the process runs, once there is a log.
+/// Changes the level of the running log.
 static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// The log of a process. When it is dropped, waiting lines are written if the reader takes them within a second.
@@ -45,8 +48,8 @@ pub struct LogError {
     error: tracing_subscriber::filter::ParseError,
 }
 
-/// What a level lets through. A level alone (`debug`) is for this program's own lines: of the libraries that it is made of come warnings
-/// and errors only, and access lines come whenever they are turned on. A filter (`info,h2=debug`) is taken as it is.
+/// The filter of a level. A level alone (`debug`) applies to this program's own lines: libraries log only warnings and errors,
+/// and access lines appear whenever they are turned on. A filter (`info,h2=debug`) is used as it is.
 pub fn filter(wanted: &str) -> Result<EnvFilter, LogError> {
     let level = wanted.trim().to_ascii_lowercase();
     let directives = match level.as_str() {
@@ -87,11 +90,11 @@ pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
     Ok(Log(guard))
 }
 
-/// Changes the level of the running log to what settings say now. The environment still decides where it names a level.
+/// Sets the level of the running log from the current settings. A level in the environment still wins.
 pub fn set_level(settings: &Logging) -> Result<(), LogError> {
     let filter = filter(&wanted(settings))?;
     if let Some(handle) = LEVEL.get() {
-        // It can only fail when the log is gone, with the process.
+        // It only fails if the log is gone, at the end of the process.
         let _ = handle.reload(filter);
     }
     Ok(())
