@@ -177,7 +177,7 @@ pub const EMPTY_GROUP: &str = "P0324";
 pub const CONSTANT_COMPARISON: &str = "P0325";
 /// A call that names the connection of its file again.
 pub const REPEATED_CONNECTION: &str = "P0326";
-/// A loop's prefix is the name of something else too.
+/// A loop's prefix is also the name of something else.
 pub const LOOP_NAME_TAKEN: &str = "P0327";
 /// An output and a `Stop`, where `fail` does both.
 pub const FAIL_BY_HAND: &str = "P0330";

@@ -92,7 +92,8 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        // The prefix of a loop is the item itself, unless a variable of this name is there already: the loop leaves that one alone.
+        // The prefix of a loop is the item itself, unless a variable of this name already exists, which the loop then leaves
+        // unchanged.
         items.retain(|(name, _)| self.slot_of[name.index()] == NONE);
         items.iter().for_each(|(name, spelling)| self.add(&mut slots, *name, spelling, SetBy::Item));
         let items = items.into_iter().map(|(name, _)| name).collect();

@@ -47,7 +47,7 @@ pub struct VariableNotes {
     pub reads: Vec<String>,
     /// It is an output, which callers read.
     pub output: bool,
-    /// What the policy that sets it first says of it, when that one names it in its documentation.
+    /// The documentation of the policy that sets it first, if that names the variable.
     pub doc: String,
 }
 

@@ -80,7 +80,7 @@ impl Frame {
         self.bounds.iter().find(|(name, ..)| name == sym).map(|(_, ty, range)| (*ty, *range))
     }
 
-    /// The slot that a loop with this prefix puts its item into, when no other variable has the name.
+    /// The slot for the item of a loop with this prefix, if no other variable has the name.
     pub fn item(&self, prefix: &str) -> Option<usize> {
         let name = self.names.get(prefix).filter(|name| self.is_item(*name))?;
         self.slot_of(name)

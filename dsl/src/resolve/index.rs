@@ -56,7 +56,7 @@ impl Policy {
     pub fn doc(&self) -> String {
         let mut doc = String::new();
         for comment in self.item.leading.iter().filter(|comment| comment.doc) {
-            // What is indented, a table or an example, keeps its lines.
+            // Indented text, such as a table or an example, keeps its lines.
             match comment.text.strip_prefix("     ") {
                 Some(line) => doc.push_str(&format!("\n    {line}")),
                 None if doc.is_empty() => doc.push_str(comment.text.trim()),

@@ -67,7 +67,7 @@ pub(crate) enum SetBy {
     Default,
     /// `ForEach`, `HandleErrors`
     Statement,
-    /// `ForEach`, as the item itself: only where nothing else has this name.
+    /// `ForEach`, as the item itself: only if nothing else has this name.
     Item,
     /// An assertion of the catalogue, into a variable that a property names.
     Target,

@@ -179,7 +179,7 @@ fn doc(param: &Param) -> String {
     docs.collect::<Vec<_>>().join(" ")
 }
 
-/// A parameter under a name that it had before: scripts go on with it, people are not shown it.
+/// A parameter under its former name: scripts can still use it, help does not show it.
 fn is_former(param: &Param) -> bool {
     doc(param).starts_with("Former name")
 }

@@ -67,8 +67,8 @@ enum Builtin {
     Init {
         /// Where.
         dir: PathBuf,
-        /// Begin with the documented defaults of what this one replaces, by name, rather than with the safer ones: the value that
-        /// `compatibility` takes in the customizations.
+        /// Start with the documented defaults of the product that this one replaces instead of the safer ones: the value of
+        /// `compatibility` in the customizations.
         #[arg(long, value_name = "NAME")]
         compatibility: Option<String>,
     },
@@ -208,7 +208,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
     let place = &cli.place;
     match &cli.command {
         Builtin::Key(_) => place.become_owner(KEYS)?,
-        // The rest writes nothing to the home, or keeps the owner of what it writes.
+        // The other commands write nothing to the home, or keep the owner of what they write.
         Builtin::Serve(_) | Builtin::Check(_) | Builtin::Test(_) | Builtin::Status { .. } | Builtin::User(_) => {
             place.become_owner(DATA)?
         }

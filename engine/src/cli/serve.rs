@@ -17,8 +17,8 @@ use crate::front::reload;
 use crate::services::config::ListenAddress;
 use crate::services::telemetry;
 
-/// What is printed after a first start, from the shipped tree; `{https}`, `{http}` and `{home}` are filled in, and a line with an address
-/// that is not listened on is left out. The second is for gateways with sample data, the third for those without.
+/// The texts printed after a first start, from the shipped tree. `{https}`, `{http}` and `{home}` are filled in, and a line with
+/// an address that is turned off is left out. The second is for gateways with sample data, the third for those without.
 const WELCOME: [&str; 3] = ["policies/gateway.welcome.txt", "policies/gateway.samples.txt", "policies/gateway.first-client.txt"];
 
 /// Time for the rest after `limits.shutdown_timeout`: closing databases, finishing a reload.
@@ -204,7 +204,7 @@ fn named(url: Option<String>, host: &Host) -> Option<String> {
     Some(format!("{scheme}://{name}:{}", address.port()))
 }
 
-/// Tells the service manager, if one has started this process.
+/// Informs the service manager, if one started this process.
 fn manager(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(false, states) {
         tracing::warn!("the service manager cannot be told: {error}");

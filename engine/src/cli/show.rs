@@ -90,7 +90,7 @@ fn edits(place: &Place, library: &Library, explanation: &Explanation) -> Result<
     let home = place.any_home()?;
     let line = |edit: &Edit| {
         let file = home.path(&edit.file);
-        // A shipped customization that the home does not have is made there.
+        // A shipped customization that is missing in the home is created there.
         let make = if file.exists() { "" } else { " (make it)" };
         let text = edit.text.as_ref().map(|text| format!("\n        {text}")).unwrap_or_default();
         format!("    {}{make}{text}", file.display())

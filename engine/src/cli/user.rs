@@ -142,8 +142,8 @@ impl Drop for Unseen {
     }
 }
 
-/// Asks for it, twice and without showing it, or takes the first line of standard input. Never an argument: arguments are seen by
-/// everybody on the machine.
+/// Asks for it, twice and without showing it, or takes the first line of standard input. Never an argument, because everybody on
+/// the machine can see arguments.
 fn password(name: &str) -> Result<Secret, Failure> {
     let refuse = |message: String| Err(Failure { message, code: 2 });
     let asked = io::stdin().is_terminal();

@@ -14,12 +14,12 @@ use crate::policy::ctx::Ctx;
 use crate::policy::exec::Ending;
 use crate::policy::reads::Unreadable;
 
-/// An answer's extension, where somebody wants to know: who gave it.
+/// An extension of an answer that says who gave it, if requested.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// The service.
     pub service: SmolStr,
-    /// What its policy says of the request: names and values.
+    /// The policy's log fields: names and values.
     pub fields: Vec<(SmolStr, SmolStr)>,
 }
 

@@ -33,7 +33,7 @@ pub enum MessageRef {
     Slot(Slot),
 }
 
-/// What surrounds a run: the policies it began with, and what outlives them.
+/// The environment of a run: its policies, and the services that outlive them.
 pub trait Environment: Send + Sync {
     /// Clock, connections, caches, keys.
     fn services(&self) -> &Services;
@@ -44,17 +44,17 @@ pub trait Environment: Send + Sync {
     /// Path of a service, with the instance modifier.
     fn service_path(&self, name: &str) -> &str;
 
-    /// Empty, or `/` and a name: stands before all paths.
+    /// The prefix of all paths: empty, or `/` and a name.
     fn instance_modifier(&self) -> &SmolStr;
 
-    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    /// Cookies that the policies set: names, or prefixes of names with a `*`.
     fn own_cookies(&self) -> &[SmolStr];
 
     /// Answers a request of the gateway to itself.
     fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response<Bytes>>;
 }
 
-/// An error answer whose variables are read when it is needed.
+/// An error answer whose variables are read when it is sent.
 pub trait ErrorAnswer: Send + Sync {
     /// Fills it in; `None` if its status or headers are not valid HTTP.
     fn render(&self, ctx: &Ctx) -> Option<Draft>;
@@ -82,7 +82,7 @@ pub struct Ctx {
     pub transactions: Vec<OpenTransaction>,
     /// Name of the running service, task or command.
     pub service: SmolStr,
-    /// What its policy says of the request to whoever reads the log: names and values.
+    /// Log fields that the policy sets for the request: names and values.
     pub told: Vec<(SmolStr, SmolStr)>,
     pub(crate) slots: Vec<Value>,
     pub(crate) base: usize,

@@ -67,7 +67,7 @@ impl Run {
         if compare.holds(ctx) {
             return instr.ok;
         }
-        // While its variables are still what they are now.
+        // While its variables still have their current values.
         let reason = if tracing::enabled!(tracing::Level::DEBUG) {
             Cow::Owned(shown::condition(ctx, program, pc, compare))
         } else {

@@ -70,8 +70,8 @@ impl Request {
         }
     }
 
-    /// What identifies this request in the log, in audit records, in its answer and to other servers. Made up when it is first asked for,
-    /// unless the request came with one.
+    /// Identifies this request in the log, in audit records, in its answer and to other servers. Created on first use, unless the
+    /// request came with one.
     pub fn correlation(&self) -> &Correlation {
         self.correlation.get_or_init(Correlation::new)
     }

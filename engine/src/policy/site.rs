@@ -82,7 +82,7 @@ impl Route {
         response
     }
 
-    /// Leaves word of who answered, if anybody wants to know.
+    /// Records who answered, if requested.
     fn tell(&self, site: &Site, response: &mut http::Response<bytes::Bytes>, fields: Vec<(SmolStr, SmolStr)>) {
         if site.services.told {
             response.extensions_mut().insert(answer::Told { service: self.name.clone(), fields });

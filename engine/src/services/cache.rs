@@ -170,7 +170,7 @@ impl Caches {
         self.named.load().iter().map(stats).collect()
     }
 
-    /// A look-up in a cache that nobody has put anything into yet. There are as many of those as of the others at most.
+    /// A look-up in a cache that does not exist yet. Their number has the same limit.
     fn missed_nothing(&self, id: &str) {
         let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
         if empty.contains(id) || (empty.len() < MAX_CACHES && empty.insert(SmolStr::new(id))) {
@@ -182,7 +182,8 @@ impl Caches {
         self.named.load().get(id).cloned()
     }
 
-    /// The cache of this name or, for `name*`, all whose names begin so, and for `name#` all whose names are `name` and a number.
+    /// The cache of this name; for `name*`, all whose names begin like this; for `name#`, all whose names are `name` and a
+    /// number.
     fn meant(&self, id: &str) -> Vec<Arc<Named>> {
         let Some(start) = id.strip_suffix(['*', '#']) else { return self.get(id).into_iter().collect() };
         let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());

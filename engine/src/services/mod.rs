@@ -62,7 +62,7 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Where audit details go.
     pub audit: AuditLog,
-    /// Whether anybody wants to know, of each answer, who gave it and what policies say of it (`LogField`).
+    /// Whether each answer records who gave it and the policies' log fields (`LogField`).
     pub told: bool,
     /// Whether each request gets a line in the log.
     pub access: bool,

@@ -18,7 +18,7 @@ impl Config {
         Config::read_for(root, layers, check)
     }
 
-    /// The files that values of a settings file stand in (`${file:PATH}`), as they are written.
+    /// The files referenced in a settings file (`${file:PATH}`), as written.
     pub fn value_files(text: &str) -> impl Iterator<Item = &str> {
         files_of_values(text)
     }

@@ -244,7 +244,7 @@ fn customization(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Opti
 /// Most names that a message lists.
 const LISTED: usize = 30;
 
-/// Says which names there are: the nearest one, those that share a word, or all of them.
+/// Suggests existing names: the nearest one, those that share a word, or all of them.
 fn named(error: Diagnostic, wrong: &str, known: &BTreeMap<String, &str>, what: &str) -> Diagnostic {
     let error = error.suggest(wrong, known.values().copied());
     let word = |text: &str| -> HashSet<String> {

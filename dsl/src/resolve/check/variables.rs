@@ -249,7 +249,7 @@ fn unknown(set: &Set<'_>, owner: &Policy, space: &Space, name: Sym, span: Span) 
     }
 }
 
-/// The policy that sets this variable and has a hook, where the variable could be set otherwise.
+/// The policy that sets this variable and has a hook in which it could be set differently.
 fn hook_of<'a>(set: &'a Set<'_>, variable: Sym) -> Option<&'a str> {
     let sets = |policy: &&Policy| {
         set.events[policy.id.index()].iter().any(|event| {

@@ -185,8 +185,9 @@ impl Home {
         Ok(made)
     }
 
-    /// Makes a shipped customization in the home whose commented line `//set VARIABLE = "VALUE"` is in effect, before [`Home::init`] makes the
-    /// rest. Gives its path. An error when no customization has such a line, or the home has the file already.
+    /// Creates a shipped customization in the home with its commented line `//set VARIABLE = "VALUE"` activated, before
+    /// [`Home::init`] creates the rest. Returns its path. An error if no customization has such a line, or the home already has
+    /// the file.
     pub fn init_setting(&self, variable: &str, value: &str) -> Result<String, HomeError> {
         let unusable = |path: &Path, error: io::Error| HomeError::Unusable { path: path.to_owned(), error };
         let files = self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?;

@@ -95,13 +95,13 @@ pub async fn ask(home: &Home, command: &str, inputs: &[(String, Value)]) -> io::
     Ok(serde_json::from_str::<Option<Ended>>(&answer)?.map_or(Asked::Unknown, Asked::Ended))
 }
 
-/// What the gateway that runs on this home says of itself; none when none does.
+/// The report of the gateway that runs on this home; `None` if there is none.
 pub async fn account(home: &Home) -> io::Result<Option<Account>> {
     let Some(answer) = exchange(home, &Other { account: true, ..Other::default() }).await? else { return Ok(None) };
     Ok(Some(serde_json::from_str(&answer)?))
 }
 
-/// Records a change that was made in the home: by the gateway that runs on it, or else where its settings say that records go.
+/// Records a change in the home: through the gateway that runs on it, otherwise directly to the configured target.
 pub async fn record(home: &Home, event: &str, fields: &[(&str, &str)]) -> io::Result<()> {
     let fields: serde_json::Map<_, _> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
     let record = Some(Record { event: event.to_owned(), fields: fields.clone() });
@@ -113,7 +113,7 @@ pub async fn record(home: &Home, event: &str, fields: &[(&str, &str)]) -> io::Re
     AuditLog::record_once(&config.logging.audit, home.root(), record)
 }
 
-/// One question and its answer; none when nobody is there to be asked.
+/// One question and its answer; `None` if no gateway is running.
 async fn exchange(home: &Home, question: &impl Serialize) -> io::Result<Option<String>> {
     let Some(mut stream) = connect(home).await? else { return Ok(None) };
     let mut line = serde_json::to_vec(question)?;

@@ -131,7 +131,7 @@ impl Handler for Front {
     }
 }
 
-/// A request's line in the access log. Without its query, which may hold tokens.
+/// A request's line in the access log, without the query, which may contain tokens.
 struct Access {
     correlation: Correlation,
     remote: IpAddr,

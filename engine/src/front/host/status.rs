@@ -37,18 +37,18 @@ pub struct Status {
     pub services: usize,
     /// The last attempt to load another set.
     pub last_reload: Option<LastReload>,
-    /// Settings that were changed and take effect at the next start.
+    /// Changed settings that take effect at the next start.
     #[serde(default)]
     pub pending_restart: Vec<String>,
 }
 
-/// What a gateway says of itself when it is asked.
+/// A gateway's report about itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Account {
     /// What it also writes down.
     #[serde(flatten)]
     pub status: Status,
-    /// Whether it takes requests: no longer once it was told to stop.
+    /// Whether it accepts requests: not after it was told to stop.
     pub ready: bool,
     /// Databases by the name that policies use.
     pub databases: BTreeMap<String, Database>,
@@ -83,7 +83,7 @@ pub struct Endpoint {
 pub struct Until {
     /// When it ends.
     pub not_after: String,
-    /// Whole days until then; negative when it has ended.
+    /// Whole days until then; negative after its end.
     pub days_left: i64,
 }
 

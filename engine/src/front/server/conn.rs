@@ -205,7 +205,7 @@ async fn answer<H: Handler>(
             refusal(status)
         }
     };
-    // Also in place of another server's, whose answer this was.
+    // Also replaces the one in another server's answer.
     if let Ok(id) = HeaderValue::from_str(correlation.id()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

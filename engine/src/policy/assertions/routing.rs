@@ -313,13 +313,13 @@ impl AsyncAssertion for Route {
     }
 }
 
-/// Tells the server that is called which request this is about and, where it is the client's own request that is sent on, from whom it
-/// came, how and for which host. What the policy says of the same wins.
+/// Tells the called server which request this is about and, if the client's own request is forwarded, from whom, how and for
+/// which host it came. The policy's own fields win.
 fn correlate(ctx: &Ctx, headers: &mut HeaderMap, set: &mut HeaderMap, received: bool) {
     let correlation = ctx.request.correlation();
     correlation.send(set);
     if correlation.trace().is_none() && !set.contains_key(&TRACEPARENT) {
-        // One that cannot be read, or several: nobody is to take the other part for anything.
+        // An unreadable field, or several: the rest must not be used either.
         headers.remove(&TRACEPARENT);
         headers.remove(&TRACESTATE);
     }

@@ -113,7 +113,7 @@ impl Compare {
         passed.is_some_and(|passed| passed != self.negate)
     }
 
-    /// What the left side is compared with, when it is an expression.
+    /// The right side of the comparison, if it is an expression.
     pub fn right(&self) -> Option<&Expr> {
         match &self.test {
             Test::Binary(_, right)

@@ -23,7 +23,7 @@ pub struct Program {
     pub spans: Vec<Span>,
     /// Services, tasks, commands and encapsulated assertions.
     pub frames: HashMap<PolicyId, Arc<FrameProgram>>,
-    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    /// Cookies that the policies set: names, or prefixes of names with a `*`.
     pub cookies: Vec<SmolStr>,
     /// The texts that the spans refer to.
     pub sources: Arc<Sources>,
@@ -126,7 +126,7 @@ impl Op {
 /// Variables of a loop.
 #[derive(Clone, Debug)]
 pub struct Loop {
-    /// `<prefix>`: the item too, where no other variable has this name.
+    /// `<prefix>`: also the item, if no other variable has this name.
     pub item: Option<Slot>,
     /// `<prefix>.current`
     pub current: Slot,

@@ -25,12 +25,12 @@ const RENEW_DAYS: i64 = 30;
 pub(super) enum Lack {
     /// A key or certificate that a start needs.
     Something,
-    /// A certificate of our own that is there should be issued again.
+    /// An existing certificate of our own should be renewed.
     Renewal,
 }
 
-/// What [`ensure`] would make. The authority is needed only to issue certificates: a key whose certificate another authority signed does
-/// without.
+/// What [`ensure`] would create. The authority is only needed to issue certificates, not for a key whose certificate another
+/// authority signed.
 pub(super) fn lacks(folder: &Path, host_name: &str, now_millis: i64) -> Option<Lack> {
     let certificate = files::read_text(&files::certificate_path(folder, DEFAULT_TLS_KEY)).ok();
     let certificate = certificate.and_then(|text| Certificate::from_text(&text).ok());
@@ -42,7 +42,7 @@ pub(super) fn lacks(folder: &Path, host_name: &str, now_millis: i64) -> Option<L
     (ours && outdated(&certificate, &listener_names(host_name), now_millis)).then_some(Lack::Renewal)
 }
 
-/// Whether a certificate lacks a name or nears its end.
+/// Whether a certificate lacks a name or expires soon.
 fn outdated(certificate: &Certificate, names: &[String], now_millis: i64) -> bool {
     let own = host_names(certificate);
     names.iter().any(|name| !own.contains(name)) || certificate.not_after - now_millis < RENEW_DAYS * 86_400_000
@@ -109,7 +109,7 @@ fn issue(folder: &Path, alias: &str, names: &[String], now_millis: i64) -> Resul
 }
 
 fn issue_for(folder: &Path, alias: &str, key_pem: &str, names: &[String], now_millis: i64) -> Result<(), KeyError> {
-    // Where the listener's certificate is of another authority, ours is made when a further key needs it.
+    // If the listener's certificate is from another authority, ours is created when a further key needs it.
     if !folder.join(files::AUTHORITY).exists() && !folder.join(files::AUTHORITY_KEY).exists() {
         make_authority(folder, names.first().map_or(alias, String::as_str), now_millis)?;
     }

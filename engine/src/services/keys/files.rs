@@ -166,7 +166,7 @@ pub(super) fn remove_former(folder: &Path, alias: &str, kid: &str) -> Result<(),
     Ok(())
 }
 
-/// Writes a file as a whole, keeping owner, rights and links of one that is there.
+/// Writes a whole file, keeping owner, rights and links of an existing one.
 pub(super) fn write(path: &Path, contents: &[u8], secret: bool) -> Result<(), KeyError> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;

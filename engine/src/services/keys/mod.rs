@@ -88,7 +88,7 @@ impl KeyStore {
     /// machine under `default_ssl_key`. Later it renews that certificate if it expires soon or names other hosts.
     pub fn open(folder: &Path, host_name: &str, now_millis: i64) -> Result<KeyStore, KeyError> {
         let store = KeyStore { folder: folder.to_owned(), state: ArcSwap::default() };
-        // A complete folder need not be writable: keys may come from elsewhere, and are then often read-only.
+        // A complete folder need not be writable, because keys from elsewhere are often read-only.
         match authority::lacks(folder, host_name, now_millis) {
             None => {}
             Some(lack) => {

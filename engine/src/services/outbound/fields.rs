@@ -131,8 +131,8 @@ fn is_for_gateway(name: &HeaderName) -> bool {
         || ON_THE_WAY.iter().any(|beginning| text.starts_with(beginning))
 }
 
-/// The fields that tell a server from whom a request comes that is sent on: the address, the host that it named, the scheme. Only what the
-/// gateway knows, so nobody before it has a part in them.
+/// The fields that tell a server from whom a forwarded request comes: the address, the named host, the scheme. They contain only
+/// what the gateway knows, so nobody in front of it can influence them.
 pub fn forwarded(form: Forwarded, client: IpAddr, host: &str, scheme: &'static str) -> Vec<(HeaderName, HeaderValue)> {
     let field = |name: &'static str, value: String| Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?));
     let fields = match form {

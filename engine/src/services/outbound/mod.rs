@@ -218,7 +218,7 @@ impl Outbound {
         &self.settings.own_cookies
     }
 
-    /// In which fields a server is told for whom a request is sent on.
+    /// The fields that tell a server for whom a request is forwarded.
     pub fn forwarded(&self) -> Forwarded {
         self.settings.forwarded
     }

@@ -47,7 +47,7 @@ pub(super) trait Backend: Send + Sync {
     /// Applies the scripts (name, SQL) that were not yet applied.
     async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError>;
 
-    /// Its connections, where it has a pool of them that was used.
+    /// The state of its pool, if it has one that was used.
     fn pool(&self) -> Option<Pool> {
         None
     }

@@ -90,7 +90,7 @@ pub struct AuditRecord<'a> {
     pub logger: &'a str,
     /// A text.
     pub detail: &'a str,
-    /// What else there is to say of it. A member of a name that a record has anyway counts for nothing.
+    /// Further fields. A member with a name that every record has is ignored.
     pub fields: Map<String, Value>,
 }
 
@@ -114,7 +114,7 @@ impl<'a> AuditRecord<'a> {
             ("detail", self.detail),
         ];
         for (name, text) in named {
-            // A record without an event is its text, also when that is empty.
+            // A record without an event is its text, even if empty.
             if !text.is_empty() || (name == "detail" && self.event.is_empty()) {
                 line.insert(name.to_owned(), text.into());
             }
@@ -164,7 +164,7 @@ impl AuditLog {
         Ok(AuditLog(Sink::Writer(queue, dropped)))
     }
 
-    /// Makes one record, before this returns: for a process that ends then. The ordinary log is the gateway's alone.
+    /// Writes one record before returning, for a process that then ends. The ordinary log belongs to the gateway only.
     pub fn record_once(target: &AuditTarget, home: &Path, record: AuditRecord<'_>) -> io::Result<()> {
         let Some(mut out) = Out::open(target, home)? else { return Ok(()) };
         let (level, event) = (record.level, record.event.to_owned());
@@ -182,7 +182,7 @@ impl AuditLog {
         }
     }
 
-    /// Opens its file anew, after somebody moved the old one away. What waits goes to the old one.
+    /// Reopens its file after somebody moved the old one away. Waiting records go to the old one.
     pub fn reopen(&self) {
         if let Sink::Writer(queue, _) = &self.0 {
             let _ = queue.send(Order::Reopen);

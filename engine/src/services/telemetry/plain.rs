@@ -15,9 +15,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::correlation;
 
-/// The field of an access line that holds what policies say of a request: a JSON object, whose members become fields of the line.
+/// The field of an access line with the policies' log fields: a JSON object whose members become fields of the line.
 const TOLD: &str = "told";
-/// The field of a line that holds the request's id. A line that has none gets that of the request that is being worked on.
+/// The field of a line with the request's id. A line without one gets that of the current request.
 const REQUEST: &str = "request";
 
 /// Whether a character has an effect or is invisible: control characters, line and paragraph separators, direction marks, and
