@@ -14,6 +14,8 @@ pub const UNKNOWN_BUILTIN: &str = "P0403";
 pub const BAD_REGEX: &str = "P0404";
 /// A template where none is allowed.
 pub const BAD_TEMPLATE: &str = "P0405";
+/// A connection, identity provider or key that `gateway.yaml` does not have.
+pub const UNKNOWN_NAME: &str = "P0406";
 /// The compiler could not compile what the checks allowed: a bug of the gateway. The policies do not load.
 pub const DEFECT: &str = "P0499";
 

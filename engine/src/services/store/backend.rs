@@ -2,7 +2,7 @@
 //! a row in `dialect.rs`.
 
 use std::fmt::{self, Display};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,6 +25,11 @@ pub(super) trait Database: Sync {
 
     /// Prepares a connection. Only impossible settings are an error: a database that is down is retried on each use.
     fn open(&self, name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Arc<dyn Backend>, StoreError>;
+
+    /// The file of an embedded database.
+    fn file(&self, _: &ConnectionConfig, _: &Path) -> Option<PathBuf> {
+        None
+    }
 
     /// Its SQL spelling.
     fn spelling(&self) -> &'static dyn Spelling;

@@ -32,11 +32,9 @@ static SPEC: Spec = Spec {
         ),
         Prop::absent("encryptions", Kind::Value, "List of the accepted content encryptions. Left out: all."),
         Prop::absent("secret", Kind::Text, "Shared secret, for HS algorithms and for `dir`."),
-        Prop::absent("alias", Kind::Name, "Key of the gateway's key store, including former ones; may be an expression."),
-        Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key in PEM form; of several, those that match the \
-                                          header's `kid`."),
-        Prop::optional("verify", Kind::Bool, Literal::Bool(true), "`false`: a signed token is only read; nothing in it may be \
-                                                                   trusted. A literal."),
+        Prop::absent("alias", Kind::Key, "Key of the gateway's key store, including former ones; may be an expression."),
+        Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key in PEM form; of several, those that match the header's `kid`."),
+        Prop::optional("verify", Kind::Bool, Literal::Bool(true), "`false`: a signed token is only read; nothing in it may be trusted. A literal."),
         Prop::optional(
             "check_times",
             Kind::Bool,

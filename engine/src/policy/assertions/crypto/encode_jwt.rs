@@ -31,8 +31,7 @@ static SPEC: Spec = Spec {
         Prop::optional("encryption", Kind::OneOf(Encryption::NAMES), Literal::Text("A128CBC-HS256"), "How content is encrypted, if it is."),
         Prop::absent("secret", Kind::Text, "Shared secret: for HS algorithms any text, for `dir` one as long as the \
             encryption's key."),
-        Prop::absent("alias", Kind::Name, "Key of the gateway's key store, to sign with or to encrypt for; may be an \
-                                           expression."),
+        Prop::absent("alias", Kind::Key, "Key of the gateway's key store, to sign with or to encrypt for; may be an expression."),
         Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key to encrypt for; or a JWK of kind `oct` as \
             shared secret."),
         Prop::absent("headers", Kind::Object, "Further header members; they replace the usual `typ` and `kid`. Empty ones are \
