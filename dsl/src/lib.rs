@@ -18,6 +18,8 @@ mod words;
 pub use diagnostic::{Diagnostic, Severity};
 pub use fmt::{FormatError, format};
 pub use parse::{parse, parse_json_template, parse_template};
-pub use resolve::{Access, AddressPlace, Frame, Library, Policy, PolicyId, Step, address_places, load, visit};
+pub use resolve::{
+    Access, AddressPlace, Edit, Frame, Hook, Library, Policy, PolicyId, Settable, Step, address_places, load, visit,
+};
 pub use span::{FileId, Origin, Source, Sources, Span, Spanned};
 pub use sql::SqlScanner;

@@ -226,13 +226,40 @@ fn policies_are_shown_and_explained() {
         "GET      /hello  Hello    policies/hello.policy",
         "command                file",
         "portcullis tool greet  policies/tool.policy",
+        "hook                  state       in      file",
+        "customize \"Greeting\"  as shipped  itself  customizations/#greeting.policy (to be made)",
     ];
-    assert_eq!(list.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>(), expected);
+    let lines: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines[..expected.len()], expected);
+    assert!(lines[expected.len()].starts_with("more: "), "{list}");
+    // What a hook may set, with its value; and what was set instead, and where.
+    let (_, variables, _) = place.said(&["list", "variables", "word"]);
+    assert!(variables.contains("word") && variables.contains("\"hello\"") && variables.contains("Greeting"), "{variables}");
+    place.put("home/customizations/#greeting.policy", "customize \"Greeting\" {\n    set word = \"hi\"\n}\n");
+    let (_, variables, _) = place.said(&["list", "variables", "word"]);
+    assert!(variables.contains("\"hi\" (customizations/#greeting.policy:2)"), "{variables}");
+    assert!(place.said(&["list", "hooks"]).1.contains("customized"));
+    let (_, found, _) = place.said(&["list", "says hello"]);
+    assert!(found.contains("/hello") && !found.contains("greet"), "a word is looked for in descriptions, too: {found}");
+    let (code, _, said) = place.said(&["list", "hooks", "nonsense"]);
+    assert!(code == 1 && said.contains("`nonsense`"), "{said}");
+    let (_, json, _) = place.said(&["list", "--json", "hooks"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["hooks"][0]["file"], "customizations/#greeting.policy");
+    // What explains a variable or a policy ends with the file to edit.
+    for name in ["word", "Greeting"] {
+        let (_, explained, _) = place.said(&["explain", name]);
+        let end = explained.rsplit("to change it, edit\n").next().unwrap();
+        assert!(end.contains("home/customizations/#greeting.policy\n        customize \"Greeting\" {"), "{explained}");
+    }
+    assert!(place.said(&["explain", "Hello"]).1.contains("it has no hook"));
+    place.put("home/customizations/#greeting.policy", "// customize \"Greeting\" {\n//     set word = \"hi\"\n// }\n");
     let (code, checked, said) = place.said(&["check"]);
     assert_eq!(code, 0);
-    // A new home is open to others, and does not know its name yet.
-    assert_eq!(checked, "checked 4 files with 1 service: 0 errors, 1 warning\n");
-    assert!(said.contains("`host_name`"), "{said}");
+    // A new home is for this machine only, so it needs no name yet.
+    assert_eq!(checked, "checked 4 files with 1 service: 0 errors, 0 warnings\n", "{said}");
+    place.put("home/gateway.yaml", "listeners: { https: ':8443' }\n");
+    assert!(place.said(&["check"]).2.contains("`host_name`"));
     assert_eq!(place.said(&["catalogue", "Respond"]).0, 0);
 }
 
@@ -294,11 +321,15 @@ fn users_are_added_listed_and_deleted() {
         child.wait_with_output().expect("it ends")
     };
     assert!(with_input(&["user", "add", "alice", "--role", "admin"], "correct horse\n").status.success());
-    let again = with_input(&["user", "add", "alice"], "x\n");
+    let again = with_input(&["user", "add", "alice"], "horse correct\n");
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("there is a user `alice` already"));
     assert_eq!(with_input(&["user", "add", "bob"], "\n").status.code(), Some(2));
-    assert!(with_input(&["user", "password", "alice"], "another\n").status.success());
+    let short = with_input(&["user", "add", "bob"], "sh\u{f6}rter\n");
+    assert_eq!(short.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&short.stderr).into_owned();
+    assert!(said.contains("at least 8 characters, and this one has 7") && !said.contains("rter"), "{said}");
+    assert!(with_input(&["user", "password", "alice"], "another one\n").status.success());
     assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  enabled"));
     assert_eq!(place.said(&["user", "disable", "alice"]).0, 0);
     assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  disabled"));
@@ -309,6 +340,154 @@ fn users_are_added_listed_and_deleted() {
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 1);
     let kept = fs::read_to_string(place.home().join("data/users.json")).unwrap_or_default();
     assert!(!kept.contains("another"), "{kept}");
+}
+
+/// At a terminal the password is asked for twice, and the terminal shows it neither time.
+#[test]
+fn a_password_that_is_typed_is_hidden_and_repeated() {
+    let place = Place::new();
+    assert_eq!(place.said(&["init", "home"]).0, 0);
+    let typed = |first: &str, second: &str| {
+        // `script` gives the command a terminal.
+        let line = format!("{PROGRAM} user add carol");
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).current_dir(place.0.path());
+        script.env("PORTCULLIS_HOME", place.home()).env("PORTCULLIS_SHIPPED", place.0.path().join("tree"));
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of util-linux, is installed");
+        let (mut keyboard, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        let mut shown = String::new();
+        let mut wait = |what: &str| {
+            let mut bytes = [0; 256];
+            while !shown.contains(what) {
+                match screen.read(&mut bytes) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => shown.push_str(&String::from_utf8_lossy(&bytes[..read])),
+                }
+            }
+            shown.clone()
+        };
+        wait("password for carol: ");
+        writeln!(keyboard, "{first}").expect("it reads");
+        if first.len() >= 8 {
+            wait("the same again: ");
+            writeln!(keyboard, "{second}").expect("it reads");
+        }
+        let shown = wait("no such text: read to the end");
+        let code = child.wait().expect("it ends").code();
+        assert!(!shown.contains(first) && !shown.contains(second), "{shown}");
+        (code, shown)
+    };
+    let (code, shown) = typed("correct-horse", "correct-house");
+    assert!(code == Some(2) && shown.contains("two different passwords"), "{shown}");
+    assert!(typed("short", "short").1.contains("at least 8 characters"));
+    assert!(!place.said(&["user", "list"]).1.contains("carol"));
+    let (code, shown) = typed("correct-horse", "correct-horse");
+    assert!(code == Some(0) && shown.contains("added carol"), "{shown}");
+}
+
+/// Root's commands never make what the account of the service cannot read or change. Runs where tests run as root.
+#[test]
+fn what_root_does_leaves_the_home_to_its_owner() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let place = Place::new();
+    if fs::metadata(place.0.path()).expect("a folder").uid() != 0 {
+        return;
+    }
+    // The account must be able to reach the program and the home.
+    fs::set_permissions(place.0.path(), fs::Permissions::from_mode(0o755)).expect("rights");
+    let program = place.0.path().join("portcullis");
+    fs::copy(PROGRAM, &program).expect("a copy");
+    const ACCOUNT: u32 = 54_321;
+    fs::create_dir(place.home()).expect("a folder");
+    chown(place.home(), Some(ACCOUNT), Some(ACCOUNT)).expect("root may");
+    let run = |words: &[&str], input: &str| {
+        let mut command = Command::new(&program);
+        command.args(words).current_dir(place.0.path()).env("PORTCULLIS_SHIPPED", place.0.path().join("tree"));
+        let mut child = command
+            .env("PORTCULLIS_HOME", place.home())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["init", "home"], "");
+    run(&["user", "add", "alice"], "correct horse\n");
+    run(&["key", "add", "signer"], "");
+    run(&["tool", "greet", "--full_name", "world"], "");
+    place.put("home/services/own.policy", "service \"Own\" at \"/own\" {\n  Respond( body:\"x\" )\n}\n");
+    let own = place.home().join("services/own.policy");
+    chown(&own, Some(ACCOUNT), Some(ACCOUNT)).expect("root may");
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o640)).expect("rights");
+    run(&["fmt"], "");
+    assert!(fs::read_to_string(&own).expect("a file").contains("    Respond(body: \"x\")\n"));
+    assert_eq!(fs::metadata(&own).expect("a file").mode() & 0o777, 0o640);
+    let mut folders = vec![place.home()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            assert_eq!(entry.metadata().expect("it is there").uid(), ACCOUNT, "{}", entry.path().display());
+            files += 1;
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert!(files > 10 && place.home().join("data/users.json").is_file() && place.home().join("keys/signer.key.pem").is_file());
+}
+
+/// systemd (`Type=notify`) hears when requests are answered, when files are read again, and when it stops.
+#[test]
+fn the_service_manager_is_told() {
+    let place = Place::new();
+    let socket = place.0.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+    let told = || {
+        let mut bytes = [0; 512];
+        let read = manager.recv(&mut bytes).expect("it is told");
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    };
+    let mut command = place.command(&["serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    let mut child =
+        command.env("NOTIFY_SOCKET", &socket).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    assert!(told().contains("READY=1"));
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("it listened before it said so");
+    assert!(line.starts_with("listening https://"), "{line}");
+    let signal =
+        |name: &str| assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("kill").success());
+    place.put("home/services/broken.policy", "service \"Broken\" at {\n");
+    // Saves are read by themselves, which nobody waits for: only signals are answered here.
+    signal("HUP");
+    assert!(told().contains("RELOADING=1\nMONOTONIC_USEC="));
+    let refused = told();
+    assert!(refused.contains("READY=1") && refused.contains("STATUS=a change was refused"), "{refused}");
+    signal("TERM");
+    assert!(told().contains("STOPPING=1"));
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, text, said) = place.said(&["completions", shell]);
+        assert!(code == 0 && text.contains("serve") && text.contains("full_name"), "{shell}: {said}{text}");
+    }
+    assert_eq!(place.said(&["manual", "nowhere"]).0, 2);
+    fs::create_dir(place.0.path().join("man")).expect("a folder");
+    let (code, made, said) = place.said(&["manual", "man"]);
+    assert!(code == 0 && made.contains("man/portcullis.1") && made.contains("man/portcullis-tool-greet.1"), "{said}{made}");
+    let page = fs::read_to_string(place.0.path().join("man/portcullis-user-add.1")).expect("a page");
+    assert!(page.contains(".TH PORTCULLIS-USER-ADD 1") && page.contains("role"), "{page}");
+    let (code, schema, _) = place.said(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    assert!(code == 0 && schema["properties"]["listeners"].is_object());
 }
 
 #[test]

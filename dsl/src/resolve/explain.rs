@@ -10,6 +10,7 @@ use std::fmt;
 
 use crate::ast::{Direction, ItemKind, Param};
 use crate::diagnostic::nearest;
+use crate::resolve::hooks::Hook;
 use crate::resolve::index::{Kind, Policy, PolicyId};
 use crate::resolve::names::Sym;
 use crate::resolve::steps::Step;
@@ -200,7 +201,7 @@ impl Library {
             steps: self.steps(policy),
             params: policy.params().iter().map(|param| self.param(param)).collect(),
             codes: self.codes(policy).into_iter().collect(),
-            hooks: self.hooks(policy),
+            hooks: self.hook_notes(policy),
             used_by: self.users(policy),
         }
     }
@@ -219,17 +220,17 @@ impl Library {
         (format!("{direction} {}{ty}{default}", *param.name), doc.join(" "))
     }
 
-    fn hooks(&self, policy: &Policy) -> Vec<String> {
-        let filled = |filler: Option<&Policy>| match filler {
-            Some(filler) if filler.has_body() => format!("filled at {}", self.place(filler.name_span())),
-            Some(filler) => format!("empty at {}", self.place(filler.name_span())),
-            None => "not filled".to_owned(),
+    fn hook_notes(&self, policy: &Policy) -> Vec<String> {
+        let notes = |hook: Hook| {
+            let filler = self.by_name(if hook.extension { Kind::Extension } else { Kind::Customize }, &hook.name);
+            let state = match filler {
+                Some(filler) if hook.filled => format!("filled at {}", self.place(filler.name_span())),
+                Some(filler) => format!("empty at {}", self.place(filler.name_span())),
+                None => "not filled".to_owned(),
+            };
+            format!("`{}`: {state}", hook.declaration())
         };
-        let places = crate::resolve::check::places(policy);
-        let hook = places.hook.map(|name| (format!("customize \"{name}\""), self.by_name(Kind::Customize, name)));
-        let extensions = places.extensions.into_iter();
-        let extensions = extensions.map(|name| (format!("extension \"{name}\""), self.by_name(Kind::Extension, name)));
-        hook.into_iter().chain(extensions).map(|(what, filler)| format!("`{what}`: {}", filled(filler))).collect()
+        self.hooks_of(policy).into_iter().map(notes).collect()
     }
 
     fn users(&self, policy: &Policy) -> Vec<String> {
@@ -245,7 +246,7 @@ impl Library {
     }
 
     /// `path:line`
-    fn place(&self, span: Span) -> String {
+    pub(crate) fn place(&self, span: Span) -> String {
         let source = self.sources().get(span.file);
         format!("{}:{}", source.path, line_column(&source.text, span.start as usize).0)
     }

@@ -10,6 +10,7 @@ mod data;
 mod explain;
 mod failures;
 mod frame;
+mod hooks;
 mod index;
 mod names;
 mod steps;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub use check::{AddressPlace, address_places};
 pub use explain::{Explanation, PolicyNotes, Setting, VariableNotes};
 pub use frame::{Access, Frame};
+pub use hooks::{Edit, Hook, Settable};
 pub use index::{Policy, PolicyId};
 pub use steps::Step;
 

@@ -442,7 +442,7 @@ fn show(answer: &Answer) -> String {
 
 /// `--name value` and `--flag` as inputs of a command.
 fn inputs(words: &[String]) -> Result<Vec<(String, Value)>, String> {
-    let mut inputs = Vec::new();
+    let mut inputs: Vec<(String, Value)> = Vec::new();
     let mut words = words.iter().peekable();
     while let Some(word) = words.next() {
         let name = word.strip_prefix("--").ok_or_else(|| format!("`{word}` is not a `--name`"))?;
@@ -452,7 +452,11 @@ fn inputs(words: &[String]) -> Result<Vec<(String, Value)>, String> {
         };
         // How outputs are printed is the command line's affair.
         if name != "json" {
-            inputs.push((name.replace('-', "_"), Value::from(value)));
+            let name = name.replace('-', "_");
+            match inputs.iter_mut().find(|(own, _)| *own == name) {
+                Some((_, own)) => *own = Value::list(own.values().iter().cloned().chain([Value::from(value)])),
+                None => inputs.push((name, Value::from(value))),
+            }
         }
     }
     Ok(inputs)

@@ -48,12 +48,14 @@ pub fn run(place: &Place, args: &CheckArgs) -> Done {
             Severity::Warning => warnings += 1,
         }
     }
-    for name in &config.enable {
+    for (what, name) in
+        config.enable.iter().map(|name| ("enables", name)).chain(config.disable.iter().map(|name| ("disables", name)))
+    {
         if !library.services().any(|service| service.name == *name) {
             warnings += 1;
             let near = portcullis_dsl::diagnostic::nearest(name, library.services().map(|service| service.name.as_str()));
             let help = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            eprintln!("warning: gateway.yaml enables `{name}`, but there is no such service{help}");
+            eprintln!("warning: gateway.yaml {what} `{name}`, but there is no such service{help}");
         }
     }
     for found in home.open_to_others(&config) {

@@ -1,8 +1,10 @@
 //! Subcommands that policies declare: `command "client add" (in name, in public: boolean = false, out secret)` is
 //! `portcullis client add --name N [--public] [--json]`.
 //!
-//! A command's words are the subcommand, its inputs the flags (required when they have no default), its outputs what is printed. An output
-//! called `error` is the reason why it did not do what it should; it goes to standard error, and the exit code is 1.
+//! A command's words are the subcommand, its inputs the flags (required when they have no default; one of type `list` may come several
+//! times), its outputs what is printed: `name: value`, and `message` as it is. An output called `error` is the reason why it did not do what
+//! it should; it goes to standard error, and the exit code is 1. A parameter whose documentation begins with `Former name` is for scripts:
+//! help does not show it, and only `--json` prints it.
 
 use std::process::ExitCode;
 
@@ -12,6 +14,7 @@ use portcullis_dsl::ast::{Direction, ExprKind, ItemKind, Param, Type};
 
 use super::{Done, Failure, Place, aligned, runtime, say};
 use crate::data::value::Value;
+use crate::front::home::Home;
 use crate::front::host::control::{self, Asked, Ended};
 use crate::front::host::{Host, Options};
 use crate::policy::site;
@@ -30,9 +33,11 @@ struct Declared {
 }
 
 impl Commands {
-    /// Finds them; `None` when the home or its policies cannot be read, which the built-in subcommands then explain.
+    /// Finds them; `None` when the home or its policies cannot be read, which the built-in subcommands then explain. Where there is no
+    /// home, those that ship: help and manual pages tell of them, and running one says that it needs a home.
     pub fn load(place: &Place) -> Option<Commands> {
-        let sources = place.any_home().ok()?.sources().ok()?;
+        let home = place.any_home().unwrap_or_else(|_| Home::at("/nonexistent", place.shipped().as_deref()));
+        let sources = home.sources().ok()?;
         let (library, _) = portcullis_dsl::load(sources, &site::catalogue());
         Some(Commands { place: place.clone(), all: declared(&library) })
     }
@@ -60,6 +65,8 @@ impl Commands {
                 let name = &param.name.node;
                 let value = if is_switch(param) {
                     inner.get_flag(name).then_some(Value::Bool(true))
+                } else if is_list(param) {
+                    inner.get_many::<String>(name).map(|texts| Value::list(texts.map(|text| Value::from(text.as_str()))))
                 } else {
                     inner.get_one::<String>(name).map(|text| Value::from(text.as_str()))
                 };
@@ -131,8 +138,7 @@ fn leaf(word: &str, command: &Declared) -> Command {
     let mut leaf = Command::new(word.to_owned()).about(command.about.clone());
     for param in inputs(command) {
         let name = param.name.node.clone();
-        let docs = param.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim());
-        let mut arg = Arg::new(name.clone()).long(name.clone()).help(docs.collect::<Vec<_>>().join(" "));
+        let mut arg = Arg::new(name.clone()).long(name.clone()).help(doc(param)).hide(is_former(param));
         let dashed = name.replace(['_', '.'], "-");
         if dashed != name {
             arg = arg.alias(dashed);
@@ -140,8 +146,12 @@ fn leaf(word: &str, command: &Declared) -> Command {
         arg = if is_switch(param) {
             arg.action(ArgAction::SetTrue)
         } else {
+            let action = if is_list(param) { ArgAction::Append } else { ArgAction::Set };
             // A value may begin with a dash: secrets are random.
-            arg.required(param.default.is_none() && !param.optional).value_name(name.to_uppercase()).allow_hyphen_values(true)
+            arg.action(action)
+                .required(param.default.is_none() && !param.optional)
+                .value_name(name.to_uppercase())
+                .allow_hyphen_values(true)
         };
         leaf = leaf.arg(arg);
     }
@@ -158,6 +168,22 @@ fn is_switch(param: &Param) -> bool {
     boolean && param.default.as_ref().is_some_and(|default| matches!(*default.kind, ExprKind::Bool(false)))
 }
 
+/// An input that may be given several times.
+fn is_list(param: &Param) -> bool {
+    param.ty.as_ref().is_some_and(|ty| ty.node == Type::List)
+}
+
+/// What it is for, on one line.
+fn doc(param: &Param) -> String {
+    let docs = param.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim());
+    docs.collect::<Vec<_>>().join(" ")
+}
+
+/// A parameter under a name that it had before: scripts go on with it, people are not shown it.
+fn is_former(param: &Param) -> bool {
+    doc(param).starts_with("Former name")
+}
+
 fn report(command: &Declared, ended: Ended, json: bool) -> Done {
     let failure = |reason: &str| Failure { message: format!("{}: {reason}", command.name), code: 1 };
     if let Some(fault) = &ended.fault {
@@ -169,7 +195,8 @@ fn report(command: &Declared, ended: Ended, json: bool) -> Done {
         None if !ended.held => return Err(failure("refused")),
         None => {}
     }
-    let shown = ended.outputs.into_iter().filter(|(name, value)| name != "error" && (json || !value.is_null()));
+    let former = |name: &str| command.params.iter().any(|param| is_former(param) && param.name.node == name);
+    let shown = ended.outputs.into_iter().filter(|(name, value)| name != "error" && (json || !value.is_null() && !former(name)));
     if json {
         say(serde_json::Value::Object(shown.collect()));
     } else {
@@ -183,6 +210,7 @@ fn print(name: &str, value: &serde_json::Value) {
     match value {
         serde_json::Value::Array(rows) if !rows.is_empty() && rows.iter().all(serde_json::Value::is_object) => say(table(rows)),
         serde_json::Value::Array(values) if values.is_empty() => say(format!("{name}: none")),
+        serde_json::Value::String(text) if name == "message" => say(text),
         serde_json::Value::String(text) => say(format!("{name}: {text}")),
         other => say(format!("{name}: {other}")),
     }

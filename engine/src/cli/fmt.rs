@@ -11,6 +11,7 @@ use portcullis_dsl::{Origin, Sources};
 
 use super::{Done, Failure, NO, Place, colour, say};
 use crate::front::home::{CUSTOMIZATIONS, SERVICES};
+use crate::services::private;
 
 /// Options of `fmt`.
 #[derive(Args)]
@@ -56,7 +57,7 @@ pub fn run(place: &Place, args: &FmtArgs) -> Done {
             Ok(formatted) => {
                 different += 1;
                 if !args.check {
-                    replace(path, &formatted)?;
+                    private::replace(path, formatted.as_bytes(), false)?;
                 }
                 say(format!("{} {}", if args.check { "differs" } else { "formatted" }, path.display()));
             }
@@ -98,12 +99,4 @@ fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes beside and renames, keeping the permissions: a running gateway, or a full disk, never meets half a file.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("policy.new~");
-    fs::write(&beside, text)?;
-    fs::set_permissions(&beside, fs::metadata(path)?.permissions())?;
-    fs::rename(&beside, path)
 }

@@ -4,12 +4,15 @@
 //!
 //! Exit codes: 0 done, 1 the answer is no (errors found, a command refused, a test failed), 2 not understood, 3 no gateway is running.
 
+mod account;
 mod catalogue;
 mod check;
 mod command;
 mod fmt;
 mod keys;
 mod list;
+mod pages;
+mod schema;
 mod serve;
 mod show;
 mod status;
@@ -23,7 +26,8 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::front::home::{Home, HomeError};
+use crate::front::home::{DATA, Home, HomeError, KEYS};
+use crate::services::config::{FILE, ListenAddress};
 
 /// A policy gateway.
 #[derive(Parser)]
@@ -67,8 +71,8 @@ enum Builtin {
     Fmt(fmt::FmtArgs),
     /// Run case files: what is there, what is sent, what must come back.
     Test(test::TestArgs),
-    /// List every endpoint, task and command with the file that it is written in.
-    List,
+    /// List services, tasks, commands, hooks, variables, assertions: where each is written, and whether it was customized.
+    List(list::ListArgs),
     /// Print a policy, shipped or own, and where it stands.
     Show {
         /// Its name, or a file's path.
@@ -81,6 +85,18 @@ enum Builtin {
     },
     /// Print the reference of assertions, functions and built-in variables.
     Catalogue(catalogue::CatalogueArgs),
+    /// Print the JSON schema of gateway.yaml, for editors.
+    Schema,
+    /// Print completions for a shell.
+    Completions {
+        /// Which.
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages.
+    Manual {
+        /// The folder they are written to.
+        dir: PathBuf,
+    },
     /// Tell how the gateway that runs on this home is doing.
     Status {
         /// As JSON.
@@ -131,6 +147,14 @@ impl Place {
         Ok(home)
     }
 
+    /// Goes on as the account that a folder of the home belongs to, if this is root's process. Where there is no home nothing happens.
+    fn become_owner(&self, folder: &str) -> Result<(), Failure> {
+        match self.any_home() {
+            Ok(home) => account::become_owner_of(&home.path(folder)),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// The home, which may still have to be made.
     fn any_home(&self) -> Result<Home, HomeError> {
         Home::find(self.named().as_deref(), self.shipped().as_deref())
@@ -155,7 +179,8 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
     // Policies are read only when the words may be theirs: `serve` must not load everything twice.
     let first = first_word(&args);
     let builtin = first.as_deref().is_some_and(|word| cli.find_subcommand(word).is_some());
-    let commands = if builtin { None } else { command::Commands::load(&place_of(&args)) };
+    let place_of_matches = place_of(&args);
+    let commands = if builtin { None } else { command::Commands::load(&place_of_matches) };
     if let Some(commands) = &commands {
         cli = commands.extend(cli);
     }
@@ -169,23 +194,44 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
     if let (Some(commands), Some((word, _))) = (commands, matches.subcommand())
         && Cli::command().find_subcommand(word).is_none()
     {
+        place_of_matches.become_owner(DATA)?;
         return commands.run(&matches);
     }
     let cli = Cli::from_arg_matches(&matches)?;
     let place = &cli.place;
+    match &cli.command {
+        Builtin::Key(_) => place.become_owner(KEYS)?,
+        // The rest writes nothing to the home, or keeps the owner of what it writes.
+        Builtin::Serve(_) | Builtin::Check(_) | Builtin::Test(_) | Builtin::Status { .. } | Builtin::User(_) => {
+            place.become_owner(DATA)?
+        }
+        _ => {}
+    }
     match cli.command {
         Builtin::Serve(args) => serve::run(place, &args),
         Builtin::Init { dir } => init(&dir, place),
         Builtin::Check(args) => check::run(place, &args),
         Builtin::Fmt(args) => fmt::run(place, &args),
         Builtin::Test(args) => test::run(place, &args),
-        Builtin::List => list::run(place),
+        Builtin::List(args) => list::run(place, &args),
         Builtin::Show { name } => show::show(place, &name),
         Builtin::Explain { name } => show::explain(place, &name),
         Builtin::Catalogue(args) => catalogue::run(&args),
+        Builtin::Schema => schema::run(),
+        Builtin::Completions { shell } => pages::completions(full(place), shell),
+        Builtin::Manual { dir } => pages::manual(full(place), &dir),
         Builtin::Status { json } => status::run(place, json),
         Builtin::User(command) => user::run(place, &command),
         Builtin::Key(command) => keys::run(place, &command),
+    }
+}
+
+/// The whole command line, with the commands that policies declare.
+fn full(place: &Place) -> clap::Command {
+    let cli = Cli::command();
+    match command::Commands::load(place) {
+        Some(commands) => commands.extend(cli),
+        None => cli,
     }
 }
 
@@ -220,11 +266,20 @@ fn init(dir: &Path, place: &Place) -> Done {
     let made = home.init()?;
     if made.is_empty() {
         say(format!("{} is a home already; nothing was changed", dir.display()));
-    } else {
-        say(format!("made in {}:", dir.display()));
-        made.iter().for_each(|path| say(format!("  {path}")));
-        say(format!("next: portcullis serve --home {}", dir.display()));
+        return Ok(ExitCode::SUCCESS);
     }
+    say(format!("made in {}:", dir.display()));
+    made.iter().for_each(|path| say(format!("  {path}")));
+    let listeners = home.config()?.listeners;
+    let listens: Vec<String> = [("https", listeners.https), ("http", listeners.http)]
+        .into_iter()
+        .filter_map(|(scheme, address)| match address {
+            ListenAddress::At(address) => Some(format!("{scheme}://{address}")),
+            ListenAddress::Off => None,
+        })
+        .collect();
+    say(format!("it will listen on {}: `listeners` in {} says where", listens.join(" and "), home.path(FILE).display()));
+    say(format!("next: portcullis serve --home {}", dir.display()));
     Ok(ExitCode::SUCCESS)
 }
 

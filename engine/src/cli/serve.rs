@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -16,8 +17,9 @@ use crate::front::reload;
 use crate::services::config::ListenAddress;
 use crate::services::telemetry;
 
-/// What is printed after a first start, from the shipped tree; `{https}`, `{http}` and `{home}` are filled in.
-const WELCOME: &str = "policies/gateway.welcome.txt";
+/// What is printed after a first start, from the shipped tree; `{https}`, `{http}` and `{home}` are filled in, and a line with an address
+/// that is not listened on is left out. The second is for gateways with sample data, the third for those without.
+const WELCOME: [&str; 3] = ["policies/gateway.welcome.txt", "policies/gateway.samples.txt", "policies/gateway.first-client.txt"];
 
 /// What there is to do once requests have had `limits.shutdown_timeout`: databases are closed, a reload comes to its end.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -79,6 +81,7 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
     if first {
         welcome(&host, &serving);
     }
+    manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
@@ -87,12 +90,18 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
             _ = hangup.recv() => {
                 let host = Arc::clone(&host);
                 tokio::task::spawn_blocking(move || {
+                    match NotifyState::monotonic_usec_now() {
+                        Ok(now) => manager(&[NotifyState::Reloading, now]),
+                        Err(_) => manager(&[NotifyState::Status("reloading")]),
+                    }
                     host.reload_keys();
-                    let _ = host.reload();
+                    let state = if host.reload().is_ok() { "serving" } else { "a change was refused; see `portcullis status`" };
+                    manager(&[NotifyState::Ready, NotifyState::Status(state)]);
                 });
             }
         }
     }
+    manager(&[NotifyState::Stopping, NotifyState::Status("finishing the requests under way")]);
     tracing::info!("stopping: requests under way are finished");
     // A reload under way may take its time.
     let watcher = tokio::task::spawn_blocking(move || drop(watch));
@@ -168,12 +177,32 @@ fn welcome(host: &Host, serving: &Serving) {
         names.sort();
         note(&format!("made {}: {}", home.path(folder).display(), names.join(", ")));
     }
-    if let Ok(Some(text)) = home.shipped().file(WELCOME) {
-        let root = home.root().display().to_string();
-        // What was registered, and is in the certificate, is the name.
-        let named = |origin: Option<String>| origin.unwrap_or_default().replace("//127.0.0.1:", "//localhost:");
-        let (https, http) = (named(serving.https()), named(serving.http()));
-        note(&text.text.replace("{https}", &https).replace("{http}", &http).replace("{home}", &root));
+    let root = home.root().display().to_string();
+    let (https, http) = (named(serving.https(), host), named(serving.http(), host));
+    let [all, samples, none] = WELCOME;
+    for page in [if home.wants_samples(&host.config()) { samples } else { none }, all] {
+        let Ok(Some(text)) = home.shipped().file(page) else { continue };
+        let works = |line: &&str| !(line.contains("{https}") && https.is_none() || line.contains("{http}") && http.is_none());
+        let lines: Vec<&str> = text.text.lines().filter(works).collect();
+        let text = lines.join("\n").replace("{https}", https.as_deref().unwrap_or_default());
+        note(&text.replace("{http}", http.as_deref().unwrap_or_default()).replace("{home}", &root));
+    }
+}
+
+/// An address as clients call it: by a name that is in the certificate.
+fn named(url: Option<String>, host: &Host) -> Option<String> {
+    let url = url?;
+    let (scheme, address) = url.split_once("://")?;
+    let address: std::net::SocketAddr = address.parse().ok()?;
+    let here = address.ip().is_loopback() || address.ip().is_unspecified();
+    let name = if here { "localhost".to_owned() } else { host.config().host_name.0.clone() };
+    Some(format!("{scheme}://{name}:{}", address.port()))
+}
+
+/// Tells the service manager, if one has started this process.
+fn manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        tracing::warn!("the service manager cannot be told: {error}");
     }
 }
 

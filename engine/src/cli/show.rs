@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use portcullis_dsl::diagnostic::nearest;
-use portcullis_dsl::{Library, Policy};
+use portcullis_dsl::resolve::Explanation;
+use portcullis_dsl::{Edit, Library, Policy};
 
 use super::{Done, Failure, Place, say};
 use crate::policy::site;
@@ -62,10 +63,42 @@ fn text(library: &Library, policy: &Policy) -> String {
 }
 
 pub fn explain(place: &Place, name: &str) -> Done {
-    let explanation = library(place)?.explain(name);
+    let library = library(place)?;
+    let explanation = library.explain(name);
     if explanation.is_empty() {
         return Err(Failure { message: explanation.to_string(), code: 1 });
     }
     say(explanation.to_string().trim_end());
+    say(format!("\n{}", edits(place, &library, &explanation)?));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Most files that are named.
+const NAMED: usize = 12;
+
+/// Where to write what changes it.
+fn edits(place: &Place, library: &Library, explanation: &Explanation) -> Result<String, Failure> {
+    let edits = library.edits(explanation.name.trim_start_matches('#'));
+    if edits.is_empty() {
+        return Ok(if explanation.builtin.is_some() {
+            "to change it: nothing to edit, the gateway sets it".to_owned()
+        } else {
+            "to change it: it has no hook, so upgrades keep it as it is; `portcullis list hooks` shows what can be customized"
+                .to_owned()
+        });
+    }
+    let home = place.any_home()?;
+    let line = |edit: &Edit| {
+        let file = home.path(&edit.file);
+        // A shipped customization that the home does not have is made there.
+        let make = if file.exists() { "" } else { " (make it)" };
+        let text = edit.text.as_ref().map(|text| format!("\n        {text}")).unwrap_or_default();
+        format!("    {}{make}{text}", file.display())
+    };
+    let more = edits.len().saturating_sub(NAMED);
+    let mut lines: Vec<String> = edits.iter().take(NAMED).map(line).collect();
+    if more > 0 {
+        lines.push(format!("    and {more} more"));
+    }
+    Ok(format!("to change it, edit\n{}", lines.join("\n")))
 }

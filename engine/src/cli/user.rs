@@ -15,7 +15,7 @@ use crate::services::identity::{InternalUsers, Passwords, USERS_FILE};
 /// What to do with users.
 #[derive(Subcommand)]
 pub enum UserCommand {
-    /// Add a user. The password is the first line of standard input.
+    /// Add a user. The password is asked for, or is the first line of standard input.
     Add {
         /// Login name.
         name: String,
@@ -26,7 +26,7 @@ pub enum UserCommand {
         #[arg(long)]
         email: Option<String>,
     },
-    /// Give a user another password, the first line of standard input.
+    /// Give a user another password: asked for, or the first line of standard input.
     Password {
         /// Login name.
         name: String,
@@ -58,11 +58,11 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
             let known = [("role", role), ("email", email)];
             let attributes: BTreeMap<_, _> =
                 known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))).collect();
-            users.add(name, &password()?, attributes, Clock::default().now_millis())?;
+            users.add(name, &password(name)?, attributes, Clock::default().now_millis())?;
             say(format!("added {name}"));
         }
         UserCommand::Password { name } => {
-            users.set_password(name, &password()?, Clock::default().now_millis())?;
+            users.set_password(name, &password(name)?, Clock::default().now_millis())?;
             say(format!("changed the password of {name}"));
         }
         UserCommand::Disable { name } => {
@@ -88,16 +88,33 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first line of standard input, never an argument: arguments are seen by everybody on the machine.
-fn password() -> Result<Secret, Failure> {
-    if io::stdin().is_terminal() {
-        eprintln!("password (it shows while you type; better: `portcullis user add NAME < FILE`):");
+/// Fewest characters of a password (NIST SP 800-63B, section 5.1.1.2).
+const FEWEST: usize = 8;
+
+/// Asks for it, twice and without showing it, or takes the first line of standard input. Never an argument: arguments are seen by
+/// everybody on the machine.
+fn password(name: &str) -> Result<Secret, Failure> {
+    let refuse = |message: String| Err(Failure { message, code: 2 });
+    let asked = io::stdin().is_terminal();
+    let password = if asked {
+        rpassword::prompt_password(format!("password for {name}: "))?
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    };
+    let password = Secret::new(password);
+    let characters = password.expose().chars().count();
+    if characters == 0 {
+        return refuse("no password: type it when asked, or write it to standard input, followed by a line end".to_owned());
     }
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    let password = line.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(Failure { message: "no password: write it to standard input, followed by a line end".to_owned(), code: 2 });
+    if characters < FEWEST {
+        return refuse(format!(
+            "a password has at least {FEWEST} characters, and this one has {characters}; nothing was changed"
+        ));
     }
-    Ok(Secret::new(password))
+    if asked && Secret::new(rpassword::prompt_password("the same again: ")?).expose() != password.expose() {
+        return refuse("these were two different passwords; nothing was changed".to_owned());
+    }
+    Ok(password)
 }

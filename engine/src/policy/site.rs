@@ -111,8 +111,9 @@ impl Compiled {
         Compiled { library: Arc::new(library), diagnostics, program }
     }
 
-    /// The set with what outlives it; none when there are errors.
-    pub fn site(&self, services: Arc<Services>, instance_modifier: &str, enabled: &[String]) -> Option<Site> {
+    /// The set with what outlives it; none when there are errors. `serves` is told a service's name and whether it is declared
+    /// `disabled`.
+    pub fn site(&self, services: Arc<Services>, instance_modifier: &str, serves: impl Fn(&str, bool) -> bool) -> Option<Site> {
         let program = Arc::clone(self.program.as_ref()?);
         let modifier = match instance_modifier.trim_matches('/') {
             "" => SmolStr::default(),
@@ -130,7 +131,7 @@ impl Compiled {
         };
         for policy in self.library.services() {
             let ItemKind::Service(head) = &policy.item.kind else { continue };
-            if head.disabled && !enabled.contains(&policy.name) {
+            if !serves(&policy.name, head.disabled) {
                 continue;
             }
             let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
@@ -167,7 +168,7 @@ impl Site {
         enabled: &[String],
     ) -> (Option<Site>, Arc<Library>, Vec<Diagnostic>) {
         let compiled = Compiled::new(sources);
-        let site = compiled.site(services, instance_modifier, enabled);
+        let site = compiled.site(services, instance_modifier, |name, off| !off || enabled.iter().any(|own| own == name));
         (site, compiled.library, compiled.diagnostics)
     }
 

@@ -1,14 +1,26 @@
 //! `gateway.yaml` as a whole: what its types say, and what each service says of its own section. It stands above them all, so that the
 //! settings know no service.
 
-use crate::services::config::{Config, ConfigError, Misfit, ProviderKind};
+use std::path::Path;
+
+use crate::services::config::{Config, ConfigError, Misfit, ProviderKind, files_of_values};
 use crate::services::identity::{self, ProviderError};
 use crate::services::store;
 
 impl Config {
     /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
     pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
-        Config::read_for(layers, check)
+        Config::read_in(Path::new(""), layers)
+    }
+
+    /// The same for a home: paths of `${file:…}` begin in this folder.
+    pub fn read_in<'a>(root: &Path, layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
+        Config::read_for(root, layers, check)
+    }
+
+    /// The files that values of a settings file stand in (`${file:PATH}`), as they are written.
+    pub fn value_files(text: &str) -> impl Iterator<Item = &str> {
+        files_of_values(text)
     }
 }
 

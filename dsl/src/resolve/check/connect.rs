@@ -31,8 +31,8 @@ impl<'a> Visit<'a> for Includes<'a> {
 
 /// What operators can fill in one declaration.
 pub(crate) struct Places<'a> {
-    /// Its own name, when it includes its hook.
-    pub(crate) hook: Option<&'a str>,
+    /// Its own name, when it includes its hook, and where it does.
+    pub(crate) hook: Option<(&'a str, Span)>,
     pub(crate) extensions: Vec<&'a str>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Includes<'a> {
         let own =
             |name: &&&Name| name.strip_prefix('#').is_some_and(|own| same(own, &policy.name)) && policy.kind() != Kind::Customize;
         Places {
-            hook: self.fragments.iter().find(own).map(|_| policy.name.as_str()),
+            hook: self.fragments.iter().find(own).map(|name| (policy.name.as_str(), name.span)),
             extensions: self.extensions.iter().map(|name| name.as_str()).collect(),
         }
     }
@@ -69,7 +69,7 @@ pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
         let mut includes = Includes::default();
         includes.block(&policy.item.body);
         let places = includes.places(policy);
-        all.hooks.extend(places.hook.map(|name| (fold(name), name)));
+        all.hooks.extend(places.hook.map(|(name, _)| (fold(name), name)));
         for name in places.extensions {
             all.extensions.entry(fold(name)).or_insert(name);
         }
@@ -227,7 +227,7 @@ fn customization(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Opti
     if let Some((kind, id)) = target.clone().find_map(declared) {
         let message = format!("{} `{name}` has no hook: it does not include `#{name}`", kind.word());
         let error = Diagnostic::error(codes::NO_HOOK, message, policy.name_span());
-        return Some(error.related(set.policy(id).name_span(), "declared here").suggest(name, places.hooks.values().copied()));
+        return Some(named(error.related(set.policy(id).name_span(), "declared here"), name, &places.hooks, "hooks"));
     }
     if target.clone().any(|kind| set.may_exist(kind, name)) {
         return None;
@@ -238,8 +238,27 @@ fn customization(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Opti
     } else if let Some(target) = name.strip_prefix('#').filter(|target| places.hooks.contains_key(&fold(target))) {
         error.help(format!("name the policy without `#`: `customize \"{target}\"`"))
     } else {
-        error.suggest(name, places.hooks.values().copied())
+        named(error, name, &places.hooks, "hooks")
     })
+}
+
+/// Most names that a message lists.
+const LISTED: usize = 30;
+
+/// Says which names there are: the nearest one, those that share a word, or all of them.
+fn named(error: Diagnostic, wrong: &str, known: &BTreeMap<String, &str>, what: &str) -> Diagnostic {
+    let error = error.suggest(wrong, known.values().copied());
+    let word = |text: &str| -> HashSet<String> {
+        let long = |word: &&str| word.len() > 3;
+        text.split(|c: char| !c.is_alphanumeric()).filter(long).map(str::to_lowercase).collect()
+    };
+    let wrong = word(wrong);
+    let close: Vec<&str> = known.values().copied().filter(|name| !word(name).is_disjoint(&wrong)).collect();
+    let shown = if close.is_empty() { known.values().copied().take(LISTED).collect() } else { close };
+    if error.help.is_some() || shown.is_empty() {
+        return error;
+    }
+    error.help(format!("{what} that there are: `{}`", shown.join("`, `")))
 }
 
 fn extension(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Option<Diagnostic> {
@@ -254,7 +273,7 @@ fn extension(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Option<D
     Some(if places.hooks.contains_key(&fold(name)) {
         error.help(format!("it has a hook: write `customize \"{name}\" {{ … }}`"))
     } else {
-        error.suggest(name, places.extensions.values().copied())
+        named(error, name, &places.extensions, "extensions")
     })
 }
 

@@ -17,7 +17,7 @@ mod variables;
 
 use std::collections::{HashMap, HashSet};
 
-pub(crate) use connect::places;
+pub(crate) use connect::{Places, places};
 pub(crate) use flow::{End, end};
 pub use markup::AddressPlace;
 pub use templates::address_places;

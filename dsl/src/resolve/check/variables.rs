@@ -248,7 +248,19 @@ fn unknown(set: &Set<'_>, owner: &Policy, space: &Space, name: Sym, span: Span) 
     }
 }
 
+/// The policy that sets this variable and has a hook, where the variable could be set otherwise.
+fn hook_of<'a>(set: &'a Set<'_>, variable: Sym) -> Option<&'a str> {
+    let sets = |policy: &&Policy| {
+        set.events[policy.id.index()].iter().any(|event| {
+            let by = matches!(event, Event::Set { by: SetBy::Assignment | SetBy::Default | SetBy::Param(Direction::In), .. });
+            matches!(event, Event::Set { name, .. } if *name == variable) && by
+        })
+    };
+    set.policies.iter().filter(sets).find_map(|policy| super::places(policy).hook).map(|(name, _)| name)
+}
+
 fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sym, member: usize) -> Option<Diagnostic> {
+    let sym = name;
     let name = spelling(set, span, name);
     if name.starts_with('_') {
         return None;
@@ -273,6 +285,11 @@ fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sy
         }
     };
     let warning = Diagnostic::warning(codes::NEVER_READ, message, span).included_by(space.chain(member));
+    if policy.kind() == Kind::Customize
+        && let Some(hook) = hook_of(set, sym)
+    {
+        return Some(warning.help(format!("`{name}` is set in `{hook}`: write `customize \"{hook}\" {{ set {name} = … }}`")));
+    }
     Some(match near {
         Some(near) => warning.help(format!("did you mean `{near}`?")),
         None => warning,

@@ -86,6 +86,8 @@ fn secret_files(home: &Home, config: &Config) -> Vec<PathBuf> {
     if config.connections.values().any(|connection| connection.password.is_some() || has_password(&connection.url)) {
         files.push(home.path(FILE));
     }
+    let settings = fs::read_to_string(home.path(FILE)).unwrap_or_default();
+    files.extend(Config::value_files(&settings).map(|file| home.path(file)));
     if let AuditTarget::File(file) = &config.logging.audit {
         files.push(home.path(file));
     }
@@ -144,8 +146,9 @@ mod tests {
             make_folder(&home.path(folder)).unwrap();
         }
         let settings = "connections:\n  A: { url: 'mysql://u@h/d', password_file: db.password }\n  B: mysql://u:p@h/d\n  \
-                        C: sqlite://data/c.db\nlogging: { audit: audit.log }\n";
-        let files = ["gateway.yaml", "db.password", "audit.log", "data/c.db", "keys/a.key.pem", "keys/secrets/own"];
+                        C: sqlite://data/c.db\n  D: { url: 'mysql://u@h/d', password: '${file:d.password}' }\n\
+                        logging: { audit: audit.log }\n";
+        let files = ["d.password", "gateway.yaml", "db.password", "audit.log", "data/c.db", "keys/a.key.pem", "keys/secrets/own"];
         for file in files {
             make_file(&home.path(file)).unwrap();
         }
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn each_thing_that_others_can_reach_is_named() {
         let (_dir, home, config) = home();
-        let files = ["gateway.yaml", "db.password", "audit.log"];
+        let files = ["d.password", "gateway.yaml", "db.password", "audit.log"];
         for file in files {
             set(&home.path(file), 0o644);
             let found = open_to_others(&home, &config);

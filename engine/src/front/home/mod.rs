@@ -40,9 +40,6 @@ const DEFAULTS: &str = "policies/gateway.defaults.yaml";
 /// The commented `gateway.yaml` that `init` writes.
 const TEMPLATE: &str = "policies/gateway.template.yaml";
 
-/// Where a gateway with sample data listens unless its settings say so.
-const LOCAL: &str = "listeners: { https: '127.0.0.1:8443', http: '127.0.0.1:8080' }";
-
 /// A home and the shipped files it builds upon.
 #[derive(Clone, Debug)]
 pub struct Home {
@@ -153,6 +150,7 @@ impl Home {
             let path = self.path(folder);
             if !path.is_dir() {
                 fs::create_dir_all(&path).map_err(|error| unusable(&path, error))?;
+                private::adopt(&path);
                 made.push(format!("{folder}/"));
             }
         }
@@ -164,8 +162,9 @@ impl Home {
             } else {
                 continue;
             };
-            if let Some(folder) = target.parent() {
+            if let Some(folder) = target.parent().filter(|folder| !folder.is_dir()) {
                 fs::create_dir_all(folder).map_err(|error| unusable(folder, error))?;
+                private::adopt(folder);
             }
             let mut options = fs::OpenOptions::new();
             options.write(true).create_new(true);
@@ -175,6 +174,7 @@ impl Home {
             }
             match options.open(&target) {
                 Ok(mut open) => {
+                    private::adopt(&target);
                     io::Write::write_all(&mut open, file.text.as_bytes()).map_err(|error| unusable(&target, error))?;
                     made.push(name.to_owned());
                 }
@@ -210,10 +210,7 @@ impl Home {
             own.as_deref().map(|text| (config::FILE, text)),
             overlay.map(|text| ("overlay", text)),
         ];
-        let layers = layers.into_iter().flatten();
-        let config = Config::read(layers.clone())?;
-        // Everybody knows the names and passwords of sample data, so who can reach them is said on purpose or is on this machine.
-        if self.wants_samples(&config) { Config::read(std::iter::once(("sample data", LOCAL)).chain(layers)) } else { Ok(config) }
+        Config::read_in(&self.root, layers.into_iter().flatten())
     }
 
     /// Whether sample data are put into embedded databases and among the gateway's own users.

@@ -102,7 +102,7 @@ fn a_directory_that_is_no_home_is_refused_by_name() {
 }
 
 #[test]
-fn published_passwords_are_for_this_machine_unless_a_listener_is_named() {
+fn a_home_listens_on_this_machine_only_until_told_otherwise() {
     let (tree, dir) = (tree(), tempfile::tempdir().unwrap());
     let home = Home::at(dir.path(), Some(tree.path()));
     let listeners = |settings: &str| {
@@ -111,14 +111,10 @@ fn published_passwords_are_for_this_machine_unless_a_listener_is_named() {
         [https, http]
             .map(|listener| if let config::ListenAddress::At(address) = listener { address.to_string() } else { "off".into() })
     };
-    assert_eq!(listeners(""), ["0.0.0.0:8443", "0.0.0.0:8080"]);
-    assert_eq!(listeners("sample_data: true"), ["127.0.0.1:8443", "127.0.0.1:8080"]);
-    assert_eq!(listeners("sample_data: true\nlisteners: { https: '0.0.0.0:8443' }"), ["0.0.0.0:8443", "127.0.0.1:8080"]);
-    assert_eq!(listeners("sample_data: true\nlisteners: { http: off }"), ["127.0.0.1:8443", "off"]);
-    for folder in ["engine"].iter().chain(shipped::FOLDERS.iter()) {
-        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    for samples in ["", "sample_data: true\n", "sample_data: false\n"] {
+        let told = |settings: &str| listeners(&format!("{samples}{settings}"));
+        assert_eq!(told(""), ["127.0.0.1:8443", "127.0.0.1:8080"]);
+        assert_eq!(told("listeners: { https: ':8443' }"), ["0.0.0.0:8443", "127.0.0.1:8080"]);
+        assert_eq!(told("listeners: { http: off }"), ["127.0.0.1:8443", "off"]);
     }
-    fs::write(dir.path().join("Cargo.toml"), "").unwrap();
-    assert_eq!(listeners(""), ["127.0.0.1:8443", "127.0.0.1:8080"], "a checkout has sample data");
-    assert_eq!(listeners("sample_data: false"), ["0.0.0.0:8443", "0.0.0.0:8080"]);
 }

@@ -194,6 +194,8 @@ fn plain(value: serde_json::Value) -> Value {
     match value {
         serde_json::Value::Bool(value) => Value::Bool(value),
         serde_json::Value::String(text) => Value::from(text),
+        // A flag that was given several times.
+        serde_json::Value::Array(items) => Value::list(items.into_iter().map(plain)),
         other => Value::json(other),
     }
 }

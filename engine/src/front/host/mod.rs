@@ -398,7 +398,7 @@ fn build(options: &Options, config: &Config, sources: Sources, services: Arc<Ser
         None => Arc::new(Compiled::new(sources)),
     };
     let report = render(&compiled.diagnostics, compiled.library.sources(), false);
-    match compiled.site(services, &config.instance_modifier, &config.enable) {
+    match compiled.site(services, &config.instance_modifier, |name, off| config.serves(name, off)) {
         Some(site) => Ok((site, report)),
         None => {
             let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();

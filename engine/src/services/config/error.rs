@@ -34,6 +34,12 @@ impl ConfigError {
         ConfigError { place, ..ConfigError::new(path, message) }.with_line(text)
     }
 
+    /// A mistake where this text stands.
+    pub(super) fn at_text(path: &str, text: &str, what: &str, message: String) -> Self {
+        let place = text.lines().enumerate().find_map(|(index, line)| Some((index + 1, line.find(what)? + 1)));
+        ConfigError { place, ..ConfigError::new(path, message) }.with_line(text)
+    }
+
     /// A mistake at a key of the entry `name`, or at the entry itself where the key is not written.
     pub fn at_key_of(path: &str, text: &str, name: &str, key: &str, message: String) -> Self {
         let entry = ConfigError::at_key(path, text, name, message);

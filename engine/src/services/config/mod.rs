@@ -5,11 +5,16 @@
 
 mod error;
 mod neighbours;
+mod schema;
 mod sections;
 pub mod units;
+mod values;
 
-use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::services::keys::KeyKind;
 
@@ -20,12 +25,14 @@ pub use sections::{
     Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use units::{ListenAddress, Span};
+use values::Layer;
+pub(in crate::services) use values::files as files_of_values;
 
 /// Name of the operator's file in the home.
 pub const FILE: &str = "gateway.yaml";
 
 /// One installation's settings.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The name clients know this gateway by: `${gateway.cluster.hostname}`, subject of the first certificate. Default: `localhost`.
@@ -33,7 +40,7 @@ pub struct Config {
     pub host_name: HostName,
     /// `standard` (default) or `strict`: whether policies leave on what existing clients may need, or only what standards advise.
     pub security: Security,
-    /// Where it listens. With sample data, which everybody knows, an address that is not named is of this machine only.
+    /// Where it listens. An address that is not named is of this machine only.
     pub listeners: Listeners,
     /// Put before every service's path, so that several instances share a host: `-dev` serves `/-dev/…`. Default: nothing.
     pub instance_modifier: String,
@@ -42,6 +49,7 @@ pub struct Config {
     /// What one client may ask for.
     pub limits: Limits,
     /// Databases by the name that policies use.
+    #[schemars(with = "BTreeMap<String, schema::TextOr<Connection>>")]
     pub connections: BTreeMap<String, Connection>,
     /// Folders of migration scripts by connection, each with a folder per dialect (`sqlite`, `mysql`, `postgres`). Applied when the
     /// gateway starts; an empty name leaves that to an administrator.
@@ -55,11 +63,14 @@ pub struct Config {
     /// Secrets (`${secpass.<name>.plaintext}`) made at random at first start if missing.
     pub secrets: Vec<String>,
     /// Where users come from, by the name that policies use.
+    #[schemars(with = "BTreeMap<String, schema::TextOr<IdentityProvider>>")]
     pub identity_providers: BTreeMap<String, IdentityProvider>,
     /// Cluster properties: `${gateway.<name>}`.
     pub properties: BTreeMap<String, Property>,
     /// Names of services that ship disabled and are to be served.
     pub enable: Vec<String>,
+    /// Names of services that are not to be served; their paths are answered 404. It wins over `enable`.
+    pub disable: Vec<String>,
     /// Log and audit.
     pub logging: Logging,
     /// Calls to other servers.
@@ -106,25 +117,31 @@ impl Config {
     /// They merge by section: an entry of a map (`connections: Main`) replaces the shipped entry of that name whole, a list or
     /// single value replaces the shipped one.
     ///
-    /// `services` is what the services say of their settings.
+    /// `services` is what the services say of their settings. `root` is where the paths of `${file:…}` begin.
     pub(in crate::services) fn read_for<'a>(
+        root: &Path,
         layers: impl IntoIterator<Item = (&'a str, &'a str)>,
         services: impl Fn(&Config) -> Result<(), Misfit>,
     ) -> Result<Config, ConfigError> {
-        let layers: Vec<_> = layers.into_iter().collect();
+        let layers: Vec<Layer<'_>> =
+            layers.into_iter().map(|(path, text)| Layer::read(root, path, text)).collect::<Result<_, _>>()?;
         // Each file is read on its own first: only then do errors have that file's lines.
-        for &(path, text) in &layers {
-            let config = parse::<Config>(path, text)?;
-            config.check(path, text)?;
+        for layer in &layers {
+            let (path, text) = (layer.path, layer.text);
+            let config = layer.parse::<Config>()?;
+            config.check(path, text).map_err(|error| layer.hide(error))?;
             let place = |misfit: Misfit| ConfigError::at_key_of(path, text, &misfit.entry, misfit.key, misfit.message);
-            services(&config).map_err(place)?;
+            services(&config).map_err(|misfit| layer.hide(place(misfit)))?;
         }
         let mut merged = serde_yaml::Mapping::new();
-        for &(path, text) in &layers {
-            merge(&mut merged, parse::<Option<serde_yaml::Mapping>>(path, text)?.unwrap_or_default(), 1);
+        for layer in &layers {
+            merge(&mut merged, layer.parse::<Option<serde_yaml::Mapping>>()?.unwrap_or_default(), 1);
         }
-        serde_yaml::from_value(serde_yaml::Value::Mapping(merged))
-            .map_err(|error| ConfigError::new(layers.last().map_or(FILE, |(path, _)| *path), error.to_string()))
+        serde_yaml::from_value(serde_yaml::Value::Mapping(merged)).map_err(|error| {
+            let last = layers.last();
+            let error = ConfigError::new(last.map_or(FILE, |layer| layer.path), error.to_string());
+            layers.iter().fold(error, |error, layer| layer.hide(error))
+        })
     }
 
     /// What types alone cannot say.
@@ -156,6 +173,12 @@ impl Config {
             return refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
         }
         Ok(())
+    }
+
+    /// Whether a service of this name is served. `off`: it is declared `disabled`.
+    pub fn serves(&self, name: &str, off: bool) -> bool {
+        let named = |names: &[String]| names.iter().any(|own| own == name);
+        !named(&self.disable) && (!off || named(&self.enable))
     }
 
     /// What is wrong when others reach this gateway at these listeners, but it still has the name that only this machine knows.
@@ -194,14 +217,6 @@ impl Config {
         compare("monitoring", self.monitoring == new.monitoring);
         compare("reload", self.reload == new.reload);
         changed
-    }
-}
-
-/// Reads one file; an empty one is the type's default.
-fn parse<T: Default + serde::de::DeserializeOwned>(path: &str, text: &str) -> Result<T, ConfigError> {
-    match serde_yaml::from_str::<Option<T>>(text) {
-        Ok(value) => Ok(value.unwrap_or_default()),
-        Err(error) => Err(ConfigError::from_yaml(path, text, &error)),
     }
 }
 

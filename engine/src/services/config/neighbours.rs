@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::units::Span;
 
 /// A database. `Main: sqlite://data/main.db` is short for `Main: { url: … }`.
-#[derive(Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
 pub struct Connection {
     /// `sqlite://path` (relative to the home), `mysql://host/name`, `postgres://host/name`.
     pub url: String,
@@ -38,7 +40,7 @@ pub struct Connection {
 }
 
 /// Durability of the embedded database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Synchronous {
     /// An acknowledged write survives a power cut.
@@ -69,7 +71,7 @@ pub struct FederatedUser {
 }
 
 /// Where users come from. `Name: internal` is short for `Name: { type: internal }`.
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct IdentityProvider {
     /// Which kind.
@@ -141,7 +143,7 @@ pub struct IdentityProvider {
 }
 
 /// How far a search goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SearchScope {
     /// The base and everything below it.
@@ -158,7 +160,7 @@ impl fmt::Debug for IdentityProvider {
 }
 
 /// Kinds of identity provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
     /// The gateway's own users (`portcullis user add`).

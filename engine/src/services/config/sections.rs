@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
@@ -11,12 +12,12 @@ use super::HostName;
 use super::units::{Bytes, ListenAddress, Network, Span, scalar_text};
 
 /// Where the gateway listens.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listeners {
-    /// HTTPS. Default: `0.0.0.0:8443`.
+    /// HTTPS. Default: `127.0.0.1:8443`, for this machine only.
     pub https: ListenAddress,
-    /// Plain HTTP. Default: `0.0.0.0:8080`.
+    /// Plain HTTP. Default: `127.0.0.1:8080`, for this machine only.
     pub http: ListenAddress,
     /// Networks of proxies that stand before this gateway. Of requests from there, `forwarded_header` says where they come from.
     /// Default: none.
@@ -48,13 +49,13 @@ impl<'de> Deserialize<'de> for ForwardedHeader {
 
 impl Default for Listeners {
     fn default() -> Self {
-        let at = |port| ListenAddress::At(([0, 0, 0, 0], port).into());
+        let at = |port| ListenAddress::At(([127, 0, 0, 1], port).into());
         Listeners { https: at(8443), http: at(8080), trusted_proxies: Vec::new(), forwarded_header: ForwardedHeader::default() }
     }
 }
 
 /// Certificate and protocol versions of the HTTPS listener.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
     /// Alias of the private key (in `keys/`) whose certificate is served. Default: `default_ssl_key`.
@@ -72,7 +73,7 @@ impl Default for Tls {
 }
 
 /// How much of what standards advise against is off, unless a policy turns it on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
     /// What existing clients may need is on.
@@ -115,7 +116,7 @@ impl<'de> Deserialize<'de> for TlsVersion {
 
 /// Whether TLS clients are asked for a certificate. Any certificate is taken whose key the client proves to hold; whether it is
 /// trusted is for policies to decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientCertificate {
     /// Not asked for.
@@ -127,7 +128,7 @@ pub enum ClientCertificate {
 }
 
 /// What one client may ask for.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Request line and header fields together; more is answered 431. Default: 32 KiB.
@@ -199,7 +200,7 @@ impl Limits {
 }
 
 /// What one client may see of the gateway itself.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Monitoring {
     /// Path of the health page. Default: `/health`.
@@ -239,7 +240,7 @@ impl<'de> Deserialize<'de> for Audience {
 }
 
 /// Log and audit.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logging {
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,portcullis::services::store=debug`. Default: `info`.
@@ -259,7 +260,7 @@ impl Default for Logging {
 }
 
 /// Form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Lines for people.
@@ -293,7 +294,7 @@ impl<'de> Deserialize<'de> for AuditTarget {
 }
 
 /// Data to try things with; published, so never for a gateway that others reach.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Samples {
     /// Folders of scripts by connection, as in `schemas`, but of one dialect for all.
@@ -303,7 +304,7 @@ pub struct Samples {
 }
 
 /// A user to try things with.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SampleUser {
     /// Login name.
@@ -316,7 +317,7 @@ pub struct SampleUser {
 }
 
 /// Calls to other servers.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outbound {
     /// For connecting, TLS handshake included. Default: 5s.
@@ -359,7 +360,7 @@ impl Default for Outbound {
 }
 
 /// How saves become live.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reload {
     /// Whether files are watched at all. Default: yes.

@@ -38,7 +38,7 @@ fn nothing_written_means_the_documented_defaults() {
         let config = own(text).unwrap();
         assert_eq!(config, Config::default(), "{text:?}");
         assert_eq!(config.limits.header_bytes, Bytes(32768));
-        assert_eq!(config.listeners.https, ListenAddress::At(([0, 0, 0, 0], 8443).into()));
+        assert_eq!(config.listeners.https, ListenAddress::At(([127, 0, 0, 1], 8443).into()));
     }
 }
 
@@ -143,9 +143,10 @@ fn a_gateway_that_others_reach_needs_a_name() {
     };
     let found = nameless("listeners: { https: 192.0.2.1:8443 }").unwrap();
     assert!(found.contains("192.0.2.1:8443") && found.contains("`host_name` in gateway.yaml"), "{found}");
-    for text in ["{}", "host_name: localhost", "listeners: { https: off }", "listeners: { https: 127.0.0.1:1, http: '[::]:2' }"] {
+    for text in ["host_name: localhost\nlisteners: { https: ':8443' }", "listeners: { https: 127.0.0.1:1, http: '[::]:2' }"] {
         assert!(nameless(text).is_some(), "{text}");
     }
+    assert_eq!(nameless("{}"), None);
     let local = ["127.0.0.1:1", "'[::1]:1'", "'[::ffff:127.0.0.1]:1'", "localhost:1", "off"];
     for text in local.map(|address| format!("listeners: {{ https: 127.0.0.1:2, http: {address} }}")) {
         assert_eq!(nameless(&text), None, "{text}");
@@ -160,4 +161,79 @@ fn security_is_one_of_two_words() {
     assert_eq!(security("security: strict").unwrap(), Security::Strict);
     let error = security("host_name: a\nsecurity: Strictly").unwrap_err().to_string();
     assert!(error.contains(":2") && error.contains("`standard` or `strict`"), "{error}");
+}
+
+#[test]
+fn values_stand_elsewhere_and_no_message_shows_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    put("db.password", "hunter2: #{'\"\n");
+    put("number", "7\n");
+    put("words", "not a number\n");
+    put("large", &"x".repeat(70_000));
+    let read = |text: &str| Config::read_in(dir.path(), [("gateway.yaml", text)]);
+    // Whatever a value holds is a value.
+    let config =
+        read("connections: { A: { url: 'mysql://u@db/x', password: '${file:db.password}', pool_size: '${file:number}' } }")
+            .unwrap();
+    assert_eq!(config.connections["A"].password.as_deref(), Some("hunter2: #{'\""));
+    assert_eq!(config.connections["A"].pool_size, Some(7));
+    let config =
+        read("properties:\n  path: ${env:PATH}\n  both: a ${file:number} b ${file:number}\n  text: $${env:PATH} ${gateway.x}\n")
+            .unwrap();
+    assert_eq!(config.properties["path"].0, std::env::var("PATH").unwrap());
+    assert_eq!(config.properties["both"].0, "a 7 b 7");
+    assert_eq!(config.properties["text"].0, "${env:PATH} ${gateway.x}");
+    assert_eq!(
+        read("connections: { A: { url: 'mysql://u@db/x', password: '${file:number}' } }").unwrap().connections["A"]
+            .password
+            .as_deref(),
+        Some("7")
+    );
+    for (text, part) in [
+        ("host_name: x\nsecrets: ['${env:PORTCULLIS_NOT_THERE}']", ":2:12"),
+        ("secrets: ['${env:PORTCULLIS_NOT_THERE}']", "no variable `PORTCULLIS_NOT_THERE`"),
+        ("secrets: ['${file:gone}']", "No such file"),
+        ("secrets: ['${file:.}']", "is not a regular file"),
+        ("secrets: ['${file:large}']", "longer than 64 KiB"),
+        ("secrets: ['${env:PATH']", "no closing brace"),
+        ("host_name: x\nlimits: { max_connections: '${file:words}' }", "gateway.yaml:2:"),
+        ("host_name: ${file:words}", "`${file:words}` is not a host name"),
+        ("instance_modifier: ${file:words}", "not `${file:words}`"),
+        ("connections: { A: '${file:words}' }", "`${file:words}` is not a database URL"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(part) && !error.contains("not a number"), "{text}: {error}");
+    }
+    let error = read("identity_providers: { A: '${file:db.password}' }").unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+/// What the types read, the schema describes: every key of the template is in it, with words that say what it is.
+#[test]
+fn the_schema_knows_every_setting() {
+    let schema = Config::schema();
+    let template = include_str!("../../../../policies/gateway.template.yaml");
+    let sections = schema["properties"].as_object().unwrap();
+    for line in template
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+    {
+        let key = line.split(':').next().unwrap();
+        assert!(sections.contains_key(key), "{key}");
+    }
+    assert_eq!(schema["additionalProperties"], false);
+    fn described(schema: &serde_json::Value, at: &str, count: &mut usize) {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(property["description"].as_str().is_some_and(|text| text.len() > 3), "{at}.{name} says nothing");
+            *count += 1;
+        }
+        for (name, inner) in schema["$defs"].as_object().into_iter().flatten() {
+            described(inner, name, count);
+        }
+    }
+    let mut count = 0;
+    described(&schema, "", &mut count);
+    assert!(count > 90, "{count}");
 }

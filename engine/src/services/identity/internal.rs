@@ -17,7 +17,7 @@ use super::{Answer, IdentityProvider, Inquiry, PASSWORD_CHANGED, Passwords};
 use crate::data::fault::{Blame, Fault};
 use crate::data::principal::{Credential, Secret, User};
 use crate::data::value::Value;
-use crate::services::keys;
+use crate::services::private;
 
 /// A user as it stands in the file.
 #[derive(Clone, Serialize, Deserialize)]
@@ -182,18 +182,16 @@ impl InternalUsers {
     /// Reads the file afresh, changes, and writes it as a whole, while no other process does.
     fn change(&self, work: impl FnOnce(&mut BTreeMap<String, Account>) -> Result<(), UserError>) -> Result<(), UserError> {
         if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(|error| self.failed(error))?;
+            private::make_folder(folder).map_err(|error| self.failed(error))?;
         }
-        let lock = self.path.with_extension("lock");
-        let lock =
-            fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(|error| self.failed(error))?;
+        let lock = private::make_file(&self.path.with_extension("lock")).map_err(|error| self.failed(error))?;
         lock.lock().map_err(|error| self.failed(error))?;
         let mut accounts = read(&self.path).map_err(|error| self.failed(error))?;
         work(&mut accounts)?;
         let mut text =
             serde_json::to_string_pretty(&accounts.values().collect::<Vec<_>>()).map_err(|error| self.failed(error))?;
         text.push('\n');
-        keys::write_file(&self.path, text.as_bytes()).map_err(|error| self.failed(error))?;
+        private::replace(&self.path, text.as_bytes(), true).map_err(|error| self.failed(error))?;
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         *loaded = Loaded { stamp: stamp(&self.path), accounts: Arc::new(accounts) };
         Ok(())

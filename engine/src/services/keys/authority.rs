@@ -20,6 +20,34 @@ const AUTHORITY_DAYS: i64 = 3650;
 const CERTIFICATE_DAYS: i64 = 397;
 const RENEW_DAYS: i64 = 30;
 
+/// What a folder of keys lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// A key or certificate that a start needs.
+    Something,
+    /// A certificate of our own that is there should be issued again.
+    Renewal,
+}
+
+/// What [`ensure`] would make. The authority is needed only to issue certificates: a key whose certificate another authority signed does
+/// without.
+pub(super) fn lacks(folder: &Path, host_name: &str, now_millis: i64) -> Option<Lack> {
+    let certificate = files::read_text(&files::certificate_path(folder, DEFAULT_TLS_KEY)).ok();
+    let certificate = certificate.and_then(|text| Certificate::from_text(&text).ok());
+    let Some(certificate) = certificate.filter(|_| files::key_path(folder, DEFAULT_TLS_KEY).exists()) else {
+        return Some(Lack::Something);
+    };
+    let authority = files::read_text(&folder.join(files::AUTHORITY)).ok().and_then(|text| Certificate::from_text(&text).ok());
+    let ours = authority.is_some_and(|authority| authority.subject == certificate.issuer);
+    (ours && outdated(&certificate, &listener_names(host_name), now_millis)).then_some(Lack::Renewal)
+}
+
+/// Whether a certificate lacks a name or nears its end.
+fn outdated(certificate: &Certificate, names: &[String], now_millis: i64) -> bool {
+    let own = host_names(certificate);
+    names.iter().any(|name| !own.contains(name)) || certificate.not_after - now_millis < RENEW_DAYS * 86_400_000
+}
+
 /// Makes what is missing: the authority, and the key and certificate of the HTTPS listener.
 pub(super) fn ensure(folder: &Path, host_name: &str, now_millis: i64) -> Result<(), KeyError> {
     if !folder.join(files::AUTHORITY_KEY).exists() {
@@ -57,10 +85,7 @@ fn renew(folder: &Path, names: &[String], now_millis: i64) -> Result<(), KeyErro
     };
     let authority = files::read_text(&folder.join(files::AUTHORITY))?;
     let authority = Certificate::from_text(&authority).map_err(|error| KeyError::new(error.to_string()))?;
-    let own = host_names(&current);
-    let lacks = names.iter().any(|name| !own.contains(name));
-    let ends = current.not_after - now_millis < RENEW_DAYS * 86_400_000;
-    if current.issuer == authority.subject && (lacks || ends) {
+    if current.issuer == authority.subject && outdated(&current, names, now_millis) {
         issue(folder, DEFAULT_TLS_KEY, names, now_millis)
     } else {
         Ok(())
@@ -82,6 +107,10 @@ fn issue(folder: &Path, alias: &str, names: &[String], now_millis: i64) -> Resul
 }
 
 fn issue_for(folder: &Path, alias: &str, key_pem: &str, names: &[String], now_millis: i64) -> Result<(), KeyError> {
+    // Where the listener's certificate is of another authority, ours is made when a further key needs it.
+    if !folder.join(files::AUTHORITY).exists() && !folder.join(files::AUTHORITY_KEY).exists() {
+        make_authority(folder, names.first().map_or(alias, String::as_str), now_millis)?;
+    }
     let authority_pem = files::read_text(&folder.join(files::AUTHORITY))?;
     let authority_der =
         CertificateDer::from_pem_slice(authority_pem.as_bytes()).map_err(|_| KeyError::new("ca.pem is not in PEM form"))?;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -167,29 +166,12 @@ pub(super) fn remove_former(folder: &Path, alias: &str, kid: &str) -> Result<(),
     Ok(())
 }
 
-/// Writes a file that nobody else may read.
-pub(crate) fn write_private(path: &Path, contents: &[u8]) -> Result<(), KeyError> {
-    write(path, contents, true)
-}
-
-/// Writes a file as a whole: beside its place first, then renamed.
+/// Writes a file as a whole, keeping owner, rights and links of one that is there.
 pub(super) fn write(path: &Path, contents: &[u8], secret: bool) -> Result<(), KeyError> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    let draft = path.with_extension(format!("draft{}", std::process::id()));
-    let _ = fs::remove_file(&draft);
-    let mut options = OpenOptions::new();
-    options.create_new(true).write(true);
-    if secret {
-        private::only_owner(&mut options);
-    }
-    let written = options.open(&draft).and_then(|mut file| {
-        file.write_all(contents)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    });
-    written.map_err(|error| failed(path, &error))
+    private::replace(path, contents, secret).map_err(|error| failed(path, &error))
 }
 
 fn make_folder(folder: &Path) -> Result<(), KeyError> {

@@ -33,7 +33,7 @@ pub use private::{KeyKind, PrivateKey};
 pub use public::{Material, PublicKey, constant_time_eq, sign_with_secret};
 pub use tls::verify_client;
 
-pub(crate) use files::{certificates_in, write_private as write_file};
+pub(crate) use files::certificates_in;
 
 use crate::data::certificate::Certificate;
 use crate::data::fault::{Blame, Fault};
@@ -88,9 +88,17 @@ impl KeyStore {
     /// under `default_ssl_key`; later it renews that certificate when it nears its end or names other hosts.
     pub fn open(folder: &Path, host_name: &str, now_millis: i64) -> Result<KeyStore, KeyError> {
         let store = KeyStore { folder: folder.to_owned(), state: ArcSwap::default() };
-        {
-            let _lock = files::lock(folder)?;
-            authority::ensure(folder, host_name, now_millis)?;
+        // A complete folder need not be writable: keys may come from elsewhere, and are then often read-only.
+        match authority::lacks(folder, host_name, now_millis) {
+            None => {}
+            Some(lack) => {
+                let made = files::lock(folder).and_then(|_lock| authority::ensure(folder, host_name, now_millis));
+                match made {
+                    Err(error) if lack == authority::Lack::Something => return Err(error),
+                    Err(error) => tracing::warn!("the certificate of {DEFAULT_TLS_KEY} is not renewed: {error}"),
+                    Ok(()) => {}
+                }
+            }
         }
         store.reload()?;
         Ok(store)

@@ -48,6 +48,38 @@ fn the_listener_certificate_is_renewed_with_the_same_key() {
     assert_eq!(names[0], "other.example");
 }
 
+/// What is done to a folder that nobody may write to is done to a copy in which only the lock is missing: root may write anywhere.
+#[test]
+fn a_complete_folder_is_not_touched() {
+    let (home, store) = store();
+    store.ensure_key("signer", KeyKind::P256, NOW).unwrap();
+    store.ensure_secret("one").unwrap();
+    let folder = home.path().join("keys");
+    let lock = folder.join(".lock");
+    std::fs::remove_file(&lock).unwrap();
+    let open = || {
+        let store = KeyStore::open(&folder, "gateway.example", NOW).unwrap();
+        store.ensure_key("signer", KeyKind::P256, NOW).unwrap();
+        store.ensure_secret("one").unwrap();
+    };
+    open();
+    assert!(!lock.exists(), "nothing was to be made, so nobody had to be kept out");
+    // An operator's own certificate needs no authority of ours; a key that is made later gets one.
+    for name in ["ca.pem", "ca.key.pem"] {
+        std::fs::remove_file(folder.join(name)).unwrap();
+    }
+    open();
+    assert!(!lock.exists() && !folder.join("ca.pem").exists());
+    // A folder that cannot be written to (here: what should be its lock is a folder) and whose certificate nears its end serves on.
+    let (home, _store) = self::store();
+    let folder = home.path().join("keys");
+    std::fs::remove_file(folder.join(".lock")).unwrap();
+    std::fs::create_dir(folder.join(".lock")).unwrap();
+    KeyStore::open(&folder, "gateway.example", NOW + 380 * 86_400_000).unwrap();
+    std::fs::remove_file(folder.join("default_ssl_key.key.pem")).unwrap();
+    KeyStore::open(&folder, "gateway.example", NOW).map(|_| ()).unwrap_err();
+}
+
 #[test]
 fn each_kind_of_key_signs_and_its_jwk_verifies() {
     let (_home, store) = store();
