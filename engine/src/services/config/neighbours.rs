@@ -57,7 +57,7 @@ impl fmt::Debug for Connection {
 }
 
 /// A user of a `federated` provider: found by the subject of a certificate, or by the certificate itself.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FederatedUser {
     /// Name in policies.
