@@ -320,6 +320,7 @@ fn users_are_added_listed_and_deleted() {
         child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
         child.wait_with_output().expect("it ends")
     };
+    place.put("home/gateway.yaml", "logging: { audit: audit.log }\n");
     assert!(with_input(&["user", "add", "alice", "--role", "admin"], "correct horse\n").status.success());
     let again = with_input(&["user", "add", "alice"], "horse correct\n");
     assert_eq!(again.status.code(), Some(1));
@@ -338,6 +339,15 @@ fn users_are_added_listed_and_deleted() {
     assert_eq!(place.said(&["user", "disable", "bob"]).0, 1);
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 0);
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 1);
+    // Nobody runs who could record it; the command does, what it did and nothing else.
+    let records = fs::read_to_string(place.home().join("audit.log")).expect("records");
+    let events: Vec<String> = records
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .inspect(|record| assert_eq!(record["user"], "alice"))
+        .map(|record| record["event"].as_str().expect("an event").to_owned())
+        .collect();
+    assert_eq!(events, ["user_added", "user_password_changed", "user_disabled", "user_enabled", "user_deleted"]);
     let kept = fs::read_to_string(place.home().join("data/users.json")).unwrap_or_default();
     assert!(!kept.contains("another"), "{kept}");
 }

@@ -7,8 +7,11 @@ import { join } from "node:path";
 
 const binary = process.env.PORTCULLIS;
 
-/** Starts everything; `stop` ends it. `configuration`: statements for the authorization server's configuration. */
-export async function start(configuration = "") {
+/**
+ * Starts everything; `stop` ends it. `configuration`: statements for the authorization server's configuration; `scopes`: more for the client.
+ * `relay` is a client with an https callback that sends the browser on: to an app's scheme, or to the first client's server.
+ */
+export async function start(configuration = "", scopes = "") {
     const home = mkdtempSync(join(tmpdir(), "portcullis-browser-"));
     if (configuration) {
         const name = "OTK Authorization Server Configuration";
@@ -20,15 +23,28 @@ export async function start(configuration = "") {
     }
     const cli = (args, input) => execFileSync(binary, [...args, "--home", home], { input, encoding: "utf8" });
     const app = await client();
+    mkdirSync(join(home, "services"), { recursive: true });
+    writeFileSync(
+        join(home, "services", "relay.policy"),
+        `service "Relay" at "/relay" methods GET {
+    set onward = "${app.callback}"
+    if \${request.http.query.state} == "app" { set onward = "claude://callback" }
+    Respond(status: 302, headers: json { "Location": \${onward} })
+}
+`,
+    );
     const gateway = spawn(binary, ["serve", "--home", home, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"], {
         stdio: ["ignore", "pipe", "inherit"],
     });
     const port = await listening(gateway);
     cli(["user", "add", "alice"], "alice-password\n");
     cli(["user", "add", "bob"], "bob-password\n");
-    const made = cli(["client", "add", "--name", "Example App", "--org", "Example", "--scope", "openid email read", "--callback", app.callback, "--json"]);
+    const made = cli(["client", "add", "--name", "Example App", "--org", "Example", "--scope", `openid email read ${scopes}`.trim(), "--callback", app.callback, "--json"]);
     const { client_key, secret } = JSON.parse(made);
+    const callback = `https://localhost:${port}/relay`;
+    const relay = JSON.parse(cli(["client", "add", "--name", "Relay", "--org", "Example", "--scope", "read", "--callback", callback, "--json"]));
     return {
+        relay: relay.client_key,
         origin: `https://localhost:${port}`,
         authority: join(home, "keys", "ca.pem"),
         app: { ...app, id: client_key, secret },

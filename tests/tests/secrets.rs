@@ -87,7 +87,7 @@ fn session(visitor: &mut Visitor<'_>, page: &str) -> String {
 #[test]
 fn no_secret_is_in_a_log_at_any_level() {
     let home = tempfile::tempdir().expect("a folder");
-    put(home.path(), "gateway.yaml", "logging:\n  level: trace\n  access: true\n");
+    put(home.path(), "gateway.yaml", "logging:\n  level: trace,portcullis=trace\n  access: true\n");
     let mut process = Process::gateway(home.path(), &Start::default()).expect("a start");
     // While it runs, so that what commands tell the gateway is in its log, too.
     let user = command_with(home.path(), &["user", "add", "sample"], "sample-password").expect("a command");
@@ -161,7 +161,7 @@ fn no_secret_is_in_a_log_at_any_level() {
     let plain = Target { address: visitor.process.http, tls: false };
     let (.., metrics) = block_on(load::once(plain, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")).expect("metrics");
     let metrics = String::from_utf8_lossy(&metrics).into_owned();
-    assert!(metrics.contains("portcullis_log_dropped 0"), "lines are missing: {metrics}");
+    assert!(metrics.contains("portcullis_log_dropped_total 0"), "lines are missing: {metrics}");
     let secrets = std::mem::take(&mut visitor.secrets);
     assert!(secrets.len() > 25, "only {} secrets came up", secrets.len());
     assert!(process.terminate().expect("an end"), "{}", process.log());

@@ -47,6 +47,8 @@ pub struct VariableNotes {
     pub reads: Vec<String>,
     /// It is an output: callers read it.
     pub output: bool,
+    /// What the policy that sets it first says of it, when that one names it in its documentation.
+    pub doc: String,
 }
 
 /// A place that sets a variable.
@@ -131,7 +133,10 @@ impl Library {
                     notes.owners.push(owner);
                     notes.reads.extend(reads);
                 }
-                None => all.push(VariableNotes { owners: vec![owner], settings, reads, output }),
+                None => {
+                    let doc = self.doc_of(sym, &settings);
+                    all.push(VariableNotes { owners: vec![owner], settings, reads, output, doc });
+                }
             }
         }
         for notes in &mut all {
@@ -139,6 +144,14 @@ impl Library {
             notes.reads.dedup();
         }
         all
+    }
+
+    fn doc_of(&self, sym: Sym, settings: &[Setting]) -> String {
+        let Some(first) = settings.first().map(|setting| setting.span) else { return String::new() };
+        let holds = |span: Span| span.file == first.file && span.start <= first.start && first.end <= span.end;
+        let policy = self.policies().iter().find(|policy| holds(policy.item.span));
+        let doc = policy.map(Policy::doc).unwrap_or_default();
+        if doc.contains(&format!("`{}`", self.inner.names.text(sym))) { doc } else { String::new() }
     }
 
     /// What happens to a variable in a frame. An include counts once, where it first stands.
@@ -328,7 +341,8 @@ impl fmt::Display for VariableNotes {
             [] if self.output => writeln!(f, "      an output: callers read it"),
             [] => writeln!(f, "      nothing reads it"),
             reads => writeln!(f, "      read at {}", reads.join(", ")),
-        }
+        }?;
+        if self.doc.is_empty() { Ok(()) } else { writeln!(f, "  {}", self.doc) }
     }
 }
 

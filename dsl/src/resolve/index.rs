@@ -54,8 +54,16 @@ impl Policy {
 
     /// Its documentation on one line.
     pub fn doc(&self) -> String {
-        let lines = self.item.leading.iter().filter(|comment| comment.doc).map(|comment| comment.text.trim());
-        lines.collect::<Vec<_>>().join(" ")
+        let mut doc = String::new();
+        for comment in self.item.leading.iter().filter(|comment| comment.doc) {
+            // What is indented, a table or an example, keeps its lines.
+            match comment.text.strip_prefix("     ") {
+                Some(line) => doc.push_str(&format!("\n    {line}")),
+                None if doc.is_empty() => doc.push_str(comment.text.trim()),
+                None => doc.push_str(&format!(" {}", comment.text.trim())),
+            }
+        }
+        doc.trim_end().to_owned()
     }
 
     /// Where its name stands.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde_yaml::{Mapping, Value as Yaml};
-use tracing::level_filters::LevelFilter;
 
 use super::Failure;
 use super::client::Client;
@@ -23,11 +22,13 @@ use crate::services::config::{self, Config, ListenAddress, ProviderKind};
 use crate::services::identity::{Cost, InternalUsers, Passwords, USERS_FILE, UserError};
 use crate::services::private;
 use crate::services::store::Dialect;
+use crate::services::telemetry;
 
 /// Settings of every case: nothing waits for a disk or watches one.
 const SETTINGS: &str = "
 reload: { watch: false }
 logging: { audit: log }
+monitoring: { listen: off }
 limits: { shutdown_timeout: 250ms }
 sample_data: false # a case begins with empty tables
 ";
@@ -139,8 +140,13 @@ impl CaseGateway {
         let failed = |message: String| Failure::new(&case.file, 1, message);
         let log = Log::default();
         let writer = log.clone();
+        let level = case.steps.iter().rev().find_map(|step| match &step.kind {
+            StepKind::Config(text) => Some(parse_yaml(text).ok()?.get("logging")?.get("level")?.as_str()?.to_owned()),
+            _ => None,
+        });
+        let filter = telemetry::filter(level.as_deref().unwrap_or("info")).map_err(|error| failed(error.to_string()))?;
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::INFO)
+            .with_env_filter(filter)
             .fmt_fields(crate::services::telemetry::plain::Fields)
             .with_ansi(false)
             .with_writer(move || writer.clone())

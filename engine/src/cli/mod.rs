@@ -64,6 +64,10 @@ enum Builtin {
     Init {
         /// Where.
         dir: PathBuf,
+        /// Begin with the documented defaults of what this one replaces, by name, rather than with the safer ones: the value that
+        /// `compatibility` takes in the customizations.
+        #[arg(long, value_name = "NAME")]
+        compatibility: Option<String>,
     },
     /// Check settings and policies, as a start would, and say everything that is wrong.
     Check(check::CheckArgs),
@@ -209,7 +213,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
     }
     match cli.command {
         Builtin::Serve(args) => serve::run(place, &args),
-        Builtin::Init { dir } => init(&dir, place),
+        Builtin::Init { dir, compatibility } => init(&dir, compatibility.as_deref(), place),
         Builtin::Check(args) => check::run(place, &args),
         Builtin::Fmt(args) => fmt::run(place, &args),
         Builtin::Test(args) => test::run(place, &args),
@@ -261,9 +265,13 @@ fn place_of(args: &[std::ffi::OsString]) -> Place {
     Place { home: value("--home"), shipped: value("--shipped") }
 }
 
-fn init(dir: &Path, place: &Place) -> Done {
+fn init(dir: &Path, compatibility: Option<&str>, place: &Place) -> Done {
     let home = Home::at(dir, place.shipped().as_deref());
-    let made = home.init()?;
+    let mut made = Vec::new();
+    if let Some(value) = compatibility {
+        made.push(home.init_setting("compatibility", value)?);
+    }
+    made.extend(home.init()?);
     if made.is_empty() {
         say(format!("{} is a home already; nothing was changed", dir.display()));
         return Ok(ExitCode::SUCCESS);

@@ -56,7 +56,7 @@ pub fn run(place: &Place, args: &ServeArgs) -> Done {
     let first = !has_served(&home);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Before anything is made, so that a signal from now on finds somebody who listens.
-    let signals = Signals::listen(config.limits.shutdown_timeout.0 + MARGIN)?;
+    let signals = Signals::listen(config.limits.drain_delay.0 + config.limits.shutdown_timeout.0 + MARGIN)?;
     let code = runtime.block_on(serve(home, args, first, signals));
     // Background work (a database being retried) does not keep the process.
     runtime.shutdown_background();
@@ -77,6 +77,9 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
             say(format!("listening {url}"));
         }
     }
+    if let Some(url) = serving.admin() {
+        tracing::info!("answering /metrics, /live, /ready and /status at {url}");
+    }
     let _ = io::stdout().flush();
     if first {
         welcome(&host, &serving);
@@ -90,6 +93,7 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
             _ = hangup.recv() => {
                 let host = Arc::clone(&host);
                 tokio::task::spawn_blocking(move || {
+                    host.reopen_audit();
                     match NotifyState::monotonic_usec_now() {
                         Ok(now) => manager(&[NotifyState::Reloading, now]),
                         Err(_) => manager(&[NotifyState::Status("reloading")]),
@@ -102,6 +106,7 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
         }
     }
     manager(&[NotifyState::Stopping, NotifyState::Status("finishing the requests under way")]);
+    serving.drain().await;
     tracing::info!("stopping: requests under way are finished");
     // A reload under way may take its time.
     let watcher = tokio::task::spawn_blocking(move || drop(watch));

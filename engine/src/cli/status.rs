@@ -2,17 +2,26 @@
 
 use std::process::ExitCode;
 
-use super::{Done, Failure, NO, Place, say};
-use crate::front::host::read_status;
+use super::{Done, Failure, NO, Place, aligned, say};
+use crate::front::host::{Account, control, read_status};
+
+/// A certificate that ends within so many days is worth a line.
+const SOON: i64 = 30;
 
 pub fn run(place: &Place, json: bool) -> Done {
     let home = place.home()?;
     let Some(status) = read_status(&home) else {
         return Err(Failure { message: format!("no gateway is running on {}", home.root().display()), code: 3 });
     };
+    // One that does not answer has still written something down.
+    let account = super::runtime()?.block_on(control::account(&home)).ok().flatten();
+    let status = account.as_ref().map_or(&status, |account| &account.status);
     let refused = status.last_reload.as_ref().is_some_and(|last| !last.ok);
     if json {
-        say(serde_json::to_string_pretty(&status)?);
+        say(match &account {
+            Some(account) => serde_json::to_string_pretty(account)?,
+            None => serde_json::to_string_pretty(status)?,
+        });
     } else {
         say(format!("running since {} (process {}, version {})", status.started, status.pid, status.version));
         for url in [&status.https, &status.http].into_iter().flatten() {
@@ -27,6 +36,31 @@ pub fn run(place: &Place, json: bool) -> Done {
             Some(last) => say(format!("last change taken over {}", last.time)),
             None => say("no change since the start"),
         }
+        if !status.pending_restart.is_empty() {
+            say(format!("changed, and waiting for a restart: {}", status.pending_restart.join(", ")));
+        }
+        match &account {
+            Some(account) => tell(account),
+            None => say("it does not answer questions: its log says why"),
+        }
     }
     Ok(if refused { NO } else { ExitCode::SUCCESS })
+}
+
+fn tell(account: &Account) {
+    if !account.ready {
+        say("stopping: it takes no new requests soon");
+    }
+    for (name, database) in &account.databases {
+        say(format!("database {name} ({}): {}", database.kind, database.state));
+    }
+    for (name, state) in &account.providers {
+        say(format!("identity provider {name}: {state}"));
+    }
+    for (alias, until) in account.certificates.iter().filter(|(_, until)| until.days_left < SOON) {
+        say(format!("certificate {alias} ends {} ({} days)", until.not_after, until.days_left));
+    }
+    let routes: Vec<Vec<String>> =
+        account.routes.iter().map(|(name, route)| vec![route.path.clone(), route.methods.join(" "), name.clone()]).collect();
+    say(aligned(&routes));
 }

@@ -10,6 +10,8 @@ use clap::Subcommand;
 use super::{Done, Failure, Place, say};
 use crate::data::principal::Secret;
 use crate::data::time::{Clock, iso8601};
+use crate::front::home::Home;
+use crate::front::host::control;
 use crate::services::identity::{InternalUsers, Passwords, USERS_FILE};
 
 /// What to do with users.
@@ -59,18 +61,22 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
             let attributes: BTreeMap<_, _> =
                 known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))).collect();
             users.add(name, &password(name)?, attributes, Clock::default().now_millis())?;
+            recorded(&home, "user_added", name)?;
             say(format!("added {name}"));
         }
         UserCommand::Password { name } => {
             users.set_password(name, &password(name)?, Clock::default().now_millis())?;
+            recorded(&home, "user_password_changed", name)?;
             say(format!("changed the password of {name}"));
         }
         UserCommand::Disable { name } => {
             users.set_disabled(name, true)?;
+            recorded(&home, "user_disabled", name)?;
             say(format!("disabled {name}"));
         }
         UserCommand::Enable { name } => {
             users.set_disabled(name, false)?;
+            recorded(&home, "user_enabled", name)?;
             say(format!("enabled {name}"));
         }
         UserCommand::List => {
@@ -82,10 +88,17 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
         }
         UserCommand::Delete { name } => {
             users.delete(name)?;
+            recorded(&home, "user_deleted", name)?;
             say(format!("deleted {name}"));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has a change recorded in the audit log.
+fn recorded(home: &Home, event: &str, user: &str) -> Result<(), Failure> {
+    let record = super::runtime()?.block_on(control::record(home, event, &[("user", user)]));
+    record.map_err(|error| Failure { message: format!("it was done, but the audit log does not say so: {error}"), code: 1 })
 }
 
 /// Fewest characters of a password (NIST SP 800-63B, section 5.1.1.2).

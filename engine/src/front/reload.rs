@@ -62,14 +62,10 @@ fn run(host: &Host, events: &Signals, woken: &Receiver<()>) {
     let policies = host.home().watched();
     let keys = vec![host.home().path(KEYS)];
     let mut watcher = listen(host, &policies, events);
-    let audit = match &host.config().logging.audit {
-        AuditTarget::File(file) => Some(host.home().path(file)),
-        AuditTarget::Log | AuditTarget::Off | AuditTarget::Stdout => None,
-    };
     let look = |paths: &[PathBuf]| {
         let mut found = fingerprint(paths);
-        if let Some(audit) = &audit {
-            found.remove(audit);
+        if let AuditTarget::File(file) = &host.config().logging.audit {
+            found.remove(&host.home().path(file));
         }
         found
     };

@@ -7,11 +7,21 @@ pub mod fields;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use smol_str::SmolStr;
 
 use self::draft::Draft;
 use crate::policy::ctx::Ctx;
 use crate::policy::exec::Ending;
 use crate::policy::reads::Unreadable;
+
+/// An answer's extension, where somebody wants to know: who gave it.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// The service.
+    pub service: SmolStr,
+    /// What its policy says of the request: names and values.
+    pub fields: Vec<(SmolStr, SmolStr)>,
+}
 
 /// Turns the end of a run into the answer.
 pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {

@@ -82,6 +82,8 @@ pub struct Ctx {
     pub transactions: Vec<OpenTransaction>,
     /// Service, task or command that runs.
     pub service: SmolStr,
+    /// What its policy says of the request to whoever reads the log: names and values.
+    pub told: Vec<(SmolStr, SmolStr)>,
     pub(crate) slots: Vec<Value>,
     pub(crate) base: usize,
     /// Where values go that have no place, so that nothing is written anywhere else.
@@ -115,6 +117,7 @@ impl Ctx {
             turns: Vec::new(),
             transactions: Vec::new(),
             service,
+            told: Vec::new(),
             slots: Vec::new(),
             base: 0,
             stray: None,

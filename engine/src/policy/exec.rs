@@ -4,6 +4,7 @@ pub mod bounds;
 pub mod compare;
 pub mod observer;
 pub mod program;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
 use crate::policy::assertion::{Begin, BlockEnd, OpenBlock};
 use crate::policy::ctx::{Ctx, Slot};
+use compare::Compare;
 use observer::{Ended, Nobody, Observer};
 use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
 
@@ -58,6 +60,20 @@ impl Run {
             return instr.ok;
         }
         self.failed = Some((pc, Cow::Borrowed("it does not hold")));
+        instr.no
+    }
+
+    fn condition(&mut self, ctx: &Ctx, program: &Program, pc: u32, instr: &Instr, compare: &Compare) -> u32 {
+        if compare.holds(ctx) {
+            return instr.ok;
+        }
+        // While its variables are still what they are now.
+        let reason = if tracing::enabled!(tracing::Level::DEBUG) {
+            Cow::Owned(shown::condition(ctx, program, pc, compare))
+        } else {
+            Cow::Borrowed("it does not hold")
+        };
+        self.failed = Some((pc, reason));
         instr.no
     }
 
@@ -138,7 +154,7 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
                 Ok(run.test(pc, instr, held))
             }
             Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
-            Op::Test(compare) => Ok(run.test(pc, instr, compare.holds(ctx))),
+            Op::Test(compare) => Ok(run.condition(ctx, program, pc, instr, compare)),
             Op::Sync(assertion) => assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome)),
             Op::Async(assertion) => assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome)),
             Op::Call(site) => {

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use crate::data::certificate::Certificate;
 use crate::data::message::{Message, Parameters};
+use crate::services::telemetry::Correlation;
 
 /// One request.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub struct Request {
     pub depth: u8,
     /// Connections on which those policies are in the middle of a transaction.
     pub held: Vec<SmolStr>,
-    id: OnceLock<SmolStr>,
+    correlation: OnceLock<Correlation>,
     query_parameters: OnceLock<Parameters>,
 }
 
@@ -64,14 +65,27 @@ impl Request {
             started: Instant::now(),
             depth: 0,
             held: Vec::new(),
-            id: OnceLock::new(),
+            correlation: OnceLock::new(),
             query_parameters: OnceLock::new(),
         }
     }
 
-    /// A random identifier of this request, for logs and audit.
+    /// What identifies this request in the log, in audit records, in its answer and to other servers. Made up when it is first asked for,
+    /// unless the request came with one.
+    pub fn correlation(&self) -> &Correlation {
+        self.correlation.get_or_init(Correlation::new)
+    }
+
+    /// The same request, identified like this.
+    #[must_use]
+    pub fn with(mut self, correlation: Correlation) -> Self {
+        self.correlation = OnceLock::from(correlation);
+        self
+    }
+
+    /// Its id.
     pub fn id(&self) -> &SmolStr {
-        self.id.get_or_init(|| SmolStr::from(uuid::Uuid::new_v4().to_string()))
+        self.correlation().id()
     }
 
     /// Parameters of the URL.
@@ -87,6 +101,11 @@ impl Request {
     /// All parameters of this name, those of the URL first.
     pub fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a SmolStr> + 'a {
         self.query_parameters().all(name).chain(self.message.form().all(name))
+    }
+
+    /// The port that its scheme means when none is named.
+    pub fn default_port(&self) -> u16 {
+        if self.secure { 443 } else { 80 }
     }
 
     /// The URL as the client meant it.

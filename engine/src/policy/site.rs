@@ -75,8 +75,23 @@ impl Route {
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
             tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
         }
-        let response = answer::answer(&mut ctx, ending);
+        let mut response = answer::answer(&mut ctx, ending);
         self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
+        self.tell(&site, &mut response, std::mem::take(&mut ctx.told));
+        response
+    }
+
+    /// Leaves word of who answered, if anybody wants to know.
+    fn tell(&self, site: &Site, response: &mut http::Response<bytes::Bytes>, fields: Vec<(SmolStr, SmolStr)>) {
+        if site.services.told {
+            response.extensions_mut().insert(answer::Told { service: self.name.clone(), fields });
+        }
+    }
+
+    /// An answer before the policy began.
+    fn early(&self, site: &Site, request: &Request, mut response: http::Response<bytes::Bytes>) -> http::Response<bytes::Bytes> {
+        self.metrics.answered(response.status().as_u16(), request.started.elapsed());
+        self.tell(site, &mut response, Vec::new());
         response
     }
 }
@@ -177,6 +192,14 @@ impl Site {
         self.paths.iter().map(|(name, path)| (name, path.as_str()))
     }
 
+    /// Names, paths and methods of all services that are served.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&SmolStr, &str, &[Method])> {
+        let exact = self.exact.iter().map(|(path, route)| (&route.name, path.as_str(), route.methods.as_slice()));
+        let prefixes =
+            self.prefixes.iter().map(|(_, route)| (&route.name, self.service_path(&route.name), route.methods.as_slice()));
+        exact.chain(prefixes)
+    }
+
     /// The service a path leads to.
     pub fn route<'p>(&self, path: &'p str) -> Routed<'_, 'p> {
         let form = match path::form(path) {
@@ -242,16 +265,12 @@ impl Site {
             request.path = path.into();
         }
         if !route.methods.is_empty() && !route.methods.contains(&request.method) {
-            let response = answer::method_not_allowed(&route.allow);
-            route.metrics.answered(response.status().as_u16(), request.started.elapsed());
-            return Err(response);
+            return Err(route.early(self, &request, answer::method_not_allowed(&route.allow)));
         }
         if let Err(unreadable) = route.frame.reads.check(&request) {
             let (service, request_id) = (&route.name, request.id());
             tracing::debug!(%service, request = %request_id, "refused before the policy: {unreadable}");
-            let response = answer::unreadable(&unreadable);
-            route.metrics.answered(response.status().as_u16(), request.started.elapsed());
-            return Err(response);
+            return Err(route.early(self, &request, answer::unreadable(&unreadable)));
         }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
         let ctx = Box::new(Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
@@ -284,7 +303,8 @@ impl Site {
                 ctx.set(*slot, value);
             }
         }
-        let ending = exec::run_observed(&self.program, &frame, &mut ctx, observer).await;
+        let correlation = ctx.request.correlation().clone();
+        let ending = correlation.within(exec::run_observed(&self.program, &frame, &mut ctx, observer)).await;
         let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
         Some((ending, outputs))
     }

@@ -1,7 +1,7 @@
 //! Caches by name. A cache comes into being with the first value stored in it and outlives reloads of policies; what is kept, how long
 //! and how much of it is each caller's word. Entries carry their own expiry, so a moved clock expires them at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -46,6 +46,8 @@ pub struct Caches {
     // Looked up on each request, changed a few times in the life of a process: readers take no lock.
     named: ArcSwap<BTreeMap<SmolStr, Arc<Named>>>,
     creating: Mutex<()>,
+    /// Names that were only asked for.
+    empty: Mutex<BTreeSet<SmolStr>>,
     metrics: Arc<Metrics>,
 }
 
@@ -116,7 +118,10 @@ impl Caches {
 
     /// The value under a key, unless its time is over or it is older than `max_age_millis`.
     pub fn lookup(&self, id: &str, key: &str, max_age_millis: Option<i64>, now_millis: i64) -> Option<Value> {
-        let named = self.get(id)?;
+        let Some(named) = self.get(id) else {
+            self.missed_nothing(id);
+            return None;
+        };
         let found = named.entries.get(key).filter(|entry| {
             let alive = now_millis < entry.expires;
             if !alive {
@@ -163,23 +168,25 @@ impl Caches {
         self.named.load().iter().map(stats).collect()
     }
 
+    /// A look-up in a cache that nobody has put anything into yet. There are as many of those as of the others at most.
+    fn missed_nothing(&self, id: &str) {
+        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        if empty.contains(id) || (empty.len() < MAX_CACHES && empty.insert(SmolStr::new(id))) {
+            self.metrics.cache_lookup(id, false);
+        }
+    }
+
     fn get(&self, id: &str) -> Option<Arc<Named>> {
         self.named.load().get(id).cloned()
     }
 
-    /// The cache of this name or, for `name*`, all whose names begin so.
+    /// The cache of this name or, for `name*`, all whose names begin so, and for `name#` all whose names are `name` and a number.
     fn meant(&self, id: &str) -> Vec<Arc<Named>> {
-        match id.strip_suffix('*') {
-            Some(start) => {
-                let named = self.named.load();
-                named
-                    .range(SmolStr::new(start)..)
-                    .take_while(|(id, _)| id.starts_with(start))
-                    .map(|(_, named)| Arc::clone(named))
-                    .collect()
-            }
-            None => self.get(id).into_iter().collect(),
-        }
+        let Some(start) = id.strip_suffix(['*', '#']) else { return self.get(id).into_iter().collect() };
+        let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        let named = self.named.load();
+        let begin_so = named.range(SmolStr::new(start)..).map_while(|(id, named)| Some((id.strip_prefix(start)?, named)));
+        begin_so.filter(|(rest, _)| id.ends_with('*') || number(rest)).map(|(_, named)| Arc::clone(named)).collect()
     }
 
     fn create(&self, id: &str, max_entries: u64) -> Option<Arc<Named>> {
@@ -243,6 +250,25 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits { max_entries: 10, max_age_millis: 1000, max_size: 100 };
+
+    #[test]
+    fn the_first_miss_counts() {
+        let metrics = Arc::new(Metrics::default());
+        let caches = Caches::new(Arc::clone(&metrics));
+        for n in 0..2 {
+            assert_eq!(text(&caches, "new", "a", n), None);
+        }
+        caches.store("new", "a", Value::text("x"), LIMITS, 2);
+        assert!(text(&caches, "new", "a", 3).is_some() && text(&caches, "new", "b", 3).is_none());
+        for n in 0..10_000 {
+            assert_eq!(text(&caches, &format!("other {n}"), "a", 3), None);
+        }
+        let page = metrics.page();
+        let count = |line: &str| page.lines().filter(|found| found.starts_with(line)).count();
+        assert_eq!(count("portcullis_cache_lookups_total{cache=\"new\",result=\"miss\"} 3"), 1, "{page}");
+        assert_eq!(count("portcullis_cache_lookups_total{cache=\"new\",result=\"hit\"} 1"), 1, "{page}");
+        assert!(count("portcullis_cache_lookups_total{cache=\"other") <= MAX_CACHES);
+    }
 
     fn text(caches: &Caches, id: &str, key: &str, now: i64) -> Option<String> {
         caches.lookup(id, key, None, now).map(|value| value.as_text().into_owned())

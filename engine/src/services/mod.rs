@@ -62,6 +62,8 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Where audit details go.
     pub audit: AuditLog,
+    /// Whether anybody wants to know, of each answer, who gave it and what policies say of it (`LogField`).
+    pub told: bool,
 }
 
 impl Services {

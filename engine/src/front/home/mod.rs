@@ -185,6 +185,34 @@ impl Home {
         Ok(made)
     }
 
+    /// Makes a shipped customization in the home whose commented line `//set VARIABLE = "VALUE"` is in effect, before [`Home::init`] makes the
+    /// rest. Gives its path. An error when no customization has such a line, or the home has the file already.
+    pub fn init_setting(&self, variable: &str, value: &str) -> Result<String, HomeError> {
+        let unusable = |path: &Path, error: io::Error| HomeError::Unusable { path: path.to_owned(), error };
+        let files = self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?;
+        let (begins, wanted) = (format!("//set {variable} = "), format!("//set {variable} = \"{value}\""));
+        let customizations = files.iter().filter(|file| file.path.starts_with("customizations/"));
+        let known: Vec<(&ShippedFile, &str)> = customizations
+            .flat_map(|file| {
+                file.text.lines().filter(|line| line.trim_start().starts_with(&begins)).map(move |line| (file, line))
+            })
+            .collect();
+        let Some((file, line)) = known.iter().find(|(_, line)| line.trim() == wanted) else {
+            let values: Vec<&str> = known.iter().filter_map(|(_, line)| line.trim().strip_prefix(&begins)).collect();
+            let message = format!("`{variable}` cannot be \"{value}\": known is {}", values.join(", "));
+            return Err(unusable(&self.root, io::Error::new(io::ErrorKind::InvalidInput, message)));
+        };
+        let target = self.path(&*file.path);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(|error| unusable(folder, error))?;
+        }
+        let text = file.text.replacen(line, &line.replacen("//", "", 1), 1);
+        let mut open =
+            fs::OpenOptions::new().write(true).create_new(true).open(&target).map_err(|error| unusable(&target, error))?;
+        io::Write::write_all(&mut open, text.as_bytes()).map_err(|error| unusable(&target, error))?;
+        Ok(file.path.to_string())
+    }
+
     /// What of it others on this machine can reach although it holds secrets, each as a sentence that says what to do.
     pub fn open_to_others(&self, config: &Config) -> Vec<String> {
         exposed::open_to_others(self, config)

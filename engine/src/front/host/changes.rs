@@ -29,8 +29,8 @@ impl Changes {
     pub(super) fn between(old: &Sources, new: &Sources, old_config: &Config, new_config: &Config) -> Changes {
         let mut changes = Changes { waiting: old_config.needs_restart(new_config), ..Changes::default() };
         let live = |config: &Config| {
-            let Config { host_name, security, instance_modifier, properties, enable, disable, .. } = config.clone();
-            (host_name, security, instance_modifier, properties, enable, disable)
+            let Config { host_name, security, instance_modifier, properties, enable, disable, logging, .. } = config.clone();
+            (host_name, security, instance_modifier, properties, enable, disable, (logging.level, logging.access, logging.audit))
         };
         changes.settings = live(old_config) != live(new_config);
         // The library keeps data files that policies name among its policy files: compare both kinds by path.

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Host, read_status, status};
+use super::{Account, Host, read_status, status};
+use crate::data::time::Clock;
 use crate::data::value::Value;
 use crate::front::home::{DATA, Home};
 use crate::policy::exec::Ending;
+use crate::services::telemetry::{AuditLog, AuditRecord, Level};
 
 const SOCKET: &str = "control.sock";
 /// Longest request or answer.
@@ -27,6 +29,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 struct Request {
     command: String,
     inputs: Vec<(String, serde_json::Value)>,
+}
+
+/// What else is asked, one member each.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Other {
+    /// A change that was made beside the gateway, for its audit log.
+    record: Option<Record>,
+    /// What it says of itself.
+    account: bool,
+}
+
+/// An event of the audit log.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    event: String,
+    fields: serde_json::Map<String, serde_json::Value>,
 }
 
 /// How a command ended.
@@ -71,9 +90,33 @@ pub enum Asked {
 /// Asks the gateway that runs on this home. One that runs but cannot be asked is an error: a command run beside it would change the
 /// database under its caches.
 pub async fn ask(home: &Home, command: &str, inputs: &[(String, Value)]) -> io::Result<Asked> {
-    let Some(mut stream) = connect(home).await? else { return Ok(Asked::Nobody) };
     let inputs = inputs.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
-    let mut line = serde_json::to_vec(&Request { command: command.to_owned(), inputs })?;
+    let Some(answer) = exchange(home, &Request { command: command.to_owned(), inputs }).await? else { return Ok(Asked::Nobody) };
+    Ok(serde_json::from_str::<Option<Ended>>(&answer)?.map_or(Asked::Unknown, Asked::Ended))
+}
+
+/// What the gateway that runs on this home says of itself; none when none does.
+pub async fn account(home: &Home) -> io::Result<Option<Account>> {
+    let Some(answer) = exchange(home, &Other { account: true, ..Other::default() }).await? else { return Ok(None) };
+    Ok(Some(serde_json::from_str(&answer)?))
+}
+
+/// Records a change that was made in the home: by the gateway that runs on it, or else where its settings say that records go.
+pub async fn record(home: &Home, event: &str, fields: &[(&str, &str)]) -> io::Result<()> {
+    let fields: serde_json::Map<_, _> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    let record = Some(Record { event: event.to_owned(), fields: fields.clone() });
+    if exchange(home, &Other { record, ..Other::default() }).await?.is_some() {
+        return Ok(());
+    }
+    let config = home.config().map_err(io::Error::other)?;
+    let record = AuditRecord::own(Clock::default().now_millis(), Level::Info, event, "", fields);
+    AuditLog::record_once(&config.logging.audit, home.root(), record)
+}
+
+/// One question and its answer; none when nobody is there to be asked.
+async fn exchange(home: &Home, question: &impl Serialize) -> io::Result<Option<String>> {
+    let Some(mut stream) = connect(home).await? else { return Ok(None) };
+    let mut line = serde_json::to_vec(question)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
     let mut answer = String::new();
@@ -81,7 +124,7 @@ pub async fn ask(home: &Home, command: &str, inputs: &[(String, Value)]) -> io::
     if answer.is_empty() {
         return Err(io::Error::other("the gateway broke off; whether the command was done is not known"));
     }
-    Ok(serde_json::from_str::<Option<Ended>>(&answer)?.map_or(Asked::Unknown, Asked::Ended))
+    Ok(Some(answer))
 }
 
 /// Reaches the gateway that runs on this home; `None` when none does.
@@ -176,9 +219,17 @@ async fn serve(host: &Host, stream: UnixStream) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
-    let (command, inputs) = question(&line)?;
-    let ended = Ended::run(host, &command, &inputs).await;
-    let mut answer = serde_json::to_vec(&ended)?;
+    let other: Other = serde_json::from_str(&line)?;
+    let mut answer = if other.account {
+        serde_json::to_vec(&host.account().await)?
+    } else if let Some(Record { event, fields }) = other.record {
+        let services = host.services();
+        services.audit.record(AuditRecord::own(services.clock.now_millis(), Level::Info, &event, "", fields));
+        serde_json::to_vec(&true)?
+    } else {
+        let (command, inputs) = question(&line)?;
+        serde_json::to_vec(&Ended::run(host, &command, &inputs).await)?
+    };
     answer.push(b'\n');
     write.write_all(&answer).await
 }

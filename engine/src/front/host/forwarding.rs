@@ -120,7 +120,7 @@ service "Sign In" at "/signin" {{
     let policies = policies.replace("request: \"request\", request: \"copy\"", "request: \"copy\"");
     let serving = serve(&place, &policies, "outbound: { own_cookies: [\"old-*\"] }\n").await;
     let fields = "Connection: x-user, authorization, X-Forwarded-For, cookie\r\nX-User: admin\r\nx-user: root\r\nX_User: admin\r\nX-Keep: 1\r\n\
-                  Authorization: Bearer outer\r\nProxy-Authorization: Basic eDp5\r\nX-Forwarded-For: 127.0.0.1\r\nForwarded: for=127.0.0.1\r\n\
+                  Authorization: Bearer outer\r\nProxy-Authorization: Basic eDp5\r\nX-Forwarded-For: 192.0.2.66\r\nForwarded: for=192.0.2.66\r\n\
                   X-Real-IP: 127.0.0.1\r\nX-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\nClient-Cert: :AAAA:\r\n\
                   X-SSL-Client-DN: CN=root\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Connection: x\r\nTrailer: x-user\r\nUpgrade: h2c\r\n\
                   Content_Length: 5\r\n";
@@ -147,12 +147,14 @@ service "Sign In" at "/signin" {{
             "trailer",
             "upgrade",
             "content_length",
+            "192.0.2.66",
             "127.0.0.1\r\nforwarded",
         ] {
             assert!(!lower.contains(&absent.to_ascii_lowercase()), "{path} {absent}: {lower}");
         }
         assert_eq!(lower.contains("authorization: bearer inner"), path == "/sets", "{lower}");
-        assert_eq!(lower.contains("x-forwarded-for: 127.0.0.1"), path == "/adds", "{lower}");
+        // From the gateway or the policy, never from the client.
+        assert_eq!(lower.matches("x-forwarded-for: 127.0.0.1").count(), 1, "{lower}");
         assert_eq!(lower.contains("cookie: inner=1"), path == "/adds", "{lower}");
     }
     let fields = "Cookie: sid=1; theirs=2; MARK-x=3; old-9=4; drafted=5\r\nAuthorization: Bearer outer\r\nX_User: bob\r\n";
@@ -362,4 +364,58 @@ async fn a_field_that_counts_once_is_sent_on_once() {
     let head = backend.take().concat();
     assert!(head.contains("user-agent: a\r\n") && !head.contains("user-agent: b"), "{head}");
     assert!(head.contains("x-a: 1\r\n") && head.contains("x-a: 2\r\n"), "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_told_which_request_it_is_and_from_whom() {
+    let (place, backend) = (place(), Backend::start(OK).await);
+    let call = format!("url: \"http://127.0.0.1:{}/\"", backend.port);
+    let policies = format!(
+        r#"
+service "Sends" at "/sends" {{ RouteHttp({call}, request: "request") }}
+service "Asks" at "/asks" {{ RouteHttp({call}) }}
+service "Says" at "/says" {{
+    RouteHttp({call}, request: "request", headers: json {{ "X-Request-Id": "mine", "X-Forwarded-For": "192.0.2.9", "Traceparent": "none" }})
+}}
+service "Near" at "/near" {{ RouteHttp(url: "http://127.0.0.1:${{gateway.http.port}}/sends", request: "request") }}
+"#
+    );
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+    let good = format!("traceparent: 00-{trace}-01\r\ntracestate: a=b\r\nX-Request-Id: forged\r\n");
+    let id = |answer: &str| answer.lines().find_map(|line| line.strip_prefix("x-request-id: ").map(str::to_owned)).unwrap();
+    let serving = serve(&place, &policies, "").await;
+    for (path, told) in [("/sends", true), ("/asks", false), ("/near", true)] {
+        let answer = send(&serving, path, &good).await;
+        let head = backend.take().concat();
+        assert!(head.contains(&format!("traceparent: 00-{trace}-01\r\n")), "{path}: {head}");
+        assert!(head.contains(&format!("x-request-id: {}\r\n", id(&answer))) && !head.contains("forged"), "{path}: {head}");
+        assert_eq!(head.contains("tracestate: a=b"), told, "{path}: {head}");
+        assert_eq!(head.contains("x-forwarded-for: 127.0.0.1\r\n"), told, "{path}: {head}");
+        assert_eq!(head.contains("x-forwarded-proto: http\r\n"), told, "{path}: {head}");
+    }
+    send(&serving, "/sends", "").await;
+    let head = backend.take().concat();
+    assert!(head.contains("x-forwarded-host: gateway.example\r\n") && !head.contains("traceparent"), "{head}");
+    send(&serving, "/says", &good).await;
+    let head = backend.take().concat();
+    for said in ["x-request-id: mine\r\n", "x-forwarded-for: 192.0.2.9\r\n", "traceparent: none\r\n"] {
+        assert!(head.contains(said), "{head}");
+    }
+    // What cannot be read is not sent on as if it could.
+    for bad in [format!("traceparent: 00-{trace}\r\n"), format!("traceparent: 00-{trace}-01\r\ntraceparent: 00-{trace}-00\r\n")] {
+        send(&serving, "/sends", &format!("{bad}tracestate: a=b\r\n")).await;
+        let head = backend.take().concat();
+        assert!(!head.contains("traceparent") && !head.contains("tracestate"), "{head}");
+    }
+    serving.shutdown().await;
+    let serving = serve(&place, &policies, "outbound: { forwarded: Forwarded }\n").await;
+    send(&serving, "/sends", "").await;
+    let head = backend.take().concat();
+    assert!(head.contains("forwarded: for=127.0.0.1;host=\"gateway.example\";proto=http\r\n"), "{head}");
+    assert!(!head.contains("x-forwarded"), "{head}");
+    serving.shutdown().await;
+    let serving = serve(&place, &policies, "outbound: { forwarded: off }\n").await;
+    send(&serving, "/sends", "").await;
+    let head = backend.take().concat();
+    assert!(!head.contains("forwarded"), "{head}");
 }

@@ -1,41 +1,46 @@
 //! From a connection's request to a generation's answer, and the gateway's own pages.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Either;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
 
 use super::{Host, receive};
 use crate::front::server::{ConnInfo, Handler};
+use crate::policy::answer::Told;
 use crate::policy::site::Routed;
 use crate::services::config::{Audience, Config, Monitoring, Security};
-
-/// How long the health page waits for a database.
-const PING: Duration = Duration::from_secs(2);
+use crate::services::telemetry::Correlation;
 
 /// What stands in front of the policies.
 pub struct Front {
     host: Arc<Host>,
     monitoring: Monitoring,
-    access_log: bool,
 }
 
 impl Front {
     pub(super) fn new(host: Arc<Host>, config: &Config) -> Self {
-        Front { host, monitoring: config.monitoring.clone(), access_log: config.logging.access }
+        Front { host, monitoring: config.monitoring.clone() }
     }
 
     /// What there is to do for a request is settled here; what waits is the future. It is made of combinators, because an `async` block
     /// keeps a future that it was given beside the one that it awaits, and all of them are copied where they are made.
-    fn answer(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send {
+    fn answer(
+        &self,
+        head: request::Parts,
+        body: Bytes,
+        conn: &ConnInfo,
+        correlation: Correlation,
+    ) -> impl Future<Output = Response<Bytes>> + Send {
         let request = match receive::request(head, body, conn) {
-            Ok(request) => request,
+            Ok(request) => request.with(correlation),
             Err(why) => {
                 let status = StatusCode::BAD_REQUEST;
-                self.refused(status);
+                self.host.metrics.refused(status.as_u16());
                 let refusal = plain(status, "text/plain; charset=utf-8", format!("{status}: {why}\n"));
                 return Either::Right(std::future::ready(refusal).boxed());
             }
@@ -49,7 +54,7 @@ impl Front {
     }
 
     fn is_own(&self, path: &str, conn: &ConnInfo) -> bool {
-        let Monitoring { health, metrics, audience } = &self.monitoring;
+        let Monitoring { health, metrics, audience, .. } = &self.monitoring;
         (path == health || path == metrics)
             && match audience {
                 // Behind a proxy on this machine everybody would be on it.
@@ -61,19 +66,16 @@ impl Front {
 
     async fn own_page(&self, path: &str) -> Response<Bytes> {
         if path == self.monitoring.metrics {
-            let page = self.host.metrics.page();
-            return plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page);
+            return self.host.metrics_page();
         }
-        let mut connections = serde_json::Map::new();
-        let mut up = true;
-        for connection in self.host.services().connections.iter() {
-            let answers = matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(())));
-            up &= answers;
-            connections.insert(connection.name().to_string(), if answers { "up" } else { "down" }.into());
-        }
+        let databases = self.host.databases().await;
+        let up = databases.values().all(|up| *up) && !self.host.is_draining();
+        let word = |up: bool| if up { "up" } else { "down" };
+        let connections: serde_json::Map<String, serde_json::Value> =
+            databases.into_iter().map(|(name, up)| (name, word(up).into())).collect();
         let status = self.host.status();
         let page = serde_json::json!({
-            "status": if up { "up" } else { "down" },
+            "status": if self.host.is_draining() { "stopping" } else { word(up) },
             "generation": status.generation,
             "last_reload": if status.last_reload.as_ref().is_none_or(|last| last.ok) { "ok" } else { "refused" },
             "connections": connections,
@@ -83,26 +85,74 @@ impl Front {
 }
 
 impl Handler for Front {
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send {
-        let logged = self.access_log.then(|| (head.method.clone(), head.uri.path().to_owned(), std::time::Instant::now()));
-        let (remote, secure) = (conn.remote.ip(), conn.secure);
-        let security = self.host.site.load().services.security;
-        self.answer(head, body, conn).map(move |mut response| {
+    fn handle(
+        &self,
+        head: request::Parts,
+        body: Bytes,
+        conn: &ConnInfo,
+        correlation: Correlation,
+    ) -> impl Future<Output = Response<Bytes>> + Send {
+        let (security, told) = {
+            let site = self.host.site.load();
+            (site.services.security, site.services.told)
+        };
+        let logged = told.then(|| Box::new(Access::begin(&head, conn, &correlation)));
+        let secure = conn.secure;
+        self.answer(head, body, conn, correlation).map(move |mut response| {
             if security == Security::Strict {
                 harden(response.headers_mut(), secure);
             }
-            if let Some((method, path, started)) = logged {
-                let (status, bytes, micros) =
-                    (response.status().as_u16(), response.body().len(), started.elapsed().as_micros() as u64);
-                // Queries may hold tokens; paths do not.
-                tracing::info!(target: "access", %remote, secure, %method, path, status, bytes, micros);
+            if let Some(logged) = logged {
+                logged.end(&mut response);
             }
             response
         })
     }
 
-    fn refused(&self, status: StatusCode) {
+    fn refused(&self, status: StatusCode, peer: IpAddr, correlation: &Correlation) {
         self.host.metrics.refused(status.as_u16());
+        if self.host.site.load().services.told {
+            let (request, status) = (correlation.id(), status.as_u16());
+            tracing::info!(target: "access", remote = %peer, status, %request, "refused before any service");
+        }
+    }
+}
+
+/// A request's line in the access log. Without its query, which may hold tokens.
+struct Access {
+    correlation: Correlation,
+    remote: IpAddr,
+    secure: bool,
+    method: Method,
+    path: String,
+    started: Instant,
+}
+
+impl Access {
+    fn begin(head: &request::Parts, conn: &ConnInfo, correlation: &Correlation) -> Access {
+        Access {
+            correlation: correlation.clone(),
+            remote: conn.remote.ip(),
+            secure: conn.secure,
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            started: Instant::now(),
+        }
+    }
+
+    fn end(self: Box<Self>, response: &mut Response<Bytes>) {
+        let Told { service, fields } = response.extensions_mut().remove().unwrap_or_default();
+        let (status, bytes, micros) =
+            (response.status().as_u16(), response.body().len(), self.started.elapsed().as_micros() as u64);
+        let Access { correlation, remote, secure, method, path, .. } = *self;
+        let request = correlation.id();
+        let trace = correlation.trace().map(|trace| format!("{:032x}", trace.id));
+        let fields: serde_json::Map<_, _> =
+            fields.into_iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
+        let told = serde_json::Value::Object(fields).to_string();
+        tracing::info!(
+            target: "access", %remote, secure, %method, path, status, bytes, micros, %service, %request, trace, told
+        );
     }
 }
 
@@ -115,7 +165,7 @@ fn harden(headers: &mut HeaderMap, secure: bool) {
     }
 }
 
-fn plain(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
+pub(super) fn plain(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

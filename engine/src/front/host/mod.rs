@@ -1,6 +1,8 @@
 //! A gateway on a home: opens what it needs, loads the policies, serves, reloads. The command line runs one in a process of its own,
 //! tests run several in theirs.
 
+mod account;
+mod admin;
 mod changes;
 pub mod control;
 mod handler;
@@ -13,6 +15,7 @@ mod tasks;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,12 +35,12 @@ use crate::services::identity::{Passwords, Providers};
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
 use crate::services::store::Connections;
-use crate::services::telemetry::{AuditLog, Metrics};
+use crate::services::telemetry::{self, AuditLog, AuditRecord, Level, Metrics};
 
 pub use changes::Changes;
 pub use handler::Front;
 pub use prebuilt::Prebuilt;
-pub use status::{Status, has_served, read_status};
+pub use status::{Account, Status, has_served, read_status};
 
 /// How a host is to be started, beyond what its home says.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +57,8 @@ pub struct Options {
     pub prebuilt: Option<Arc<Prebuilt>>,
 }
 
+/// How long the last audit records may take to be written.
+const FLUSHING: Duration = Duration::from_secs(1);
 /// How long databases may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
 
@@ -93,6 +98,10 @@ pub struct Host {
     site: ArcSwap<Site>,
     live: Mutex<Live>,
     metrics: Arc<Metrics>,
+    /// What it was started with: what of it needs a restart to change.
+    started: Arc<Config>,
+    /// Whether it was told to stop.
+    draining: AtomicBool,
 }
 
 /// What reloads change, beside the site.
@@ -124,12 +133,15 @@ impl Host {
         let server = server.ok_or_else(|| StartError::new("no listener was opened"))?;
         let (https, http) = (server.https_address(), server.http_address());
         let host = Arc::new(host);
+        let admin = admin::listen(&host.config()).map_err(StartError::new)?;
+        let admin_address = admin.as_ref().and_then(Server::http_address);
         let running = server.start(Arc::new(Front::new(Arc::clone(&host), &host.config())));
+        let admin = admin.map(|server| admin::start(&host, server));
         let connections = running.counter();
         let unwritten = connections.clone();
-        host.metrics.gauge("connections", "Open connections", move || connections.connections() as i64);
-        let words = "Bytes of answers that clients have not taken yet";
-        host.metrics.gauge("unwritten_bytes", words, move || unwritten.unwritten() as i64);
+        host.metrics.gauge("connections", move || connections.connections() as i64);
+        host.metrics.gauge("unwritten_bytes", move || unwritten.unwritten() as i64);
+        account::measure(&host);
         let claim = status::Claim::take(&host.home);
         let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
         {
@@ -141,7 +153,7 @@ impl Host {
         }
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
         let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
-        Ok(Serving { host, running, https, http, claim, tasks, control })
+        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -162,10 +174,8 @@ impl Host {
             .map_err(|error| StartError(format!("the audit log cannot be opened: {error}")))?;
         let metrics = Arc::new(Metrics::default());
         let dropped = audit.clone();
-        metrics.gauge("audit_dropped", "Audit records that could not be kept", move || dropped.dropped() as i64);
-        metrics.gauge("log_dropped", "Lines of the log that nobody took in time", || {
-            crate::services::telemetry::dropped_log_lines() as i64
-        });
+        metrics.gauge("audit_dropped", move || dropped.dropped() as i64);
+        metrics.gauge("log_dropped", || telemetry::dropped_log_lines() as i64);
         // Bound before the policies are built, because they may read the ports.
         let (tls, server) = if listen {
             let tls = TlsServer::new(&config.tls, keys.certified(&config.tls.key).map_err(StartError::new)?);
@@ -190,7 +200,7 @@ impl Host {
         let passwords = Arc::new(Passwords::default());
         schema::add_sample_users(&config, &home, &passwords, clock.now_millis()).map_err(StartError::new)?;
         let outbound = Outbound::open(&config.outbound, home.root(), &keys).map_err(StartError::new)?;
-        let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0);
+        let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0).counting(&metrics);
         let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
         let gateway = Services {
             clock,
@@ -207,6 +217,7 @@ impl Host {
             connections,
             metrics: Arc::clone(&metrics),
             audit,
+            told: config.logging.access,
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
         let migration = schema::Migration::collect(&config, &home, &sources, &gateway.connections);
@@ -219,8 +230,19 @@ impl Host {
         }
         let status = Status::new(&iso8601(site.services.clock.now_millis()), site.services().count());
         metrics.reload(true, 1);
-        let live = Live { config: Arc::new(config), generation: 1, status, speaks: false };
-        let host = Host { home, options, tls, ports, site: ArcSwap::from_pointee(site), live: Mutex::new(live), metrics };
+        let started = Arc::new(config);
+        let live = Live { config: Arc::clone(&started), generation: 1, status, speaks: false };
+        let host = Host {
+            home,
+            options,
+            tls,
+            ports,
+            site: ArcSwap::from_pointee(site),
+            live: Mutex::new(live),
+            metrics,
+            started,
+            draining: AtomicBool::new(false),
+        };
         Ok((host, server))
     }
 
@@ -264,11 +286,13 @@ impl Host {
             Ok(changes) => {
                 live.generation += 1;
                 let generation = live.generation;
+                self.audit("policies_changed", Level::Info, &changes.to_string(), &[("generation", generation.to_string())]);
                 live.status.loaded(generation, &time, self.site.load().services().count());
                 tracing::info!(generation = live.generation, "reloaded: {changes}");
             }
             Err(refused) => {
                 live.status.refused(&time, &refused.report);
+                self.audit("policies_refused", Level::Warning, &refused.report, &[("errors", refused.errors.to_string())]);
                 tracing::error!("reload refused, the running policies stay:\n{}", refused.report);
             }
         }
@@ -285,22 +309,50 @@ impl Host {
         if changes.is_empty() {
             return Ok(changes);
         }
+        telemetry::filter(&config.logging.level)
+            .map_err(|error| Refused { report: format!("logging.level: {error}"), errors: 1 })?;
+        let audit = if config.logging.audit == live.config.logging.audit {
+            old.services.audit.clone()
+        } else {
+            let refuse = |error| Refused { report: format!("the audit log cannot be opened: {error}"), errors: 1 };
+            AuditLog::open(&config.logging.audit, self.home.root()).map_err(refuse)?
+        };
         let gateway = Services {
+            audit,
             properties: Arc::new(properties(&config, &self.ports, &old.services.connections)),
             security: config.security,
+            told: config.logging.access,
             ..(*old.services).clone()
         };
         let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.site.store(Arc::new(site));
+        if let Err(error) = telemetry::set_level(&config.logging) {
+            // What the environment says of the level, which was good at the start.
+            tracing::warn!("{error}");
+        }
+        live.status.pending_restart = self.started.needs_restart(&config).into_iter().map(str::to_owned).collect();
         live.config = Arc::new(config);
         Ok(changes)
+    }
+
+    /// Records what the gateway itself does.
+    fn audit(&self, event: &'static str, level: Level, detail: &str, fields: &[(&str, String)]) {
+        let services = self.services();
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+        services.audit.record(AuditRecord::own(services.clock.now_millis(), level, event, detail, fields));
+    }
+
+    /// Opens the file of the audit log anew, after somebody moved the old one away.
+    pub fn reopen_audit(&self) {
+        self.services().audit.reopen();
     }
 
     /// Reads the keys anew and serves the listener's certificate from the next handshake on.
     pub fn reload_keys(&self) {
         let keys = Arc::clone(&self.services().keys);
+        let before = current_keys(&keys);
         let alias = self.config().tls.key.clone();
         self.services().outbound.forget();
         let replaced = keys.reload().and_then(|()| keys.certified(&alias)).map(|identity| {
@@ -309,16 +361,33 @@ impl Host {
             }
         });
         match replaced {
-            Ok(()) => tracing::info!("keys and certificates read anew"),
+            Ok(()) => {
+                tracing::info!("keys and certificates read anew");
+                let after = current_keys(&keys);
+                for (alias, kid) in after.iter().filter(|(alias, kid)| before.get(*alias) != Some(*kid)) {
+                    let event = if before.contains_key(alias) { "key_rotated" } else { "key_added" };
+                    self.audit(event, Level::Info, "", &[("alias", alias.to_string()), ("kid", kid.clone())]);
+                }
+                for (alias, kid) in before.iter().filter(|(alias, _)| !after.contains_key(*alias)) {
+                    self.audit("key_removed", Level::Warning, "", &[("alias", alias.to_string()), ("kid", kid.clone())]);
+                }
+            }
             Err(error) => tracing::error!(%error, "keys cannot be read; those in use stay"),
         }
     }
+}
+
+/// By alias, which key signs.
+fn current_keys(keys: &KeyStore) -> BTreeMap<SmolStr, String> {
+    keys.aliases().into_iter().filter_map(|alias| Some((alias.clone(), keys.key(&alias)?.kid.to_string()))).collect()
 }
 
 /// A gateway that answers.
 pub struct Serving {
     host: Arc<Host>,
     running: Running,
+    admin: Option<Running>,
+    admin_address: Option<SocketAddr>,
     https: Option<SocketAddr>,
     http: Option<SocketAddr>,
     claim: Option<status::Claim>,
@@ -342,14 +411,29 @@ impl Serving {
         self.http.map(|address| origin("http", address))
     }
 
+    /// Where whoever looks after it asks, as a URL without path.
+    pub fn admin(&self) -> Option<String> {
+        self.admin_address.map(|address| origin("http", address))
+    }
+
+    /// Says that it stops, and goes on for `limits.drain_delay`, so that nothing is sent here any more when it does.
+    pub async fn drain(&self) {
+        self.host.draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(self.host.started.limits.drain_delay.0).await;
+    }
+
     /// Finishes requests under way, then closes databases. Gives the number of connections that did not finish in time.
     pub async fn shutdown(self) -> usize {
+        self.host.draining.store(true, Ordering::Relaxed);
         self.tasks.abort();
         if let Some(control) = &self.control {
             control.abort();
             control::remove(&self.host.home);
         }
         let left = self.running.shutdown().await;
+        if let Some(admin) = self.admin {
+            admin.shutdown().await;
+        }
         // A statement that hangs keeps its connection.
         if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {
             tracing::warn!("databases were still at work when the gateway stopped");
@@ -357,6 +441,8 @@ impl Serving {
         if self.claim.is_some() {
             status::remove(&self.host.home);
         }
+        let audit = self.host.services().audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.flush(FLUSHING)).await;
         left
     }
 }
@@ -420,5 +506,7 @@ fn unreadable(problems: &[Unreadable]) -> Refused {
 
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
+mod observing;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What a running gateway tells the command line beside it, through two files in `data/`: a lock that is held as long as it runs, and
 //! what it last said of itself.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::time::Duration;
@@ -36,6 +37,54 @@ pub struct Status {
     pub services: usize,
     /// The last attempt to load another.
     pub last_reload: Option<LastReload>,
+    /// Settings that were changed and take effect at the next start.
+    #[serde(default)]
+    pub pending_restart: Vec<String>,
+}
+
+/// What a gateway says of itself when it is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// What it also writes down.
+    #[serde(flatten)]
+    pub status: Status,
+    /// Whether it takes requests: no longer once it was told to stop.
+    pub ready: bool,
+    /// Databases by the name that policies use.
+    pub databases: BTreeMap<String, Database>,
+    /// Identity providers by name: `up`, `down`, or `not asked yet`.
+    pub providers: BTreeMap<String, String>,
+    /// Services by name.
+    pub routes: BTreeMap<String, Endpoint>,
+    /// Certificates of keys by alias, and of the gateway's authority.
+    pub certificates: BTreeMap<String, Until>,
+}
+
+/// A database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Database {
+    /// `up` or `down`.
+    pub state: String,
+    /// What it is: `sqlite`, `mysql`, `postgres`.
+    pub kind: String,
+}
+
+/// Where a service is answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Path.
+    pub path: String,
+    /// Methods; none: any.
+    pub methods: Vec<String>,
+}
+
+/// How long a certificate is good.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Until {
+    /// When it ends.
+    pub not_after: String,
+    /// Whole days until then; negative when it has ended.
+    pub days_left: i64,
 }
 
 /// An attempt to load a changed policy set.
@@ -61,6 +110,7 @@ impl Status {
             loaded: started.to_owned(),
             services,
             last_reload: None,
+            pending_restart: Vec::new(),
         }
     }
 

@@ -176,9 +176,9 @@ async fn changes_name_files_and_values() {
     let changes = host.reload().unwrap();
     assert_eq!(changes.to_string(), "~customizations/#greeting.policy; Greeting: word (default) → \"one\"");
     put(place.dir.path(), "customizations/#greeting.policy", "customize \"Greeting\" {\n    set word = \"two\"\n}\n");
-    put(place.dir.path(), "gateway.yaml", "logging: { access: true }\n");
+    put(place.dir.path(), "gateway.yaml", "logging: { format: json, access: true }\n");
     let changes = host.reload().unwrap().to_string();
-    assert!(changes.ends_with("Greeting: word \"one\" → \"two\"; needs a restart: logging"), "{changes}");
+    assert!(changes.ends_with("Greeting: word \"one\" → \"two\"; settings; needs a restart: logging.format"), "{changes}");
 }
 
 /// `/back` tells what reached it; the others call it, in process and over the network.
@@ -266,7 +266,7 @@ async fn a_request_is_a_small_future() {
     let conn =
         crate::front::server::ConnInfo { remote: address, local: address, secure: false, direct: true, client_certificate: None };
     let (head, ()) = http::Request::get("/hello").body(()).unwrap().into_parts();
-    let size = size_of_val(&crate::front::server::Handler::handle(&front, head, bytes::Bytes::new(), &conn));
+    let size = size_of_val(&crate::front::server::Handler::handle(&front, head, bytes::Bytes::new(), &conn, Default::default()));
     assert!(size <= 1536, "{size} bytes");
     let site = size_of_val(&serving.host().site().handle(crate::policy::request::Request::new(http::Method::GET, "/hello")));
     assert!(site <= 1280, "{site} bytes");

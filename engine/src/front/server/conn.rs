@@ -28,6 +28,7 @@ use super::proxies::{Origin, Proxies};
 use super::run::ToTheEnd;
 use super::{ConnInfo, Handler, Place, TlsServer, strict};
 use crate::services::config::Limits;
+use crate::services::telemetry::{Correlation, REQUEST_ID};
 
 /// How long a closed connection is listened to.
 const LINGER: Duration = Duration::from_secs(1);
@@ -195,13 +196,19 @@ async fn answer<H: Handler>(
     let guard = connection.entered.guard();
     let http2 = request.version() == Version::HTTP_2;
     let _active = guard.begin(http2);
-    let response = match handled(&connection, request, http2).await {
+    let peer = connection.info.remote.ip();
+    let correlation = Correlation::of(request.headers(), connection.shared.proxies.trusts(peer));
+    let mut response = match handled(&connection, request, http2, &correlation).await {
         Ok(response) => response,
         Err(status) => {
-            connection.shared.handler.refused(status);
+            connection.shared.handler.refused(status, peer, &correlation);
             refusal(status)
         }
     };
+    // Also in place of another server's, whose answer this was.
+    if let Ok(id) = HeaderValue::from_str(correlation.id()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     Ok(response.map(|body| Outgoing::new(body, guard, http2)))
 }
 
@@ -210,6 +217,7 @@ async fn handled<H: Handler>(
     connection: &Arc<HttpConnection<H>>,
     request: Request<Incoming>,
     http2: bool,
+    correlation: &Correlation,
 ) -> Result<Response<Bytes>, StatusCode> {
     let shared = &connection.shared;
     let guard = connection.entered.guard();
@@ -238,24 +246,25 @@ async fn handled<H: Handler>(
     let (body, held) = body::read(incoming, &shared.limits, &connection.memory).await?;
     let run = {
         let connection = Arc::clone(connection);
-        Box::pin(async move {
+        let own = correlation.clone();
+        Box::pin(correlation.within(async move {
             let _held = held;
             let info = &connection.info;
             if remote == info.remote && direct {
-                return connection.shared.handler.handle(head, body, info).await;
+                return connection.shared.handler.handle(head, body, info, own).await;
             }
-            connection.shared.handler.handle(head, body, &ConnInfo { remote, direct, ..info.clone() }).await
-        })
+            connection.shared.handler.handle(head, body, &ConnInfo { remote, direct, ..info.clone() }, own).await
+        }))
     };
     match timeout(limit, ToTheEnd::new(run, limit, &connection.background)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(_)) => {
             // The hook has printed message and place; the gateway lives on.
-            tracing::error!("a request ended in a panic; answered 500");
+            tracing::error!(request = %correlation.id(), "a request ended in a panic; answered 500");
             Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR))
         }
         Err(_) => {
-            tracing::warn!(?limit, "a request was not answered in time; answered 504");
+            tracing::warn!(request = %correlation.id(), ?limit, "a request was not answered in time; answered 504");
             Err(StatusCode::GATEWAY_TIMEOUT)
         }
     }

@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::data::certificate::Certificate;
 use crate::services::config::{Limits, ListenAddress, Listeners};
+use crate::services::telemetry::Correlation;
 
 use guard::Guards;
 use peers::{Peer, Peers};
@@ -52,10 +53,16 @@ pub struct ConnInfo {
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request, whose body has been read within the limits.
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> impl Future<Output = Response<Bytes>> + Send;
+    fn handle(
+        &self,
+        head: request::Parts,
+        body: Bytes,
+        conn: &ConnInfo,
+        correlation: Correlation,
+    ) -> impl Future<Output = Response<Bytes>> + Send;
 
-    /// A request was refused before it got here, with this status.
-    fn refused(&self, _status: http::StatusCode) {}
+    /// A request of this peer was refused before it got here, with this status.
+    fn refused(&self, _status: http::StatusCode, _peer: IpAddr, _correlation: &Correlation) {}
 }
 
 /// Bound listeners, not yet accepting.
@@ -91,6 +98,13 @@ impl Server {
         let https = listen(listeners.https)?.map(|listener| (listener, Arc::clone(tls)));
         let proxies = Arc::new(Proxies::new(listeners));
         Ok(Server { https, http: listen(listeners.http)?, limits: Arc::new(limits), proxies })
+    }
+
+    /// Opens one listener without TLS, behind no proxy. Must be called within a runtime.
+    pub fn bind_plain(address: SocketAddr, limits: Limits) -> Result<Server, BindError> {
+        let none = Listeners { https: ListenAddress::Off, http: ListenAddress::Off, ..Listeners::default() };
+        let http = listen(ListenAddress::At(address))?;
+        Ok(Server { https: None, http, limits: Arc::new(limits), proxies: Arc::new(Proxies::new(&none)) })
     }
 
     /// Where HTTPS listens.

@@ -28,7 +28,7 @@ const LARGE: usize = 33_000;
 static LATE: AtomicUsize = AtomicUsize::new(0);
 
 impl Handler for Echo {
-    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo) -> Response<Bytes> {
+    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, _: Correlation) -> Response<Bytes> {
         match head.uri.path() {
             "/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
             "/never" => tokio::time::sleep(Duration::from_secs(3600)).await,

@@ -1,3 +1,3 @@
 //! Assertions that record what happens.
 
-super::catalogue! { audit_detail }
+super::catalogue! { audit_detail, log_field }

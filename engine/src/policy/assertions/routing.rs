@@ -23,6 +23,7 @@ use crate::policy::expr::Expr;
 use crate::policy::request::Request;
 use crate::services::outbound::fields::{self, OwnCookies};
 use crate::services::outbound::{Call, CallError, Failed, Target, is_localhost, is_loopback};
+use crate::services::telemetry::{TRACEPARENT, TRACESTATE};
 
 /// Redirects that are followed, where that was asked for.
 const MAX_REDIRECTS: usize = 5;
@@ -158,7 +159,8 @@ impl Route {
             None => if self.request.is_some() { "POST" } else { "GET" }.to_owned(),
         };
         let Ok(method) = method.parse::<Method>() else { return refuse("the method is not valid".to_owned()) };
-        let (headers, body) = match message {
+        let received = message.as_ref().is_some_and(|message| message.received);
+        let (mut headers, body) = match message {
             Some(message) => (fields::sent_on(&message, &self.forwarded(ctx), &own_cookies(ctx)), message.body.clone()),
             None => Default::default(),
         };
@@ -179,6 +181,7 @@ impl Route {
                 }
             }
         }
+        correlate(ctx, &mut headers, &mut set, received);
         if let Some((user, password)) = &self.credentials {
             let pair = format!("{}:{}", user.to_text(ctx), password.to_text(ctx));
             let field = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
@@ -305,6 +308,31 @@ impl AsyncAssertion for Route {
     }
 }
 
+/// Tells the server that is called which request this is about and, where it is the client's own request that is sent on, from whom it
+/// came, how and for which host. What the policy says of the same wins.
+fn correlate(ctx: &Ctx, headers: &mut HeaderMap, set: &mut HeaderMap, received: bool) {
+    let correlation = ctx.request.correlation();
+    correlation.send(set);
+    if correlation.trace().is_none() && !set.contains_key(&TRACEPARENT) {
+        // One that cannot be read, or several: nobody is to take the other part for anything.
+        headers.remove(&TRACEPARENT);
+        headers.remove(&TRACESTATE);
+    }
+    let request = &ctx.request;
+    if received && !request.host.is_empty() {
+        let (client, port) =
+            (request.remote.ip().to_canonical(), (request.port != request.default_port()).then_some(request.port));
+        let host = if request.host.contains(':') { format!("[{}]", request.host) } else { request.host.to_string() };
+        let host = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let scheme = if request.secure { "https" } else { "http" };
+        for (name, value) in fields::forwarded(ctx.services().outbound.forwarded(), client, &host, scheme) {
+            if !set.contains_key(&name) && !headers.contains_key(&name) {
+                set.insert(name, value);
+            }
+        }
+    }
+}
+
 /// Whose answer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
@@ -360,11 +388,12 @@ async fn in_process(call: Call, ctx: &Ctx) -> Result<Response<Bytes>, CallError>
         return Err(CallError::new(Failed::Other, "policies call one another in a circle"));
     }
     let headers = call.fields();
-    let mut request = Request::new(call.method, SmolStr::new(call.uri.path()));
+    let request = Request::new(call.method, SmolStr::new(call.uri.path()));
+    let mut request = request.with(ctx.request.correlation().clone());
     request.remote = ctx.request.remote;
     request.secure = call.uri.scheme_str() == Some("https");
     request.host = SmolStr::new(call.uri.host().unwrap_or("").trim_matches(['[', ']']));
-    request.port = call.uri.port_u16().unwrap_or(if request.secure { 443 } else { 80 });
+    request.port = call.uri.port_u16().unwrap_or(request.default_port());
     request.query = call.uri.query().map(SmolStr::new).unwrap_or_default();
     request.depth = ctx.request.depth + 1;
     request.held.clone_from(&ctx.request.held);

@@ -113,6 +113,21 @@ impl Compare {
         passed.is_some_and(|passed| passed != self.negate)
     }
 
+    /// What the left side is compared with, when it is an expression.
+    pub fn right(&self) -> Option<&Expr> {
+        match &self.test {
+            Test::Binary(_, right)
+            | Test::Contains(right)
+            | Test::ContainsAll(right)
+            | Test::ContainsAny(right)
+            | Test::In(right)
+            | Test::MatchesText(right)
+            | Test::StartsWith(right)
+            | Test::EndsWith(right) => Some(right),
+            Test::True | Test::Empty | Test::Matches(_) | Test::Length(_) | Test::Count(_) => None,
+        }
+    }
+
     /// `None`: a value cannot be converted, so neither the test nor its negation holds.
     fn many(&self, value: &Value, ctx: &Ctx) -> Option<bool> {
         match &self.test {

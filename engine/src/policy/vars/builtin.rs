@@ -97,7 +97,7 @@ static BUILTINS: &[Variable] = &[
     family("request.json.*", Json, "member of that JSON: `request.json.user.name`", |name| Some(A::Request(Part::Json(Some(name.into()))))),
     plain("request.contentType", Text, "`Content-Type`", || A::Request(Part::ContentType)),
     plain("request.size", Int, "bytes of the body", || A::Request(Part::Size)),
-    value("request.id", Text, "random identifier of the request", |ctx| Value::Text(ctx.request.id().clone())),
+    value("request.id", Text, "identifier of the request: in the log, in audit records, in `X-Request-Id` of the answer", |ctx| Value::Text(ctx.request.id().clone())),
     value("request.time", DateTime, "when it arrived", |ctx| Value::Time(ctx.now_millis() - elapsed(ctx))),
     value("request.elapsedTime", Int, "milliseconds since it arrived", |ctx| Value::Int(elapsed(ctx))),
     value("request.clientid", Text, "address of the peer: the usual key of a rate limit", peer),

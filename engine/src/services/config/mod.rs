@@ -21,8 +21,8 @@ use crate::services::keys::KeyKind;
 pub use error::ConfigError;
 pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring, Outbound,
-    Reload, Samples, Security, Tls, TlsVersion,
+    Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
+    Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use units::{ListenAddress, Span};
 use values::Layer;
@@ -212,7 +212,7 @@ impl Config {
         compare("keys", self.keys == new.keys);
         compare("secrets", self.secrets == new.secrets);
         compare("identity_providers", self.identity_providers == new.identity_providers);
-        compare("logging", self.logging == new.logging);
+        compare("logging.format", self.logging.format == new.logging.format);
         compare("outbound", self.outbound == new.outbound);
         compare("monitoring", self.monitoring == new.monitoring);
         compare("reload", self.reload == new.reload);

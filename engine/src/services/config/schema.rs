@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::units::{Bytes, ListenAddress, Network, Span};
-use super::{Audience, AuditTarget, Config, ForwardedHeader, HostName, KeyKind, Property, TlsVersion};
+use super::{Audience, AuditTarget, Config, Forwarded, ForwardedHeader, HostName, KeyKind, Property, TlsVersion};
 
 /// A map, or a text that stands for its most important field.
 pub(super) struct TextOr<T>(std::marker::PhantomData<T>);
@@ -48,6 +48,7 @@ scalars! {
     KeyKind = "KeyKind" { "enum": ["rsa", "ec", "ed25519"] }
     TlsVersion = "TlsVersion" { "enum": ["1.2", "1.3", 1.2, 1.3] }
     ForwardedHeader = "ForwardedHeader" { "type": "string", "pattern": "^([xX]-[fF]orwarded-[fF]or|[fF]orwarded)$" }
+    Forwarded = "Forwarded" { "enum": ["X-Forwarded", "Forwarded", "off", false] }
     Audience = "Audience" { "enum": ["loopback", "any", "off", false] }
     AuditTarget = "AuditTarget" { "type": ["string", "boolean"] }
 }

@@ -163,6 +163,9 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Requests at a time on one HTTP/2 connection. Default: 128.
     pub http2_streams: u32,
+    /// How long the gateway still takes requests after it was told to stop, while `/ready` says that it stops: for whoever sends requests
+    /// here to notice. Default: 0s.
+    pub drain_delay: Span,
     /// How long requests under way may take to finish when the gateway is told to stop. Default: 30s.
     pub shutdown_timeout: Span,
     /// For one run of a task; then it is broken off, and what it had open is undone. Default: 5m.
@@ -186,6 +189,7 @@ impl Default for Limits {
             max_connections: 10_000,
             connections_per_address: 5_000,
             http2_streams: 128,
+            drain_delay: seconds(0),
             shutdown_timeout: seconds(30),
             task_timeout: seconds(300),
         }
@@ -209,11 +213,14 @@ pub struct Monitoring {
     pub metrics: String,
     /// Who may read them: `loopback` (default), `any`, `off`.
     pub audience: Audience,
+    /// Where `/metrics`, `/live`, `/ready` and `/status` are answered, over plain HTTP and never through a proxy: an address, or `off`. Left
+    /// out: `127.0.0.1:8444`, unless something else listens there.
+    pub listen: Option<ListenAddress>,
 }
 
 impl Default for Monitoring {
     fn default() -> Self {
-        Monitoring { health: "/health".to_owned(), metrics: "/metrics".to_owned(), audience: Audience::Loopback }
+        Monitoring { health: "/health".to_owned(), metrics: "/metrics".to_owned(), audience: Audience::Loopback, listen: None }
     }
 }
 
@@ -249,7 +256,8 @@ pub struct Logging {
     pub format: LogFormat,
     /// Whether every request gets a line. Default: no.
     pub access: bool,
-    /// Where audit details go: `log` (default), `off`, `stdout`, or a file (relative to the home) that gets one JSON object a line.
+    /// Where audit records go: `log` (default), `off`, `stdout`, `syslog`, `journal`, or a file (relative to the home) that gets one JSON
+    /// object a line and is opened anew on SIGHUP.
     pub audit: AuditTarget,
 }
 
@@ -278,17 +286,28 @@ pub enum AuditTarget {
     Off,
     /// Standard output, one JSON object a line.
     Stdout,
+    /// The system's log, at this socket.
+    Syslog(PathBuf),
+    /// The journal of systemd, at this socket.
+    Journal(PathBuf),
     /// A file, one JSON object a line.
     File(PathBuf),
 }
 
 impl<'de> Deserialize<'de> for AuditTarget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match scalar_text(deserializer, "`log`, `off`, `stdout` or a file")?.as_str() {
+        Ok(match scalar_text(deserializer, "`log`, `off`, `stdout`, `syslog`, `journal` or a file")?.as_str() {
             "log" | "true" => AuditTarget::Log,
             "off" | "false" => AuditTarget::Off,
             "stdout" => AuditTarget::Stdout,
-            path => AuditTarget::File(PathBuf::from(path)),
+            "syslog" => AuditTarget::Syslog(PathBuf::from("/dev/log")),
+            "journal" => AuditTarget::Journal(PathBuf::from("/run/systemd/journal/socket")),
+            // Where it listens somewhere else, as in a container.
+            path => match path.split_once(':') {
+                Some(("syslog", socket)) => AuditTarget::Syslog(PathBuf::from(socket)),
+                Some(("journal", socket)) => AuditTarget::Journal(PathBuf::from(socket)),
+                _ => AuditTarget::File(PathBuf::from(path)),
+            },
         })
     }
 }
@@ -341,6 +360,32 @@ pub struct Outbound {
     /// Cookies that are this gateway's own beside those that its policies set: `name`, or `beginning*`. No policy sends them on with a
     /// client's request unless it names them, and no other server may set them.
     pub own_cookies: Vec<String>,
+    /// How a server is told from whom a client's request comes that a policy sends on to it: `X-Forwarded` (default: `X-Forwarded-For`,
+    /// `-Host`, `-Proto`), `Forwarded` (RFC 7239) or `off`.
+    pub forwarded: Forwarded,
+}
+
+/// In which fields a server is told for whom a request is sent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarded {
+    /// What most read: `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
+    #[default]
+    XForwarded,
+    /// RFC 7239.
+    Forwarded,
+    /// It is not told.
+    Off,
+}
+
+impl<'de> Deserialize<'de> for Forwarded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match scalar_text(deserializer, "`X-Forwarded`, `Forwarded` or `off`")?.to_ascii_lowercase().as_str() {
+            "x-forwarded" => Ok(Forwarded::XForwarded),
+            "forwarded" => Ok(Forwarded::Forwarded),
+            "off" | "false" => Ok(Forwarded::Off),
+            other => Err(de::Error::custom(format_args!("`{other}` is not written here: `X-Forwarded`, `Forwarded` or `off`"))),
+        }
+    }
 }
 
 impl Default for Outbound {
@@ -355,6 +400,7 @@ impl Default for Outbound {
             deny: Vec::new(),
             private_targets: true,
             own_cookies: Vec::new(),
+            forwarded: Forwarded::default(),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Which header fields of a message go on to another server, and which of its answer come back.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smol_str::SmolStr;
 
 use crate::data::message::{Message, SINGLE_FIELDS};
+use crate::services::config::Forwarded;
 
 /// Fields that speak of a connection rather than of a message (RFC 9110, section 7.6.1), or that the client writes itself: no policy
 /// can set them.
@@ -126,6 +129,26 @@ fn is_for_gateway(name: &HeaderName) -> bool {
         || *name == header::PROXY_AUTHORIZATION
         || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         || ON_THE_WAY.iter().any(|beginning| text.starts_with(beginning))
+}
+
+/// The fields that tell a server from whom a request comes that is sent on: the address, the host that it named, the scheme. Only what the
+/// gateway knows, so nobody before it has a part in them.
+pub fn forwarded(form: Forwarded, client: IpAddr, host: &str, scheme: &'static str) -> Vec<(HeaderName, HeaderValue)> {
+    let field = |name: &'static str, value: String| Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?));
+    let fields = match form {
+        Forwarded::XForwarded => vec![
+            field("x-forwarded-for", client.to_string()),
+            field("x-forwarded-host", host.to_owned()),
+            field("x-forwarded-proto", scheme.to_owned()),
+        ],
+        // RFC 7239, section 4: what has a colon is quoted, and an IPv6 address has brackets too.
+        Forwarded::Forwarded => {
+            let node = if client.is_ipv6() { format!("\"[{client}]\"") } else { client.to_string() };
+            vec![field("forwarded", format!("for={node};host=\"{host}\";proto={scheme}"))]
+        }
+        Forwarded::Off => Vec::new(),
+    };
+    fields.into_iter().flatten().collect()
 }
 
 /// The cookies that are a gateway's own: names, or beginnings of names with a `*`.

@@ -27,8 +27,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use crate::services::config::Outbound as Settings;
+use crate::services::config::{Forwarded, Outbound as Settings};
 use crate::services::keys::KeyStore;
+use crate::services::telemetry::Metrics;
 
 use connector::Connector;
 pub use policy::{OutboundError, Target, Targets, is_localhost, is_loopback};
@@ -54,6 +55,17 @@ pub enum Failed {
 }
 
 impl Failed {
+    /// A word for metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Failed::UnknownHost => "unknown_host",
+            Failed::BadUrl => "refused",
+            Failed::ConnectTimeout => "connect_timeout",
+            Failed::ReadTimeout => "read_timeout",
+            Failed::Other => "failed",
+        }
+    }
+
     /// The number that policies see.
     pub fn code(self) -> i64 {
         match self {
@@ -131,6 +143,7 @@ pub struct Outbound {
     targets: Arc<Targets>,
     keys: Arc<KeyStore>,
     extra: Vec<CertificateDer<'static>>,
+    metrics: Arc<Metrics>,
     /// By the alias of the client certificate; the empty alias shows none. Connections of one never serve another.
     pools: Mutex<HashMap<String, Pool>>,
 }
@@ -158,12 +171,25 @@ impl Outbound {
             }
         }
         let targets = Arc::new(Targets::new(settings)?);
-        Ok(Outbound { settings: settings.clone(), targets, keys: Arc::clone(keys), extra, pools: Mutex::default() })
+        Ok(Outbound {
+            settings: settings.clone(),
+            targets,
+            keys: Arc::clone(keys),
+            extra,
+            metrics: Arc::default(),
+            pools: Mutex::default(),
+        })
     }
 
     /// The same, knowing where the gateway itself listens and by what name it goes.
     pub fn beside(mut self, ports: Vec<u16>, name: &str) -> Outbound {
         self.targets = Arc::new(Targets::clone(&self.targets).beside(ports, name));
+        self
+    }
+
+    /// The same, counting its calls there.
+    pub fn counting(mut self, metrics: &Arc<Metrics>) -> Outbound {
+        self.metrics = Arc::clone(metrics);
         self
     }
 
@@ -192,13 +218,20 @@ impl Outbound {
         &self.settings.own_cookies
     }
 
+    /// In which fields a server is told for whom a request is sent on.
+    pub fn forwarded(&self) -> Forwarded {
+        self.settings.forwarded
+    }
+
     /// Calls. The answer has its whole body.
     pub async fn call(&self, call: Call) -> Result<Response<Bytes>, CallError> {
+        let started = std::time::Instant::now();
         let target = self.targets.check(&call.uri)?;
         let pool = self.pool(call.identity.as_ref())?;
         let limit = call.max_bytes.unwrap_or(self.settings.response_bytes.0);
         let patience = call.timeout.unwrap_or(self.settings.read_timeout.0);
         let headers = call.fields();
+        let backend = format!("{}:{}", target.host, target.port);
         let mut request = Request::new(Full::new(call.body));
         *request.method_mut() = call.method;
         *request.uri_mut() = target.uri;
@@ -210,10 +243,16 @@ impl Outbound {
             fields::remove_connection_fields(&mut head.headers);
             Ok(Response::from_parts(head, read(body, limit).await?))
         };
-        match tokio::time::timeout(patience + self.settings.connect_timeout.0, exchange).await {
+        let answer = match tokio::time::timeout(patience + self.settings.connect_timeout.0, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(CallError::new(Failed::ReadTimeout, format!("no answer within {patience:?}"))),
-        }
+        };
+        let result = match &answer {
+            Ok(answer) => format!("{}xx", answer.status().as_u16() / 100),
+            Err(error) => error.failed.word().to_owned(),
+        };
+        self.metrics.backend(&backend, result, started.elapsed());
+        answer
     }
 
     fn pool(&self, identity: Option<&(String, Arc<CertifiedKey>)>) -> Result<Pool, CallError> {

@@ -46,8 +46,24 @@ pub(super) trait Backend: Send + Sync {
     /// Applies the scripts (name, SQL) that were not applied yet.
     async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError>;
 
+    /// Its connections, where it has a pool of them that was used.
+    fn pool(&self) -> Option<Pool> {
+        None
+    }
+
     /// Finishes what is in hand and closes.
     async fn close(&self);
+}
+
+/// Connections to a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// That wait to be used.
+    pub idle: usize,
+    /// That are in use.
+    pub used: usize,
+    /// That there may be.
+    pub most: usize,
 }
 
 /// A transaction in hand. Dropping it undoes it.

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
+pub use backend::Pool;
 pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
 pub use statement::{Equality, Statement};
@@ -151,6 +152,11 @@ impl Connection {
     pub async fn migrate<N: AsRef<str>, S: AsRef<str>>(&self, scripts: &[(N, S)]) -> Result<(), StoreError> {
         let scripts = scripts.iter().map(|(name, sql)| (name.as_ref().to_owned(), sql.as_ref().to_owned()));
         self.0.backend.migrate(scripts.collect()).await
+    }
+
+    /// Its connections, where it is on a server.
+    pub fn pool(&self) -> Option<Pool> {
+        self.0.backend.pool()
     }
 
     /// Whether the database answers.

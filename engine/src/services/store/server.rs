@@ -234,6 +234,12 @@ impl<V: Vendor> Backend for Server<V> {
         forbidden
     }
 
+    fn pool(&self) -> Option<super::backend::Pool> {
+        let pool = self.pool.get()?;
+        let (all, idle) = (pool.size() as usize, pool.num_idle());
+        Some(super::backend::Pool { idle, used: all.saturating_sub(idle), most: pool.options().get_max_connections() as usize })
+    }
+
     async fn close(&self) {
         if let Some(pool) = self.pool.get() {
             pool.close().await;

@@ -1,15 +1,19 @@
-//! The audit log: what policies record with `AuditDetail`, one JSON object a line or as lines of the ordinary log.
+//! The audit log: what policies record with `AuditDetail`, and what the gateway records of itself: one JSON object a line in a file, to
+//! the system's log or its journal, or as lines of the ordinary log.
 //!
 //! Writing never holds up a request: lines go to a thread of their own, and when that cannot keep up they are dropped and counted.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
-use serde::Serialize;
+use serde_json::{Map, Value};
+use smol_str::SmolStr;
 
 use crate::data::time;
 use crate::services::config::AuditTarget;
@@ -18,19 +22,53 @@ use crate::services::telemetry::plain;
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 8192;
+/// The name by which the system's log and journal know this program.
+const PROGRAM: &str = "portcullis";
+/// The facility of records in the system's log: security, not for everybody (RFC 5424, section 6.2.1).
+const FACILITY: u8 = 10;
 
 /// How serious a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// For following a policy closely.
+    Finest,
+    /// Likewise.
+    Finer,
     /// For following a policy step by step.
     Fine,
+    /// How things are set.
+    Config,
     /// Ordinary.
     Info,
     /// Somebody should look at it.
     Warning,
     /// Something is broken.
     Severe,
+}
+
+impl Level {
+    /// As records have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Finest => "finest",
+            Level::Finer => "finer",
+            Level::Fine => "fine",
+            Level::Config => "config",
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Severe => "severe",
+        }
+    }
+
+    /// As the system's log has it (RFC 5424, section 6.2.1).
+    fn priority(self) -> u8 {
+        match self {
+            Level::Severe => 3,
+            Level::Warning => 4,
+            Level::Info | Level::Config => 6,
+            Level::Fine | Level::Finer | Level::Finest => 7,
+        }
+    }
 }
 
 /// One record.
@@ -40,23 +78,58 @@ pub struct AuditRecord<'a> {
     pub time: i64,
     /// How serious.
     pub level: Level,
+    /// What happened, in a word; empty for a record that only has a text.
+    pub event: &'a str,
     /// Which service, task or command.
     pub service: &'a str,
     /// Which request; empty outside of one.
     pub request: &'a str,
-    /// What.
+    /// From which address the request came; empty outside of one.
+    pub remote: &'a str,
+    /// Who records it, where a policy says so.
+    pub logger: &'a str,
+    /// A text.
     pub detail: &'a str,
+    /// What else there is to say of it. A member of a name that a record has anyway counts for nothing.
+    pub fields: Map<String, Value>,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    level: Level,
-    service: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    request: &'a str,
-    detail: &'a str,
+impl<'a> AuditRecord<'a> {
+    /// A record of the gateway itself.
+    pub fn own(time: i64, level: Level, event: &'a str, detail: &'a str, fields: Map<String, Value>) -> Self {
+        AuditRecord { time, level, event, service: "", request: "", remote: "", logger: "", detail, fields }
+    }
+
+    /// As one line of JSON, without its end.
+    fn line(self) -> String {
+        let mut line = Map::new();
+        line.insert("time".to_owned(), time::iso8601(self.time).into());
+        line.insert("level".to_owned(), self.level.word().into());
+        let named = [
+            ("event", self.event),
+            ("service", self.service),
+            ("request", self.request),
+            ("remote", self.remote),
+            ("logger", self.logger),
+            ("detail", self.detail),
+        ];
+        for (name, text) in named {
+            // A record without an event is its text, also when that is empty.
+            if !text.is_empty() || (name == "detail" && self.event.is_empty()) {
+                line.insert(name.to_owned(), text.into());
+            }
+        }
+        for (name, value) in self.fields {
+            if !OWN_FIELDS.contains(&name.as_str()) {
+                line.insert(name, value);
+            }
+        }
+        plain::json(&Value::Object(line).to_string()).into_owned()
+    }
 }
+
+/// Names that every record has for itself.
+pub const OWN_FIELDS: [&str; 8] = ["time", "level", "event", "service", "request", "remote", "logger", "detail"];
 
 /// Where records go. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -67,18 +140,53 @@ enum Sink {
     #[default]
     Off,
     Log,
-    Writer(SyncSender<String>, Arc<AtomicU64>),
+    Writer(SyncSender<Order>, Arc<AtomicU64>),
+}
+
+/// What the writing thread is told.
+#[derive(Debug)]
+enum Order {
+    Write(Level, SmolStr, String),
+    Reopen,
+    Flush(SyncSender<()>),
 }
 
 impl AuditLog {
     /// Opens the target; `home` is what a relative file name is relative to.
     pub fn open(target: &AuditTarget, home: &Path) -> io::Result<AuditLog> {
-        Ok(AuditLog(match target {
-            AuditTarget::Off => Sink::Off,
-            AuditTarget::Log => Sink::Log,
-            AuditTarget::Stdout => start(io::stdout())?,
-            AuditTarget::File(path) => start(only_owner(OpenOptions::new().create(true).append(true)).open(home.join(path))?)?,
-        }))
+        let Some(out) = Out::open(target, home)? else {
+            return Ok(AuditLog(if *target == AuditTarget::Log { Sink::Log } else { Sink::Off }));
+        };
+        let (queue, orders) = sync_channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let lost = Arc::clone(&dropped);
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || write(out, &orders, &lost))?;
+        Ok(AuditLog(Sink::Writer(queue, dropped)))
+    }
+
+    /// Makes one record, before this returns: for a process that ends then. The ordinary log is the gateway's alone.
+    pub fn record_once(target: &AuditTarget, home: &Path, record: AuditRecord<'_>) -> io::Result<()> {
+        let Some(mut out) = Out::open(target, home)? else { return Ok(()) };
+        let (level, event) = (record.level, record.event.to_owned());
+        out.write(level, &event, &record.line())?;
+        out.flush()
+    }
+
+    /// Waits until all records so far are written, for this long at most.
+    pub fn flush(&self, patience: Duration) {
+        if let Sink::Writer(queue, _) = &self.0 {
+            let (done, written) = sync_channel(1);
+            if queue.try_send(Order::Flush(done)).is_ok() {
+                let _ = written.recv_timeout(patience);
+            }
+        }
+    }
+
+    /// Opens its file anew, after somebody moved the old one away. What waits goes to the old one.
+    pub fn reopen(&self) {
+        if let Sink::Writer(queue, _) = &self.0 {
+            let _ = queue.send(Order::Reopen);
+        }
     }
 
     /// Whether a record of this level goes anywhere.
@@ -86,42 +194,18 @@ impl AuditLog {
         match &self.0 {
             Sink::Off => false,
             Sink::Writer(..) => true,
-            Sink::Log => match level {
-                Level::Fine => tracing::enabled!(target: "audit", tracing::Level::DEBUG),
-                Level::Info => tracing::enabled!(target: "audit", tracing::Level::INFO),
-                Level::Warning => tracing::enabled!(target: "audit", tracing::Level::WARN),
-                Level::Severe => tracing::enabled!(target: "audit", tracing::Level::ERROR),
-            },
+            Sink::Log => wanted_in_log(level),
         }
     }
 
     /// Records.
-    pub fn record(&self, record: &AuditRecord<'_>) {
+    pub fn record(&self, record: AuditRecord<'_>) {
         match &self.0 {
             Sink::Off => {}
-            Sink::Log => {
-                let AuditRecord { service, request, .. } = record;
-                // Requests have a part in it: it must not be taken for further fields.
-                let detail = plain::sentence(record.detail);
-                match record.level {
-                    Level::Fine => tracing::debug!(target: "audit", service, request, "{detail}"),
-                    Level::Info => tracing::info!(target: "audit", service, request, "{detail}"),
-                    Level::Warning => tracing::warn!(target: "audit", service, request, "{detail}"),
-                    Level::Severe => tracing::error!(target: "audit", service, request, "{detail}"),
-                }
-            }
+            Sink::Log => in_log(record),
             Sink::Writer(queue, dropped) => {
-                let line = Line {
-                    time: time::iso8601(record.time),
-                    level: record.level,
-                    service: record.service,
-                    request: record.request,
-                    detail: record.detail,
-                };
-                let Ok(line) = serde_json::to_string(&line) else { return };
-                let mut line = plain::json(&line).into_owned();
-                line.push('\n');
-                if let Err(TrySendError::Full(_)) = queue.try_send(line)
+                let order = Order::Write(record.level, record.event.into(), record.line());
+                if let Err(TrySendError::Full(_)) = queue.try_send(order)
                     && dropped.fetch_add(1, Ordering::Relaxed) == 0
                 {
                     tracing::warn!("the audit log cannot be written fast enough; records are being dropped");
@@ -139,28 +223,152 @@ impl AuditLog {
     }
 }
 
-fn start(out: impl Write + Send + 'static) -> io::Result<Sink> {
-    let (queue, lines) = sync_channel(QUEUE);
-    std::thread::Builder::new().name("audit".to_owned()).spawn(move || write(out, &lines))?;
-    Ok(Sink::Writer(queue, Arc::default()))
+/// Whether the ordinary log takes records of this level.
+pub fn wanted_in_log(level: Level) -> bool {
+    match level {
+        Level::Finest | Level::Finer => tracing::enabled!(target: "audit", tracing::Level::TRACE),
+        Level::Fine | Level::Config => tracing::enabled!(target: "audit", tracing::Level::DEBUG),
+        Level::Info => tracing::enabled!(target: "audit", tracing::Level::INFO),
+        Level::Warning => tracing::enabled!(target: "audit", tracing::Level::WARN),
+        Level::Severe => tracing::enabled!(target: "audit", tracing::Level::ERROR),
+    }
+}
+
+/// Records in the ordinary log.
+pub fn in_log(record: AuditRecord<'_>) {
+    let AuditRecord { level, service, request, detail, fields, .. } = record;
+    let some = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+    let (event, logger, remote) = (some(record.event), some(record.logger), some(record.remote));
+    // Requests have a part in it: it must not be taken for further fields.
+    let detail = plain::sentence(detail);
+    let told = Value::Object(fields).to_string();
+    macro_rules! say {
+        ($level:ident) => {
+            tracing::$level!(target: "audit", event, service, request, remote, logger, told, "{detail}")
+        };
+    }
+    match level {
+        Level::Finest | Level::Finer => say!(trace),
+        Level::Fine | Level::Config => say!(debug),
+        Level::Info => say!(info),
+        Level::Warning => say!(warn),
+        Level::Severe => say!(error),
+    }
+}
+
+/// Where lines are written.
+enum Out {
+    Stdout,
+    File(BufWriter<File>, PathBuf),
+    Syslog(UnixDatagram, PathBuf),
+    Journal(UnixDatagram, PathBuf),
+}
+
+fn connect(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    Ok(socket)
+}
+
+impl Out {
+    /// None for what is not written by a thread of its own.
+    fn open(target: &AuditTarget, home: &Path) -> io::Result<Option<Out>> {
+        Ok(match target {
+            AuditTarget::Off | AuditTarget::Log => None,
+            AuditTarget::Stdout => Some(Out::Stdout),
+            AuditTarget::File(path) => Some(Out::file(home.join(path))?),
+            AuditTarget::Syslog(path) => Some(Out::Syslog(connect(path)?, path.clone())),
+            AuditTarget::Journal(path) => Some(Out::Journal(connect(path)?, path.clone())),
+        })
+    }
+
+    fn file(path: PathBuf) -> io::Result<Out> {
+        let file = only_owner(OpenOptions::new().create(true).append(true)).open(&path);
+        let file = file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        Ok(Out::File(BufWriter::new(file), path))
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        if let Out::File(file, path) = self {
+            file.flush()?;
+            *self = Out::file(path.clone())?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, level: Level, event: &str, line: &str) -> io::Result<()> {
+        match self {
+            Out::Stdout => io::stdout().write_all(format!("{line}\n").as_bytes()),
+            Out::File(file, _) => {
+                file.write_all(line.as_bytes())?;
+                file.write_all(b"\n")
+            }
+            // As local programs write to it: without time and host, which the system's log knows itself (RFC 3164, section 4.3.3).
+            Out::Syslog(socket, path) => {
+                let priority = FACILITY * 8 + level.priority();
+                send(socket, path, &format!("<{priority}>{PROGRAM}[{}]: {line}", std::process::id()))
+            }
+            // A field a line; the record has no line ends of its own.
+            Out::Journal(socket, path) => {
+                let event = if event.is_empty() { String::new() } else { format!("PORTCULLIS_EVENT={event}\n") };
+                let priority = level.priority();
+                send(socket, path, &format!("PRIORITY={priority}\nSYSLOG_IDENTIFIER={PROGRAM}\n{event}MESSAGE={line}\n"))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Out::Stdout => io::stdout().flush(),
+            Out::File(file, _) => file.flush(),
+            Out::Syslog(..) | Out::Journal(..) => Ok(()),
+        }
+    }
+}
+
+/// Sends a datagram; where the other side has been started anew since, over another connection.
+fn send(socket: &mut UnixDatagram, path: &Path, text: &str) -> io::Result<()> {
+    if socket.send(text.as_bytes()).is_ok() {
+        return Ok(());
+    }
+    *socket = connect(path)?;
+    socket.send(text.as_bytes()).map(drop)
 }
 
 /// Writes lines as they come; flushes whenever none is waiting.
-fn write(out: impl Write, lines: &Receiver<String>) {
-    let mut out = BufWriter::new(out);
+fn write(mut out: Out, orders: &Receiver<Order>, lost: &AtomicU64) {
     let mut complained = false;
-    while let Ok(first) = lines.recv() {
-        let mut next = Some(first);
-        while let Some(line) = next {
-            if let Err(error) = out.write_all(line.as_bytes())
-                && !std::mem::replace(&mut complained, true)
-            {
-                tracing::error!(%error, "the audit log cannot be written");
-            }
-            next = lines.try_recv().ok();
+    let complain = |error: &io::Error, complained: &mut bool| {
+        if !std::mem::replace(complained, true) {
+            tracing::error!(%error, "the audit log cannot be written");
         }
-        if out.flush().is_ok() {
-            complained = false;
+    };
+    while let Ok(first) = orders.recv() {
+        let mut next = Some(first);
+        let mut waiting = Vec::new();
+        while let Some(order) = next {
+            match order {
+                Order::Write(level, event, line) => {
+                    if let Err(error) = out.write(level, &event, &line) {
+                        lost.fetch_add(1, Ordering::Relaxed);
+                        complain(&error, &mut complained);
+                    }
+                }
+                Order::Flush(done) => waiting.push(done),
+                Order::Reopen => match out.reopen() {
+                    Ok(()) => complained = false,
+                    Err(error) => complain(&error, &mut complained),
+                },
+            }
+            next = orders.try_recv().ok();
+        }
+        match out.flush() {
+            Ok(()) => complained = false,
+            Err(error) => complain(&error, &mut complained),
+        }
+        // Whoever waits no longer is told in vain.
+        for done in waiting {
+            let _ = done.send(());
         }
     }
 }

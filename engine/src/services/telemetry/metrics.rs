@@ -1,23 +1,40 @@
-//! Prometheus metrics. What a request touches is resolved when its service is compiled: counting is a few atomic additions.
+//! Prometheus metrics. What a request touches is resolved when its service is compiled: counting is a few atomic additions. What others
+//! know (pools, certificates, the process) is asked for when somebody reads the page.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
+use super::families::{self, Kind};
+use super::process::Process;
+
+/// What all names but those of the process begin with.
+const PREFIX: &str = "portcullis";
 /// Upper bounds of the latency buckets, seconds.
 const BUCKETS: [f64; 14] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Most servers that are told apart: their names may come from requests.
+const MAX_BACKENDS: usize = 200;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ServiceStatus {
     service: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByStatus {
     status: u16,
 }
 
@@ -48,47 +65,115 @@ struct TaskResult {
     result: &'static str,
 }
 
-type Gather = Box<dyn Fn() -> i64 + Send + Sync>;
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LoginResult {
+    provider: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BackendResult {
+    backend: String,
+    result: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Backend {
+    backend: String,
+}
+
+/// How an identity provider answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// The credentials were a user's.
+    Succeeded,
+    /// They were nobody's.
+    Failed,
+    /// Too many waited already.
+    Busy,
+    /// The provider could not be asked.
+    Broken,
+}
+
+impl Login {
+    fn word(self) -> &'static str {
+        match self {
+            Login::Succeeded => "succeeded",
+            Login::Failed => "failed",
+            Login::Busy => "busy",
+            Login::Broken => "error",
+        }
+    }
+}
+
+/// A value that is asked for when somebody reads the metrics, and the values of its labels.
+pub type Sample = (Vec<String>, f64);
 
 /// All metrics of a gateway.
 pub struct Metrics {
     registry: Mutex<Registry>,
     requests: Family<ServiceStatus, Counter>,
     latency: Family<Service, Histogram, fn() -> Histogram>,
-    refused: Family<ServiceStatus, Counter>,
+    refused: Family<ByStatus, Counter>,
     reloads: Family<ByResult, Counter>,
     cache: Family<ByCache, Counter>,
     faults: Family<ByBlame, Counter>,
     tasks: Family<TaskResult, Counter>,
+    logins: Family<LoginResult, Counter>,
+    backends: Family<BackendResult, Counter>,
+    backend_latency: Family<Backend, Histogram, fn() -> Histogram>,
     generation: Gauge,
-    gathered: Mutex<Vec<(Gauge, Gather)>>,
+    reloaded: Gauge,
+    /// Whether the last answer of a provider was one.
+    providers: Mutex<BTreeMap<String, bool>>,
+    known_backends: Mutex<BTreeMap<String, ()>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn register(registry: &mut Registry, name: &'static str, metric: impl Metric) {
+    registry.register(name, families::help(name), metric);
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("portcullis");
-        let latency = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let histogram = (|| Histogram::new(BUCKETS)) as fn() -> Histogram;
         let metrics = Metrics {
             requests: Family::default(),
-            latency,
+            latency: Family::new_with_constructor(histogram),
             refused: Family::default(),
             reloads: Family::default(),
             cache: Family::default(),
             faults: Family::default(),
             tasks: Family::default(),
+            logins: Family::default(),
+            backends: Family::default(),
+            backend_latency: Family::new_with_constructor(histogram),
             generation: Gauge::default(),
-            gathered: Mutex::default(),
+            reloaded: Gauge::default(),
+            providers: Mutex::default(),
+            known_backends: Mutex::default(),
             registry: Mutex::default(),
         };
-        registry.register("requests", "Requests answered, by service and status", metrics.requests.clone());
-        registry.register("request_seconds", "Time from header to answer, by service", metrics.latency.clone());
-        registry.register("refused", "Requests refused before any service saw them", metrics.refused.clone());
-        registry.register("reloads", "Attempts to load a changed policy set", metrics.reloads.clone());
-        registry.register("cache_lookups", "Cache look-ups by policies", metrics.cache.clone());
-        registry.register("faults", "Requests and tasks ended by a fault, by whose doing it was", metrics.faults.clone());
-        registry.register("task_runs", "Runs of tasks, by how they ended", metrics.tasks.clone());
-        registry.register("generation", "Number of the policy set being served, counted from 1", metrics.generation.clone());
-        *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
+        let mut root = Registry::default();
+        root.register_collector(Box::new(Process::default()));
+        let registry = root.sub_registry_with_prefix(PREFIX);
+        register(registry, "requests", metrics.requests.clone());
+        register(registry, "request_seconds", metrics.latency.clone());
+        register(registry, "refused", metrics.refused.clone());
+        register(registry, "faults", metrics.faults.clone());
+        register(registry, "logins", metrics.logins.clone());
+        register(registry, "backend_requests", metrics.backends.clone());
+        register(registry, "backend_request_seconds", metrics.backend_latency.clone());
+        register(registry, "cache_lookups", metrics.cache.clone());
+        register(registry, "task_runs", metrics.tasks.clone());
+        register(registry, "reloads", metrics.reloads.clone());
+        register(registry, "last_reload_ok", metrics.reloaded.clone());
+        register(registry, "generation", metrics.generation.clone());
+        *locked(&metrics.registry) = root;
+        metrics.sampled("build_info", || vec![(vec![env!("CARGO_PKG_VERSION").to_owned()], 1.0)]);
         metrics
     }
 }
@@ -107,7 +192,7 @@ impl Metrics {
 
     /// A request that no service saw: too large, too slow, malformed.
     pub fn refused(&self, status: u16) {
-        self.refused.get_or_create(&ServiceStatus { service: String::new(), status }).inc();
+        self.refused.get_or_create(&ByStatus { status }).inc();
     }
 
     /// A look-up in a policy cache.
@@ -132,30 +217,108 @@ impl Metrics {
         self.tasks.get_or_create(&TaskResult { task: task.to_owned(), result }).inc();
     }
 
+    /// An identity provider was asked.
+    pub fn login(&self, provider: &str, login: Login) {
+        self.logins.get_or_create(&LoginResult { provider: provider.to_owned(), result: login.word() }).inc();
+        if login != Login::Busy {
+            self.provider(provider, login != Login::Broken);
+        }
+    }
+
+    /// An identity provider answered, or could not.
+    pub fn provider(&self, provider: &str, answered: bool) {
+        let mut providers = locked(&self.providers);
+        match providers.get_mut(provider) {
+            Some(up) => *up = answered,
+            None => drop(providers.insert(provider.to_owned(), answered)),
+        }
+    }
+
+    /// Whether each identity provider that was asked answered the last time.
+    pub fn providers(&self) -> BTreeMap<String, bool> {
+        locked(&self.providers).clone()
+    }
+
+    /// Another server was called: its host and port, the class of its answer's status (`2xx`) or what went wrong.
+    pub fn backend(&self, backend: &str, result: String, took: Duration) {
+        let known = {
+            let mut known = locked(&self.known_backends);
+            let room = known.len() < MAX_BACKENDS;
+            known.contains_key(backend) || (room && known.insert(backend.to_owned(), ()).is_none())
+        };
+        let backend = if known { backend } else { "others" }.to_owned();
+        self.backends.get_or_create(&BackendResult { backend: backend.clone(), result }).inc();
+        self.backend_latency.get_or_create(&Backend { backend }).observe(took.as_secs_f64());
+    }
+
     /// A reload, and the generation that serves after it.
     pub fn reload(&self, ok: bool, generation: u64) {
         self.reloads.get_or_create(&ByResult { result: if ok { "ok" } else { "failed" } }).inc();
+        self.reloaded.set(i64::from(ok));
         self.generation.set(generation as i64);
     }
 
-    /// Adds a value that is asked for when somebody reads the metrics: connections, queue lengths.
-    pub fn gauge(&self, name: &str, help: &str, read: impl Fn() -> i64 + Send + Sync + 'static) {
-        let gauge: Gauge = Gauge::default();
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, gauge.clone());
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner).push((gauge, Box::new(read)));
+    /// Adds a family whose values are asked for when somebody reads the metrics. It is one of those that `families` describes.
+    pub fn sampled(&self, name: &'static str, read: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
+        let sampled = Sampled { family: families::family(name), read: Box::new(read) };
+        locked(&self.registry).sub_registry_with_prefix(PREFIX).register_collector(Box::new(sampled));
+    }
+
+    /// The same for one value without labels.
+    pub fn gauge(&self, name: &'static str, read: impl Fn() -> i64 + Send + Sync + 'static) {
+        self.sampled(name, move || vec![(Vec::new(), read() as f64)]);
     }
 
     /// The page that Prometheus reads (OpenMetrics text).
     pub fn page(&self) -> String {
-        for (gauge, read) in self.gathered.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            gauge.set(read());
-        }
         let mut page = String::new();
-        match encode(&mut page, &self.registry.lock().unwrap_or_else(PoisonError::into_inner)) {
+        match encode(&mut page, &locked(&self.registry)) {
             Ok(()) => page,
-            Err(std::fmt::Error) => String::new(), // a `String` takes everything
+            Err(fmt::Error) => String::new(), // a `String` takes everything
         }
     }
+}
+
+/// A family whose values are asked for.
+struct Sampled {
+    family: &'static families::Described,
+    read: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+}
+
+impl fmt::Debug for Sampled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.family.name)
+    }
+}
+
+impl Collector for Sampled {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        write(&mut encoder, self.family, &(self.read)())
+    }
+}
+
+/// Writes a family with these values.
+pub(super) fn write(encoder: &mut DescriptorEncoder<'_>, family: &families::Described, samples: &[Sample]) -> fmt::Result {
+    if samples.is_empty() {
+        return Ok(());
+    }
+    let kind = if family.kind == Kind::Counter { MetricType::Counter } else { MetricType::Gauge };
+    let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
+    for (labels, value) in samples {
+        let labels: Vec<(&str, &str)> = family.labels.iter().copied().zip(labels.iter().map(String::as_str)).collect();
+        let one = |mut metric: prometheus_client::encoding::MetricEncoder<'_>| {
+            if family.kind == Kind::Counter {
+                metric.encode_counter::<[(&str, &str); 0], _, u64>(value, None)
+            } else {
+                metric.encode_gauge(value)
+            }
+        };
+        if labels.is_empty() {
+            return one(metric);
+        }
+        one(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// Statuses 100 to 599.

@@ -1,19 +1,25 @@
-//! What the gateway tells of itself: log, metrics, audit details, health.
+//! What the gateway tells of itself: log, metrics, audit details, and what ties together all that is said of one request.
 
 mod audit;
+mod correlation;
+mod families;
 mod metrics;
 pub mod plain;
+mod process;
 
 use std::io;
 use std::sync::OnceLock;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::services::config::{LogFormat, Logging};
 
-pub use audit::{AuditLog, AuditRecord, Level};
-pub use metrics::{Metrics, ServiceMetrics};
+pub use audit::{AuditLog, AuditRecord, Level, OWN_FIELDS, in_log, wanted_in_log};
+pub use correlation::{Correlation, REQUEST_ID, TRACEPARENT, TRACESTATE};
+pub use metrics::{Login, Metrics, Sample, ServiceMetrics};
 
 /// Overrides `logging.level`, for looking closer at a running installation without touching its settings.
 pub const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
@@ -23,6 +29,9 @@ const LINES: usize = 8192;
 
 /// Counts dropped lines, once there is a log.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// By which the level changes while the process runs, once there is a log.
+static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// The log of a process. When it is dropped, the lines that wait are written, if their reader takes them within a second.
 #[must_use]
@@ -36,23 +45,56 @@ pub struct LogError {
     error: tracing_subscriber::filter::ParseError,
 }
 
+/// What a level lets through. A level alone (`debug`) is for this program's own lines: of the libraries that it is made of come warnings
+/// and errors only, and access lines come whenever they are turned on. A filter (`info,h2=debug`) is taken as it is.
+pub fn filter(wanted: &str) -> Result<EnvFilter, LogError> {
+    let level = wanted.trim().to_ascii_lowercase();
+    let directives = match level.as_str() {
+        "off" => "off".to_owned(),
+        "error" | "warn" | "info" | "debug" | "trace" => {
+            let others = if level == "error" { "error" } else { "warn" };
+            format!("{others},portcullis={level},portcullis_dsl={level},audit={level},access=info")
+        }
+        _ => wanted.to_owned(),
+    };
+    EnvFilter::try_new(&directives).map_err(|error| LogError { wanted: wanted.to_owned(), error })
+}
+
+fn wanted(settings: &Logging) -> String {
+    std::env::var(LOG_VARIABLE).unwrap_or_else(|_| settings.level.clone())
+}
+
 /// Starts the log, to standard error. A second call has no effect: the first gateway of a process decides.
 ///
 /// INVARIANT: a line that cannot be written costs that line and nothing else. A thread of its own writes, so nobody waits for a reader that
 /// has stopped reading, and a closed pipe is not an error of a request.
 pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
-    let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| settings.level.clone());
-    let filter = EnvFilter::try_new(&wanted).map_err(|error| LogError { wanted, error })?;
+    let (filter, handle) = reload::Layer::new(filter(&wanted(settings))?);
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(true).thread_name("log").finish(io::stderr());
     let _ = DROPPED.set(writer.error_counter());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
-    let colours = io::IsTerminal::is_terminal(&io::stderr());
-    let _ = match settings.format {
-        LogFormat::Text => builder.fmt_fields(plain::Fields).with_target(false).with_ansi(colours).with_writer(writer).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_writer(move || plain::JsonLines(writer.clone())).try_init(),
+    let lines = fmt::layer().log_internal_errors(false).with_writer(writer);
+    let lines = match settings.format {
+        LogFormat::Text => {
+            let colours = io::IsTerminal::is_terminal(&io::stderr());
+            lines.fmt_fields(plain::Fields).with_target(false).with_ansi(colours).boxed()
+        }
+        LogFormat::Json => lines.event_format(plain::Json).with_ansi(false).boxed(),
     };
+    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+        let _ = LEVEL.set(handle);
+    }
     Ok(Log(guard))
+}
+
+/// Changes the level of the running log to what settings say now. The environment still decides where it names a level.
+pub fn set_level(settings: &Logging) -> Result<(), LogError> {
+    let filter = filter(&wanted(settings))?;
+    if let Some(handle) = LEVEL.get() {
+        // It can only fail when the log is gone, with the process.
+        let _ = handle.reload(filter);
+    }
+    Ok(())
 }
 
 /// How many lines of the log were dropped because their reader was too slow or has stopped reading.

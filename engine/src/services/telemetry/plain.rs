@@ -3,12 +3,22 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
-use std::io;
 
+use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::correlation;
+
+/// The field of an access line that holds what policies say of a request: a JSON object, whose members become fields of the line.
+const TOLD: &str = "told";
+/// The field of a line that holds the request's id. A line that has none gets that of the request that is being worked on.
+const REQUEST: &str = "request";
 
 /// Whether a character does something else than stand there: control characters, ends of lines and paragraphs, marks of direction, and
 /// what has no width.
@@ -72,13 +82,18 @@ pub fn json(line: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The fields of a line for people: the message, then `name=value`.
+/// The fields of a line for people: the message, then `name=value`, and the request that it is about.
 pub struct Fields;
 
 impl<'w> FormatFields<'w> for Fields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
-        let mut visitor = Visitor { writer, first: true, result: Ok(()) };
+        let mut visitor = Visitor { writer, first: true, has_request: false, result: Ok(()) };
         fields.record(&mut visitor);
+        if !visitor.has_request
+            && let Some(id) = correlation::current()
+        {
+            visitor.named(REQUEST, &id);
+        }
         visitor.result
     }
 }
@@ -86,52 +101,115 @@ impl<'w> FormatFields<'w> for Fields {
 struct Visitor<'w> {
     writer: Writer<'w>,
     first: bool,
+    has_request: bool,
     result: fmt::Result,
 }
 
 impl Visit for Visitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, value);
+        self.named(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field, &format!("{value:?}"));
+        self.named(field.name(), &format!("{value:?}"));
     }
 }
 
 impl Visitor<'_> {
-    fn write(&mut self, of: &Field, value: &str) {
+    fn named(&mut self, name: &str, value: &str) {
         if self.result.is_err() {
             return;
         }
+        if name == TOLD {
+            for (name, value) in members(value) {
+                let text = if let Value::String(text) = value { text } else { value.to_string() };
+                self.named(&name, &text);
+            }
+            return;
+        }
+        self.has_request |= name == REQUEST;
         let blank = if std::mem::take(&mut self.first) { "" } else { " " };
-        self.result = match of.name() {
+        self.result = match name {
             "message" => write!(self.writer, "{blank}{}", visible(value)),
-            name => write!(self.writer, "{blank}{}={}", name.trim_start_matches("r#"), field(value)),
+            name => write!(self.writer, "{blank}{}={}", field(name.trim_start_matches("r#")), field(value)),
         };
     }
 }
 
-/// Where lines of JSON go, made harmless.
-pub struct JsonLines<W>(pub W);
+fn members(object: &str) -> Map<String, Value> {
+    serde_json::from_str(object).unwrap_or_default()
+}
 
-impl<W: io::Write> io::Write for JsonLines<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A line comes as a whole.
-        match std::str::from_utf8(bytes) {
-            Ok(line) => self.0.write_all(json(line).as_bytes())?,
-            Err(_) => self.0.write_all(bytes)?,
+/// A line for programs: one JSON object, its fields beside `timestamp`, `level` and `target`.
+pub struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = Line(Map::new());
+        let metadata = event.metadata();
+        let mut now = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut now))?;
+        line.0.insert("timestamp".to_owned(), now.into());
+        line.0.insert("level".to_owned(), metadata.level().as_str().into());
+        event.record(&mut line);
+        line.0.insert("target".to_owned(), metadata.target().into());
+        if !line.0.contains_key(REQUEST)
+            && let Some(id) = correlation::current()
+        {
+            line.0.insert(REQUEST.to_owned(), id.as_str().into());
         }
-        Ok(bytes.len())
+        let text = serde_json::to_string(&line.0).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{}", json(&text))
+    }
+}
+
+struct Line(Map<String, Value>);
+
+impl Line {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().trim_start_matches("r#").to_owned(), value.into());
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == TOLD {
+            for (name, value) in members(value) {
+                self.0.entry(name).or_insert(value);
+            }
+        } else {
+            self.put(field, value);
+        }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -178,5 +256,39 @@ mod tests {
         assert!(!safe.trim_end_matches('\n').contains(acts));
         let read: serde_json::Value = serde_json::from_str(&safe).unwrap();
         assert_eq!(read, serde_json::from_str::<serde_json::Value>(&line).unwrap());
+    }
+
+    #[test]
+    fn a_line_names_its_request_and_what_policies_say_of_it() {
+        let (text, objects) = (Kept::default(), Kept::default());
+        let log = || {
+            tracing::info!(told = r#"{"client_id":"a b","level":"x"}"#, status = 200, "done");
+            tracing::info!(request = "its own", "said");
+        };
+        let id = super::super::Correlation::new();
+        let run = |id: &super::super::Correlation| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(id.within(async { log() }));
+        };
+        let writer = text.clone();
+        let subscriber =
+            tracing_subscriber::fmt().fmt_fields(Fields).with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || run(&id));
+        let writer = objects.clone();
+        let subscriber = tracing_subscriber::fmt().event_format(Json).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || run(&id));
+        let text = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            text.contains("client_id=\"a b\"") && text.lines().nth(1).unwrap().ends_with("said request=\"its own\""),
+            "{text}"
+        );
+        let objects = String::from_utf8(objects.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<Value> = objects.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0]["client_id"], "a b", "{objects}");
+        assert_eq!(
+            (&lines[0]["status"], &lines[0]["level"], &lines[0]["message"]),
+            (&200.into(), &"INFO".into(), &"done".into())
+        );
+        assert_eq!(lines[1]["request"], "its own");
     }
 }

@@ -11,6 +11,7 @@ use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict, falsified};
 use crate::services::identity::{Answer, Inquiry};
 use crate::data::principal::{Credential, Secret};
+use crate::services::telemetry::Login;
 
 static SPEC: Spec = Spec {
     name: "Authenticate",
@@ -98,7 +99,8 @@ const RETRY_AFTER: i64 = 1;
 #[async_trait]
 impl AsyncAssertion for Authenticate {
     async fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let provider = Arc::clone(ctx.services().identity.get(&self.provider.text(ctx))?);
+        let name = self.provider.to_text(ctx);
+        let provider = Arc::clone(ctx.services().identity.get(&name)?);
         let credentials: Vec<Credential> = match &self.username {
             Some(username) => {
                 let password = Secret::new(self.password.to_text(ctx));
@@ -110,7 +112,14 @@ impl AsyncAssertion for Authenticate {
         let address = self.address.as_ref().and_then(|address| address.to_text(ctx).trim().parse().ok());
         let inquiry = Inquiry { now_millis: ctx.now_millis(), caller: address.unwrap_or(ctx.request.remote.ip()) };
         for credential in &credentials {
-            match provider.authenticate(credential, &inquiry).await? {
+            let answer = provider.authenticate(credential, &inquiry).await;
+            ctx.services().metrics.login(&name, match &answer {
+                Ok(Answer::User(_)) => Login::Succeeded,
+                Ok(Answer::Nobody) => Login::Failed,
+                Ok(Answer::Busy) => Login::Busy,
+                Err(_) => Login::Broken,
+            });
+            match answer? {
                 Answer::User(user) => {
                     ctx.users.push(user);
                     return HELD;

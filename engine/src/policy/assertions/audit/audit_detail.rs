@@ -1,61 +1,112 @@
-//! `AuditDetail`: a line in the audit log.
+//! `AuditDetail`: a record in the audit log.
 
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
+use serde_json::{Map, Value as Json};
 
+use crate::data::fault::{HELD, Verdict};
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
-use crate::data::fault::{HELD, Verdict};
-use crate::services::telemetry::{AuditRecord, Level};
+use crate::services::telemetry::{AuditRecord, Level, in_log, wanted_in_log};
 
 static SPEC: Spec = Spec {
     name: "AuditDetail",
     category: "audit",
-    summary: "Records a message in the audit log, with time, service and request. Do not put tokens or passwords in it.",
+    summary: "Makes a record in the audit log, with time, service, request, client address, and the fields that `LogField` gave. Do not put \
+              tokens or passwords in it.",
     props: &[
-        Prop::required("message", Kind::Text, "What to record."),
+        Prop::absent("message", Kind::Text, "A text. It may be left out where there is an `event`."),
+        Prop::absent("event", Kind::Text, "What happened, in a word that programs look for: `token_issued`."),
+        Prop::absent("fields", Kind::Object, "What else the record says. Names that a record has anyway (`time`, `level`, `event`, `service`, \
+            `request`, `remote`, `logger`, `detail`) count for nothing."),
         Prop::optional(
             "level",
-            Kind::OneOf(&["fine", "info", "warning", "severe"]),
+            Kind::OneOf(&["finest", "finer", "fine", "config", "info", "warning", "severe"]),
             Literal::Text("info"),
-            "How serious it is. `fine` shows in the log at level `debug` only.",
+            "How serious it is. In the ordinary log, `config` and `fine` show at level `debug` only, `finer` and `finest` at `trace`.",
         ),
+        Prop::optional("sink", Kind::OneOf(&["audit", "log"]), Literal::Text("audit"), "Where it goes: to what `logging.audit` names, or to \
+            the ordinary log, which suits texts that are long or for looking at only."),
+        Prop::absent("logger", Kind::Text, "A name for who records it."),
     ],
     sets: &[],
     fails: &[],
-    examples: &[example("a refused client", r#"AuditDetail(message: "refused ${request.http.method}", level: "warning")"#, Expect::Holds)],
+    examples: &[
+        example("a refused client", r#"AuditDetail(message: "refused ${request.http.method}", level: "warning")"#, Expect::Holds),
+        example(
+            "an event",
+            r#"AuditDetail(event: "order_placed", fields: json { "order": "${request.http.parameter.order}" }, logger: "orders")"#,
+            Expect::Holds,
+        ),
+        example("for the log only", r#"AuditDetail(message: "step 1", level: "fine", sink: "log")"#, Expect::Holds),
+    ],
     ..Spec::PLAIN
 };
 
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let levels =
-            [("fine", Level::Fine), ("info", Level::Info), ("warning", Level::Warning), ("severe", Level::Severe)];
-        let level = p.choice("level", &levels)?;
-        Runnable::sync(AuditDetail { message: p.value("message"), level })
+        let levels = [
+            ("finest", Level::Finest),
+            ("finer", Level::Finer),
+            ("fine", Level::Fine),
+            ("config", Level::Config),
+            ("info", Level::Info),
+            ("warning", Level::Warning),
+            ("severe", Level::Severe),
+        ];
+        if !p.has("message") && !p.has("event") {
+            return Err(p.refuse("message", "a record needs a `message` or an `event`"));
+        }
+        Runnable::sync(AuditDetail {
+            message: p.optional("message"),
+            event: p.optional("event"),
+            fields: p.optional("fields"),
+            level: p.choice("level", &levels)?,
+            log: p.choice("sink", &[("audit", false), ("log", true)])?,
+            logger: p.optional("logger"),
+        })
     },
 };
 
 struct AuditDetail {
-    message: Expr,
+    message: Option<Expr>,
+    event: Option<Expr>,
+    fields: Option<Expr>,
     level: Level,
+    /// Whether it goes to the ordinary log, whatever settings say of audit records.
+    log: bool,
+    logger: Option<Expr>,
 }
 
 impl Assertion for AuditDetail {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let audit = &ctx.services().audit;
         // Nobody listens to most of the fine ones: then the text is not even made.
-        if audit.wants(self.level) {
-            let message = self.message.to_text(ctx);
-            audit.record(&AuditRecord {
-                time: ctx.now_millis(),
-                level: self.level,
-                service: &ctx.service,
-                request: ctx.request.id(),
-                detail: &message,
-            });
+        if !(if self.log { wanted_in_log(self.level) } else { audit.wants(self.level) }) {
+            return HELD;
         }
+        let text = |expr: &Option<Expr>| expr.as_ref().map(|expr| expr.to_text(ctx)).unwrap_or_default();
+        let (event, logger, message) = (text(&self.event), text(&self.logger), text(&self.message));
+        let mut fields: Map<String, Json> =
+            ctx.told.iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
+        if let Some(Json::Object(more)) = self.fields.as_ref().map(|fields| fields.eval(ctx).to_json()) {
+            fields.extend(more);
+        }
+        // A task or a command has no client.
+        let remote = if ctx.request.path.is_empty() { String::new() } else { ctx.request.remote.ip().to_string() };
+        let record = AuditRecord {
+            time: ctx.now_millis(),
+            level: self.level,
+            event: &event,
+            service: &ctx.service,
+            request: ctx.request.id(),
+            remote: &remote,
+            logger: &logger,
+            detail: &message,
+            fields,
+        };
+        if self.log { in_log(record) } else { audit.record(record) }
         HELD
     }
 }

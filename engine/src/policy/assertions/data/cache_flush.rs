@@ -11,7 +11,8 @@ static SPEC: Spec = Spec {
     name: "CacheFlush",
     category: "data",
     summary: "Empties a named cache.",
-    props: &[Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so.")],
+    props: &[Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so; with `#`, every one whose name \
+            is that and a number.")],
     sets: &[],
     fails: &[],
     examples: &[example(

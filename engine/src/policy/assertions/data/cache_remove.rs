@@ -12,7 +12,8 @@ static SPEC: Spec = Spec {
     category: "data",
     summary: "Removes the value under a key from a named cache; there need not be one.",
     props: &[
-        Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so."),
+        Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so; with `#`, every one whose name \
+            is that and a number."),
         Prop::required("key", Kind::Text, "Key."),
     ],
     sets: &[],
@@ -23,6 +24,13 @@ static SPEC: Spec = Spec {
 CacheRemove(cache: "example", key: "k")
 CacheLookup(cache: "example", key: "k", target: "found") else { set found = "gone" }"#,
         Expect::Sets("found", "gone"),
+    ), example(
+        "from the caches of one name and any number",
+        r#"CacheStore(cache: "a:300", key: "k", value: "v")
+CacheStore(cache: "ab:300", key: "k", value: "kept")
+CacheRemove(cache: "a:#", key: "k")
+CacheLookup(cache: "a:300", key: "k", target: "found") else { CacheLookup(cache: "ab:300", key: "k", target: "found") }"#,
+        Expect::Sets("found", "kept"),
     )],
     ..Spec::PLAIN
 };

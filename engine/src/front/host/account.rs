@@ -1,0 +1,136 @@
+//! What a gateway says of itself when it is asked: of databases, providers, services, certificates; and as metrics.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Response, StatusCode};
+
+use super::Host;
+use super::handler::plain;
+use super::status::{Account, Database, Endpoint, Until};
+use crate::data::time::iso8601;
+use crate::services::Services;
+use crate::services::telemetry::Sample;
+
+/// How long a database may take to show that it is there.
+const PING: Duration = Duration::from_secs(2);
+/// Milliseconds.
+const DAY: i64 = 86_400_000;
+
+impl Host {
+    /// Whether it was told to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether each database answers. All are asked at once.
+    pub async fn databases(&self) -> BTreeMap<String, bool> {
+        let services = self.services();
+        let asked = services.connections.iter().map(|connection| async {
+            let answers = tokio::time::timeout(PING, connection.ping()).await;
+            (connection.name().to_string(), matches!(answers, Ok(Ok(()))))
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// All that it says of itself.
+    pub async fn account(&self) -> Account {
+        let (services, site) = (self.services(), self.site());
+        let state = |up: bool| if up { "up" } else { "down" }.to_owned();
+        let answers = self.databases().await;
+        let databases = services.connections.iter().map(|connection| {
+            let name = connection.name().to_string();
+            let up = answers.get(&name).copied().unwrap_or_default();
+            (name, Database { state: state(up), kind: connection.dialect().word().to_owned() })
+        });
+        let asked = self.metrics.providers();
+        let providers = self.config().identity_providers.keys().cloned().collect::<Vec<_>>();
+        let providers = providers.into_iter().map(|name| {
+            let known = asked.get(&name).map_or_else(|| "not asked yet".to_owned(), |up| state(*up));
+            (name, known)
+        });
+        let routes = site.endpoints().map(|(name, path, methods)| {
+            let methods = methods.iter().map(ToString::to_string).collect();
+            (name.to_string(), Endpoint { path: path.to_owned(), methods })
+        });
+        let now = services.clock.now_millis();
+        let certificates = certificates(&services)
+            .into_iter()
+            .map(|(alias, not_after)| (alias, Until { not_after: iso8601(not_after), days_left: days(not_after, now) }));
+        Account {
+            status: self.status(),
+            ready: !self.is_draining(),
+            databases: databases.collect(),
+            providers: providers.collect(),
+            routes: routes.collect(),
+            certificates: certificates.collect(),
+        }
+    }
+
+    /// The page that Prometheus reads.
+    pub(super) fn metrics_page(&self) -> Response<Bytes> {
+        plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", self.metrics.page())
+    }
+}
+
+fn days(not_after: i64, now: i64) -> i64 {
+    (not_after - now).div_euclid(DAY)
+}
+
+/// When certificates end: those of the current keys by alias, and the authority's.
+fn certificates(services: &Services) -> Vec<(String, i64)> {
+    let keys = &services.keys;
+    let own = keys.aliases().into_iter().filter_map(|alias| {
+        let not_after = keys.key(&alias)?.certificate.as_ref()?.not_after;
+        Some((alias.to_string(), not_after))
+    });
+    own.chain(keys.authority().map(|authority| ("ca".to_owned(), authority.not_after))).collect()
+}
+
+/// Has the metrics ask for what changes by itself.
+pub(super) fn measure(host: &Arc<Host>) {
+    let add = |name: &'static str, read: fn(&Host) -> Vec<Sample>| {
+        // The host has the metrics; they must not keep it.
+        let host: Weak<Host> = Arc::downgrade(host);
+        host.upgrade().into_iter().for_each(|owner| {
+            let host = host.clone();
+            owner.metrics.sampled(name, move || host.upgrade().map(|host| read(&host)).unwrap_or_default());
+        });
+    };
+    add("ready", |host| vec![(Vec::new(), f64::from(u8::from(!host.is_draining())))]);
+    add("provider_up", |host| {
+        host.metrics.providers().into_iter().map(|(name, up)| (vec![name], f64::from(u8::from(up)))).collect()
+    });
+    add("cache_entries", |host| {
+        host.services().caches.stats().into_iter().map(|cache| (vec![cache.id.to_string()], cache.entries as f64)).collect()
+    });
+    add("pool_connections", |host| {
+        let services = host.services();
+        let pools =
+            services.connections.iter().filter_map(|connection| Some((connection.name().to_string(), connection.pool()?)));
+        let states = pools.flat_map(|(name, pool)| {
+            [("idle", pool.idle), ("used", pool.used)].map(|(state, count)| (vec![name.clone(), state.to_owned()], count as f64))
+        });
+        states.collect()
+    });
+    add("pool_max_connections", |host| {
+        let services = host.services();
+        let pools =
+            services.connections.iter().filter_map(|connection| Some((connection.name().to_string(), connection.pool()?)));
+        pools.map(|(name, pool)| (vec![name], pool.most as f64)).collect()
+    });
+    add("certificate_not_after_seconds", |host| {
+        let ends = certificates(&host.services());
+        ends.into_iter().map(|(alias, not_after)| (vec![alias], not_after as f64 / 1000.0)).collect()
+    });
+    add("certificate_days_left", |host| {
+        let services = host.services();
+        let now = services.clock.now_millis();
+        let ends = certificates(&services);
+        ends.into_iter().map(|(alias, not_after)| (vec![alias], days(not_after, now) as f64)).collect()
+    });
+}

@@ -1,0 +1,98 @@
+//! The listener for whoever looks after the gateway: `/metrics`, `/live`, `/ready`, `/status`. It knows no policies.
+//!
+//! INVARIANT: nobody gets here through a proxy. A request that says it was passed on is refused whatever the listener's address is, and on
+//! this machine so is one that names a host, which a page in a browser could have made it do (DNS rebinding).
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, header, request};
+
+use super::handler::plain;
+use super::{Host, receive};
+use crate::front::server::{ConnInfo, Handler, Running, Server};
+use crate::services::config::{Config, Limits, ListenAddress};
+use crate::services::telemetry::Correlation;
+
+/// Where it listens unless settings say otherwise.
+const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8444);
+/// Connections at a time.
+const CONNECTIONS: usize = 64;
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The listener.
+pub(super) struct Admin {
+    host: Arc<Host>,
+}
+
+/// Opens the listener, if there is to be one. That the address is taken is an error only where somebody chose it.
+pub(super) fn listen(config: &Config) -> Result<Option<Server>, crate::front::server::BindError> {
+    let limits = Limits { max_connections: CONNECTIONS, connections_per_address: CONNECTIONS, ..config.limits.clone() };
+    match config.monitoring.listen {
+        Some(ListenAddress::Off) => Ok(None),
+        Some(ListenAddress::At(address)) => Server::bind_plain(address, limits).map(Some),
+        None => Ok(Server::bind_plain(DEFAULT, limits)
+            .inspect_err(|error| {
+                tracing::warn!("no `/ready`, `/live` and `/status`: {error}; see `monitoring.listen` in gateway.yaml")
+            })
+            .ok()),
+    }
+}
+
+/// Begins to answer.
+pub(super) fn start(host: &Arc<Host>, server: Server) -> Running {
+    server.start(Arc::new(Admin { host: Arc::clone(host) }))
+}
+
+impl Handler for Admin {
+    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, _: Correlation) -> Response<Bytes> {
+        let request = match receive::request(head, body, conn) {
+            Ok(request) => request,
+            Err(why) => return plain(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n")),
+        };
+        if !conn.direct {
+            return plain(StatusCode::FORBIDDEN, TEXT, "a proxy passed this request on; ask the gateway itself\n".to_owned());
+        }
+        if conn.remote.ip().to_canonical().is_loopback() && !names_this_machine(&request.host) {
+            return plain(StatusCode::FORBIDDEN, TEXT, "ask by address, or by the name `localhost`\n".to_owned());
+        }
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET, HEAD\n".to_owned());
+            refusal.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD"));
+            return refusal;
+        }
+        match request.path.as_str() {
+            "/live" => plain(StatusCode::OK, TEXT, "live\n".to_owned()),
+            "/ready" => self.ready().await,
+            "/status" => {
+                let account = self.host.account().await;
+                plain(StatusCode::OK, JSON, serde_json::to_string_pretty(&account).unwrap_or_default() + "\n")
+            }
+            "/metrics" => self.host.metrics_page(),
+            _ => plain(StatusCode::NOT_FOUND, TEXT, "/metrics, /live, /ready, /status\n".to_owned()),
+        }
+    }
+}
+
+impl Admin {
+    /// Whether requests should be sent here: not once the gateway was told to stop, and not while a database is away.
+    async fn ready(&self) -> Response<Bytes> {
+        let databases = self.host.databases().await;
+        let down: Vec<&str> = databases.iter().filter(|(_, up)| !**up).map(|(name, _)| name.as_str()).collect();
+        let (status, why) = if self.host.is_draining() {
+            (StatusCode::SERVICE_UNAVAILABLE, "stopping".to_owned())
+        } else if down.is_empty() {
+            (StatusCode::OK, "ready".to_owned())
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("no answer from: {}", down.join(", ")))
+        };
+        plain(status, TEXT, why + "\n")
+    }
+}
+
+fn names_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
+}

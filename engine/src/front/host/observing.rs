@@ -1,0 +1,132 @@
+//! What whoever looks after a gateway sees of it.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::tests::{Place, get, options, place, put};
+use super::*;
+
+const LISTEN: &str = "monitoring: { listen: \"127.0.0.1:0\" }\n";
+
+async fn serve(place: &Place, settings: &str) -> Serving {
+    put(place.dir.path(), "gateway.yaml", &format!("{LISTEN}{settings}"));
+    Host::serve(place.home.clone(), options()).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Asks the listener for operators.
+async fn ask(serving: &Serving, line: &str, fields: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(serving.admin_address.unwrap()).await.unwrap();
+    let host = if fields.contains("Host:") { "" } else { "Host: localhost\r\n" };
+    stream.write_all(format!("{line} HTTP/1.1\r\n{host}{fields}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_have_a_listener_of_their_own() {
+    let place = place();
+    let serving = serve(&place, "connections: { Main: 'sqlite://data/main.db' }\n").await;
+    assert_eq!(ask(&serving, "GET /live", "").await, (200, "live\n".to_owned()));
+    assert_eq!(ask(&serving, "GET /ready", "Host: 127.0.0.1:8444\r\n").await, (200, "ready\n".to_owned()));
+    assert_eq!(get(&serving, "/hello").await.0, 200);
+    let (status, page) = ask(&serving, "GET /metrics", "").await;
+    assert_eq!(status, 200);
+    for line in [
+        "portcullis_requests_total{service=\"Hello\",status=\"200\"} 1\n",
+        "portcullis_ready 1.0\n",
+        "portcullis_last_reload_ok 1\n",
+        "portcullis_certificate_days_left{alias=\"ca\"} ",
+        "portcullis_certificate_not_after_seconds{alias=\"default_ssl_key\"} ",
+        "portcullis_audit_dropped_total 0",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    assert!(!page.contains("unknown"), "a family that is not described: {page}");
+    let (status, account) = ask(&serving, "GET /status", "").await;
+    assert_eq!(status, 200);
+    let account: serde_json::Value = serde_json::from_str(&account).unwrap();
+    assert_eq!(account["routes"]["Hello"]["path"], "/hello");
+    assert_eq!(account["databases"]["Main"], serde_json::json!({ "state": "up", "kind": "sqlite" }));
+    assert!(account["certificates"]["default_ssl_key"]["days_left"].as_i64().unwrap() > 1, "{account}");
+    assert_eq!(account["ready"], true);
+
+    // Policies are not there, and nobody gets in by way of somebody else.
+    assert_eq!(ask(&serving, "GET /hello", "").await.0, 404);
+    assert_eq!(ask(&serving, "POST /status", "Content-Length: 0\r\n").await.0, 405);
+    for passed in ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 x", "X-Real-IP: 127.0.0.1"] {
+        for path in ["/live", "/ready", "/status", "/metrics"] {
+            assert_eq!(ask(&serving, &format!("GET {path}"), &format!("{passed}\r\n")).await.0, 403, "{passed}");
+        }
+    }
+    assert_eq!(ask(&serving, "GET /status", "Host: evil.example\r\n").await.0, 403);
+    assert_eq!(ask(&serving, "GET http://evil.example/status", "Host: evil.example\r\n").await.0, 403);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_goes_first() {
+    let place = place();
+    let serving = serve(&place, "limits: { drain_delay: 1h }\n").await;
+    assert_eq!(ask(&serving, "GET /ready", "").await.0, 200);
+    let drained = tokio::time::timeout(Duration::from_millis(100), serving.drain()).await;
+    assert!(drained.is_err(), "it waits");
+    assert_eq!(ask(&serving, "GET /ready", "").await, (503, "stopping\n".to_owned()));
+    assert_eq!(ask(&serving, "GET /live", "").await.0, 200);
+    assert_eq!(get(&serving, "/hello").await, (200, "hello".to_owned()), "requests are still taken");
+    let (status, health) = get(&serving, "/health").await;
+    assert!(status == 503 && health.contains("stopping"), "{health}");
+    serving.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_is_no_readiness() {
+    let place = place();
+    let away = "connections: { Main: 'mysql://u:p@127.0.0.1:1/d' }\n";
+    let serving = serve(&place, away).await;
+    assert_eq!(ask(&serving, "GET /ready", "").await, (503, "no answer from: Main\n".to_owned()));
+    assert_eq!(ask(&serving, "GET /live", "").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_restart_is_said_as_long_as_it_waits() {
+    let place = place();
+    let serving = serve(&place, "").await;
+    let root = place.dir.path();
+    put(root, "gateway.yaml", &format!("{LISTEN}tls: {{ min_version: 1.3 }}\n"));
+    serving.host().reload().unwrap();
+    assert_eq!(serving.host().status().pending_restart, ["tls"]);
+    // Another change does not make it forgotten.
+    put(root, "gateway.yaml", &format!("{LISTEN}tls: {{ min_version: 1.3 }}\nlogging: {{ level: warn }}\n"));
+    serving.host().reload().unwrap();
+    assert_eq!(serving.host().status().pending_restart, ["tls"]);
+    put(root, "gateway.yaml", LISTEN);
+    serving.host().reload().unwrap();
+    assert_eq!(serving.host().status().pending_restart, Vec::<String>::new());
+    let account = control::account(&place.home).await.unwrap().expect("an answer");
+    assert!(account.ready && account.routes.contains_key("Hello"), "{account:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_gateway_does_itself_is_recorded() {
+    let place = place();
+    let serving = serve(&place, "logging: { audit: audit.log }\n").await;
+    let root = place.dir.path();
+    put(root, "customizations/#greeting.policy", "customize \"Greeting\" {\n    set word = \"one\"\n}\n");
+    serving.host().reload().unwrap();
+    put(root, "customizations/#greeting.policy", "customize \"Greeting\" {\n    set word = \n}\n");
+    serving.host().reload().unwrap_err();
+    let beside = KeyStore::open(&place.home.path(home::KEYS), "localhost", 0).unwrap();
+    beside.rotate("default_ssl_key", Clock::default().now_millis()).unwrap();
+    serving.host().reload_keys();
+    control::record(&place.home, "user_added", &[("user", "ann")]).await.unwrap();
+    serving.shutdown().await;
+    // Every record was written before it ended.
+    let records = std::fs::read_to_string(root.join("audit.log")).unwrap();
+    let records: Vec<serde_json::Value> = records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<&str> = records.iter().map(|record| record["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["policies_changed", "policies_refused", "key_rotated", "user_added"]);
+    assert!(records[0]["detail"].as_str().unwrap().contains("#greeting.policy"), "{records:?}");
+    assert_eq!((&records[1]["level"], &records[2]["alias"]), (&"warning".into(), &"default_ssl_key".into()));
+}

@@ -1,0 +1,69 @@
+//! `LogField`: what a policy says of its request to whoever reads the log.
+
+use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
+use smol_str::SmolStr;
+
+use crate::data::fault::{HELD, Verdict};
+use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::ctx::Ctx;
+use crate::policy::expr::Expr;
+use crate::services::telemetry::OWN_FIELDS;
+
+/// Most fields of one request.
+const MAX_FIELDS: usize = 16;
+/// Longest value, in characters; the rest is left out.
+const MAX_VALUE: usize = 256;
+
+/// Names that lines of the log have for themselves, beside those of audit records.
+const TAKEN: [&str; 11] =
+    ["timestamp", "target", "message", "trace", "told", "secure", "method", "path", "status", "bytes", "micros"];
+
+static SPEC: Spec = Spec {
+    name: "LogField",
+    category: "audit",
+    summary: "Gives the access line, the trace and the audit records of this request one more field. A later one of the same name replaces it; an empty value \
+              takes it away. Do not put tokens or passwords in it.",
+    props: &[
+        Prop::required("name", Kind::Text, "Name of the field: letters, digits and `-_.`. It is not an expression."),
+        Prop::required("value", Kind::Text, "Its value, of which 256 characters are kept."),
+    ],
+    sets: &[],
+    fails: &[],
+    examples: &[example("who asks", r#"LogField(name: "client_id", value: "${request.http.form.client_id}")"#, Expect::Holds)],
+    ..Spec::PLAIN
+};
+
+pub static ENTRY: Entry = Entry {
+    spec: &SPEC,
+    build: |p| {
+        let name = p.literal("name")?;
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(word) {
+            return Err(p.refuse("name", "a field's name has 1 to 64 letters, digits and `-_.`"));
+        }
+        if TAKEN.contains(&name.as_str()) || OWN_FIELDS.contains(&name.as_str()) {
+            return Err(p.refuse("name", &format!("lines of the log have a `{name}` already")));
+        }
+        Runnable::sync(LogField { name: name.into(), value: p.value("value") })
+    },
+};
+
+struct LogField {
+    name: SmolStr,
+    value: Expr,
+}
+
+impl Assertion for LogField {
+    fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let value = self.value.to_text(ctx);
+        let value = match value.char_indices().nth(MAX_VALUE) {
+            Some((end, _)) => SmolStr::new(value.get(..end).unwrap_or_default()),
+            None => value,
+        };
+        ctx.told.retain(|(name, _)| *name != self.name);
+        if !value.is_empty() && ctx.told.len() < MAX_FIELDS {
+            ctx.told.push((self.name.clone(), value));
+        }
+        HELD
+    }
+}

@@ -1,0 +1,188 @@
+//! What ties together all that is said of one request: its id, which is in every line of the log, every audit record and the answer, and
+//! its place in a trace that reaches over several servers.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smol_str::SmolStr;
+
+/// The field that carries the id of a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The field that carries the place in a trace (W3C Trace Context, section 3.2).
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What vendors add to it; worth nothing without it (section 3.3).
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Longest id that is taken from a proxy, in bytes.
+pub const MAX_ID: usize = 128;
+
+tokio::task_local! {
+    static CURRENT: SmolStr;
+}
+
+/// A request's id and its place in a trace.
+#[derive(Clone, Debug)]
+pub struct Correlation {
+    id: SmolStr,
+    trace: Option<Arc<Trace>>,
+}
+
+/// A place in a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Which trace.
+    pub id: u128,
+    /// The span that asks: whoever is asked next is its child.
+    pub span: u64,
+    /// Whether that one is recorded.
+    pub sampled: bool,
+}
+
+impl Correlation {
+    /// Of something that nobody asked for in a request: a task, a command.
+    pub fn new() -> Self {
+        Correlation { id: hex(uuid::Uuid::new_v4()), trace: None }
+    }
+
+    /// Of a request. The id is its own unless a trusted proxy gave it one: whoever could choose it could hide among the lines of
+    /// others. The trace is whoever's who asks; it is sent on and believed for nothing.
+    pub fn of(headers: &HeaderMap, trusted: bool) -> Self {
+        let given = if trusted { single(headers, &REQUEST_ID).filter(|id| is_id(id)) } else { None };
+        let id = given.map_or_else(|| hex(uuid::Uuid::new_v4()), SmolStr::new);
+        Correlation { id, trace: single(headers, &TRACEPARENT).and_then(Trace::read).map(Arc::new) }
+    }
+
+    /// The id.
+    pub fn id(&self) -> &SmolStr {
+        &self.id
+    }
+
+    /// The place in a trace, if it has any.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    /// The same request at another place of a trace.
+    pub fn at(&self, trace: Trace) -> Self {
+        Correlation { id: self.id.clone(), trace: Some(Arc::new(trace)) }
+    }
+
+    /// Runs something; every line that it logs has the id.
+    pub fn within<F: Future>(&self, run: F) -> impl Future<Output = F::Output> + use<F> {
+        CURRENT.scope(self.id.clone(), run)
+    }
+
+    /// Tells the next server, unless a policy does.
+    pub fn send(&self, set: &mut HeaderMap) {
+        if !set.contains_key(&REQUEST_ID)
+            && let Ok(id) = HeaderValue::from_str(&self.id)
+        {
+            set.insert(REQUEST_ID, id);
+        }
+        if let Some(trace) = &self.trace
+            && !set.contains_key(&TRACEPARENT)
+            && let Ok(value) = HeaderValue::from_str(&trace.text())
+        {
+            set.insert(TRACEPARENT, value);
+        }
+    }
+}
+
+impl Default for Correlation {
+    fn default() -> Self {
+        Correlation::new()
+    }
+}
+
+impl Trace {
+    /// Reads a `traceparent` field, to the letter. What cannot be read counts as absent (section 3.2.2.3).
+    pub fn read(text: &str) -> Option<Trace> {
+        let (version, rest) = text.split_once('-')?;
+        let (id, rest) = rest.split_once('-')?;
+        let (span, rest) = rest.split_once('-')?;
+        // Versions to come may add fields behind the flags.
+        let flags = match rest.split_once('-') {
+            Some((flags, _)) if version != "00" => flags,
+            Some(_) => return None,
+            None => rest,
+        };
+        let digits =
+            |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !digits(version, 2) || version == "ff" || !digits(id, 32) || !digits(span, 16) || !digits(flags, 2) {
+            return None;
+        }
+        let id = u128::from_str_radix(id, 16).ok().filter(|id| *id != 0)?;
+        let span = u64::from_str_radix(span, 16).ok().filter(|span| *span != 0)?;
+        Some(Trace { id, span, sampled: u8::from_str_radix(flags, 16).ok()? & 1 == 1 })
+    }
+
+    /// As a `traceparent` field.
+    pub fn text(&self) -> String {
+        format!("00-{:032x}-{:016x}-{:02x}", self.id, self.span, u8::from(self.sampled))
+    }
+}
+
+/// The request that is being worked on here, for the log.
+pub(super) fn current() -> Option<SmolStr> {
+    CURRENT.try_with(SmolStr::clone).ok()
+}
+
+fn hex(id: uuid::Uuid) -> SmolStr {
+    SmolStr::new(id.simple().encode_lower(&mut uuid::Uuid::encode_buffer()))
+}
+
+/// The field of this name, when there is exactly one.
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut fields = headers.get_all(name).iter();
+    fields.next().filter(|_| fields.next().is_none())?.to_str().ok()
+}
+
+/// Whether a text can stand in a log and a header field as one word.
+fn is_id(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'~' | b'@');
+    !text.is_empty() && text.len() <= MAX_ID && text.bytes().all(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_trace_is_read_to_the_letter() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let read = Trace::read(good).unwrap();
+        assert_eq!((read.id, read.span, read.sampled), (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7, true));
+        assert_eq!(read.text(), good);
+        let later = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-what-comes";
+        assert_eq!(Trace::read(later).map(|trace| trace.sampled), Some(false));
+        for bad in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-+bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 ",
+        ] {
+            assert_eq!(Trace::read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_chooses_the_id() {
+        let mut headers = HeaderMap::new();
+        headers.insert(REQUEST_ID, HeaderValue::from_static("abc-1"));
+        assert_eq!(Correlation::of(&headers, true).id(), "abc-1");
+        assert_ne!(Correlation::of(&headers, false).id(), "abc-1");
+        headers.append(REQUEST_ID, HeaderValue::from_static("abc-2"));
+        assert_eq!(Correlation::of(&headers, true).id().len(), 32, "two are none");
+        for bad in ["", "a b", "a\"b", "a=b", "a;b", "a,b", &"a".repeat(MAX_ID + 1), "caf\u{e9}"] {
+            headers.insert(REQUEST_ID, HeaderValue::from_bytes(bad.as_bytes()).unwrap());
+            assert_eq!(Correlation::of(&headers, true).id().len(), 32, "{bad}");
+        }
+    }
+}
