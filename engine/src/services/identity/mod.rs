@@ -19,7 +19,7 @@ use async_trait::async_trait;
 
 pub use error::ProviderError;
 pub use federated::Federated;
-pub use internal::{InternalUsers, UserError};
+pub use internal::{Account, InternalUsers, UserError};
 pub use ldap::{Ldap, check as check_directory};
 pub use limiter::{AttemptLimiter, Attempts, Rule};
 pub use password::{Cost, Passwords};
