@@ -28,7 +28,7 @@ pub struct CheckArgs {
 }
 
 pub fn run(place: &Place, args: &CheckArgs) -> Done {
-    // Not having started yet is not a mistake: the shipped policies and the settings can be checked all the same.
+    // A home that was never started is not a mistake: the shipped policies and the settings can still be checked.
     let home = place.any_home()?;
     if !home.root().is_dir() {
         return Err(Failure { message: format!("--home {}: there is no such directory", home.root().display()), code: 1 });
