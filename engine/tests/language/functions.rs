@@ -107,6 +107,9 @@ const ROWS: &[(&str, &str)] = &[
     ("json_array(${request.http.header.x-missing})", "[]"),
     (r#"json_keys(json { "b": 1, "a": 2 })"#, r#"["b","a"]"#),
     (r#"json_keys("[]")"#, "[]"),
+    (r#"json_without(json { "a": 1, "b": 2 }, "a")"#, r#"{"b":2}"#),
+    (r#"json_without(json { "a": { "b": 1, "c": 2 } }, "a.b")"#, r#"{"a":{"c":2}}"#),
+    (r#"json_without(json { "a": 1 }, "a.b.c")"#, r#"{"a":1}"#),
     (r#"numeric_date(json { "exp": 12 }, "exp")"#, "12"),
     (r#"coalesce(numeric_date("{\"exp\": 1e30}", "exp"), "none")"#, r#""none""#),
 ];
