@@ -92,6 +92,7 @@ static SPEC: Spec = Spec {
     ],
     optional: Some("no row was found or touched"),
     former: &[("fail_if_none", "where no row is fine, write `SqlQuery?(…)`")],
+    also: &["Perform JDBC Query", "JDBC Query"],
     ..Spec::PLAIN
 };
 
