@@ -84,6 +84,9 @@ impl Endpoint {
     }
 }
 
+/// A service, what its policy runs in, and whether the body is left out of the answer.
+type Begun = (Arc<Route>, Box<Ctx>, bool);
+
 /// Where a path leads.
 pub enum Routed<'s, 'p> {
     /// To the services of this path, and what `*` matched.
@@ -293,8 +296,7 @@ impl Site {
 
     /// Finds the service; an answer where there is none, or not for this method. HEAD where only GET is served runs as GET, which policies see,
     /// and the body is left out of the answer, as the last value says (RFC 9110, section 9.3.2).
-    #[expect(clippy::type_complexity, reason = "what one caller takes apart at once")]
-    fn begin(self: &Arc<Self>, mut request: Request) -> Result<(Arc<Route>, Box<Ctx>, bool), http::Response<bytes::Bytes>> {
+    fn begin(self: &Arc<Self>, mut request: Request) -> Result<Begun, http::Response<bytes::Bytes>> {
         let path = path::upper_escapes(&request.path);
         let (endpoint, rest) = match self.route(&path) {
             Routed::To(endpoint, rest) => (endpoint, rest.len()),
