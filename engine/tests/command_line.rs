@@ -37,6 +37,8 @@ impl Place {
         );
         place.put("tree/customizations/#greeting.policy", "// customize \"Greeting\" {\n//     set word = \"hi\"\n// }\n");
         place.put("tree/policies/gateway.welcome.txt", "try: curl {http}/hello\n");
+        place.put("tree/policies/gateway.samples.txt", "a sample at {https}\n");
+        place.put("tree/policies/gateway.first-client.txt", "make a client at {https}\n");
         place
     }
 
@@ -172,6 +174,39 @@ fn from_first_start_to_shutdown() {
     assert_eq!(serving.terminate(), 0);
 }
 
+/// Hints are such as work here: no sample where there are none, no address that is not listened on.
+#[test]
+fn a_first_start_hints_at_what_works() {
+    for (settings, arguments, shown, hidden) in [
+        (
+            "",
+            ["127.0.0.1:0", "127.0.0.1:0"],
+            &["make a client at https://localhost:", "try: curl http://localhost:"][..],
+            &["sample"][..],
+        ),
+        ("sample_data: true\n", ["127.0.0.1:0", "off"], &["a sample at https://localhost:"], &["make a client", "try: curl"]),
+        ("host_name: gateway.example\n", ["0.0.0.0:0", "off"], &["make a client at https://localhost:"], &["0.0.0.0"]),
+    ] {
+        let place = Place::new();
+        assert_eq!(place.said(&["init", "home"]).0, 0);
+        place.put("home/gateway.yaml", settings);
+        let log = fs::File::create(place.0.path().join("log")).expect("a file");
+        let mut command = place.command(&["serve", "--https", arguments[0], "--http", arguments[1]]);
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
+        let serving = Serving { child, address: String::new() };
+        until("it welcomes", || shown.iter().all(|text| place.log().contains(text)));
+        let log = place.log();
+        // The log has the addresses as they are.
+        let told: Vec<&str> = log.lines().filter(|line| !line.contains(" INFO ") && !line.contains(" WARN ")).collect();
+        let told = told.join("\n");
+        assert!(hidden.iter().all(|text| !told.contains(text)), "{settings}: {told}");
+        drop(serving);
+    }
+    let place = Place::new();
+    let (_, made, _) = place.said(&["init", "home"]);
+    assert!(made.contains("it will listen on https://127.0.0.1:8443 and http://127.0.0.1:8080"), "{made}");
+}
+
 #[test]
 fn mistakes_keep_it_from_starting() {
     let place = Place::new();
@@ -293,9 +328,15 @@ fn keys_can_be_rotated() {
     assert_eq!(place.said(&["init", "home"]).0, 0);
     assert_eq!(place.said(&["key", "add", "signer", "--kind", "ed25519"]).0, 0);
     assert_eq!(place.said(&["key", "add", "signer"]).0, 1);
-    assert_eq!(place.said(&["key", "rotate", "signer"]).0, 0);
+    let (code, rotated, _) = place.said(&["key", "rotate", "signer"]);
+    assert!(code == 0 && rotated.starts_with("rotated signer: "), "{rotated}");
     let (_, list, _) = place.said(&["key", "list"]);
-    assert_eq!(list.lines().filter(|line| line.starts_with("signer ")).count(), 2, "{list}");
+    assert!(list.starts_with("alias "), "{list}");
+    let signers: Vec<&str> = list.lines().filter(|line| line.starts_with("signer ")).collect();
+    assert_eq!(signers.len(), 2, "{list}");
+    let former = signers[1].split_whitespace().nth(1).expect("an identifier");
+    let (code, retired, _) = place.said(&["key", "retire", "signer", former]);
+    assert!(code == 0 && retired.starts_with(&format!("retired {former} of signer")), "{retired}");
 }
 
 #[test]
@@ -331,11 +372,11 @@ fn users_are_added_listed_and_deleted() {
     let said = String::from_utf8_lossy(&short.stderr).into_owned();
     assert!(said.contains("at least 8 characters, and this one has 7") && !said.contains("rter"), "{said}");
     assert!(with_input(&["user", "password", "alice"], "another one\n").status.success());
-    assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  enabled"));
+    assert!(place.said(&["user", "list"]).1.contains("\nalice  admin  enabled"));
     assert_eq!(place.said(&["user", "disable", "alice"]).0, 0);
-    assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  disabled"));
+    assert!(place.said(&["user", "list"]).1.contains("\nalice  admin  disabled"));
     assert_eq!(place.said(&["user", "enable", "alice"]).0, 0);
-    assert!(place.said(&["user", "list"]).1.starts_with("alice  admin  enabled"));
+    assert!(place.said(&["user", "list"]).1.contains("\nalice  admin  enabled"));
     assert_eq!(place.said(&["user", "disable", "bob"]).0, 1);
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 0);
     assert_eq!(place.said(&["user", "delete", "alice"]).0, 1);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis_tests::process::command;
+use portcullis_tests::process::{Process, Start, command, command_with};
 use serde_json::Value;
 
 fn top() -> PathBuf {
@@ -147,6 +147,27 @@ fn what_the_pages_name_exists() {
                     help.lines().any(|line| line.trim_start().starts_with(&format!("{word} "))),
                     "{page}: `portcullis {word}`"
                 );
+            }
+        }
+    }
+}
+
+/// What a gateway that runs has in its home is on the page that says who may read it.
+#[test]
+fn the_files_of_a_home_are_named() {
+    let page = read("docs/operating.md");
+    let dir = tempfile::tempdir().expect("a folder");
+    let home = dir.path().join("home");
+    let _running = Process::gateway(&home, &Start::default()).expect("a start");
+    let said = command_with(&home, &["user", "add", "alice"], "alice-password").expect("a command");
+    assert!(said.success, "{}", said.stderr);
+    for (folder, before) in [("", ""), ("data", "data/")] {
+        for entry in fs::read_dir(home.join(folder)).expect("a folder").flatten() {
+            let name = entry.file_name().into_string().expect("text");
+            // Locks are empty, and the database's own files go with it.
+            if name != "data" && !name.ends_with(".lock") && !name.ends_with("-wal") && !name.ends_with("-shm") {
+                let slash = if entry.path().is_dir() { "/" } else { "" };
+                assert!(page.contains(&format!("| `{before}{name}{slash}` |")), "docs/operating.md does not name {before}{name}");
             }
         }
     }

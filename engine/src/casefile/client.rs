@@ -53,6 +53,8 @@ pub struct Client {
     https: SocketAddr,
     http: SocketAddr,
     roots: Arc<RootCertStore>,
+    /// Issues the certificates of `cert=ca:NAME`: the gateway's own authority, and its key, in PEM.
+    issuer: Option<(String, String)>,
     tls: HashMap<Option<String>, TlsConnector>,
     /// Idle connections by scheme and certificate.
     idle: HashMap<(bool, Option<String>), Box<dyn Stream>>,
@@ -63,7 +65,13 @@ impl Client {
     pub fn new(https: SocketAddr, http: SocketAddr, authority: CertificateDer<'static>) -> Result<Self, rustls::Error> {
         let mut roots = RootCertStore::empty();
         roots.add(authority)?;
-        Ok(Client { https, http, roots: Arc::new(roots), tls: HashMap::new(), idle: HashMap::new() })
+        Ok(Client { https, http, roots: Arc::new(roots), issuer: None, tls: HashMap::new(), idle: HashMap::new() })
+    }
+
+    /// The same, and `cert=ca:NAME` is a certificate that this authority issued.
+    pub fn issuing(mut self, certificate: String, key: String) -> Self {
+        self.issuer = Some((certificate, key));
+        self
     }
 
     /// Sends a whole request and reads the answer. A connection is used again where HTTP allows it.
@@ -131,7 +139,7 @@ impl Client {
         let config = match certificate {
             None => builder.with_no_client_auth(),
             Some(name) => {
-                let (chain, key) = self_signed(name)?;
+                let (chain, key) = self.certificate(name)?;
                 builder.with_client_auth_cert(vec![chain], key)?
             }
         };
@@ -139,18 +147,25 @@ impl Client {
         self.tls.insert(key, connector.clone());
         Ok(connector)
     }
-}
 
-/// A client's certificate of this common name.
-fn self_signed(
-    name: &str,
-) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Box<dyn std::error::Error + Send + Sync>> {
-    let key = rcgen::KeyPair::generate()?;
-    let mut params = rcgen::CertificateParams::new(vec![])?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    let certificate = params.self_signed(&key)?;
-    Ok((certificate.der().clone(), PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
+    /// A client's certificate of this common name: signed by itself, or with `ca:` before the name by the gateway's authority.
+    fn certificate(
+        &self,
+        name: &str,
+    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Box<dyn std::error::Error + Send + Sync>> {
+        let key = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::new(vec![])?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name.strip_prefix("ca:").unwrap_or(name));
+        let certificate = match (&self.issuer, name.starts_with("ca:")) {
+            (Some((authority, own)), true) => {
+                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+                params.signed_by(&key, &rcgen::Issuer::from_ca_cert_pem(authority, rcgen::KeyPair::from_pem(own)?)?)?
+            }
+            _ => params.self_signed(&key)?,
+        };
+        Ok((certificate.der().clone(), PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
+    }
 }
 
 /// One request, one answer; and whether the connection can take another.

@@ -192,7 +192,12 @@ impl CaseGateway {
         let address = |origin: Option<String>| origin.and_then(|origin| origin.split_once("://")?.1.parse().ok());
         let (https, http) = (address(self.serving.https()), address(self.serving.http()));
         let (Some(https), Some(http)) = (https, http) else { return Err("the gateway does not listen".to_owned()) };
-        Client::new(https, http, authority.der().to_vec().into()).map_err(|error| error.to_string())
+        let client = Client::new(https, http, authority.der().to_vec().into()).map_err(|error| error.to_string())?;
+        let read = |name: &str| fs::read_to_string(self.home.path().join("keys").join(name)).ok();
+        Ok(match (read("ca.pem"), read("ca.key.pem")) {
+            (Some(certificate), Some(key)) => client.issuing(certificate, key),
+            _ => client,
+        })
     }
 
     /// Its address as clients spell it.

@@ -26,7 +26,7 @@
 //! | `== command [NAME:] WORDS…` | a command policy; its outputs become `{output}`, or `{NAME.output}`. Lines below: `fails`, or JSON |
 //! | `== sql CONNECTION` | statements, each ending in `;` |
 //! | `== rows CONNECTION` | a query, an empty line, and the rows it must give: columns divided by ` \| ` |
-//! | `== request [https\|http] [cert=NAME] [note]` | request line, header lines, an empty line, the body; a form may take a line a parameter |
+//! | `== request [https\|http] [cert=NAME] [note]` | request line, header lines, an empty line, the body; a form may take a line a parameter. `cert=NAME`: with a client certificate that nobody issued; `cert=ca:NAME`: that the gateway's authority issued |
 //! | `== raw [https\|http]` | bytes to send as they are, with `\r \n \t \0 \xHH \\`; line ends in the file count for nothing |
 //! | `== response` | what must come back, see below |
 //! | `== parallel N` | the next request is sent N times at once; in it, `{nth}` counts them from 1 |

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{Done, Failure, Place, say};
+use super::{Done, Failure, Place, say, table};
 use crate::data::time::{Clock, iso8601};
 use crate::front::home::KEYS;
 use crate::services::keys::{KeyKind, KeyStore};
@@ -43,13 +43,21 @@ pub fn run(place: &Place, command: &KeyCommand) -> Done {
     let keys = KeyStore::open(&home.path(KEYS), &config.host_name.0, now)?;
     match command {
         KeyCommand::List => {
+            let mut rows = Vec::new();
             for alias in keys.aliases() {
                 for (at, key) in keys.all(&alias).iter().enumerate() {
                     let until = key.certificate.as_ref().map_or("-".to_owned(), |certificate| iso8601(certificate.not_after));
                     let state = if at == 0 { "current" } else { "former" };
-                    say(format!("{alias}  {}  {state}  {:?}  certificate until {until}", key.kid, key.public.family()));
+                    rows.push(vec![
+                        alias.to_string(),
+                        key.kid.to_string(),
+                        state.to_owned(),
+                        format!("{:?}", key.public.family()),
+                        until,
+                    ]);
                 }
             }
+            say(table(&["alias", "kid", "state", "kind", "certificate until"], rows));
         }
         KeyCommand::Add { alias, kind } => {
             let kind = KeyKind::parse(kind)
@@ -60,10 +68,16 @@ pub fn run(place: &Place, command: &KeyCommand) -> Done {
                     code: 1,
                 });
             }
-            say(format!("{alias}  {}", keys.ensure_key(alias, kind, now)?.kid));
+            say(format!("made {alias}: {}", keys.ensure_key(alias, kind, now)?.kid));
         }
-        KeyCommand::Rotate { alias } => say(format!("{alias}  {}", keys.rotate(alias, now)?.kid)),
-        KeyCommand::Retire { alias, kid } => keys.retire(alias, kid)?,
+        KeyCommand::Rotate { alias } => {
+            let kid = &keys.rotate(alias, now)?.kid;
+            say(format!("rotated {alias}: {kid} is current; what a former key signed still verifies until `key retire`"));
+        }
+        KeyCommand::Retire { alias, kid } => {
+            keys.retire(alias, kid)?;
+            say(format!("retired {kid} of {alias}: what it signed does not verify any more"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

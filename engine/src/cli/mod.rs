@@ -311,6 +311,15 @@ fn aligned(lines: &[Vec<String>]) -> String {
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Rows below the names of their columns, or `none`.
+fn table(head: &[&str], mut rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return "none".to_owned();
+    }
+    rows.insert(0, head.iter().map(|&word| word.to_owned()).collect());
+    aligned(&rows)
+}
+
 /// Whether diagnostics may be coloured (https://no-color.org).
 fn colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

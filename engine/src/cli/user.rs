@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{Done, Failure, Place, say};
+use super::{Done, Failure, Place, say, table};
 use crate::data::principal::Secret;
 use crate::data::time::{Clock, iso8601};
 use crate::front::home::Home;
 use crate::front::host::control;
-use crate::services::identity::{InternalUsers, Passwords, USERS_FILE};
+use crate::services::identity::{Account, InternalUsers, Passwords, USERS_FILE};
 
 /// What to do with users.
 #[derive(Subcommand)]
@@ -80,11 +80,12 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
             say(format!("enabled {name}"));
         }
         UserCommand::List => {
-            for account in users.list()? {
-                let role = account.attributes.get("role").and_then(|role| role.as_str()).unwrap_or("-");
-                let state = if account.disabled { "disabled" } else { "enabled" };
-                say(format!("{}  {role}  {state}  since {}", account.name, iso8601(account.created * 1000)));
-            }
+            let row = |account: Account| {
+                let role = account.attributes.get("role").and_then(|role| role.as_str()).unwrap_or("-").to_owned();
+                let state = if account.disabled { "disabled" } else { "enabled" }.to_owned();
+                vec![account.name, role, state, iso8601(account.created * 1000)]
+            };
+            say(table(&["name", "role", "state", "since"], users.list()?.into_iter().map(row).collect()));
         }
         UserCommand::Delete { name } => {
             users.delete(name)?;
@@ -104,11 +105,49 @@ fn recorded(home: &Home, event: &str, user: &str) -> Result<(), Failure> {
 /// Fewest characters of a password (NIST SP 800-63B, section 5.1.1.2).
 const FEWEST: usize = 8;
 
+/// A terminal that does not show what is typed, until dropped. `rpassword` hides it too, but only after the prompt is there, so that whoever
+/// is quick would see the beginning.
+struct Unseen {
+    #[cfg(unix)]
+    before: Option<(std::fs::File, rustix::termios::Termios)>,
+}
+
+impl Unseen {
+    #[cfg(unix)]
+    fn from_now_on() -> Unseen {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let hide = || {
+            let terminal = std::fs::File::options().read(true).write(true).open("/dev/tty").ok()?;
+            let before = tcgetattr(&terminal).ok()?;
+            let mut hidden = before.clone();
+            hidden.local_modes.remove(LocalModes::ECHO);
+            tcsetattr(&terminal, OptionalActions::Flush, &hidden).ok()?;
+            Some((terminal, before))
+        };
+        Unseen { before: hide() }
+    }
+
+    #[cfg(not(unix))]
+    fn from_now_on() -> Unseen {
+        Unseen {}
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        if let Some((terminal, before)) = &self.before {
+            let _ = rustix::termios::tcsetattr(terminal, rustix::termios::OptionalActions::Drain, before);
+        }
+    }
+}
+
 /// Asks for it, twice and without showing it, or takes the first line of standard input. Never an argument: arguments are seen by
 /// everybody on the machine.
 fn password(name: &str) -> Result<Secret, Failure> {
     let refuse = |message: String| Err(Failure { message, code: 2 });
     let asked = io::stdin().is_terminal();
+    let _unseen = asked.then(Unseen::from_now_on);
     let password = if asked {
         rpassword::prompt_password(format!("password for {name}: "))?
     } else {

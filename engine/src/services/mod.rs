@@ -27,7 +27,7 @@ use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
 use crate::services::rates::Rates;
 use crate::services::store::{Connection, Connections};
-use crate::services::telemetry::{AuditLog, Metrics};
+use crate::services::telemetry::{AuditLog, Metrics, Tracer};
 use crate::services::turns::KeyedTurns;
 
 /// The services that assertions reach through `Ctx::services`. Cheap to clone: a reload that changes properties makes another
@@ -64,6 +64,10 @@ pub struct Services {
     pub audit: AuditLog,
     /// Whether anybody wants to know, of each answer, who gave it and what policies say of it (`LogField`).
     pub told: bool,
+    /// Whether each request gets a line in the log.
+    pub access: bool,
+    /// Where spans of traces go; none where nobody wants them.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 impl Services {

@@ -203,4 +203,29 @@ mod tests {
         replace(&file, b"new", false).unwrap();
         assert_eq!((owner("x.policy"), fs::metadata(&file).unwrap().mode() & 0o777), ((99, 98), 0o664));
     }
+
+    /// A file that a container mounts by itself cannot be renamed over. Runs where tests may mount.
+    #[test]
+    fn a_file_that_is_a_mount_is_written_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mounted, place) = (dir.path().join("mounted"), dir.path().join("place"));
+        fs::write(&mounted, "old").unwrap();
+        fs::write(&place, "").unwrap();
+        let mount = |program: &str, arguments: &[&std::ffi::OsStr]| {
+            std::process::Command::new(program)
+                .args(arguments)
+                .stderr(std::process::Stdio::null())
+                .status()
+                .is_ok_and(|done| done.success())
+        };
+        if !mount("mount", &["--bind".as_ref(), mounted.as_os_str(), place.as_os_str()]) {
+            return;
+        }
+        let replaced = replace(&place, b"new", true);
+        let ended = mount("umount", &[place.as_os_str()]);
+        replaced.unwrap();
+        assert!(ended);
+        assert_eq!(fs::read(&mounted).unwrap(), b"new");
+        assert_eq!(fs::read(&place).unwrap(), b"", "what it was mounted on stays");
+    }
 }

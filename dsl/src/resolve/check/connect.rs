@@ -258,7 +258,7 @@ fn named(error: Diagnostic, wrong: &str, known: &BTreeMap<String, &str>, what: &
     if error.help.is_some() || shown.is_empty() {
         return error;
     }
-    error.help(format!("{what} that there are: `{}`", shown.join("`, `")))
+    error.help(format!("{what} that exist: `{}`", shown.join("`, `")))
 }
 
 fn extension(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Option<Diagnostic> {

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
+use smol_str::SmolStr;
 
 use super::{Host, receive};
 use crate::front::server::{ConnInfo, Handler};
 use crate::policy::answer::Told;
 use crate::policy::site::Routed;
 use crate::services::config::{Audience, Config, Monitoring, Security};
-use crate::services::telemetry::Correlation;
+use crate::services::telemetry::{Attribute, Correlation, Side, Span, Tracer, unix_nanos};
 
 /// What stands in front of the policies.
 pub struct Front {
@@ -51,6 +52,10 @@ impl Front {
             return Either::Right(async move { self.own_page(&request.path).await }.boxed());
         }
         Either::Left(site.handle(request))
+    }
+
+    fn access_log(&self) -> bool {
+        self.host.site.load().services.access
     }
 
     fn is_own(&self, path: &str, conn: &ConnInfo) -> bool {
@@ -92,11 +97,19 @@ impl Handler for Front {
         conn: &ConnInfo,
         correlation: Correlation,
     ) -> impl Future<Output = Response<Bytes>> + Send {
-        let (security, told) = {
+        let (security, told, tracer) = {
             let site = self.host.site.load();
-            (site.services.security, site.services.told)
+            (site.services.security, site.services.told, site.services.tracer.clone())
         };
-        let logged = told.then(|| Box::new(Access::begin(&head, conn, &correlation)));
+        let (correlation, traced) = match tracer {
+            None => (correlation, None),
+            Some(tracer) => {
+                let (correlation, parent) = tracer.begin(&correlation);
+                let sampled = correlation.trace().is_some_and(|trace| trace.sampled);
+                (correlation, sampled.then_some((tracer, parent)))
+            }
+        };
+        let logged = told.then(|| Box::new(Access::begin(&head, conn, &correlation, self.access_log(), traced)));
         let secure = conn.secure;
         self.answer(head, body, conn, correlation).map(move |mut response| {
             if security == Security::Strict {
@@ -111,7 +124,7 @@ impl Handler for Front {
 
     fn refused(&self, status: StatusCode, peer: IpAddr, correlation: &Correlation) {
         self.host.metrics.refused(status.as_u16());
-        if self.host.site.load().services.told {
+        if self.access_log() {
             let (request, status) = (correlation.id(), status.as_u16());
             tracing::info!(target: "access", remote = %peer, status, %request, "refused before any service");
         }
@@ -126,11 +139,23 @@ struct Access {
     method: Method,
     path: String,
     started: Instant,
+    /// Whether it gets a line.
+    line: bool,
+    /// Where its span goes, and the span that asked for it.
+    traced: Option<(Arc<Tracer>, Option<u64>)>,
 }
 
 impl Access {
-    fn begin(head: &request::Parts, conn: &ConnInfo, correlation: &Correlation) -> Access {
+    fn begin(
+        head: &request::Parts,
+        conn: &ConnInfo,
+        correlation: &Correlation,
+        line: bool,
+        traced: Option<(Arc<Tracer>, Option<u64>)>,
+    ) -> Access {
         Access {
+            line,
+            traced,
             correlation: correlation.clone(),
             remote: conn.remote.ip(),
             secure: conn.secure,
@@ -140,10 +165,45 @@ impl Access {
         }
     }
 
+    /// By the semantic conventions for HTTP servers.
+    fn span(&self, tracer: &Tracer, parent: Option<u64>, status: StatusCode, service: &SmolStr, fields: &[(SmolStr, SmolStr)]) {
+        let Some(at) = self.correlation.trace().copied() else { return };
+        let ended = unix_nanos();
+        let text = |name: &'static str, text: &str| (SmolStr::new_static(name), Attribute::Text(text.into()));
+        let mut attributes = vec![
+            text("http.request.method", self.method.as_str()),
+            text("url.path", &self.path),
+            text("url.scheme", if self.secure { "https" } else { "http" }),
+            text("client.address", &self.remote.to_string()),
+            text("portcullis.request_id", self.correlation.id()),
+            ("http.response.status_code".into(), i64::from(status.as_u16()).into()),
+        ];
+        if !service.is_empty() {
+            attributes.push(text("portcullis.service", service));
+        }
+        attributes.extend(fields.iter().map(|(name, value)| (format!("portcullis.{name}").into(), value.clone().into())));
+        tracer.end(Span {
+            at,
+            parent,
+            side: Side::Server,
+            name: if service.is_empty() { self.method.as_str().into() } else { format!("{} {service}", self.method).into() },
+            began: ended.saturating_sub(self.started.elapsed().as_nanos() as u64),
+            ended,
+            failed: status.is_server_error(),
+            attributes,
+        });
+    }
+
     fn end(self: Box<Self>, response: &mut Response<Bytes>) {
         let Told { service, fields } = response.extensions_mut().remove().unwrap_or_default();
         let (status, bytes, micros) =
             (response.status().as_u16(), response.body().len(), self.started.elapsed().as_micros() as u64);
+        if let Some((tracer, parent)) = &self.traced {
+            self.span(tracer, *parent, response.status(), &service, &fields);
+        }
+        if !self.line {
+            return;
+        }
         let Access { correlation, remote, secure, method, path, .. } = *self;
         let request = correlation.id();
         let trace = correlation.trace().map(|trace| format!("{:032x}", trace.id));

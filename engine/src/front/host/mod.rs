@@ -6,6 +6,7 @@ mod admin;
 mod changes;
 pub mod control;
 mod handler;
+mod otlp;
 mod prebuilt;
 mod receive;
 mod schema;
@@ -57,7 +58,7 @@ pub struct Options {
     pub prebuilt: Option<Arc<Prebuilt>>,
 }
 
-/// How long the last audit records may take to be written.
+/// How long the last audit records, and the last traces and metrics, may take to get away.
 const FLUSHING: Duration = Duration::from_secs(1);
 /// How long databases may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
@@ -102,6 +103,8 @@ pub struct Host {
     started: Arc<Config>,
     /// Whether it was told to stop.
     draining: AtomicBool,
+    /// What sends traces and metrics, until it begins to.
+    exporter: Mutex<Option<otlp::Exporter>>,
 }
 
 /// What reloads change, beside the site.
@@ -142,6 +145,8 @@ impl Host {
         host.metrics.gauge("connections", move || connections.connections() as i64);
         host.metrics.gauge("unwritten_bytes", move || unwritten.unwritten() as i64);
         account::measure(&host);
+        let exporter = host.exporter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sending = exporter.map(|exporter| exporter.start(&host));
         let claim = status::Claim::take(&host.home);
         let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
         {
@@ -153,7 +158,7 @@ impl Host {
         }
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
         let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
-        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control })
+        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -202,6 +207,20 @@ impl Host {
         let outbound = Outbound::open(&config.outbound, home.root(), &keys).map_err(StartError::new)?;
         let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0).counting(&metrics);
         let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
+        let (tracer, exporter) = if listen {
+            let trust = crate::services::config::Outbound {
+                trusted: config.outbound.trusted.clone(),
+                public_authorities: config.outbound.public_authorities,
+                ..Default::default()
+            };
+            let client = Outbound::open(&trust, home.root(), &keys).map_err(StartError::new)?;
+            otlp::open(&config.otlp, client)?.unzip()
+        } else {
+            (None, None)
+        };
+        if let Some(tracer) = tracer.clone() {
+            metrics.sampled("spans_dropped", move || vec![(Vec::new(), tracer.dropped() as f64)]);
+        }
         let gateway = Services {
             clock,
             caches: Arc::new(Caches::new(Arc::clone(&metrics))),
@@ -217,7 +236,9 @@ impl Host {
             connections,
             metrics: Arc::clone(&metrics),
             audit,
-            told: config.logging.access,
+            told: config.logging.access || tracer.is_some(),
+            access: config.logging.access,
+            tracer,
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
         let migration = schema::Migration::collect(&config, &home, &sources, &gateway.connections);
@@ -242,6 +263,7 @@ impl Host {
             metrics,
             started,
             draining: AtomicBool::new(false),
+            exporter: Mutex::new(exporter),
         };
         Ok((host, server))
     }
@@ -321,7 +343,8 @@ impl Host {
             audit,
             properties: Arc::new(properties(&config, &self.ports, &old.services.connections)),
             security: config.security,
-            told: config.logging.access,
+            told: config.logging.access || old.services.tracer.is_some(),
+            access: config.logging.access,
             ..(*old.services).clone()
         };
         let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
@@ -393,6 +416,7 @@ pub struct Serving {
     claim: Option<status::Claim>,
     tasks: tokio::task::JoinHandle<()>,
     control: Option<tokio::task::JoinHandle<()>>,
+    sending: Option<otlp::Sending>,
 }
 
 impl Serving {
@@ -441,19 +465,18 @@ impl Serving {
         if self.claim.is_some() {
             status::remove(&self.host.home);
         }
+        if let Some(sending) = self.sending {
+            sending.finish(FLUSHING).await;
+        }
         let audit = self.host.services().audit.clone();
         let _ = tokio::task::spawn_blocking(move || audit.flush(FLUSHING)).await;
         left
     }
 }
 
-/// A URL that a client on this machine can use: an address that means "all of them" is spelled `localhost`.
+/// The address that is listened on, as a URL: `0.0.0.0` and `[::]` too, so that nobody takes an open listener for a local one.
 fn origin(scheme: &str, address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        format!("{scheme}://localhost:{}", address.port())
-    } else {
-        format!("{scheme}://{address}")
-    }
+    format!("{scheme}://{address}")
 }
 
 fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigError> {

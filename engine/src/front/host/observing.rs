@@ -130,3 +130,107 @@ async fn what_the_gateway_does_itself_is_recorded() {
     assert!(records[0]["detail"].as_str().unwrap().contains("#greeting.policy"), "{records:?}");
     assert_eq!((&records[1]["level"], &records[2]["alias"]), (&"warning".into(), &"default_ssl_key".into()));
 }
+
+/// What a collector was sent: paths and bodies.
+type Inbox = Arc<Mutex<Vec<(String, serde_json::Value)>>>;
+
+/// A collector that keeps what it is sent.
+async fn collector() -> (u16, Inbox) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, kept) = (listener.local_addr().unwrap().port(), Inbox::default());
+    let inbox = Arc::clone(&kept);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let inbox = Arc::clone(&inbox);
+            let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let inbox = Arc::clone(&inbox);
+                async move {
+                    assert_eq!(request.method(), http::Method::POST);
+                    assert_eq!(
+                        (&request.headers()["content-type"], &request.headers()["x-key"]),
+                        (&"application/json".parse().unwrap(), &"secret".parse().unwrap())
+                    );
+                    let path = request.uri().path().to_owned();
+                    let body = http_body_util::BodyExt::collect(request.into_body()).await.unwrap().to_bytes();
+                    inbox.lock().unwrap().push((path, serde_json::from_slice(&body).unwrap()));
+                    let answer = http_body_util::Full::new(bytes::Bytes::from_static(b"{}"));
+                    Ok::<_, std::convert::Infallible>(http::Response::new(answer))
+                }
+            });
+            let io = hyper_util::rt::TokioIo::new(stream);
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, service));
+        }
+    });
+    (port, kept)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_gets_traces_and_metrics() {
+    let (port, inbox) = collector().await;
+    let place = place();
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let backend = crate::services::outbound::backend::Backend::start(ok).await;
+    let calls = format!(
+        "service \"Calls\" at \"/calls\" {{\n    LogField(name: \"colour\", value: \"red\")\n    RouteHttp(url: \"http://127.0.0.1:{}/\")\n}}\n",
+        backend.port
+    );
+    put(place.dir.path(), "services/calls.policy", &calls);
+    let settings = format!("otlp: {{ endpoint: \"http://127.0.0.1:{port}/\", headers: {{ X-Key: secret }}, metrics: 1h }}\n");
+    let serving = serve(&place, &settings).await;
+    let mut stream = TcpStream::connect(serving.http.unwrap()).await.unwrap();
+    let parent = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\r\n";
+    let request = format!("GET /calls?hidden HTTP/1.1\r\nHost: x\r\n{parent}Connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // The end sends what is left.
+    serving.shutdown().await;
+    let sent = inbox.lock().unwrap().clone();
+    let spans: Vec<&serde_json::Value> = sent
+        .iter()
+        .filter(|(path, _)| path == "/v1/traces")
+        .flat_map(|(_, body)| body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap())
+        .collect();
+    let of = |kind: u64| *spans.iter().find(|span| span["kind"] == kind).unwrap_or_else(|| panic!("{spans:?}"));
+    let (server, client) = (of(2), of(3));
+    for span in [server, client] {
+        assert_eq!(span["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+    assert_eq!(server["parentSpanId"], "00f067aa0ba902b7");
+    assert_eq!(client["parentSpanId"], server["spanId"]);
+    assert_eq!(server["name"], "GET Calls");
+    let attribute = |span: &serde_json::Value, name: &str| {
+        let found = span["attributes"].as_array().unwrap().iter().find(|attribute| attribute["key"] == name).cloned();
+        found.unwrap_or_else(|| panic!("no {name}: {span}"))["value"].clone()
+    };
+    assert_eq!(attribute(server, "url.path")["stringValue"], "/calls");
+    assert_eq!(attribute(server, "portcullis.colour")["stringValue"], "red");
+    assert_eq!(attribute(server, "http.response.status_code")["intValue"], "200");
+    assert_eq!(attribute(client, "server.port")["intValue"], backend.port.to_string());
+    assert!(!serde_json::to_string(&spans).unwrap().contains("hidden"), "no query");
+    // The server that was called is told of the call's own span.
+    let head = backend.take().concat();
+    let span = client["spanId"].as_str().unwrap();
+    assert!(head.contains(&format!("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-{span}-01\r\n")), "{head}");
+    let metrics = sent.iter().find(|(path, _)| path == "/v1/metrics").expect("metrics").1.to_string();
+    for name in ["portcullis_requests", "portcullis_backend_request_seconds", "process_resident_memory_bytes"] {
+        assert!(metrics.contains(&format!("\"name\":\"{name}\"")), "{name}: {metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_is_away_costs_nothing_but_spans() {
+    let place = place();
+    let serving = serve(&place, "otlp: { endpoint: \"http://127.0.0.1:1\" }\n").await;
+    for _ in 0..20 {
+        assert_eq!(get(&serving, "/hello").await.0, 200);
+    }
+    assert_eq!(serving.shutdown().await, 0);
+    for wrong in ["traces: 1.5", "endpoint: nonsense", "endpoint: \"ftp://x\"", "endpoint: \"http://x\", headers: { \"a b\": c }"]
+    {
+        put(place.dir.path(), "gateway.yaml", &format!("{LISTEN}otlp: {{ {wrong} }}\n"));
+        let error = Host::serve(place.home.clone(), options()).await.err().expect(wrong).to_string();
+        assert!(error.contains("otlp."), "{wrong}: {error}");
+    }
+}

@@ -23,7 +23,7 @@ use crate::policy::expr::Expr;
 use crate::policy::request::Request;
 use crate::services::outbound::fields::{self, OwnCookies};
 use crate::services::outbound::{Call, CallError, Failed, Target, is_localhost, is_loopback};
-use crate::services::telemetry::{TRACEPARENT, TRACESTATE};
+use crate::services::telemetry::{Attribute, Side, Span, TRACEPARENT, TRACESTATE, unix_nanos};
 
 /// Redirects that are followed, where that was asked for.
 const MAX_REDIRECTS: usize = 5;
@@ -222,7 +222,7 @@ impl Route {
                 ctx.services().outbound.admit(&target).await?;
                 (in_process(call.clone(), ctx).await?, From::Ourselves)
             } else {
-                (ctx.services().outbound.call(call.clone()).await?, From::Another)
+                (traced(ctx, &target, call.clone()).await?, From::Another)
             };
             let Some(next) = self.follow_redirects.then(|| redirect(&answer, last)).flatten() else { return Ok((answer, from)) };
             call.uri = next;
@@ -331,6 +331,45 @@ fn correlate(ctx: &Ctx, headers: &mut HeaderMap, set: &mut HeaderMap, received: 
             }
         }
     }
+}
+
+/// Calls another server, in a span of its own where the request is traced.
+async fn traced(ctx: &Ctx, target: &Target, mut call: Call) -> Result<Response<Bytes>, CallError> {
+    let services = ctx.services();
+    let here = ctx.request.correlation().trace().filter(|trace| trace.sampled);
+    let (Some(tracer), Some(here)) = (&services.tracer, here) else { return services.outbound.call(call).await };
+    let at = tracer.child(here);
+    // What a policy says stands.
+    if call.set.get(&TRACEPARENT).is_some_and(|own| own.as_bytes() == here.text().as_bytes())
+        && let Ok(text) = HeaderValue::from_str(&at.text())
+    {
+        call.set.insert(TRACEPARENT, text);
+    }
+    let method = call.method.clone();
+    let began = unix_nanos();
+    let answer = services.outbound.call(call).await;
+    let text = |name: &'static str, text: &str| (SmolStr::new_static(name), Attribute::Text(text.into()));
+    let outcome = match &answer {
+        Ok(answer) => ("http.response.status_code".into(), i64::from(answer.status().as_u16()).into()),
+        Err(error) => text("error.type", error.failed.word()),
+    };
+    let attributes = vec![
+        text("http.request.method", method.as_str()),
+        text("server.address", &target.host.to_string()),
+        ("server.port".into(), i64::from(target.port).into()),
+        outcome,
+    ];
+    tracer.end(Span {
+        at,
+        parent: Some(here.span),
+        side: Side::Client,
+        name: method.as_str().into(),
+        began,
+        ended: unix_nanos(),
+        failed: answer.as_ref().map_or(true, |answer| answer.status().as_u16() >= 400),
+        attributes,
+    });
+    answer
 }
 
 /// Whose answer it is.

@@ -165,6 +165,7 @@ static BUILTINS: &[Variable] = &[
     family("gateway.time.*", Text, "now, as `seconds`, `millis`, `utc` or `rfc1123`", |form| Some(A::Now(TimeSelector::parse(&form.to_ascii_lowercase())?))),
     value("gateway.security", Text, "`standard` or `strict`, as `security` in `gateway.yaml` says", |ctx| Value::from(ctx.services().security.word())),
     value("gateway.services", List, "names of the services that are served", |ctx| texts(ctx.environment.served().into_iter())),
+    value("gateway.identityProviders", List, "names of the identity providers of `gateway.yaml`", |ctx| Value::list(ctx.services().identity.names().map(Value::from))),
     family("gateway.*", Text, "a property of `gateway.yaml`; undefined when there is none of that name", |name| {
         Some(A::ValueOf(|ctx, name| Value::from(ctx.services().properties.get(name).cloned()), name.to_ascii_lowercase().into()))
     }),

@@ -19,10 +19,10 @@ use serde::Deserialize;
 use crate::services::keys::KeyKind;
 
 pub use error::ConfigError;
-pub use neighbours::{Connection, IdentityProvider, ProviderKind, SearchScope, Synchronous};
+pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
     Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
-    Outbound, Reload, Samples, Security, Tls, TlsVersion,
+    Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use units::{ListenAddress, Span};
 use values::Layer;
@@ -77,6 +77,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// `/health` and `/metrics`.
     pub monitoring: Monitoring,
+    /// Traces and metrics for a collector of OpenTelemetry.
+    pub otlp: Otlp,
     /// How saves become live.
     pub reload: Reload,
 }
@@ -159,6 +161,9 @@ impl Config {
         if self.limits.body_memory.0 < self.limits.body_bytes.0 {
             return refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
         }
+        if !(0.0..=1.0).contains(&self.otlp.traces) {
+            return refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
+        }
         if self.limits.http2_streams == 0 {
             return refuse("http2_streams", "`limits.http2_streams` must be 1 or more".to_owned());
         }
@@ -215,6 +220,7 @@ impl Config {
         compare("logging.format", self.logging.format == new.logging.format);
         compare("outbound", self.outbound == new.outbound);
         compare("monitoring", self.monitoring == new.monitoring);
+        compare("otlp", self.otlp == new.otlp);
         compare("reload", self.reload == new.reload);
         changed
     }

@@ -56,6 +56,20 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// A user of a `federated` provider: found by the subject of a certificate, or by the certificate itself.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FederatedUser {
+    /// Name in policies.
+    pub name: String,
+    /// The whole distinguished name (RFC 4514) of the certificate's subject.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// PEM file (relative to the home) whose first certificate is this user's only one. No authority has to vouch for it.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+}
+
 /// Where users come from. `Name: internal` is short for `Name: { type: internal }`.
 #[derive(Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
@@ -70,6 +84,9 @@ pub struct IdentityProvider {
     /// `federated`: regular expression that must be found in the certificate's subject. Default: any subject.
     #[serde(default)]
     pub subject: Option<String>,
+    /// `federated`: the users, where not everybody whom an authority certifies is one.
+    #[serde(default)]
+    pub users: Vec<FederatedUser>,
     /// `ldap`: `ldaps://host`, or `ldap://host` with `start_tls`.
     #[serde(default)]
     pub url: Option<String>,
@@ -266,6 +283,7 @@ impl IdentityProvider {
             kind,
             trusted: Vec::new(),
             subject: None,
+            users: Vec::new(),
             url: None,
             start_tls: false,
             allow_plaintext: false,

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::HostName;
 use super::units::{Bytes, ListenAddress, Network, Span, scalar_text};
+use super::{HostName, Property};
 
 /// Where the gateway listens.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -402,6 +402,26 @@ impl Default for Outbound {
             own_cookies: Vec::new(),
             forwarded: Forwarded::default(),
         }
+    }
+}
+
+/// Traces and metrics for a collector of OpenTelemetry, by OTLP over HTTP with JSON.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Otlp {
+    /// Where the collector is, without `/v1/traces`: `https://collector.example:4318`. Default: none, and nothing is sent.
+    pub endpoint: String,
+    /// Header fields to send, such as credentials.
+    pub headers: BTreeMap<String, Property>,
+    /// Which share of requests is traced, 0 to 1. Default: 1.
+    pub traces: f64,
+    /// How often metrics are sent. Default: 60s.
+    pub metrics: Span,
+}
+
+impl Default for Otlp {
+    fn default() -> Self {
+        Otlp { endpoint: String::new(), headers: BTreeMap::new(), traces: 1.0, metrics: Span(Duration::from_secs(60)) }
     }
 }
 

@@ -118,9 +118,10 @@ fn the_shipped_template_is_true() {
     let defaults = ("gateway.defaults.yaml", include_str!("../../../../policies/gateway.defaults.yaml"));
     let shipped = Config::read([defaults]).unwrap();
     assert_eq!(Config::read([defaults, ("gateway.yaml", template)]).unwrap(), shipped);
-    // Options come commented with `#key`, prose with `# Prose`. Of an entry shown twice, the second is the example.
+    // Options come commented with `#key` or `#  key`, prose with `# Prose`. Of an entry shown twice, the second is the example.
+    let prose = |line: &str| line.strip_prefix("# ").is_some_and(|rest| !rest.starts_with(' '));
     let mut lines: Vec<&str> =
-        template.lines().filter(|line| line.starts_with('#') && !line.starts_with("# ")).map(|l| &l[1..]).collect();
+        template.lines().filter(|line| line.starts_with('#') && !prose(line)).map(|line| &line[1..]).collect();
     let mut seen = std::collections::HashSet::new();
     lines = lines
         .into_iter()
@@ -128,7 +129,9 @@ fn the_shipped_template_is_true() {
         .filter(|line| !line.contains("sqlite:") && (!line.ends_with(':') || seen.insert(*line)))
         .collect();
     lines.reverse();
-    let full = Config::read([("gateway.yaml", lines.join("\n").as_str())]).unwrap_or_else(|error| panic!("{error}"));
+    let mut full = Config::read([("gateway.yaml", lines.join("\n").as_str())]).unwrap_or_else(|error| panic!("{error}"));
+    // What is taken where nothing is written need not be free; what is written must be.
+    assert_eq!(full.monitoring.listen.take(), ListenAddress::parse("127.0.0.1:8444"));
     let default = Config::default();
     assert_eq!((&full.listeners, &full.tls, &full.limits), (&default.listeners, &default.tls, &default.limits));
     assert_eq!((&full.logging, &full.outbound, &full.monitoring), (&default.logging, &default.outbound, &default.monitoring));

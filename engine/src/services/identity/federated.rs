@@ -14,7 +14,7 @@ use crate::data::fault::{Blame, Fault};
 use crate::data::pattern::compile;
 use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
-use crate::services::config::IdentityProvider as Config;
+use crate::services::config::{FederatedUser, IdentityProvider as Config};
 use crate::services::keys::{KeyStore, certificates_in, verify_client};
 
 /// The provider.
@@ -23,7 +23,41 @@ pub struct Federated {
     /// Own authorities; where none are configured, those of `keys/trusted/`.
     trusted: Option<Vec<Arc<Certificate>>>,
     subject: Option<Regex>,
+    /// Those who are users; none listed: all whom an authority certifies.
+    users: Vec<Known>,
     keys: Arc<KeyStore>,
+}
+
+/// A user that the configuration lists. What it says of the certificate must hold, all of it.
+struct Known {
+    name: SmolStr,
+    subject: Option<String>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+impl Known {
+    fn open(provider: &str, user: &FederatedUser, home: &Path) -> Result<Known, Fault> {
+        let wrong = |what: &str| {
+            Fault::new(Blame::Configuration, format!("identity provider `{provider}`, user `{}`: {what}", user.name))
+        };
+        if user.subject.is_none() && user.certificate.is_none() {
+            return Err(wrong("`subject` or `certificate` must say whose certificate it is"));
+        }
+        let certificate = match &user.certificate {
+            None => None,
+            // What follows in the file is the chain that vouches for it.
+            Some(path) => {
+                let certificates = certificates_in(&home.join(path))?;
+                Some(Arc::clone(certificates.first().ok_or_else(|| wrong("the file holds no certificate"))?))
+            }
+        };
+        Ok(Known { name: user.name.as_str().into(), subject: user.subject.clone(), certificate })
+    }
+
+    fn is(&self, certificate: &Certificate) -> bool {
+        self.subject.as_ref().is_none_or(|subject| *subject == certificate.subject)
+            && self.certificate.as_ref().is_none_or(|own| own.der() == certificate.der())
+    }
 }
 
 impl Federated {
@@ -44,10 +78,11 @@ impl Federated {
             None => None,
         };
         let trusted = (!config.trusted.is_empty()).then_some(trusted);
-        Ok(Federated { provider: name.into(), trusted, subject, keys })
+        let users = config.users.iter().map(|user| Known::open(name, user, home)).collect::<Result<_, _>>()?;
+        Ok(Federated { provider: name.into(), trusted, subject, users, keys })
     }
 
-    fn vouch(&self, certificate: &Certificate) -> User {
+    fn vouch(&self, certificate: &Certificate, known: Option<&Known>) -> User {
         let attribute = |wanted: &str| {
             certificate
                 .subject_attributes
@@ -65,7 +100,7 @@ impl Federated {
         attributes.insert("serial".to_owned(), Value::from(certificate.serial.as_str()));
         attributes.insert("thumbprint_sha256".to_owned(), Value::from(certificate.thumbprint_sha256.as_str()));
         User {
-            name: attribute("CN").unwrap_or(&certificate.subject).into(),
+            name: known.map_or_else(|| attribute("CN").unwrap_or(&certificate.subject).into(), |known| known.name.clone()),
             // A subject is one of its issuer's: another authority may certify somebody else by the same.
             id: format!("{}:{}{}", certificate.issuer.len(), certificate.issuer, certificate.subject).into(),
             provider: self.provider.clone(),
@@ -82,12 +117,18 @@ impl IdentityProvider for Federated {
         if self.subject.as_ref().is_some_and(|subject| !subject.is_match(&certificate.subject)) {
             return Ok(Answer::Nobody);
         }
-        let trusted = self.trusted.clone().unwrap_or_else(|| self.keys.trusted());
+        let known = self.users.iter().find(|user| user.is(certificate));
+        if known.is_none() && !self.users.is_empty() {
+            tracing::debug!(provider = %self.provider, subject = certificate.subject, "no user has this client certificate");
+            return Ok(Answer::Nobody);
+        }
+        let mut trusted = self.trusted.clone().unwrap_or_else(|| self.keys.trusted());
+        trusted.extend(known.and_then(|known| known.certificate.clone()));
         if let Err(error) = verify_client(certificate, &[], &trusted, inquiry.now_millis) {
             tracing::debug!(provider = %self.provider, subject = certificate.subject, reason = %error, "client certificate refused");
             return Ok(Answer::Nobody);
         }
-        Ok(Answer::User(self.vouch(certificate)))
+        Ok(Answer::User(self.vouch(certificate, known)))
     }
 
     /// Nothing is known of anybody who does not show the certificate.

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 
 pub use error::ProviderError;
 pub use federated::Federated;
-pub use internal::{InternalUsers, UserError};
+pub use internal::{Account, InternalUsers, UserError};
 pub use ldap::{Ldap, check as check_directory};
 pub use limiter::{AttemptLimiter, Attempts, Rule};
 pub use password::{Cost, Passwords};
@@ -100,6 +100,11 @@ impl Providers {
     /// Adds a provider, in place of one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, provider: Arc<dyn IdentityProvider>) {
         self.0.insert(name.into(), provider);
+    }
+
+    /// Names of all.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// The provider of this name. None is the configuration's fault.

@@ -171,6 +171,32 @@ async fn certificates_vouch_for_their_subject() {
     assert!(config(None, &["keys/nothing.pem"]).is_err());
 }
 
+#[tokio::test]
+async fn federated_users_are_those_listed() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = Arc::new(KeyStore::open(&home.path().join("keys"), "gateway.example", NOW).unwrap());
+    let [own, other] =
+        ["partner", "other"].map(|alias| keys.ensure_key(alias, KeyKind::P256, NOW).unwrap().certificate.clone().unwrap());
+    let provider = |yaml: &str| {
+        let config: Config = serde_yaml::from_str(yaml).unwrap();
+        Federated::open("Partners", &config, home.path(), Arc::clone(&keys))
+    };
+    let subject = own.subject.clone();
+    let by_subject =
+        provider(&format!("{{ type: federated, trusted: [keys/ca.pem], users: [{{ name: dmz, subject: \"{subject}\" }}] }}"));
+    let by_subject = by_subject.unwrap();
+    assert_eq!(login(&by_subject, &Credential::Certificate(own.clone()), NOW).await.unwrap().name, "dmz");
+    assert!(login(&by_subject, &Credential::Certificate(other.clone()), NOW).await.is_none());
+    // A certificate of the user's own needs no authority, and no other one of the same subject is taken.
+    let pinned = provider("{ type: federated, users: [{ name: dmz, certificate: keys/partner.crt.pem }] }").unwrap();
+    assert!(login(&pinned, &Credential::Certificate(own.clone()), NOW).await.is_some());
+    assert!(login(&pinned, &Credential::Certificate(other.clone()), NOW).await.is_none());
+    assert!(login(&pinned, &Credential::Certificate(own), NOW + 500 * 86_400_000).await.is_none(), "expired");
+    for wrong in ["{ name: dmz }", "{ name: dmz, certificate: keys/nothing.pem }"] {
+        assert!(provider(&format!("{{ type: federated, users: [{wrong}] }}")).is_err(), "{wrong}");
+    }
+}
+
 const ALLOWED: Attempts = Attempts { limit: 3, window_millis: 60_000, max_delay_millis: 4_000, forgive_millis: 0 };
 
 /// One key at a time, and nobody to promise anything to.

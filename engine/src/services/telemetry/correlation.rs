@@ -26,6 +26,8 @@ tokio::task_local! {
 pub struct Correlation {
     id: SmolStr,
     trace: Option<Arc<Trace>>,
+    /// Whether a trusted proxy asks.
+    trusted: bool,
 }
 
 /// A place in a trace.
@@ -42,7 +44,7 @@ pub struct Trace {
 impl Correlation {
     /// Of something that nobody asked for in a request: a task, a command.
     pub fn new() -> Self {
-        Correlation { id: hex(uuid::Uuid::new_v4()), trace: None }
+        Correlation { id: hex(uuid::Uuid::new_v4()), trace: None, trusted: false }
     }
 
     /// Of a request. The id is its own unless a trusted proxy gave it one: whoever could choose it could hide among the lines of
@@ -50,7 +52,7 @@ impl Correlation {
     pub fn of(headers: &HeaderMap, trusted: bool) -> Self {
         let given = if trusted { single(headers, &REQUEST_ID).filter(|id| is_id(id)) } else { None };
         let id = given.map_or_else(|| hex(uuid::Uuid::new_v4()), SmolStr::new);
-        Correlation { id, trace: single(headers, &TRACEPARENT).and_then(Trace::read).map(Arc::new) }
+        Correlation { id, trace: single(headers, &TRACEPARENT).and_then(Trace::read).map(Arc::new), trusted }
     }
 
     /// The id.
@@ -63,9 +65,14 @@ impl Correlation {
         self.trace.as_deref()
     }
 
+    /// Whether a trusted proxy asks.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
     /// The same request at another place of a trace.
     pub fn at(&self, trace: Trace) -> Self {
-        Correlation { id: self.id.clone(), trace: Some(Arc::new(trace)) }
+        Correlation { id: self.id.clone(), trace: Some(Arc::new(trace)), trusted: self.trusted }
     }
 
     /// Runs something; every line that it logs has the id.

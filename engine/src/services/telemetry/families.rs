@@ -61,6 +61,7 @@ pub(super) static OWN: &[Described] = &[
     gauge("generation", &[], "Number of the policy set being served, counted from 1"),
     gauge("ready", &[], "Whether the gateway takes requests: 0 once it was told to stop"),
     counter("audit_dropped", &[], "Audit records that could not be kept"),
+    counter("spans_dropped", &[], "Spans of traces that could not be kept"),
     counter("log_dropped", &[], "Lines of the log that nobody took in time"),
     gauge("build_info", &["version"], "1, and the version"),
 ];

@@ -6,6 +6,7 @@ mod families;
 mod metrics;
 pub mod plain;
 mod process;
+mod trace;
 
 use std::io;
 use std::sync::OnceLock;
@@ -20,6 +21,8 @@ use crate::services::config::{LogFormat, Logging};
 pub use audit::{AuditLog, AuditRecord, Level, OWN_FIELDS, in_log, wanted_in_log};
 pub use correlation::{Correlation, REQUEST_ID, TRACEPARENT, TRACESTATE};
 pub use metrics::{Login, Metrics, Sample, ServiceMetrics};
+
+pub use trace::{Attribute, Side, Span, Tracer, unix_nanos};
 
 /// Overrides `logging.level`, for looking closer at a running installation without touching its settings.
 pub const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
