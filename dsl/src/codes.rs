@@ -180,5 +180,7 @@ pub const REPEATED_CONNECTION: &str = "P0326";
 pub const LOOP_NAME_TAKEN: &str = "P0327";
 /// An output and a `Stop` where `fail` is both.
 pub const FAIL_BY_HAND: &str = "P0330";
+/// A code of `fail` for which the service's error answer has no words.
+pub const UNKNOWN_CODE: &str = "P0332";
 /// A variable that is true or false, compared with `true` or `false`.
 pub const COMPARED_BOOLEAN: &str = "P0331";

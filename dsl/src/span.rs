@@ -127,6 +127,35 @@ impl Sources {
     }
 }
 
+/// Where the lines of a text begin: for whoever asks for many places in it.
+#[derive(Clone, Debug)]
+pub struct Lines(Vec<usize>);
+
+impl Lines {
+    /// The lines of this text.
+    pub fn new(text: &str) -> Self {
+        Lines(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The line of a byte offset, counted from one.
+    pub fn line(&self, offset: usize) -> usize {
+        self.0.partition_point(|begin| *begin <= offset)
+    }
+
+    /// The byte offset where a line begins, counted from one; `None` behind the last.
+    pub fn begin(&self, line: usize) -> Option<usize> {
+        self.0.get(line.checked_sub(1)?).copied()
+    }
+
+    /// The same as [`line_column`] for the text that these are the lines of.
+    pub fn line_column(&self, text: &str, offset: usize) -> (usize, usize) {
+        let offset = text.floor_char_boundary(offset);
+        let line = self.line(offset);
+        let before = self.begin(line).and_then(|begin| text.get(begin..offset)).unwrap_or("");
+        (line, before.chars().count() + 1)
+    }
+}
+
 /// Line and column of a byte offset, counted from one, the column in characters; an offset behind the end is the end.
 pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
     // A place inside a character is the character's: an offset that nobody should have made must not end the report.
@@ -145,6 +174,9 @@ mod tests {
         let text = "a\né\u{1f600}b";
         let places: Vec<(usize, usize)> = (0..=text.len() + 2).map(|offset| line_column(text, offset)).collect();
         let expected = [(1, 1), (1, 2), (2, 1), (2, 1), (2, 2), (2, 2), (2, 2), (2, 2), (2, 3), (2, 4), (2, 4), (2, 4)];
+        assert_eq!(places, expected);
+        let lines = Lines::new(text);
+        let places: Vec<(usize, usize)> = (0..=text.len() + 2).map(|offset| lines.line_column(text, offset)).collect();
         assert_eq!(places, expected);
     }
 }

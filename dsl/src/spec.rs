@@ -160,8 +160,10 @@ pub enum Kind {
     Template(Syntax),
     /// A literal regular expression, compiled when the policy loads.
     Regex,
-    /// The literal name of a connection, identity provider or key in `gateway.yaml`; may be an expression where noted.
-    Name,
+    /// The name of an identity provider in `gateway.yaml`, literally or by an expression.
+    Provider,
+    /// The alias of a private key of the gateway, literally or by an expression.
+    Key,
     /// The name of a connection in `gateway.yaml`, literally or by an expression. A call that leaves it out has its file's.
     Connection,
     /// A JSON object template or expression: `headers: json { "X-A": "b" }`.

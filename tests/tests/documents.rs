@@ -78,7 +78,8 @@ fn the_page_of_error_codes_is_that_of_the_table() {
         let policy = read(&row["file"]);
         let (_, head) = policy.split_once(&format!("service \"{name}\"")).unwrap_or_else(|| panic!("{name} is in its file"));
         let head = head.split("\nservice ").next().unwrap_or(head);
-        let prefix = head.split_once("apiPrefix: \"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or("");
+        // Where an operation has others besides, this one is the last resort.
+        let prefix = head.split_once("apiPrefix: ").and_then(|(_, rest)| rest.lines().next()?.split('"').nth(1)).unwrap_or("");
         let prefix = if prefix.is_empty() { "none".to_owned() } else { format!("`{prefix}`") };
         let _ = writeln!(text, "| {prefix} | {name} |");
     }

@@ -1,12 +1,13 @@
 //! Diagnostics as text: the one form in which the command line, the log and the status page show them.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::{Diagnostic, Severity};
-use crate::span::{FileId, Sources, Span};
+use crate::span::{FileId, Lines, Sources, Span};
 
 /// Renders diagnostics for a terminal or a log, in the order of files and places, errors and warnings together. Each ends with a blank line.
 pub fn render(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) -> String {
@@ -16,12 +17,23 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) -> St
         let key = |d: &Diagnostic| (d.span.start, d.span.end, Reverse(d.severity), d.code);
         path(a).cmp(path(b)).then_with(|| key(a).cmp(&key(b)))
     });
-    sorted.into_iter().map(|diagnostic| render_one(diagnostic, sources, colour) + "\n").collect()
+    let texts = Texts::new(sources);
+    let renderer = renderer(colour);
+    sorted.into_iter().map(|diagnostic| shown(diagnostic, &texts, &renderer) + "\n").collect()
 }
 
 /// Renders one diagnostic: what is wrong, the line with the place underlined and the likely fix beside it, further places, and how the
 /// place was reached.
 pub fn render_one(diagnostic: &Diagnostic, sources: &Sources, colour: bool) -> String {
+    shown(diagnostic, &Texts::new(sources), &renderer(colour))
+}
+
+fn renderer(colour: bool) -> Renderer {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    renderer.decor_style(DecorStyle::Ascii)
+}
+
+fn shown(diagnostic: &Diagnostic, texts: &Texts<'_>, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -36,27 +48,67 @@ pub fn render_one(diagnostic: &Diagnostic, sources: &Sources, colour: bool) -> S
         }
     }
     for file in files {
-        let Some(source) = sources.files.get(file.0 as usize) else { continue };
-        let mut snippet = Snippet::source(source.text.as_str()).path(source.path.as_str());
-        if file == diagnostic.span.file {
+        let Some(source) = texts.sources.files.get(file.0 as usize) else { continue };
+        let own = (file == diagnostic.span.file).then_some(diagnostic.span);
+        let related = || diagnostic.related.iter().filter(|(span, _)| span.file == file);
+        // The renderer reads the whole of what it is given, for each diagnostic: it is given the lines that matter.
+        let lines = texts.lines(file, own.into_iter().chain(related().map(|(span, _)| *span)));
+        let place = |span: Span| {
+            let whole = range(&source.text, span);
+            whole.start - lines.start..whole.end - lines.start
+        };
+        let excerpt = source.text.get(lines.clone()).unwrap_or("");
+        let mut snippet = Snippet::source(excerpt).line_start(texts.line(file, lines.start)).path(source.path.as_str());
+        if let Some(span) = own {
             let label = diagnostic.help.as_deref().map(one_line);
-            snippet = snippet.annotation(AnnotationKind::Primary.span(range(&source.text, diagnostic.span)).label(label));
+            snippet = snippet.annotation(AnnotationKind::Primary.span(place(span)).label(label));
         }
-        for (span, note) in diagnostic.related.iter().filter(|(span, _)| span.file == file) {
-            snippet = snippet.annotation(AnnotationKind::Context.span(range(&source.text, *span)).label(one_line(note)));
+        for (span, note) in related() {
+            snippet = snippet.annotation(AnnotationKind::Context.span(place(*span)).label(one_line(note)));
         }
         group = group.element(snippet);
     }
     for span in &diagnostic.included_by {
-        if let Some(source) = sources.files.get(span.file.0 as usize) {
-            let (line, _) = crate::span::line_column(&source.text, span.start as usize);
+        if let Some(source) = texts.sources.files.get(span.file.0 as usize) {
+            let line = texts.line(span.file, span.start as usize);
             group = group.element(Level::NOTE.no_name().message(format!("included by {}:{line}", source.path)));
         }
     }
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let mut text = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
+    let mut text = renderer.render(&[group]);
     text.push('\n');
     text
+}
+
+/// The files with their lines, found once for all diagnostics.
+struct Texts<'s> {
+    sources: &'s Sources,
+    lines: Vec<OnceCell<Lines>>,
+}
+
+impl<'s> Texts<'s> {
+    fn new(sources: &'s Sources) -> Self {
+        Texts { sources, lines: sources.files.iter().map(|_| OnceCell::new()).collect() }
+    }
+
+    fn of(&self, file: FileId) -> Option<(&'s str, &Lines)> {
+        let (cell, source) = (self.lines.get(file.0 as usize)?, self.sources.files.get(file.0 as usize)?);
+        Some((&source.text, cell.get_or_init(|| Lines::new(&source.text))))
+    }
+
+    /// The line of a place, from 1.
+    fn line(&self, file: FileId, at: usize) -> usize {
+        self.of(file).map_or(1, |(_, lines)| lines.line(at))
+    }
+
+    /// The lines that these spans touch, and what is between them.
+    fn lines(&self, file: FileId, spans: impl Iterator<Item = Span>) -> std::ops::Range<usize> {
+        let Some((text, lines)) = self.of(file) else { return 0..0 };
+        let ranges = spans.map(|span| range(text, span));
+        let (start, end) = ranges.fold((text.len(), 0), |(start, end), range| (start.min(range.start), end.max(range.end)));
+        let begin = lines.begin(lines.line(start)).unwrap_or(0);
+        let end = lines.begin(lines.line(end) + 1).unwrap_or(text.len());
+        begin..end.max(begin)
+    }
 }
 
 /// A span as a range inside the text, on whole characters.

@@ -128,6 +128,7 @@ impl Lab {
 /// A running gateway of a case.
 pub(super) struct CaseGateway {
     home: tempfile::TempDir,
+    settings: Mapping,
     serving: Serving,
     clock: Arc<Clock>,
     log: Log,
@@ -183,7 +184,7 @@ impl CaseGateway {
         let serving = Host::serve(Home::at(home.path(), lab.shipped.as_deref()), options)
             .await
             .map_err(|error| failed(format!("the gateway does not start:\n{error}")))?;
-        Ok(CaseGateway { home, serving, clock, log, _logging: logging })
+        Ok(CaseGateway { home, settings, serving, clock, log, _logging: logging })
     }
 
     /// A client that trusts this gateway's authority.
@@ -235,8 +236,15 @@ impl CaseGateway {
         self.home.path().join(path)
     }
 
-    /// Writes a file of its home.
+    /// Writes a file of its home. Settings are laid over those that the case began with: its databases stay its own.
     pub(super) fn write(&self, path: &str, text: &str) -> Result<(), String> {
+        if path == config::FILE
+            && let Ok(own) = parse_yaml(text)
+        {
+            let mut settings = self.settings.clone();
+            overlay(&mut settings, own);
+            return write(self.home.path(), path, &to_yaml(&settings)?);
+        }
         write(self.home.path(), path, text)
     }
 

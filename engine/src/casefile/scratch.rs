@@ -63,7 +63,7 @@ impl Server {
             ..config::Connection::default()
         };
         let all = Connections::open(&BTreeMap::from([("server".to_owned(), settings)]), Path::new(""));
-        let all = all.map_err(|error| error.to_string())?;
+        let all = all.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         let mut result = Ok(());
         for statement in statements {
             let run = run(all.get("server"), &statement).await;

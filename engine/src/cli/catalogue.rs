@@ -167,7 +167,8 @@ fn kind(kind: Kind) -> String {
         Kind::MessageName => "name of a message".to_owned(),
         Kind::Template(syntax) => format!("`{}` template", syntax_word(syntax)),
         Kind::Regex => "regular expression".to_owned(),
-        Kind::Name => "a name from gateway.yaml".to_owned(),
+        Kind::Provider => "an identity provider from gateway.yaml".to_owned(),
+        Kind::Key => "alias of a private key".to_owned(),
         Kind::Connection => "a connection from gateway.yaml".to_owned(),
         Kind::Object => "`json { … }`".to_owned(),
     }

@@ -2,7 +2,7 @@
 //!
 //! Editors save in many ways (write in place, write beside and rename, truncate and write), and tools replace whole folders: so a burst
 //! of events is let settle before anything is read. Notifications can be missed (network file systems, a folder moved away and another
-//! put in its place), so a cheap look at names, sizes and times every other second backs them up.
+//! put in its place), so a cheap look at names, links, sizes and times every other second backs them up.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::front::home::{self, KEYS};
 use crate::front::host::Host;
 use crate::services::config::AuditTarget;
+use crate::services::stamp::Stamp;
 
 /// Between two looks without a notification.
 const POLL: Duration = Duration::from_secs(2);
@@ -146,8 +147,8 @@ fn concerns(read: &[PathBuf], event: &Event) -> bool {
     !matches!(event.kind, EventKind::Access(_)) && (event.paths.is_empty() || event.paths.iter().any(near))
 }
 
-/// Names, sizes and times of everything below some paths.
-type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+/// Names of everything below some paths, where links lead, and which files these are.
+type Fingerprint = BTreeMap<PathBuf, (Option<PathBuf>, Option<Stamp>)>;
 
 fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
     let mut found = Fingerprint::new();
@@ -159,16 +160,17 @@ fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
 
 fn note(path: &Path, depth: usize, found: &mut Fingerprint) {
     let Ok(metadata) = fs::metadata(path) else { return };
+    let link = fs::read_link(path).ok();
     if !metadata.is_dir() {
         // What the gateway itself writes while it reloads would make it reload again.
         if path.file_name().and_then(|name| name.to_str()).is_some_and(home::is_log) || is_own_output(&metadata) {
             return;
         }
-        found.insert(path.to_owned(), (metadata.len(), metadata.modified().ok()));
+        found.insert(path.to_owned(), (link, Some(Stamp::new(&metadata))));
         return;
     }
     // A folder's own time changes with files that are passed over, such as an editor's; its name alone counts.
-    found.insert(path.to_owned(), (0, None));
+    found.insert(path.to_owned(), (link, None));
     if depth < MAX_DEPTH {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
             note(&entry.path(), depth + 1, found);
@@ -213,6 +215,38 @@ mod tests {
             assert_eq!(concerns(&read, &Event::new(kind).add_path(path.into())), expected, "{path}");
         }
         assert!(concerns(&read, &Event::new(EventKind::Other)), "a queue that ran over");
+    }
+
+    #[test]
+    fn a_file_of_equal_length_and_time_is_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let write = |name: &str, text: &str| {
+            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            fs::write(at(name), text).unwrap();
+            fs::File::options().write(true).open(at(name)).unwrap().set_modified(time).unwrap();
+        };
+        write("one/a.policy", "1");
+        write("two/a.policy", "2");
+        std::os::unix::fs::symlink("one", at("now")).unwrap();
+        std::os::unix::fs::symlink("one/a.policy", at("file.policy")).unwrap();
+        let paths = [at("now"), at("file.policy")];
+        let before = fingerprint(&paths);
+        assert_eq!(before, fingerprint(&paths));
+        let switch = |name: &str, to: &str| {
+            std::os::unix::fs::symlink(to, at("new")).unwrap();
+            fs::rename(at("new"), at(name)).unwrap();
+        };
+        switch("now", "two");
+        let after = fingerprint(&paths);
+        assert_ne!(before, after);
+        switch("file.policy", "two/a.policy");
+        assert_ne!(after, fingerprint(&paths));
+        // In place, by something that puts the time back.
+        let after = fingerprint(&paths);
+        write("two/a.policy", "3");
+        assert_ne!(after, fingerprint(&paths));
     }
 
     #[test]

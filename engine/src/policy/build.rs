@@ -124,6 +124,17 @@ impl<'b> Build<'b> {
         text.parse().map_err(|_| self.refuse(name, "it must be a whole number"))
     }
 
+    /// A status that an answer can have; as a literal it is looked at now.
+    pub fn status(&mut self, name: &str) -> Result<Expr, Diagnostic> {
+        let status = self.value(name);
+        match status.as_const().map(Value::to_int) {
+            Some(number) if number.is_none_or(|number| !(200..600).contains(&number)) => {
+                Err(self.refuse(name, "it must be a status of 200 to 599"))
+            }
+            _ => Ok(status),
+        }
+    }
+
     /// What a literal word of a property's list means. Every word of the list has a meaning here: no default arm decides over a word that
     /// somebody adds later.
     pub fn choice<T: Copy>(&mut self, name: &str, meanings: &[(&str, T)]) -> Result<T, Diagnostic> {

@@ -13,6 +13,8 @@ pub const UNKNOWN_BUILTIN: &str = "P0403";
 pub const BAD_REGEX: &str = "P0404";
 /// A template in a place that takes none.
 pub const BAD_TEMPLATE: &str = "P0405";
+/// A connection, identity provider or key that `gateway.yaml` does not have.
+pub const UNKNOWN_NAME: &str = "P0406";
 /// The compiler could not do what the checks had allowed: a defect of the gateway. The policies are not taken.
 pub const DEFECT: &str = "P0499";
 

@@ -8,6 +8,7 @@ mod call;
 mod code;
 mod conditions;
 mod expressions;
+pub mod names;
 mod statements;
 
 use std::collections::{HashMap, HashSet};
@@ -25,15 +26,19 @@ use crate::policy::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program}
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
 use code::{Code, Label};
+use names::{Flow, UsedName};
 
-/// Compiles a library. The diagnostics hold what only the engine can know: selectors, properties that an assertion refuses.
-pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry>) -> (Program, Vec<Diagnostic>) {
+/// Compiles a library. The diagnostics hold what only the engine can know: selectors, properties that an assertion refuses. The names are
+/// those of `gateway.yaml` that the policies will ask for.
+pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry>) -> (Program, Vec<Diagnostic>, Vec<UsedName>) {
     let mut compiler = Compiler {
         library,
         entries,
         code: Code::default(),
         frames: HashMap::new(),
         reads: Reads::default(),
+        flow: Flow::default(),
+        names: Vec::new(),
         cookies: Vec::new(),
         diagnostics: Vec::new(),
     };
@@ -45,13 +50,13 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
             compiler.frame(policy);
         }
     }
-    let Compiler { code, frames, cookies, mut diagnostics, .. } = compiler;
+    let Compiler { code, frames, cookies, mut diagnostics, names, .. } = compiler;
     let (program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     // A fragment is compiled for each policy that includes it.
     let mut seen = HashSet::new();
     diagnostics.retain(|found| seen.insert((found.code, found.span)));
-    (program, diagnostics)
+    (program, diagnostics, names)
 }
 
 struct Compiler<'a> {
@@ -61,6 +66,10 @@ struct Compiler<'a> {
     frames: HashMap<PolicyId, Arc<FrameProgram>>,
     /// Of the frame being compiled.
     reads: Reads,
+    /// Of the frame being compiled.
+    flow: Flow,
+    /// Of all frames.
+    names: Vec<UsedName>,
     /// Cookies that the policies set: names, and beginnings of names with a `*`.
     cookies: Vec<SmolStr>,
     diagnostics: Vec<Diagnostic>,
@@ -111,6 +120,7 @@ impl<'a> Compiler<'a> {
         }
 
         self.reads = Reads::default();
+        self.flow = Flow::default();
         let entry = self.code.label();
         let (held, failed) = (self.code.label(), self.code.label());
         let fail_tail = self.code.label();
@@ -183,6 +193,7 @@ impl<'a> Compiler<'a> {
         }
         program.entry = self.code.address(entry);
         program.reads = std::mem::take(&mut self.reads);
+        self.names.extend(self.flow.names());
         let program = Arc::new(program);
         self.frames.insert(policy.id, program.clone());
         Some(program)

@@ -60,6 +60,15 @@ pub trait ErrorAnswer: Send + Sync {
     fn render(&self, ctx: &Ctx) -> Option<Draft>;
 }
 
+/// Where a policy refused, by instructions of its program.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What ended it.
+    pub at: u32,
+    /// What failed before, and why.
+    pub failed: Option<(u32, std::borrow::Cow<'static, str>)>,
+}
+
 /// One run of a policy.
 pub struct Ctx {
     /// The generation of policies this run began with.
@@ -72,6 +81,8 @@ pub struct Ctx {
     pub draft: Option<Draft>,
     /// The last `CustomizeErrorResponse`.
     pub error_draft: Option<Arc<dyn ErrorAnswer>>,
+    /// Where the policy refused, once it has.
+    pub refusal: Option<Box<Refusal>>,
     /// Credentials gathered so far.
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
@@ -112,6 +123,7 @@ impl Ctx {
             response: Message::default(),
             draft: None,
             error_draft: None,
+            refusal: None,
             credentials: SmallVec::new(),
             users: SmallVec::new(),
             turns: Vec::new(),

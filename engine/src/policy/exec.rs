@@ -15,7 +15,7 @@ use portcullis_dsl::ast::Type;
 use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
 use crate::policy::assertion::{Begin, BlockEnd, OpenBlock};
-use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::ctx::{Ctx, Refusal, Slot};
 use compare::Compare;
 use observer::{Ended, Nobody, Observer};
 use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
@@ -55,11 +55,11 @@ impl Run {
         }
     }
 
-    fn test(&mut self, pc: u32, instr: &Instr, holds: bool) -> u32 {
-        if holds {
+    fn set(&mut self, pc: u32, instr: &Instr, held: bool) -> u32 {
+        if held {
             return instr.ok;
         }
-        self.failed = Some((pc, Cow::Borrowed("it does not hold")));
+        self.failed = Some((pc, Cow::Borrowed("the value is not of the variable's type")));
         instr.no
     }
 
@@ -78,8 +78,9 @@ impl Run {
     }
 
     /// Says why the policy refuses, for whoever looks for the reason: the place that ends it, and the assertion that failed before.
-    fn explain(&mut self, ctx: &Ctx, program: &Program, pc: u32, code: &str) {
+    fn explain(&mut self, ctx: &mut Ctx, program: &Program, pc: u32, code: &str) {
         let failed = self.failed.take();
+        ctx.refusal = Some(Box::new(Refusal { at: pc, failed: failed.as_ref().map(|(at, reason)| (*at, reason.clone())) }));
         if tracing::enabled!(tracing::Level::DEBUG) {
             let (failed, reason) = failed.map(|(at, reason)| (program.place(at), reason)).unzip();
             let (service, request, place) = (&ctx.service, ctx.request.id(), program.place(pc));
@@ -148,10 +149,10 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
         }
         let step: Result<u32, Fault> = match &instr.op {
             Op::Jump => Ok(instr.ok),
-            Op::Set(slot, value, ty) => Ok(run.test(pc, instr, assign(ctx, *slot, value.eval(ctx), *ty))),
+            Op::Set(slot, value, ty) => Ok(run.set(pc, instr, assign(ctx, *slot, value.eval(ctx), *ty))),
             Op::Default(slot, value, ty) => {
                 let held = !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty);
-                Ok(run.test(pc, instr, held))
+                Ok(run.set(pc, instr, held))
             }
             Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
             Op::Test(compare) => Ok(run.condition(ctx, program, pc, instr, compare)),
@@ -245,6 +246,10 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
                 Ok(instr.ok)
             }
             Op::End(held) => {
+                // A service without an error assertion comes here straight from its failure.
+                if !held && run.failed.is_some() && run.broken.is_none() && frame.fault_tail.is_none() {
+                    run.explain(ctx, program, pc, "");
+                }
                 return match (run.broken.take(), held) {
                     (Some(fault), _) => Ending::Broken(fault),
                     (None, true) => Ending::Held,

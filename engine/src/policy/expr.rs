@@ -137,6 +137,18 @@ impl Expr {
         }
     }
 
+    /// The text that it begins with, whatever its variables hold; `None` where that is not known.
+    pub fn beginning(&self) -> Option<&str> {
+        match self {
+            Expr::Const(Value::Text(text)) => Some(text),
+            Expr::Text(pieces) | Expr::Template(_, pieces) => match pieces.first()? {
+                Piece::Literal(text) => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Evaluates without copying a variable.
     pub fn view<'a>(&'a self, ctx: &'a Ctx) -> View<'a> {
         match self {

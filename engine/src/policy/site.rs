@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 
 use crate::data::path::{self, Form};
 use crate::data::value::Value;
+use crate::policy::compile::names::UsedName;
 use crate::policy::ctx::{Ctx, Environment};
 use crate::policy::exec::observer::{Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Program};
@@ -106,12 +107,20 @@ impl Route {
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
             tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
         }
+        let failed = matches!(ending, exec::Ending::Failed);
         let mut response = answer::answer(&mut ctx, ending);
+        if failed && response.status() == http::StatusCode::INTERNAL_SERVER_ERROR {
+            // Nobody's refusal is an internal error: the policy has no answer for it.
+            let refusal = ctx.refusal.as_ref().map(|refusal| site.program.told(refusal));
+            let (place, reason) = refusal.unzip();
+            let (service, request) = (&self.name, ctx.request.id());
+            tracing::error!(%service, %request, place, reason, "answered 500: the policy failed and has no other answer for it");
+        }
         if head {
             answer::without_body(&mut response);
         }
         self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
-        self.tell(&site, &mut response, std::mem::take(&mut ctx.told));
+        self.tell(site, &mut response, std::mem::take(&mut ctx.told));
         response
     }
 
@@ -141,6 +150,8 @@ pub struct Compiled {
     pub library: Arc<Library>,
     /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
+    /// Names of `gateway.yaml` that the policies will ask for.
+    pub names: Vec<UsedName>,
     /// Instructions; none when there are errors.
     program: Option<Arc<Program>>,
 }
@@ -150,14 +161,15 @@ impl Compiled {
     pub fn new(sources: Sources) -> Compiled {
         let (library, mut diagnostics) = portcullis_dsl::load(sources, &catalogue());
         let broken = |found: &[Diagnostic]| found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-        let mut program = None;
+        let (mut program, mut names) = (None, Vec::new());
         if !broken(&diagnostics) {
             let entries = assertions::all().map(|entry| (entry.spec.name, entry)).collect();
-            let (made, found) = compile::compile(&library, &entries);
+            let (made, found, used) = compile::compile(&library, &entries);
+            names = used;
             diagnostics.extend(found);
             program = (!broken(&diagnostics)).then(|| Arc::new(made));
         }
-        Compiled { library: Arc::new(library), diagnostics, program }
+        Compiled { library: Arc::new(library), diagnostics, names, program }
     }
 
     /// The set with what outlives it; none when there are errors. `serves` is told a service's name and whether it is declared

@@ -9,6 +9,7 @@ pub mod outbound;
 pub mod private;
 pub mod rates;
 mod settings;
+pub mod stamp;
 pub mod store;
 pub mod telemetry;
 pub mod turns;

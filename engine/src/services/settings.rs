@@ -3,18 +3,19 @@
 
 use std::path::Path;
 
-use crate::services::config::{Config, ConfigError, Misfit, ProviderKind, files_of_values};
+use crate::services::config::{Config, ConfigErrors, Misfit, ProviderKind, files_of_values};
 use crate::services::identity::{self, ProviderError};
-use crate::services::store;
+use crate::services::{store, telemetry};
 
 impl Config {
     /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
-    pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
+    /// All mistakes are told at once.
+    pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigErrors> {
         Config::read_in(Path::new(""), layers)
     }
 
     /// The same for a home: paths of `${file:…}` begin in this folder.
-    pub fn read_in<'a>(root: &Path, layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
+    pub fn read_in<'a>(root: &Path, layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigErrors> {
         Config::read_for(root, layers, check)
     }
 
@@ -24,19 +25,22 @@ impl Config {
     }
 }
 
-fn check(config: &Config) -> Result<(), Misfit> {
-    for (name, connection) in &config.connections {
-        if let Err(error) = store::check(connection) {
-            return Err(Misfit { entry: name.clone(), key: "url", message: format!("connection `{name}`: {error}") });
-        }
-    }
-    for (name, provider) in &config.identity_providers {
-        if provider.kind == ProviderKind::Ldap
-            && let Err(error) = identity::check_directory(provider)
-        {
-            let key = if let ProviderError::Setting { key, .. } = error { key } else { "type" };
-            return Err(Misfit { entry: name.clone(), key, message: format!("identity provider `{name}`: {error}") });
-        }
-    }
-    Ok(())
+fn check(config: &Config) -> Vec<Misfit> {
+    let connections = config.connections.iter().filter_map(|(name, connection)| {
+        let error = store::check(connection).err()?;
+        Some(Misfit { entry: name.clone(), key: "url", message: format!("connection `{name}`: {error}") })
+    });
+    let providers = config.identity_providers.iter().filter_map(|(name, provider)| {
+        let error = match provider.kind {
+            ProviderKind::Ldap => identity::check_directory(provider),
+            ProviderKind::Federated => identity::check_federated(provider),
+            ProviderKind::Internal => Ok(()),
+        };
+        let error = error.err()?;
+        let key = if let ProviderError::Setting { key, .. } = error { key } else { "type" };
+        Some(Misfit { entry: name.clone(), key, message: format!("identity provider `{name}`: {error}") })
+    });
+    let level = telemetry::filter(&config.logging.level).err();
+    let level = level.map(|error| Misfit { entry: "logging".to_owned(), key: "level", message: error.to_string() });
+    connections.chain(providers).chain(level).collect()
 }

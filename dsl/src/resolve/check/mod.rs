@@ -1,6 +1,7 @@
 //! Everything that can be wrong with a policy set whose files were read. Checks only look: what they need was made by the steps
 //! before, and no check stops another, so that an author sees all problems at once.
 
+mod answers;
 mod booleans;
 mod calls;
 mod connect;
@@ -53,6 +54,7 @@ pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
     ranges::check(set, &mut found);
     booleans::check(set, &mut found);
     done::check(set, &mut found);
+    answers::check(set, &mut found);
     let reached = set.reached();
     for policy in set.policies {
         let mut own = Vec::new();

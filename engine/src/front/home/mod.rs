@@ -11,6 +11,7 @@
 //! Reading is defensive: whatever stands in these folders, the answer is a set of sources or a list of what is wrong with which file.
 
 mod exposed;
+mod passed_over;
 mod read;
 mod shipped;
 
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis_dsl::{Origin, Sources};
 
-use crate::services::config::{self, Config, ConfigError};
+use crate::services::config::{self, Config, ConfigError, ConfigErrors};
 use crate::services::private;
 
 pub use read::{Unreadable, is_log};
@@ -218,20 +219,25 @@ impl Home {
         exposed::open_to_others(self, config)
     }
 
+    /// Files that look like policies or settings and count for nothing, each as a sentence that says what to do.
+    pub fn passed_over(&self) -> Vec<String> {
+        passed_over::all(self)
+    }
+
     /// The settings: shipped defaults with the operator's file above them.
-    pub fn config(&self) -> Result<Config, ConfigError> {
+    pub fn config(&self) -> Result<Config, ConfigErrors> {
         self.config_with(None)
     }
 
     /// The settings with a further text above the operator's file.
-    pub fn config_with(&self, overlay: Option<&str>) -> Result<Config, ConfigError> {
+    pub fn config_with(&self, overlay: Option<&str>) -> Result<Config, ConfigErrors> {
         let shipped = self
             .shipped
             .file(DEFAULTS)
             .map_err(|problem| ConfigError::new(&problem.path.display().to_string(), problem.message))?;
         let own = match read::text(&self.path(config::FILE)) {
             Ok(text) => text,
-            Err(error) => return Err(ConfigError::new(config::FILE, error.to_string())),
+            Err(error) => return Err(ConfigError::new(config::FILE, error.to_string()).into()),
         };
         let layers = [
             shipped.as_ref().map(|file| (DEFAULTS, &*file.text)),

@@ -24,9 +24,16 @@ pub struct Unreadable {
     pub message: String,
 }
 
+impl Unreadable {
+    /// What is wrong, as a sentence.
+    pub fn sentence(&self) -> String {
+        format!("cannot read {}: {}", self.path.display(), self.message)
+    }
+}
+
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: cannot read {}: {}", self.path.display(), self.message)
+        write!(f, "error: {}", self.sentence())
     }
 }
 

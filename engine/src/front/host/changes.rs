@@ -20,6 +20,8 @@ pub struct Changes {
     pub values: Vec<(String, String, Option<String>, Option<String>)>,
     /// Whether settings changed that are live now.
     pub settings: bool,
+    /// Connections that were opened anew.
+    pub connections: Vec<String>,
     /// Settings that wait for the next start.
     pub waiting: Vec<&'static str>,
 }
@@ -29,8 +31,13 @@ impl Changes {
     pub(super) fn between(old: &Sources, new: &Sources, old_config: &Config, new_config: &Config) -> Changes {
         let mut changes = Changes { waiting: old_config.needs_restart(new_config), ..Changes::default() };
         let live = |config: &Config| {
-            let Config { host_name, security, instance_modifier, properties, enable, disable, logging, .. } = config.clone();
-            (host_name, security, instance_modifier, properties, enable, disable, (logging.level, logging.access, logging.audit))
+            let Config {
+                host_name, security, instance_modifier, properties, enable, disable, identity_providers, outbound, ..
+            } = config.clone();
+            let Config { connections, schemas, keys, secrets, logging, .. } = config.clone();
+            let opened = (identity_providers, outbound, connections, schemas, keys, secrets);
+            let told = (logging.level, logging.access, logging.audit);
+            (host_name, security, instance_modifier, properties, enable, disable, opened, told)
         };
         changes.settings = live(old_config) != live(new_config);
         // The library keeps data files that policies name among its policy files: compare both kinds by path.
@@ -50,6 +57,11 @@ impl Changes {
         changes
     }
 
+    /// Adds the connections that were opened anew.
+    pub(super) fn opened<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.connections.extend(names.map(str::to_owned));
+    }
+
     /// Adds the values that customizations assign differently now.
     pub(super) fn compare_values(&mut self, old: &Library, new: &Library) {
         let (old, new) = (assigned(old), assigned(new));
@@ -66,7 +78,7 @@ impl Changes {
 
     /// Whether nothing changed at all.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && !self.settings && self.waiting.is_empty()
+        self.files.is_empty() && !self.settings && self.connections.is_empty() && self.waiting.is_empty()
     }
 }
 
@@ -107,6 +119,9 @@ impl fmt::Display for Changes {
         }
         if self.settings {
             parts.push("settings".to_owned());
+        }
+        if !self.connections.is_empty() {
+            parts.push(format!("connections opened: {}", self.connections.join(", ")));
         }
         if !self.waiting.is_empty() {
             parts.push(format!("needs a restart: {}", self.waiting.join(", ")));

@@ -78,12 +78,17 @@ impl Front {
         let word = |up: bool| if up { "up" } else { "down" };
         let connections: serde_json::Map<String, serde_json::Value> =
             databases.into_iter().map(|(name, up)| (name, word(up).into())).collect();
+        // One that is down keeps nobody from the others, so it is told and does not count.
+        let services = self.host.services();
+        let identity = services.identity.states().map(|(name, up)| (name.to_owned(), word(up).into()));
+        let identity: serde_json::Map<String, serde_json::Value> = identity.collect();
         let status = self.host.status();
         let page = serde_json::json!({
             "status": if self.host.is_draining() { "stopping" } else { word(up) },
             "generation": status.generation,
             "last_reload": if status.last_reload.as_ref().is_none_or(|last| last.ok) { "ok" } else { "refused" },
             "connections": connections,
+            "identity_providers": identity,
         });
         plain(if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, "application/json", format!("{page}\n"))
     }
@@ -116,7 +121,7 @@ impl Handler for Front {
                 harden(response.headers_mut(), secure);
             }
             if let Some(logged) = logged {
-                logged.end(&mut response);
+                (*logged).end(&mut response);
             }
             response
         })
@@ -194,7 +199,7 @@ impl Access {
         });
     }
 
-    fn end(self: Box<Self>, response: &mut Response<Bytes>) {
+    fn end(self, response: &mut Response<Bytes>) {
         let Told { service, fields } = response.extensions_mut().remove().unwrap_or_default();
         let (status, bytes, micros) =
             (response.status().as_u16(), response.body().len(), self.started.elapsed().as_micros() as u64);
@@ -204,7 +209,7 @@ impl Access {
         if !self.line {
             return;
         }
-        let Access { correlation, remote, secure, method, path, .. } = *self;
+        let Access { correlation, remote, secure, method, path, .. } = self;
         let request = correlation.id();
         let trace = correlation.trace().map(|trace| format!("{:032x}", trace.id));
         let fields: serde_json::Map<_, _> =

@@ -6,6 +6,8 @@ mod admin;
 mod changes;
 pub mod control;
 mod handler;
+mod inspect;
+mod opened;
 mod otlp;
 mod prebuilt;
 mod receive;
@@ -28,11 +30,12 @@ use smol_str::SmolStr;
 use crate::data::time::{Clock, iso8601};
 use crate::front::home::{self, Home, Unreadable};
 use crate::front::server::{Running, Server, TlsServer};
+use crate::policy::compile::names;
 use crate::policy::site::{Compiled, Site};
 use crate::services::Services;
 use crate::services::cache::Caches;
 use crate::services::config::{Config, ListenAddress};
-use crate::services::identity::{Passwords, Providers};
+use crate::services::identity::Passwords;
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
 use crate::services::store::Connections;
@@ -40,8 +43,11 @@ use crate::services::telemetry::{self, AuditLog, AuditRecord, Level, Metrics};
 
 pub use changes::Changes;
 pub use handler::Front;
+pub use inspect::{Inspection, inspect};
 pub use prebuilt::Prebuilt;
 pub use status::{Account, Status, has_served, read_status};
+
+use opened::{Beside, Files, Opened};
 
 /// How a host is to be started, beyond what its home says.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +109,7 @@ pub struct Host {
     started: Arc<Config>,
     /// Whether it was told to stop.
     draining: AtomicBool,
+    runtime: tokio::runtime::Handle,
     /// What sends traces and metrics, until it begins to.
     exporter: Mutex<Option<otlp::Exporter>>,
 }
@@ -165,16 +172,10 @@ impl Host {
         let config = read_config(&home, &options).map_err(StartError::new)?;
         let clock = options.clock.clone().unwrap_or_default();
         let keys = KeyStore::open(&home.path(home::KEYS), &config.host_name.0, clock.now_millis()).map_err(StartError::new)?;
-        for (alias, kind) in &config.keys {
-            keys.ensure_key(alias, *kind, clock.now_millis()).map_err(StartError::new)?;
-        }
-        for name in &config.secrets {
-            keys.ensure_secret(name).map_err(StartError::new)?;
-        }
+        opened::make_keys(&config, &keys, clock.now_millis()).map_err(|problems| StartError(problems.join("\n")))?;
         if listen {
             home.open_to_others(&config).iter().for_each(|found| tracing::warn!("{found}"));
         }
-        let connections = Connections::open(&config.connections, home.root()).map_err(StartError::new)?;
         let audit = AuditLog::open(&config.logging.audit, home.root())
             .map_err(|error| StartError(format!("the audit log cannot be opened: {error}")))?;
         let metrics = Arc::new(Metrics::default());
@@ -204,9 +205,9 @@ impl Host {
         let keys = Arc::new(keys);
         let passwords = Arc::new(Passwords::default());
         schema::add_sample_users(&config, &home, &passwords, clock.now_millis()).map_err(StartError::new)?;
-        let outbound = Outbound::open(&config.outbound, home.root(), &keys).map_err(StartError::new)?;
-        let outbound = outbound.beside(ports.values().copied().collect(), &config.host_name.0).counting(&metrics);
-        let identity = Providers::open(&config.identity_providers, home.root(), &keys, &passwords).map_err(StartError::new)?;
+        let beside = Beside { home: home.root(), keys: &keys, passwords: &passwords, ports: &ports, metrics: &metrics };
+        let opened = Opened::open(&config, &beside).map_err(|problems| StartError(problems.join("\n")))?;
+        let Opened { connections, identity, outbound } = opened;
         let (tracer, exporter) = if listen {
             let trust = crate::services::config::Outbound {
                 trusted: config.outbound.trusted.clone(),
@@ -224,11 +225,11 @@ impl Host {
         let gateway = Services {
             clock,
             caches: Arc::new(Caches::new(Arc::clone(&metrics))),
-            identity: Arc::new(identity),
+            identity,
             passwords,
             attempts: Arc::default(),
             turns: Arc::default(),
-            outbound: Arc::new(outbound),
+            outbound,
             rates: Arc::default(),
             keys,
             properties: Arc::new(properties(&config, &ports, &connections)),
@@ -247,10 +248,12 @@ impl Host {
         warn(&warnings);
         let connections = migration.run().await;
         if listen {
+            inspect::remarks(&home, &config, &site.library).iter().for_each(|remark| tracing::warn!("{remark}"));
             schema::report_collations(&connections);
         }
         let status = Status::new(&iso8601(site.services.clock.now_millis()), site.services().count());
         metrics.reload(true, 1);
+        let runtime = tokio::runtime::Handle::current();
         let started = Arc::new(config);
         let live = Live { config: Arc::clone(&started), generation: 1, status, speaks: false };
         let host = Host {
@@ -261,6 +264,7 @@ impl Host {
             site: ArcSwap::from_pointee(site),
             live: Mutex::new(live),
             metrics,
+            runtime,
             started,
             draining: AtomicBool::new(false),
             exporter: Mutex::new(exporter),
@@ -299,9 +303,13 @@ impl Host {
 
     /// Reads everything anew and serves it from the next request on. On any error the running set stays, and the error says why.
     pub fn reload(&self) -> Result<Changes, Refused> {
+        self.reload_with(Files::AsBefore)
+    }
+
+    fn reload_with(&self, files: Files) -> Result<Changes, Refused> {
         // One at a time, to the end: the later one must see what the earlier one left.
         let mut live = self.live();
-        let result = self.reload_locked(&mut live);
+        let result = self.reload_locked(&mut live, files);
         let time = iso8601(self.services().clock.now_millis());
         match &result {
             Ok(changes) if changes.is_empty() => return result,
@@ -323,12 +331,34 @@ impl Host {
         result
     }
 
-    fn reload_locked(&self, live: &mut Live) -> Result<Changes, Refused> {
-        let config = read_config(&self.home, &self.options).map_err(|error| Refused { report: error.to_string(), errors: 1 })?;
+    fn reload_locked(&self, live: &mut Live, files: Files) -> Result<Changes, Refused> {
+        let config = read_config(&self.home, &self.options)
+            .map_err(|error| Refused { report: error.to_string(), errors: error.0.len() })?;
         let sources = self.home.sources().map_err(|problems| unreadable(&problems))?;
         let old = self.site.load_full();
         let mut changes = Changes::between(old.library.sources(), &sources, &live.config, &config);
-        if changes.is_empty() {
+        if changes.is_empty() && files == Files::AsBefore {
+            return Ok(changes);
+        }
+        let refused = |problems: Vec<String>| Refused { errors: problems.len(), report: problems.join("\n") };
+        let services = &old.services;
+        let now = services.clock.now_millis();
+        opened::make_keys(&config, &services.keys, now).map_err(refused)?;
+        // What is opened may spawn, and who reloads is no thread of the runtime's.
+        let _entered = self.runtime.enter();
+        let beside = Beside {
+            home: self.home.root(),
+            keys: &services.keys,
+            passwords: &services.passwords,
+            ports: &self.ports,
+            metrics: &self.metrics,
+        };
+        let opened = Opened::reopen(services, &live.config, &config, &beside, files).map_err(refused)?;
+        let Opened { connections, identity, outbound } = opened;
+        let new = connections.beyond(&services.connections);
+        changes.opened(new.iter().map(|connection| connection.name().as_str()));
+        let kept = Arc::ptr_eq(&identity, &services.identity) && Arc::ptr_eq(&outbound, &services.outbound);
+        if changes.is_empty() && kept {
             return Ok(changes);
         }
         telemetry::filter(&config.logging.level)
@@ -341,15 +371,22 @@ impl Host {
         };
         let gateway = Services {
             audit,
-            properties: Arc::new(properties(&config, &self.ports, &old.services.connections)),
+            properties: Arc::new(properties(&config, &self.ports, &connections)),
             security: config.security,
-            told: config.logging.access || old.services.tracer.is_some(),
+            told: config.logging.access || services.tracer.is_some(),
             access: config.logging.access,
-            ..(*old.services).clone()
+            connections,
+            identity,
+            outbound,
+            ..(**services).clone()
         };
+        let to_migrate = if live.config.schemas == config.schemas { new } else { gateway.connections.clone() };
+        let migration = schema::Migration::collect(&config, &self.home, &sources, &to_migrate);
         let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
+        self.migrate(migration, &config);
+        inspect::unserved(&config, &site.library).iter().for_each(|remark| tracing::warn!("{remark}"));
         self.site.store(Arc::new(site));
         if let Err(error) = telemetry::set_level(&config.logging) {
             // What the environment says of the level, which was good at the start.
@@ -358,6 +395,25 @@ impl Host {
         live.status.pending_restart = self.started.needs_restart(&config).into_iter().map(str::to_owned).collect();
         live.config = Arc::new(config);
         Ok(changes)
+    }
+
+    /// Brings the tables of new connections up to date before policies meet them. A database that does not answer is left to later tries,
+    /// as at a start.
+    fn migrate(&self, migration: schema::Migration, config: &Config) {
+        if migration.is_empty() {
+            return;
+        }
+        // On a thread and connections of its own: whoever reloads may keep the runtime waiting.
+        let at_once = std::thread::scope(|scope| {
+            let run = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+                runtime.block_on(migration.run_apart(&config.connections, self.home.root())).ok()
+            });
+            run.join().ok().flatten()
+        });
+        if at_once.is_none() {
+            self.runtime.spawn(migration.run());
+        }
     }
 
     /// Records what the gateway itself does.
@@ -394,6 +450,8 @@ impl Host {
                 for (alias, kid) in before.iter().filter(|(alias, _)| !after.contains_key(*alias)) {
                     self.audit("key_removed", Level::Warning, "", &[("alias", alias.to_string()), ("kid", kid.clone())]);
                 }
+                // Passwords of databases and directories, and authorities, are files that lie there too.
+                let _ = self.reload_with(Files::Anew);
             }
             Err(error) => tracing::error!(%error, "keys cannot be read; those in use stay"),
         }
@@ -479,7 +537,7 @@ fn origin(scheme: &str, address: SocketAddr) -> String {
     format!("{scheme}://{address}")
 }
 
-fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigError> {
+fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigErrors> {
     home.config_with(options.overlay.as_deref())
 }
 
@@ -507,6 +565,11 @@ fn build(options: &Options, config: &Config, sources: Sources, services: Arc<Ser
         None => Arc::new(Compiled::new(sources)),
     };
     let report = render(&compiled.diagnostics, compiled.library.sources(), false);
+    let unknown = names::unknown(&compiled.names, &services);
+    if !unknown.is_empty() {
+        let report = report + &render(&unknown, compiled.library.sources(), false);
+        return Err(Refused { report, errors: unknown.len() });
+    }
     match compiled.site(services, &config.instance_modifier, |name, off| config.serves(name, off)) {
         Some(site) => Ok((site, report)),
         None => {

@@ -1,5 +1,7 @@
 //! Tables of the databases: which scripts a connection gets, and applying them when the gateway starts.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use portcullis_dsl::Sources;
 
 use crate::data::principal::Secret;
 use crate::front::home::Home;
-use crate::services::config::Config;
+use crate::services::config::{self, Config};
 use crate::services::identity::{InternalUsers, Passwords, USERS_FILE, UserError};
 use crate::services::store::{Connection, Connections, Dialect, Kind, StoreError};
 
@@ -61,6 +63,31 @@ impl Migration {
             }
         }
         Migration { connections: connections.clone(), scripts: all }
+    }
+
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.scripts.is_empty()
+    }
+
+    /// Applies everything once, on connections that are closed again. Gives up at the first error.
+    pub(super) async fn run_apart(
+        &self,
+        configs: &BTreeMap<String, config::Connection>,
+        home: &Path,
+    ) -> Result<(), Vec<StoreError>> {
+        for (connection, scripts) in &self.scripts {
+            let own = configs.iter().filter(|(name, _)| connection.name() == name);
+            let own = own.map(|(name, config)| (name.clone(), config.clone())).collect();
+            let apart = Connections::open(&own, home)?;
+            let mut result = Ok(());
+            for connection in apart.iter() {
+                result = result.and(connection.migrate(scripts).await);
+            }
+            apart.close().await;
+            result.map_err(|error| vec![error])?;
+        }
+        Ok(())
     }
 
     /// Applies everything. A database that is down now is tried again in the background: what needs no database is served meanwhile.

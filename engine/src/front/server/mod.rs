@@ -92,6 +92,19 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
+impl BindError {
+    /// Whether somebody else listens there.
+    pub fn is_in_use(&self) -> bool {
+        self.error.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
+/// Whether a listener could be opened: opens it and closes it again, before anybody could connect.
+pub fn probe(listener: ListenAddress) -> Result<(), BindError> {
+    let ListenAddress::At(address) = listener else { return Ok(()) };
+    std::net::TcpListener::bind(address).map(drop).map_err(|error| BindError { address, error })
+}
+
 impl Server {
     /// Opens the listeners. Must be called within a runtime.
     pub fn bind(listeners: &Listeners, tls: &Arc<TlsServer>, limits: Limits) -> Result<Server, BindError> {

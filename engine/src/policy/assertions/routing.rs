@@ -124,9 +124,19 @@ impl Route {
         if let Some(name) = headers.names().iter().find(|name| fields::is_of_connection(name)) {
             return Err(p.refuse("headers", &format!("`{name}` is of the connection; the gateway writes it itself")));
         }
+        let url = p.value("url");
+        let other = url.beginning().and_then(|text| text.split_once("://")).filter(|(own, _)| *own != scheme);
+        if let Some((other, _)) = other {
+            let takes = match other {
+                "http" => "; `RouteHttp` calls http://",
+                "https" => "; `RouteHttps` calls https://",
+                _ => "",
+            };
+            return Err(p.refuse("url", &format!("it calls addresses of the form {scheme}://host/…{takes}")));
+        }
         Ok(Route {
             scheme,
-            url: p.value("url"),
+            url,
             method: p.optional("method"),
             request: if p.has("request") { Some(p.message("request")?) } else { None },
             headers,

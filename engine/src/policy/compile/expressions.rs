@@ -184,6 +184,11 @@ impl<'a> Compiler<'a> {
             .map(|(slot, selector)| self.selected(slot, selector))
     }
 
+    fn builtin(&mut self, name: &str) -> Option<Accessor> {
+        self.flow.reads(name);
+        Accessor::parse(name, &mut self.reads)
+    }
+
     fn named(&mut self, name: &str, scope: Scope<'a>, span: Span) -> Expr {
         match scope.frame.access(name) {
             Access::Slot(slot) => {
@@ -201,7 +206,7 @@ impl<'a> Compiler<'a> {
                 }
             },
             Access::Member(slot, name) => Expr::Member(Box::new(Expr::Slot(Slot(slot as u32))), Arc::new(Path::Dotted(name))),
-            Access::Builtin(_) => match Accessor::parse(name, &mut self.reads) {
+            Access::Builtin(_) => match self.builtin(name) {
                 Some(Accessor::PolicyName) => Expr::constant(scope.policy.name.as_str()),
                 Some(accessor) => Expr::Builtin(accessor),
                 None => {

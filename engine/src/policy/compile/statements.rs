@@ -69,14 +69,16 @@ impl<'a> Compiler<'a> {
         let span = stmt.span.span;
         match &stmt.kind {
             StmtKind::Set { target, ty, value } => {
-                let value = self.expr(value, scope);
+                let (value, place) = (self.expr(value, scope), value.span.span);
                 let slot = self.slot(target, scope);
+                self.flow.set(slot, &value, place, self.origin(place));
                 let op = Op::Set(slot, value, ty.as_ref().map(|ty| ty.node));
                 self.assigned(op, slot, scope, span, ok, no);
             }
             StmtKind::Default { target, ty, value } => {
-                let value = self.expr(value, scope);
+                let (value, place) = (self.expr(value, scope), value.span.span);
                 let slot = self.slot(target, scope);
+                self.flow.set(slot, &value, place, self.origin(place));
                 let op = Op::Default(slot, value, ty.as_ref().map(|ty| ty.node));
                 self.assigned(op, slot, scope, span, ok, no);
             }
@@ -115,7 +117,11 @@ impl<'a> Compiler<'a> {
                     exceeded: slot("exceededlimit"),
                     limit: limit.as_ref().map(|limit| limit.node.max(0) as usize).filter(|limit| *limit > 0),
                 };
+                let place = list.span.span;
                 let list = self.expr(list, scope);
+                for slot in data.item.into_iter().chain([data.current]) {
+                    self.flow.set(slot, &list, place, self.origin(place));
+                }
                 let (next, round, failed) = (self.code.label(), self.code.label(), self.code.label());
                 self.code.emit(Op::LoopBegin(list), span, next, next);
                 self.code.place(next);
@@ -194,6 +200,7 @@ impl<'a> Compiler<'a> {
                 let Some(entry) = self.entry(name) else {
                     return self.defective("the assertion is not there", span);
                 };
+                self.uses_names(entry.spec, call, scope);
                 let mut host = BuildSite { compiler: self, scope };
                 let built = (entry.build)(&mut Build { compiler: &mut host, spec: entry.spec, call });
                 match built {

@@ -8,6 +8,27 @@ use crate::data::fault::Fault;
 use crate::data::value::Value;
 use crate::policy::ctx::{Ctx, Slot};
 
+/// Longest part of a value that is shown.
+const MAX_SHOWN: usize = 40;
+
+/// A value as the log may have it: shortened, and starred where the name says that it may be a secret. What no name tells from a secret,
+/// because it is long and random, is starred too.
+fn shown(name: &str, value: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let secret = ["password", "secret", "credential", "cookie", "private"].iter().any(|word| name.contains(word))
+        || ["token", "code", "key", "assertion"].iter().any(|word| name.ends_with(word));
+    let random = value
+        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=')))
+        .any(|word| word.len() >= 20);
+    if secret || random {
+        return "***".to_owned();
+    }
+    match value.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
 /// A variable with the bounds it was declared with.
 pub struct Bounds {
     /// The variable.
@@ -43,8 +64,9 @@ impl Bounds {
         if fits {
             return Ok(());
         }
-        // Not the value itself: nobody knows what was put there by mistake.
-        Err(ctx.misconfigured(format!("`{}` is out of its bounds: it must be {what} {}", self.name, self.range.words())))
+        let value = shown(&self.name, &ctx.get(self.slot).as_text());
+        let range = self.range.words();
+        Err(ctx.misconfigured(format!("`{}` is out of its bounds: it must be {what} {range}, and is `{value}`", self.name)))
     }
 
     fn holds(&self, number: f64) -> bool {

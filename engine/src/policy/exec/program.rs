@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
-use crate::policy::ctx::Slot;
+use crate::policy::ctx::{Refusal, Slot};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
 use crate::policy::runnable::{Assertion, AsyncAssertion, BlockAssertion, BlockEnd};
@@ -38,6 +38,16 @@ impl Program {
     /// `path:line:column` of an instruction's source text.
     pub fn place(&self, pc: u32) -> String {
         self.spans.get(pc as usize).map_or_else(String::new, |span| self.sources.place(*span))
+    }
+}
+
+impl Program {
+    /// `path:line:column` of what failed, or else of what ended the policy, and the reason.
+    pub fn told<'r>(&self, refusal: &'r Refusal) -> (String, &'r str) {
+        match &refusal.failed {
+            Some((at, reason)) => (self.place(*at), reason),
+            None => (self.place(refusal.at), "it was refused"),
+        }
     }
 }
 

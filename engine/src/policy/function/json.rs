@@ -29,6 +29,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Value::from(member.and_then(|member| crate::services::jose::date(&member)).map(|seconds| seconds as i64))
         },
     ),
+    function("json_without", &["json", "path"], 2, "the JSON without the member that a dotted path leads to", |args, _| {
+        let Some(document) = json::document(&args[0]) else { return Value::Undefined };
+        let mut document = serde_json::Value::clone(&document);
+        let path = args[1].as_text();
+        let (parent, name) = path.rsplit_once('.').unwrap_or(("", &path));
+        let steps = parent.split('.').filter(|step| !step.is_empty());
+        let object = steps.fold(Some(&mut document), |at, step| at?.get_mut(step));
+        if let Some(object) = object.and_then(serde_json::Value::as_object_mut) {
+            object.remove(name);
+        }
+        Value::json(document)
+    })
+    .giving(Gives::Json),
     function("json_array", &["list"], 1, "the values of a list as a JSON array", |args, _| {
         Value::json(serde_json::Value::Array(args[0].values().iter().map(Value::to_json).collect()))
     })

@@ -59,6 +59,7 @@ impl ConfigError {
         let said = full.rsplit_once(" at line ").map_or(full.as_str(), |(said, _)| said);
         let (message, help) = unknown_key(said).unwrap_or_else(|| (said.to_owned(), None));
         let place = error.location().map(|location| (location.line(), location.column()));
+        let place = place.map(|place| wrong_line(text, place, said).unwrap_or(place));
         ConfigError { path: path.to_owned(), place, line: String::new(), message, help }.with_line(text)
     }
 
@@ -70,23 +71,82 @@ impl ConfigError {
     }
 }
 
+/// All mistakes of a start's settings, each told on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Those of one file, in the order of their lines. A mistake that two checks find is one.
+    pub(super) fn sorted(mut found: Vec<ConfigError>) -> Self {
+        found.sort_by_key(|error| error.place.unwrap_or((usize::MAX, 0)));
+        found.dedup();
+        ConfigErrors(found)
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        ConfigErrors(vec![error])
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// The text without the part that this line belongs to: a setting of a section, or an entry of a map with all of its settings, so that
+/// the rest can be read. `None` where nothing is left to take out.
+pub(super) fn without_part(text: &str, line: usize) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    // Items of a list may stand as far left as their key.
+    let depth = |line: &str| indent(line) + usize::from(line.trim_start().starts_with("- "));
+    let says = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let mut first = line.checked_sub(1).filter(|at| lines.get(*at).is_some_and(|line| says(line)))?;
+    let mut section = first;
+    // Up to the section; what is directly below it on the way is the part.
+    for at in (0..first).rev() {
+        let (Some(above), Some(below)) = (lines.get(at), lines.get(section)) else { return None };
+        if says(above) && depth(above) < depth(below) {
+            first = section;
+            section = at;
+        }
+        if depth(lines.get(section)?) == 0 {
+            break;
+        }
+    }
+    let own = depth(lines.get(first)?);
+    let end = lines.iter().enumerate().skip(first + 1).find(|(_, line)| says(line) && depth(line) <= own);
+    let end = end.map_or(lines.len(), |(at, _)| at);
+    let kept = |at: usize| at < first || at >= end;
+    Some(lines.iter().enumerate().map(|(at, line)| if kept(at) { *line } else { "" }).flat_map(|line| [line, "\n"]).collect())
+}
+
 /// A line as it may be shown and logged: without the passwords of addresses, and without a `password`.
 fn without_passwords(line: &str) -> String {
-    let mut shown = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(at) = rest.find("://").map(|at| at + 3) {
-        let end = rest[at..].find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).map_or(rest.len(), |len| at + len);
-        let secret = rest[at..end].rfind('@').and_then(|host| Some((at + rest[at..at + host].find(':')? + 1, at + host)));
-        match secret {
-            Some((from, to)) => shown.extend([&rest[..from], "[secret]", &rest[to..end]]),
-            None => shown.push_str(&rest[..end]),
+    let mut shown = line.to_owned();
+    // Passwords may hold anything, `@`, blanks and quotes too: what stands before the last `@` is the account.
+    if let Some(host) = shown.rfind('@') {
+        let from = match shown[..host].find("://") {
+            Some(scheme) => shown[scheme + 3..host].find(':').map(|at| scheme + 3 + at + 1),
+            None => shown[..host].rfind([' ', '\'', '"', '\t']).map(|at| at + 1).or(Some(0)),
+        };
+        if let Some(from) = from {
+            shown.replace_range(from..host, "[secret]");
         }
-        rest = &rest[end..];
     }
-    shown.push_str(rest);
     let key = shown.match_indices("password").find_map(|(at, word)| {
         let after = shown[at + word.len()..].trim_start_matches(['"', '\'']);
-        let value = after.strip_prefix(':')?;
+        let value = after.strip_prefix([':', '='])?;
         (!value.trim().is_empty()).then(|| shown.len() - value.len())
     });
     if let Some(value) = key {
@@ -94,6 +154,15 @@ fn without_passwords(line: &str) -> String {
         shown.push_str(" [secret]");
     }
     shown
+}
+
+/// Of a value that does not read as what it should be, the reader knows only where its section begins: the line with that value.
+fn wrong_line(text: &str, (line, column): (usize, usize), said: &str) -> Option<(usize, usize)> {
+    let value = said.split('`').nth(1).filter(|value| said.contains("` is not ") && !value.is_empty())?;
+    let lines = text.lines().enumerate().skip(line.checked_sub(1)?);
+    let mut section = lines.take_while(|(_, line)| indent(line) + 1 >= column || line.trim().is_empty());
+    let (at, found) = section.find(|(_, line)| line.split_once(':').is_some_and(|(_, rest)| rest.contains(value)))?;
+    Some((at + 1, if at + 1 == line { column } else { indent(found) + 1 }))
 }
 
 fn indent(line: &str) -> usize {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::services::keys::KeyKind;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, ConfigErrors};
 pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
 pub use sections::{
     Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
@@ -123,18 +123,16 @@ impl Config {
     pub(in crate::services) fn read_for<'a>(
         root: &Path,
         layers: impl IntoIterator<Item = (&'a str, &'a str)>,
-        services: impl Fn(&Config) -> Result<(), Misfit>,
-    ) -> Result<Config, ConfigError> {
-        let layers: Vec<Layer<'_>> =
-            layers.into_iter().map(|(path, text)| Layer::read(root, path, text)).collect::<Result<_, _>>()?;
+        services: impl Fn(&Config) -> Vec<Misfit>,
+    ) -> Result<Config, ConfigErrors> {
+        let texts: Vec<_> = layers.into_iter().collect();
         // Each file is read on its own first: only then do errors have that file's lines.
-        for layer in &layers {
-            let (path, text) = (layer.path, layer.text);
-            let config = layer.parse::<Config>()?;
-            config.check(path, text).map_err(|error| layer.hide(error))?;
-            let place = |misfit: Misfit| ConfigError::at_key_of(path, text, &misfit.entry, misfit.key, misfit.message);
-            services(&config).map_err(|misfit| layer.hide(place(misfit)))?;
+        let found: Vec<ConfigError> = texts.iter().flat_map(|(path, text)| mistakes(root, path, text, &services)).collect();
+        if !found.is_empty() {
+            return Err(ConfigErrors(found));
         }
+        let layers: Vec<Layer<'_>> =
+            texts.into_iter().map(|(path, text)| Layer::read(root, path, text)).collect::<Result<_, _>>()?;
         let mut merged = serde_yaml::Mapping::new();
         for layer in &layers {
             merge(&mut merged, layer.parse::<Option<serde_yaml::Mapping>>()?.unwrap_or_default(), 1);
@@ -142,42 +140,37 @@ impl Config {
         serde_yaml::from_value(serde_yaml::Value::Mapping(merged)).map_err(|error| {
             let last = layers.last();
             let error = ConfigError::new(last.map_or(FILE, |layer| layer.path), error.to_string());
-            layers.iter().fold(error, |error, layer| layer.hide(error))
+            layers.iter().fold(error, |error, layer| layer.hide(error)).into()
         })
     }
 
-    /// What types alone cannot say.
-    fn check(&self, path: &str, text: &str) -> Result<(), ConfigError> {
-        let refuse = |key: &str, message: String| Err(ConfigError::at_key(path, text, key, message));
+    /// What types alone cannot say: the key, and what is wrong with it.
+    fn check(&self, mut refuse: impl FnMut(&'static str, String)) {
         if self.limits.header_bytes.0 < 8192 {
-            return refuse("header_bytes", "`limits.header_bytes` must be 8 KiB or more".to_owned());
+            refuse("header_bytes", "`limits.header_bytes` must be 8 KiB or more".to_owned());
         }
-        if self.limits.max_connections == 0 {
-            return refuse("max_connections", "`limits.max_connections` must be 1 or more".to_owned());
-        }
-        if self.limits.connections_per_address == 0 {
-            return refuse("connections_per_address", "`limits.connections_per_address` must be 1 or more".to_owned());
+        let counts = [
+            ("max_connections", self.limits.max_connections),
+            ("connections_per_address", self.limits.connections_per_address),
+            ("http2_streams", self.limits.http2_streams as usize),
+        ];
+        for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
+            refuse(key, format!("`limits.{key}` must be 1 or more"));
         }
         if self.limits.body_memory.0 < self.limits.body_bytes.0 {
-            return refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
+            refuse("body_memory", "`limits.body_memory` must hold at least one body of `limits.body_bytes`".to_owned());
         }
         if !(0.0..=1.0).contains(&self.otlp.traces) {
-            return refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
-        }
-        if self.limits.http2_streams == 0 {
-            return refuse("http2_streams", "`limits.http2_streams` must be 1 or more".to_owned());
+            refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
         }
         let modifier = &self.instance_modifier;
         if !modifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')) {
-            return refuse(
-                "instance_modifier",
-                format!("`instance_modifier` may hold letters, digits and `-_.~` only, not `{modifier}`"),
-            );
+            let message = format!("`instance_modifier` may hold letters, digits and `-_.~` only, not `{modifier}`");
+            refuse("instance_modifier", message);
         }
         if matches!(self.listeners.https, ListenAddress::Off) && matches!(self.listeners.http, ListenAddress::Off) {
-            return refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
+            refuse("listeners", "both listeners are off: nobody could reach this gateway".to_owned());
         }
-        Ok(())
     }
 
     /// Whether a service of this name is served. `off`: it is declared `disabled`.
@@ -211,19 +204,44 @@ impl Config {
         compare("listeners", self.listeners == new.listeners);
         compare("tls", self.tls == new.tls);
         compare("limits", self.limits == new.limits);
-        compare("connections", self.connections == new.connections);
-        compare("schemas", self.schemas == new.schemas);
         compare("sample_data", (self.sample_data, &self.samples) == (new.sample_data, &new.samples));
-        compare("keys", self.keys == new.keys);
-        compare("secrets", self.secrets == new.secrets);
-        compare("identity_providers", self.identity_providers == new.identity_providers);
         compare("logging.format", self.logging.format == new.logging.format);
-        compare("outbound", self.outbound == new.outbound);
         compare("monitoring", self.monitoring == new.monitoring);
         compare("otlp", self.otlp == new.otlp);
         compare("reload", self.reload == new.reload);
         changed
     }
+}
+
+/// Most mistakes that are told of one file.
+const MOST: usize = 50;
+
+/// Every mistake of one file, in the order of its lines. A text that is no YAML has one.
+fn mistakes(root: &Path, path: &str, text: &str, services: impl Fn(&Config) -> Vec<Misfit>) -> Vec<ConfigError> {
+    if let Err(error) = serde_yaml::from_str::<serde_yaml::Value>(text) {
+        return vec![ConfigError::from_yaml(path, text, &error)];
+    }
+    let (mut rest, mut found) = (text.to_owned(), Vec::new());
+    while found.len() < MOST {
+        let read = Layer::read(root, path, &rest).and_then(|layer| Ok((layer.parse::<Config>()?, layer)));
+        let error = match read {
+            Ok((config, layer)) => {
+                config.check(|key, message| found.push(layer.hide(ConfigError::at_key(path, text, key, message))));
+                let place = |misfit: Misfit| ConfigError::at_key_of(path, text, &misfit.entry, misfit.key, misfit.message);
+                found.extend(services(&config).into_iter().map(|misfit| layer.hide(place(misfit))));
+                break;
+            }
+            Err(error) => error,
+        };
+        // What is wrong is taken out, and the rest has its turn.
+        let less = error.place.and_then(|(line, _)| error::without_part(&rest, line)).filter(|less| *less != rest);
+        found.push(error);
+        match less {
+            Some(less) => rest = less,
+            None => break,
+        }
+    }
+    ConfigErrors::sorted(found).0
 }
 
 /// Puts `above` over `below`; mappings merge `depth` levels down and are replaced whole below that.

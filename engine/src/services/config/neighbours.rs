@@ -184,7 +184,8 @@ where
             f.write_str(self.0)
         }
         fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-            (self.1)(text).ok_or_else(|| E::custom(format_args!("`{text}` is not {}", self.0)))
+            // INVARIANT: the text is not shown. An address may hold a password, in whatever form it was written.
+            (self.1)(text).ok_or_else(|| E::custom(format_args!("this is not {}", self.0)))
         }
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
             F::deserialize(de::value::MapAccessDeserializer::new(map)).map(Into::into)

@@ -370,9 +370,9 @@ pub struct Outbound {
 pub enum Forwarded {
     /// What most read: `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
     #[default]
-    XForwarded,
-    /// RFC 7239.
-    Forwarded,
+    Common,
+    /// RFC 7239: `Forwarded`.
+    Standard,
     /// It is not told.
     Off,
 }
@@ -380,8 +380,8 @@ pub enum Forwarded {
 impl<'de> Deserialize<'de> for Forwarded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match scalar_text(deserializer, "`X-Forwarded`, `Forwarded` or `off`")?.to_ascii_lowercase().as_str() {
-            "x-forwarded" => Ok(Forwarded::XForwarded),
-            "forwarded" => Ok(Forwarded::Forwarded),
+            "x-forwarded" => Ok(Forwarded::Common),
+            "forwarded" => Ok(Forwarded::Standard),
             "off" | "false" => Ok(Forwarded::Off),
             other => Err(de::Error::custom(format_args!("`{other}` is not written here: `X-Forwarded`, `Forwarded` or `off`"))),
         }

@@ -3,7 +3,7 @@
 use super::units::Bytes;
 use super::*;
 
-fn own(text: &str) -> Result<Config, ConfigError> {
+fn own(text: &str) -> Result<Config, ConfigErrors> {
     Config::read([("gateway.yaml", text)])
 }
 
@@ -26,7 +26,7 @@ fn an_address_that_verifies_too_little_is_refused_without_showing_its_password()
         "{ \"typo\": 1, \"password\": \"hunter2\" }",
     ] {
         let error = own(&format!("connections: {{ A: {entry} }}")).unwrap_err();
-        assert!(error.line.contains("typo") && !error.to_string().contains("hunter"), "{error}");
+        assert!(error.0[0].line.contains("typo") && !error.to_string().contains("hunter"), "{error}");
     }
     own("connections: { A: { url: 'mysql://u@db.example/x?ssl-mode=REQUIRED', allow_plaintext: true } }").unwrap();
     own("connections: { A: { url: 'mysql://u@db.example/x', ca: ca.pem } }").unwrap();
@@ -86,6 +86,7 @@ fn a_bad_value_says_what_would_fit() {
         ("listeners: { https: off, http: off }", "nobody could reach"),
         ("identity_providers: { L: { type: ldap } }", "needs a `url`"),
         ("connections: { A: data/x.db }", "is not a database URL"),
+        ("connections: { A: 'u:hunter2@db' }", "this is not a database URL"),
         ("host_name: [", "gateway.yaml:"),
         ("host_name: a b", "is not a host name"),
     ] {
@@ -167,6 +168,60 @@ fn security_is_one_of_two_words() {
 }
 
 #[test]
+fn all_mistakes_are_told_at_once_and_no_password_with_them() {
+    let text = "host_name: a b
+limits:
+  idle_timeout: soon
+  header_bytes: 100
+  body_timeout: -1
+listeners: { htps: off }
+logging: { level: inof }
+identity_providers:
+  L: { type: ldap }
+  F: { type: federated, subject: '(' }
+enable:
+- [x]
+connections:
+  A: jdbc:oracle:thin:scott/hunter2@db:1521:orcl
+  B: oracle://u:hunter2@db/x
+  C: mysql://u:hunter2#w@h/d
+  D:
+    url: postgres://u:hunter2@127.0.0.1/d?sslmode=nonsense
+    pool_size: many
+  E: postgres://u:hunter2@127.0.0.1/d?sslmode=nonsense
+  F: { url: 'mysql://u:hunter2 hunter3@h/d', typo: 1 }
+  G: u:hunter2@db
+  H: sqlite://
+  I: [x]
+  J: { url: postgres://db.example/d, password: hunter2, pool_size: x }
+";
+    let errors = own(text).unwrap_err();
+    let places: Vec<usize> = errors.0.iter().map(|error| error.place.unwrap().0).collect();
+    let told = errors.to_string();
+    assert_eq!(places, [1, 3, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 19, 20, 21, 22, 23, 24, 25], "{told}");
+    assert!(!told.contains("hunter"), "{told}");
+    for part in ["unknown kind of database `oracle`", "`inof` is not a log level", "unknown key `htps`", "needs a `url`"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn a_text_that_is_no_yaml_is_one_mistake() {
+    let errors = own("limits: { idle_timeout: soon }\nhost_name: [\n").unwrap_err();
+    assert_eq!(errors.0.len(), 1, "{errors}");
+}
+
+#[test]
+fn log_levels_are_levels() {
+    for level in ["info", "WARN", "off", "info,portcullis::services::store=debug", "portcullis::front=trace,error", "2"] {
+        assert!(own(&format!("logging: {{ level: '{level}' }}")).is_ok(), "{level}");
+    }
+    for level in ["inof", "info,debgu", "portcullis=loud"] {
+        assert!(own(&format!("logging: {{ level: '{level}' }}")).is_err(), "{level}");
+    }
+}
+
+#[test]
 fn values_stand_elsewhere_and_no_message_shows_them() {
     let dir = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
@@ -203,7 +258,7 @@ fn values_stand_elsewhere_and_no_message_shows_them() {
         ("host_name: x\nlimits: { max_connections: '${file:words}' }", "gateway.yaml:2:"),
         ("host_name: ${file:words}", "`${file:words}` is not a host name"),
         ("instance_modifier: ${file:words}", "not `${file:words}`"),
-        ("connections: { A: '${file:words}' }", "`${file:words}` is not a database URL"),
+        ("connections: { A: '${file:words}' }", "this is not a database URL"),
     ] {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(part) && !error.contains("not a number"), "{text}: {error}");

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use regex::Regex;
 use smol_str::SmolStr;
 
-use super::{Answer, IdentityProvider, Inquiry};
+use super::{Answer, IdentityProvider, Inquiry, ProviderError};
 use crate::data::certificate::Certificate;
 use crate::data::fault::{Blame, Fault};
 use crate::data::pattern::compile;
@@ -16,6 +16,19 @@ use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
 use crate::services::config::{FederatedUser, IdentityProvider as Config};
 use crate::services::keys::{KeyStore, certificates_in, verify_client};
+
+/// What is wrong with the settings of such a provider, files left aside.
+pub fn check(config: &Config) -> Result<(), ProviderError> {
+    subject(config).map(|_| ())
+}
+
+fn subject(config: &Config) -> Result<Option<Regex>, ProviderError> {
+    let pattern = config.subject.as_deref().map(|pattern| compile(pattern, false)).transpose();
+    pattern.map_err(|error| {
+        let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        ProviderError::Setting { key: "subject", message: format!("`subject` is not a regular expression: {why}") }
+    })
+}
 
 /// The provider.
 pub struct Federated {
@@ -63,20 +76,17 @@ impl Known {
 impl Federated {
     /// Reads the authorities and the pattern that the configuration names.
     pub fn open(name: &str, config: &Config, home: &Path, keys: Arc<KeyStore>) -> Result<Federated, Fault> {
+        let faulty = |error: ProviderError| Fault::new(Blame::Configuration, format!("identity provider `{name}`: {error}"));
         let mut trusted = Vec::new();
         for path in &config.trusted {
-            trusted.extend(certificates_in(&home.join(path))?);
+            let path = home.join(path);
+            let found = certificates_in(&path).map_err(|error| faulty(error.into()))?;
+            if found.is_empty() {
+                return Err(faulty(ProviderError::NoCertificate(path)));
+            }
+            trusted.extend(found);
         }
-        let subject = match &config.subject {
-            Some(pattern) => Some(compile(pattern, false).map_err(|error| {
-                Fault::because(
-                    Blame::Configuration,
-                    format!("identity provider `{name}`: `subject` is not a regular expression"),
-                    error,
-                )
-            })?),
-            None => None,
-        };
+        let subject = subject(config).map_err(faulty)?;
         let trusted = (!config.trusted.is_empty()).then_some(trusted);
         let users = config.users.iter().map(|user| Known::open(name, user, home)).collect::<Result<_, _>>()?;
         Ok(Federated { provider: name.into(), trusted, subject, users, keys })

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -19,6 +18,7 @@ use crate::data::names;
 use crate::data::principal::{Credential, Secret, User};
 use crate::data::value::Value;
 use crate::services::private;
+use crate::services::stamp::Stamp;
 
 /// A user as it stands in the file.
 #[derive(Clone, Serialize, Deserialize)]
@@ -100,8 +100,8 @@ pub struct InternalUsers {
 
 #[derive(Default, Clone)]
 struct Loaded {
-    /// Time and length of the file that was read; `None` before the first time, and where there is no file.
-    stamp: Option<(SystemTime, u64)>,
+    /// Which file was read; `None` before the first time, and where there is no file.
+    stamp: Option<Stamp>,
     accounts: Arc<BTreeMap<String, Account>>,
 }
 
@@ -197,12 +197,12 @@ impl InternalUsers {
         text.push('\n');
         private::replace(&self.path, text.as_bytes(), true).map_err(|error| self.failed(error))?;
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        *loaded = Loaded { stamp: stamp(&self.path), accounts: Arc::new(accounts) };
+        *loaded = Loaded { stamp: Stamp::of(&self.path), accounts: Arc::new(accounts) };
         Ok(())
     }
 
     fn accounts(&self) -> Result<Arc<BTreeMap<String, Account>>, UserError> {
-        let now = stamp(&self.path);
+        let now = Stamp::of(&self.path);
         {
             let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
             if loaded.stamp == now {
@@ -245,11 +245,6 @@ fn attribute(value: &Json) -> Value {
         Json::Array(items) => Value::list(items.iter().map(attribute)),
         Json::Object(_) => Value::json(value.clone()),
     }
-}
-
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn read(path: &Path) -> std::io::Result<BTreeMap<String, Account>> {

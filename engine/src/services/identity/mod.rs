@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
 pub use error::ProviderError;
-pub use federated::Federated;
+pub use federated::{Federated, check as check_federated};
 pub use internal::{Account, InternalUsers, UserError};
 pub use ldap::{Ldap, check as check_directory};
 pub use limiter::{AttemptLimiter, Attempts, Rule};
@@ -73,44 +74,99 @@ pub trait IdentityProvider: Send + Sync {
 
 /// All identity providers of a gateway, by name.
 #[derive(Clone, Default)]
-pub struct Providers(BTreeMap<String, Arc<dyn IdentityProvider>>);
+pub struct Providers(BTreeMap<String, Arc<Watched>>);
+
+/// A provider, and what came of asking it last.
+struct Watched {
+    provider: Arc<dyn IdentityProvider>,
+    down: AtomicBool,
+}
+
+impl Watched {
+    /// Notes whether it could be asked.
+    fn noted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
+        self.down.store(result.is_err(), Ordering::Relaxed);
+        result
+    }
+}
+
+#[async_trait]
+impl IdentityProvider for Watched {
+    async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault> {
+        let result = self.provider.authenticate(credential, inquiry).await;
+        // One that had no time was not asked.
+        if matches!(result, Ok(Answer::Busy)) { result } else { self.noted(result) }
+    }
+
+    async fn user(&self, name: &str) -> Result<Option<User>, Fault> {
+        self.noted(self.provider.user(name).await)
+    }
+}
 
 impl Providers {
-    /// Opens the configured providers. Files are relative to `home`.
+    /// Opens the configured providers. Files are relative to `home`. The faults are those of all providers.
     pub fn open(
         configs: &BTreeMap<String, Config>,
         home: &Path,
         keys: &Arc<KeyStore>,
         passwords: &Arc<Passwords>,
-    ) -> Result<Providers, Fault> {
-        let mut providers = Providers::default();
+    ) -> Result<Providers, Vec<Fault>> {
+        let (mut providers, mut faults) = (Providers::default(), Vec::new());
         for (name, config) in configs {
-            let provider: Arc<dyn IdentityProvider> = match config.kind {
+            let provider: Result<Arc<dyn IdentityProvider>, Fault> = match config.kind {
                 ProviderKind::Internal => {
-                    Arc::new(InternalUsers::new(name.as_str(), home.join(USERS_FILE), Arc::clone(passwords)))
+                    Ok(Arc::new(InternalUsers::new(name.as_str(), home.join(USERS_FILE), Arc::clone(passwords))))
                 }
-                ProviderKind::Federated => Arc::new(Federated::open(name.as_str(), config, home, Arc::clone(keys))?),
-                ProviderKind::Ldap => Arc::new(Ldap::open(name, config, home)?),
+                ProviderKind::Federated => {
+                    Federated::open(name.as_str(), config, home, Arc::clone(keys)).map(|provider| Arc::new(provider) as _)
+                }
+                ProviderKind::Ldap => Ldap::open(name, config, home).map(|provider| Arc::new(provider) as _),
             };
-            providers.insert(name.as_str(), provider);
+            match provider {
+                Ok(provider) => providers.insert(name.as_str(), provider),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() { Ok(providers) } else { Err(faults) }
+    }
+
+    /// The configured providers, those among them kept whose settings did not change: they have their connections already.
+    pub fn reopen(
+        &self,
+        (old, new): (&BTreeMap<String, Config>, &BTreeMap<String, Config>),
+        home: &Path,
+        keys: &Arc<KeyStore>,
+        passwords: &Arc<Passwords>,
+    ) -> Result<Providers, Vec<Fault>> {
+        let changed = |(name, config): &(&String, &Config)| old.get(*name) != Some(*config);
+        let changed: BTreeMap<_, _> = new.iter().filter(changed).map(|(name, config)| (name.clone(), config.clone())).collect();
+        let mut providers = Providers::open(&changed, home, keys, passwords)?;
+        for (name, provider) in self.0.iter().filter(|(name, _)| new.contains_key(*name)) {
+            providers.0.entry(name.clone()).or_insert_with(|| Arc::clone(provider));
         }
         Ok(providers)
     }
 
     /// Adds a provider, in place of one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, provider: Arc<dyn IdentityProvider>) {
-        self.0.insert(name.into(), provider);
+        self.0.insert(name.into(), Arc::new(Watched { provider, down: AtomicBool::new(false) }));
     }
 
-    /// Names of all.
+    /// Names of all of them.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
+    /// All of them by name, and whether each could be asked when it was asked last. One that nobody has asked yet counts as up.
+    pub fn states(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.0.iter().map(|(name, provider)| (name.as_str(), !provider.down.load(Ordering::Relaxed)))
+    }
+
     /// The provider of this name. None is the configuration's fault.
-    pub fn get(&self, name: &str) -> Result<&Arc<dyn IdentityProvider>, Fault> {
+    pub fn get(&self, name: &str) -> Result<Arc<dyn IdentityProvider>, Fault> {
         self.0
             .get(name)
+            .map(|provider| Arc::clone(provider) as _)
             .ok_or_else(|| Fault::new(Blame::Configuration, format!("there is no identity provider `{name}` in gateway.yaml")))
     }
 }

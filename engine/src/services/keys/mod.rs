@@ -104,6 +104,15 @@ impl KeyStore {
         Ok(store)
     }
 
+    /// Reads the folder as it is, and makes nothing: where there is no folder yet, there is nothing in it.
+    pub fn look(folder: &Path) -> Result<KeyStore, KeyError> {
+        let store = KeyStore { folder: folder.to_owned(), state: ArcSwap::default() };
+        if folder.exists() {
+            store.reload()?;
+        }
+        Ok(store)
+    }
+
     /// Reads the folder anew, after the command line or an operator changed it. On an error what was read before stays.
     pub fn reload(&self) -> Result<(), KeyError> {
         self.state.store(Arc::new(files::read(&self.folder)?));
@@ -209,6 +218,18 @@ impl KeyStore {
     /// A stored secret; names do not depend on case.
     pub fn secret(&self, name: &str) -> Option<Secret> {
         self.state.load().secrets.get(name.to_ascii_lowercase().as_str()).cloned()
+    }
+
+    /// Counts these aliases as there, though nobody has made their keys yet: for a look at what a start will find.
+    pub fn expect_keys<'a>(&self, aliases: impl Iterator<Item = &'a str>) {
+        let state = self.state.load();
+        let mut keys = state.keys.clone();
+        for alias in aliases {
+            keys.entry(SmolStr::new(alias)).or_default();
+        }
+        let State { authority, trusted, secrets, .. } = &**state;
+        let (authority, trusted, secrets) = (authority.clone(), trusted.clone(), secrets.clone());
+        self.state.store(Arc::new(State { keys, authority, trusted, secrets }));
     }
 
     /// Names of all stored secrets.

@@ -136,13 +136,13 @@ fn is_for_gateway(name: &HeaderName) -> bool {
 pub fn forwarded(form: Forwarded, client: IpAddr, host: &str, scheme: &'static str) -> Vec<(HeaderName, HeaderValue)> {
     let field = |name: &'static str, value: String| Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?));
     let fields = match form {
-        Forwarded::XForwarded => vec![
+        Forwarded::Common => vec![
             field("x-forwarded-for", client.to_string()),
             field("x-forwarded-host", host.to_owned()),
             field("x-forwarded-proto", scheme.to_owned()),
         ],
         // RFC 7239, section 4: what has a colon is quoted, and an IPv6 address has brackets too.
-        Forwarded::Forwarded => {
+        Forwarded::Standard => {
             let node = if client.is_ipv6() { format!("\"[{client}]\"") } else { client.to_string() };
             vec![field("forwarded", format!("for={node};host=\"{host}\";proto={scheme}"))]
         }

@@ -1,7 +1,7 @@
 //! What a kind of database is to the rest of the store. Adding one is a file that implements these traits, and a row in `dialect.rs`.
 
 use std::fmt::{self, Display};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,6 +24,11 @@ pub(super) trait Database: Sync {
 
     /// Prepares a connection. Only settings that can never work are an error: a database that is down is tried again on each use.
     fn open(&self, name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Arc<dyn Backend>, StoreError>;
+
+    /// The file of an embedded database.
+    fn file(&self, _: &ConnectionConfig, _: &Path) -> Option<PathBuf> {
+        None
+    }
 
     /// How its SQL is spelled.
     fn spelling(&self) -> &'static dyn Spelling;

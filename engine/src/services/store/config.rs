@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::{Dialect, SettingsError};
 use crate::services::config::{self, Synchronous};
+use crate::services::keys::certificates_in;
 
 /// One entry under `connections:` of `gateway.yaml`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) struct ConnectionConfig {
     /// `sqlite://data/x.db` (relative to the home; `?mode=ro` for reading only), `mysql://…`, `postgres://…`.
     pub url: String,
@@ -32,7 +33,7 @@ pub(super) struct ConnectionConfig {
 }
 
 impl ConnectionConfig {
-    /// Fills in the defaults; a password file is relative to `home`.
+    /// Fills in the defaults; files are relative to `home`, and must be there.
     pub fn new(given: &config::Connection, home: &Path) -> Result<Self, SettingsError> {
         let password = match &given.password_file {
             Some(file) => {
@@ -42,12 +43,19 @@ impl ConnectionConfig {
             }
             None => given.password.clone(),
         };
+        let ca = given.ca.as_ref().map(|file| home.join(file));
+        if let Some(path) = &ca {
+            let found = certificates_in(path).map_err(|error| SettingsError::Authorities(error.to_string()))?;
+            if found.is_empty() {
+                return Err(SettingsError::Authorities(format!("{} holds no certificate", path.display())));
+            }
+        }
         let span = |given: Option<config::Span>| given.map_or(Duration::from_secs(5), |span| span.0);
         Ok(ConnectionConfig {
             url: given.url.clone(),
             user: given.user.clone(),
             password,
-            ca: given.ca.as_ref().map(|file| home.join(file)),
+            ca,
             allow_plaintext: given.allow_plaintext,
             max_connections: given.pool_size,
             synchronous: given.synchronous.unwrap_or(Synchronous::Full),

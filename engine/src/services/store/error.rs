@@ -57,6 +57,9 @@ pub enum SettingsError {
         /// What is wrong with it.
         error: std::io::Error,
     },
+    /// A file of authorities that cannot be read, or has none.
+    #[error("`ca`: {0}")]
+    Authorities(String),
     /// An address of an unknown kind.
     #[error("unknown kind of database `{0}`: use sqlite://, mysql:// or postgres://")]
     UnknownKind(String),

@@ -21,7 +21,7 @@ mod transaction;
 mod transport;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,9 +66,15 @@ pub struct Rows {
 
 /// What is wrong with a connection's settings, files left aside.
 pub fn check(given: &Config) -> Result<(), SettingsError> {
-    let given = Config { password_file: None, ..given.clone() };
-    let config = ConnectionConfig::new(&given, Path::new(""))?;
+    let files = ConnectionConfig::new(&Config { password_file: None, ca: None, ..given.clone() }, Path::new(""))?;
+    let config = ConnectionConfig { ca: given.ca.clone(), ..files };
     config.dialect()?.database().check(&config)
+}
+
+/// The file of an embedded database; `None` for what is a server, or cannot be opened.
+pub fn file(given: &Config, home: &Path) -> Option<PathBuf> {
+    let config = ConnectionConfig::new(given, home).ok()?;
+    config.dialect().ok()?.database().file(&config, home)
 }
 
 /// All connections of a gateway.
@@ -76,14 +82,30 @@ pub fn check(given: &Config) -> Result<(), SettingsError> {
 pub struct Connections(Arc<BTreeMap<SmolStr, Connection>>);
 
 impl Connections {
-    /// Prepares the connections. Paths of embedded databases are relative to `home`. Fails only for an address that can never work.
-    pub fn open(configs: &BTreeMap<String, Config>, home: &Path) -> Result<Connections, StoreError> {
-        let mut connections = BTreeMap::new();
+    /// Prepares the connections. Paths of embedded databases are relative to `home`. Fails only for settings that can never work, and
+    /// then tells all of them.
+    pub fn open(configs: &BTreeMap<String, Config>, home: &Path) -> Result<Connections, Vec<StoreError>> {
+        Connections::default().reopen(configs, home)
+    }
+
+    /// Prepares the connections of other settings. Those that stay the same, passwords included, are kept, with all that they have open.
+    pub fn reopen(&self, configs: &BTreeMap<String, Config>, home: &Path) -> Result<Connections, Vec<StoreError>> {
+        let (mut connections, mut errors) = (BTreeMap::new(), Vec::new());
         for (name, config) in configs {
             let name = SmolStr::new(name);
-            connections.insert(name.clone(), Connection::open(name, config, home)?);
+            match Connection::open(name.clone(), config, home, self.get(&name)) {
+                Ok(connection) => drop(connections.insert(name, connection)),
+                Err(error) => errors.push(error),
+            }
         }
-        Ok(Connections(Arc::new(connections)))
+        if errors.is_empty() { Ok(Connections(Arc::new(connections))) } else { Err(errors) }
+    }
+
+    /// Those that these others do not have.
+    pub fn beyond(&self, others: &Connections) -> Connections {
+        let same = |connection: &&Connection| others.get(connection.name()).is_some_and(|own| Arc::ptr_eq(&own.0, &connection.0));
+        let new = self.iter().filter(|connection| !same(connection));
+        Connections(Arc::new(new.map(|connection| (connection.name().clone(), connection.clone())).collect()))
     }
 
     /// The connection of this name.
@@ -112,14 +134,19 @@ struct Inner {
     name: SmolStr,
     dialect: Dialect,
     backend: Arc<dyn Backend>,
+    config: ConnectionConfig,
 }
 
 impl Connection {
-    fn open(name: SmolStr, config: &Config, home: &Path) -> Result<Connection, StoreError> {
+    /// Opens it, or gives `before` where that was opened with the same settings.
+    fn open(name: SmolStr, config: &Config, home: &Path, before: Option<&Connection>) -> Result<Connection, StoreError> {
         let config = ConnectionConfig::new(config, home).map_err(|error| error.of(&name))?;
+        if let Some(before) = before.filter(|before| before.0.config == config) {
+            return Ok(before.clone());
+        }
         let dialect = config.dialect().map_err(|error| error.of(&name))?;
         let backend = dialect.database().open(name.clone(), &config, home)?;
-        Ok(Connection(Arc::new(Inner { name, dialect, backend })))
+        Ok(Connection(Arc::new(Inner { name, dialect, backend, config })))
     }
 
     /// Its name in `gateway.yaml`.

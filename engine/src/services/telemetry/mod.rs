@@ -42,10 +42,18 @@ pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] Wo
 
 /// The wanted log level is neither a level nor a filter.
 #[derive(Debug, thiserror::Error)]
-#[error("`{wanted}` is not a log level or filter: {error}")]
-pub struct LogError {
-    wanted: String,
-    error: tracing_subscriber::filter::ParseError,
+pub enum LogError {
+    /// It cannot be read.
+    #[error("`{wanted}` is not a log level or filter: {error}")]
+    Filter {
+        /// The text.
+        wanted: String,
+        /// What is wrong with it.
+        error: tracing_subscriber::filter::ParseError,
+    },
+    /// A word that would be taken for the name of a module, so that nothing else was logged.
+    #[error("`{0}` is not a log level: it must be `error`, `warn`, `info`, `debug`, `trace` or `off`")]
+    Level(String),
 }
 
 /// What a level lets through. A level alone (`debug`) is for this program's own lines: of the libraries that it is made of come warnings
@@ -60,7 +68,13 @@ pub fn filter(wanted: &str) -> Result<EnvFilter, LogError> {
         }
         _ => wanted.to_owned(),
     };
-    EnvFilter::try_new(&directives).map_err(|error| LogError { wanted: wanted.to_owned(), error })
+    // Alone, any other word would be taken for the name of a module, and nothing else was logged.
+    let word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_level = |part: &str| part.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    if let Some(part) = wanted.split(',').map(str::trim).filter(word).find(|part| !is_level(part)) {
+        return Err(LogError::Level(part.to_owned()));
+    }
+    EnvFilter::try_new(&directives).map_err(|error| LogError::Filter { wanted: wanted.to_owned(), error })
 }
 
 fn wanted(settings: &Logging) -> String {

@@ -18,6 +18,7 @@ pub(super) struct Process {
 }
 
 impl Default for Process {
+    #[expect(clippy::disallowed_methods, reason = "when the process started is no time of policies")]
     fn default() -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         Process { started }

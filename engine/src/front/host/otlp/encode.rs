@@ -56,7 +56,20 @@ fn attribute(name: &str, text: &str) -> Json {
 struct Family<'p> {
     kind: &'p str,
     help: &'p str,
-    samples: Vec<(&'p str, Vec<(String, String)>, f64)>,
+    samples: Vec<Sample<'p>>,
+}
+
+/// Names and values.
+type Labels = Vec<(String, String)>;
+/// A line's name, labels and number.
+type Sample<'p> = (&'p str, Labels, f64);
+
+/// What the lines of one histogram say: counts up to each bound, their sum, how many there are.
+#[derive(Default)]
+struct Histogram {
+    buckets: Vec<(f64, u64)>,
+    sum: f64,
+    count: u64,
 }
 
 /// `ExportMetricsServiceRequest` of the page for Prometheus, as of `now` (nanoseconds since the epoch).
@@ -88,7 +101,7 @@ pub(super) fn metrics(page: &str, now: u64) -> Json {
 }
 
 /// `name{label="value",…} number`.
-fn sample(line: &str) -> Option<(&str, Vec<(String, String)>, f64)> {
+fn sample(line: &str) -> Option<Sample<'_>> {
     let (name, mut rest) = line.split_at(line.find(['{', ' '])?);
     let mut labels = Vec::new();
     if let Some(inner) = rest.strip_prefix('{') {
@@ -127,7 +140,7 @@ fn metric(name: &str, family: &Family<'_>, started: u64, now: u64) -> Json {
         point
     };
     let numbers = || -> Vec<Json> {
-        let number = |(_, labels, value): &(&str, Vec<(String, String)>, f64)| {
+        let number = |(_, labels, value): &Sample<'_>| {
             let mut point = point(labels);
             point.insert("asDouble".to_owned(), (*value).into());
             Json::Object(point)
@@ -144,10 +157,10 @@ fn metric(name: &str, family: &Family<'_>, started: u64, now: u64) -> Json {
 
 /// One point for each set of labels. The page counts up to each bound; OTLP between two.
 fn histograms(family: &Family<'_>, point: impl Fn(&[(String, String)]) -> Map<String, Json>) -> Vec<Json> {
-    let mut sets: BTreeMap<Vec<(String, String)>, (Vec<(f64, u64)>, f64, u64)> = BTreeMap::new();
+    let mut sets: BTreeMap<Labels, Histogram> = BTreeMap::new();
     for (name, labels, value) in &family.samples {
         let (bound, labels): (Vec<_>, Vec<_>) = labels.iter().cloned().partition(|(label, _)| label == "le");
-        let (buckets, sum, count) = sets.entry(labels).or_default();
+        let Histogram { buckets, sum, count } = sets.entry(labels).or_default();
         if name.ends_with("_sum") {
             *sum = *value;
         } else if name.ends_with("_count") {
@@ -156,7 +169,7 @@ fn histograms(family: &Family<'_>, point: impl Fn(&[(String, String)]) -> Map<St
             buckets.push((bound.parse().unwrap_or(f64::INFINITY), *value as u64));
         }
     }
-    let points = sets.into_iter().map(|(labels, (buckets, sum, count))| {
+    let points = sets.into_iter().map(|(labels, Histogram { buckets, sum, count })| {
         let mut point = point(&labels);
         let bounds: Vec<f64> = buckets.iter().map(|(bound, _)| *bound).filter(|bound| bound.is_finite()).collect();
         let mut below = 0;

@@ -1,7 +1,5 @@
 //! `Authenticate`: asks an identity provider whose credentials these are.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
@@ -19,7 +17,7 @@ static SPEC: Spec = Spec {
     summary: "Holds when an identity provider knows the credentials, which sets `${request.authenticatedUser}` and its `.id` and \
               `.providerId`. That the provider cannot be asked is a fault and no failure.",
     props: &[
-        Prop::required("provider", Kind::Name, "Identity provider in `gateway.yaml`; may be an expression."),
+        Prop::required("provider", Kind::Provider, "Identity provider in `gateway.yaml`; may be an expression."),
         Prop::absent(
             "username",
             Kind::Text,
@@ -101,7 +99,7 @@ const RETRY_AFTER: i64 = 1;
 impl AsyncAssertion for Authenticate {
     async fn run(&self, ctx: &mut Ctx) -> Verdict {
         let name = self.provider.to_text(ctx);
-        let provider = Arc::clone(ctx.services().identity.get(&name)?);
+        let provider = ctx.services().identity.get(&name)?;
         let credentials: Vec<Credential> = match &self.username {
             Some(username) => {
                 let password = Secret::new(self.password.to_text(ctx));

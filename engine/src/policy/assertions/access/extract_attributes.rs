@@ -1,7 +1,5 @@
 //! `ExtractAttributes`: what is known of a user, as variables.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
@@ -18,7 +16,7 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::absent(
             "provider",
-            Kind::Name,
+            Kind::Provider,
             "Identity provider in `gateway.yaml`; may be an expression. Left out: any of those that authenticated a user of this request.",
         ),
         Prop::absent("username", Kind::Text, "Whom to look up, with `provider`. Left out: the user authenticated last."),
@@ -93,7 +91,7 @@ impl AsyncAssertion for ExtractAttributes {
         let provider = self.provider.as_ref().map(|provider| provider.to_text(ctx));
         let user = match (&self.username, &provider) {
             (Some(username), Some(provider)) => {
-                let provider = Arc::clone(ctx.services().identity.get(provider)?);
+                let provider = ctx.services().identity.get(provider)?;
                 let name = username.to_text(ctx);
                 provider.user(&name).await?
             }

@@ -33,7 +33,7 @@ static SPEC: Spec = Spec {
         ),
         Prop::absent("encryptions", Kind::Value, "List of the content encryptions that are accepted; all, when left out."),
         Prop::absent("secret", Kind::Text, "Shared secret, for HS algorithms and for `dir`."),
-        Prop::absent("alias", Kind::Name, "Key of the gateway's key store, former ones included. An expression may name it."),
+        Prop::absent("alias", Kind::Key, "Key of the gateway's key store, former ones included. An expression may name it."),
         Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key in PEM form; of several, those the header's \
             `kid` fits."),
         Prop::optional("verify", Kind::Bool, Literal::Bool(true), "`false`: a signed token is only read; nothing it says may be trusted. A \

@@ -31,7 +31,7 @@ static SPEC: Spec = Spec {
         Prop::optional("encryption", Kind::OneOf(Encryption::NAMES), Literal::Text("A128CBC-HS256"), "How content is encrypted, if it is."),
         Prop::absent("secret", Kind::Text, "Shared secret: for HS algorithms any text, for `dir` one as long as the \
             encryption's key."),
-        Prop::absent("alias", Kind::Name, "Key of the gateway's key store, to sign with, or to encrypt for. An expression may \
+        Prop::absent("alias", Kind::Key, "Key of the gateway's key store, to sign with, or to encrypt for. An expression may \
             name it."),
         Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key to encrypt for; or a JWK of kind `oct` as \
             shared secret."),

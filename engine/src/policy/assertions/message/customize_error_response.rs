@@ -33,7 +33,7 @@ pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
         let template = ErrorTemplate {
-            status: p.value("status"),
+            status: p.status("status")?,
             content_type: p.value("type"),
             body: p.value("body"),
             headers: Fields::new(p.optional("headers")),

@@ -43,7 +43,7 @@ pub static ENTRY: Entry = Entry {
         let headers = Fields::new(p.optional("headers"));
         headers.cookies().iter().for_each(|cookie| p.own_cookie(cookie));
         Runnable::sync(Respond {
-            status: p.value("status"),
+            status: p.status("status")?,
             content_type: p.optional("type"),
             body: match p.value("body") {
                 Expr::Json(node) if node.has_fixed_names() => Body::Json(node),

@@ -25,7 +25,7 @@ static SPEC: Spec = Spec {
             "default answer: message = \"none\"\nRouteHttp(url: \"http://127.0.0.1:1/\", response: \"answer\") else Continue",
             Expect::Sets("answer", "none"),
         ),
-        example("a URL of another scheme", r#"RouteHttp(url: "https://example.com/")"#, Expect::Fails),
+        example("a URL of another scheme", "set where = \"https://example.com/\"\nRouteHttp(url: ${where})", Expect::Fails),
     ],
     also: &["Route via HTTP", "Route via HTTP(S)", "HTTP Routing"],
     ..Spec::PLAIN

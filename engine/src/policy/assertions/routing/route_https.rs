@@ -10,7 +10,7 @@ static SPEC: Spec = Spec {
     category: "routing",
     summary: "Calls a server over HTTPS and takes its answer. The gateway's own authority, those in `keys/trusted/` and those of \
               `outbound` in `gateway.yaml` are trusted. A call to this gateway runs the policy in process.",
-    props: props![Prop::absent("key", Kind::Name, "Alias of the private key whose certificate is shown to the server; may be an expression.")],
+    props: props![Prop::absent("key", Kind::Key, "Alias of the private key whose certificate is shown to the server; may be an expression.")],
     sets: routing_sets!(),
     fails: &[
         "there is no answer, or the server's certificate is not trusted",
@@ -20,7 +20,7 @@ static SPEC: Spec = Spec {
         example("nobody listens", r#"RouteHttps(url: "https://127.0.0.1:1/", key: "ec")"#, Expect::Fails),
         example(
             "the reason is told apart",
-            "RouteHttps(url: \"ftp://example.com/\", prefix: \"call\") else Continue\nset told = \"${call.reasonCode} ${call.url} ${call.latency}\"",
+            "set where = \"ftp://example.com/\"\nRouteHttps(url: ${where}, prefix: \"call\") else Continue\nset told = \"${call.reasonCode} ${call.url} ${call.latency}\"",
             Expect::Sets("call.reasonCode", "-2"),
         ),
         example(

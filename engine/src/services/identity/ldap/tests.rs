@@ -1,7 +1,7 @@
 use super::*;
-use crate::services::config::ConfigError;
+use crate::services::config::ConfigErrors;
 
-fn checked(extra: &str) -> Result<crate::services::config::Config, ConfigError> {
+fn checked(extra: &str) -> Result<crate::services::config::Config, ConfigErrors> {
     let text = format!("identity_providers:\n  Staff:\n    type: ldap\n{extra}");
     crate::services::config::Config::read([("gateway.yaml", text.as_str())])
 }
@@ -26,7 +26,7 @@ fn an_incomplete_directory_is_refused_where_it_stands() {
         ("    url: ldaps://d.example\n    base: o=x\n    name_attribute: 'a)(b'\n", 6, "not the name of an attribute"),
         ("    url: ldaps://d.example\n    base: o=x\n    pool_size: 0\n", 6, "1 or more"),
     ] {
-        let error = checked(extra).expect_err(extra);
+        let error = checked(extra).expect_err(extra).0.remove(0);
         assert!(error.message.contains(part) && error.message.contains("`Staff`"), "{extra}: {error}");
         assert_eq!(error.place.map(|(line, _)| line), Some(line), "{extra}: {error}");
     }

@@ -1,7 +1,7 @@
 //! SQLite as a kind of database.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -32,6 +32,10 @@ impl Database for Sqlite {
 
     fn open(&self, name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Arc<dyn Backend>, StoreError> {
         Ok(Arc::new(super::Database::open(name, config, home)?))
+    }
+
+    fn file(&self, config: &ConnectionConfig, home: &Path) -> Option<PathBuf> {
+        file_path(&config.url, home).ok().map(|(path, _)| path)
     }
 
     fn spelling(&self) -> &'static dyn Spelling {
