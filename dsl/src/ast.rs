@@ -1,7 +1,7 @@
-//! The tree that `parse` makes and that `fmt`, the resolver and the engine's compiler read.
+//! The tree that `parse` builds. `fmt`, the resolver and the engine's compiler read it.
 //!
-//! Every node keeps its span; comments are part of the tree, so that `fmt` still has them. Names keep the author's spelling;
-//! comparing names is the resolver's work (variables are case-insensitive, policy names are not).
+//! Every node keeps its span. Comments are part of the tree, because `fmt` needs them. Names keep the author's spelling; the
+//! resolver compares names.
 
 mod conds;
 mod values;
@@ -26,12 +26,12 @@ pub struct File {
     pub trailing: Vec<Comment>,
 }
 
-/// `connection "Main"` or `connection ${storage.tokens}`: what all calls in the file use that take a connection and name none.
+/// `connection "Main"` or `connection ${storage.tokens}`: the connection of all calls in the file that need one and name none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileConnection {
     /// Comments before it.
     pub leading: Vec<Comment>,
-    /// A name, literally or in a variable.
+    /// Its name: a literal or a variable.
     pub value: Expr,
     /// Comment at the end of its line.
     pub trailing: Option<Comment>,
@@ -48,7 +48,7 @@ pub struct Comment {
     pub doc: bool,
     /// A blank line stands before it.
     pub blank_before: bool,
-    /// It is the last one before something, and a blank line stands between the two.
+    /// It is the last comment before a node, and a blank line follows it.
     pub blank_after: bool,
 }
 
@@ -59,7 +59,7 @@ pub struct Comments {
     pub leading: Vec<Comment>,
     /// At the end of its line.
     pub trailing: Option<Comment>,
-    /// On the lines after it; only the last of a list has these.
+    /// On the lines after it; only the last entry of a list has these.
     pub after: Vec<Comment>,
 }
 
@@ -95,7 +95,7 @@ impl Item {
     }
 }
 
-/// Without the place, as for every node.
+/// Ignores the span, as for every node.
 impl PartialEq for Item {
     fn eq(&self, other: &Self) -> bool {
         let Item { leading, kind, name, body, span: _ } = self;
@@ -135,7 +135,7 @@ pub struct ServiceHead {
     pub methods: Vec<Spanned<String>>,
     /// The encapsulated assertion that writes this service's error answers.
     pub errors: Option<Call>,
-    /// `paths raw`: it also takes paths that servers read in different ways: with empty segments, with `;`, with escaped `/`.
+    /// `paths raw`: also accepts paths that servers read in different ways: with empty segments, `;` or an escaped `/`.
     pub raw_paths: bool,
     /// `disabled`: declared but not served until an operator enables it (`gateway.yaml`, `enable: ["name"]`).
     pub disabled: bool,
@@ -148,15 +148,15 @@ pub struct Param {
     pub direction: Direction,
     /// Variable name.
     pub name: Name,
-    /// `fails with name`: the output that `fail` sets. It stands after the parentheses, and there is one at most.
+    /// `fails with name` after the parentheses: the output that `fail` sets. There is at most one.
     pub failure: bool,
     /// `in name?`: undefined when the call leaves it out.
     pub optional: bool,
     /// Declared type; a value that cannot be converted fails the call.
     pub ty: Option<Spanned<Type>>,
-    /// Of an output: between which bounds its value lies.
+    /// The bounds of an output's value.
     pub range: Option<Spanned<Range>>,
-    /// Value when the call passes none. Variables in it are the *caller's*; one that the caller lacks is undefined.
+    /// Value if the call passes none. Variables in it are the *caller's*; one that the caller lacks is undefined.
     pub default: Option<Expr>,
     /// Documentation.
     pub leading: Vec<Comment>,
@@ -169,7 +169,7 @@ pub struct Param {
 pub enum Direction {
     /// Given by the caller.
     In,
-    /// Copied back to the caller, also when the assertion fails.
+    /// Copied back to the caller, even when the assertion fails.
     Out,
 }
 
@@ -220,20 +220,20 @@ pub enum StmtKind {
         /// Value.
         value: Expr,
     },
-    /// `declare name: type range`: the variable exists, and is undefined until something sets it.
+    /// `declare name: type range`: declares a variable, which is undefined until something sets it.
     Declare {
         /// Variable.
         target: Name,
         /// Type that values set here must have.
         ty: Option<Spanned<Type>>,
-        /// Between which bounds they lie.
+        /// The bounds of these values.
         range: Option<Spanned<Range>>,
     },
     /// `include "N"` (a fragment), or `include "#N"` (the hook of N's `#policy`, in N only).
     Include(Name),
     /// `include extension "N"`: the place of extension N; absent unless an extension of that name has a body.
     IncludeExtension(Name),
-    /// `Name(prop: value)` or `"Name" (input: value)`, the former with a block when the assertion takes one.
+    /// `Name(prop: value)`, with a block if the assertion takes one, or `"Name" (input: value)`.
     Call(Call),
     /// `All "label" { }`, `AtLeastOne "label" { }`, or a bare block after `else`.
     Group {
@@ -268,21 +268,21 @@ pub enum StmtKind {
         prefix: Option<Name>,
         /// What is watched.
         body: Block,
-        /// Runs after an error; without it the statement then holds.
+        /// Runs after an error. Without it, the statement succeeds after an error.
         handler: Option<Block>,
     },
     /// `Raise "text"`: unwinds to the nearest `HandleErrors`.
     Raise(Expr),
-    /// `Continue`: holds.
+    /// `Continue`: succeeds.
     Continue,
     /// `Stop`: fails.
     Stop,
-    /// `Done`: ends the service, task or command well, with the answer drafted so far.
+    /// `Done`: ends the service, task or command with success and the answer drafted so far.
     Done,
-    /// `fail CODE`: final; the service's error assertion answers with this code. In an assertion that `fails with` an output, it ends the
-    /// assertion as failed with this output.
+    /// `fail CODE`: final; the service's error assertion answers with this code. In an assertion that `fails with` an output,
+    /// `fail` sets this output and the assertion fails.
     Fail(Expr),
-    /// A bare condition: holds when it is true.
+    /// A bare condition: succeeds if it is true.
     Check(Cond),
     /// `x else y`: `AtLeastOne { x; y }`.
     Else(Box<Stmt>, Box<Stmt>),
@@ -302,9 +302,9 @@ pub enum GroupKind {
 /// A call of a catalogue assertion or of an encapsulated one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// Whom.
+    /// What is called.
     pub callee: Callee,
-    /// `SqlQuery?(…)`: finding nothing is fine. Its place is that of the `?`.
+    /// `SqlQuery?(…)`: finding nothing is fine. The span is that of the `?`.
     pub optional: Option<Spanned<()>>,
     /// `name: value` in order.
     pub args: Vec<Arg>,
@@ -314,7 +314,7 @@ pub struct Call {
     pub span: Spanned<()>,
 }
 
-/// Whom a call addresses.
+/// What a call calls.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Callee {
     /// `SqlQuery(…)`: an assertion of the catalogue.
@@ -324,7 +324,7 @@ pub enum Callee {
 }
 
 impl Callee {
-    /// The name, whichever kind.
+    /// The name, of either kind.
     pub fn name(&self) -> &Name {
         match self {
             Callee::Native(name) | Callee::Encapsulated(name) => name,
@@ -332,7 +332,7 @@ impl Callee {
     }
 }
 
-/// One argument. `name` alone is read as `name: ${name}`.
+/// One argument. `name` alone means `name: ${name}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arg {
     /// Property or input name.
@@ -344,7 +344,7 @@ pub struct Arg {
 }
 
 impl Arg {
-    /// Whether the name alone says it: the value is nothing but the variable of the same name.
+    /// Whether the name alone is enough, because the value is just the variable of the same name.
     pub fn is_shorthand(&self) -> bool {
         let same = matches!(&*self.value.kind, ExprKind::Var(VarRef { name, path, delimiter: None }) if path.is_empty() && *name == self.name);
         same && !matches!(self.name.to_ascii_lowercase().as_str(), "true" | "false")

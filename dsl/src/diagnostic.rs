@@ -1,4 +1,5 @@
-//! Problems in policies, said so that their author can act: what, where, why there, and the likely fix.
+//! Problems in policies, described so that the author can act: what is wrong, where, how the place was reached, and the likely
+//! fix.
 
 mod render;
 
@@ -9,9 +10,9 @@ pub use render::{render, render_one};
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The set loads.
+    /// The policies load.
     Warning,
-    /// The set does not load.
+    /// The policies do not load.
     Error,
 }
 
@@ -26,7 +27,7 @@ pub struct Diagnostic {
     pub message: String,
     /// The text that is underlined.
     pub span: Span,
-    /// Said beside the underline: the likely fix.
+    /// The likely fix, shown beside the underline.
     pub help: Option<String>,
     /// Further places, each with a note.
     pub related: Vec<(Span, String)>,
@@ -83,14 +84,14 @@ impl Diagnostic {
     }
 }
 
-/// The candidate nearest to a misspelt word, if one is near enough to be meant. Case alone never separates.
+/// The candidate nearest to a misspelt word, if one is near enough. Case is ignored.
 pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wrong.to_ascii_lowercase();
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()), candidate))
         .filter(|(distance, candidate)| {
-            // Something has to be right: of two one-letter names neither is a slip for the other.
+            // At least one letter must be right: one one-letter name is not a misspelling of another.
             let shorter = candidate.len().min(wrong.len());
             *distance <= 1 + shorter / 4 && *distance < shorter.max(1)
         })

@@ -1,7 +1,7 @@
 //! The policy language: text to checked trees.
 //!
-//! This crate reads no files, knows no HTTP and starts no thread: it takes `(path, text)` pairs and returns data. That is why
-//! `check`, `fmt`, completion and the server can share it.
+//! This crate reads no files, knows no HTTP and starts no threads: it takes `(path, text)` pairs and returns data. So `check`,
+//! `fmt`, completion and the server can share it.
 
 pub mod ast;
 pub mod codes;

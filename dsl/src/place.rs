@@ -1,4 +1,4 @@
-//! What stands at a place of a file: for whatever follows a cursor, such as a language server.
+//! Finds the nodes at a place of a file: for tools that follow a cursor, such as a language server.
 
 use crate::ast::{Arg, Block, Call, Comparison, Expr, File, Item, Param, Stmt, VarRef};
 use crate::span::Span;
@@ -41,7 +41,7 @@ impl Node<'_> {
     }
 }
 
-/// The nodes that hold the byte at `offset`, from the declaration inwards. Empty between declarations.
+/// The nodes that contain the byte at `offset`, from the declaration inwards. Empty between declarations.
 pub fn nodes_at(file: &File, offset: u32) -> Vec<Node<'_>> {
     let mut search = Search { offset, found: Vec::new() };
     if let Some(connection) = &file.connection {
@@ -111,7 +111,7 @@ impl<'a> Visit<'a> for Search<'a> {
                 }
             }
         }
-        // A call's text ends at its parenthesis; its block stands behind.
+        // A call's span ends at its parenthesis; its block comes after that.
         if let Some(block) = &call.block {
             self.block(block);
         }

@@ -1,4 +1,4 @@
-//! Where a piece of text stands: a file and two byte offsets.
+//! The place of a piece of text: a file and two byte offsets.
 
 use std::fmt;
 
@@ -29,12 +29,12 @@ impl Span {
     }
 }
 
-/// A node with its place. Equality looks at the node only, so trees parsed from differently laid out texts compare equal.
+/// A node with its span. Equality looks only at the node, so trees of differently formatted texts compare equal.
 #[derive(Clone, Default)]
 pub struct Spanned<T> {
-    /// What stands there.
+    /// The node.
     pub node: T,
-    /// Where it stands.
+    /// Its span.
     pub span: Span,
 }
 
@@ -64,7 +64,7 @@ impl<T> std::ops::Deref for Spanned<T> {
     }
 }
 
-/// Which part of the installation a file belongs to; it decides what the file may declare.
+/// The part of the installation that a file belongs to. It decides what the file may declare.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
     /// Read-only: `policies/` and `fragments/`, embedded in the binary.
@@ -156,9 +156,9 @@ impl Lines {
     }
 }
 
-/// Line and column of a byte offset, counted from one, the column in characters; an offset behind the end is the end.
+/// Line and column of a byte offset, counted from one, the column in characters. An offset after the end counts as the end.
 pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
-    // A place inside a character is the character's: an offset that nobody should have made must not end the report.
+    // An offset inside a character counts as that of the character: a wrong offset must not prevent the report.
     let before = &text[..text.floor_char_boundary(offset)];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;

@@ -1,5 +1,5 @@
-//! What the language knows of an assertion: one description that checking, the reference pages, completion and the tests share.
-//! The engine fills these in, one per assertion, and hands them over as a [`Catalogue`].
+//! What the language knows about an assertion: one description for checking, the reference pages, completion and the tests. The
+//! engine provides one per assertion and passes them in as a [`Catalogue`].
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub struct Spec {
     pub name: &'static str,
     /// Group on the reference page: `logic`, `message`, `crypto`, `access`, `data`, `routing`, `traffic`, `audit`.
     pub category: &'static str,
-    /// One sentence: what it does and when it holds.
+    /// One sentence: what it does and when it succeeds.
     pub summary: &'static str,
     /// Properties in the order of the reference page.
     pub props: &'static [Prop],
@@ -22,18 +22,18 @@ pub struct Spec {
     pub fails: &'static [&'static str],
     /// Takes a block: `Transaction(…) { … }`.
     pub block: bool,
-    /// When `Name?(…)` holds in addition; without it, the assertion takes no `?`.
+    /// When `Name?(…)` succeeds in addition; without it, the assertion takes no `?`.
     pub optional: Option<&'static str>,
     /// What it is called where policies are trees that one clicks together, for those who come from there.
     pub also: &'static [&'static str],
-    /// Properties it had, each with what is written instead.
+    /// Former properties, each with what to write instead.
     pub former: &'static [(&'static str, &'static str)],
     /// Examples; the engine's tests run them.
     pub examples: &'static [Example],
 }
 
 impl Spec {
-    /// What most assertions have in common: `Spec { name: …, ..Spec::PLAIN }`.
+    /// The common case, for `Spec { name: …, ..Spec::PLAIN }`.
     pub const PLAIN: Spec = Spec {
         name: "",
         category: "",
@@ -61,7 +61,7 @@ pub struct Prop {
     pub name: &'static str,
     /// What values it takes.
     pub kind: Kind,
-    /// Whether it may be left out, and what holds then.
+    /// Whether it may be left out, and what applies then.
     pub need: Need,
     /// One sentence.
     pub doc: &'static str,
@@ -84,7 +84,7 @@ impl Prop {
     }
 }
 
-/// A default. Printed, it is what an author would write.
+/// A default. It prints as an author would write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Literal {
     /// `"text"`; also a word, a name and a prefix.
@@ -98,7 +98,7 @@ pub enum Literal {
 }
 
 impl Literal {
-    /// Whether a property of this kind takes it.
+    /// Whether a property of this kind accepts it.
     pub fn fits(self, kind: Kind) -> bool {
         match (kind, self) {
             (Kind::OneOf(words), Literal::Text(word)) => words.contains(&word),
@@ -127,9 +127,9 @@ impl fmt::Display for Literal {
 pub enum Need {
     /// It must be given.
     Required,
-    /// This literal holds when it is not.
+    /// If it is not given, this literal applies.
     Default(Literal),
-    /// Its absence has a meaning of its own, told in `doc`.
+    /// Its absence has its own meaning, described in `doc`.
     Absent,
 }
 
@@ -146,7 +146,7 @@ pub enum Kind {
     Bool,
     /// A duration literal, or an expression that gives seconds.
     Duration,
-    /// One of these words, literally or by an expression.
+    /// One of these words, as a literal or an expression.
     OneOf(&'static [&'static str]),
     /// The name of a variable to write, as a literal.
     Target(Type),
@@ -154,7 +154,8 @@ pub enum Kind {
     Prefix,
     /// The literal names of variables that its block sets: `"a"` or `["a", "b"]`.
     Variables,
-    /// A variable that holds a message, by name: `request`, `response` or an own one. Read, and written by assertions that change messages.
+    /// A variable that holds a message, by name: `request`, `response` or the policy's own. Read, or also written by assertions
+    /// that change messages.
     MessageName,
     /// A template of exactly this syntax (`sql "…"`).
     Template(Syntax),
@@ -164,7 +165,7 @@ pub enum Kind {
     Provider,
     /// The alias of a private key of the gateway, literally or by an expression.
     Key,
-    /// The name of a connection in `gateway.yaml`, literally or by an expression. A call that leaves it out has its file's.
+    /// The name of a connection in `gateway.yaml`, as a literal or an expression. A call that leaves it out uses its file's.
     Connection,
     /// A JSON object template or expression: `headers: json { "X-A": "b" }`.
     Object,
@@ -177,13 +178,13 @@ pub struct Sets {
     pub name: &'static str,
     /// One sentence.
     pub doc: &'static str,
-    /// Of `….*`: what stands for the star is a name out of data. The variable's name ends before it, and its case counts.
+    /// For `….*`: the star stands for a name from data. The variable's name ends before it, and its case counts.
     pub data: bool,
-    /// It holds a JSON document, so that its members are read by name.
+    /// It holds a JSON document, whose members are read by name.
     pub json: bool,
 }
 
-/// `Sets` in short.
+/// Short form of `Sets`.
 pub const fn sets(name: &'static str, doc: &'static str) -> Sets {
     Sets { name, doc, data: false, json: false }
 }
@@ -205,22 +206,22 @@ pub struct Example {
     pub title: &'static str,
     /// Statements; all but the last prepare, the last calls the assertion.
     pub source: &'static str,
-    /// What comes of it.
+    /// The expected outcome.
     pub expect: Expect,
 }
 
-/// What comes of an example.
+/// The outcome of an example.
 #[derive(Clone, Copy, Debug)]
 pub enum Expect {
-    /// It holds.
+    /// It succeeds.
     Holds,
     /// It fails.
     Fails,
-    /// It holds and the variable then prints as this text.
+    /// It succeeds, and the variable then prints as this text.
     Sets(&'static str, &'static str),
 }
 
-/// An example in short.
+/// Short form of an example.
 pub const fn example(title: &'static str, source: &'static str, expect: Expect) -> Example {
     Example { title, source, expect }
 }
@@ -247,7 +248,7 @@ impl Catalogue {
         }
     }
 
-    /// The assertion of this name, in any case.
+    /// The assertion of this name, ignoring case.
     pub fn get(&self, name: &str) -> Option<&'static Spec> {
         let exact = self.specs.get(name).copied();
         exact.or_else(|| self.specs.values().copied().find(|spec| spec.name.eq_ignore_ascii_case(name)))
@@ -273,7 +274,7 @@ impl Catalogue {
         self.builtins.iter().copied()
     }
 
-    /// The built-in that `name` (any case) is, or starts with, so that the rest is a selector; the longest wins.
+    /// The built-in that `name` (in any case) is or starts with; the rest is a selector. The longest wins.
     pub fn builtin(&self, name: &str) -> Option<&'static Builtin> {
         self.builtins
             .iter()
@@ -297,13 +298,13 @@ impl Catalogue {
 pub struct FunctionSpec {
     /// Name, `snake_case`.
     pub name: &'static str,
-    /// Parameter names; a last one that ends in `…` may repeat (also not at all).
+    /// Parameter names; if the last one ends in `…`, it may occur any number of times, or not at all.
     pub params: &'static [&'static str],
     /// How many of them must be given.
     pub required: usize,
     /// One sentence.
     pub doc: &'static str,
-    /// What kind of value comes out.
+    /// The kind of its result.
     pub gives: Gives,
 }
 
@@ -312,7 +313,7 @@ pub struct FunctionSpec {
 pub enum Gives {
     /// A JSON document, or a part of one.
     Json,
-    /// One of its arguments, or a value out of one.
+    /// One of its arguments, or a part of one.
     Argument,
     /// Something else.
     Other,
@@ -323,7 +324,7 @@ pub enum Gives {
 pub struct Builtin {
     /// Name; `.*` at the end: a family.
     pub name: &'static str,
-    /// What it holds, unless it is undefined. Of a family, what most of it holds.
+    /// What it holds, unless it is undefined. For a family: what most of its members hold.
     pub ty: Type,
     /// Whether policies may assign it.
     pub writable: bool,

@@ -1,6 +1,6 @@
-//! Quotes and comments of SQL, followed through the pieces of a template. The checks and the gateway's store read by this one scanner.
+//! Quotes and comments of SQL, followed through the pieces of a template. The checks and the gateway's store share this scanner.
 
-/// Where a text has got to.
+/// The state of the scanner within a text.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SqlScanner {
     open: Option<Open>,
@@ -14,7 +14,7 @@ enum Open {
 }
 
 impl SqlScanner {
-    /// Reads on.
+    /// Reads the next piece.
     pub fn read(&mut self, text: &str) {
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {
@@ -28,7 +28,7 @@ impl SqlScanner {
                     }
                     _ => {}
                 },
-                // A doubled quote closes and opens again, which comes to the same.
+                // A doubled quote closes and reopens the text, which has the same effect.
                 Some(Open::Quote(quote)) if c == quote => self.open = None,
                 Some(Open::Line) if c == '\n' => self.open = None,
                 Some(Open::Block) if c == '*' && chars.peek() == Some(&'/') => {
@@ -40,7 +40,7 @@ impl SqlScanner {
         }
     }
 
-    /// What is open here, so that a variable would not be bound: quotes, or a comment.
+    /// What is open here, quotes or a comment, so that a variable would not be bound.
     pub fn inside(&self) -> Option<&'static str> {
         self.open.map(|open| match open {
             Open::Quote(_) => "quotes",

@@ -1,5 +1,5 @@
-//! The words of the language that are chosen from lists: one table for the reader, for what explains mistakes, and for the resolver. The
-//! keywords of the grammar have their spelling beside its rules, in `parse/lower/words.rs`; types are in [`crate::ast::Type::ALL`].
+//! The words of the language that are chosen from lists: one table for the parser, the explanations and the resolver. The
+//! spelling of the grammar's keywords is in `parse/lower/words.rs`; types are in [`crate::ast::Type::ALL`].
 
 use crate::ast::Syntax;
 
@@ -62,7 +62,7 @@ impl Declaration {
         self.article().split_once(' ').map_or("", |(_, word)| word)
     }
 
-    /// All kinds for a message: what a file may hold.
+    /// All kinds, for a message that says what a file may contain.
     pub(crate) fn listed() -> String {
         format!("a file holds declarations: {}", Self::KEYWORDS.map(|kind| format!("`{kind}`")).join(", "))
     }
@@ -99,9 +99,9 @@ pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "D
 /// The syntaxes of templates, by the word before one.
 pub(crate) const SYNTAXES: [Syntax; 6] = [Syntax::Text, Syntax::Json, Syntax::Xml, Syntax::Html, Syntax::Url, Syntax::Sql];
 
-/// Words that other languages have as statements, and what to write here.
+/// Statement words of other languages, and what to write here.
 pub(crate) const FOREIGN: [(&[&str], &str); 12] = [
-    (&["return"], "a policy gives no value: `Stop` fails, `Continue` holds, `set` leaves a value behind"),
+    (&["return"], "a policy returns no value: `Stop` fails, `Continue` succeeds, `set` stores a value"),
     (&["for", "while", "loop"], "write `ForEach item in ${list} { … }`"),
     (&["let", "var", "const"], "write `set name = …`"),
     (&["throw"], "write `Raise \"…\"`"),
@@ -111,6 +111,6 @@ pub(crate) const FOREIGN: [(&[&str], &str); 12] = [
     (&["try", "catch"], "write `HandleErrors { … } on error { … }`"),
     (&["break"], "write `set item.break = true`, with the name of the loop for `item`"),
     (&["import", "use"], "write `include \"…\"`"),
-    (&["exit", "end"], "`Stop` fails; `Done` ends a service, task or command well"),
+    (&["exit", "end"], "`Stop` fails; `Done` ends a service, task or command with success"),
     (&["unless"], "write `if not … { }`"),
 ];

@@ -1,4 +1,4 @@
-//! Problems in, messages out: `tests/diagnostics/*.policy`, and beside each the rendered messages with the text they underline,
+//! Problems and their messages: `tests/diagnostics/*.policy`, and beside each the rendered messages with the underlined text,
 //! `*.txt`. Every syntax code has a case.
 
 #![allow(
@@ -45,7 +45,7 @@ fn every_syntax_code_has_a_case() {
     let codes = include_str!("../src/codes.rs");
     let seen: String = support::cases("diagnostics", ".txt").iter().map(|path| support::read(path)).collect();
     for code in codes.split('"').filter(|word| word.len() == 5 && word.starts_with("P01")) {
-        // A case for it would be a file of more than a megabyte.
+        // A case for it would need a file of more than a megabyte.
         if code != portcullis_dsl::codes::FILE_TOO_LARGE {
             assert!(seen.contains(&format!("[{code}]")), "no case for {code}");
         }

@@ -1,5 +1,5 @@
-//! Text in, canonical text out: `tests/fmt/*.policy` and the answer beside it, `*.fmt`. The answer formats to itself, and both mean the
-//! same, which `format` itself makes sure of.
+//! Text and its canonical form: `tests/fmt/*.policy` and the answer beside it, `*.fmt`. The answer formats to itself, and both
+//! mean the same, as `format` itself checks.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ fn a_text_with_problems_is_not_formatted() {
     assert_eq!(diagnostics.len(), 2);
 }
 
-/// Real texts beside the made-up ones: everything that ships.
+/// Real texts in addition to the invented ones: all shipped policies.
 #[test]
 fn what_ships_formats_to_the_same_tree() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace around the crate");

@@ -1,4 +1,5 @@
-//! What the compiler relies on: frames and their names, absent hooks, data files; and that size and depth of a set do no harm.
+//! What the compiler relies on: frames and their names, absent hooks, data files. Also checks that size and depth of a set do no
+//! harm.
 
 #![allow(
     clippy::unwrap_used,
@@ -168,8 +169,8 @@ fn includes_that_double_at_each_step_are_refused() {
     assert_eq!(diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), [codes::TOO_LARGE]);
 }
 
-/// A set of the size that ships. Resolving is far cheaper than parsing, whatever else the machine does meanwhile; a walk that is
-/// quadratic in the set would show.
+/// A set of the shipped size. Resolving is far cheaper than parsing, however busy the machine is; a walk that is quadratic in the
+/// set would show.
 #[test]
 fn four_hundred_policies_resolve_at_once() {
     let mut sources = Sources::default();

@@ -1,4 +1,5 @@
-//! Text in, tree out: `tests/parse/*.policy` and the answer beside it, `*.tree`. Data files are read as their ending says.
+//! Text and its tree: `tests/parse/*.policy` and the answer beside it, `*.tree`. The ending of a data file decides how it is
+//! read.
 
 #![allow(
     clippy::unwrap_used,

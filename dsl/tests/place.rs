@@ -1,4 +1,4 @@
-//! What stands at a place: the `|` in a text, and the nodes around it.
+//! Finding nodes at a place: the `|` in a text, and the nodes around it.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use portcullis_dsl::place::{Node, nodes_at};
 use portcullis_dsl::visit::{self, Visit};
 use portcullis_dsl::{FileId, parse};
 
-/// The texts of the nodes that hold the place before which `|` stands, each after its kind.
+/// The texts of the nodes that contain the place marked by `|`, each after its kind.
 fn at(marked: &str) -> Vec<String> {
     let offset = marked.find('|').expect("a mark");
     let text = marked.replacen('|', "", 1);
@@ -69,7 +69,7 @@ fn between_declarations_nothing_stands() {
     assert!(at("fragment \"A\" {}\n|\nfragment \"B\" {}").is_empty());
 }
 
-/// Whoever uses the crate can walk a tree.
+/// Users of the crate can walk a tree.
 #[test]
 fn a_visitor_sees_every_statement() {
     #[derive(Default)]

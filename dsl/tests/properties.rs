@@ -1,4 +1,4 @@
-//! What holds for every text: parsing never panics, however damaged the text; formatting keeps the tree and is settled.
+//! Properties of every text: parsing never panics, however damaged the text; formatting keeps the tree and is stable.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ mod support;
 use portcullis_dsl::{FileId, Sources, diagnostic, format, parse, parse_json_template, parse_template};
 use support::random::{Random, Writer, damage};
 
-/// How many texts a property is tried on; `PROPERTY_ROUNDS` sets another number.
+/// The number of texts for each property; `PROPERTY_ROUNDS` changes it.
 fn rounds(default: u64) -> u64 {
     std::env::var("PROPERTY_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
 }
@@ -23,7 +23,7 @@ fn seeds() -> Vec<String> {
     folders.iter().flat_map(|(folder, ending)| support::cases(folder, ending)).map(|path| support::read(&path)).collect()
 }
 
-/// Parses, renders what is wrong, and formats when nothing is.
+/// Parses, renders the problems, and formats if there are none.
 fn check(text: &str) {
     let mut sources = Sources::default();
     let file = sources.add("case.policy", text, portcullis_dsl::Origin::Operator);

@@ -1,4 +1,4 @@
-//! What the README shows is the language: its examples have no problems and are laid out as `fmt` would.
+//! Checks the README: its examples have no problems and are formatted as `fmt` would.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
-//! Files in, diagnostics out: `tests/resolve/*.case`. A case is a comment that says what it shows, files after `== path` lines, and
-//! what the resolver says after `== diagnostics`. Folders decide as in an installation: `customizations/`, `services/` are the
-//! operator's, everything else is shipped; what does not end in `.policy` is a data file.
+//! Files and their diagnostics: `tests/resolve/*.case`. A case has a comment that says what it shows, files after `== path`
+//! lines, and the resolver's diagnostics after `== diagnostics`. Folders work as in an installation: `customizations/` and
+//! `services/` are the operator's, everything else is shipped. A file that does not end in `.policy` is a data file.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +35,7 @@ fn cases_give_their_diagnostics() {
     support::report(&failed);
 }
 
-/// Whatever is half-written resolves to something, without a panic: the cases, cut off at several places.
+/// Half-written files resolve without a panic: the cases, cut off at several places.
 #[test]
 fn half_written_files_do_no_harm() {
     let catalogue = catalogue::catalogue();
@@ -51,7 +51,7 @@ fn half_written_files_do_no_harm() {
     }
 }
 
-/// `tests/explain/*.case`: files, then the names asked for, one a line after `== ask`, and what is said of them after `== answer`.
+/// `tests/explain/*.case`: files, then the names to explain, one a line after `== ask`, and the explanations after `== answer`.
 #[test]
 fn names_are_explained() {
     let catalogue = catalogue::catalogue();

@@ -1,7 +1,7 @@
 //! The gateway: policies compiled to a program, and everything that runs it.
 //!
-//! The house has five floors, and a module uses only its own floor and those below: `data`, `services`, `policy`, `front`, and on
-//! top the command line and scenario files. What stands here is the façade for the binary, the tests and the benchmarks.
+//! The modules form five floors, and a module imports only from its own floor and those below: `data`, `services`, `policy`,
+//! `front`, and on top the command line and case files. This file is the façade for the binary, the tests and the benchmarks.
 
 mod casefile;
 mod cli;
@@ -25,13 +25,13 @@ pub use services::config::{Config, Connection};
 pub use services::keys::{KeyKind, KeyStore};
 pub use services::store::Connections;
 
-/// The executor, for measuring it alone.
+/// The executor, for benchmarks.
 pub mod exec {
     pub use crate::policy::exec::observer::{Ended, Observer};
     pub use crate::policy::exec::{Ending, run};
 }
 
-/// What vouches for users.
+/// The identity providers.
 pub mod identity {
     pub use crate::services::identity::{Answer, Cost, IdentityProvider, Inquiry, InternalUsers, Ldap, Passwords, Providers};
 }

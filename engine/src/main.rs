@@ -1,6 +1,6 @@
 //! `portcullis`: the gateway and its command line.
 
-/// Requests allocate small things in many threads: this allocator gives them back faster, and keeps the process small at rest.
+/// Requests allocate small objects in many threads; this allocator frees them faster and keeps the process small at rest.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -165,7 +165,7 @@ fn from_first_start_to_shutdown() {
     assert_eq!(code, 3);
     assert!(said.contains("no gateway is running"), "{said}");
 
-    // A second start says nothing of a first.
+    // A second start does not report a first start.
     fs::remove_file(place.home().join("customizations/#greeting.policy")).expect("it is there");
     let serving = place.serve();
     assert_eq!(serving.get("/hello"), "hello");
@@ -250,7 +250,7 @@ fn policies_are_shown_and_explained() {
     assert_eq!(code, 0);
     assert!(explained.contains("fragments/greeting.policy:2"), "{explained}");
     assert_eq!(place.said(&["explain", "wrod"]).0, 1);
-    // A policy explains its steps in order; what a shipped fragment leaves to the operator is among them.
+    // `explain` shows the steps of a policy in order, including the hooks for the operator.
     let (_, steps, _) = place.said(&["explain", "Hello"]);
     let expected = "  steps:\n    include \"Greeting\"\n      customize \"Greeting\"\n";
     assert!(steps.contains(expected), "{steps}");
@@ -345,7 +345,7 @@ fn a_home_is_never_overwritten() {
     let (_, made, _) = place.said(&["init", "home"]);
     assert!(made.contains("customizations/#greeting.policy"), "{made}");
     place.put("home/customizations/#greeting.policy", "// mine\n");
-    assert_eq!(place.said(&["init", "home"]).1, "home is a home already; nothing was changed\n");
+    assert_eq!(place.said(&["init", "home"]).1, "home is already a home; nothing was changed\n");
     let kept = fs::read_to_string(place.home().join("customizations/#greeting.policy")).expect("it is there");
     assert_eq!(kept, "// mine\n");
     assert!(Path::new(&place.home()).join("keys").is_dir());
@@ -365,7 +365,7 @@ fn users_are_added_listed_and_deleted() {
     assert!(with_input(&["user", "add", "alice", "--role", "admin"], "correct horse\n").status.success());
     let again = with_input(&["user", "add", "alice"], "horse correct\n");
     assert_eq!(again.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("there is a user `alice` already"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("a user `alice` already exists"));
     assert_eq!(with_input(&["user", "add", "bob"], "\n").status.code(), Some(2));
     let short = with_input(&["user", "add", "bob"], "sh\u{f6}rter\n");
     assert_eq!(short.status.code(), Some(2));
@@ -564,7 +564,7 @@ fn files_are_formatted_only_when_asked() {
 fn cases_never_ask_a_real_directory() {
     let place = Place::new();
     assert_eq!(place.said(&["init", "home"]).0, 0);
-    // Nobody answers there, and the password is one of the keys, which cases do not see.
+    // Nobody answers there, and the password is among the keys, which cases do not see.
     place.put(
         "home/gateway.yaml",
         "identity_providers:\n  Staff:\n    type: ldap\n    url: ldap://127.0.0.1:1\n    base: o=x\n    bind_dn: cn=x\n    \

@@ -1,4 +1,4 @@
-//! The house keeps its floors: a module uses only its own floor and those below.
+//! Checks the floors: a module imports only from its own floor and those below.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the lowest to the highest. What stands on one line may not use its neighbour.
+/// From the lowest to the highest. Modules on one line may not use each other.
 const FLOORS: [&str; 6] = ["data", "services", "policy", "front", "casefile", "cli"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -80,7 +80,7 @@ fn nothing_stands_beside_the_floors() {
     assert_eq!(names, expected);
 }
 
-/// `engine/README.md` shows the house as it is: every file and folder it names is there, and everything on a floor is in its map.
+/// Checks the map in `engine/README.md`: every file and folder in it exists, and everything on a floor is in it.
 #[test]
 fn the_map_shows_the_house() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -101,7 +101,7 @@ fn the_map_shows_the_house() {
     }
 }
 
-/// How many files may need each other in a circle, at most.
+/// Most files that may need each other in a cycle.
 const CIRCLE: usize = 8;
 
 /// `policy/exec/compare.rs` is `policy::exec::compare`.
@@ -126,7 +126,7 @@ fn imports(path: &regex::Regex, own: &[String], text: &str) -> Vec<Vec<String>> 
     found
 }
 
-/// A file can be understood with few others at hand: no large circle of files needs each other.
+/// A file can be understood with few others: there is no large cycle of files that need each other.
 #[test]
 fn no_circle_of_files_is_large() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

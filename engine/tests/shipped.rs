@@ -1,4 +1,4 @@
-//! The shipped policies parse, resolve and compile without a word, and so does every example in the files that operators edit.
+//! The shipped policies parse, resolve and compile without warnings, and so does every example in the files that operators edit.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// What a start would say to the policies of this home; nothing when all is well.
+/// What a start would report about the policies of this home; empty if all is well.
 fn said(home: &Path) -> String {
     let sources = Home::at(home, Some(root())).sources().expect("readable files");
     let (_, library, diagnostics) = Site::build(sources, Arc::new(Services::default()), "", &[]);
@@ -30,7 +30,7 @@ fn shipped_policies_compile_without_a_diagnostic() {
     assert_eq!(said(tempfile::tempdir().expect("a folder").path()), "");
 }
 
-/// Where examples name a file beside the policy.
+/// Files that the examples need beside the policy.
 const BESIDE: [(&str, &str); 4] = [
     ("authorization/example.css", "h1 { color: red }"),
     ("authorization/login.html", "<form></form>"),
@@ -38,8 +38,8 @@ const BESIDE: [(&str, &str); 4] = [
     ("id_token/accounts.example.com.jwks", r#"{"keys":[]}"#),
 ];
 
-/// A file with its examples as policy. An example begins with a line of `//` and no blank behind it, and goes on while lines are such or
-/// indented by at least four. One that is not indented at all is a file of its own.
+/// A file with its examples as policy. An example begins with a line with `//` and no blank after it, and continues as long as
+/// lines are like that or indented by at least four. An example that is not indented is a separate file.
 fn uncommented(text: &str) -> (String, String) {
     let (mut own, mut other) = (String::new(), String::new());
     let mut within = false;

@@ -1,4 +1,4 @@
-// Login on another site: the browser itself decides which cookies come along, and only the one that began gets any further.
+// Login on another site: the browser itself decides which cookies it sends, and only the browser that began can continue.
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 import { start } from "./gateway.mjs";

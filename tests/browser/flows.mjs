@@ -1,5 +1,5 @@
-// What a user sees and does: sign in, mistype, cancel, allow, deny, come back, "not you?". JavaScript is off in most of it, because
-// the pages need none.
+// What a user sees and does: sign in, mistype, cancel, allow, deny, come back, "not you?". JavaScript is mostly off, because the pages
+// need none.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
@@ -137,7 +137,7 @@ await test("the consent page can be loaded again, and nobody posts a password tw
     assert.equal(await page.title(), "Allow access? – Authorization Server");
     assert.deepEqual(posted, []);
     assert.doesNotMatch(page.url(), /password|sessionData/);
-    // The address is worth nothing in another browser.
+    // The address is worthless in another browser.
     const other = await context.browser().newContext({ ignoreHTTPSErrors: true, javaScriptEnabled: false });
     const elsewhere = await other.newPage();
     await elsewhere.goto(page.url());

@@ -1,4 +1,4 @@
-// A gateway on a home of its own, with a user and a client, and the client's web server, for as long as the tests run.
+// A gateway on its own home, with a user and a client, and the client's web server, as long as the tests run.
 import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";

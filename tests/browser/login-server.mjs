@@ -1,4 +1,5 @@
-// A login server of somebody's own, on another site than the gateway (127.0.0.1 is not localhost's). It shares the gateway's two secrets.
+// An operator's own login server, on another site than the gateway (127.0.0.1 is another site than localhost). It shares the gateway's
+// two secrets.
 import { createCipheriv, createHmac, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 

@@ -1,4 +1,4 @@
-// Playwright's click and key press return before the page that they lead to is there, and what the test does next races with it.
+// Playwright's click and key press return before the next page is there, so the test's next action would race with it.
 
 /** Does what leads to another page, and waits until that page is loaded. */
 export async function leads(page, action) {

@@ -1,4 +1,4 @@
-// oauth4webapi and openid-client against a gateway; `run` starts it and says where it is.
+// oauth4webapi and openid-client against a gateway; `run` starts it and passes its address.
 import assert from "node:assert/strict";
 import * as oauth from "oauth4webapi";
 import * as openid from "openid-client";
@@ -90,7 +90,7 @@ for (const [how, auth] of [["basic", oauth.ClientSecretBasic(CLIENT_SECRET)], ["
 await check("oauth4webapi: wrong secret refused", async () => {
     const { client } = confidential;
     const answer = await oauth.clientCredentialsGrantRequest(server, client, oauth.ClientSecretPost("wrong"), {});
-    // With a challenge in the answer the library reports that instead of the body.
+    // If the answer has a challenge, the library reports that instead of the body.
     await assert.rejects(oauth.processClientCredentialsResponse(server, client, answer), (error) => error.status === 401);
 });
 for (const [kind, who] of [["confidential", confidential], ["public", open]]) {

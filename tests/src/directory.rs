@@ -1,4 +1,4 @@
-//! An OpenLDAP server of a test's own, in a folder and on ports of its own: started, stopped, started again.
+//! A test's own OpenLDAP server, in its own folder and on its own ports: started, stopped, started again.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-/// No start takes this long.
+/// Longer than any start takes.
 const START: Duration = Duration::from_secs(20);
 
-/// Schema of what other directories say of an account, which OpenLDAP does not know.
+/// Schema of account attributes of other directories, which OpenLDAP lacks.
 const SCHEMA: &str = r#"
 attributetype ( 1.3.6.1.4.1.55555.1.1 NAME 'userAccountControl' EQUALITY integerMatch
     SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
@@ -23,7 +23,7 @@ objectclass ( 1.3.6.1.4.1.55555.2.1 NAME 'otherAccount' SUP top AUXILIARY
     MAY ( userAccountControl $ nsAccountLock $ sAMAccountName ) )
 "#;
 
-/// Where `slapd` is: what `PORTCULLIS_TEST_SLAPD` says, or where Debian has it. None where it is not installed.
+/// The path of `slapd`: `PORTCULLIS_TEST_SLAPD`, or Debian's. `None` if it is not installed.
 pub fn slapd() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("PORTCULLIS_TEST_SLAPD") {
         return Some(path.into());
@@ -43,8 +43,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// A server with these entries (LDIF) below `dc=example`, with the certificate of an authority of its own for `localhost`
-    /// only. Nobody but `cn=gateway,dc=example` may search.
+    /// A server with these entries (LDIF) below `dc=example`, and a certificate of its own authority for `localhost` only. Only
+    /// `cn=gateway,dc=example` may search.
     pub fn start(program: &Path, entries: &str) -> Result<Directory> {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name);
@@ -102,12 +102,12 @@ access to * by dn.exact=cn=gateway,dc=example read by anonymous auth by * none
         Ok(directory)
     }
 
-    /// A file of its folder: `ca.pem`, which vouches for it, and `other-ca.pem`, which does not.
+    /// A file of its folder: `ca.pem`, the authority of its certificate, or `other-ca.pem`, another one.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Starts it again where it was.
+    /// Starts it again at the same place.
     pub fn resume(&mut self) -> Result<()> {
         let log = std::fs::File::create(self.path("log"))?;
         let child = Command::new(&self.program)
@@ -140,7 +140,7 @@ access to * by dn.exact=cn=gateway,dc=example read by anonymous auth by * none
         }
     }
 
-    /// What it has logged, every operation among it.
+    /// Its log, which contains every operation.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! A client of the token endpoint, for suites that redeem very many grants. Codes are made by a service of the test's home, on the same
-//! assertion that the authorization endpoint uses.
+//! A client of the token endpoint, for suites that redeem very many grants. A service in the test's home makes codes, with the
+//! same assertion that the authorization endpoint uses.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::load::{self, Target};
 use crate::process::{Process, command};
 use crate::put;
 
-/// Makes a code for a client and an owner, tells whether a token is alive, and counts an owner's tokens.
+/// Makes a code for a client and an owner, shows whether a token is valid, and counts an owner's tokens.
 const SERVICES: &str = r#"
 service "Make code" at "/make-code" {
     "OTK Client Values" (client_id: ${request.http.query.client_id})
@@ -45,7 +45,7 @@ pub struct GrantClient {
     gateway: Target,
 }
 
-/// What the token endpoint answered.
+/// The answer of the token endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Tokens.
@@ -66,7 +66,7 @@ impl Answer {
     }
 }
 
-/// Writes the services that this needs into a home.
+/// Writes the necessary services into a home.
 pub fn prepare(home: &Path) {
     put(home, "services/grants.policy", SERVICES);
 }
@@ -77,7 +77,7 @@ pub fn make_code(client_id: &str, owner: &str) -> String {
 }
 
 impl GrantClient {
-    /// Registers a client of this name in a home. It talks to nobody until [`GrantClient::at`] says where.
+    /// Registers a client of this name in a home. [`GrantClient::at`] connects it to a gateway.
     pub fn register(home: &Path, name: &str) -> Result<GrantClient> {
         let said = command(home, &["client", "add", "--name", name, "--org", "Tests", "--scope", "READ", "--json"])?;
         if !said.success {

@@ -1,5 +1,5 @@
-//! The gateway as its clients meet it. The suites are in `tests/`, the cases in `cases/` and `attacks/`, the load tool in `src/bin`;
-//! what several of them need is here: a gateway process that is started, watched and killed, and a home to run it in.
+//! The gateway as its clients see it. The suites are in `tests/`, the cases in `cases/` and `attacks/`, the load tool in
+//! `src/bin`. Here is what several of them need: a gateway process that is started, watched and killed, and a home to run it in.
 
 pub mod directory;
 pub mod grants;
@@ -14,14 +14,14 @@ pub fn put(home: &Path, path: &str, text: &str) {
     if let Some(folder) = target.parent() {
         std::fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     }
-    // In one step, so that a gateway that watches never meets half of it.
+    // In one step, so that a watching gateway never sees half of it.
     let name = target.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let draft = target.with_file_name(format!(".{name}.draft"));
     std::fs::write(&draft, text).unwrap_or_else(|error| panic!("{}: {error}", draft.display()));
     std::fs::rename(&draft, &target).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
 }
 
-/// Waits for a future, on a runtime of its own.
+/// Waits for a future, on its own runtime.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

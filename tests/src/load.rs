@@ -1,5 +1,5 @@
-//! A bounded load generator: a fixed number of connections, each sending its next request when the last is answered, for a fixed time.
-//! It speaks HTTP/1.1 by hand: at this rate a client library would be what is measured.
+//! A bounded load generator: a fixed number of connections, each sending its next request when the last is answered, for a fixed
+//! time. It speaks HTTP/1.1 by hand, because at this rate a client library would dominate the measurement.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// What a connection sends: it is given its last answer (none at first) and says what comes next; nothing ends it.
+/// Decides what a connection sends: it gets the last answer (none at first) and returns the next request, or `false` to end.
 pub trait Script: Send + 'static {
     /// The next request, written into the buffer; `false` ends the connection.
     fn next(&mut self, answer: Option<&Reply<'_>>, request: &mut Vec<u8>) -> bool;
@@ -54,10 +54,10 @@ impl Reply<'_> {
     }
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Answers, by what the scripts made of them: all that were 2xx or 3xx.
+    /// Good answers: 2xx or 3xx.
     pub good: u64,
     /// Other answers.
     pub bad: u64,
@@ -65,7 +65,7 @@ pub struct Outcome {
     pub broken: u64,
     /// How long it took.
     pub elapsed: Duration,
-    /// What the first bad answer said.
+    /// The first bad answer.
     pub example: Option<String>,
 }
 
@@ -110,7 +110,7 @@ pub async fn run(target: Target, scripts: Vec<Box<dyn Script>>, time: Duration) 
     Ok(total)
 }
 
-/// One request on a connection of its own.
+/// One request on its own connection.
 pub async fn once(target: Target, request: &[u8]) -> Result<(u16, String, Vec<u8>)> {
     let mut stream = connect(target, &connector()?).await?;
     stream.write_all(request).await?;
@@ -169,7 +169,7 @@ fn status(head: &str) -> Result<u16> {
     head.get(9..12).and_then(|status| status.parse().ok()).context("no status line")
 }
 
-/// Reads one answer into the emptied buffer; gives the lengths of head and body.
+/// Reads one answer into the emptied buffer; returns the lengths of head and body.
 async fn read_reply(stream: &mut Box<dyn Stream>, buffer: &mut Vec<u8>) -> Result<(usize, usize)> {
     buffer.clear();
     let head = loop {
@@ -200,7 +200,7 @@ fn content_length(head: &[u8]) -> Option<usize> {
     std::str::from_utf8(&head[at..at + digits]).ok()?.parse().ok()
 }
 
-/// TLS 1.3. Loopback only, and only the speed is of interest: whose certificate it is is not looked at.
+/// TLS 1.3. Loopback only, and only the speed matters, so the certificate is not verified.
 fn connector() -> Result<TlsConnector> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))

@@ -1,4 +1,4 @@
-//! A gateway as a process of its own: for what can only be seen from outside, such as start, kill -9, and load.
+//! A gateway as a separate process, for what can only be seen from outside, such as start, kill -9, and load.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// No start takes this long, not even the first of an unoptimised build, which makes keys.
+/// Longer than any start takes, even the first of an unoptimised build, which creates keys.
 const START: Duration = Duration::from_secs(60);
 
 /// A running process. Dropping it kills it.
@@ -20,18 +20,18 @@ pub struct Process {
     pub https: SocketAddr,
     /// Where it answers HTTP.
     pub http: SocketAddr,
-    /// From starting the process to the line that says where it listens.
+    /// Time from starting the process to the line that says where it listens.
     pub started_in: Duration,
     stdout: Arc<Mutex<String>>,
     log: Arc<Mutex<String>>,
 }
 
-/// How a process is started.
+/// Options for starting a process.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
     /// Further arguments.
     pub args: Vec<String>,
-    /// Processor to be pinned to.
+    /// Core to pin it to.
     pub core: Option<usize>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
@@ -94,7 +94,7 @@ impl Process {
         self.log.lock().map_or_else(|_| String::new(), |text| text.clone())
     }
 
-    /// Whether something comes into its log, which may be after the answer that it is about.
+    /// Waits for a text in its log, which may appear after the answer that it is about.
     pub fn logs(&self, what: impl Fn(&str) -> bool) -> bool {
         let begun = Instant::now();
         while !what(&self.log()) {
@@ -135,7 +135,7 @@ impl Process {
         Ok(())
     }
 
-    /// SIGTERM, then waits for the end; gives whether the exit was clean.
+    /// SIGTERM, then waits for the end; returns whether the exit was clean.
     pub fn terminate(&mut self) -> Result<bool> {
         self.signal("TERM")?;
         Ok(self.child.wait()?.success())
@@ -167,7 +167,7 @@ impl Drop for Process {
     }
 }
 
-/// Gathers a stream's text, and hands on its lines.
+/// Collects a stream's text, and passes its lines on.
 fn follow(stream: Option<impl Read + Send + 'static>, text: Arc<Mutex<String>>, lines: Option<Sender<String>>) {
     let Some(stream) = stream else { return };
     std::thread::spawn(move || {
@@ -197,7 +197,7 @@ fn wait_for_addresses(lines: &Receiver<String>, begun: Instant) -> Option<(Socke
     https.zip(http)
 }
 
-/// The gateway's binary, of the profile this test was built with; built now, lest an old one be tested.
+/// The gateway's binary, of this test's profile; built now, so that no old one is tested.
 pub fn portcullis() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BUILT
@@ -225,10 +225,10 @@ pub fn build(package: &str, binary: &str) -> Result<PathBuf> {
     Ok(folder.join(binary))
 }
 
-/// What a command said.
+/// The result of a command.
 #[derive(Clone, Debug)]
 pub struct Said {
-    /// Whether it ended well.
+    /// Whether it succeeded.
     pub success: bool,
     /// Standard output.
     pub stdout: String,
@@ -252,7 +252,7 @@ pub fn command_with(home: &Path, args: &[&str], line: &str) -> Result<Said> {
         .stderr(Stdio::piped())
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A command that reads nothing may have closed it.
+        // A command that reads nothing may have closed standard input.
         let _ = writeln!(stdin, "{line}");
     }
     let output = child.wait_with_output()?;

@@ -1,7 +1,7 @@
-//! Every `.case` file below `cases/` and `attacks/`, each a test of its own. `cargo test -p portcullis-tests --test cases [NAME]`.
+//! Every `.case` file below `cases/` and `attacks/`, each as its own test. `cargo test -p portcullis-tests --test cases [NAME]`.
 //!
-//! They run on embedded databases, and once more on each server that `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_POSTGRES` name: there the
-//! tests are called `mysql/…` and `postgres/…`.
+//! They run on embedded databases, and again on each server named by `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_POSTGRES`;
+//! these tests are called `mysql/…` and `postgres/…`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use portcullis::{Case, Lab};
 use portcullis_tests::case_files;
 
-/// The servers, by how tests on them are called.
+/// The servers, by the prefix of their tests.
 const SERVERS: [(&str, &str); 2] = [("mysql", "PORTCULLIS_TEST_MYSQL"), ("postgres", "PORTCULLIS_TEST_POSTGRES")];
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! A database that is locked, read-only, damaged or gone: the client hears of an internal error and no more, the log says why, and
+//! A database that is locked, read-only, damaged or gone: the client only learns of an internal error, the log says why, and
 //! nothing is half-written.
 
 use std::fs;
@@ -33,7 +33,7 @@ struct Place {
     database: rusqlite::Connection,
 }
 
-/// A home whose database is there, with a table of our own.
+/// A home with an existing database that has the test's own table.
 fn place() -> Place {
     let home = tempfile::tempdir().expect("a folder");
     put(home.path(), "services/move.policy", MOVE);
@@ -54,7 +54,7 @@ fn get(process: &Process, path: &str) -> (u16, String, String) {
     (status, head, String::from_utf8_lossy(&body).into_owned())
 }
 
-/// The client hears nothing of the cause; the log does.
+/// The client learns nothing about the cause, which is in the log.
 fn is_trouble(process: &Process, path: &str, cause: &[&str]) {
     let before = process.log().len();
     let (status, head, body) = get(process, path);
@@ -70,7 +70,7 @@ fn a_locked_database_is_an_internal_error_until_it_is_free() {
     assert_eq!(get(&process, "/move").0, 200, "{}", process.log());
     place.database.execute_batch("begin immediate; update account set amount = 100;").expect("a lock");
     is_trouble(&process, "/move", &["locked", "busy", "time"]);
-    // Readers are not disturbed, and do not see what is not committed.
+    // Readers are not affected, and do not see uncommitted changes.
     assert_eq!(get(&process, "/read").2, "4 6");
     place.database.execute_batch("rollback").expect("an end");
     assert_eq!(get(&process, "/move").0, 200, "{}", process.log());
@@ -80,7 +80,7 @@ fn a_locked_database_is_an_internal_error_until_it_is_free() {
 #[test]
 fn a_read_only_database_refuses_writes_and_nothing_is_half_written() {
     let place = place();
-    // The second statement of the move fails: what the first one did must not stay.
+    // The second statement of the move fails, so the first one must be undone.
     place
         .database
         .execute_batch(

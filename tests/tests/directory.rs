@@ -1,5 +1,5 @@
-//! The identity provider `ldap` against a real OpenLDAP server, started here when `slapd` is installed (or
-//! `PORTCULLIS_TEST_SLAPD` says where it is). Without one nothing of it is tested, which this suite says aloud.
+//! The identity provider `ldap` with a real OpenLDAP server, started here if `slapd` is installed (or `PORTCULLIS_TEST_SLAPD`
+//! says where it is). Without one nothing is tested, and the suite says so.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -126,7 +126,7 @@ cn: admins
 member: uid=ann,ou=people,dc=example
 ";
 
-/// How the gateway is told of the directory, with more lines or other ones.
+/// The gateway's settings for the directory, with additional or different lines.
 fn settings(directory: &Directory, extra: &str) -> String {
     let url = format!("ldaps://localhost:{}", directory.secure);
     let defaults = [
@@ -205,7 +205,7 @@ async fn only_the_right_password_of_a_known_user(directory: Directory) {
         ("", ""),
         ("bare", "x"),
         ("bare", ""),
-        // Would match, were they filters.
+        // These would match if they were filters.
         ("*", "correct horse"),
         ("an*", "correct horse"),
         ("*)(uid=*", "correct horse"),
@@ -214,13 +214,13 @@ async fn only_the_right_password_of_a_known_user(directory: Directory) {
         ("\\61nn", "correct horse"),
         ("paul (*)", "wrong"),
         ("uid=ann,ou=people,dc=example", "correct horse"),
-        // Equal to `ann` and `zoe` for the directory.
+        // The directory treats these as equal to `ann` and `zoe`.
         ("a\u{ad}nn", "correct horse"),
         ("ａnn", "correct horse"),
         (" ann", "correct horse"),
-        // Two of that name, with the same password.
+        // Two users of that name, with the same password.
         ("twin", "twin-password"),
-        // Accounts that are closed.
+        // Locked accounts.
         ("off", "off-password"),
         ("inactive", "inactive-password"),
         ("locked", "locked-password"),
@@ -230,7 +230,7 @@ async fn only_the_right_password_of_a_known_user(directory: Directory) {
     assert!(staff.login("ann", &"x".repeat(2000)).await.is_none());
     assert_eq!(staff.login("paul (*)", "paul-password").await.expect("paul").name, "paul (*)");
     assert!(staff.login("zoë", "zoe-password").await.is_some());
-    // Nothing was ever bound with an empty password, which OpenLDAP refuses only unless it is told otherwise.
+    // Nothing was ever bound with an empty password, which OpenLDAP could be configured to accept.
     let log = directory.log();
     assert!(log.contains("BIND dn=\"uid=ann,ou=people,dc=example\" method=128"), "{log}");
     assert!(!log.contains("unauthenticated bind"), "{log}");
@@ -270,7 +270,7 @@ async fn attributes_are_those_of_policies(directory: Directory) {
     let known = staff.user("ann").await.expect("ann");
     assert!(known.enabled);
     assert_eq!((known.id.clone(), list(&known, "groups").len()), (ann.id, 2));
-    // By Windows name or mail address; the user is the same.
+    // By Windows name or e-mail address; the user is the same.
     let other = "name_attribute: sAMAccountName\nrole_attribute: manager\nid_attribute: cn\n\
         filter: '(&(objectClass=inetOrgPerson)(|(sAMAccountName={})(mail={})))'\ngroup_base: 'ou=groups,dc=example'\n\
         group_filter: '(&(member={dn})(cn=adm*))'";
@@ -282,7 +282,7 @@ async fn attributes_are_those_of_policies(directory: Directory) {
         assert_eq!(list(&ann, "groups"), ["admins"]);
     }
     assert!(other.user("ANNLEE").await.is_some());
-    // The directory takes these for the same name; whoever has it is spelled in one way only.
+    // The directory treats these as the same name, but the user has only one spelling.
     for look_alike in ["annlee", "AnnLee", "\u{ff21}NNLEE"] {
         assert!(other.user(look_alike).await.is_none(), "{look_alike}");
     }
@@ -290,7 +290,7 @@ async fn attributes_are_those_of_policies(directory: Directory) {
     let narrow = Staff::new(&directory, "scope: one\nfilter: '(&(employeeType=admin)(uid={}))'");
     assert!(narrow.login("ann", "correct horse").await.is_some() && narrow.user("ann").await.is_some());
     assert!(narrow.login("zoe", "zoe-password").await.is_none() && narrow.user("zoe").await.is_none());
-    // One level below the base there is one of them only.
+    // Only one of them is directly below the base.
     assert!(Staff::new(&directory, "scope: one").login("twin", "twin-password").await.is_some());
 }
 
@@ -342,7 +342,7 @@ async fn a_directory_that_is_down_is_a_fault_until_it_is_up(mut directory: Direc
     assert!(staff.0.user("ann").await.is_err());
     directory.resume().expect("a start");
     assert!(staff.login("ann", "correct horse").await.is_some());
-    // And at once where idle connections died unnoticed.
+    // And at once if idle connections died unnoticed.
     directory.stop();
     directory.resume().expect("a start");
     assert!(staff.login("ann", "correct horse").await.is_some());
@@ -378,7 +378,7 @@ async fn many_at_once_get_each_their_own_answer(directory: Directory) {
             assert_eq!(name.as_deref(), [Some("ann"), Some("zoe"), None][index % 3], "round {round}");
         }
     }
-    // Whoever gives up waiting leaves no answer behind for the next one.
+    // A caller that gives up waiting leaves no answer behind for the next one.
     for _ in 0..20 {
         let given_up = tokio::time::timeout(std::time::Duration::from_micros(700), staff.login("ann", "correct horse"));
         let _ = given_up.await;
@@ -386,7 +386,7 @@ async fn many_at_once_get_each_their_own_answer(directory: Directory) {
     }
 }
 
-/// The whole way: the providers of a customization, the login page's and the password grant's.
+/// The complete path: the providers of a customization, the login page and the password grant.
 fn users_of_a_directory_log_in(directory: &Directory, lab: &Lab) -> Result<(), Failed> {
     let case = include_str!("directory.case")
         .replace("{SETTINGS}", settings(directory, "group_base: 'ou=groups,dc=example'").trim_end());

@@ -1,5 +1,5 @@
-//! What the toolkit documents of OAuth 2.0 (`cases/documented.yaml`) against what the case files ask and expect. It prints the count,
-//! and fails for an operation without a case that succeeds and for an error without a case that provokes it.
+//! Compares what the toolkit documents of OAuth 2.0 (`cases/documented.yaml`) with the case files. Prints the count. Fails for an
+//! operation without a successful case, and for an error without a case that provokes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use portcullis::{Case, Expectation, StepKind};
 use portcullis_tests::case_files;
 use serde_yaml::Value;
 
-/// A request of a case file with what must come back.
+/// A request of a case file and the expected answer.
 struct Exchange {
     file: PathBuf,
     method: String,
@@ -32,7 +32,7 @@ impl<'y> Row<'y> {
 
     fn is_shown_by(&self, exchange: &Exchange) -> bool {
         match self.code {
-            // Some errors go to the client by redirect: the code says which it is, whatever the status.
+            // Some errors go to the client by redirect; the code identifies them, whatever the status.
             Some(code) => exchange.code.as_deref() == Some(code),
             None => exchange.code.is_none() && exchange.statuses.contains(&self.status),
         }
@@ -90,7 +90,7 @@ fn every_documented_operation_and_error_has_a_case() {
         let (method, path) = word("request").split_once(' ').expect("`request` is a method and a path");
         let form = word("form");
         let fits = |exchange: &&Exchange| {
-            // An unknown grant type is tried as one of ours with something behind it.
+            // An unknown grant type is tested as a known one with a suffix.
             let formed = form.is_empty() || exchange.parameters.iter().any(|one| plain(one).starts_with(form));
             let there = path.strip_suffix('*').map_or(exchange.path == path, |start| exchange.path.starts_with(start));
             there && formed

@@ -189,7 +189,7 @@ fn signals_and_exit_codes_are_those_of_the_code() {
     );
     let codes = read("engine/src/cli/mod.rs");
     let codes = codes.split_once("//! Exit codes: ").expect("the list").1;
-    for code in ["0 done", "1 the answer is no", "2 not understood", "3 no gateway is running"] {
+    for code in ["0 success", "1 a negative result", "2 wrong usage", "3 no gateway is running"] {
         assert!(codes.contains(code) && page.contains(&format!("| {} |", &code[..1])), "{code}");
     }
 }

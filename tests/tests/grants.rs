@@ -1,6 +1,6 @@
-//! Grants under concurrency and under `kill -9`, on the real binary: a code and a refresh token count once, limits hold exactly, and
-//! what was acknowledged is there after a crash. On the embedded database, and on servers when `PORTCULLIS_TEST_MYSQL` or
-//! `PORTCULLIS_TEST_POSTGRES` name one.
+//! Grants under concurrency and under `kill -9`, on the real binary: a code and a refresh token work once, limits are exact, and
+//! what was acknowledged survives a crash. On the embedded database, and on the servers named by `PORTCULLIS_TEST_MYSQL` and
+//! `PORTCULLIS_TEST_POSTGRES`.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -37,7 +37,7 @@ fn home(url: Option<&str>, limit: &str) -> tempfile::TempDir {
     home
 }
 
-/// A client and an owner that nobody else has, also where several runs share a database.
+/// A unique client and owner, even if several runs share a database.
 fn place(home: &Path) -> (Process, GrantClient, String) {
     let unique = format!("{:x}", random());
     let process = Process::gateway(home, &Start::default()).expect("a start");
@@ -79,7 +79,7 @@ fn codes_and_refresh_tokens_count_once() {
                 let (tokens, errors) = at_once(ATTEMPTS, |_| redeem(&client, &code)).await;
                 assert_eq!(tokens.len(), 1, "{name}, round {round}: {errors:?}\n{}", process.log());
                 assert!(errors.iter().all(|code| code == "3003113"), "{name}: {errors:?}\n{}", process.log());
-                // Somebody used the code twice, so what it gave is gone.
+                // The code was used twice, so what it gave is revoked.
                 assert_eq!(client.count(&owner).await.expect("a count"), 0, "{name}");
             }
             let code = client.code(&owner).await.expect("a code");
@@ -119,7 +119,7 @@ fn the_token_limit_is_exact() {
     }
 }
 
-/// What became of a code, as far as its client knows.
+/// The fate of a code, as far as its client knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fate {
     Unused,
@@ -184,7 +184,7 @@ fn kill_9_at_any_moment_loses_no_token_and_redeems_no_code_twice() {
                     "acknowledged, and kept"
                 }
                 Fate::Redeemed(Answer::Error(code)) => panic!("code {index}: {code}\n{}", process.log()),
-                // Whether it got as far as the database, nobody was told: it is redeemed now, or it was then.
+                // Nobody knows whether it reached the database: it is redeemed now, or it was then.
                 Fate::Unused | Fate::Unknown => {
                     let answer = client.redeem(&codes[index]).await.expect("an answer");
                     assert_eq!(answer.is_tokens(), held == 0, "code {index} with {held} tokens: {answer:?}");

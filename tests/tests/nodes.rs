@@ -1,5 +1,5 @@
-//! Two gateways on one database: what ends at one of them ends at the other, whatever that one remembers, also in the middle of a
-//! request. On the embedded database, and on servers when `PORTCULLIS_TEST_MYSQL` or `PORTCULLIS_TEST_POSTGRES` name one.
+//! Two gateways on one database: what ends at one of them ends at the other, whatever that one has cached, even in the middle of
+//! a request. On the embedded database, and on the servers named by `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_POSTGRES`.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -15,7 +15,7 @@ fn databases() -> Vec<(&'static str, Option<String>)> {
     [("sqlite", None)].into_iter().chain(named).collect()
 }
 
-/// Two gateways, with homes of their own and one database.
+/// Two gateways with their own homes and one database.
 struct Nodes {
     first_home: tempfile::TempDir,
     _second_home: tempfile::TempDir,
@@ -75,7 +75,7 @@ fn what_ends_at_one_gateway_ends_at_the_other() {
         let nodes = Nodes::start(url.as_deref());
         let ((first, second), owner) = (nodes.both(), nodes.owner.as_str());
         block_on(async {
-            // The second one knows the client and its tokens.
+            // The second gateway has cached the client and its tokens.
             let code = second.code(owner).await.expect("a code");
             let (_, refresh) = tokens(second.redeem(&code).await.expect("an answer"), name);
             let code = second.code(owner).await.expect("a code");
@@ -111,7 +111,7 @@ fn what_ends_at_one_gateway_ends_at_the_other() {
 
 #[test]
 fn no_token_outlives_a_client_that_is_deleted_under_load() {
-    /// Codes that are redeemed while the client goes.
+    /// Codes that are redeemed while the client is deleted.
     const CODES: usize = 60;
     for (name, url) in databases() {
         let nodes = Nodes::start(url.as_deref());

@@ -121,7 +121,7 @@ fn what_was_acknowledged_survives_kill_9() {
             })
             .collect();
         let target = Target { address: process.http, tls: false };
-        // A different moment each time, always in the middle of writing.
+        // At a different moment each time, always during writes.
         let moment = Duration::from_millis(60 + 37 * round);
         let outcome = block_on(async {
             let running = tokio::spawn(load::run(target, scripts, Duration::from_secs(20)));
@@ -139,20 +139,20 @@ fn what_was_acknowledged_survives_kill_9() {
     let lost: Vec<&String> = acknowledged.difference(&found).collect();
     assert!(acknowledged.len() > 20, "only {} writes were acknowledged", acknowledged.len());
     assert!(lost.is_empty(), "{} of {} acknowledged writes are lost", lost.len(), acknowledged.len());
-    // Written but not acknowledged: at most what was under way at each kill.
+    // Written but not acknowledged: at most the requests running at each kill.
     assert!(found.len() - acknowledged.len() <= 8 * rounds as usize, "{} against {}", found.len(), acknowledged.len());
 }
 
 #[test]
 fn a_command_reaches_the_gateway_at_any_path_and_refuses_to_go_past_it() {
     let dir = tempfile::tempdir().expect("a folder");
-    // Longer than the address of a socket.
+    // Longer than a socket address.
     let home = dir.path().join("a-home-of-a-long-name".repeat(8));
     let process = Process::gateway(&home, &Start::default()).expect("a start");
     let add = |name: &str| command(&home, &["client", "add", "--name", name, "--org", "Tests"]).expect("a command");
     let added = add("First");
     assert!(added.success && !process.log().contains("control socket"), "{}{}", added.stderr, process.log());
-    // That one ran inside the gateway: without the socket, the next is refused.
+    // That command ran inside the gateway; without the socket, the next one is refused.
     fs::remove_file(home.join("data/control.sock")).expect("a control socket");
     let refused = add("Second");
     assert!(!refused.success, "{}", refused.stdout);
@@ -235,7 +235,7 @@ fn a_second_sigterm_ends_the_process_at_once() {
     drop((peer, upstream));
 }
 
-/// What a reader of the log does with it.
+/// The behaviour of the log's reader.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Reader {
     /// It holds the pipe and never reads.

@@ -1,4 +1,4 @@
-//! Edits while the gateway is under load, and files that are not policies: half-written, binary, huge, gone.
+//! Edits while the gateway is under load, and files that are not policies: half-written, binary, huge or gone.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use portcullis_tests::process::{Process, Start};
 use portcullis_tests::{block_on, put};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-/// Says a value twice: both must be of one version.
+/// Returns a value twice: both must be of the same version.
 const PAIR: &str = r##"
 fragment "Pair" {
     set a = "0"
@@ -121,7 +121,7 @@ fn what_is_no_customization_leaves_the_old_set_serving() {
             Some(content) => fs::write(&draft, content).expect("written"),
             None => fs::create_dir(&draft).expect("made"),
         }
-        // The hook is there at every moment, first as it was and then as it is now.
+        // The hook exists at every moment, first the old one and then the new one.
         renameat_with(CWD, &draft, CWD, &hook, RenameFlags::EXCHANGE).expect("exchanged");
         wait(|| refused(&process) > before, || format!("{what}: nothing was said\n{}", process.log()));
         assert_eq!(get(&process), "1 1", "{what}");
@@ -135,7 +135,7 @@ fn what_is_no_customization_leaves_the_old_set_serving() {
     becomes(&process, "4 4");
     fs::remove_file(&hook).expect("removed");
     becomes(&process, "0 0");
-    // The folder itself goes and comes back.
+    // The folder itself disappears and comes back.
     fs::rename(home.path().join("customizations"), home.path().join("aside")).expect("renamed");
     assert_eq!(get(&process), "0 0");
     fs::rename(home.path().join("aside"), home.path().join("customizations")).expect("renamed");

@@ -1,4 +1,5 @@
-//! No log tells a secret: the gateway as a process, at its most talkative, while users and clients do what they do, rightly and wrongly.
+//! No log contains a secret: runs the gateway as a process at its most verbose, while users and clients act correctly and
+//! incorrectly.
 
 use std::fs;
 
@@ -14,7 +15,7 @@ const CALLBACK: &str = "https%3A%2F%2Fapp.example%2Fcb";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// A browser, and a client's back channel, that note every secret they come by.
+/// A browser and a client's back channel, which record every secret they see.
 struct Visitor<'p> {
     process: &'p Process,
     cookies: Vec<(String, String)>,
@@ -45,13 +46,13 @@ impl Visitor<'_> {
     }
 
     fn note(&mut self, what: &str, secret: &str) {
-        // What is shorter could be anything.
+        // A shorter text could be anything.
         if secret.len() >= 8 {
             self.secrets.push((what.to_owned(), secret.to_owned()));
         }
     }
 
-    /// Asks the token endpoint as the client, and notes what it gives.
+    /// Asks the token endpoint as the client, and records the result.
     fn tokens(&mut self, form: &str) -> (u16, String) {
         let basic = STANDARD.encode(format!("{CLIENT}:{CLIENT_SECRET}"));
         self.note("client credentials", &basic);
@@ -75,7 +76,7 @@ fn location(head: &str) -> String {
     line["location:".len()..].trim().to_owned()
 }
 
-/// The two fields that a page's form carries.
+/// The two fields of a page's form.
 fn session(visitor: &mut Visitor<'_>, page: &str) -> String {
     let field =
         |name: &str| between(page, &format!("name=\"{name}\" value=\""), "\"").unwrap_or_else(|| panic!("no {name}: {page}"));
@@ -89,7 +90,7 @@ fn no_secret_is_in_a_log_at_any_level() {
     let home = tempfile::tempdir().expect("a folder");
     put(home.path(), "gateway.yaml", "logging:\n  level: trace,portcullis=trace\n  access: true\n");
     let mut process = Process::gateway(home.path(), &Start::default()).expect("a start");
-    // While it runs, so that what commands tell the gateway is in its log, too.
+    // While it runs, so that the log also contains what commands send to the gateway.
     let user = command_with(home.path(), &["user", "add", "sample"], "sample-password").expect("a command");
     assert!(user.success, "{}", user.stderr);
     let client = ["client", "add", "--name", "App", "--org", "Tests", "--scope", "READ", "--callback", "https://app.example/cb"];
@@ -122,7 +123,7 @@ fn no_secret_is_in_a_log_at_any_level() {
     let code = between(&location(&head), "code=", "&").expect("a code");
     visitor.note("code", &code);
 
-    // Tokens, used in every way, and what is refused.
+    // Tokens used in every way, and refused requests.
     let redeem = format!("grant_type=authorization_code&code={code}&redirect_uri={CALLBACK}&code_verifier=");
     visitor.note("wrong verifier", &"w".repeat(50));
     assert_eq!(visitor.tokens(&format!("{redeem}{}", "w".repeat(50))).0, 400);
@@ -146,12 +147,12 @@ fn no_secret_is_in_a_log_at_any_level() {
     visitor.note("wrong client secret", "mistyped-client-secret");
     let wrong = format!("grant_type=client_credentials&client_id={CLIENT}&client_secret=mistyped-client-secret");
     assert_eq!(visitor.send("POST", "/auth/oauth/v2/token", "", &wrong).0, 401);
-    // Passwords in URLs are refused, and no log has the URL.
+    // Passwords in URLs are refused, and no log contains the URL.
     assert_eq!(
         visitor.send("GET", &format!("{login}?{form}&action=login&username=sample&password=mistyped-password"), "", "").0,
         400
     );
-    // What is malformed or too large is refused before any policy.
+    // Malformed or too large requests are refused before any policy.
     assert_eq!(visitor.send("GET", &format!("{api}?access_token={access}%zz"), "", "").0 / 100, 4);
 
     for name in ["otk.session_secret", "otk.session_secret_encryption"] {

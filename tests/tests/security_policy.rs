@@ -1,11 +1,11 @@
-//! `SECURITY.md` is true: each limit that it names has the default that it says, and no limit of `gateway.yaml` is missing.
+//! Checks `SECURITY.md`: each limit has the stated default, and no limit of `gateway.yaml` is missing.
 
 use std::fs;
 use std::path::Path;
 
 use portcullis::Config;
 
-/// The file from the top level.
+/// A file of the top level.
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -35,10 +35,10 @@ fn every_limit_is_the_one_of_the_code() {
     for row in &settings {
         let [setting, default, _] = row[..] else { panic!("three columns: {row:?}") };
         let config = with(setting, default).unwrap_or_else(|error| panic!("{setting}: {error}"));
-        // A setting that says the default changes nothing.
+        // Setting the default changes nothing.
         assert!(config == Config::default(), "SECURITY.md says that `{setting}` is {default}, the code has another default");
     }
-    // What is known of a section is told by its mistakes.
+    // The error for an unknown key lists the known ones.
     let known = with("limits.no_such_limit", "1").expect_err("an unknown limit");
     let (_, known) = known.split_once("known here: ").expect("the message lists what is known");
     for limit in known.trim().split(", ") {
@@ -56,7 +56,7 @@ fn every_variable_is_the_one_of_its_policy() {
         let [variable, policy, default, _] = row[..] else { panic!("four columns: {row:?}") };
         let head = format!("assertion \"{policy}\" (");
         let source = policies.iter().find_map(|source| source.split_once(&head)).unwrap_or_else(|| panic!("no {head}…"));
-        // The first `set` of the name is the default: what the hook and the caller say comes after it.
+        // The first `set` of the name is the default; the hook and the caller come after it.
         let set = format!("set {variable} = ");
         let value = source.1.lines().find_map(|line| line.trim_start().strip_prefix(&set)).unwrap_or_else(|| panic!("no {set}…"));
         let value = value.split_once("//").map_or(value, |(value, _)| value).trim();

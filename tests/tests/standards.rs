@@ -1,5 +1,5 @@
-//! Security standards line by line (`cases/standards.yaml`): every line of a section is there, every proof that is named exists, and no
-//! line is without a proof or a reason. It prints the counts.
+//! Security standards line by line (`cases/standards.yaml`): every line of a section is listed, every named proof exists, and
+//! every line has a proof or a reason. Prints the counts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -83,7 +83,7 @@ fn workspace() -> PathBuf {
     tests_folder().join("..")
 }
 
-/// What is wrong with a proof, if anything: the case must be one, the test function must be there and be a test.
+/// Checks a proof: the case must exist, or the function must exist and be a test.
 fn problem(proof: &str) -> Option<String> {
     let Some((file, name)) = proof.split_once(": ") else {
         let file = tests_folder().join(format!("{proof}.case"));
@@ -94,7 +94,7 @@ fn problem(proof: &str) -> Option<String> {
         Err(error) => return Some(format!("{file}: {error}")),
     };
     let Some(start) = text.find(&format!("fn {name}(")) else { return Some(format!("{file} has no `fn {name}`")) };
-    // The attribute stands right above the function, or above other attributes of it.
+    // The attribute is right above the function, or above its other attributes.
     let above = text[..start].lines().rev().skip(usize::from(!text[..start].ends_with('\n')));
     let mut attributes = above.take_while(|line| line.trim_start().starts_with("#["));
     let is_test = attributes.any(|line| line.contains("test]") || line.contains("test("));
@@ -150,7 +150,7 @@ fn every_line_has_a_proof_or_a_reason() {
 #[test]
 fn numbered_lines_have_no_gap() {
     let table: Table = serde_yaml::from_str(include_str!("../cases/standards.yaml")).expect("standards.yaml is as it should be");
-    // Of the last standard only some lines are ours.
+    // Only some lines of the last standard concern us.
     for standard in table.standards.iter().filter(|standard| !standard.name.ends_with("attempts")) {
         let mut next: BTreeMap<&str, usize> = BTreeMap::new();
         for demand in standard.demands.iter().filter(|demand| matches!(demand.level, Level::Asvs(_))) {

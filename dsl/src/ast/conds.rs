@@ -10,7 +10,8 @@ pub enum Cond {
     Or(Vec<Cond>),
     /// `a and b and c`.
     And(Vec<Cond>),
-    /// `not a`. Of a comparison whose left side is undefined this is not a success, as in the gateway (except `is empty`).
+    /// `not a`. If the left side of the comparison is undefined, `not` does not succeed either (except with `is empty`), as in
+    /// the gateway.
     Not(Box<Cond>),
     /// A comparison.
     Compare(Box<Comparison>),
@@ -59,15 +60,15 @@ pub enum Multi {
 pub enum Predicate {
     /// `==`, `!=`, `<`, `<=`, `>`, `>=`.
     Binary(BinaryOp, Expr),
-    /// `is empty`: undefined, the empty text, or a list of nothing else.
+    /// `is empty`: undefined, an empty text, or a list of only these.
     Empty,
     /// `is not empty`.
     NotEmpty,
     /// `contains x`: substring; on a list see `mode`.
     Contains(Expr),
-    /// `contains all x`: the left list holds each value of x.
+    /// `contains all x`: the left list contains every value of x.
     ContainsAll(Expr),
-    /// `contains any x`: the left list holds some value of x.
+    /// `contains any x`: the left list contains at least one value of x.
     ContainsAny(Expr),
     /// `in [a, b]` or `in ${list}`.
     In(Expr),

@@ -13,7 +13,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// Whether a number lies in it.
+    /// Whether a number is within the bounds.
     pub fn holds(self, number: i64) -> bool {
         self.min.is_none_or(|min| number >= min) && self.max.is_none_or(|max| number <= max)
     }
@@ -59,7 +59,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// All types with the words that name them.
+    /// All types and the words for them.
     pub const ALL: &[(&'static str, Type)] = &[
         ("string", Type::String),
         ("int", Type::Int),
@@ -179,7 +179,7 @@ pub enum ExprKind {
     Arithmetic(ArithmeticOp, Expr, Expr),
     /// `(a)`
     Group(Expr),
-    /// `(${a} == "x" and not ${b})`: true or false. It asks no assertion.
+    /// `(${a} == "x" and not ${b})`: true or false. It contains no assertion.
     Condition(Cond),
     /// `json { … }` or `json [ … ]`
     Json(Json),
@@ -242,7 +242,7 @@ pub enum Part {
     Text(String),
     /// `${name}`, escaped or bound for the template's syntax.
     Var(VarRef),
-    /// `${raw(name)}`: as it is. The one way to opt out of escaping.
+    /// `${raw(name)}`: without escaping. The only way to opt out of it.
     RawVar(VarRef),
     /// `${now() - 5}`: a function or a calculation, escaped or bound like a variable. Variables in it have no braces of their own.
     Expr(Expr),
@@ -251,9 +251,9 @@ pub enum Part {
 /// `name`, `name[0]`, `name[0].city`, `name|; ` inside `${…}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VarRef {
-    /// Name in the author's spelling; may hold dots, and with them selectors and members of JSON.
+    /// Name in the author's spelling. Its dots may lead to selectors and members of JSON.
     pub name: Name,
-    /// What follows the first `[`: the way into a list or a JSON document.
+    /// What follows the first `[`: the path into a list or a JSON document.
     pub path: Vec<PathStep>,
     /// Text after `|`: what joins the values of a list (default `, `).
     pub delimiter: Option<String>,
@@ -264,7 +264,7 @@ pub struct VarRef {
 pub enum PathStep {
     /// `[i]`, counted from zero.
     Index(u32),
-    /// `.name`, or several at once: `.name.first`. Case counts.
+    /// `.name`, or several at once: `.name.first`. Case-sensitive.
     Member(String),
 }
 
@@ -286,7 +286,7 @@ pub enum Json {
 pub struct JsonMember {
     /// Its key.
     pub key: Vec<Part>,
-    /// `"key"?:` leaves the member out when its value is undefined or empty.
+    /// `"key"?:` leaves the member out if its value is undefined or empty.
     pub optional: bool,
     /// Its value.
     pub value: Json,

@@ -1,4 +1,4 @@
-//! Diagnostics as text: the one form in which the command line, the log and the status page show them.
+//! Diagnostics as text. The command line, the log and the status page all show them in this form.
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
@@ -40,7 +40,7 @@ fn shown(diagnostic: &Diagnostic, texts: &Texts<'_>, renderer: &Renderer) -> Str
     };
     let mut group =
         level.primary_title(one_line(&diagnostic.message)).id(diagnostic.code).elements(Vec::<annotate_snippets::Padding>::new());
-    // One excerpt a file: the file of the problem first, with the related places in it.
+    // One excerpt per file: first the file of the problem, with the related places in it.
     let mut files: Vec<FileId> = vec![diagnostic.span.file];
     for (span, _) in &diagnostic.related {
         if !files.contains(&span.file) {

@@ -1,4 +1,4 @@
-//! Layout: a tree of texts and possible line breaks, and the printer that decides which breaks are taken.
+//! Layout: a tree of texts and possible line breaks, and the printer that chooses the breaks.
 
 /// A piece of layout.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub enum Doc {
     Line,
     /// Nothing, or a new line when its group is broken.
     Soft,
-    /// A blank; when its group is broken, a new line where what follows up to the next possible break does not fit any more.
+    /// A blank. If its group is broken: a new line, if the text up to the next possible break does not fit.
     Wrap,
     /// A new line.
     Hard,
@@ -50,17 +50,18 @@ pub fn group(doc: Doc) -> Doc {
 /// The longest word or value of a list that shares its line with others.
 const SHORT: usize = 48;
 
-/// `open a, b, c close`. Broken it has one entry a line, except that short words and values share lines; `must_break` leaves no choice.
+/// `open a, b, c close`. When broken, it has one entry a line, but short words and values share lines. `must_break` forces the
+/// break.
 pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break: bool) -> Doc {
     if entries.is_empty() {
         return text(format!("{open}{close}"));
     }
-    // Where a comment stands with an entry, each keeps its own line.
+    // If an entry has a comment, every entry gets its own line.
     let commented = |entry: &Doc| matches!(entry, Doc::Concat(parts) if matches!(parts.get(1), Some(Doc::Comment(_))));
     let sharing = !entries.iter().any(commented);
     let short = |entry: &Doc| matches!(entry, Doc::Text(text) if width(text) <= SHORT);
     let single: Vec<bool> = entries.iter().map(|entry| sharing && short(entry)).collect();
-    // Nothing would be gained by breaking a list of these where it fits.
+    // A list of only short entries is not broken if it fits.
     let must_break = must_break && !single.iter().all(|single| *single);
     let edge = if must_break {
         Doc::Hard
@@ -72,7 +73,7 @@ pub fn list(open: &str, close: &str, entries: Vec<Doc>, spaced: bool, must_break
     let mut inner = vec![edge.clone()];
     let last = entries.len() - 1;
     for (n, entry) in entries.into_iter().enumerate() {
-        // An entry is followed by its comma, then by the comment at its line's end, then by what else stands below it.
+        // After an entry come its comma, the comment at the end of its line, and then the comments below it.
         let comma = text(if n < last { "," } else { "" });
         match entry {
             Doc::Concat(parts) if matches!(parts.get(1), Some(Doc::Comment(_))) => {
@@ -106,7 +107,7 @@ impl Doc {
         }
     }
 
-    /// The text that it is, when it is nothing but text.
+    /// Its text, if it consists of nothing else.
     pub fn as_text(&self) -> Option<String> {
         match self {
             Doc::Text(text) => Some(text.clone()),
@@ -115,7 +116,7 @@ impl Doc {
         }
     }
 
-    /// Its width on one line; nothing when it must break.
+    /// Its width on one line; `None` if it must break.
     pub fn flat_width(&self) -> Option<usize> {
         match self {
             Doc::Text(text) => Some(width(text)),
@@ -141,7 +142,7 @@ enum Mode {
 
 type Entry<'d> = (usize, Mode, &'d Doc);
 
-/// Blanks a level.
+/// Blanks per level.
 pub const INDENT: usize = 4;
 
 /// Prints a layout.

@@ -128,7 +128,7 @@ impl Printer<'_> {
 
     fn comparison(&self, comparison: &Comparison, not: &str) -> Doc {
         let mode = match comparison.mode {
-            // The default; said only where the author said it.
+            // The default; printed only if the author wrote it.
             Multi::All if comparison.span.span.start == comparison.left.span.span.start => "",
             Multi::All => "all ",
             Multi::Any => "any ",
@@ -161,13 +161,13 @@ impl Printer<'_> {
         Doc::Concat(docs)
     }
 
-    /// A condition after a word, its continuation lines further in than what follows.
+    /// A condition after a word. Its continuation lines are indented further than what follows.
     pub fn head_cond(&self, cond: &Cond) -> Doc {
         group(indent(indent(self.cond(cond))))
     }
 }
 
-/// A word with its value; one text where the value is one, so that it may share its line.
+/// A word with its value. If the value is plain text, both become one text, so that they may share a line.
 pub fn joined(word: String, value: Doc) -> Doc {
     match value.as_text() {
         Some(value) => text(word + &value),
@@ -175,14 +175,14 @@ pub fn joined(word: String, value: Doc) -> Doc {
     }
 }
 
-/// An entry of a list with its comments; [`list`] looks for the trailing one in second place.
+/// An entry of a list with its comments; [`list`] expects the trailing one in second place.
 pub fn entry(comments: &Comments, doc: Doc) -> Doc {
     if comments.is_empty() {
         return doc;
     }
     let mut first = texts::leading(&comments.leading);
     first.push(doc);
-    // Without a comment at the line's end an empty one keeps the places.
+    // Without a trailing comment an empty one keeps the positions.
     let trailing = comments.trailing.as_ref().map_or(Doc::Comment(String::new()), texts::trailing);
     let mut docs = vec![Doc::Concat(first), trailing];
     for comment in &comments.after {
@@ -214,7 +214,7 @@ fn bounds(bounds: &Bounds) -> String {
     format!("{}..{}", number(bounds.min), number(bounds.max))
 }
 
-/// `: int 1..3600`, as far as it is there.
+/// `: int 1..3600`, or the parts that exist.
 pub fn typed(ty: &Option<Spanned<Type>>, range: &Option<Spanned<Range>>) -> String {
     let ty = ty.as_ref().map_or(String::new(), |ty| format!(": {}", type_word(ty.node)));
     range.as_ref().map_or(ty.clone(), |range| format!("{ty} {}", range.node.word()))

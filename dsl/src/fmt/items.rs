@@ -91,7 +91,7 @@ impl Printer<'_> {
         }
     }
 
-    /// The name of a parameter has a place, the word before it has none.
+    /// The name of a parameter has a span, the word before it has none.
     fn param_on_new_line(&self, param: &Param) -> bool {
         let before = self.text.get(..param.name.span.start as usize).unwrap_or("").trim_end();
         let word = before.trim_end_matches(|c: char| c.is_ascii_alphabetic());

@@ -1,5 +1,6 @@
-//! The canonical layout. `format` prints the tree, reads the result again and compares: it never returns a text that means something
-//! else. Where the author broke a list or block over lines it stays broken, where it fits on a line it may stay there; the rest is fixed.
+//! The canonical layout. `format` prints the tree, parses the result and compares the trees, so it never returns a text with
+//! another meaning. A list or block that the author broke over lines stays broken; one that fits on a line may stay there. The
+//! rest is fixed.
 
 mod doc;
 mod exprs;
@@ -14,7 +15,7 @@ use crate::diagnostic::Diagnostic;
 use crate::parse::parse;
 use crate::span::{FileId, Span};
 
-/// Longest line that is not broken, where it can be.
+/// Longer lines are broken where possible.
 pub const WIDTH: usize = 130;
 
 /// Why a text was not formatted.
@@ -22,7 +23,7 @@ pub const WIDTH: usize = 130;
 pub enum FormatError {
     /// It is not a policy file; these are its problems.
     Syntax(Vec<Diagnostic>),
-    /// The formatted text would mean something else. That is a defect of the formatter; the text is as it was.
+    /// The formatted text would mean something else. That is a bug of the formatter; the text is left unchanged.
     Unsound,
 }
 
@@ -33,7 +34,7 @@ impl fmt::Display for FormatError {
                 Some(first) => write!(f, "it does not parse: {}", first.message),
                 None => f.write_str("it does not parse"),
             },
-            FormatError::Unsound => f.write_str("formatting would change what it says; the file is left as it is"),
+            FormatError::Unsound => f.write_str("formatting would change its meaning; the file is left as it is"),
         }
     }
 }
@@ -44,7 +45,7 @@ impl std::error::Error for FormatError {}
 pub fn format(text: &str) -> Result<String, FormatError> {
     let tree = read(text).map_err(FormatError::Syntax)?;
     let mut printed = print(&tree, text);
-    // What breaks a line can depend on where the author broke others; a second round settles that.
+    // Line breaks can depend on where the author broke other lines; a second round settles that.
     for _ in 0..4 {
         let again = read(&printed).map_err(|_| FormatError::Unsound)?;
         if again != tree {

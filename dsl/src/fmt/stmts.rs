@@ -13,8 +13,8 @@ pub struct At {
     pub indent: usize,
     /// Characters before it on its line.
     pub column: usize,
-    /// It is part of a line that is measured as a whole: on one line or not at all. Without this, blocks in blocks on one line would
-    /// be laid out in both ways at each level.
+    /// It is part of a line that is measured as a whole, on one line or not at all. Otherwise nested blocks would be laid out in
+    /// both ways at each level.
     one_line: bool,
 }
 
@@ -84,7 +84,7 @@ impl Printer<'_> {
         (!doc.must_break()).then_some(doc)
     }
 
-    /// A head with its block: on one line when the author wrote it so and it fits.
+    /// A head with its block: on one line if the author wrote it so and it fits.
     fn with_block(&self, head: Doc, block: &Block, at: At) -> Doc {
         let flat = self.inline(block).map(|body| concat([head.clone(), body]));
         match flat.filter(|doc| at.fits(doc)) {
@@ -147,7 +147,7 @@ impl Printer<'_> {
         concat([text(format!("{word} {}{ty} = ", target.node)), self.expr(value)])
     }
 
-    /// Arms with short blocks have a line each, or one for all; when one is long, all blocks are broken.
+    /// Arms with short blocks have a line each, or one line for all. If one is long, all blocks are broken.
     fn if_stmt(&self, stmt: &Stmt, arms: &[(Cond, Block)], otherwise: Option<&Block>, at: At) -> Doc {
         let head = |n: usize, cond: &Cond| {
             let word = if n == 0 { "if " } else { "else if " };

@@ -1,4 +1,4 @@
-//! Quoted texts, templates, variables and comments, spelled so that they read back as the same parts.
+//! Quoted texts, templates, variables and comments, written so that they parse to the same parts.
 
 use super::Printer;
 use super::doc::{Doc, concat, indent, text};
@@ -40,7 +40,7 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// Characters that a reader would not see, or that reorder what is seen.
+/// Characters that are invisible or change the visible order.
 fn invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{a0}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -69,7 +69,7 @@ fn within(expr: &Expr) -> String {
         ExprKind::Function(name, args) => format!("{}({})", name.node, all(args)),
         ExprKind::Arithmetic(op, left, right) => format!("{}{}{}", within(left), sign(*op), within(right)),
         ExprKind::Group(inner) => format!("({})", within(inner)),
-        // Nothing else is read there.
+        // The parser accepts nothing else there.
         _ => String::new(),
     }
 }
@@ -128,7 +128,7 @@ impl Printer<'_> {
     }
 }
 
-/// A comment as it stands on its line. What follows the slashes is the author's: it may be policy text that waits to be used.
+/// A comment as written. The text after the slashes is not changed: it may be policy text that is commented out.
 pub fn comment(comment: &Comment) -> String {
     format!("{}{}", if comment.doc { "///" } else { "//" }, comment.text)
 }

@@ -1,11 +1,11 @@
-//! Words for text that the grammar could not place: what an author probably meant.
+//! Explains text that the grammar does not accept: what the author probably meant.
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::span::Span;
 use crate::words::{Declaration, FOREIGN, PREDICATES, STATEMENTS};
 
-/// Where the grammar stopped inside a text, and what it would have taken.
+/// Where the grammar stopped inside a text, and what it expected.
 pub type Failure = (usize, Vec<&'static str>);
 
 /// Explains a line that is not a statement.
@@ -17,7 +17,7 @@ pub fn statement(text: &str, failure: Option<Failure>, place: impl Fn(usize, usi
         |code, message: String, from: usize, to: usize, help: &str| Diagnostic::error(code, message, place(from, to)).help(help);
     if word == "else" || lower == "else" {
         let help = "`else` follows a statement on its line or a closing brace";
-        return error(codes::BAD_ELSE, "this `else` follows nothing".to_owned(), 0, 4, help);
+        return error(codes::BAD_ELSE, "this `else` has nothing before it".to_owned(), 0, 4, help);
     }
     if matches!(lower.as_str(), "elseif" | "elsif" | "elif") {
         return error(codes::ELSEIF, format!("there is no `{word}`"), 0, word.len(), "write `} else if … {`");
@@ -57,7 +57,7 @@ pub fn statement(text: &str, failure: Option<Failure>, place: impl Fn(usize, usi
     unexpected(text, if at == 0 { word.len() } else { at }, &expected, place)
 }
 
-/// Explains what follows a statement on its line, when it is a mistake we know.
+/// Explains what follows a statement on its line, if it is a known mistake.
 pub fn known_rest(stmt: &str, rest: &str, place: impl Fn(usize, usize) -> Span) -> Option<Diagnostic> {
     let word = first_word(rest);
     let stmt_word = first_word(stmt);
@@ -74,7 +74,7 @@ pub fn known_rest(stmt: &str, rest: &str, place: impl Fn(usize, usize) -> Span) 
     if word == "else" {
         return error(
             codes::BAD_ELSE,
-            "nothing follows this `else`".to_owned(),
+            "this `else` has nothing after it".to_owned(),
             4,
             "write a statement or a block after it".to_owned(),
         );
@@ -86,7 +86,7 @@ pub fn known_rest(stmt: &str, rest: &str, place: impl Fn(usize, usize) -> Span) 
         if PREDICATES.contains(&word) {
             return error(
                 codes::WRONG_OPERATOR,
-                format!("`{word}` lacks what it compares with"),
+                format!("`{word}` has nothing to compare with"),
                 word.len(),
                 predicate_help(word),
             );
@@ -112,7 +112,7 @@ fn predicate_help(word: &str) -> String {
     }
 }
 
-/// What to write instead of a word that other languages have as a statement.
+/// What to write instead of a statement word of other languages.
 pub fn foreign_word(word: &str) -> Option<&'static str> {
     FOREIGN.iter().find(|(words, _)| words.contains(&word)).map(|(_, help)| *help)
 }
@@ -137,8 +137,7 @@ pub fn declaration(text: &str, failure: Option<Failure>, place: impl Fn(usize, u
     let called = !word.is_empty() && text[word.len()..].trim_start().starts_with(['(', '=']);
     if !is_kind && (STATEMENTS.contains(&word) || called || text.starts_with(['"', '$'])) {
         let token = token(text, 0);
-        let diagnostic =
-            Diagnostic::error(codes::UNEXPECTED, "a statement cannot stand outside of a declaration", place(0, token.len()));
+        let diagnostic = Diagnostic::error(codes::UNEXPECTED, "a statement must be inside a declaration", place(0, token.len()));
         return diagnostic.help("put it into a `fragment \"…\" { }`, or `customize \"…\" { }` in a customization");
     }
     match failure {
@@ -155,7 +154,7 @@ pub fn declaration(text: &str, failure: Option<Failure>, place: impl Fn(usize, u
     }
 }
 
-/// What the grammar found at `at`, and what it would have taken.
+/// What the grammar found at `at`, and what it expected.
 pub fn unexpected(text: &str, at: usize, expected: &[&str], place: impl Fn(usize, usize) -> Span) -> Diagnostic {
     let skipped = text[at..].len() - text[at..].trim_start_matches([' ', '\t', '\r']).len();
     unexpected_token(text, at + skipped, expected, place)

@@ -1,6 +1,6 @@
-//! Text to tree. `scan` pairs brackets and quotes, the grammar (`grammar.pest`) reads the result, `lower` makes the tree and says what is
-//! wrong; `parts` reads the inside of quotes. Parsing never stops at the first problem and never panics: the tree of a file with
-//! problems lacks what could not be read.
+//! Text to tree. `scan` pairs brackets and quotes, the grammar (`grammar.pest`) reads the result, `lower` builds the tree and
+//! reports what is wrong; `parts` reads the inside of quotes. Parsing never panics and does not stop at the first problem: the
+//! tree of a file with problems lacks what could not be read.
 
 mod explain;
 mod lower;
@@ -18,7 +18,7 @@ pub use scan::MAX_DEPTH;
 /// Largest policy or JSON template, in bytes.
 pub const MAX_FILE: usize = 1 << 20;
 
-/// Links of a chain: operands of one sum, `else`s of one statement, `not`s before one condition.
+/// Most links of a chain: operands of one sum, `else`s of one statement, `not`s before one condition.
 pub const MAX_CHAIN: usize = 100;
 
 /// Reads a policy file.
@@ -36,19 +36,20 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
         diagnostics.extend(more.into_iter().filter(|d| !consequence(d)));
     }
     diagnostics.sort_by_key(|d| (d.span.start, d.span.end));
-    // Two remarks on the very same text say one thing twice.
+    // Two diagnostics for the very same text mean the same problem.
     diagnostics.dedup_by_key(|d| d.span);
     (tree, diagnostics)
 }
 
-/// Reads a data file that is a template of text, XML, HTML, SQL or a URL: everything is text but `${variables}`; `\${` stands for `${`.
+/// Reads a data file that is a template of text, XML, HTML, SQL or a URL: everything except `${variables}` is text; `\${` stands
+/// for `${`.
 pub fn parse_template(file: FileId, text: &str) -> (Vec<Part>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let parts = parts::data(file, text, &mut diagnostics);
     (parts, diagnostics)
 }
 
-/// Reads a data file that is a JSON template: what may follow the word `json` in a policy, or any single JSON value.
+/// Reads a data file that is a JSON template: anything that may follow the word `json` in a policy, or a single JSON value.
 pub fn parse_json_template(file: FileId, text: &str) -> (Json, Vec<Diagnostic>) {
     if let Some(diagnostic) = too_large(file, text) {
         return (Json::Null, vec![diagnostic]);

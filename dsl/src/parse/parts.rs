@@ -1,4 +1,5 @@
-//! What is inside quotes: escapes, `${variables}` and the indentation of `"""` texts. One reader for texts, templates and data files.
+//! The inside of quotes: escapes, `${variables}` and the indentation of `"""` texts. Texts, templates and data files share this
+//! reader.
 
 use super::lower;
 use crate::ast::{Expr, ExprKind, Part, PathStep, VarRef};
@@ -17,7 +18,7 @@ enum Escapes {
     Data,
 }
 
-/// Reads the inside of texts that stand in one file.
+/// Reads the inside of the texts of one file.
 pub struct Reader<'d> {
     file: FileId,
     out: &'d mut Vec<Diagnostic>,
@@ -38,8 +39,8 @@ pub fn data(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Vec<Part> {
     reader.parts
 }
 
-/// The parts of `"""…"""`. When the text begins on the line after the quotes, the indentation that all lines share, that of the closing
-/// quotes among them, is not part of it.
+/// The parts of `"""…"""`. If the text begins on the line after the quotes, the indentation common to all lines, including that
+/// of the closing quotes, is not part of it.
 pub fn block(file: FileId, inside: &str, base: usize, out: &mut Vec<Diagnostic>) -> Vec<Part> {
     let mut reader = Reader { file, out, parts: Vec::new() };
     let first_line = inside.split('\n').next().unwrap_or("");
@@ -97,7 +98,7 @@ impl Reader<'_> {
         self.text(&text[at..]);
     }
 
-    /// Reads `${…}` at the start of `rest`; its length.
+    /// Reads `${…}` at the start of `rest`; returns its length.
     fn variable(&mut self, rest: &str, base: usize) -> usize {
         let line = rest.split('\n').next().unwrap_or(rest);
         let Some(end) = line.find('}') else {
@@ -119,7 +120,7 @@ impl Reader<'_> {
         end + 1
     }
 
-    /// Reads a function or a calculation; `None` when it is neither, `Err` when what is wrong with it has been said.
+    /// Reads a function or a calculation; `None` if it is neither, `Err` if its error has been reported.
     fn expression(&mut self, inside: &str, base: usize) -> Option<Result<Expr, ()>> {
         if !inside.contains(['(', '+', '-', '*', '/', '%']) || inside.trim_start().starts_with("raw(") {
             return None;
@@ -141,7 +142,7 @@ impl Reader<'_> {
         Some(Ok(expr))
     }
 
-    /// Undoes the escape at the start of `rest`; its length.
+    /// Undoes the escape at the start of `rest`; returns its length.
     fn escape(&mut self, rest: &str, base: usize, escapes: Escapes) -> usize {
         if escapes != Escapes::Quoted {
             if rest.starts_with("\\${") {
@@ -170,7 +171,7 @@ impl Reader<'_> {
             _ => {
                 let span = Span::new(self.file, base, base + 1 + letter.len_utf8());
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_ESCAPE, format!("texts have no escape `\\{letter}`"), span);
-                self.out.push(diagnostic.help("write `\\\\` for a backslash, or use `r\"…\"`, where it stands for itself"));
+                self.out.push(diagnostic.help("write `\\\\` for a backslash, or use `r\"…\"`, which has no escapes"));
             }
         }
         1 + letter.len_utf8()
@@ -197,7 +198,7 @@ impl Reader<'_> {
     }
 }
 
-/// Reads what is between `${` and `}`; the flag says `raw(…)`.
+/// Reads the text between `${` and `}`; the flag is true for `raw(…)`.
 pub fn reference(file: FileId, inside: &str, base: usize) -> Result<(VarRef, bool), Box<Diagnostic>> {
     let (name_part, delimiter) = match inside.split_once('|') {
         Some((name, delimiter)) => (name, Some(delimiter)),
@@ -220,7 +221,14 @@ pub fn reference(file: FileId, inside: &str, base: usize) -> Result<(VarRef, boo
     let (name, path) = match name_part.find('[') {
         Some(at) => match steps(&name_part[at..]) {
             Some(path) => (name_part[..at].trim_end(), path),
-            None => return Err(bad(file, inside, base, "an index is a number from 0 on, a member is a name: `${name[0].city}`")),
+            None => {
+                return Err(bad(
+                    file,
+                    inside,
+                    base,
+                    "an index is a number, at least 0, and a member is a name: `${name[0].city}`",
+                ));
+            }
         },
         None => (name_part, Vec::new()),
     };
@@ -230,9 +238,9 @@ pub fn reference(file: FileId, inside: &str, base: usize) -> Result<(VarRef, boo
         } else if name.contains("${") {
             "inside `${…}` a variable has no braces of its own: `${trim(name)}`"
         } else if name.contains('(') {
-            "a function stands in `${…}` within a text, `\"${trim(name)}\"`, and without it elsewhere, `trim(${name})`"
+            "within a text a function needs `${…}`: `\"${trim(name)}\"`; elsewhere it is written without: `trim(${name})`"
         } else {
-            "a name, `${name[0]}` or `${name|, }`; names have letters, digits, `_`, `-` and dots"
+            "write a name, `${name[0]}` or `${name|, }`; names consist of letters, digits, `_`, `-` and dots"
         };
         return Err(bad(file, inside, base, help));
     }
@@ -240,7 +248,7 @@ pub fn reference(file: FileId, inside: &str, base: usize) -> Result<(VarRef, boo
     Ok((VarRef { name: Spanned::new(name.to_owned(), span), path, delimiter: delimiter.map(str::to_owned) }, false))
 }
 
-/// Moves the places of an expression of those kinds that may stand inside `${…}`.
+/// Shifts the spans of an expression that may occur inside `${…}`.
 fn shift_spans(expr: &mut Expr, shift: &impl Fn(&mut Span)) {
     shift(&mut expr.span.span);
     match &mut *expr.kind {

@@ -1,4 +1,5 @@
-//! A first walk over the text: brackets and quotes. It reports those that do not pair up and mends them in a copy, so that the grammar, which only ever sees paired ones, can read the rest of the file and report what else is wrong.
+//! A first walk over the text, for brackets and quotes. It reports unpaired ones and repairs them in a copy. So the grammar sees
+//! only paired ones and can report what else is wrong in the file.
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -7,18 +8,18 @@ use crate::span::{FileId, Span};
 /// Brackets inside brackets; policies need about ten.
 pub const MAX_DEPTH: usize = 64;
 
-/// Bracket problems after which a file is not read on: it is something else than a policy.
+/// After so many bracket problems a file is not read further: it is probably not a policy.
 const MAX_PROBLEMS: usize = 50;
 
-/// What the walk found.
+/// The result of the walk.
 pub struct Scan {
     /// The text with brackets and quotes paired.
     pub text: String,
     /// What was added to it, by place.
     inserted: Vec<Inserted>,
-    /// What did not pair up.
+    /// What was unpaired.
     pub diagnostics: Vec<Diagnostic>,
-    /// Byte ranges of lines that were changed: whatever else is said about them would only be a consequence.
+    /// Byte ranges of lines that were changed: further diagnostics about them would only be consequences.
     pub touched: Vec<std::ops::Range<usize>>,
     /// Whether the copy can be read at all.
     pub readable: bool,
@@ -41,7 +42,8 @@ pub fn scan(file: FileId, text: &str) -> Scan {
     };
     scanner.run();
     let Scanner { copy, diagnostics, touched, readable, inserted, .. } = scanner;
-    // Whole characters are replaced by ASCII, so the copy is UTF-8; were it not, the file would still be refused, with less said.
+    // Whole characters are replaced by ASCII, so the copy is UTF-8. Otherwise the file would still be refused, with fewer
+    // diagnostics.
     let (mut copy, readable) = match String::from_utf8(copy) {
         Ok(copy) => (copy, readable),
         Err(_) => (text.to_owned(), false),
@@ -77,7 +79,7 @@ impl Scan {
 struct Open {
     at: usize,
     kind: u8,
-    /// A block's brace; anything else belongs to a value and ends where its statement ends.
+    /// Whether it is a block's brace. Any other bracket belongs to a value and ends with its statement.
     block: bool,
     /// Blanks before the first character of its line.
     indent: usize,
@@ -89,7 +91,7 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     copy: Vec<u8>,
     open: Vec<Open>,
-    /// The brace that indentation says was left open.
+    /// The brace that was left open, judging by the indentation.
     suspect: Option<Open>,
     diagnostics: Vec<Diagnostic>,
     touched: Vec<std::ops::Range<usize>>,
@@ -151,17 +153,17 @@ impl Scanner<'_> {
         self.end_of_declaration(self.bytes.len());
     }
 
-    /// What stands at a place and after it; nothing beyond the end.
+    /// The text from an offset on; empty beyond the end.
     fn rest(&self, at: usize) -> &[u8] {
         self.bytes.get(at..).unwrap_or_default()
     }
 
-    /// What stands between two places, as far as it is left.
+    /// The text between two offsets, as far as it exists.
     fn left(&self, from: usize, to: usize) -> &[u8] {
         self.copy.get(from..to).unwrap_or_default()
     }
 
-    /// Puts a byte where another stood.
+    /// Replaces a byte.
     fn put(&mut self, at: usize, byte: u8) {
         if let Some(place) = self.copy.get_mut(at) {
             *place = byte;
@@ -180,7 +182,7 @@ impl Scanner<'_> {
         self.rest(line).iter().take_while(|b| matches!(b, b' ' | b'\t')).count()
     }
 
-    /// At the start of a line: a declaration ends every bracket before it, a statement every bracket of a value.
+    /// At the start of a line, a declaration ends every open bracket, and a statement ends every open bracket of a value.
     fn at_line(&mut self, at: usize) {
         let line = &self.text[at..self.line_end(at)];
         let word_end = |word: &str, rest: &str| rest[word.len()..].starts_with([' ', '\t']);
@@ -200,13 +202,13 @@ impl Scanner<'_> {
         }
     }
 
-    /// Closes what a value left open; `at` is where something begins that cannot be inside a value.
+    /// Closes what a value left open; at `at` something begins that cannot be inside a value.
     fn end_of_statement(&mut self, at: usize) {
         let first = self.open.iter().enumerate().find(|(_, open)| !open.block);
         let Some((first, unclosed)) = first.map(|(first, open)| (first, *open)) else { return };
         self.open.truncate(first);
         self.report_unclosed(unclosed);
-        // From the bracket's statement to here nothing can be told; blank it.
+        // From the bracket's statement to here the meaning is unknown, so it is blanked.
         let from = self.start_of_statement(unclosed.at);
         self.blank(from, at);
     }
@@ -220,7 +222,7 @@ impl Scanner<'_> {
         self.insert_braces(at);
     }
 
-    /// Adds the braces that are missing before `at`, on a line of their own.
+    /// Adds the missing braces before `at`, on their own line.
     fn insert_braces(&mut self, at: usize) {
         if !self.open.is_empty() {
             self.inserted.push(Inserted { at, text: format!("\n{}\n", "}".repeat(self.open.len())) });
@@ -253,7 +255,7 @@ impl Scanner<'_> {
                     self.blank(unclosed.at, unclosed.at + 1);
                     self.touch(unclosed.at, at);
                 }
-                // Brackets between the two are blanked as well.
+                // Brackets in between are blanked as well.
                 for inner in self.open.split_off(found).into_iter().skip(2) {
                     self.blank(inner.at, inner.at + 1);
                 }
@@ -308,7 +310,7 @@ impl Scanner<'_> {
         let kept = end - self.text[at..end].bytes().rev().take_while(|b| matches!(b, b')' | b']' | b'{' | b',' | b' ')).count();
         let span = Span::new(self.file, at, kept.max(at + 1));
         let diagnostic = Diagnostic::error(codes::UNCLOSED_TEXT, "this text has no closing quote", span);
-        self.diagnostics.push(diagnostic.help("add `\"` at its end; texts over several lines stand between `\"\"\"`"));
+        self.diagnostics.push(diagnostic.help("add `\"` at its end; texts over several lines need `\"\"\"`"));
         let kept = kept.max(at + 1);
         self.blank(at, kept);
         self.put(at, b'0'); // a value, where the text was one
@@ -386,7 +388,7 @@ impl Scanner<'_> {
         let span = Span::new(self.file, at, at + 3);
         let diagnostic = Diagnostic::error(codes::UNCLOSED_TEXT, "this `\"\"\"` text never ends", span);
         self.diagnostics.push(diagnostic.help("add `\"\"\"` after its last line"));
-        // Everything after it may be text or policy; read up to here only.
+        // Everything after it may be text or policy, so only the part before is read.
         self.blank(self.line_begin(at), self.bytes.len());
         let from = self.line_begin(at);
         self.open.retain(|open| open.at < from && open.block);

@@ -29,7 +29,7 @@ pub(crate) struct Space {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member {
     pub(crate) policy: PolicyId,
-    /// By which member, and where, it was first included; `None` for the owner.
+    /// The member that first included it, and where; `None` for the owner.
     pub(crate) via: Option<(u32, Span)>,
 }
 
@@ -43,7 +43,8 @@ impl Space {
 
 const NONE: u32 = u32::MAX;
 
-/// Tables by name and by policy that all frames share, so that a frame costs what it holds and not what there is.
+/// Tables by name and by policy, shared by all frames, so that the cost of a frame depends on its own size and not on that of the
+/// whole set.
 pub(crate) struct Builder<'a> {
     names: &'a Arc<Names>,
     events: &'a [Vec<Event>],
@@ -91,7 +92,8 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        // The prefix of a loop is the item itself, unless a variable of this name is there already: the loop leaves that one alone.
+        // The prefix of a loop is the item itself, unless a variable of this name already exists, which the loop then leaves
+        // unchanged.
         items.retain(|(name, _)| self.slot_of[name.index()] == NONE);
         items.iter().for_each(|(name, spelling)| self.add(&mut slots, *name, spelling, SetBy::Item));
         let items = items.into_iter().map(|(name, _)| name).collect();
@@ -104,7 +106,7 @@ impl<'a> Builder<'a> {
         Space { frame: Frame::new(self.names.clone(), slots, documents, json, bounds, items), members }
     }
 
-    /// Which slots hold JSON: those that are set to JSON somewhere, and those that are set to, or out of, one of these.
+    /// Which slots hold JSON: those that are set to JSON somewhere, and those that are set to one of these or to a part of one.
     fn json(&self, members: &[Member], slots: usize, documents: &[Sym]) -> Vec<bool> {
         let mut json = vec![false; slots];
         let slot = |name: Sym| Some(self.slot_of[name.index()]).filter(|slot| *slot != NONE).map(|slot| slot as usize);
@@ -165,7 +167,8 @@ impl<'a> Builder<'a> {
         if self.slot_of[name.index()] != NONE {
             return;
         }
-        // Setting a built-in changes the message or session behind it and makes no variable, unless a parameter hides the built-in.
+        // Setting a built-in changes the message or session behind it and creates no variable, unless a parameter hides the
+        // built-in.
         let hidden = || self.names.chain(name).any(|name| self.slot_of[name.index()] != NONE);
         if matches!(by, SetBy::Param(_)) || self.names.builtin(name).is_none() || hidden() {
             self.slot_of[name.index()] = slots.len() as u32;
@@ -173,8 +176,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Gives slots to the names that are read and that some `prefix.*` sets: `row.name`, of which `row.name.length` is a part. A variable set by name between prefix and rest is nearer:
-    /// the name is then a selector on it.
+    /// Gives slots to names that are read and that some `prefix.*` sets: `row.name`, of which `row.name.length` is a part. If a
+    /// variable with a longer name than the prefix is set by name, it is nearer, and the name read is a selector on it.
     fn add_matched(&mut self, members: &[Member], slots: &mut Vec<(Sym, SmolStr)>) {
         let set_by_name = slots.len() as u32;
         for member in members {

@@ -1,4 +1,4 @@
-//! The data files that `file "…"` names: found, read as templates once, and walked like templates that stand in a policy.
+//! The data files that `file "…"` names: found, parsed once as templates, and walked like templates in a policy.
 
 use std::collections::HashMap;
 
@@ -100,7 +100,7 @@ impl DataFiles {
         self.get(from, path)?.json.as_ref()
     }
 
-    /// Walks the file as the template it is used as.
+    /// Walks the file as the kind of template it is used as.
     pub(crate) fn walk<'a>(&'a self, from: FileId, syntax: Syntax, path: &str, visitor: &mut impl Visit<'a>) {
         match syntax {
             Syntax::Json => self.json(from, path).into_iter().for_each(|json| visitor.json(json)),

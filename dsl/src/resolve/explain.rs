@@ -1,5 +1,5 @@
-//! Answers to "where does this value come from?": every place that sets a variable, in the order of evaluation, and what a policy is,
-//! takes and is used by. `portcullis explain` prints them.
+//! Answers to "where does this value come from?": every place that sets a variable, in the order of evaluation. Also describes a
+//! policy: its kind, its parameters and its users. `portcullis explain` prints them.
 
 #![expect(
     clippy::indexing_slicing,
@@ -24,15 +24,15 @@ use crate::spec::Builtin;
 pub struct Explanation {
     /// The name that was asked for.
     pub name: String,
-    /// The variable of this name: one entry for all policies in which it is set at the same places.
+    /// The variable of this name: one entry for all policies in which the same places set it.
     pub variables: Vec<VariableNotes>,
-    /// When the name is a member of JSON in some policies: the variable that holds it, and that variable there.
+    /// If the name is a member of JSON in some policies: the variable that contains it, as used there.
     pub member_of: Option<(String, Vec<VariableNotes>)>,
     /// The built-in variable of this name.
     pub builtin: Option<&'static Builtin>,
     /// The policies of this name, of any kind.
     pub policies: Vec<PolicyNotes>,
-    /// When nothing has the name: the nearest name that something has.
+    /// If nothing has the name: the nearest existing name.
     pub near: Option<String>,
 }
 
@@ -45,9 +45,9 @@ pub struct VariableNotes {
     pub settings: Vec<Setting>,
     /// Where it is read, as `path:line`.
     pub reads: Vec<String>,
-    /// It is an output: callers read it.
+    /// It is an output, which callers read.
     pub output: bool,
-    /// What the policy that sets it first says of it, when that one names it in its documentation.
+    /// The documentation of the policy that sets it first, if that names the variable.
     pub doc: String,
 }
 
@@ -62,9 +62,9 @@ pub struct Setting {
     pub how: &'static str,
     /// The value's text on one line; empty when it has none.
     pub value: String,
-    /// It stands in `customizations/`.
+    /// It is in `customizations/`.
     pub customization: bool,
-    /// Only some ways through the policy come here.
+    /// Only some paths through the policy lead here.
     pub maybe: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct PolicyNotes {
     pub steps: Vec<Step>,
     /// Its parameters as declared, each with its documentation.
     pub params: Vec<(String, String)>,
-    /// The codes that its `fail`s give, and those of the assertions whose failure it passes on.
+    /// The codes of its `fail`s, and of the assertions whose failure it passes on.
     pub codes: Vec<String>,
     /// What operators can fill in it, and whether they did, as ``customize "N"`: empty``.
     pub hooks: Vec<String>,
@@ -88,7 +88,7 @@ pub struct PolicyNotes {
 }
 
 impl Library {
-    /// What there is to say about the name of a variable or of a policy.
+    /// Explains the name of a variable or of a policy.
     pub fn explain(&self, name: &str) -> Explanation {
         let wanted = name.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or(name).trim();
         let mut explanation = Explanation { name: wanted.to_owned(), ..Explanation::default() };

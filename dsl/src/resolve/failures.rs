@@ -1,4 +1,4 @@
-//! With which codes an assertion can fail: what its own `fail`s say, and the codes of the assertions whose failure it passes on.
+//! The codes with which an assertion can fail: those of its own `fail`s, and those of the assertions whose failure it passes on.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -8,7 +8,7 @@ use crate::resolve::check::{End, end};
 use crate::resolve::index::{Kind, Policy, PolicyId};
 
 impl Library {
-    /// The codes with which an assertion can fail, in order; those that are not literal as they are written. Empty for what does not say
+    /// The codes with which an assertion can fail, in order. A code that is not literal is given as written. Empty without
     /// `fails with`.
     pub fn codes(&self, policy: &Policy) -> BTreeSet<String> {
         let mut codes = BTreeSet::new();
@@ -25,7 +25,7 @@ struct Walk<'w> {
     library: &'w Library,
     /// The name of the output.
     failure: &'w str,
-    /// The policies that were walked, and whether a failure of theirs passes: each once, however often it is included.
+    /// The policies already walked, and whether their failure passes: each once, however often it is included.
     seen: HashSet<(PolicyId, bool)>,
     codes: &'w mut BTreeSet<String>,
 }
@@ -92,7 +92,7 @@ impl<'w> Walk<'w> {
         matches!(&*code.kind, ExprKind::Var(var) if var.name.eq_ignore_ascii_case(self.failure))
     }
 
-    /// Whether a statement ends by failing with the code that is there already.
+    /// Whether a statement ends by failing with the code that is already set.
     fn passes_on(&self, stmt: &Stmt) -> bool {
         match &stmt.kind {
             StmtKind::Fail(code) => self.is_own(code),
@@ -119,7 +119,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Calls in a condition that stands for a statement; a failure of a negated one is not a failure.
+    /// Calls in a condition used as a statement. A failure of a negated call is not a failure.
     fn cond(&mut self, policy: &'w Policy, cond: &'w Cond, passes: bool) {
         match cond {
             Cond::Or(conds) | Cond::And(conds) => conds.iter().for_each(|cond| self.cond(policy, cond, passes)),
@@ -130,7 +130,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// Whether a statement can fail and leave the code of the failure before it as it was.
+/// Whether a statement can fail and leave the code of the earlier failure unchanged.
 fn may_fail_silently(stmt: &Stmt) -> bool {
     match end(stmt) {
         End::Open | End::Fails => true,

@@ -1,5 +1,5 @@
-//! The variable space of one service, assertion, task or command with everything it includes: names get numbered slots here, and
-//! reading a name is settled as a slot, a selector on a slot, a built-in, or nothing.
+//! The variable space of one service, assertion, task or command with everything it includes. Names get numbered slots here.
+//! Reading a name is resolved to a slot, a selector on a slot, a built-in, or nothing.
 
 use std::sync::Arc;
 
@@ -34,15 +34,16 @@ pub enum Access {
     Slot(usize),
     /// A variable of the frame, and what follows the dot after its name.
     Selector(usize, String),
-    /// A variable of the frame that holds JSON, and the name of a member in its author's spelling: it is data, so its case counts.
+    /// A variable of the frame that holds JSON, and the name of a member in its author's spelling: members are data, so case
+    /// counts.
     Member(usize, String),
-    /// A built-in; the whole name says which value of a family.
+    /// A built-in; for a family, the whole name selects the value.
     Builtin(&'static Builtin),
     /// Nothing sets it: undefined.
     Unknown,
 }
 
-/// How many values there are: the one part that whatever may be JSON or a list has beside its members.
+/// The number of values: the only part, besides its members, of what may be JSON or a list.
 pub(crate) fn is_length(rest: &str) -> bool {
     rest.eq_ignore_ascii_case("length")
 }
@@ -79,7 +80,7 @@ impl Frame {
         self.bounds.iter().find(|(name, ..)| name == sym).map(|(_, ty, range)| (*ty, *range))
     }
 
-    /// The slot that a loop with this prefix puts its item into, when no other variable has the name.
+    /// The slot for the item of a loop with this prefix, if no other variable has the name.
     pub fn item(&self, prefix: &str) -> Option<usize> {
         let name = self.names.get(prefix).filter(|name| self.is_item(*name))?;
         self.slot_of(name)
@@ -89,7 +90,7 @@ impl Frame {
         self.items.contains(&name)
     }
 
-    /// The slot of exactly this name, in any case.
+    /// The slot of exactly this name, ignoring case.
     pub fn slot(&self, name: &str) -> Option<usize> {
         self.names.get(name).and_then(|sym| self.slot_of(sym))
     }
@@ -99,12 +100,12 @@ impl Frame {
         self.index.get(at).map(|(_, slot)| *slot as usize)
     }
 
-    /// The variable with a JSON document that this name would be a member of.
+    /// The variable with the JSON document of which this name would be a member.
     pub(crate) fn document_above(&self, name: Sym) -> Option<Sym> {
         self.names.chain(name).skip(1).find(|above| self.documents.binary_search(above).is_ok())
     }
 
-    /// Whether the variable that `name` reads, itself or one that it is a member of, holds JSON.
+    /// Whether the variable that `name` reads (itself, or the one of which it is a member) holds JSON.
     pub fn is_json(&self, name: &str) -> bool {
         matches!(self.access(name), Access::Slot(slot) | Access::Member(slot, _) if self.holds_json(slot))
     }
@@ -120,7 +121,7 @@ impl Frame {
         self.slots.iter().enumerate().filter_map(|(slot, (sym, _))| Some((rest_of(*sym)?, slot))).collect()
     }
 
-    /// What `name` means: a variable of the frame, else the longest dotted prefix that is one, else a built-in.
+    /// What `name` means: a variable of the frame, otherwise the longest dotted prefix that is one, otherwise a built-in.
     pub fn access(&self, name: &str) -> Access {
         if let Some(slot) = self.slot(name) {
             return Access::Slot(slot);

@@ -1,4 +1,4 @@
-//! What operators can fill in a policy set: hooks and extensions, and the variables that a hook may set.
+//! What operators can fill in: hooks and extensions, and the variables that a hook may set.
 
 use crate::ast::Direction;
 use crate::resolve::Library;
@@ -20,22 +20,22 @@ pub struct Hook {
     pub place: String,
     /// What that policy is for.
     pub doc: String,
-    /// The file of what fills it, or the one that could be made.
+    /// The file that fills it, or the one to create.
     pub file: String,
     /// Whether that file exists.
     pub exists: bool,
-    /// Whether something stands in it: an empty customization changes nothing.
+    /// Whether it is filled: an empty customization changes nothing.
     pub filled: bool,
 }
 
 impl Hook {
-    /// Its declaration as it is written: `customize "N"`, `extension "N"`.
+    /// Its declaration as written: `customize "N"`, `extension "N"`.
     pub fn declaration(&self) -> String {
         format!("{} \"{}\"", if self.extension { "extension" } else { "customize" }, self.name)
     }
 }
 
-/// A variable that a policy sets before its hook, so that the hook may set it otherwise.
+/// A variable that a policy sets before its hook, so that the hook may change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settable {
     /// Its name.
@@ -53,7 +53,7 @@ pub struct Settable {
 }
 
 impl Library {
-    /// Every place that operators can fill, by name; one that several policies have counts once for each.
+    /// Every place that operators can fill, by name; a place in several policies is listed for each.
     pub fn hooks(&self) -> Vec<Hook> {
         let mut all: Vec<Hook> = self.policies().iter().flat_map(|policy| self.hooks_of(policy)).collect();
         all.sort_by_key(|hook| (hook.extension, hook.name.to_lowercase()));
@@ -116,7 +116,7 @@ impl Library {
         all
     }
 
-    /// What a policy itself sets before this place, inputs included, and what it gives a default anywhere.
+    /// What a policy itself sets before this place, including inputs, and what it gives a default anywhere.
     fn assigned<'a>(&'a self, policy: &'a Policy, before: Span) -> impl Iterator<Item = (&'a str, Span, Option<Span>)> {
         let events = self.inner.events.get(policy.id.index()).into_iter().flatten();
         events.filter_map(move |event| match event {
@@ -132,8 +132,8 @@ impl Library {
         })
     }
 
-    /// The files to edit for another value of a variable, or for another behaviour of a policy, each with what to write there. Empty for
-    /// what nobody can change.
+    /// The files to edit to change the value of a variable or the behaviour of a policy, each with what to write there. Empty if
+    /// nobody can change it.
     pub fn edits(&self, name: &str) -> Vec<Edit> {
         let mut edits: Vec<Edit> = Vec::new();
         let mut add = |edit: Edit| {
@@ -188,7 +188,7 @@ impl Edit {
     }
 }
 
-/// The name of a policy as that of a file: small letters, `-` for what file names had better not hold.
+/// The name of a policy as a file name: lower case, with `-` for characters that file names should not contain.
 fn file_name(name: &str) -> String {
     let fits = |c: char| if c.is_alphanumeric() || matches!(c, '_' | '=' | '.') { c } else { '-' };
     let name: String = name.to_lowercase().chars().map(fits).collect();

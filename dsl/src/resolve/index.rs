@@ -16,7 +16,7 @@ impl PolicyId {
     }
 }
 
-/// One declaration with where it is from.
+/// One declaration and its origin.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Its name; of a customization or extension: the name of what it fills.
@@ -56,7 +56,7 @@ impl Policy {
     pub fn doc(&self) -> String {
         let mut doc = String::new();
         for comment in self.item.leading.iter().filter(|comment| comment.doc) {
-            // What is indented, a table or an example, keeps its lines.
+            // Indented text, such as a table or an example, keeps its lines.
             match comment.text.strip_prefix("     ") {
                 Some(line) => doc.push_str(&format!("\n    {line}")),
                 None if doc.is_empty() => doc.push_str(comment.text.trim()),
@@ -66,7 +66,7 @@ impl Policy {
         doc.trim_end().to_owned()
     }
 
-    /// Where its name stands.
+    /// The span of its name.
     pub(crate) fn name_span(&self) -> Span {
         self.item.name.span
     }
@@ -97,7 +97,7 @@ impl Kind {
     }
 }
 
-/// What names are compared by: case separates none.
+/// The form in which names are compared: case is ignored.
 pub(crate) fn fold(name: &str) -> String {
     name.to_lowercase()
 }
@@ -107,7 +107,7 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     one == other || fold(one) == fold(other)
 }
 
-/// Declarations by kind and name, whatever its case; of two with the same name, the first.
+/// Declarations by kind and name, ignoring case; of two with the same name, the first.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     by_kind: HashMap<Kind, HashMap<String, (String, PolicyId)>>,

@@ -1,5 +1,5 @@
 //! From parsed files to a checked set of policies: what includes, calls and customizes what, which variables share a frame, and
-//! everything that is wrong with it, all at once.
+//! everything that is wrong, reported at once.
 //!
 //! Entry point is [`load`]. It declares (`index`), reads data files (`data`), lists what each declaration does with names
 //! (`summary`), builds the frames (`build`), and then runs the checks over these results.
@@ -55,7 +55,7 @@ struct Inner {
     spaces: Vec<Option<Space>>,
 }
 
-/// Parses and resolves all files. With an error among the diagnostics the library is there to be looked at, not to be run.
+/// Parses and resolves all files. If there is an error among the diagnostics, the library may be inspected but not run.
 pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut policies = Vec::new();
@@ -84,7 +84,7 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
         })
         .collect();
     let mut index = Index::default();
-    // A shipped policy keeps its name whatever an operator declares.
+    // A shipped policy keeps its name, whatever an operator declares.
     let (shipped, own): (Vec<_>, Vec<_>) = policies.iter().partition(|policy| policy.origin == Origin::Shipped);
     shipped.into_iter().chain(own).for_each(|policy| index.add(policy));
     let data = DataFiles::read(&policies, &mut sources, &mut diagnostics);
@@ -164,12 +164,13 @@ impl Library {
         self.by_name(Kind::Assertion, name)
     }
 
-    /// What fills `include "#target"`: the customization of `target`, unless it is missing or empty and the hook thereby absent.
+    /// What fills `include "#target"`: the customization of `target`. `None` if it is missing or empty, so that the hook is
+    /// absent.
     pub fn hook(&self, target: &str) -> Option<&Policy> {
         self.by_name(Kind::Customize, target).filter(|policy| policy.has_body())
     }
 
-    /// What fills `include extension "name"`, unless it is missing or empty and the extension thereby absent.
+    /// What fills `include extension "name"`. `None` if it is missing or empty, so that the extension is absent.
     pub fn extension(&self, name: &str) -> Option<&Policy> {
         self.by_name(Kind::Extension, name).filter(|policy| policy.has_body())
     }

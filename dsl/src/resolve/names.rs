@@ -1,5 +1,5 @@
-//! Variable names as numbers. Names are compared without case, and every dotted prefix of a name is a name too, so that finding the
-//! variable behind `${resp.http.status}` is a walk up a chain of parents.
+//! Variable names as numbers. Case is ignored. Every dotted prefix of a name is a name too, so a walk up a chain of parents finds
+//! the variable behind `${resp.http.status}`.
 
 #![expect(clippy::indexing_slicing, reason = "INVARIANT: a symbol is made by the table that it indexes, which only grows")]
 
@@ -40,7 +40,7 @@ impl Names {
         Names { entries: Vec::new(), by_text: HashMap::new(), catalogue: catalogue.clone() }
     }
 
-    /// The number of `name`, made when it is new.
+    /// The number of `name`, created if it is new.
     pub(crate) fn intern(&mut self, name: &str) -> Sym {
         if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             self.intern_lower(&name.to_ascii_lowercase())
@@ -53,7 +53,7 @@ impl Names {
         if let Some(&sym) = self.by_text.get(lower) {
             return sym;
         }
-        // Shortest prefix first, without recursion: a name may have as many dots as its author likes.
+        // Shortest prefix first, without recursion: a name may have any number of dots.
         let mut parent = None;
         let ends = lower.match_indices('.').map(|(at, _)| at).chain([lower.len()]);
         for end in ends {

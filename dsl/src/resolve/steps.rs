@@ -1,4 +1,4 @@
-//! A policy at a glance: what it includes and calls, in the order of evaluation, with the conditions around it.
+//! An outline of a policy: what it includes and calls, in the order of evaluation, with the surrounding conditions.
 
 use crate::ast::{Block, Call, Callee, GroupKind, Stmt, StmtKind};
 use crate::resolve::Library;
@@ -8,7 +8,7 @@ use crate::resolve::visit::{self, Visit};
 /// One line of an outline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// How deep it stands: 0 for what the policy does itself.
+    /// Its depth: 0 for what the policy does itself.
     pub depth: usize,
     /// `include "N"`, `"N"`, `if …`, a label.
     pub text: String,
@@ -17,7 +17,8 @@ pub struct Step {
 }
 
 impl Library {
-    /// The outline of a policy. Statements that neither include nor call anything are left out, and so are blocks of nothing else.
+    /// The outline of a policy. Statements that neither include nor call anything are left out, and so are blocks of only such
+    /// statements.
     pub fn steps<'a>(&'a self, policy: &'a Policy) -> Vec<Step> {
         let mut outline = Outline { library: self, steps: Vec::new(), depth: 0, opened: vec![policy.id] };
         outline.block(&policy.item.body);
@@ -37,7 +38,7 @@ impl<'a> Outline<'a> {
         self.steps.push(Step { depth: self.depth, text, doc });
     }
 
-    /// A heading with what stands below it, unless that is nothing.
+    /// A heading with its contents, unless there are none.
     fn under(&mut self, heading: String, below: impl FnOnce(&mut Self)) {
         let at = self.steps.len();
         self.push(heading, String::new());
@@ -66,7 +67,7 @@ impl<'a> Outline<'a> {
         }
         let doc = self.doc(Kind::Fragment, name);
         self.push(format!("include \"{name}\""), doc);
-        // What was opened above is not opened again; so nothing is that includes itself.
+        // A policy that is already open above is not opened again, so cycles end.
         if let Some(fragment) = self.library.by_name(Kind::Fragment, name)
             && !self.opened.contains(&fragment.id)
         {
@@ -82,7 +83,7 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// Conditions are walked for the assertions that they ask.
+/// Conditions are walked for their assertions.
 impl<'a> Visit<'a> for Outline<'a> {
     fn stmt(&mut self, stmt: &'a Stmt) {
         match &stmt.kind {
@@ -108,7 +109,7 @@ impl<'a> Visit<'a> for Outline<'a> {
                     head.start = body.span.span.end;
                 }
                 any |= otherwise.as_ref().is_some_and(|body| self.arm("else".to_owned(), body));
-                // An arm without steps stays where another has some, because "else" alone says nothing.
+                // An arm without steps is kept if another has some, because "else" alone would be meaningless.
                 if !any {
                     self.steps.truncate(at);
                 }

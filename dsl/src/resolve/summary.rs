@@ -1,5 +1,5 @@
 //! What one declaration does with names, in the order of evaluation: variables it reads and sets, policies it includes and calls.
-//! Gathered once for each declaration; frames, cycles, `explain` and the checks of variables read these lists and never the tree.
+//! Collected once for each declaration; frames, cycles, `explain` and the checks of variables read these lists, never the tree.
 
 #![expect(
     clippy::indexing_slicing,
@@ -22,13 +22,14 @@ use crate::spec::{Gives, Kind as PropKind, Literal, Need, Spec};
 /// One thing that happens to a name.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// A variable is read. `soft`: one that nothing sets is simply undefined. `file`: where the policy names the data file it is read in.
+    /// A variable is read. `soft`: if nothing sets it, it is simply undefined. `file`: where the policy names the data file that
+    /// reads it.
     Read { name: Sym, span: Span, soft: bool, file: Option<Span> },
-    /// A variable is set. `maybe`: only on some ways through the policy.
+    /// A variable is set. `maybe`: only on some paths through the policy.
     Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool, holds: Holds },
-    /// A variable is declared, by a statement or as an output: it exists, and nothing is set.
+    /// A variable is declared, by a statement or as an output, but not set.
     Declare { name: Sym, spelling: SmolStr, span: Span, ty: Option<Type>, range: Option<Range> },
-    /// Variables with this prefix are set: whichever of them are read.
+    /// All variables with this prefix count as set.
     Wildcard { prefix: Sym },
     /// Members of the JSON document in this variable may be read by their names.
     Document { variable: Sym },
@@ -38,7 +39,7 @@ pub(crate) enum Event {
     Call { to: PolicyId, span: Span, nesting: u32 },
     /// `fail`; `value` is the place of its code.
     Fail { span: Span, value: Span, maybe: bool },
-    /// Something that should stand here does not exist, and might set anything.
+    /// Something here does not exist, and might have set any variable.
     Unresolved,
 }
 
@@ -47,11 +48,11 @@ pub(crate) enum Event {
 pub(crate) enum Holds {
     /// A JSON document.
     Json,
-    /// What these variables hold, or a part of it.
+    /// The value of one of these variables, or a part of it.
     From(Box<[Sym]>),
     /// Anything.
     Open,
-    /// Certainly no document, but this.
+    /// Certainly not a document, but this.
     Other(&'static str),
 }
 
@@ -66,7 +67,7 @@ pub(crate) enum SetBy {
     Default,
     /// `ForEach`, `HandleErrors`
     Statement,
-    /// `ForEach`, as the item itself: only where nothing else has this name.
+    /// `ForEach`, as the item itself: only if nothing else has this name.
     Item,
     /// An assertion of the catalogue, into a variable that a property names.
     Target,
@@ -76,7 +77,7 @@ pub(crate) enum SetBy {
     Output,
 }
 
-/// What a summary is made from.
+/// What a summary is built from.
 pub(crate) struct Gather<'a> {
     pub(crate) policies: &'a [Policy],
     pub(crate) index: &'a Index,
@@ -115,11 +116,11 @@ struct Walk<'w, 'a> {
     policy: &'w Policy,
     events: Vec<Event>,
     soft: bool,
-    /// Blocks around the place of walking.
+    /// Blocks around the current place.
     nesting: u32,
-    /// Whether the place of walking is reached on some ways only.
+    /// Whether only some paths lead to the current place.
     maybe: bool,
-    /// The mention of the data file that is being walked.
+    /// Where the policy names the data file that is being walked.
     file: Option<Span>,
 }
 
@@ -146,7 +147,7 @@ impl<'w> Walk<'w, '_> {
             }
             ExprKind::Bool(_) | ExprKind::Condition(_) => Holds::Other("`true` or `false`"),
             ExprKind::Raw(_) | ExprKind::Text(_) => match value.literal() {
-                // The empty text stands for nothing at all, and JSON may be written as a text.
+                // An empty text stands for "no value", and JSON may be written as a text.
                 Some(text) if !text.is_empty() && !text.trim_start().starts_with(['{', '[']) => Holds::Other("a text"),
                 _ => Holds::Open,
             },
@@ -155,7 +156,7 @@ impl<'w> Walk<'w, '_> {
         }
     }
 
-    /// A value that is one of these, or out of one of these.
+    /// A value that is one of these, or a part of one.
     fn any_of(&mut self, values: &[Expr]) -> Holds {
         let mut from = Vec::new();
         for value in values {
@@ -186,7 +187,7 @@ impl<'w> Walk<'w, '_> {
         self.events.push(Event::Read { name, span, soft: self.soft, file: self.file });
     }
 
-    /// Reads in an expression of another scope: what this frame lacks is undefined there.
+    /// Reads in an expression of another scope: variables that this frame lacks are undefined there.
     fn softly(&mut self, value: &Expr) {
         let before = std::mem::replace(&mut self.soft, true);
         self.foreign_expr(value);
@@ -206,7 +207,7 @@ impl<'w> Walk<'w, '_> {
         }
     }
 
-    /// A data file's variables are read where the file is named, at the places in the file.
+    /// A data file's variables are read where the file is named; their spans are in the file.
     fn file(&mut self, syntax: Syntax, path: &Spanned<String>) {
         let mut reads = Reads::default();
         let data = self.all.data;
@@ -234,7 +235,7 @@ impl<'w> Walk<'w, '_> {
             if let (Some(PropKind::MessageName), Some(name)) = (spec.prop(&arg.name).map(|prop| prop.kind), arg.value.literal())
                 && is_variable_name(name)
             {
-                // A message the assertion itself makes need not be there before.
+                // A message that the assertion itself creates need not exist before.
                 let made = spec.sets.iter().any(|sets| sets.name.strip_prefix('{') == Some(&format!("{}}}", *arg.name)));
                 let name = self.all.names.intern(name);
                 self.events.push(Event::Read { name, span: arg.value.span.span, soft: self.soft || made, file: None });
@@ -252,7 +253,7 @@ impl<'w> Walk<'w, '_> {
         for name in named.flat_map(|arg| names(&arg.value)) {
             if let Some(text) = name.literal().filter(|text| is_variable_name(text)) {
                 let span = name.span.span;
-                // Between the quotes, so that a message shows the name alone.
+                // The span between the quotes, so that a diagnostic shows only the name.
                 self.read(text, Span { start: span.start + 1, end: span.end - 1, ..span });
             }
         }
@@ -331,19 +332,19 @@ fn names(value: &Expr) -> &[Expr] {
     }
 }
 
-/// Whether a call has the connection that its file names: it takes one and names none.
+/// Whether a call uses the connection of its file: it takes one and names none.
 pub(crate) fn takes_file_connection(call: &Call, spec: &Spec) -> bool {
     let mut connections = spec.props.iter().filter(|prop| prop.kind == PropKind::Connection);
     connections.any(|prop| call.args.iter().all(|arg| *arg.name != prop.name))
 }
 
-/// Whether a name is missing because an argument is not a literal although it should be; that is reported where the call is checked.
+/// Whether a name is missing because an argument is not a literal although it must be. The check of the call reports that.
 fn lacks_name(pattern: &str, call: &Call) -> bool {
     pattern.split('{').skip(1).filter_map(|rest| rest.split('}').next()).any(|prop| call.args.iter().any(|arg| *arg.name == prop))
 }
 
-/// Fills the placeholders of a `Sets` name with the literals of a call. `None` when one of them is absent or no literal; otherwise also
-/// the argument that gave the name.
+/// Fills the placeholders of a `Sets` name with the literals of a call. `None` if one of them is absent or not a literal. Also
+/// returns the argument that gave the name.
 fn expand<'c>(pattern: &str, call: &'c Call, spec: &Spec) -> Option<(String, Option<&'c Arg>)> {
     let Some((before, rest)) = pattern.split_once('{') else { return Some((pattern.to_owned(), None)) };
     let (prop, after) = rest.split_once('}')?;

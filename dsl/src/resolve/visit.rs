@@ -1,9 +1,9 @@
-//! One walk over statements, conditions and expressions in the order of evaluation. The resolver's steps, and whoever else reads trees,
-//! override what they look at.
+//! One walk over statements, conditions and expressions in the order of evaluation. The resolver's steps, and other readers of
+//! trees, override the methods they need.
 
 use crate::ast::{Block, Call, Comparison, Cond, Expr, ExprKind, Item, ItemKind, Json, Part, Predicate, Stmt, StmtKind, VarRef};
 
-/// Called for every node; a method that is overridden calls its `walk_…` function to go deeper.
+/// Called for every node; an overridden method calls its `walk_…` function to go deeper.
 pub trait Visit<'a> {
     /// Braces with statements.
     fn block(&mut self, block: &'a Block) {
@@ -37,7 +37,7 @@ pub trait Visit<'a> {
     fn json(&mut self, json: &'a Json) {
         walk_json(self, json);
     }
-    /// A reference to a variable; `raw` when it opts out of escaping.
+    /// A reference to a variable; `raw` if it opts out of escaping.
     fn var(&mut self, _var: &'a VarRef, _raw: bool) {}
 }
 

@@ -1,4 +1,4 @@
-//! What the data-driven suites share: walking a folder of cases, and comparing or rewriting their answers.
+//! Common parts of the data-driven suites: walking a folder of cases, and comparing or rewriting their answers.
 
 #![allow(dead_code, reason = "each suite uses its part")]
 
@@ -25,7 +25,7 @@ pub fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Compares an answer with the file that holds the expected one; with `UPDATE_EXPECT=1` writes it there. True when they agree.
+/// Compares an answer with the file of the expected one; with `UPDATE_EXPECT=1` writes it there. True if they agree.
 pub fn agrees(path: &Path, answer: &str) -> bool {
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(path, answer).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

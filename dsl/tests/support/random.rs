@@ -23,7 +23,7 @@ impl Random {
     }
 }
 
-/// Damages a text at a few places: characters and words go, come twice, change places, or are put in from elsewhere.
+/// Damages a text at a few places: characters and words are deleted, duplicated, swapped, or inserted from elsewhere.
 pub fn damage(random: &mut Random, text: &str) -> String {
     const BITS: [&str; 38] = [
         "{",
@@ -88,7 +88,7 @@ pub fn damage(random: &mut Random, text: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Writes a random policy file that has no problems, with comments and line breaks wherever they may be.
+/// Writes a random policy file without problems, with comments and line breaks wherever they are allowed.
 pub struct Writer {
     random: Random,
     out: String,
@@ -123,7 +123,7 @@ impl Writer {
         self.put(text);
     }
 
-    /// Where lines may break and comments may stand.
+    /// A place for line breaks and comments.
     fn gap(&mut self) {
         match self.random.below(9) {
             0 => self.out.push('\n'),

@@ -1,4 +1,4 @@
-//! The other end of the wire: HTTP/1.1 by hand, because a test must be able to send what no client library would.
+//! The client side of a test: HTTP/1.1 by hand, because a test must be able to send what no client library would.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,12 +12,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Nothing in a test takes this long unless it hangs.
+/// Longer than anything in a test may take unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Most bytes of an answer.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// What came back.
+/// The answer.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     /// Status.
@@ -56,7 +56,7 @@ pub struct Client {
     /// Issues the certificates of `cert=ca:NAME`: the gateway's own authority, and its key, in PEM.
     issuer: Option<(String, String)>,
     tls: HashMap<Option<String>, TlsConnector>,
-    /// Idle connections by scheme and certificate.
+    /// Idle connections by scheme and client certificate.
     idle: HashMap<(bool, Option<String>), Box<dyn Stream>>,
 }
 
@@ -74,12 +74,12 @@ impl Client {
         self
     }
 
-    /// Sends a whole request and reads the answer. A connection is used again where HTTP allows it.
+    /// Sends a whole request and reads the answer. Reuses a connection if HTTP allows it.
     pub async fn send(&mut self, secure: bool, certificate: Option<&str>, request: &[u8]) -> io::Result<Answer> {
         let head = request.starts_with(b"HEAD ");
         let key = (secure, certificate.map(str::to_owned));
         if let Some(mut stream) = self.idle.remove(&key) {
-            // The server may have closed it in the meantime; then it has not seen the request.
+            // The server may have closed the connection meanwhile; then it has not seen the request.
             if let Ok((answer, reusable)) = exchange(&mut *stream, request, head).await {
                 if reusable {
                     self.idle.insert(key, stream);
@@ -95,7 +95,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Sends requests at once, each on a connection of its own that is open before the first is sent.
+    /// Sends requests in parallel, each on its own connection. All are open before the first request is sent.
     pub async fn send_all(&mut self, secure: bool, certificate: Option<&str>, requests: &[Vec<u8>]) -> io::Result<Vec<Answer>> {
         let mut streams = Vec::with_capacity(requests.len());
         for _ in requests {
@@ -168,10 +168,10 @@ impl Client {
     }
 }
 
-/// One request, one answer; and whether the connection can take another.
+/// One request and its answer; also tells whether the connection can take another request.
 async fn exchange<S: Stream + ?Sized>(stream: &mut S, request: &[u8], head: bool) -> io::Result<(Answer, bool)> {
     let both = async {
-        // A server that refuses early closes before all is sent: what it said still counts.
+        // A server that refuses early may close before everything is sent; its answer still counts.
         let sent = stream.write_all(request).await;
         let flushed = stream.flush().await;
         match read_answer(stream, head).await {
@@ -232,7 +232,7 @@ async fn read_chunks<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, bytes: &mut 
     }
 }
 
-/// Reads until `end` has come; takes what is before it, and `end` itself.
+/// Reads up to and including `end`.
 async fn take_until<S: AsyncRead + Unpin + ?Sized>(stream: &mut S, bytes: &mut Vec<u8>, end: &[u8]) -> io::Result<String> {
     loop {
         if let Some(at) = bytes.windows(end.len()).position(|window| window == end) {

@@ -63,7 +63,7 @@ impl Jar {
         self.cookies.iter().map(|cookie| (cookie.name.as_str(), cookie.value.as_str()))
     }
 
-    /// Forgets all cookies, and keeps none from here on.
+    /// Forgets all cookies, and stores none from now on.
     pub(super) fn close(&mut self) {
         self.cookies.clear();
         self.closed = true;

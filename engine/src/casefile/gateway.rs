@@ -1,4 +1,4 @@
-//! A gateway for one case: a home copied from one that was opened once, ports of its own, a clock that can be moved.
+//! A gateway for one case: a copy of a home that was opened once, its own ports, and a clock that can be moved.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +24,7 @@ use crate::services::private;
 use crate::services::store::Dialect;
 use crate::services::telemetry;
 
-/// Settings of every case: nothing waits for a disk or watches one.
+/// Settings of every case: nothing waits for the disk or watches files.
 const SETTINGS: &str = "
 reload: { watch: false }
 logging: { audit: log }
@@ -33,22 +33,22 @@ limits: { shutdown_timeout: 250ms }
 sample_data: false # a case begins with empty tables
 ";
 
-/// What all cases start from: an opened home with keys and tables, and sets of policies that were compiled before.
+/// The common basis of all cases: an opened home with keys and tables, and compiled sets of policies.
 #[derive(Clone)]
 pub struct Lab {
     template: Arc<tempfile::TempDir>,
     shipped: Option<PathBuf>,
-    /// Settings of the home that is tested, with those of every case above.
+    /// Settings of the tested home, with those of every case on top.
     settings: Mapping,
     prebuilt: Arc<Prebuilt>,
-    /// Where databases are made, unless they are embedded ones.
+    /// The server for the databases, unless they are embedded.
     server: Option<Server>,
 }
 
 impl Lab {
-    /// Prepares cases over the shipped policies (of a source tree, if one is named), and over an operator's home if one is named: its
-    /// settings, customizations and services, but neither its keys nor its data. Every database is replaced by an embedded one and every
-    /// directory by users of the gateway's own, so that no test ever touches what is real.
+    /// Prepares cases over the shipped policies (of a source tree, if one is named). If an operator's home is named, its
+    /// settings, customizations and services are used too, but neither its keys nor its data. Embedded databases replace all
+    /// databases, and the gateway's own users replace all directories, so that no test touches real ones.
     pub async fn new(shipped: Option<&Path>, base: Option<&Path>) -> Result<Lab, String> {
         let template = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
         let mut settings = Mapping::new();
@@ -60,7 +60,7 @@ impl Lab {
         }
         settings.remove("listeners");
         overlay(&mut settings, parse_yaml(SETTINGS)?);
-        // Names of connections come from the shipped settings too.
+        // The shipped settings also name connections.
         write(template.path(), config::FILE, &to_yaml(&settings)?)?;
         let home = Home::at(template.path(), shipped);
         let config = home.config().map_err(|error| error.to_string())?;
@@ -73,7 +73,7 @@ impl Lab {
             );
         }
         settings.insert("connections".into(), connections.into());
-        // Nor a directory: its users are those that the cases make.
+        // Nor a real directory: the cases create the users.
         let directories = config.identity_providers.iter().filter(|(_, provider)| provider.kind == ProviderKind::Ldap);
         let stand_ins: Mapping = directories.map(|(name, _)| (name.as_str().into(), "internal".into())).collect();
         if !stand_ins.is_empty() {
@@ -85,24 +85,24 @@ impl Lab {
         }
         let prebuilt = Arc::new(Prebuilt::default());
         let options = Options { prebuilt: Some(Arc::clone(&prebuilt)), ..Options::default() };
-        // Opened once: this makes keys and tables, and compiles the set that most cases use.
+        // Opened once, to create keys and tables and to compile the set that most cases use.
         let host = Host::open(Home::at(template.path(), shipped), options).await.map_err(|error| error.to_string())?;
         host.services().connections.close().await;
         Ok(Lab { template: Arc::new(template), shipped: shipped.map(Path::to_owned), settings, prebuilt, server: None })
     }
 
-    /// The same cases with databases on a server, `mysql://user@host/database` or `postgres://…`, where the account may make
-    /// databases: each case gets new ones, which are dropped at its end.
+    /// The same cases with databases on a server, `mysql://user@host/database` or `postgres://…`. The account must be allowed to
+    /// create databases: each case gets new ones, which are dropped at its end.
     pub fn on(&self, server: &str) -> Result<Lab, String> {
         Ok(Lab { server: Some(Server::new(server)?), ..self.clone() })
     }
 
-    /// What the databases of its cases speak.
+    /// The dialect of its cases' databases.
     pub fn dialect(&self) -> Dialect {
         self.server.as_ref().map_or(Dialect::Sqlite, Server::dialect)
     }
 
-    /// Databases for one case; none where they are embedded.
+    /// Databases for one case; `None` if they are embedded.
     pub(super) async fn scratch(&self) -> Result<Option<Scratch>, String> {
         let Some(server) = &self.server else { return Ok(None) };
         let connections = self.settings.get("connections").and_then(Yaml::as_mapping);
@@ -110,7 +110,7 @@ impl Lab {
         server.make(names).await.map(Some)
     }
 
-    /// Runs a case on a thread and runtime of its own, so that its log is its own too.
+    /// Runs a case on its own thread and runtime, so that it has its own log.
     pub fn run(&self, case: &Case) -> Result<(), Failure> {
         let failed = |message: String| Failure::new(&case.file, 1, message);
         let run = || {
@@ -136,7 +136,7 @@ pub(super) struct CaseGateway {
 }
 
 impl CaseGateway {
-    /// Makes the home and starts.
+    /// Creates the home and starts the gateway.
     pub(super) async fn start(case: &Case, lab: &Lab, scratch: Option<&Scratch>) -> Result<CaseGateway, Failure> {
         let failed = |message: String| Failure::new(&case.file, 1, message);
         let log = Log::default();
@@ -164,7 +164,7 @@ impl CaseGateway {
             match &step.kind {
                 StepKind::File { path, text } => write(home.path(), path, text).map_err(here)?,
                 StepKind::Config(text) => {
-                    // Read by itself first: only then do errors speak of the case's own lines.
+                    // Read alone first, so that errors name the case's own lines.
                     Config::read([("== config", text.as_str())]).map_err(|error| here(error.to_string()))?;
                     overlay(&mut settings, parse_yaml(text).map_err(here)?);
                 }
@@ -201,17 +201,17 @@ impl CaseGateway {
         })
     }
 
-    /// Its address as clients spell it.
+    /// Its HTTPS origin.
     pub(super) fn https(&self) -> String {
         self.serving.https().unwrap_or_default().replace("127.0.0.1", "localhost")
     }
 
-    /// Its plain address.
+    /// Its HTTP origin.
     pub(super) fn http(&self) -> String {
         self.serving.http().unwrap_or_default().replace("127.0.0.1", "localhost")
     }
 
-    /// What its policies work on.
+    /// The services of its policies.
     pub(super) fn services(&self) -> Arc<Services> {
         self.serving.host().services()
     }
@@ -248,14 +248,14 @@ impl CaseGateway {
         write(self.home.path(), path, text)
     }
 
-    /// What the watcher would do after an edit; gives the report of one that is refused.
+    /// Reloads as the watcher would after an edit; returns the report if the edit is refused.
     pub(super) fn reload(&self) -> Result<(), String> {
         self.serving.host().reload().map(|_| ()).map_err(|refused| refused.report)
     }
 
     /// Adds a user of the internal identity provider.
     pub(super) fn add_user(&self, name: &str, password: &str, roles: &[String]) -> Result<(), String> {
-        // A hash keeps the cost it was made with: what the provider checks later is as cheap as this one.
+        // A hash keeps the cost it was made with, so the provider's later checks are as cheap.
         let cheap = Arc::new(Passwords::new(Cost { memory: 64, passes: 1 }));
         let users = InternalUsers::new("", self.path(USERS_FILE), cheap);
         let mut attributes = BTreeMap::new();
@@ -308,7 +308,7 @@ fn write(home: &Path, path: &str, text: &str) -> Result<(), String> {
     fs::write(&target, text).map_err(|error| format!("{path}: {error}"))
 }
 
-/// Copies a folder with everything below it; one that is not there is empty.
+/// Copies a folder with everything below it; a missing one counts as empty.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if !from.is_dir() {
         return Ok(());
@@ -341,7 +341,7 @@ fn to_yaml(settings: &Mapping) -> Result<String, String> {
     serde_yaml::to_string(&Yaml::Mapping(settings.clone())).map_err(|error| error.to_string())
 }
 
-/// Lays settings over others: sections merge, everything else is replaced.
+/// Puts settings on top of others: sections are merged, everything else is replaced.
 fn overlay(below: &mut Mapping, above: Mapping) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {

@@ -1,4 +1,4 @@
-//! Whether an answer is what was expected, and if not, why, in words.
+//! Compares an answer with what was expected, and says what differs.
 
 use regex::Regex;
 use serde_json::Value;
@@ -7,10 +7,10 @@ use super::client::Answer;
 use super::step::Expectation;
 use super::text::{Piece, Vars};
 
-/// What did not fit: the line of the expectation, and why.
+/// A mismatch: the line of the expectation, and the reason.
 pub(super) type Mismatch = (usize, String);
 
-/// Checks an answer. What patterns capture goes to `vars`, if everything fits.
+/// Checks an answer. Captures go to `vars` if everything matches.
 pub(super) fn answer(expected: &Expectation, got: &Answer, vars: &mut Vars) -> Result<(), Mismatch> {
     let mut captured = Vec::new();
     if !expected.status.contains(&got.status) {
@@ -89,7 +89,7 @@ fn body(
     Ok(())
 }
 
-/// `{` and `[` begin JSON unless what follows could not.
+/// `{` and `[` begin JSON, unless what follows cannot be JSON.
 pub(super) fn looks_like_json(text: &str) -> bool {
     let text = text.trim_start();
     if let Some(rest) = text.strip_prefix('[') {
@@ -100,7 +100,7 @@ pub(super) fn looks_like_json(text: &str) -> bool {
     text.strip_prefix('{').is_some_and(|rest| rest.starts_with(['\n', '\r']) || rest.trim_start().starts_with(['"', '}']))
 }
 
-/// Whether the pattern is the whole of the text.
+/// Whether the pattern matches the whole text.
 pub(super) fn whole(pieces: &[Piece], text: &str, captured: &mut Vec<(String, String)>) -> bool {
     if let [Piece::Text(wanted)] = pieces {
         return wanted == text;
@@ -115,7 +115,7 @@ pub(super) fn whole(pieces: &[Piece], text: &str, captured: &mut Vec<(String, St
     }
 }
 
-/// Alone, a placeholder takes everything; between other text, a capture ends where a parameter, an attribute or a word does.
+/// A placeholder alone matches everything; between other text, a capture ends where a parameter, an attribute or a word ends.
 fn regex_of(pieces: &[Piece], anchored: bool) -> Result<Regex, String> {
     let mut regex = String::from(if anchored { "(?s)^" } else { "" });
     for piece in pieces {
@@ -155,7 +155,7 @@ fn show(pieces: &[Piece]) -> String {
         .collect()
 }
 
-/// Compares JSON: every member that is wanted must be there; `exact` allows no other.
+/// Compares JSON: every expected member must be there; `exact` allows no others.
 pub(super) fn json(
     wanted: &Value,
     got: Option<&Value>,
@@ -173,7 +173,7 @@ pub(super) fn json(
         let literal = pieces.is_empty() || (pieces == [Piece::Text(pattern.clone())]);
         let fits = match got {
             Value::String(text) => pieces.is_empty() && text.is_empty() || whole(&pieces, text, captured),
-            // `{name}` and `{*}` have no quotes of their own, so they may stand for a number; plain text may not.
+            // `{name}` and `{*}` may stand for a number, plain text may not.
             other => !literal && whole(&pieces, &other.to_string(), captured),
         };
         return if fits { Ok(()) } else { Err(format!("`{path}`: expected \"{}\", got {got}", show(&pieces))) };

@@ -1,6 +1,6 @@
-//! Case files: one scenario each, what is there, what is sent, what must come back. An operator writes them for customizations
-//! (`portcullis test`), and the same runner carries this project's own suites. Every case has a home, a database, ports and a clock of
-//! its own, so that cases run in any order at once and "expires in an hour" takes no hour.
+//! Case files: one scenario each, with what exists, what is sent, and what must come back. Operators write them for
+//! customizations (`portcullis test`), and the same runner runs this project's own suites. Every case has its own home, database,
+//! ports and clock. So cases run in parallel and in any order, and "expires in an hour" takes no time.
 //!
 //! ```text
 //! # A greeting names whom it greets.
@@ -64,14 +64,14 @@ pub use step::{Case, Expectation, StepKind};
 
 use std::fmt;
 
-/// What is wrong with a case file, or with the gateway it describes.
+/// A problem with a case file, or with the gateway that it describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The file.
     pub file: String,
     /// The line, from 1.
     pub line: usize,
-    /// What was expected, what came, several lines.
+    /// What was expected and what came, on several lines.
     pub message: String,
 }
 

@@ -1,9 +1,9 @@
-//! In which order the sections of a scenario stand.
+//! Checks the order of a scenario's sections.
 
 use super::Failure;
 use super::step::{Step, StepKind};
 
-/// Sections that belong together, and what must be there before the gateway starts.
+/// Checks which sections belong together, and which must come before the gateway starts.
 pub(super) fn check_order(file: &str, steps: &[Step]) -> Result<(), Failure> {
     let mut acted = false;
     let mut asked: Option<bool> = None;
@@ -13,7 +13,7 @@ pub(super) fn check_order(file: &str, steps: &[Step]) -> Result<(), Failure> {
         let wrong = |message: &str| Err(Failure::new(&step.file, step.line, message));
         match &step.kind {
             StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) if acted => {
-                return wrong("this belongs before the first thing that happens; while the gateway runs it is `== save PATH`");
+                return wrong("this belongs before the first step; while the gateway runs, use `== save PATH`");
             }
             StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) => continue,
             StepKind::Parallel(_) => parallel = true,

@@ -1,4 +1,4 @@
-//! What a browser would send back of a page: names and values of its form's fields, and where the form goes.
+//! What a browser would submit from a page: names and values of the form's fields, and the form's target.
 
 /// Fields of a page's forms (inputs and buttons), by name, and the first form's action.
 pub(super) fn fields(html: &str) -> (Vec<(String, String)>, Option<String>) {
@@ -22,7 +22,7 @@ pub(super) fn fields(html: &str) -> (Vec<(String, String)>, Option<String>) {
     (fields, action)
 }
 
-/// Attributes up to `>`, and what comes from there on.
+/// Attributes up to `>`, and the rest.
 fn attributes(text: &str) -> (Vec<(String, String)>, &str) {
     let mut found = Vec::new();
     let mut rest = text;
@@ -47,12 +47,12 @@ fn attributes(text: &str) -> (Vec<(String, String)>, &str) {
     }
 }
 
-/// Before the first character that ends it, and from there on.
+/// The text before the first character that ends it, and the rest.
 fn cut(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(ends).unwrap_or(text.len()))
 }
 
-/// The references that our templates write, and decimal and hexadecimal ones.
+/// The character references that the templates write, and decimal and hexadecimal ones.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! From text to steps. A line that fits nothing is an error: a check that silently checks nothing is worse than none.
+//! From text to steps. A line that matches nothing is an error: a check that silently checks nothing is worse than none.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::order::check_order;
 use super::step::{Case, Expectation, Request, Step, StepKind};
 use crate::services::store::Dialect;
 
-/// Files that include files end here.
+/// Deepest nesting of included files.
 const MAX_DEPTH: usize = 8;
 
 /// A section's heading and lines.
@@ -33,7 +33,7 @@ impl Case {
         let file: Arc<str> = file.into();
         let title = text.lines().next().and_then(|line| line.strip_prefix('#')).map_or("", str::trim).to_owned();
         if title.is_empty() {
-            return Err(Failure::new(&file, 1, "the first line says what is true here: `# A used code is refused.`"));
+            return Err(Failure::new(&file, 1, "the first line must say what is true here: `# A used code is refused.`"));
         }
         let mut steps = Vec::new();
         sections(&file, text, 0, &mut steps)?;
@@ -51,10 +51,10 @@ fn sections(file: &Arc<str>, text: &str, depth: usize, steps: &mut Vec<Step>) ->
             }
             current = Some(Section { file, line: number, head: head.trim(), lines: Vec::new() });
         } else if let Some(section) = &mut current {
-            // A text that must begin with `== ` itself has a backslash before it.
+            // A text that begins with `== ` itself is written with a backslash before it.
             section.lines.push((number, if line.starts_with("\\== ") { &line[1..] } else { line }));
         } else if !line.is_empty() && !line.starts_with('#') {
-            return Err(Failure::new(file, number, "this stands before the first section (`== …`)"));
+            return Err(Failure::new(file, number, "this is before the first section (`== …`)"));
         }
     }
     current.map_or(Ok(()), |section| finish(section, depth, steps))
@@ -118,7 +118,7 @@ impl Section<'_> {
             }
             "response" => {
                 if !rest.is_empty() {
-                    return Err(self.wrong("the status goes on a line of its own below `== response`"));
+                    return Err(self.wrong("the status goes on its own line below `== response`"));
                 }
                 StepKind::Response(self.expectation()?)
             }
@@ -169,7 +169,7 @@ impl Section<'_> {
         }
     }
 
-    /// The lines that are neither empty nor remarks.
+    /// The lines that are neither empty nor comments.
     fn filled(&self) -> impl Iterator<Item = (usize, &str)> {
         self.lines.iter().copied().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with("# "))
     }
@@ -186,12 +186,12 @@ impl Section<'_> {
 
     fn word(&self, rest: &str) -> Result<String, Failure> {
         if rest.is_empty() || rest.contains(' ') {
-            return Err(self.wrong("the heading names one connection"));
+            return Err(self.wrong("the heading must name one connection"));
         }
         Ok(rest.to_owned())
     }
 
-    /// A path that stays in the home.
+    /// A path inside the home.
     fn path(&self, path: &str) -> Result<String, Failure> {
         let inside = !path.is_empty() && !path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
         if inside { Ok(path.to_owned()) } else { Err(self.wrong(format!("`{path}` is not a path in the home"))) }
@@ -255,7 +255,7 @@ impl Section<'_> {
                 continue;
             }
             if line.starts_with([' ', '\t']) && request.headers.is_empty() {
-                // A long query may run over lines.
+                // A long query may span lines.
                 request.target.push_str(line.trim());
                 continue;
             }
@@ -360,7 +360,7 @@ fn header_line(line: &str) -> Option<(&str, Option<&str>)> {
     (token(name) && (value.is_empty() || value.starts_with(' '))).then(|| (name, Some(value.trim())))
 }
 
-/// Splits at blanks; double quotes hold words together.
+/// Splits at blanks; double quotes keep words together.
 fn words(text: &str) -> Result<Vec<String>, &'static str> {
     let (mut words, mut word, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
     for c in text.chars() {
@@ -405,7 +405,7 @@ fn unescape(line: &str, out: &mut Vec<u8>) -> Result<(), String> {
     while let Some(at) = rest.find('\\') {
         let (plain, escape) = rest.split_at(at);
         out.extend_from_slice(plain.as_bytes());
-        let escaped = escape.chars().nth(1).ok_or("a lone `\\` ends the line")?;
+        let escaped = escape.chars().nth(1).ok_or("there is a lone `\\` at the end of the line")?;
         let mut length = 1 + escaped.len_utf8();
         out.push(match escaped {
             'r' => b'\r',

@@ -1,4 +1,4 @@
-//! Running a case: its steps one by one, against a gateway of its own.
+//! Runs a case: its steps one by one, against its own gateway.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::data::value::Value;
 use crate::policy::exec::Ending;
 use crate::services::store::{Dialect, QueryOptions, Statement};
 
-/// Nothing in a case takes this long unless it hangs.
+/// Longer than anything in a case may take unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Most characters of a body that a failure shows.
+/// A failure shows at most this many characters of a body.
 const SHOWN: usize = 2000;
 
-/// Runs a case from beginning to end; the first thing that is not as expected ends it.
+/// Runs a case until its end or the first mismatch.
 pub async fn run(case: &Case, lab: &Lab) -> Result<(), Failure> {
     let failed = |message: String| Failure::new(&case.file, 1, message);
     let scratch = lab.scratch().await.map_err(failed)?;
@@ -77,11 +77,11 @@ struct CaseRun {
     /// Answers to the last request.
     last: Vec<Answer>,
     parallel: Option<usize>,
-    /// What an edit led to: the report if it was refused.
+    /// The result of an edit: the report if it was refused.
     edit: Option<Result<(), String>>,
 }
 
-/// The line to name, and what is wrong.
+/// The line, and what is wrong.
 type Wrong = (usize, String);
 
 impl CaseRun {
@@ -151,7 +151,7 @@ impl CaseRun {
                     Some((line, text)) => Err((*line, format!("the report does not contain `{text}`:\n{report}"))),
                     None => Ok(()),
                 },
-                Some(Ok(())) => Err(here("the edit was expected to be refused, but it was taken over".to_owned())),
+                Some(Ok(())) => Err(here("the edit was expected to be refused, but it took effect".to_owned())),
                 None => Err(here("there is no edit before this".to_owned())),
             },
             StepKind::Log { contains, text } => {
@@ -174,7 +174,7 @@ impl CaseRun {
         }
     }
 
-    /// Puts this browser's cookies in the place of those of the browser before.
+    /// Switches to this browser's cookies.
     fn take_browser(&mut self, name: &str) {
         let jar = std::mem::take(&mut self.jar);
         let before = std::mem::replace(&mut self.browser, name.to_owned());
@@ -183,7 +183,7 @@ impl CaseRun {
         name_cookies(&self.jar, &mut self.vars);
     }
 
-    /// An edit that was refused although nobody says so is a failure.
+    /// An edit that is refused unexpectedly is a failure.
     fn settle_edit(&mut self, next: Option<&Step>) -> Result<(), String> {
         if matches!(next.map(|step| &step.kind), Some(StepKind::Refused(_))) {
             return Ok(());
@@ -206,7 +206,7 @@ impl CaseRun {
     }
 
     async fn request(&mut self, request: &Request, step: &Step) -> Result<(), Wrong> {
-        // Each of those sent at once may differ by its number.
+        // Parallel requests may differ by their number.
         let count = self.parallel.take();
         let mut texts = Vec::new();
         let mut path = String::new();
@@ -226,10 +226,10 @@ impl CaseRun {
         Ok(())
     }
 
-    /// What is sent, and its path.
+    /// The bytes to send, and the path.
     fn request_text(&self, request: &Request, step: &Step) -> Result<(Vec<u8>, String), Wrong> {
         let target = self.expand(&request.target, step)?;
-        // A `Location` can be followed as it came.
+        // A `Location` can be followed as it is.
         let origin = if request.secure { self.gateway.https() } else { self.gateway.http() };
         let target = target.strip_prefix(&origin).unwrap_or(&target).to_owned();
         let path = target.split('?').next().unwrap_or("").to_owned();
@@ -258,7 +258,7 @@ impl CaseRun {
         Ok((text.into_bytes(), path))
     }
 
-    /// Keeps what a browser would: cookies, the page's fields, where to go next.
+    /// Remembers what a browser would: cookies, the page's fields, the next address.
     fn learn(&mut self, path: &str) {
         let now = self.gateway.now_millis();
         let [answer] = self.last.as_slice() else { return };
@@ -334,7 +334,7 @@ impl CaseRun {
 
     async fn rows(&self, connection: &str, query: &str) -> Result<Vec<Vec<String>>, String> {
         let rows = self.query(connection, query.trim().trim_end_matches(';')).await?;
-        // Only some databases have truth values; the others say 1 and 0.
+        // Only some databases have booleans; the others return 1 and 0.
         let text = |value: &Value| match value {
             Value::Bool(value) => u8::from(*value).to_string(),
             value => value.as_text().into_owned(),
@@ -345,7 +345,7 @@ impl CaseRun {
     async fn query(&self, connection: &str, statement: &str) -> Result<Vec<Vec<Value>>, String> {
         let gateway = self.gateway.services();
         let connection = gateway.connections.get(connection).ok_or_else(|| format!("there is no connection `{connection}`"))?;
-        // Cases are written in standard SQL, where a backslash in a text is one.
+        // Cases are written in standard SQL, where a backslash in a text is a plain character.
         let text = if connection.dialect() == Dialect::MySql { statement.replace('\\', "\\\\") } else { statement.to_owned() };
         let prepared = Statement::new(&[text]).map_err(|error| format!("{statement}: {error}"))?;
         let rows = connection.run(&prepared, &[], QueryOptions::default()).await;
@@ -389,7 +389,7 @@ impl CaseRun {
             }
         }
         if let Some(other) = others.first() {
-            return Err((line, format!("{} answers fit no line here; the first:\n{other}", others.len())));
+            return Err((line, format!("{} answers match no line here; the first:\n{other}", others.len())));
         }
         match expected.iter().zip(&counts).find(|((wanted, _), count)| !wanted.contains(count)) {
             Some(((wanted, expectation), count)) => {
@@ -400,7 +400,7 @@ impl CaseRun {
         }
     }
 
-    /// What helps to see why: the last answer and the end of the log.
+    /// Help for finding the cause: the last answer and the end of the log.
     fn circumstances(&self) -> String {
         let mut text = String::new();
         if let [answer] = self.last.as_slice() {
@@ -418,7 +418,7 @@ impl CaseRun {
     }
 }
 
-/// `{cookie:NAME}` for what the jar holds.
+/// `{cookie:NAME}` for each cookie in the jar.
 fn name_cookies(jar: &Jar, vars: &mut Vars) {
     vars.forget("cookie:");
     for (name, value) in jar.all() {
@@ -450,7 +450,7 @@ fn inputs(words: &[String]) -> Result<Vec<(String, Value)>, String> {
             Some(value) if !value.starts_with("--") => words.next().map_or("", String::as_str),
             _ => "true",
         };
-        // How outputs are printed is the command line's affair.
+        // The command line decides how outputs are printed.
         if name != "json" {
             let name = name.replace('-', "_");
             match inputs.iter_mut().find(|(own, _)| *own == name) {

@@ -1,4 +1,4 @@
-//! Databases on a server for one case: made before it begins, dropped after it has ended.
+//! Databases on a server for one case: created before it begins, dropped after it ends.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +10,10 @@ use url::Url;
 use crate::services::config;
 use crate::services::store::{Connection, Connections, Dialect, QueryOptions, Statement};
 
-/// Making a database on a busy machine takes longer than any statement of a policy may.
+/// Creating a database on a busy machine takes longer than any statement of a policy may.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server where an account may make databases.
+/// A server where the account may create databases.
 #[derive(Clone)]
 pub(super) struct Server {
     url: Url,
@@ -23,21 +23,21 @@ pub(super) struct Server {
 impl Server {
     /// The server of an address such as `mysql://user:password@host/database`. The database named there is only for connecting.
     pub(super) fn new(url: &str) -> Result<Server, String> {
-        // Without the address: it may hold a password.
+        // Without the address, which may contain a password.
         let url = Url::parse(url).map_err(|error| format!("the address of the database server: {error}"))?;
         let dialect = Dialect::of_scheme(url.scheme()).filter(|dialect| *dialect != Dialect::Sqlite);
         let dialect = dialect
-            .ok_or_else(|| format!("`{}:` is the address of no database server: use mysql:// or postgres://", url.scheme()))?;
+            .ok_or_else(|| format!("`{}:` is not the address of a database server: use mysql:// or postgres://", url.scheme()))?;
         Ok(Server { url, dialect })
     }
 
-    /// What it speaks.
+    /// Its dialect.
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Makes a database for each of these connections. Of PostgreSQL a schema, which is as good for tables and takes a hundredth of the
-    /// time.
+    /// Creates a database for each of these connections. On PostgreSQL it is a schema, which does as well and takes a hundredth
+    /// of the time.
     pub(super) async fn make(&self, connections: impl Iterator<Item = &str>) -> Result<Scratch, String> {
         let mut scratch = Scratch { server: self.clone(), databases: Vec::new() };
         for connection in connections {
@@ -52,7 +52,7 @@ impl Server {
         Ok(scratch)
     }
 
-    /// Runs statements on a connection of this moment: each case has a runtime of its own, which connections do not outlive.
+    /// Runs statements on a new connection. Each case has its own runtime, and connections do not outlive their runtime.
     async fn run(&self, statements: impl Iterator<Item = String>) -> Result<(), String> {
         let span = Some(config::Span(PATIENCE));
         let settings = config::Connection {
@@ -67,7 +67,7 @@ impl Server {
         let mut result = Ok(());
         for statement in statements {
             let run = run(all.get("server"), &statement).await;
-            // The others are to be dropped all the same.
+            // The others must still be dropped.
             result = result.and(run);
         }
         all.close().await;

@@ -1,4 +1,4 @@
-//! What a scenario consists of.
+//! The parts of a scenario.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub struct Case {
 /// One section.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// File it stands in.
+    /// Its file.
     pub file: Arc<str>,
     /// Its line.
     pub line: usize,
@@ -57,7 +57,7 @@ pub enum StepKind {
         words: Vec<String>,
         /// Whether it must fail.
         fails: bool,
-        /// JSON that its outputs must hold.
+        /// JSON that its outputs must contain.
         expected: Option<(usize, String)>,
     },
     /// Statements to run.
@@ -76,11 +76,11 @@ pub enum StepKind {
         /// Line and columns.
         rows: Vec<(usize, Vec<String>)>,
     },
-    /// The next request is sent so many times at once.
+    /// Sends the next request this many times in parallel.
     Parallel(usize),
     /// A request.
     Request(Request),
-    /// Bytes as they are.
+    /// Raw bytes.
     Raw {
         /// Over TLS.
         secure: bool,
@@ -104,18 +104,18 @@ pub enum StepKind {
     Delete(String),
     /// Renames a file and reloads.
     Rename(String, String),
-    /// The edit before was refused, with these texts in the log.
+    /// The preceding edit was refused, with these texts in the log.
     Refused(Vec<(usize, String)>),
-    /// The log has, or has not, this text.
+    /// The log contains, or does not contain, this text.
     Log {
-        /// Whether it has.
+        /// Whether it must contain it.
         contains: bool,
         /// Text.
         text: String,
     },
     /// Forget cookies, keep none.
     NoCookies,
-    /// From here on another browser sends the requests, with the cookies that it has.
+    /// Another browser sends the following requests, with its own cookies.
     Browser(String),
 }
 
@@ -136,7 +136,7 @@ pub struct Request {
     pub body: String,
 }
 
-/// What a response must be.
+/// The expected response.
 #[derive(Clone, Debug, Default)]
 pub struct Expectation {
     /// Line of the status.
@@ -154,7 +154,7 @@ pub struct Expectation {
 }
 
 impl Case {
-    /// Whether it says something of databases of this kind.
+    /// Whether the case is about databases of this kind.
     pub fn is_about(&self, dialect: Dialect) -> bool {
         self.steps.iter().all(|step| !matches!(&step.kind, StepKind::Only(dialects) if !dialects.contains(&dialect)))
     }

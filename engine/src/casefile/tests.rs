@@ -1,4 +1,4 @@
-//! The format: what it reads, what it refuses, how patterns fit.
+//! The format: what it accepts, what it refuses, how patterns match.
 
 use super::client::Answer;
 use super::matching;

@@ -1,4 +1,4 @@
-//! Placeholders: what `{…}` stands for in requests and expectations.
+//! Placeholders: the values of `{…}` in requests and expectations.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) enum Piece {
     Absent,
 }
 
-/// What placeholders stand for.
+/// The values of placeholders.
 #[derive(Clone, Debug, Default)]
 pub struct Vars {
     values: BTreeMap<String, String>,
@@ -67,7 +67,7 @@ impl Vars {
         Ok(out)
     }
 
-    /// A pattern with its placeholders filled in and what it leaves open kept apart.
+    /// A pattern with its placeholders filled in; open parts stay open.
     pub(super) fn pieces(&self, text: &str) -> Result<Vec<Piece>, String> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -95,7 +95,7 @@ impl Vars {
                 literal.push_str(&value);
                 rest = &rest[at + end + 1..];
             } else {
-                // A brace that begins no placeholder is a brace.
+                // A brace that begins no placeholder stays a brace.
                 literal.push('{');
                 rest = &rest[at + 1..];
             }
@@ -107,7 +107,7 @@ impl Vars {
         Ok(pieces)
     }
 
-    /// What stands for `inner`; `None` when it is not a placeholder.
+    /// The value for `inner`; `None` if it is not a placeholder.
     fn value(&self, inner: &str) -> Result<Option<String>, String> {
         if is_name(inner) {
             return self.named(inner).map(Some);

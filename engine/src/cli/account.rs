@@ -1,12 +1,13 @@
-//! Under which account a command runs. The gateway has an account of its own, to which its data belong; an administrator is root. What
-//! root's commands made there would lock the gateway out (databases and their logs, users, keys, locks, sockets), so such a command goes
-//! on under the account that the home belongs to.
+//! The account of a command. The gateway has its own account, which owns its data; an administrator is root. Files created by
+//! root's commands (databases and their logs, users, keys, locks, sockets) would lock the gateway out, so such a command
+//! continues as the account that owns the home.
 
 use std::path::{Path, PathBuf};
 
 use super::Failure;
 
-/// Goes on as the owner of this folder, or of the nearest one above it that exists, if this process is root's and the folder is not.
+/// Continues as the owner of this folder, or of its nearest existing parent, if this process runs as root and the folder does not
+/// belong to root.
 #[cfg(unix)]
 pub(super) fn become_owner_of(folder: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt;
@@ -19,9 +20,9 @@ pub(super) fn become_owner_of(folder: &Path) -> Result<(), Failure> {
     else {
         return Ok(());
     };
-    // Without /proc, as in a bare chroot, the name by which it was called must do.
+    // Without /proc, as in a bare chroot, the name by which it was called has to be enough.
     let program = std::env::current_exe().or_else(|error| std::env::args_os().next().map(PathBuf::from).ok_or(error))?;
-    // The same process with the same files, as another account; supplementary groups end with root's.
+    // The same process with the same files, as another account without root's supplementary groups.
     let error = std::process::Command::new(&program).args(std::env::args_os().skip(1)).gid(owner.gid()).uid(owner.uid()).exec();
     Err(Failure {
         message: format!(

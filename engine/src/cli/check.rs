@@ -8,7 +8,7 @@ use clap::Args;
 use portcullis_dsl::diagnostic::render;
 use portcullis_dsl::span::{FileId, Lines};
 use portcullis_dsl::{Diagnostic, Severity, Sources};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::{Done, Failure, NO, Place, colour, say};
 use crate::front::host::{Inspection, Options, inspect};
@@ -28,7 +28,7 @@ pub struct CheckArgs {
 }
 
 pub fn run(place: &Place, args: &CheckArgs) -> Done {
-    // Not having started yet is not a mistake: the shipped policies and the settings can be checked all the same.
+    // A home that was never started is not a mistake: the shipped policies and the settings can still be checked.
     let home = place.any_home()?;
     if !home.root().is_dir() {
         return Err(Failure { message: format!("--home {}: there is no such directory", home.root().display()), code: 1 });
@@ -42,7 +42,7 @@ pub fn run(place: &Place, args: &CheckArgs) -> Done {
     let files = sources.files.len();
     let services = found.policies.as_ref().map_or(0, |library| library.services().count());
     if args.json {
-        let findings: Vec<Json> = findings(&found, sources);
+        let findings = findings(&found, sources);
         let report =
             json!({ "errors": errors, "warnings": warnings, "files": files, "services": services, "findings": findings });
         say(report);
@@ -79,45 +79,63 @@ fn tell(found: &Inspection, sources: &Sources) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
+/// What `--json` says of one finding.
+#[derive(serde::Serialize)]
+struct Finding<'a> {
+    severity: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+}
+
+impl<'a> Finding<'a> {
+    fn new(severity: &'static str, message: &'a str) -> Self {
+        Finding { severity, code: None, message, file: None, line: None, column: None, help: None }
+    }
+
+    fn setting(error: &'a ConfigError) -> Self {
+        let (line, column) = error.place.unzip();
+        Finding { file: Some(&error.path), line, column, help: error.help.as_deref(), ..Finding::new("error", &error.message) }
+    }
+
+    fn policy(diagnostic: &'a Diagnostic, sources: &'a Sources, lines: &mut HashMap<FileId, Lines>) -> Self {
+        let severity = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let source = sources.files.get(diagnostic.span.file.0 as usize);
+        let place = source.map(|source| {
+            let lines = lines.entry(diagnostic.span.file).or_insert_with(|| Lines::new(&source.text));
+            lines.line_column(&source.text, diagnostic.span.start as usize)
+        });
+        let (line, column) = place.unzip();
+        Finding {
+            code: Some(diagnostic.code),
+            file: source.map(|source| source.path.as_str()),
+            line,
+            column,
+            help: diagnostic.help.as_deref(),
+            ..Finding::new(severity, &diagnostic.message)
+        }
+    }
+}
+
 /// Everything for programs.
-fn findings(found: &Inspection, sources: &Sources) -> Vec<Json> {
-    let sentence = |severity: &'static str| move |message: &String| json!({ "severity": severity, "message": message });
-    let mut all: Vec<Json> = found.settings.iter().map(setting).collect();
+fn findings<'a>(found: &'a Inspection, sources: &'a Sources) -> Vec<Finding<'a>> {
+    let sentence = |severity: &'static str| move |message: &'a String| Finding::new(severity, message);
+    let mut all: Vec<Finding<'a>> = found.settings.iter().map(Finding::setting).collect();
     all.extend(found.problems.iter().map(sentence("error")));
     let mut lines = HashMap::new();
-    all.extend(found.diagnostics.iter().map(|diagnostic| policy(diagnostic, sources, &mut lines)));
+    all.extend(found.diagnostics.iter().map(|diagnostic| Finding::policy(diagnostic, sources, &mut lines)));
     all.extend(found.remarks.iter().map(sentence("warning")));
     all.extend(found.notes.iter().map(sentence("note")));
     all
-}
-
-fn setting(error: &ConfigError) -> Json {
-    let mut finding = json!({ "severity": "error", "message": error.message, "file": error.path });
-    if let Some((line, column)) = error.place {
-        finding["line"] = line.into();
-        finding["column"] = column.into();
-    }
-    if let Some(help) = &error.help {
-        finding["help"] = help.as_str().into();
-    }
-    finding
-}
-
-fn policy(diagnostic: &Diagnostic, sources: &Sources, lines: &mut HashMap<FileId, Lines>) -> Json {
-    let severity = match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    let mut finding = json!({ "severity": severity, "code": diagnostic.code, "message": diagnostic.message });
-    if let Some(source) = sources.files.get(diagnostic.span.file.0 as usize) {
-        let lines = lines.entry(diagnostic.span.file).or_insert_with(|| Lines::new(&source.text));
-        let (line, column) = lines.line_column(&source.text, diagnostic.span.start as usize);
-        finding["file"] = source.path.as_str().into();
-        finding["line"] = line.into();
-        finding["column"] = column.into();
-    }
-    if let Some(help) = &diagnostic.help {
-        finding["help"] = help.as_str().into();
-    }
-    finding
 }

@@ -1,10 +1,10 @@
 //! Subcommands that policies declare: `command "client add" (in name, in public: boolean = false, out secret)` is
 //! `portcullis client add --name N [--public] [--json]`.
 //!
-//! A command's words are the subcommand, its inputs the flags (required when they have no default; one of type `list` may come several
-//! times), its outputs what is printed: `name: value`, and `message` as it is. An output called `error` is the reason why it did not do what
-//! it should; it goes to standard error, and the exit code is 1. A parameter whose documentation begins with `Former name` is for scripts:
-//! help does not show it, and only `--json` prints it.
+//! A command's words are the subcommand. Its inputs are the flags (required if they have no default; a flag of type `list` may be
+//! repeated). Its outputs are printed as `name: value`, `message` without its name. An output called `error` says why the command
+//! failed; it goes to standard error, and the exit code is 1. A parameter whose documentation begins with `Former name` is for
+//! scripts: help does not show it, and only `--json` prints it.
 
 use std::process::ExitCode;
 
@@ -33,8 +33,8 @@ struct Declared {
 }
 
 impl Commands {
-    /// Finds them; `None` when the home or its policies cannot be read, which the built-in subcommands then explain. Where there is no
-    /// home, those that ship: help and manual pages tell of them, and running one says that it needs a home.
+    /// Finds them. `None` if the home or its policies cannot be read; the built-in subcommands then explain that. Where there is
+    /// no home, those that ship: help and manual pages tell of them, and running one says that it needs a home.
     pub fn load(place: &Place) -> Option<Commands> {
         let home = place.any_home().unwrap_or_else(|_| Home::at("/nonexistent", place.shipped().as_deref()));
         let sources = home.sources().ok()?;
@@ -50,7 +50,7 @@ impl Commands {
         cli
     }
 
-    /// Runs the one that was called.
+    /// Runs the command that was called.
     pub fn run(&self, matches: &ArgMatches) -> Done {
         let (mut words, mut inner) = (Vec::new(), matches);
         while let Some((word, next)) = inner.subcommand() {
@@ -75,7 +75,7 @@ impl Commands {
             .collect();
         let home = self.place.home()?;
         runtime()?.block_on(async {
-            // A running gateway runs the command itself, so that its caches know of it.
+            // If a gateway is running, it runs the command itself, so that its caches stay correct.
             let asked = control::ask(&home, &command.name, &inputs).await;
             let ended = match asked.map_err(|error| Failure { message: format!("{}: {error}", command.name), code: 1 })? {
                 Asked::Ended(ended) => Some(ended),
@@ -91,8 +91,8 @@ impl Commands {
                 Some(ended) => report(command, ended, inner.get_flag("json")),
                 None => Err(Failure {
                     message: format!(
-                        "`{}`: an input is not of its type, or the policies that the running gateway has do not know this command (see \
-                         `portcullis status`)",
+                        "`{}`: an input has the wrong type, or the policies of the running gateway do not have this command \
+                         (see `portcullis status`)",
                         command.name
                     ),
                     code: 2,
@@ -120,7 +120,7 @@ fn declared(library: &Library) -> Vec<Declared> {
     all
 }
 
-/// Puts a command at its place in the tree of subcommands. Built-in subcommands keep their names.
+/// Puts a command into the tree of subcommands. Built-in subcommands keep their names.
 fn insert(parent: Command, words: &[String], command: &Declared) -> Command {
     let Some((word, rest)) = words.split_first() else { return parent };
     if rest.is_empty() {
@@ -147,7 +147,7 @@ fn leaf(word: &str, command: &Declared) -> Command {
             arg.action(ArgAction::SetTrue)
         } else {
             let action = if is_list(param) { ArgAction::Append } else { ArgAction::Set };
-            // A value may begin with a dash: secrets are random.
+            // A value may begin with a dash, because secrets are random.
             arg.action(action)
                 .required(param.default.is_none() && !param.optional)
                 .value_name(name.to_uppercase())
@@ -162,7 +162,7 @@ fn inputs(command: &Declared) -> impl Iterator<Item = &Param> {
     command.params.iter().filter(|param| param.direction == Direction::In)
 }
 
-/// A boolean that is off unless said: a flag without a value.
+/// A boolean that is off by default: a flag without a value.
 fn is_switch(param: &Param) -> bool {
     let boolean = param.ty.as_ref().is_none_or(|ty| ty.node == Type::Boolean);
     boolean && param.default.as_ref().is_some_and(|default| matches!(*default.kind, ExprKind::Bool(false)))
@@ -179,7 +179,7 @@ fn doc(param: &Param) -> String {
     docs.collect::<Vec<_>>().join(" ")
 }
 
-/// A parameter under a name that it had before: scripts go on with it, people are not shown it.
+/// A parameter under its former name: scripts can still use it, help does not show it.
 fn is_former(param: &Param) -> bool {
     doc(param).starts_with("Former name")
 }
@@ -220,7 +220,7 @@ fn table(rows: &[serde_json::Value]) -> String {
     let columns: Vec<&String> = rows.first().and_then(|row| row.as_object()).into_iter().flat_map(|row| row.keys()).collect();
     let cell = |row: &serde_json::Value, column: &str| match row.get(column) {
         None | Some(serde_json::Value::Null) => String::new(),
-        // What comes from a database may hold anything; a terminal gets one line of it.
+        // A value from a database may contain anything, so a terminal gets one harmless line.
         Some(serde_json::Value::String(text)) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         Some(other) => other.to_string(),
     };

@@ -16,10 +16,10 @@ use crate::services::private;
 /// Options of `fmt`.
 #[derive(Args)]
 pub struct FmtArgs {
-    /// Change nothing; say which files are laid out differently, and exit with 1 if there are any.
+    /// Change nothing; list the files that are formatted differently, and exit with 1 if there are any.
     #[arg(long)]
     check: bool,
-    /// Files and folders. Otherwise all policies of the home.
+    /// Files and folders. Default: all policies of the home.
     files: Vec<PathBuf>,
 }
 
@@ -68,7 +68,7 @@ pub fn run(place: &Place, args: &FmtArgs) -> Done {
         }
     }
     if wrong > 0 {
-        eprintln!("{wrong} of {} files could not be formatted; they are as they were", paths.len());
+        eprintln!("{wrong} of {} files could not be formatted and are unchanged", paths.len());
     }
     Ok(if wrong > 0 || args.check && different > 0 { NO } else { ExitCode::SUCCESS })
 }
@@ -84,7 +84,7 @@ fn report(path: &Path, text: String, error: &FormatError) {
     }
 }
 
-/// Policy files at and below a path. A file that is named is taken whatever it is called.
+/// Policy files at and below a path. A file that is named itself may have any name.
 fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if !path.is_dir() {
         if path.exists() {

@@ -1,4 +1,4 @@
-//! `portcullis key`. A running gateway notices what is done here.
+//! `portcullis key`. A running gateway notices the changes.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use crate::services::keys::{KeyKind, KeyStore};
 pub enum KeyCommand {
     /// List private keys.
     List,
-    /// Make a key under a new alias.
+    /// Create a key under a new alias.
     Add {
         /// Alias.
         alias: String,
@@ -22,12 +22,12 @@ pub enum KeyCommand {
         #[arg(long, default_value = "ec")]
         kind: String,
     },
-    /// Make a new current key of the same kind; what the old one signed still verifies.
+    /// Create a new current key of the same kind; signatures of the old key remain valid.
     Rotate {
         /// Alias.
         alias: String,
     },
-    /// Remove a former key; what it signed does not verify any more.
+    /// Remove a former key; its signatures are no longer valid.
     Retire {
         /// Alias.
         alias: String,
@@ -64,7 +64,7 @@ pub fn run(place: &Place, command: &KeyCommand) -> Done {
                 .ok_or_else(|| Failure { message: format!("`{kind}` is not a kind of key: rsa, ec or ed25519"), code: 2 })?;
             if keys.key(alias).is_some() {
                 return Err(Failure {
-                    message: format!("there is a key `{alias}` already; `key rotate` makes a new one for it"),
+                    message: format!("a key `{alias}` already exists; `key rotate` creates a new one for it"),
                     code: 1,
                 });
             }

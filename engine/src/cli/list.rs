@@ -1,4 +1,4 @@
-//! `portcullis list`: what there is, where it stands, and whether it was customized.
+//! `portcullis list`: what exists, where it is, and whether it is customized.
 
 use std::process::ExitCode;
 
@@ -14,8 +14,8 @@ use crate::services::config::Config;
 /// Options of `list`.
 #[derive(Args)]
 pub struct ListArgs {
-    /// What to list, and words that must occur in a row: a kind (services, tasks, commands, hooks, variables, assertions, fragments), or
-    /// words alone, which are looked for in all of them.
+    /// A kind (services, tasks, commands, hooks, variables, assertions, fragments), and words that must occur in a row. Words
+    /// alone are searched in all kinds.
     #[arg(value_name = "KIND|WORD")]
     words: Vec<String>,
     /// As JSON: one array for each kind.
@@ -36,7 +36,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// Those that are listed when neither a kind nor a word is given: what an operator sees from outside.
+    /// The kinds that are listed by default: what is visible from outside.
     const SHORT: [Kind; 4] = [Kind::Services, Kind::Tasks, Kind::Commands, Kind::Hooks];
 
     fn word(self) -> &'static str {
@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-/// One kind: the heads of its columns, and the rows. The last cell is what a row is for: shown when words are looked for.
+/// One kind: the heads of its columns, and the rows. The last cell describes the row, and is shown in a search.
 struct Table {
     kind: Kind,
     head: &'static [&'static str],
@@ -162,7 +162,7 @@ fn task(library: &Library, policy: &Policy) -> Option<Vec<String>> {
     Some(vec![policy.name.clone(), every.node.to_string(), file(library, policy), policy.doc()])
 }
 
-/// Whether a policy can be customized, and whether it was: `-` for what has no hook.
+/// Whether a policy can be customized, and whether it is; `-` without a hook.
 fn state(library: &Library, policy: &Policy) -> String {
     let hooks = library.hooks_of(policy);
     match () {

@@ -1,8 +1,10 @@
-//! The command line. Every subcommand takes `--home` and works beside a running gateway: they share files and databases, never a process.
+//! The command line. Every subcommand takes `--home` and can be used while the gateway runs: they share files and databases,
+//! never a process.
 //!
-//! Beside the built-in subcommands stand those that policies declare (`command "client add" …`): [`command`] makes them.
+//! Policies declare further subcommands (`command "client add" …`), which [`command`] adds to the built-in ones.
 //!
-//! Exit codes: 0 done, 1 the answer is no (errors found, a command refused, a test failed), 2 not understood, 3 no gateway is running.
+//! Exit codes: 0 success; 1 a negative result (errors found, a command refused, a test failed); 2 wrong usage;
+//! 3 no gateway is running.
 
 mod account;
 mod catalogue;
@@ -48,41 +50,42 @@ struct Cli {
 
 #[derive(Args, Clone)]
 struct Place {
-    /// The installation: gateway.yaml, customizations/, services/, keys/, data/. Otherwise $PORTCULLIS_HOME, or the current directory.
+    /// The installation: gateway.yaml, customizations/, services/, keys/, data/. Default: $PORTCULLIS_HOME, then the current
+    /// directory.
     #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// Read the shipped policies from a source tree instead of from this program. Otherwise $PORTCULLIS_SHIPPED.
+    /// Read the shipped policies from a source tree instead of from this program. Default: $PORTCULLIS_SHIPPED.
     #[arg(long, global = true, value_name = "DIR", hide = true)]
     shipped: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Builtin {
-    /// Serve: answer requests until told to stop (SIGTERM, Ctrl-C).
+    /// Serve requests until told to stop (SIGTERM, Ctrl-C).
     Serve(serve::ServeArgs),
-    /// Make a home: settings, customizations to edit, folders. Never overwrites anything.
+    /// Create a home: settings, customizations to edit, folders. Never overwrites anything.
     Init {
         /// Where.
         dir: PathBuf,
-        /// Begin with the documented defaults of what this one replaces, by name, rather than with the safer ones: the value that
-        /// `compatibility` takes in the customizations.
+        /// Start with the documented defaults of the product that this one replaces instead of the safer ones: the value of
+        /// `compatibility` in the customizations.
         #[arg(long, value_name = "NAME")]
         compatibility: Option<String>,
     },
-    /// Check settings and policies, as a start would, and say everything that is wrong.
+    /// Check settings and policies as at a start, and report everything that is wrong.
     Check(check::CheckArgs),
-    /// Lay out policy files canonically.
+    /// Format policy files.
     Fmt(fmt::FmtArgs),
-    /// Run case files: what is there, what is sent, what must come back.
+    /// Run case files: what exists, what is sent, what must come back.
     Test(test::TestArgs),
-    /// List services, tasks, commands, hooks, variables, assertions: where each is written, and whether it was customized.
+    /// List services, tasks, commands, hooks, variables and assertions: where each is written, and whether it is customized.
     List(list::ListArgs),
-    /// Print a policy, shipped or own, and where it stands.
+    /// Print a policy, shipped or your own, and its place.
     Show {
         /// Its name, or a file's path.
         name: String,
     },
-    /// Tell which value of a variable wins and where each is set, or what a policy is for, who uses it, and its steps in order.
+    /// Show which value of a variable wins and where each is set; or what a policy is for, who uses it, and its steps in order.
     Explain {
         /// Name of a policy or variable.
         name: String,
@@ -101,7 +104,7 @@ enum Builtin {
         /// The folder they are written to.
         dir: PathBuf,
     },
-    /// Tell how the gateway that runs on this home is doing.
+    /// Show how the gateway that runs on this home is doing.
     Status {
         /// As JSON.
         #[arg(long)]
@@ -115,7 +118,7 @@ enum Builtin {
     Key(keys::KeyCommand),
 }
 
-/// Why a subcommand did not do what it should: what is printed, and the exit code.
+/// Why a subcommand failed: the message to print, and the exit code.
 struct Failure {
     message: String,
     code: u8,
@@ -127,10 +130,10 @@ impl<E: Display> From<E> for Failure {
     }
 }
 
-/// What a subcommand ends in.
+/// The result of a subcommand.
 type Done = Result<ExitCode, Failure>;
 
-/// The answer is no, and has been told.
+/// A negative result that has already been reported.
 const NO: ExitCode = ExitCode::FAILURE;
 
 impl Place {
@@ -142,7 +145,7 @@ impl Place {
         self.home.clone().or_else(|| std::env::var_os("PORTCULLIS_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from))
     }
 
-    /// The home, which must be one.
+    /// The home, which must exist.
     fn home(&self) -> Result<Home, HomeError> {
         let home = self.any_home()?;
         if home.is_new() {
@@ -151,7 +154,7 @@ impl Place {
         Ok(home)
     }
 
-    /// Goes on as the account that a folder of the home belongs to, if this is root's process. Where there is no home nothing happens.
+    /// If this process runs as root, continues as the account that owns a folder of the home. Without a home nothing happens.
     fn become_owner(&self, folder: &str) -> Result<(), Failure> {
         match self.any_home() {
             Ok(home) => account::become_owner_of(&home.path(folder)),
@@ -159,7 +162,7 @@ impl Place {
         }
     }
 
-    /// The home, which may still have to be made.
+    /// The home, which may not exist yet.
     fn any_home(&self) -> Result<Home, HomeError> {
         Home::find(self.named().as_deref(), self.shipped().as_deref())
     }
@@ -180,7 +183,7 @@ pub fn main() -> ExitCode {
 
 fn run(args: Vec<std::ffi::OsString>) -> Done {
     let mut cli = Cli::command();
-    // Policies are read only when the words may be theirs: `serve` must not load everything twice.
+    // Policies are only read if the subcommand may be one of theirs, because `serve` must not load everything twice.
     let first = first_word(&args);
     let builtin = first.as_deref().is_some_and(|word| cli.find_subcommand(word).is_some());
     let place_of_matches = place_of(&args);
@@ -205,7 +208,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
     let place = &cli.place;
     match &cli.command {
         Builtin::Key(_) => place.become_owner(KEYS)?,
-        // The rest writes nothing to the home, or keeps the owner of what it writes.
+        // The other commands write nothing to the home, or keep the owner of what they write.
         Builtin::Serve(_) | Builtin::Check(_) | Builtin::Test(_) | Builtin::Status { .. } | Builtin::User(_) => {
             place.become_owner(DATA)?
         }
@@ -254,7 +257,7 @@ fn first_word(args: &[std::ffi::OsString]) -> Option<String> {
     None
 }
 
-/// `--home` and `--shipped`, wherever they stand.
+/// `--home` and `--shipped`, anywhere on the command line.
 fn place_of(args: &[std::ffi::OsString]) -> Place {
     let value = |name: &str| {
         args.iter().enumerate().find_map(|(at, arg)| match arg.to_str()?.strip_prefix(name)? {
@@ -273,7 +276,7 @@ fn init(dir: &Path, compatibility: Option<&str>, place: &Place) -> Done {
     }
     made.extend(home.init()?);
     if made.is_empty() {
-        say(format!("{} is a home already; nothing was changed", dir.display()));
+        say(format!("{} is already a home; nothing was changed", dir.display()));
         return Ok(ExitCode::SUCCESS);
     }
     say(format!("made in {}:", dir.display()));

@@ -1,4 +1,4 @@
-//! `portcullis completions` and `portcullis manual`: made from the same definition of the command line that reads it.
+//! `portcullis completions` and `portcullis manual`: generated from the definition of the command line.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ fn page(command: Command, name: &str, folder: &Path, made: &mut Vec<PathBuf>) ->
     let version = env!("CARGO_PKG_VERSION");
     let path = folder.join(format!("{name}.1"));
     let command = command.name(name.to_owned()).version(version).bin_name(name.replace('-', " "));
-    // The date is that of a build, which would make two builds of one source differ.
+    // Without a date, because a build date would make two builds of one source differ.
     let page =
         clap_mangen::Man::new(command).title(name.to_uppercase()).section("1").date("").source(format!("Portcullis {version}"));
     let mut text = Vec::new();

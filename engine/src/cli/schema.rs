@@ -1,4 +1,4 @@
-//! `portcullis schema`: the JSON schema of `gateway.yaml`, with which editors complete and check it.
+//! `portcullis schema`: the JSON schema of `gateway.yaml`, for completion and checks in editors.
 
 use std::process::ExitCode;
 

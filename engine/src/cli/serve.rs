@@ -17,20 +17,20 @@ use crate::front::reload;
 use crate::services::config::ListenAddress;
 use crate::services::telemetry;
 
-/// What is printed after a first start, from the shipped tree; `{https}`, `{http}` and `{home}` are filled in, and a line with an address
-/// that is not listened on is left out. The second is for gateways with sample data, the third for those without.
+/// The texts printed after a first start, from the shipped tree. `{https}`, `{http}` and `{home}` are filled in, and a line with
+/// an address that is turned off is left out. The second is for gateways with sample data, the third for those without.
 const WELCOME: [&str; 3] = ["policies/gateway.welcome.txt", "policies/gateway.samples.txt", "policies/gateway.first-client.txt"];
 
-/// What there is to do once requests have had `limits.shutdown_timeout`: databases are closed, a reload comes to its end.
+/// Time for the rest after `limits.shutdown_timeout`: closing databases, finishing a reload.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// Options of `serve`.
 #[derive(Args)]
 pub struct ServeArgs {
-    /// Where to answer HTTPS, instead of what gateway.yaml says: `127.0.0.1:8443`, `:8443`, port 0 for any free one, or `off`.
+    /// HTTPS address, instead of the one in gateway.yaml: `127.0.0.1:8443`, `:8443`, port 0 for any free one, or `off`.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     https: Option<ListenAddress>,
-    /// Where to answer plain HTTP, likewise.
+    /// HTTP address, likewise.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     http: Option<ListenAddress>,
 }
@@ -39,7 +39,7 @@ fn address(text: &str) -> Result<ListenAddress, NoAddress> {
     ListenAddress::parse(text).ok_or(NoAddress)
 }
 
-/// What a text is not.
+/// The error for a text that is not an address.
 #[derive(Debug, thiserror::Error)]
 #[error("expected an address and port such as `127.0.0.1:8443` or `:8443`, or `off`")]
 struct NoAddress;
@@ -48,17 +48,17 @@ pub fn run(place: &Place, args: &ServeArgs) -> Done {
     let home = place.any_home()?;
     let config = home.config()?;
     let _log = telemetry::start_log(&config.logging)?;
-    // Only once: an operator who deletes a customization does not want it back at the next start.
+    // Only at the first start: an operator who deletes a customization does not want it back at the next start.
     if !home.path(DATA).is_dir() {
         let made = home.init()?;
-        note(&format!("first start on {}: made {}", home.root().display(), summary(&made)));
+        note(&format!("first start on {}: created {}", home.root().display(), summary(&made)));
     }
     let first = !has_served(&home);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // Before anything is made, so that a signal from now on finds somebody who listens.
+    // Before anything is created, so that signals are handled from now on.
     let signals = Signals::listen(config.limits.drain_delay.0 + config.limits.shutdown_timeout.0 + MARGIN)?;
     let code = runtime.block_on(serve(home, args, first, signals));
-    // Background work (a database being retried) does not keep the process.
+    // Background work (such as retrying a database) must not keep the process alive.
     runtime.shutdown_background();
     code
 }
@@ -89,7 +89,7 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
     loop {
         tokio::select! {
             () = signals.stop() => break,
-            // Not waited for: whatever it meets, the next signal is heard.
+            // Not awaited, so that the next signal is handled whatever happens here.
             _ = hangup.recv() => {
                 let host = Arc::clone(&host);
                 tokio::task::spawn_blocking(move || {
@@ -107,12 +107,12 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
     }
     manager(&[NotifyState::Stopping, NotifyState::Status("finishing the requests under way")]);
     serving.drain().await;
-    tracing::info!("stopping: requests under way are finished");
-    // A reload under way may take its time.
+    tracing::info!("stopping: finishing the running requests");
+    // A running reload may take a while.
     let watcher = tokio::task::spawn_blocking(move || drop(watch));
     let left = serving.shutdown().await;
     if tokio::time::timeout(Duration::from_secs(1), watcher).await.is_err() {
-        tracing::warn!("a reload was still under way");
+        tracing::warn!("a reload was still running");
     }
     if left > 0 {
         tracing::warn!(connections = left, "stopped; some requests did not finish in time");
@@ -122,15 +122,15 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a process is told from outside: SIGTERM and SIGINT. A thread of its own listens, which shares nothing with the gateway. INVARIANT:
-/// the process ends within its time after the first of them, and at once after the second, whatever peers, policies, files or the reader of
+/// The signals SIGTERM and SIGINT. A separate thread, which shares nothing with the gateway, listens for them. INVARIANT: the
+/// process ends in time after the first signal, and at once after the second, whatever peers, policies, files or the reader of
 /// the log do.
 struct Signals {
     told: watch::Receiver<bool>,
 }
 
 impl Signals {
-    /// Listens. `patience`: how long an orderly end may take.
+    /// Listens. `patience`: how long an orderly shutdown may take.
     fn listen(patience: Duration) -> io::Result<Signals> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (tell, told) = watch::channel(false);
@@ -142,10 +142,10 @@ impl Signals {
             either(&mut terminate, &mut interrupt).await;
             tell.send_replace(true);
             let why = match tokio::time::timeout(patience, either(&mut terminate, &mut interrupt)).await {
-                Ok(()) => "stopped at once, as told twice",
+                Ok(()) => "stopped at once after the second signal",
                 Err(_) => "stopped although something did not end in time",
             };
-            // Whoever reads the log may have stopped reading: the process does not wait for that.
+            // The reader of the log may have stopped reading; the process does not wait for it.
             std::thread::spawn(move || tracing::warn!("{why}"));
             tokio::time::sleep(Duration::from_millis(100)).await;
             std::process::exit(0);
@@ -154,9 +154,9 @@ impl Signals {
         Ok(Signals { told })
     }
 
-    /// Waits for the first of them.
+    /// Waits for the first signal.
     async fn stop(&mut self) {
-        // The other end is never dropped: its thread ends with the process.
+        // The sender is never dropped, because its thread ends with the process.
         let _ = self.told.wait_for(|told| *told).await;
     }
 }
@@ -168,7 +168,7 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// Says what a first start made and what to try. To standard error: standard output has the `listening` lines and nothing else.
+/// Says what a first start created and what to try, on standard error: standard output has only the `listening` lines.
 fn welcome(host: &Host, serving: &Serving) {
     let home = host.home();
     for folder in [KEYS, DATA] {
@@ -204,7 +204,7 @@ fn named(url: Option<String>, host: &Host) -> Option<String> {
     Some(format!("{scheme}://{name}:{}", address.port()))
 }
 
-/// Tells the service manager, if one has started this process.
+/// Informs the service manager, if one started this process.
 fn manager(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(false, states) {
         tracing::warn!("the service manager cannot be told: {error}");

@@ -9,7 +9,7 @@ use portcullis_dsl::{Edit, Library, Policy};
 use super::{Done, Failure, Place, say};
 use crate::policy::site;
 
-/// The policies as far as they can be read: looking something up must work while a mistake is being looked for.
+/// The policies as far as they can be read: looking something up must also work while the policies contain mistakes.
 pub(super) fn library(place: &Place) -> Result<Library, Failure> {
     let sources = place.any_home()?.sources().map_err(|problems| Failure {
         message: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
@@ -37,7 +37,7 @@ pub fn show(place: &Place, name: &str) -> Done {
         say(text.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    // Case and the hash mark of a hook's name are easily forgotten.
+    // Case and the `#` of a hook's name are easily forgotten.
     let bare = name.trim_start_matches('#');
     let names = library.policies().iter().map(|policy| policy.name.as_str());
     let help = match nearest(bare, names.clone()).or_else(|| containing(bare, names)) {
@@ -52,7 +52,7 @@ fn containing<'a>(part: &str, mut names: impl Iterator<Item = &'a str>) -> Optio
     names.find(|name| name.to_lowercase().contains(&part))
 }
 
-/// A declaration as its author wrote it, with the comments before it.
+/// A declaration as written, with the comments before it.
 fn text(library: &Library, policy: &Policy) -> String {
     let source = &library.sources().get(policy.file).text;
     let declaration = source.get(policy.item.span.start as usize..policy.item.span.end as usize).unwrap_or("");
@@ -90,7 +90,7 @@ fn edits(place: &Place, library: &Library, explanation: &Explanation) -> Result<
     let home = place.any_home()?;
     let line = |edit: &Edit| {
         let file = home.path(&edit.file);
-        // A shipped customization that the home does not have is made there.
+        // A shipped customization that is missing in the home is created there.
         let make = if file.exists() { "" } else { " (make it)" };
         let text = edit.text.as_ref().map(|text| format!("\n        {text}")).unwrap_or_default();
         format!("    {}{make}{text}", file.display())

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::{Done, Failure, NO, Place, aligned, say};
 use crate::front::host::{Account, control, read_status};
 
-/// A certificate that ends within so many days is worth a line.
+/// A certificate that expires within this number of days is shown.
 const SOON: i64 = 30;
 
 pub fn run(place: &Place, json: bool) -> Done {
@@ -13,7 +13,7 @@ pub fn run(place: &Place, json: bool) -> Done {
     let Some(status) = read_status(&home) else {
         return Err(Failure { message: format!("no gateway is running on {}", home.root().display()), code: 3 });
     };
-    // One that does not answer has still written something down.
+    // A gateway that does not answer has still written its last status.
     let account = super::runtime()?.block_on(control::account(&home)).ok().flatten();
     let status = account.as_ref().map_or(&status, |account| &account.status);
     let refused = status.last_reload.as_ref().is_some_and(|last| !last.ok);
@@ -30,10 +30,10 @@ pub fn run(place: &Place, json: bool) -> Done {
         say(format!("policy set {} with {} services, since {}", status.generation, status.services, status.loaded));
         match &status.last_reload {
             Some(last) if !last.ok => {
-                say(format!("the change of {} was refused, the policies before it are served:", last.time));
+                say(format!("the change of {} was refused, the previous policies are served:", last.time));
                 say(last.report.trim_end());
             }
-            Some(last) => say(format!("last change taken over {}", last.time)),
+            Some(last) => say(format!("last change took effect {}", last.time)),
             None => say("no change since the start"),
         }
         if !status.pending_restart.is_empty() {

@@ -1,4 +1,4 @@
-//! `portcullis test`: runs case files against a home's policies, each on a gateway, a database and a clock of its own.
+//! `portcullis test`: runs case files against a home's policies, each with its own gateway, database and clock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use clap::Args;
 use super::{Done, Failure, NO, Place, runtime, say};
 use crate::casefile::{Case, Lab};
 
-/// Where cases lie in a home or source tree.
+/// Where cases are in a home or source tree.
 const FOLDER: &str = "tests/cases";
 
 /// Options of `test`.
 #[derive(Args)]
 pub struct TestArgs {
-    /// Only cases whose file or title contains this.
+    /// Run only cases whose file or title contains this.
     #[arg(long)]
     only: Option<String>,
-    /// Case files, and folders of them. Otherwise `tests/cases` of the home.
+    /// Case files and folders with case files. Default: `tests/cases` of the home.
     paths: Vec<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! The command line's own parts. What whole commands print is tested on the built program, in `engine/tests/command_line.rs`.
+//! Parts of the command line. `engine/tests/command_line.rs` tests on the built program what whole commands print.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! `portcullis user`: users of the internal identity provider. A running gateway notices what is done here.
+//! `portcullis user`: users of the internal identity provider. A running gateway notices the changes.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal};
@@ -24,16 +24,16 @@ pub enum UserCommand {
         /// Role, e.g. `admin`.
         #[arg(long)]
         role: Option<String>,
-        /// Mail address.
+        /// E-mail address.
         #[arg(long)]
         email: Option<String>,
     },
-    /// Give a user another password: asked for, or the first line of standard input.
+    /// Change a user's password. The new one is asked for, or is the first line of standard input.
     Password {
         /// Login name.
         name: String,
     },
-    /// Let a user log in no more. Logins that a browser remembers end too.
+    /// Lock a user out. Logins that a browser remembers end too.
     Disable {
         /// Login name.
         name: String,
@@ -142,8 +142,8 @@ impl Drop for Unseen {
     }
 }
 
-/// Asks for it, twice and without showing it, or takes the first line of standard input. Never an argument: arguments are seen by
-/// everybody on the machine.
+/// Asks for it, twice and without showing it, or takes the first line of standard input. Never an argument, because everybody on
+/// the machine can see arguments.
 fn password(name: &str) -> Result<Secret, Failure> {
     let refuse = |message: String| Err(Failure { message, code: 2 });
     let asked = io::stdin().is_terminal();

@@ -8,9 +8,9 @@ use smol_str::SmolStr;
 
 /// Why there are no Basic credentials although there is an `Authorization` field.
 pub(crate) enum Bad {
-    /// They are not credentials, and as good as wrong ones.
+    /// They are malformed, which is treated like wrong credentials.
     Wrong(&'static str),
-    /// They hold something that is not text. Nobody types that, so no policy goes on as if nothing had been sent.
+    /// They contain something that is not text. Nobody types that, so no policy may continue as if nothing had been sent.
     Unreadable(&'static str),
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn credentials(headers: &http::HeaderMap) -> Result<Option<(SmolStr, 
     if !scheme.eq_ignore_ascii_case("basic") {
         return Ok(None);
     }
-    // Some clients leave the padding out; nothing is ambiguous without it.
+    // Some clients omit the padding; nothing is ambiguous without it.
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

@@ -1,5 +1,5 @@
-//! How much work one evaluation over a stranger's document may take. What walks a document spends steps as it goes and stops when they
-//! are used up, when its time is over, or when nobody waits for the answer any more. Long work runs on threads of its own, a few at a
+//! Limits the work of one evaluation over a stranger's document. A walk over a document spends steps, and stops when they are
+//! used up, when its time is over, or when nobody waits for the answer any more. Long work runs on separate threads, a few at a
 //! time, so that the threads that serve connections never wait for it.
 
 use std::cell::Cell;
@@ -15,25 +15,25 @@ use crate::data::fault::{Blame, Fault};
 pub const STEPS: u64 = 4_000_000;
 /// Bytes of text that one evaluation may produce.
 pub const BYTES: u64 = 8 << 20;
-/// Steps that are taken in place, on the thread that serves the request: well under a millisecond.
+/// Steps that run in place, on the thread that serves the request: well under a millisecond.
 pub const STEPS_IN_PLACE: u64 = 20_000;
-/// Documents up to this many bytes are read in place.
+/// Documents up to this size in bytes are read in place.
 pub const BYTES_IN_PLACE: usize = 16 << 10;
 /// Longest time that one evaluation may run.
 pub const TIME: Duration = Duration::from_secs(2);
-/// Evaluations that run at a time; further ones wait for their turn.
+/// Evaluations that run at the same time; further ones wait for their turn.
 const AT_A_TIME: usize = 4;
 /// Steps between two looks at the clock.
 const LOOK_EVERY: u64 = 4096;
 
-/// What was used up. For logs.
+/// What ran out. For logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exhausted {
     /// The steps.
     Steps,
     /// The bytes that may be produced.
     Bytes,
-    /// The time, or the caller's patience.
+    /// The time, or the caller went away.
     Time,
 }
 
@@ -48,7 +48,7 @@ impl Exhausted {
     }
 }
 
-/// What is left. Spent by the work itself.
+/// The remaining budget, which the work itself spends.
 pub struct Budget {
     steps: Cell<u64>,
     bytes: Cell<u64>,
@@ -58,7 +58,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// So many steps and bytes, without a clock: for work that is short because its steps are few.
+    /// A budget of steps and bytes without a clock, for work that is short because its steps are few.
     pub fn of(steps: u64, bytes: u64) -> Budget {
         Budget { steps: Cell::new(steps), bytes: Cell::new(bytes), look: Cell::new(LOOK_EVERY), until: None, stop: None }
     }
@@ -88,7 +88,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes room for a text that is produced, and the steps of writing it.
+    /// Spends bytes for a text to produce, and the steps for writing it.
     pub fn produce(&self, bytes: usize) -> Result<(), Exhausted> {
         self.spend(1 + bytes as u64 / 64)?;
         let left = self.bytes.get().checked_sub(bytes as u64).ok_or(Exhausted::Bytes)?;
@@ -99,8 +99,8 @@ impl Budget {
 
 static PLACES: Semaphore = Semaphore::const_new(AT_A_TIME);
 
-/// Runs work on a thread of its own, under the whole budget. When the caller goes away (its request has timed out), the work stops at its
-/// next look. A fault only if the work panics.
+/// Runs work on a separate thread with the whole budget. If the caller goes away (because its request timed out), the work stops
+/// at its next check. A fault only if the work panics.
 pub async fn run<T: Send + 'static>(work: impl FnOnce(&Budget) -> T + Send + 'static) -> Result<T, Fault> {
     let internal =
         |error: Box<dyn std::error::Error + Send + Sync>| Fault::because(Blame::Internal, "evaluating a document", error);
@@ -108,7 +108,7 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce(&Budget) -> T + Send + 'st
     let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
     let seen = stop.0.clone();
     let task = tokio::task::spawn_blocking(move || {
-        // The place is free when the work has ended, which may be after its caller has gone.
+        // The place becomes free when the work ends, which may be after its caller has gone.
         let _place = place;
         let budget = Budget { until: Some(Instant::now() + TIME), stop: Some(seen), ..Budget::of(STEPS, BYTES) };
         work(&budget)
@@ -143,7 +143,7 @@ mod tests {
         let (told, ended) = tokio::sync::oneshot::channel();
         let work = run(move |budget| {
             let mut result = Ok(());
-            // Without steps to run out of: only the caller's going away, or the time, ends this.
+            // Steps cannot run out here: only the time or the caller's going away ends this.
             while result.is_ok() {
                 budget.steps.set(STEPS);
                 result = budget.spend(LOOK_EVERY);

@@ -1,4 +1,4 @@
-//! An X.509 certificate as a policy sees it.
+//! An X.509 certificate as policies see it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// A parsed certificate with the texts that selectors ask for.
+/// A parsed certificate with the texts for selectors.
 pub struct Certificate {
     der: Vec<u8>,
     pem: String,

@@ -1,4 +1,4 @@
-//! Encodings of bytes as text, and strictly back: whatever an encoder would not have written is refused.
+//! Encodings of bytes as text, with strict decoding: what no encoder would have written is refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -51,7 +51,7 @@ impl Encoding {
         }
     }
 
-    /// Decodes; `None` on anything that is not of this encoding. Line breaks in Base64 are let pass, and so is missing padding.
+    /// Decodes; `None` for anything that is not in this encoding. Line breaks and missing padding are allowed in Base64.
     pub fn decode(self, text: &str) -> Option<Vec<u8>> {
         match self {
             Encoding::Base64 => {
@@ -66,17 +66,17 @@ impl Encoding {
     }
 }
 
-/// Undoes percent-escapes; `None` when one is broken.
+/// Decodes percent-escapes; `None` if one is broken.
 pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
     unescape(text.as_bytes(), b'%')
 }
 
-/// Undoes form encoding: percent-escapes, and `+` is a blank. `None` when an escape is broken.
+/// Decodes form encoding: percent-escapes, and `+` is a blank. `None` if an escape is broken.
 pub fn form_decode(bytes: &[u8]) -> Option<Vec<u8>> {
     unescape(bytes, b'+')
 }
 
-/// `blank` is the byte that stands for a blank; `%` when none does.
+/// `blank` is the byte that stands for a blank; `%` if none does.
 fn unescape(bytes: &[u8], blank: u8) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -92,7 +92,7 @@ fn unescape(bytes: &[u8], blank: u8) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The byte that the percent-escape at the beginning stands for, and what follows the escape.
+/// The byte of the percent-escape at the beginning, and the text after it.
 pub fn percent_escape(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let [b'%', high, low, rest @ ..] = bytes else { return None };
     let digit = |digit: &u8| (*digit as char).to_digit(16);

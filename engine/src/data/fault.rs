@@ -1,11 +1,11 @@
-//! What ends an assertion other than an answer. A *failure* ("the token is expired") is an answer and lets `AtLeastOne` try its next
-//! branch; a *fault* ("the database is down") is not: it reaches the nearest `HandleErrors`, or ends the request as an internal error
-//! whose cause stands in the log and nowhere else.
+//! Faults. A *failure* ("the token is expired") is an answer and lets `AtLeastOne` try its next branch. A *fault* ("the database
+//! is down") is not an answer: it goes to the nearest `HandleErrors`, or ends the request as an internal error whose cause is
+//! only in the log.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What an assertion answered, or why it could not.
+/// The answer of an assertion, or the fault that prevented it.
 pub type Verdict = Result<Outcome, Fault>;
 
 /// An assertion's answer.
@@ -13,7 +13,7 @@ pub type Verdict = Result<Outcome, Fault>;
 pub enum Outcome {
     /// Yes.
     Held,
-    /// No, and why, for traces and audit. Never sent to a client, never holds secrets.
+    /// No, with the reason for traces and audit. Never sent to a client, never contains secrets.
     Falsified(Cow<'static, str>),
 }
 
@@ -25,18 +25,18 @@ pub fn falsified(reason: impl Into<Cow<'static, str>>) -> Verdict {
     Ok(Outcome::Falsified(reason.into()))
 }
 
-/// Whose doing a fault is.
+/// Who caused a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The sender of the request (broken off, unreadable).
+    /// The sender of the request (aborted, unreadable).
     Client,
-    /// A server that was called.
+    /// A called server.
     Upstream,
     /// A database.
     Store,
-    /// A policy or configuration that cannot work.
+    /// An impossible policy or configuration.
     Configuration,
-    /// A defect of ours.
+    /// A bug of the gateway.
     Internal,
 }
 
@@ -53,10 +53,10 @@ impl Blame {
     }
 }
 
-/// Something broke. `Display` with `{:#}`-like chain is for logs only.
+/// A fault. `Display` with a `{:#}`-like chain is for logs only.
 #[derive(Debug)]
 pub struct Fault {
-    /// Whose doing.
+    /// Who caused it.
     pub blame: Blame,
     /// What was being done.
     pub context: Cow<'static, str>,
@@ -83,12 +83,12 @@ impl Fault {
         Fault { cause: Some(cause.into()), ..Fault::new(blame, context) }
     }
 
-    /// What `Raise` makes.
+    /// The fault of `Raise`.
     pub fn raised(message: impl Into<Cow<'static, str>>) -> Self {
         Fault { raised: true, ..Fault::new(Blame::Configuration, message) }
     }
 
-    /// The same, with the place where it first came up.
+    /// The same fault with the place where it first occurred.
     pub fn at(mut self, place: impl FnOnce() -> String) -> Self {
         self.place.get_or_insert_with(place);
         self

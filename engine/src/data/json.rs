@@ -1,4 +1,5 @@
-//! Reading JSON: how its values become variables, and paths into it (RFC 9535, and the bare and dotted names policies mostly write).
+//! Reading JSON: how its values become variables, and paths into it (RFC 9535, and the bare and dotted names that policies mostly
+//! use).
 
 mod cost;
 pub mod read;
@@ -18,19 +19,19 @@ use crate::data::value::Value;
 
 pub use read::{read, read_unique};
 
-/// A JSON document, or a part of one: a part shares the whole, so that looking into a document copies nothing.
+/// A JSON document or a part of one. A part shares the memory of the whole, so reading from a document copies nothing.
 #[derive(Clone)]
 pub struct Document(Yoke<&'static Json, Arc<Json>>);
 
 impl Document {
-    /// What is found below, as a document of its own.
+    /// A value below this one, as its own document.
     pub fn part(&self, find: impl for<'j> FnOnce(&'j Json) -> Option<&'j Json>) -> Option<Document> {
         self.0.clone().try_map_project(|json, _| find(json).ok_or(())).ok().map(Document)
     }
 
-    /// What a path that is a text leads to, as [`Document::get`]; undefined when it is not a path.
+    /// Like [`Document::get`] for a path given as text; undefined if it is not a path.
     pub fn find(&self, path: &str) -> Value {
-        // Names, which is what policies mostly look for, need neither parsing nor remembering.
+        // Names, the most common case, need neither parsing nor caching.
         let name = path.trim();
         if !name.is_empty() && !name.starts_with('$') && !name.contains('[') {
             return self.member(name);
@@ -38,7 +39,7 @@ impl Document {
         Path::cached(path).map_or(Value::Undefined, |path| self.get(&path))
     }
 
-    /// What a path leads to: a value by its kind; arrays, and several finds, are lists; undefined when there is nothing.
+    /// What a path leads to: a value by its kind. Arrays and several results become lists; nothing found is undefined.
     pub fn get(&self, path: &Path) -> Value {
         match path {
             Path::Dotted(name) => self.member(name),
@@ -55,7 +56,7 @@ impl Document {
         self.part(|json| dotted(json, name))
     }
 
-    /// The element of an array; of anything else, the first is the thing itself.
+    /// The element of an array; anything else counts as an array of one.
     pub fn element(&self, index: usize) -> Value {
         match self.as_array() {
             Some(_) => self.part(|json| json.get(index)).map_or(Value::Undefined, Document::into_value),
@@ -64,7 +65,7 @@ impl Document {
         }
     }
 
-    /// The elements of an array as a list; anything else as a value.
+    /// The elements of an array as a list; anything else as a single value.
     pub fn into_list_or_value(self) -> Value {
         match self.as_array() {
             Some(items) => Value::list((0..items.len()).filter_map(|i| self.part(|json| json.get(i))).map(Document::into_value)),
@@ -82,7 +83,7 @@ impl Document {
     }
 }
 
-/// Its contents may be secret: never printed.
+/// Never printed, because its contents may be secret.
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("json")
@@ -125,13 +126,13 @@ pub fn list_or_value(json: &Json) -> Value {
     }
 }
 
-/// A variable as a JSON document to look into: documents as they are, text and messages parsed. `None` when it is not JSON.
+/// A variable as a JSON document: documents as they are, text and messages parsed. `None` if it is not JSON.
 pub fn document(value: &Value) -> Option<Document> {
     let parse = |text: &str| read(text.as_bytes()).ok().map(Document::from);
     match value {
         Value::Undefined => None,
         Value::Json(json) => match &**json {
-            // A document inside a string is what a policy means that looks into one.
+            // A policy that reads members of a string means the document in it.
             Json::String(text) => parse(text),
             _ => Some(json.clone()),
         },
@@ -145,14 +146,14 @@ pub fn document(value: &Value) -> Option<Document> {
 pub enum Path {
     /// `$…` of RFC 9535.
     Query(JsonPath, PathCost),
-    /// A member of exactly this name, else a walk along the dots.
+    /// A member of exactly this name, otherwise a walk along the dots.
     Dotted(String),
 }
 
-/// What a query costs.
+/// The cost of a query.
 pub struct PathCost(Cost);
 
-/// Paths that had to be parsed. Paths may be made of what clients send, so what nobody asks for again goes.
+/// Parsed paths. Paths may be made from what clients send, so unused ones are dropped.
 static PARSED: LazyLock<Cache<String, Option<Arc<Path>>>> =
     LazyLock::new(|| Cache::builder().max_capacity(256).time_to_idle(Duration::from_secs(600)).build());
 
@@ -164,7 +165,8 @@ impl Path {
             if let Some(query) = Path::query(text) {
                 return Some(query);
             }
-            // Members such as `client-id` and `x5t#S256` need quotes in RFC 9535; older dialects, and operators, write them bare.
+            // Members such as `client-id` and `x5t#S256` need quotes in RFC 9535; older dialects and operators write them
+            // without.
             let rest = rest.strip_prefix('.')?;
             let plain = !rest.is_empty() && rest.split('.').all(|part| !part.is_empty());
             return (plain && !rest.contains(['[', ']', '*', '\'', '"', '(', '?'])).then(|| Path::Dotted(rest.to_owned()));
@@ -182,12 +184,12 @@ impl Path {
         JsonPath::parse(text).ok().map(|query| Path::Query(query, cost))
     }
 
-    /// [`Path::parse`], remembered.
+    /// [`Path::parse`] with a cache.
     pub fn cached(text: &str) -> Option<Arc<Path>> {
         PARSED.get_with_by_ref(text, || Path::parse(text).map(Arc::new))
     }
 
-    /// Everything it leads to, in order. An error when it would look at too many values of this document.
+    /// Everything it leads to, in order. An error if it would look at too many values of this document.
     pub fn find<'j>(&self, json: &'j Json) -> Result<Vec<&'j Json>, &'static str> {
         match self {
             Path::Query(_, cost) if !cost.0.fits(json) => Err("the path looks at more values of this document than are allowed"),
@@ -197,7 +199,7 @@ impl Path {
     }
 }
 
-/// Below this many members, comparing names is cheaper than hashing one.
+/// With fewer members than this, comparing names is cheaper than hashing one.
 const FEW: usize = 16;
 
 fn member<'j>(json: &'j Json, name: &str) -> Option<&'j Json> {

@@ -1,4 +1,4 @@
-//! A message: headers, body, and for answers a status. Forms, JSON and XML in the body are read when first asked for.
+//! A message: headers, body, and for answers a status. Forms, JSON and XML in the body are read on first use.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -21,15 +21,15 @@ pub const MAX_PARAMETERS: usize = 1000;
 pub struct Message {
     /// Header fields, `Content-Type` among them.
     pub headers: HeaderMap,
-    /// Status, of answers.
+    /// Status of an answer.
     pub status: Option<u16>,
-    /// The body as it travels. Change it by [`Message::set_body`], which forgets what was read from the old one.
+    /// The raw body. Change it with [`Message::set_body`], which forgets what was read from the old one.
     pub body: Bytes,
-    /// Whether another one sent it, rather than a policy made it: of its header fields only some are sent on.
+    /// Whether somebody else sent it, so that only some of its header fields are forwarded. False for messages of a policy.
     pub received: bool,
-    /// Names of header fields that policies have put on it.
+    /// Names of header fields that policies set on it.
     pub placed: SmallVec<[HeaderName; 1]>,
-    /// Names of cookies that policies have put on it.
+    /// Names of cookies that policies set on it.
     pub placed_cookies: SmallVec<[SmolStr; 1]>,
     form: OnceLock<Parameters>,
     json: OnceLock<Option<Document>>,
@@ -43,7 +43,7 @@ impl Message {
         message
     }
 
-    /// What `set m: message = …` makes of another value: JSON and XML keep their type, everything else is plain text.
+    /// The result of `set m: message = …` for another value: JSON and XML keep their type, everything else is plain text.
     pub fn from_value(value: &Value) -> Self {
         use portcullis_dsl::ast::Syntax;
         let content_type = match value {
@@ -55,7 +55,7 @@ impl Message {
         Message::new(content_type, value.as_text().into_owned())
     }
 
-    /// Notes that a policy has put a header field on it.
+    /// Records that a policy set a header field on it.
     pub fn place(&mut self, name: &HeaderName) {
         if !self.placed.contains(name) {
             self.placed.push(name.clone());
@@ -69,7 +69,7 @@ impl Message {
         self.json = OnceLock::new();
     }
 
-    /// Replaces the content type; one that is not a header value is left out.
+    /// Replaces the content type; one that is not a valid header value is ignored.
     pub fn set_content_type(&mut self, content_type: &str) {
         match HeaderValue::from_str(content_type) {
             Ok(value) => self.headers.insert(header::CONTENT_TYPE, value),
@@ -111,8 +111,8 @@ impl Message {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The body as JSON, whatever its content type says; `None` when it is not JSON, or an object in it has a name twice: who reads the
-    /// body after us might take the other one.
+    /// The body as JSON, whatever its content type says. `None` if it is not JSON or an object in it has a name twice: a later
+    /// reader of the body might use the other value.
     pub fn json(&self) -> Option<Document> {
         self.json.get_or_init(|| crate::data::json::read_unique(&self.body).ok().map(Document::from)).clone()
     }
@@ -125,8 +125,8 @@ impl Message {
     }
 }
 
-/// Fields of a request that count once (RFC 9110, section 5.3): a policy that reads one refuses a request with several, and of several one
-/// is sent on. Another reader of the message might take another one.
+/// Fields that a request may contain only once (RFC 9110, section 5.3). If there are several, a policy that reads the field
+/// refuses the request, and only one is forwarded, because another reader might use another one.
 pub const SINGLE_FIELDS: [HeaderName; 12] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
@@ -142,8 +142,8 @@ pub const SINGLE_FIELDS: [HeaderName; 12] = [
     HeaderName::from_static("sec-fetch-user"),
 ];
 
-/// A field's value as text. Bytes that are not text become U+FFFD: a field that is there never looks absent, and equals nothing that a
-/// policy expects. The policies of a service see no such field of a request that they read: the compiler sees to it.
+/// A field's value as text. Bytes that are not text become U+FFFD: so an existing field never looks absent, and equals nothing
+/// that a policy expects. The compiler ensures that a service never reads such a field of a request.
 pub fn field_text(value: &HeaderValue) -> Cow<'_, str> {
     match value.to_str() {
         Ok(text) => Cow::Borrowed(text),
@@ -168,8 +168,8 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Reads `application/x-www-form-urlencoded` strictly: a bad percent-escape, invalid UTF-8 or a NUL (which some databases cannot
-    /// hold in any text) marks the whole as malformed, and the pair in question is left out.
+    /// Reads `application/x-www-form-urlencoded` strictly. A bad percent-escape, invalid UTF-8 or a NUL (which some databases
+    /// cannot store in any text) marks the whole form as malformed, and that pair is left out.
     pub fn parse(bytes: &[u8]) -> Parameters {
         let mut parameters = Parameters::default();
         for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -205,7 +205,7 @@ impl Parameters {
     }
 }
 
-/// Undoes form encoding: `+` is a blank, `%XX` a byte. `None` on a bad escape, invalid UTF-8 or a NUL.
+/// Decodes form encoding: `+` is a blank, `%XX` a byte. `None` on a bad escape, invalid UTF-8 or a NUL.
 fn decode(bytes: &[u8]) -> Option<SmolStr> {
     let text = unescape(bytes)?;
     (!text.contains('\0')).then_some(text)

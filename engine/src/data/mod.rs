@@ -1,4 +1,4 @@
-//! What variables hold and how it is read: nothing here knows a policy or a server.
+//! The values of variables and how they are read. Nothing here knows policies or servers.
 
 pub(crate) mod basic;
 pub mod budget;

@@ -1,10 +1,10 @@
-//! Networks of addresses: whoever holds one address of a network usually holds all of it.
+//! Networks of addresses: whoever has one address of a network usually has all of them.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Bits of an IPv6 address that a provider gives to one customer at least (RFC 6177); the others the customer chooses.
+/// A provider assigns at least this many bits of an IPv6 address to one customer (RFC 6177); the customer chooses the others.
 pub const V6_CUSTOMER: u8 = 64;
 
 /// The network of an address, of this many bits. IPv4 within IPv6 (`::ffff:192.0.2.1`) is IPv4.
@@ -14,7 +14,7 @@ pub fn network(address: IpAddr, v4_bits: u8, v6_bits: u8) -> IpNet {
     IpNet::new(address, bits).unwrap_or(IpNet::from(address)).trunc()
 }
 
-/// Whom an address stands for when callers are told apart: the address itself, or the network of an IPv6 address.
+/// The key by which callers are told apart: the address itself, or the network of an IPv6 address.
 pub fn caller(address: IpAddr) -> IpNet {
     network(address, 32, V6_CUSTOMER)
 }

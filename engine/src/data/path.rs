@@ -1,9 +1,9 @@
-//! The path of a request: which forms are taken, and how a less strict server might read it.
+//! The path of a request: which forms are accepted, and how a less strict server might read it.
 //!
-//! Paths have two readers: the gateway, which finds the service and so decides what is asked of the client, and the backend, which
-//! finds the resource. Nothing may mean one thing to the first and another to the second. So a path is never rewritten on its way. One
-//! that servers read differently is refused, or taken only where the service says `paths raw`; and one that other servers could take
-//! for the path of another service is refused too ([`folded`]).
+//! Paths have two readers: the gateway, which finds the service and so decides what the client must prove, and the backend, which
+//! finds the resource. Both must read the same. So a path is never rewritten on its way. A path that servers read differently is
+//! refused, or accepted only if the service says `paths raw`. A path that other servers could mistake for that of another service
+//! is refused, too ([`folded`]).
 
 use std::borrow::Cow;
 
@@ -11,21 +11,21 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::data::encoding::{percent_decode, percent_escape};
 
-/// How many times a path may be escaped over again before it is taken for an attempt to hide something.
+/// A path that is escaped more often than this is treated as an attempt to hide something.
 const MAX_DEPTH: usize = 4;
 
-/// A path that can be taken.
+/// An acceptable path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Every server reads it alike.
+    /// All servers read it alike.
     Plain,
-    /// Servers differ, with the reason: only `paths raw` takes it.
+    /// Servers read it differently, for this reason: only `paths raw` accepts it.
     Unusual(&'static str),
 }
 
-/// What form a path has (RFC 3986, sections 3.3 and 6.2.2). An error says why no service takes it.
+/// The form of a path (RFC 3986, sections 3.3 and 6.2.2). An error says why no service accepts it.
 pub fn form(path: &str) -> Result<Form, &'static str> {
-    // `OPTIONS *` is of no service.
+    // `OPTIONS *` belongs to no service.
     if path == "*" {
         return Ok(Form::Plain);
     }
@@ -37,7 +37,7 @@ pub fn form(path: &str) -> Result<Form, &'static str> {
         return Ok(if path.contains("//") { Form::Unusual(EMPTY) } else { Form::Plain });
     }
     if path.bytes().any(|byte| byte.is_ascii_control() || byte == b' ' || !byte.is_ascii()) {
-        return Err("the path holds a character that must be escaped");
+        return Err("the path contains a character that must be escaped");
     }
     let decoded = decoded(path)?;
     if segments(&decoded).any(is_dots) {
@@ -48,7 +48,7 @@ pub fn form(path: &str) -> Result<Form, &'static str> {
 
 const EMPTY: &str = "the path has an empty segment";
 
-/// What servers read differently, the first of it. The escapes are known to be well formed.
+/// The first thing that servers read differently. The escapes are known to be well-formed.
 fn unusual(path: &str) -> Option<&'static str> {
     let bytes = path.as_bytes();
     if path.contains("//") {
@@ -69,7 +69,7 @@ fn unusual(path: &str) -> Option<&'static str> {
     })
 }
 
-/// With all escapes undone, also those that appear when others are undone.
+/// Decodes all escapes, including those that appear after decoding.
 fn decoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if !path.contains('%') {
         return Ok(Cow::Borrowed(path));
@@ -79,7 +79,7 @@ fn decoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
     }
     let mut text = path.to_owned();
     for _ in 0..MAX_DEPTH {
-        // What was undone may hold a `%` that stands for itself.
+        // The decoded text may contain a `%` that stands for itself.
         let bytes: Vec<u8> = percent_encoding::percent_decode_str(&text).collect();
         let next = String::from_utf8(bytes).map_err(|_| "the path has escapes that are not UTF-8")?;
         if next.contains(char::is_control) {
@@ -93,9 +93,9 @@ fn decoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
     Err("the path is escaped too often")
 }
 
-/// Segments as the least strict server divides a path.
+/// Segments as the least strict server splits a path.
 fn segments(decoded: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    // Some servers compare what looks alike: `／` and `．` (NFKC), and ignore what cannot be seen.
+    // Some servers treat look-alikes as equal, such as `／` and `．` (NFKC), and ignore invisible characters.
     let plain = if decoded.is_ascii() {
         Cow::Borrowed(decoded)
     } else {
@@ -114,9 +114,9 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}')
 }
 
-/// The path as the least strict server compares it: escapes undone, in one case, without empty segments, parameters of segments
-/// (`;x=1`), blanks and dots at their ends, and without a `/` at the end. Two paths with the same result may be the same resource.
-/// Only for comparing; nothing of it is ever sent. A path that [`form`] refuses folds to something that no service has.
+/// The path as the least strict server compares it: escapes decoded, case folded, without empty segments, parameters of segments
+/// (`;x=1`), blanks and dots at their ends, and a `/` at the end. Two paths with the same result may be the same resource. Only
+/// for comparison; the result is never sent. A path that [`form`] refuses folds to something that no service has.
 pub fn folded(path: &str) -> Cow<'_, str> {
     let simple = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'-' | b'_' | b'~');
     if path.bytes().all(simple) && !path.contains("//") {
@@ -128,19 +128,19 @@ pub fn folded(path: &str) -> Cow<'_, str> {
         let segment = segment.trim_end_matches(['.', ' ']);
         if !segment.is_empty() {
             folded.push('/');
-            // Through upper case: `ſ` is an `S` there, and an `ı` an `I`.
+            // Via upper case, where `ſ` is an `S` and `ı` an `I`.
             folded.extend(segment.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase));
         }
     }
     Cow::Owned(folded)
 }
 
-/// The beginnings of a folded path that end with a segment, the longest first, the whole among them.
+/// The prefixes of a folded path that end with a segment, including the whole path, longest first.
 pub fn beginnings(folded: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(folded), |path| path.rfind('/').map(|at| &path[..at]))
 }
 
-/// The same path with escapes in upper case, which RFC 3986, section 6.2.2.1, says are the same.
+/// The same path with escapes in upper case, which mean the same (RFC 3986, section 6.2.2.1).
 pub fn upper_escapes(path: &str) -> Cow<'_, str> {
     if !path.split('%').skip(1).any(|escape| escape.bytes().take(2).any(|digit| digit.is_ascii_lowercase())) {
         return Cow::Borrowed(path);
@@ -153,7 +153,7 @@ pub fn upper_escapes(path: &str) -> Cow<'_, str> {
     Cow::Owned(path.chars().map(upper).collect())
 }
 
-/// Whether a path that a policy made leads up, out of where the policy meant it to be. Escapes count for what they stand for.
+/// Whether a path made by a policy contains `..` and so leads elsewhere than the policy meant. Escapes are decoded first.
 pub fn leads_up(path: &str) -> bool {
     decoded(path).is_ok_and(|decoded| segments(&decoded).any(is_dots))
 }

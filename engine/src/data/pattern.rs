@@ -1,8 +1,8 @@
-//! Regular expressions. Matching is linear in the text; what a pattern takes when it is compiled is bounded here.
+//! Regular expressions. Matching is linear in the text; the size of a compiled pattern is bounded here.
 
 use regex::{Error, Regex, RegexBuilder};
 
-/// Most bytes that a compiled pattern takes.
+/// Most bytes of a compiled pattern.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Compiles a pattern.
@@ -10,7 +10,7 @@ pub fn compile(pattern: &str, ignore_case: bool) -> Result<Regex, Error> {
     compile_within(pattern, ignore_case, MAX_BYTES)
 }
 
-/// Compiles a pattern that may take so many bytes.
+/// Compiles a pattern with this limit in bytes.
 pub fn compile_within(pattern: &str, ignore_case: bool, max_bytes: usize) -> Result<Regex, Error> {
     RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(max_bytes).build()
 }

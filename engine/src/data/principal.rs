@@ -1,4 +1,4 @@
-//! Who sends a request: credentials as they were gathered, users as they were authenticated.
+//! Who sends a request: gathered credentials and authenticated users.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use crate::data::certificate::Certificate;
 use crate::data::value::Value;
 
-/// A text that must not be seen: `Debug` and `Display` print stars.
+/// A secret text: `Debug` and `Display` print stars.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(SmolStr);
 
@@ -37,7 +37,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Something a client offers to prove who it is.
+/// Something with which a client proves who it is.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// Name and password, from HTTP Basic or from variables.
@@ -47,7 +47,7 @@ pub enum Credential {
         /// Password.
         password: Secret,
     },
-    /// A TLS client certificate, possession of its key proven.
+    /// A TLS client certificate; the client has proven that it has the key.
     Certificate(Arc<Certificate>),
 }
 
@@ -56,11 +56,11 @@ pub enum Credential {
 pub struct User {
     /// Login name.
     pub name: SmolStr,
-    /// Identifier at the provider, stable over renames.
+    /// Identifier at the provider, which survives renames.
     pub id: SmolStr,
-    /// Name of the identity provider that vouches.
+    /// Name of the identity provider.
     pub provider: SmolStr,
-    /// Whether the user may log in. Nobody is authenticated who may not.
+    /// Whether the user may log in. Others are never authenticated.
     pub enabled: bool,
     /// Further attributes, e.g. `email`, `role`.
     pub attributes: BTreeMap<String, Value>,

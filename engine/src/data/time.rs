@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 
-/// The clock that everything policy-visible reads. Tests move it forward; nothing waits.
+/// The clock for everything that policies can see. Tests move it forward, so nothing waits.
 #[derive(Debug, Default)]
 pub struct Clock {
     offset_millis: AtomicI64,
@@ -31,7 +31,7 @@ impl Clock {
     }
 }
 
-/// The moment, if its year has four digits: formats of dates can write no others.
+/// The moment, if its year has four digits; date formats cannot write others.
 fn at(millis: i64) -> Option<OffsetDateTime> {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
     (0..=9999).contains(&moment.year()).then_some(moment)
@@ -65,14 +65,15 @@ pub fn iso8601(millis: i64) -> String {
     out
 }
 
-/// `Sun, 22 Nov 2026 08:30:00 GMT` (RFC 9110, section 5.6.7). `None` outside of the years 1970 to 9999, for which there is no such date.
+/// `Sun, 22 Nov 2026 08:30:00 GMT` (RFC 9110, section 5.6.7). `None` outside the years 1970 to 9999, for which there is no such
+/// date.
 pub fn rfc1123(millis: i64) -> Option<String> {
     at(millis)?;
     let since = std::time::Duration::from_millis(u64::try_from(millis).ok()?);
     Some(httpdate::fmt_http_date(UNIX_EPOCH + since))
 }
 
-/// Like [`write_iso8601`], but `None` for what cannot be written as a date.
+/// Like [`write_iso8601`], but `None` if it cannot be written as a date.
 pub fn iso8601_date(millis: i64) -> Option<String> {
     at(millis).map(|_| iso8601(millis))
 }

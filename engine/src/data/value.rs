@@ -1,4 +1,4 @@
-//! What a variable holds. Values are cheap to clone: long ones share an `Arc`, short texts are inline.
+//! The value of a variable. Values are cheap to clone: long ones share an `Arc`, short texts are inline.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,10 +11,10 @@ use crate::data::certificate::Certificate;
 use crate::data::json::Document;
 use crate::data::message::Message;
 
-/// Joins the values of a list printed as text, where the author names no other delimiter.
+/// The default delimiter between the values of a list printed as text.
 pub const LIST_DELIMITER: &str = ", ";
 
-/// Most bytes that a function or assertion makes of texts whose parts multiply.
+/// Most bytes of a text that a function or assertion builds from parts that multiply.
 pub const MAX_MADE: usize = 16 << 20;
 
 /// A variable's value.
@@ -29,7 +29,7 @@ pub enum Value {
     Int(i64),
     /// Decimal number.
     Decimal(f64),
-    /// Truth.
+    /// Boolean.
     Bool(bool),
     /// A moment, milliseconds since 1970-01-01T00:00:00Z.
     Time(i64),
@@ -37,7 +37,7 @@ pub enum Value {
     List(Arc<Vec<Value>>),
     /// A JSON document.
     Json(Document),
-    /// Output of an `html` or `xml` template: not escaped again where the same syntax takes it in.
+    /// Output of an `html` or `xml` template; not escaped again in a template of the same syntax.
     Markup(Syntax, SmolStr),
     /// Headers, status, body.
     Message(Arc<Message>),
@@ -45,7 +45,7 @@ pub enum Value {
     Certificate(Arc<Certificate>),
 }
 
-/// Contents may be secret (passwords, tokens), so only kind and size are ever printed.
+/// Prints only kind and size, because contents may be secret (passwords, tokens).
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,7 +64,7 @@ impl fmt::Debug for Value {
     }
 }
 
-/// The one value of a list that holds no other.
+/// The value of a list that contains only one.
 fn only(values: &[Value]) -> Option<&Value> {
     if let [value] = values { Some(value) } else { None }
 }
@@ -107,7 +107,7 @@ impl Value {
         }
     }
 
-    /// The single values: a list's elements, otherwise the value itself; none of undefined.
+    /// The single values: a list's elements, otherwise the value itself; none if undefined.
     pub fn values(&self) -> &[Value] {
         match self {
             Value::Undefined => &[],
@@ -116,7 +116,7 @@ impl Value {
         }
     }
 
-    /// As text, the way a template shows it. Undefined is the empty text; lists are joined with `, `.
+    /// As text, as a template shows it. Undefined is the empty text; lists are joined with `, `.
     pub fn as_text(&self) -> Cow<'_, str> {
         match self {
             Value::Undefined => Cow::Borrowed(""),
@@ -168,7 +168,8 @@ impl Value {
         }
     }
 
-    /// Whether the values joined by a delimiter are a text of a size that is made. Each delimiter counts: both may be a stranger's.
+    /// Whether the values joined by a delimiter stay within the size limit. Each delimiter counts, because both may come from a
+    /// stranger.
     pub fn is_joinable(&self, delimiter: &str) -> bool {
         self.values().len().saturating_mul(delimiter.len()) <= MAX_MADE
     }
@@ -200,7 +201,7 @@ impl Value {
         }
     }
 
-    /// As a truth value: a boolean or the words `true` / `false` in any case.
+    /// As a boolean: a boolean or the words `true` / `false` in any case.
     pub fn to_bool(&self) -> Option<bool> {
         match self {
             Value::Bool(value) => Some(*value),
@@ -221,7 +222,8 @@ impl Value {
         }
     }
 
-    /// As a JSON tree: numbers and booleans keep their kind, messages and documents are taken in as trees, everything else is a string.
+    /// As a JSON tree: numbers and booleans keep their kind, messages and documents are embedded as trees, everything else is a
+    /// string.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self {
@@ -238,7 +240,7 @@ impl Value {
         }
     }
 
-    /// Converts to a declared type; `None` where that is impossible. Undefined converts to nothing but stays undefined.
+    /// Converts to a declared type; `None` if that is impossible. Undefined stays undefined.
     pub fn convert(&self, ty: Type) -> Option<Value> {
         match ty {
             Type::String => Some(Value::Text(self.to_text())),
@@ -271,7 +273,7 @@ impl Value {
     }
 }
 
-/// Reads a plain decimal number; the words that Rust also takes (`inf`, `nan`) are texts here.
+/// Reads a plain decimal number; the words that Rust also accepts (`inf`, `nan`) stay texts.
 pub fn parse_decimal(text: &str) -> Option<f64> {
     let text = text.trim();
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);

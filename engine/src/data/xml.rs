@@ -1,4 +1,5 @@
-//! XML: read without document types (so no entity can grow or reach out), looked into by XPath 1.0, turned into JSON and back.
+//! XML: read without document types (so no entity can expand or load anything), searched with XPath 1.0, converted to JSON and
+//! back.
 
 pub mod convert;
 pub mod gate;
@@ -7,7 +8,7 @@ pub mod xpath;
 
 use roxmltree::{Document, ParsingOptions};
 
-/// Reads a document that keeps to the limits of [`gate`]. The error says what is wrong with it, for logs.
+/// Reads a document within the limits of [`gate`]. The error says what is wrong with it, for logs.
 pub fn parse(text: &str) -> Result<Document<'_>, &'static str> {
     let text = text.trim_start_matches('\u{feff}');
     gate::check(text)?;
@@ -18,7 +19,7 @@ pub fn parse(text: &str) -> Result<Document<'_>, &'static str> {
     })
 }
 
-/// Whether a text can name an element: a name of XML 1.0 without a colon.
+/// Whether a text can name an element: an XML 1.0 name without a colon.
 pub fn is_name(text: &str) -> bool {
     let start = |c: char| c.is_alphabetic() || c == '_';
     text.starts_with(start) && text.chars().all(|c| start(c) || c.is_numeric() || matches!(c, '-' | '.' | '\u{b7}'))

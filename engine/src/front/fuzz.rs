@@ -1,11 +1,11 @@
-//! Bodies of fuzz targets: for everything that parses what a stranger sends, a function that takes any bytes and asserts what must hold
-//! for all of them. `cargo fuzz` runs them (`engine/fuzz`), and so does `cargo test`, over the kept corpus and changes of it.
+//! Bodies of fuzz targets: for every parser of a stranger's input, a function that takes any bytes and asserts what must be true
+//! for all of them. `cargo fuzz` runs them (`engine/fuzz`), and so does `cargo test`, over the stored corpus and mutations of it.
 
 mod documents;
 mod requests;
 mod tokens;
 
-/// A body by its name, which is also the name of its target and of its folder in the corpus.
+/// A body and its name, which is also the name of its target and of its corpus folder.
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All of them.
@@ -54,10 +54,10 @@ mod tests {
 
     use super::*;
 
-    /// Changes of each file of the corpus.
+    /// Mutations of each corpus file.
     const CHANGES: u64 = 150;
 
-    /// Numbers that look random and are the same in each run (xorshift).
+    /// Pseudo-random numbers, the same in each run (xorshift).
     struct Numbers(u64);
 
     impl Numbers {
@@ -69,7 +69,7 @@ mod tests {
         }
     }
 
-    /// Bytes that parsers treat in a way of their own.
+    /// Bytes that parsers treat specially.
     const PIECES: &[&[u8]] = &[
         b"\0",
         b"%",

@@ -1,4 +1,4 @@
-//! Where requests and operators come in: listeners, the operator's folder, the generation that serves, and reload.
+//! The entry for requests and operators: listeners, the operator's folder, the serving generation, and reload.
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, reason = "a fuzz target says what it found by a panic")]

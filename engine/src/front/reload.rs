@@ -19,11 +19,11 @@ use crate::front::host::Host;
 use crate::services::config::AuditTarget;
 use crate::services::stamp::Stamp;
 
-/// Between two looks without a notification.
+/// Interval of checks without a notification.
 const POLL: Duration = Duration::from_secs(2);
-/// However busy the files are, they are read after this long.
+/// Files that never become quiet are read after this time.
 const MAX_SETTLE: Duration = Duration::from_secs(2);
-/// Folders nest no deeper than this where policies are read either.
+/// The same depth limit as for reading policies.
 const MAX_DEPTH: usize = 16;
 
 /// Watches until dropped.
@@ -32,7 +32,7 @@ pub struct Watch {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Tells the watching thread that something changed, or that it is to stop. However much changes, no more than one word waits for it.
+/// Tells the watching thread that something changed, or that it shall stop. At most one signal waits for it.
 #[derive(Clone)]
 struct Signals {
     stop: Arc<AtomicBool>,
@@ -42,7 +42,7 @@ struct Signals {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.signals.stop.store(true, Relaxed);
-        let _ = self.signals.wake.try_send(()); // when it is full, the thread is about to wake
+        let _ = self.signals.wake.try_send(()); // if it is full, the thread is about to wake
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -71,7 +71,7 @@ fn run(host: &Host, events: &Signals, woken: &Receiver<()>) {
         found
     };
     let (mut seen_policies, mut seen_keys) = (look(&policies), look(&keys));
-    // What was saved between the loading of the policies and this moment made no event. Nothing changed costs a comparison.
+    // Changes between loading the policies and this moment caused no event. If nothing changed, this only costs a comparison.
     let _ = host.reload();
     loop {
         match woken.recv_timeout(POLL) {
@@ -86,7 +86,7 @@ fn run(host: &Host, events: &Signals, woken: &Receiver<()>) {
         if now_policies == seen_policies && now_keys == seen_keys {
             continue;
         }
-        // Folders may have been replaced. Listening begins before reading, so that no change falls between.
+        // Folders may have been replaced. Watching starts before reading, so that no change is missed.
         drop(watcher);
         watcher = listen(host, &policies, events);
         if now_keys != seen_keys {
@@ -95,24 +95,24 @@ fn run(host: &Host, events: &Signals, woken: &Receiver<()>) {
         }
         if now_policies != seen_policies {
             seen_policies = now_policies;
-            // What came of it is logged, counted and kept for `status` by the host.
+            // The host logs and counts the result, and keeps it for `status`.
             let _ = host.reload();
         }
     }
 }
 
-/// Waits until nothing has changed for a while, or the thread is to stop.
+/// Waits until nothing has changed for a while, or the thread shall stop.
 fn settled(events: &Signals, woken: &Receiver<()>, quiet: Duration) {
     let began = Instant::now();
     while began.elapsed() < MAX_SETTLE && !events.stop.load(Relaxed) && woken.recv_timeout(quiet).is_ok() {}
 }
 
-/// Asks the system for notifications; without them, looking every other second remains.
+/// Asks the system for notifications; without them, the check every other second remains.
 fn listen(host: &Host, policies: &[PathBuf], events: &Signals) -> Option<RecommendedWatcher> {
     let wake = events.wake.clone();
     let read: Vec<PathBuf> = policies.iter().cloned().chain([host.home().path(KEYS)]).collect();
     let handler = move |event: notify::Result<Event>| {
-        // An error (a queue that ran over) may hide a change.
+        // An error (such as a queue overflow) may hide a change.
         if event.map_or(true, |event| concerns(&read, &event)) {
             let _ = wake.try_send(());
         }
@@ -120,7 +120,7 @@ fn listen(host: &Host, policies: &[PathBuf], events: &Signals) -> Option<Recomme
     let mut watcher = match notify::recommended_watcher(handler) {
         Ok(watcher) => watcher,
         Err(error) => {
-            tracing::warn!(%error, "files cannot be watched; they are looked at every {} seconds instead", POLL.as_secs());
+            tracing::warn!(%error, "files cannot be watched; they are checked every {} seconds instead", POLL.as_secs());
             return None;
         }
     };
@@ -128,7 +128,7 @@ fn listen(host: &Host, policies: &[PathBuf], events: &Signals) -> Option<Recomme
         if path.exists()
             && let Err(error) = watcher.watch(path, mode)
         {
-            tracing::debug!(path = %path.display(), %error, "cannot be watched; it is looked at now and then");
+            tracing::debug!(path = %path.display(), %error, "cannot be watched; it is checked now and then");
         }
     };
     // The home itself, for `gateway.yaml` and for folders that are replaced.
@@ -140,8 +140,8 @@ fn listen(host: &Host, policies: &[PathBuf], events: &Signals) -> Option<Recomme
     Some(watcher)
 }
 
-/// Whether an event may be a change of what is read. Reading a file is not one, and neither is a log that is written inside the
-/// home: what a reload logs would cause the next reload.
+/// Whether an event may be a relevant change. Reading a file is not, and neither is writing a log inside the home, because the
+/// log lines of a reload would cause the next reload.
 fn concerns(read: &[PathBuf], event: &Event) -> bool {
     let near = |path: &PathBuf| read.iter().any(|read| path.starts_with(read) || read.starts_with(path));
     !matches!(event.kind, EventKind::Access(_)) && (event.paths.is_empty() || event.paths.iter().any(near))
@@ -162,14 +162,14 @@ fn note(path: &Path, depth: usize, found: &mut Fingerprint) {
     let Ok(metadata) = fs::metadata(path) else { return };
     let link = fs::read_link(path).ok();
     if !metadata.is_dir() {
-        // What the gateway itself writes while it reloads would make it reload again.
+        // What the gateway itself writes during a reload would cause another reload.
         if path.file_name().and_then(|name| name.to_str()).is_some_and(home::is_log) || is_own_output(&metadata) {
             return;
         }
         found.insert(path.to_owned(), (link, Some(Stamp::new(&metadata))));
         return;
     }
-    // A folder's own time changes with files that are passed over, such as an editor's; its name alone counts.
+    // A folder's own time also changes with files that are skipped, such as an editor's, so only its name counts.
     found.insert(path.to_owned(), (link, None));
     if depth < MAX_DEPTH {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
@@ -178,7 +178,7 @@ fn note(path: &Path, depth: usize, found: &mut Fingerprint) {
     }
 }
 
-/// Whether a file is where standard output or standard error of this process go.
+/// Whether standard output or standard error of this process goes to a file.
 #[cfg(unix)]
 fn is_own_output(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -258,7 +258,7 @@ mod tests {
         }
         signals.stop.store(true, Relaxed);
         assert_eq!(woken.try_iter().count(), 1);
-        // Told to stop, it does not wait for quiet.
+        // When told to stop, it does not wait until files are quiet.
         settled(&signals, &woken, Duration::from_secs(60));
     }
 }

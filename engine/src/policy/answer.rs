@@ -14,12 +14,12 @@ use crate::policy::ctx::Ctx;
 use crate::policy::exec::Ending;
 use crate::policy::reads::Unreadable;
 
-/// An answer's extension, where somebody wants to know: who gave it.
+/// An extension of an answer that says who gave it, if requested.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// The service.
     pub service: SmolStr,
-    /// What its policy says of the request: names and values.
+    /// The policy's log fields: names and values.
     pub fields: Vec<(SmolStr, SmolStr)>,
 }
 
@@ -38,7 +38,7 @@ pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {
     }
 }
 
-/// What a failed policy answers: the error assertion's draft, the customized error, a challenge for missing credentials, or 500.
+/// The answer of a failed policy: the error assertion's draft, the customized error, a challenge for missing credentials, or 500.
 fn failed(ctx: &mut Ctx, broken: bool) -> Response<Bytes> {
     if let Some(draft) = ctx.draft.take() {
         return drafted(draft, survivors(ctx));
@@ -55,7 +55,7 @@ fn failed(ctx: &mut Ctx, broken: bool) -> Response<Bytes> {
     build(StatusCode::INTERNAL_SERVER_ERROR, headers, Bytes::new())
 }
 
-/// Headers that go out although the policy failed: all that describe no body.
+/// Headers that go out although the policy failed: all that do not describe a body.
 fn survivors(ctx: &Ctx) -> HeaderMap {
     let mut headers = ctx.response.headers.clone();
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::LOCATION, header::ETAG, header::LAST_MODIFIED] {
@@ -97,7 +97,7 @@ fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<By
     response
 }
 
-/// The service reads something of the request that cannot be read.
+/// The service reads a part of the request that cannot be read.
 pub fn unreadable(what: &Unreadable) -> Response<Bytes> {
     let mut headers = uncached();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -126,7 +126,7 @@ pub fn without_body(response: &mut Response<Bytes>) {
     }
 }
 
-/// A path that the gateway and what is behind it could read differently.
+/// A path that the gateway and the server behind it could read differently.
 pub fn bad_path(reason: &str) -> Response<Bytes> {
     let mut headers = uncached();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

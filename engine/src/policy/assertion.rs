@@ -1,4 +1,4 @@
-//! What an assertion is to the engine: a description, a builder that settles its properties when the policy loads, and a run.
+//! What an assertion is to the engine: a description, a builder that evaluates its properties when the policy loads, and a run.
 //!
 //! One assertion is one file under `assertions/<category>/`, named as policies spell it. It exports `ENTRY`; the category's list
 //! registers it.
@@ -13,6 +13,6 @@ pub use crate::policy::runnable::{Assertion, AsyncAssertion, Begin, BlockAsserti
 pub struct Entry {
     /// Its description.
     pub spec: &'static Spec,
-    /// Settles its properties; called once per use in a policy, when the policy loads.
+    /// Evaluates its properties; called once per use in a policy, when the policy loads.
     pub build: fn(&mut Build<'_>) -> Result<Runnable, Diagnostic>,
 }

@@ -1,4 +1,4 @@
-//! What an assertion's builder works with: its properties as written, turned into what its run needs.
+//! The interface for an assertion's builder: reads properties as written and returns what the run needs.
 
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Call, Callee, ExprKind, Part, Syntax};
@@ -20,10 +20,10 @@ pub struct Build<'b> {
     pub(crate) call: &'b Call,
 }
 
-/// What the compiler does for a builder.
+/// What the compiler provides for a builder.
 pub(crate) trait BuildHost {
     fn expr(&mut self, expr: &ast::Expr) -> Expr;
-    /// The connection that the file of the call names at its top.
+    /// The connection named at the top of the call's file.
     fn file_connection(&mut self) -> Option<Expr>;
     fn pieces(&mut self, parts: &[Part]) -> Vec<Piece>;
     fn file_parts(&self, path: &str) -> Option<Vec<Part>>;
@@ -44,7 +44,7 @@ pub struct SqlTemplate {
 }
 
 impl<'b> Build<'b> {
-    /// What the spec says of a property. An assertion that asks for another one is wrong, and what uses it does not load.
+    /// The spec of a property. Asking for an unknown one is a bug of the assertion, and policies that use it do not load.
     fn prop(&mut self, name: &str) -> Option<&'static Prop> {
         let prop = self.spec.prop(name);
         if prop.is_none() {
@@ -63,7 +63,7 @@ impl<'b> Build<'b> {
         self.arg(name).is_some()
     }
 
-    /// A property's expression: as given, or its default. `None` only for properties without a default.
+    /// A property's expression: as given or its default. `None` only for properties without a default.
     pub fn optional(&mut self, name: &str) -> Option<Expr> {
         match self.arg(name) {
             Some(arg) => Some(self.compiler.expr(arg)),
@@ -75,17 +75,17 @@ impl<'b> Build<'b> {
         }
     }
 
-    /// A property's expression; undefined where it is neither given nor has a default.
+    /// A property's expression; undefined if it is neither given nor has a default.
     pub fn value(&mut self, name: &str) -> Expr {
         self.optional(name).unwrap_or(Expr::Const(Value::Undefined))
     }
 
-    /// Whether the call is `Name?(…)`: what the spec's `optional` says is fine.
+    /// Whether the call is `Name?(…)`, so that the case in the spec's `optional` is fine.
     pub fn is_optional(&self) -> bool {
         self.call.optional.is_some()
     }
 
-    /// The literal text of a property, or of its default. An error where the author gave something else than a literal.
+    /// The literal text of a property or of its default. An error if the author gave something other than a literal.
     pub fn literal(&mut self, name: &str) -> Result<String, Diagnostic> {
         match self.optional_literal(name)? {
             Some(text) => Ok(text),
@@ -93,7 +93,7 @@ impl<'b> Build<'b> {
         }
     }
 
-    /// Like [`Build::literal`], `None` where the property is not given and has no default.
+    /// Like [`Build::literal`]; `None` if the property is not given and has no default.
     pub fn optional_literal(&mut self, name: &str) -> Result<Option<String>, Diagnostic> {
         match self.arg(name) {
             Some(arg) => match (arg.literal(), &*arg.kind) {
@@ -135,8 +135,8 @@ impl<'b> Build<'b> {
         }
     }
 
-    /// What a literal word of a property's list means. Every word of the list has a meaning here: no default arm decides over a word that
-    /// somebody adds later.
+    /// The meaning of a literal word of a property's list. Every word must have a meaning here, so that no default applies to a
+    /// word that somebody adds later.
     pub fn choice<T: Copy>(&mut self, name: &str, meanings: &[(&str, T)]) -> Result<T, Diagnostic> {
         let text = self.literal(name)?;
         let defect = |what: &str| codes::defect(&format!("`{}`, property `{name}`: {what}", self.spec.name), self.call.span.span);
@@ -162,7 +162,7 @@ impl<'b> Build<'b> {
         })
     }
 
-    /// A regular expression: compiled now when it is a literal, otherwise on each run.
+    /// A regular expression: compiled now if it is a literal, otherwise on each run.
     pub fn pattern(&mut self, name: &str, ignore_case: bool) -> Result<Pattern, Diagnostic> {
         match (self.arg(name), self.optional_literal(name)) {
             (Some(arg), Err(_)) => Ok(Pattern::Text(self.compiler.expr(arg), ignore_case)),
@@ -170,7 +170,7 @@ impl<'b> Build<'b> {
         }
     }
 
-    /// Whether a property's value is known before the run.
+    /// Whether a property's value is constant.
     pub fn is_literal(&mut self, name: &str) -> bool {
         self.optional_literal(name).is_ok()
     }
@@ -186,7 +186,7 @@ impl<'b> Build<'b> {
         fixed.map(Some).ok_or_else(|| self.refuse(name, "it must be JSON without variables"))
     }
 
-    /// The variable that a `Target` property names. `None` where it is not given.
+    /// The variable that a `Target` property names. `None` if it is not given.
     pub fn optional_target(&mut self, name: &str) -> Result<Option<Slot>, Diagnostic> {
         let Some(target) = self.optional_literal(name)? else { return Ok(None) };
         Ok(self.compiler.slot(&target))
@@ -209,22 +209,22 @@ impl<'b> Build<'b> {
         slots.filter(|slots| !slots.is_empty()).ok_or_else(|| self.refuse(name, "it must name variables, in quotes"))
     }
 
-    /// The slot of a variable by its full name; `None` when nobody reads it.
+    /// The slot of a variable by its full name; `None` if nobody reads it.
     pub fn slot(&self, name: &str) -> Option<Slot> {
         self.compiler.slot(name)
     }
 
-    /// Slots of all variables `<prefix>.<rest>`, with the rest in lower case; only those that somebody reads exist.
+    /// Slots of all variables `<prefix>.<rest>`, with the rest in lower case. Only those that somebody reads exist.
     pub fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)> {
         self.compiler.with_prefix(prefix)
     }
 
-    /// Where an assertion notes what it reads of the request by itself, so that it never takes something unreadable for absent.
+    /// Where an assertion records what it reads of the request by itself, so that something unreadable never counts as absent.
     pub fn reads(&mut self) -> &mut Reads {
         self.compiler.reads()
     }
 
-    /// The message that a `MessageName` property means.
+    /// The message that a `MessageName` property names.
     pub fn message(&mut self, name: &str) -> Result<MessageRef, Diagnostic> {
         let text = match self.arg(name).map(|arg| &*arg.kind) {
             // `${x}` and `"x"` both name the variable.
@@ -247,7 +247,7 @@ impl<'b> Build<'b> {
         let parts = match &*arg.kind {
             ExprKind::Template(Syntax::Sql, parts) => parts.clone(),
             ExprKind::File(Syntax::Sql, path) => {
-                self.compiler.file_parts(path).ok_or_else(|| self.refuse(name, "the file is not there"))?
+                self.compiler.file_parts(path).ok_or_else(|| self.refuse(name, "the file is missing"))?
             }
             _ => return Err(self.refuse(name, "it must be an `sql` template")),
         };
@@ -261,15 +261,15 @@ impl<'b> Build<'b> {
                     sql.texts.push(std::mem::take(&mut text));
                 }
                 // INVARIANT: no text of a request ever becomes SQL.
-                Piece::Raw(_) => return Err(self.refuse(name, "`raw` has no place in SQL: values are always bound")),
+                Piece::Raw(_) => return Err(self.refuse(name, "`raw` is not allowed in SQL: values are always bound")),
             }
         }
         sql.texts.push(text);
         Ok(sql)
     }
 
-    /// Notes that a cookie is this gateway's own, by its name or by the `Set-Cookie` field that sets it. Of what varies, the beginning
-    /// that does not is what counts; where there is none, `outbound.own_cookies` has to name it.
+    /// Records that a cookie is this gateway's own, by its name or by the `Set-Cookie` field that sets it. If the name varies,
+    /// its constant prefix counts; if there is none, `outbound.own_cookies` has to name it.
     pub fn own_cookie(&mut self, name: &Expr) {
         let end = |text: &str| text.split(['=', ';']).next().unwrap_or("").trim().to_owned();
         let pattern = match name {
@@ -286,13 +286,13 @@ impl<'b> Build<'b> {
         }
     }
 
-    /// A diagnostic at a property, or at the call where the property is not given.
+    /// A diagnostic at a property, or at the call if the property is not given.
     pub fn refuse(&self, name: &str, why: &str) -> Diagnostic {
         let span = self.arg(name).map_or(self.call.span.span, |arg| arg.span.span);
         let assertion = match &self.call.callee {
             Callee::Native(name) | Callee::Encapsulated(name) => name.node.as_str(),
         };
-        Diagnostic::error(codes::BAD_PROPERTY, format!("`{assertion}` cannot take this as `{name}`"), span).help(why)
+        Diagnostic::error(codes::BAD_PROPERTY, format!("`{assertion}` does not accept this as `{name}`"), span).help(why)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Codes of the diagnostics that only the engine can give; the language's own are in `portcullis_dsl::codes`. Retired, never reused.
+//! Codes of the diagnostics that only the engine can give; the language's own are in `portcullis_dsl::codes`. Codes may be
+//! retired but are never reused.
 
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::span::Span;
@@ -11,15 +12,15 @@ pub const BAD_PROPERTY: &str = "P0402";
 pub const UNKNOWN_BUILTIN: &str = "P0403";
 /// A regular expression that does not compile.
 pub const BAD_REGEX: &str = "P0404";
-/// A template in a place that takes none.
+/// A template where none is allowed.
 pub const BAD_TEMPLATE: &str = "P0405";
 /// A connection, identity provider or key that `gateway.yaml` does not have.
 pub const UNKNOWN_NAME: &str = "P0406";
-/// The compiler could not do what the checks had allowed: a defect of the gateway. The policies are not taken.
+/// The compiler could not compile what the checks allowed: a bug of the gateway. The policies do not load.
 pub const DEFECT: &str = "P0499";
 
-/// What cannot happen unless the compiler itself is wrong.
+/// An error that only a bug of the compiler can cause.
 pub fn defect(what: &str, span: Span) -> Diagnostic {
     Diagnostic::error(DEFECT, format!("the compiler failed here: {what}"), span)
-        .help("this is a defect of the gateway, not of the policy; please report it with this policy")
+        .help("this is a bug of the gateway, not of the policy; please report it with this policy")
 }

@@ -1,8 +1,8 @@
 //! From checked trees to one flat program.
 //!
-//! Every service, task, command and encapsulated assertion becomes a stretch of instructions; fragments and hooks are linked in where
-//! they are included. An instruction has a success and a failure target, so composites cost nothing at run time: they are only the
-//! way in which targets are wired.
+//! Every service, task, command and encapsulated assertion becomes a stretch of instructions; fragments and hooks are compiled in
+//! where they are included. An instruction has a success and a failure target, so composites cost nothing at run time: they only
+//! determine the targets.
 
 mod call;
 mod code;
@@ -28,8 +28,8 @@ use crate::policy::reads::Reads;
 use code::{Code, Label};
 use names::{Flow, UsedName};
 
-/// Compiles a library. The diagnostics hold what only the engine can know: selectors, properties that an assertion refuses. The names are
-/// those of `gateway.yaml` that the policies will ask for.
+/// Compiles a library. The diagnostics are those that only the engine can give: selectors, properties that an assertion refuses.
+/// The names are those of `gateway.yaml` that the policies will ask for.
 pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry>) -> (Program, Vec<Diagnostic>, Vec<UsedName>) {
     let mut compiler = Compiler {
         library,
@@ -64,35 +64,35 @@ struct Compiler<'a> {
     entries: &'a HashMap<&'static str, &'static Entry>,
     code: Code,
     frames: HashMap<PolicyId, Arc<FrameProgram>>,
-    /// Of the frame being compiled.
+    /// The state of the frame being compiled.
     reads: Reads,
-    /// Of the frame being compiled.
+    /// The state of the frame being compiled.
     flow: Flow,
     /// Of all frames.
     names: Vec<UsedName>,
-    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    /// Cookies that the policies set: names, or prefixes of names with a `*`.
     cookies: Vec<SmolStr>,
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Where compilation stands: the frame whose variables are meant, and the policy whose text is read.
+/// The current scope: the frame of the variables, and the policy whose text is being compiled.
 #[derive(Clone, Copy)]
 struct Scope<'a> {
     frame: &'a portcullis_dsl::Frame,
-    /// The policy whose text is being compiled: the frame's own, or an included one.
+    /// The policy whose text is being compiled: the frame's own or an included one.
     policy: &'a Policy,
     /// What `fail` does here.
     fail: Option<FailTo>,
-    /// Where `Done` goes to: the good end of a service, task or command.
+    /// Where `Done` goes: the successful end of a service, task or command.
     done: Option<Label>,
 }
 
-/// Where `fail` goes to.
+/// Where `fail` goes.
 #[derive(Clone, Copy)]
 enum FailTo {
-    /// To the end of the service, task or command, past everything. The slot takes the code.
+    /// To the end of the service, task or command. The slot takes the code.
     Service(Label, Slot),
-    /// To the end of the assertion, whose output in this slot tells the caller.
+    /// To the end of the assertion. The output in this slot takes the code for the caller.
     Assertion(Label, Slot),
 }
 
@@ -152,7 +152,8 @@ impl<'a> Compiler<'a> {
                 let output = policy.failure().map(|param| self.slot(&param.name, scope));
                 let scope =
                     Scope { fail: Some(FailTo::Service(fail_tail, output.unwrap_or(code_slot))), done: Some(held), ..scope };
-                // Nobody calls a command but the command line, which cannot evaluate: it fills in its defaults itself.
+                // Only the command line calls a command, and it cannot evaluate expressions, so the command fills in its defaults
+                // itself.
                 for param in self.library.params(policy) {
                     if let Some(default) = &param.default {
                         let value = self.default_input(default, scope);
@@ -199,7 +200,7 @@ impl<'a> Compiler<'a> {
         Some(program)
     }
 
-    /// What follows a service's body: its error assertion, called in one of three ways, then the end.
+    /// The code after a service's body: its error assertion, called in one of three ways, then the end.
     fn service_tails(
         &mut self,
         head: &'a ast::ServiceHead,
@@ -212,9 +213,10 @@ impl<'a> Compiler<'a> {
         if let Some(errors) = &head.errors {
             let Some(callee) = self.callee(errors) else {
                 [failed, fail_tail, fault_tail, ended].into_iter().for_each(|label| self.code.place(label));
-                return self.defective("the error assertion is not there", errors.span.span);
+                return self.defective("the error assertion is missing", errors.span.span);
             };
-            // A failure without `fail`: the clause's own arguments. `fail CODE`: the first input is the code. A fault: it is undefined.
+            // After a failure without `fail`: the clause's own arguments. After `fail CODE`: the first input is the code. After a
+            // fault: it is undefined.
             for (label, code) in
                 [(failed, None), (fail_tail, Some(Expr::Slot(code_slot))), (fault_tail, Some(Expr::Const(Default::default())))]
             {
@@ -236,7 +238,7 @@ impl<'a> Compiler<'a> {
         self.code.emit(Op::End(false), span, ended, ended);
     }
 
-    /// Checks the bounds of outputs, whatever has set them.
+    /// Checks the bounds of outputs, whatever set them.
     fn outputs_within(&mut self, policy: &'a Policy, scope: Scope<'a>) {
         let outputs = self.library.params(policy).iter().filter(|param| param.direction == ast::Direction::Out);
         for param in outputs.filter(|param| param.range.is_some()) {
@@ -258,7 +260,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Emits an instruction that must not be reached, and says why these policies are not taken.
+    /// Emits an instruction that must not be reached, and reports why these policies do not load.
     fn defective(&mut self, what: &str, span: Span) {
         self.report(defect(what, span));
         let here = self.code.label();
@@ -285,7 +287,7 @@ impl<'a> Compiler<'a> {
                 let given = call.args.iter().find(|arg| arg.name.eq_ignore_ascii_case(&param.name));
                 let value = match (given, &param.default) {
                     (Some(arg), _) => self.expr(&arg.value, scope),
-                    // Variables in a default are the caller's, one that the caller lacks is undefined; files are the callee's.
+                    // Variables in a default are the caller's (undefined if the caller lacks them); files are the callee's.
                     (None, Some(default)) => self.default_input(default, Scope { policy, ..scope }),
                     // `in name?`: undefined, as every slot is at first.
                     (None, None) => continue,

@@ -1,4 +1,4 @@
-//! What one run of a policy works on: the request, the answer being made, and variables in numbered slots.
+//! The state of one run of a policy: the request, the answer being built, and variables in numbered slots.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,13 +27,13 @@ pub struct Slot(pub u32);
 pub enum MessageRef {
     /// The request.
     Request,
-    /// The response: what goes out unless a `Respond` says otherwise, and the headers that go out in any case.
+    /// The response: it goes out unless a `Respond` drafts another answer; its headers always go out.
     Response,
     /// A message variable.
     Slot(Slot),
 }
 
-/// What surrounds a run: the policies it began with, and what outlives them.
+/// The environment of a run: its policies, and the services that outlive them.
 pub trait Environment: Send + Sync {
     /// Clock, connections, caches, keys.
     fn services(&self) -> &Services;
@@ -44,19 +44,19 @@ pub trait Environment: Send + Sync {
     /// Path of a service, with the instance modifier.
     fn service_path(&self, name: &str) -> &str;
 
-    /// Empty, or `/` and a name: stands before all paths.
+    /// The prefix of all paths: empty, or `/` and a name.
     fn instance_modifier(&self) -> &SmolStr;
 
-    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    /// Cookies that the policies set: names, or prefixes of names with a `*`.
     fn own_cookies(&self) -> &[SmolStr];
 
     /// Answers a request of the gateway to itself.
     fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response<Bytes>>;
 }
 
-/// An error answer whose variables are read when it is needed.
+/// An error answer whose variables are read when it is sent.
 pub trait ErrorAnswer: Send + Sync {
-    /// Fills it in; `None` when its status or headers are not HTTP.
+    /// Fills it in; `None` if its status or headers are not valid HTTP.
     fn render(&self, ctx: &Ctx) -> Option<Draft>;
 }
 
@@ -71,11 +71,11 @@ pub struct Refusal {
 
 /// One run of a policy.
 pub struct Ctx {
-    /// The generation of policies this run began with.
+    /// The generation of policies that this run uses.
     pub environment: Arc<dyn Environment>,
     /// The request.
     pub request: Request,
-    /// Headers, body and status collected for the answer. Headers here survive a failure (`WWW-Authenticate`, CORS).
+    /// Headers, body and status collected for the answer. The headers survive a failure (`WWW-Authenticate`, CORS).
     pub response: Message,
     /// The last `Respond`; wins over `response`'s status and body. Dropped when the policy fails.
     pub draft: Option<Draft>,
@@ -87,23 +87,23 @@ pub struct Ctx {
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
     pub users: SmallVec<[User; 1]>,
-    /// Turns that `TakeTurn` took; they end with the run at the latest.
+    /// Turns of `TakeTurn`; they end with the run at the latest.
     pub turns: Vec<KeyedTurn>,
     /// Open transactions, the innermost last.
     pub transactions: Vec<OpenTransaction>,
-    /// Service, task or command that runs.
+    /// Name of the running service, task or command.
     pub service: SmolStr,
-    /// What its policy says of the request to whoever reads the log: names and values.
+    /// Log fields that the policy sets for the request: names and values.
     pub told: Vec<(SmolStr, SmolStr)>,
     pub(crate) slots: Vec<Value>,
     pub(crate) base: usize,
-    /// Where values go that have no place, so that nothing is written anywhere else.
+    /// Takes values for nonexistent slots, so that they overwrite nothing else.
     stray: Option<Box<Value>>,
-    /// Whether a variable was used that no frame has.
+    /// Whether a nonexistent slot was used.
     defect: AtomicBool,
 }
 
-/// What a variable without a place reads as, until the run ends.
+/// The value of a nonexistent slot, until the run ends.
 static NOWHERE: Value = Value::Undefined;
 
 /// A transaction begun by a `Transaction` block.
@@ -137,7 +137,7 @@ impl Ctx {
         }
     }
 
-    /// What outlives generations: clock, connections, caches, keys.
+    /// The services that outlive generations: clock, connections, caches, keys.
     pub fn services(&self) -> &Services {
         self.environment.services()
     }
@@ -152,13 +152,13 @@ impl Ctx {
         *self.place(self.base + slot.0 as usize) = value.into();
     }
 
-    /// Takes a variable's value out, leaving it undefined: for a change in place.
+    /// Takes a variable's value out, leaving it undefined, to change it in place.
     pub fn take(&mut self, slot: Slot) -> Value {
         std::mem::take(self.place(self.base + slot.0 as usize))
     }
 
-    /// A variable by its place among those of all frames. One that no frame has is a defect, which ends the run; what is written there is
-    /// read by nobody.
+    /// A variable by its index among those of all frames. A nonexistent index is a bug that ends the run; nobody reads what is
+    /// written there.
     pub(super) fn place(&mut self, index: usize) -> &mut Value {
         match self.slots.get_mut(index) {
             Some(value) => value,
@@ -175,7 +175,7 @@ impl Ctx {
         &NOWHERE
     }
 
-    /// Whether a variable was used that no frame has, since this was last asked.
+    /// Whether a nonexistent slot was used since the last call.
     pub(super) fn went_astray(&mut self) -> bool {
         std::mem::take(self.defect.get_mut())
     }
@@ -187,7 +187,7 @@ impl Ctx {
         }
     }
 
-    /// A message to read; `None` when the variable holds none. Text variables are read as messages of their text.
+    /// A message to read; `None` if the variable contains none. Text variables are read as messages with this text.
     pub fn message(&self, message: MessageRef) -> Option<std::borrow::Cow<'_, Message>> {
         use std::borrow::Cow;
         match message {
@@ -201,7 +201,7 @@ impl Ctx {
         }
     }
 
-    /// A message to change; a variable that holds none becomes one.
+    /// A message to change; a variable without a message becomes one.
     pub fn message_mut(&mut self, message: MessageRef) -> &mut Message {
         match message {
             MessageRef::Request => &mut self.request.message,
@@ -224,13 +224,13 @@ impl Ctx {
         }
     }
 
-    /// The connection's open transaction, if this run is inside one.
+    /// The connection's open transaction, if this run has one.
     pub fn transaction(&mut self, connection: &str) -> Option<&mut crate::services::store::Transaction> {
         self.transactions.iter_mut().rev().find(|open| open.connection == connection).map(|open| &mut open.handle)
     }
 
-    /// A connection to change something on. A configuration fault for an embedded database on which a policy that waits for this one
-    /// holds a transaction: each would wait for the other until that transaction's time is over.
+    /// A connection for a change. A configuration fault if it is an embedded database on which a calling policy has a
+    /// transaction: the two would wait for each other until the transaction times out.
     pub fn writable(&self, name: &str) -> Result<&crate::services::store::Connection, Fault> {
         let connection = self.services().connection(name)?;
         if connection.dialect() == crate::services::store::Dialect::Sqlite && self.request.held.iter().any(|held| held == name) {
@@ -247,7 +247,7 @@ impl Ctx {
         self.services().clock.now_millis()
     }
 
-    /// A configuration fault, for what only an operator can mend.
+    /// A configuration fault, for what only an operator can fix.
     pub fn misconfigured(&self, what: impl Into<std::borrow::Cow<'static, str>>) -> Fault {
         Fault::new(crate::data::fault::Blame::Configuration, what)
     }

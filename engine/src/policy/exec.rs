@@ -1,4 +1,4 @@
-//! The executor: one loop over one flat program. It does not recurse, and it yields only where an assertion does I/O.
+//! The executor: one loop over one flat program. It does not recurse, and only yields when an assertion does I/O.
 
 pub mod bounds;
 pub mod compare;
@@ -23,24 +23,24 @@ use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
 /// How a run ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// The policy held.
+    /// The policy succeeded.
     Held,
-    /// It failed, and its error answer, if it has any, is drafted.
+    /// It failed, and its error answer, if any, is drafted.
     Failed,
-    /// Something broke that nobody handled, and the error answer, if any, is drafted. The cause is for the log.
+    /// An unhandled fault; the error answer, if any, is drafted. The cause is for the log.
     Broken(Fault),
 }
 
-/// One run's control state, beside the variables in [`Ctx`].
+/// The control state of one run, besides the variables in [`Ctx`].
 struct Run {
     calls: Vec<Activation>,
     loops: Vec<LoopState>,
-    /// Assertions whose blocks run, the innermost last.
+    /// Assertions whose blocks are running, the innermost last.
     blocks: Vec<Box<dyn OpenBlock>>,
     handlers: Vec<Handler>,
-    /// The fault that made the run go to its fault tail.
+    /// The fault that sent the run to its fault tail.
     broken: Option<Fault>,
-    /// What failed last, and why if it says so.
+    /// The last failure, and its reason if it gave one.
     failed: Option<(u32, Cow<'static, str>)>,
 }
 
@@ -67,17 +67,17 @@ impl Run {
         if compare.holds(ctx) {
             return instr.ok;
         }
-        // While its variables are still what they are now.
+        // While its variables still have their current values.
         let reason = if tracing::enabled!(tracing::Level::DEBUG) {
             Cow::Owned(shown::condition(ctx, program, pc, compare))
         } else {
-            Cow::Borrowed("it does not hold")
+            Cow::Borrowed("it fails")
         };
         self.failed = Some((pc, reason));
         instr.no
     }
 
-    /// Says why the policy refuses, for whoever looks for the reason: the place that ends it, and the assertion that failed before.
+    /// Logs why the policy refuses: the place that ends it, and the assertion that failed before.
     fn explain(&mut self, ctx: &mut Ctx, program: &Program, pc: u32, code: &str) {
         let failed = self.failed.take();
         ctx.refusal = Some(Box::new(Refusal { at: pc, failed: failed.as_ref().map(|(at, reason)| (*at, reason.clone())) }));
@@ -103,7 +103,7 @@ struct LoopState {
     next: usize,
 }
 
-/// A `HandleErrors` that is open: how far to unwind, and where to go on.
+/// An open `HandleErrors`: how far to unwind, and where to continue.
 struct Handler {
     at: u32,
     message: Slot,
@@ -114,18 +114,18 @@ struct Handler {
     blocks: usize,
 }
 
-/// Room for variables of callees, so that few requests need more of it on their way.
+/// Spare room for variables of callees, so that few requests need to allocate more.
 const CALLEES: usize = 64;
 
-/// Runs a service, task or command to its end. The inputs of a command are set before.
+/// Runs a service, task or command to its end. The inputs of a command must be set before.
 ///
-/// What drivers of databases wait for is big. It is boxed, so that every request, with or without a transaction, is a small future: futures
-/// are copied where they are made.
+/// Futures of database drivers are large. They are boxed, so that every request is a small future, because futures are copied
+/// when they are made.
 pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) -> impl Future<Output = Ending> + Send + 'r {
     run_observed(program, frame, ctx, Nobody)
 }
 
-/// Runs it, and tells an observer of each step.
+/// Runs it and reports each step to an observer.
 pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, mut observer: O) -> Ending {
     ctx.base = 0;
     ctx.slots.reserve(frame.slots + CALLEES);
@@ -237,7 +237,7 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
                 run.handlers.clear();
                 Ok(instr.ok)
             }
-            Op::Done => Err(defect("a `Done` inside of what must come to its own end")),
+            Op::Done => Err(defect("a `Done` inside a block that must run to its own end")),
             Op::DropDraft => {
                 if run.failed.is_some() && run.broken.is_none() {
                     run.explain(ctx, program, pc, "");
@@ -258,7 +258,7 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
             }
             Op::Defect => Err(defect("the compiler failed here")),
         };
-        let step = if ctx.went_astray() { Err(defect("a variable has no place")) } else { step };
+        let step = if ctx.went_astray() { Err(defect("a variable has no slot")) } else { step };
         if O::WATCHES {
             tell(&mut observer, program, pc, caller, &step);
         }
@@ -272,7 +272,7 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
     }
 }
 
-/// Tells an observer how a step ended. That of a call ends with its `Return`.
+/// Tells an observer how a step ended. The step of a call ends with its `Return`.
 fn tell(observer: &mut impl Observer, program: &Program, pc: u32, caller: Option<u32>, step: &Result<u32, Fault>) {
     let Some(instr) = program.code.get(pc as usize) else { return };
     let (at, how) = match (&instr.op, step) {
@@ -288,8 +288,8 @@ fn tell(observer: &mut impl Observer, program: &Program, pc: u32, caller: Option
     }
 }
 
-/// An invariant of the program does not hold. It ends the run as an internal fault; it never reads as success, nor as a failure, from
-/// which an `AtLeastOne` would go on.
+/// A violated invariant of the program. It ends the run with an internal fault; it never counts as success, nor as a failure
+/// after which an `AtLeastOne` would continue.
 #[cold]
 fn defect(what: &'static str) -> Fault {
     Fault::new(Blame::Internal, what)
@@ -307,7 +307,7 @@ fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<Type>) -> bool {
     true
 }
 
-/// Enters an encapsulated assertion: inputs are evaluated in the caller, then the callee gets slots of its own. `false`: an input
+/// Enters an encapsulated assertion: inputs are evaluated in the caller, then the callee gets its own slots. `false`: an input
 /// cannot be converted to its type, so the call fails.
 fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
     let base = ctx.slots.len();
@@ -315,7 +315,7 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
     for (slot, expr, ty) in &site.inputs {
         let value = expr.eval(ctx);
         let value = match ty {
-            // No document is left out by passing nothing, or the empty text, which is not JSON.
+            // Undefined and the empty text, which is not JSON, both mean "no document".
             Some(Type::Json) if value.is_empty() => Value::Undefined,
             Some(ty) if !value.is_undefined() => match value.convert(*ty) {
                 Some(value) => value,
@@ -339,7 +339,7 @@ fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
     true
 }
 
-/// Leaves an encapsulated assertion. Outputs that were set are copied back, also after a failure.
+/// Leaves an encapsulated assertion. Outputs that were set are copied back, even after a failure.
 fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u32, Fault> {
     let activation = run.calls.pop().ok_or_else(|| defect("a `Return` without a call"))?;
     let Some(instr @ Instr { op: Op::Call(site), .. }) = program.code.get(activation.at as usize) else {
@@ -353,7 +353,7 @@ fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u3
     }
     if let Some((inner, outer)) = site.failure {
         let code = ctx.take(inner);
-        // A failure without a code must not pass for the one before it.
+        // A failure without a code must not keep the code of an earlier one.
         if !held || !code.is_undefined() {
             *ctx.place(activation.base + outer.0 as usize) = code;
         }
@@ -390,19 +390,19 @@ fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bool, Fault> 
     }
 }
 
-/// Leaves the blocks that were opened after the first `depth`, the innermost first.
+/// Leaves all blocks but the first `depth`, the innermost first.
 async fn abandon(ctx: &mut Ctx, run: &mut Run, depth: usize) {
     while run.blocks.len() > depth {
         if let Some(open) = run.blocks.pop()
             && let Err(fault) = open.end(ctx, BlockEnd::Abandoned).await
         {
-            // What ended the block is what counts; this came on top of it.
+            // What ended the block counts; this fault came on top of it.
             tracing::warn!("leaving a block failed: {fault}");
         }
     }
 }
 
-/// Leaves everything that is open, so that the service's own frame runs again.
+/// Leaves everything that is open, back to the service's own frame.
 async fn unwind_to_service(ctx: &mut Ctx, run: &mut Run, frame: &FrameProgram) {
     abandon(ctx, run, 0).await;
     run.loops.clear();
@@ -412,7 +412,8 @@ async fn unwind_to_service(ctx: &mut Ctx, run: &mut Run, frame: &FrameProgram) {
     ctx.base = 0;
 }
 
-/// A fault or a raised error: unwinds to the nearest `HandleErrors`, else to the service's fault tail, else ends the run.
+/// A fault or a raised error: unwinds to the nearest `HandleErrors`, otherwise to the service's fault tail, otherwise ends the
+/// run.
 async fn recover(
     ctx: &mut Ctx,
     run: &mut Run,
@@ -432,7 +433,7 @@ async fn recover(
         return Ok(tail);
     };
     if !fault.raised {
-        // The policy goes on, and what it makes of it need not say what broke.
+        // The policy continues, and its answer may not mention the fault, so it is logged.
         let (service, request, blame) = (&ctx.service, ctx.request.id(), fault.blame.word());
         tracing::error!(%service, %request, place = fault.place, blame, "handled by the policy: {fault}");
     }

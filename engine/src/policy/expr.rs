@@ -1,4 +1,4 @@
-//! Compiled expressions: what a property, the right side of `set`, or a template has become once the policy is loaded.
+//! Compiled expressions: properties, right sides of `set`, and templates after the policy has loaded.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -41,9 +41,9 @@ pub enum Expr {
     List(Arc<[Expr]>),
     /// A call of a pure function.
     Call(&'static Function, Arc<[Expr]>),
-    /// A member of JSON, or `json_get` with a path that is known when the policy loads.
+    /// A member of JSON, or `json_get` with a constant path.
     Member(Box<Expr>, Arc<Path>),
-    /// The first, unless it is undefined; then the second.
+    /// The first, or the second if the first is undefined.
     Either(Box<(Expr, Expr)>),
     /// Integer arithmetic.
     Arithmetic(ArithmeticOp, Box<(Expr, Expr)>),
@@ -54,11 +54,11 @@ pub enum Expr {
 /// A piece of a text or template.
 #[derive(Clone)]
 pub enum Piece {
-    /// As it is.
+    /// Literal text.
     Literal(SmolStr),
     /// Escaped for the template's syntax.
     Value(Expr),
-    /// Escaped, and checked before: it stands where a browser takes it for an address.
+    /// Checked, then escaped: a browser follows it as an address.
     Address(Expr, AddressPlace),
     /// Not escaped.
     Raw(Expr),
@@ -67,7 +67,7 @@ pub enum Piece {
 /// A node of a JSON template.
 #[derive(Clone)]
 pub enum JsonNode {
-    /// An object; a member's flag says that it is left out when empty.
+    /// An object; a member's flag says that it is left out if empty.
     Object(Vec<(Vec<Piece>, bool, JsonNode)>),
     /// An array.
     Array(Vec<JsonNode>),
@@ -77,13 +77,13 @@ pub enum JsonNode {
     Null,
 }
 
-/// A value without a copy where one is at hand.
+/// A value, borrowed if possible.
 pub enum View<'a> {
     /// A variable or constant.
     Value(&'a Value),
     /// Text of the request.
     Text(&'a str),
-    /// Made for the occasion.
+    /// A new value.
     Owned(Value),
 }
 
@@ -190,7 +190,7 @@ impl Expr {
                 Value::from(out)
             }
             Expr::Text(pieces) => match &pieces[..] {
-                // `"${x}"` is how a policy makes a text of whatever `x` is.
+                // With `"${x}"` a policy makes a text of any `x`.
                 [Piece::Value(expr)] => Value::Text(expr.to_text(ctx)),
                 pieces => {
                     let mut out = String::with_capacity(64);
@@ -254,7 +254,7 @@ impl Expr {
 }
 
 impl Piece {
-    /// Appends it as text, without escaping.
+    /// Appends the text form without escaping.
     pub fn write(&self, ctx: &Ctx, out: &mut String) {
         match self {
             Piece::Literal(text) => out.push_str(text),
@@ -264,7 +264,7 @@ impl Piece {
 }
 
 impl JsonNode {
-    /// The tree, when no variable is in it.
+    /// The tree, if it contains no variable.
     pub fn constant(&self) -> Option<serde_json::Value> {
         match self {
             JsonNode::Object(members) => {
@@ -283,7 +283,7 @@ impl JsonNode {
         }
     }
 
-    /// The text of the tree that [`JsonNode::eval`] gives, without the tree. INVARIANT: it has fixed names.
+    /// The text of the tree of [`JsonNode::eval`], without building the tree. INVARIANT: names are fixed.
     pub fn write(&self, ctx: &Ctx, out: &mut Vec<u8>) {
         match self {
             JsonNode::Object(members) => {
@@ -324,7 +324,7 @@ impl JsonNode {
         }
     }
 
-    /// Whether no name is made of variables and none comes twice, so that every member stays where it is.
+    /// Whether all names are constant and unique, so that every member keeps its position.
     pub fn has_fixed_names(&self) -> bool {
         match self {
             JsonNode::Object(members) => members.iter().enumerate().all(|(i, (key, _, node))| {
@@ -374,7 +374,7 @@ pub(crate) fn fixed(key: &[Piece]) -> Option<&str> {
 }
 
 fn write_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
-    // Neither a `Vec` nor a tree of ours refuses anything.
+    // Writing to a `Vec` and serializing our own tree cannot fail.
     let _ = serde_json::to_writer(out, value);
 }
 

@@ -17,16 +17,16 @@ mod uris;
 
 /// A function with its description.
 pub struct Function {
-    /// What authors know of it.
+    /// Its description for authors.
     pub spec: FunctionSpec,
-    /// Its work. The compiler has checked the number of arguments.
+    /// Its implementation. The compiler has checked the number of arguments.
     pub call: fn(&Args<'_>, &Ctx) -> Value,
 }
 
 /// The values that a function is called with.
 pub struct Args<'a>(pub &'a [Value]);
 
-/// What stands for an argument that the author left out.
+/// The value of an argument that the author left out.
 static LEFT_OUT: Value = Value::Undefined;
 
 impl Args<'_> {
@@ -75,7 +75,7 @@ pub fn get(name: &str) -> Option<&'static Function> {
     all().find(|function| function.spec.name == name)
 }
 
-/// A function in short.
+/// Short form of a function.
 const fn function(
     name: &'static str,
     params: &'static [&'static str],
@@ -87,7 +87,7 @@ const fn function(
 }
 
 impl Function {
-    /// The function, said to give JSON, or what it was given.
+    /// The function, marked as giving JSON or one of its arguments.
     const fn giving(self, gives: Gives) -> Function {
         let Function { spec: FunctionSpec { name, params, required, doc, .. }, call } = self;
         Function { spec: FunctionSpec { name, params, required, doc, gives }, call }

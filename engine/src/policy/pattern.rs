@@ -1,4 +1,5 @@
-//! Regular expressions that are values: compiled once and kept, so that a configured pattern costs no compilation a request.
+//! Regular expressions computed at run time: compiled once and cached, so that a configured pattern is not compiled for each
+//! request.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -15,17 +16,17 @@ use crate::policy::expr::{Expr, Piece};
 /// Pattern and whether case is ignored.
 type Key = (String, bool);
 
-/// A compiled pattern may take a megabyte, so those that nobody uses any more (the policies were changed) do not stay.
+/// A compiled pattern may take a megabyte, so unused ones (after a change of policies) are dropped.
 static COMPILED: LazyLock<Cache<Key, Option<Arc<Regex>>>> =
     LazyLock::new(|| Cache::builder().max_capacity(256).time_to_idle(Duration::from_secs(600)).build());
 
-/// The compiled pattern, `None` when it does not compile.
+/// The compiled pattern; `None` if it does not compile.
 pub fn cached(pattern: &str, ignore_case: bool) -> Option<Arc<Regex>> {
-    // Compiled once, however many requests need it first at the same time.
+    // Compiled once, even if many requests need it at the same time.
     COMPILED.get_with((pattern.to_owned(), ignore_case), || compile(pattern, ignore_case).ok().map(Arc::new))
 }
 
-/// A pattern of an assertion: compiled with the policy when it is a literal, otherwise when its text is known.
+/// A pattern of an assertion: compiled with the policy if it is a literal, otherwise on each run.
 pub enum Pattern {
     /// A literal.
     Fixed(Regex),
@@ -34,7 +35,7 @@ pub enum Pattern {
 }
 
 impl Pattern {
-    /// The compiled pattern; `None` when the text of this run does not compile.
+    /// The compiled pattern; `None` if the text of this run does not compile.
     pub fn regex<'p>(&'p self, ctx: &Ctx) -> Option<Cow<'p, Regex>> {
         match self {
             Pattern::Fixed(regex) => Some(Cow::Borrowed(regex)),
@@ -43,7 +44,7 @@ impl Pattern {
     }
 }
 
-/// What a match is replaced with: texts, groups of the match, values. The text of a value is never read for groups.
+/// The replacement of a match: texts, groups of the match, values. The text of a value is never searched for groups.
 pub struct Replacement(Vec<Part>);
 
 enum Part {
@@ -71,7 +72,7 @@ impl Replacement {
         Replacement(parts)
     }
 
-    /// Appends what a match becomes. A group that took no part is nothing.
+    /// Appends the replacement of a match. A group that took no part is empty.
     pub fn write(&self, found: &Captures<'_>, ctx: &Ctx, out: &mut String) {
         for part in &self.0 {
             match part {

@@ -1,5 +1,5 @@
-//! What a policy reads of a request. It is known when the policy is compiled, so what cannot be read is refused before the policy runs:
-//! if it counted as absent, a policy would take a broken credential, mark or origin for none at all.
+//! What a policy reads of a request. The compiler knows it, so an unreadable part is refused before the policy runs. If it
+//! counted as absent, a policy would treat a broken credential, mark or origin as none at all.
 
 use std::fmt;
 
@@ -20,17 +20,17 @@ pub struct Reads {
     all: Vec<HeaderName>,
     cookies: Vec<SmolStr>,
     parameters: bool,
-    /// Whether the policy itself asks if parameters are malformed.
+    /// Whether the policy itself checks for malformed parameters.
     malformed: bool,
     basic: bool,
 }
 
-/// A part of a request that cannot be read. Its text names the part and never its value.
+/// A part of a request that cannot be read. Its text names the part, never its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// A header field that is not visible ASCII.
     Field(HeaderName),
-    /// A header field that HTTP allows once and that is there more often.
+    /// A header field that HTTP allows once and that occurs more often.
     Repeated(HeaderName),
     /// Basic credentials that are not text.
     Credentials(&'static str),
@@ -45,10 +45,10 @@ pub enum Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unreadable::Field(name) => write!(f, "the header field `{name}` holds bytes that are not visible ASCII"),
+            Unreadable::Field(name) => write!(f, "the header field `{name}` contains bytes that are not visible ASCII"),
             Unreadable::Repeated(name) => write!(f, "the header field `{name}` must not occur more than once"),
             Unreadable::Credentials(why) => write!(f, "the header field `authorization` cannot be read: {why}"),
-            Unreadable::Cookie(name) => write!(f, "the cookie `{name}` holds bytes that are not visible ASCII"),
+            Unreadable::Cookie(name) => write!(f, "the cookie `{name}` contains bytes that are not visible ASCII"),
             Unreadable::Query => {
                 f.write_str("the query cannot be read: a broken percent-escape, no UTF-8, a NUL, or too many parameters")
             }
@@ -91,7 +91,7 @@ impl Reads {
         self.basic = true;
     }
 
-    /// A part of a message is read: of the request, or of a variable that may hold a copy of it.
+    /// A part of a message is read: of the request, or of a variable that may contain a copy of it.
     pub fn selected(&mut self, selector: &MessageSelector) {
         match selector {
             MessageSelector::Header(name) => self.field(name),
@@ -112,10 +112,10 @@ impl Reads {
         self.basic |= callee.basic;
     }
 
-    /// Whether all that is read can be.
+    /// Whether everything that is read can be read.
     pub fn check(&self, request: &Request) -> Result<(), Unreadable> {
         let headers = &request.message.headers;
-        // Without its type no body is understood.
+        // A body cannot be understood without its type.
         for name in self.first.iter().chain([&header::CONTENT_TYPE]) {
             let mut values = headers.get_all(name).iter();
             let Some(value) = values.next() else { continue };
@@ -167,7 +167,7 @@ fn is_text(value: &HeaderValue) -> bool {
     is_ascii_text(value.as_bytes())
 }
 
-/// Visible ASCII, blanks and tabs: what a field's value is as text (RFC 9110, section 5.5).
+/// Visible ASCII, blanks and tabs: the characters of a field's value (RFC 9110, section 5.5).
 fn is_ascii_text(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(byte, 0x20..=0x7e | b'\t'))
 }

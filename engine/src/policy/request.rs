@@ -1,4 +1,4 @@
-//! A request as policies see it: its message, and what the connection says of it.
+//! A request as policies see it: its message, and the facts of its connection.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -26,8 +26,8 @@ pub struct Request {
     pub host: SmolStr,
     /// Port it was sent to.
     pub port: u16,
-    /// Path as sent, without the query, still escaped; escapes in upper case unless the service says `paths raw`. Which forms it may
-    /// have is in `data::path`.
+    /// Path as sent, without the query, still escaped; escapes in upper case unless the service says `paths raw`. `data::path`
+    /// says which forms it may have.
     pub path: SmolStr,
     /// What `*` in the service's path matched.
     pub path_rest: SmolStr,
@@ -35,20 +35,20 @@ pub struct Request {
     pub query: SmolStr,
     /// The peer.
     pub remote: SocketAddr,
-    /// Certificate the peer presented in the TLS handshake, possession of its key proven, trust not yet decided.
+    /// Certificate that the peer presented in the TLS handshake. The peer has proven that it has the key; trust is not decided.
     pub client_certificate: Option<Arc<Certificate>>,
     /// When it arrived, for elapsed time.
     pub started: Instant,
-    /// How many policies of this gateway called one another to get here.
+    /// Depth of calls between policies of this gateway.
     pub depth: u8,
-    /// Connections on which those policies are in the middle of a transaction.
+    /// Connections on which the calling policies have an open transaction.
     pub held: Vec<SmolStr>,
     correlation: OnceLock<Correlation>,
     query_parameters: OnceLock<Parameters>,
 }
 
 impl Request {
-    /// A request with nothing but method and path; the server and tests fill in the rest.
+    /// A request with only method and path; the server and tests fill in the rest.
     pub fn new(method: Method, path: impl Into<SmolStr>) -> Self {
         Request {
             message: Message::default(),
@@ -70,8 +70,8 @@ impl Request {
         }
     }
 
-    /// What identifies this request in the log, in audit records, in its answer and to other servers. Made up when it is first asked for,
-    /// unless the request came with one.
+    /// Identifies this request in the log, in audit records, in its answer and to other servers. Created on first use, unless the
+    /// request came with one.
     pub fn correlation(&self) -> &Correlation {
         self.correlation.get_or_init(Correlation::new)
     }
@@ -108,7 +108,7 @@ impl Request {
         if self.secure { 443 } else { 80 }
     }
 
-    /// The URL as the client meant it.
+    /// The URL as the client sees it.
     pub fn url(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };

@@ -28,21 +28,21 @@ pub trait BlockAssertion: Send + Sync {
     async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault>;
 }
 
-/// What becomes of a block.
+/// What happens to a block.
 pub enum Begin {
-    /// It runs, and this is told how it ended.
+    /// It runs, and this object is told how it ended.
     Run(Box<dyn OpenBlock>),
-    /// It is passed over, and the assertion holds.
+    /// It is skipped, and the assertion succeeds.
     Skip,
-    /// It is passed over, and the assertion fails for this reason.
+    /// It is skipped, and the assertion fails for this reason.
     Refuse(Cow<'static, str>),
 }
 
 /// A block that runs.
 #[async_trait]
 pub trait OpenBlock: Send {
-    /// After the block, once. The answer counts only for a block that held: of one that failed the assertion fails, of one that was
-    /// abandoned nobody asks.
+    /// After the block, once. The result only counts if the block succeeded: if the block failed, the assertion fails, and if it
+    /// was abandoned, nobody asks.
     async fn end(self: Box<Self>, ctx: &mut Ctx, ending: BlockEnd) -> Verdict;
 }
 
@@ -53,7 +53,8 @@ pub enum BlockEnd {
     Held,
     /// It failed.
     Failed,
-    /// A fault, a raised error or a `fail` left it. The variables at hand may then be those of another policy: none must be touched.
+    /// A fault, a raised error or a `fail` left it. The current variables may then belong to another policy and must not be
+    /// touched.
     Abandoned,
 }
 
@@ -63,7 +64,7 @@ pub enum Runnable {
     Sync(Box<dyn Assertion>),
     /// May wait.
     Async(Box<dyn AsyncAssertion>),
-    /// Stands around a block.
+    /// Has a block.
     Block(Box<dyn BlockAssertion>),
 }
 

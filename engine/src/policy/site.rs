@@ -1,4 +1,4 @@
-//! One generation of policies: the program, its routes, and how a request runs on them from first byte to last.
+//! One generation of policies: the program, its routes, and the run of a request on them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -36,12 +36,13 @@ pub struct Site {
     exact: HashMap<String, Endpoint>,
     /// Endpoints whose paths end in `*`, longest first.
     prefixes: Vec<(String, Endpoint)>,
-    /// Paths of services as the least strict server compares them, with the length of the path as written and whether `*` follows it.
+    /// Paths of services as the least strict server compares them, each with the length of the path as written and whether `*`
+    /// follows.
     folded: HashMap<String, Vec<(usize, bool)>>,
     paths: HashMap<SmolStr, String>,
 }
 
-/// A service and where it is reached.
+/// A service and its path.
 pub struct Route {
     /// Name of the service.
     pub name: SmolStr,
@@ -49,7 +50,7 @@ pub struct Route {
     pub methods: Vec<Method>,
     /// Its program.
     pub frame: Arc<FrameProgram>,
-    /// `paths raw`: whether it takes paths that servers read in different ways.
+    /// `paths raw`: whether it accepts paths that servers read in different ways.
     pub raw_paths: bool,
     /// `Allow` of a 405.
     pub allow: String,
@@ -94,7 +95,7 @@ pub enum Routed<'s, 'p> {
     To(&'s Endpoint, &'p str),
     /// To none.
     Nowhere,
-    /// It is refused, for this reason: the gateway and what is behind it could read it differently.
+    /// It is refused for this reason: the gateway and the server behind it could read it differently.
     Refused(&'static str),
 }
 
@@ -124,7 +125,7 @@ impl Route {
         response
     }
 
-    /// Leaves word of who answered, if anybody wants to know.
+    /// Records who answered, if requested.
     fn tell(&self, site: &Site, response: &mut http::Response<bytes::Bytes>, fields: Vec<(SmolStr, SmolStr)>) {
         if site.services.told {
             response.extensions_mut().insert(answer::Told { service: self.name.clone(), fields });
@@ -139,12 +140,12 @@ impl Route {
     }
 }
 
-/// Everything that policies may call, for the language's checks.
+/// The catalogue of everything that policies may call, for the language's checks.
 pub fn catalogue() -> Catalogue {
     Catalogue::new(assertions::all().map(|entry| entry.spec), function::all().map(|function| &function.spec), vars::builtins())
 }
 
-/// A policy set, checked and compiled, that no gateway serves yet. Several may serve the same one.
+/// A checked and compiled policy set, independent of a gateway. Several gateways may serve it.
 pub struct Compiled {
     /// The checked trees.
     pub library: Arc<Library>,
@@ -152,7 +153,7 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
     /// Names of `gateway.yaml` that the policies will ask for.
     pub names: Vec<UsedName>,
-    /// Instructions; none when there are errors.
+    /// Instructions; `None` if there are errors.
     program: Option<Arc<Program>>,
 }
 
@@ -172,8 +173,8 @@ impl Compiled {
         Compiled { library: Arc::new(library), diagnostics, names, program }
     }
 
-    /// The set with what outlives it; none when there are errors. `serves` is told a service's name and whether it is declared
-    /// `disabled`.
+    /// The set together with the services that outlive it; `None` if there are errors. `serves` is told a service's name and
+    /// whether it is declared `disabled`.
     pub fn site(&self, services: Arc<Services>, instance_modifier: &str, serves: impl Fn(&str, bool) -> bool) -> Option<Site> {
         let program = Arc::clone(self.program.as_ref()?);
         let modifier = match instance_modifier.trim_matches('/') {
@@ -201,7 +202,7 @@ impl Compiled {
             let metrics = site.services.metrics.service(&policy.name);
             let route =
                 Arc::new(Route { name: policy.name.as_str().into(), methods, frame, raw_paths: head.raw_paths, allow, metrics });
-            // As requests have it: what is not ASCII is escaped, and escapes are in upper case.
+            // As in requests: non-ASCII characters are escaped, and escapes are in upper case.
             let path = format!("{modifier}{}", head.path.node);
             let path = path::upper_escapes(&utf8_percent_encode(&path, CONTROLS).to_string()).into_owned();
             let written = path.strip_suffix('*').unwrap_or(&path);
@@ -226,8 +227,8 @@ impl Compiled {
 }
 
 impl Site {
-    /// Parses, checks and compiles a policy set. On any error there is no site; warnings come with one. `enabled` names the services
-    /// to serve although they are declared `disabled`.
+    /// Parses, checks and compiles a policy set. With an error there is no site; with warnings there is one. `enabled` names the
+    /// services to serve although they are declared `disabled`.
     pub fn build(
         sources: Sources,
         services: Arc<Services>,
@@ -281,21 +282,23 @@ impl Site {
         }
     }
 
-    /// Whether a path that led to a service with `*` could, to the server behind it, be of a service whose own path is longer. That one
-    /// may ask more of the client: `/app/Admin/x` leads to `/app/*`, and many a server takes it for `/app/admin/x`.
+    /// Whether a path that leads to a service with `*` could, for the server behind it, belong to a service with a longer path.
+    /// That service may require more of the client: `/app/Admin/x` leads to `/app/*`, but many servers treat it as
+    /// `/app/admin/x`.
     fn is_of_another(&self, path: &str, own: usize, form: Form) -> bool {
         let folded = path::folded(path);
         path::beginnings(&folded).any(|beginning| {
-            // Where servers divide an unusual path is not certain, so a beginning counts as the whole.
+            // It is uncertain where servers split an unusual path, so a prefix counts like the whole.
             let whole = beginning.len() == folded.len() || form != Form::Plain;
             let others = self.folded.get(beginning).into_iter().flatten();
             others.into_iter().any(|(length, star)| *length > own && (*star || whole))
         })
     }
 
-    /// Answers a request. A self-call of a policy enters here too.
+    /// Answers a request. A policy's call to this gateway enters here, too.
     pub fn handle(self: &Arc<Self>, request: Request) -> impl Future<Output = http::Response<bytes::Bytes>> + Send + use<> {
-        // Settled before the future is made, and on the heap: futures are copied where they are made, and this one is in every request.
+        // Prepared before the future is made, and boxed: futures are copied when they are made, and every request contains this
+        // one.
         let begun = self.begin(request);
         let site = Arc::clone(self);
         async move {
@@ -338,7 +341,7 @@ impl Site {
             self.services.metrics.refused(400);
             return Err(answer::bad_path(reason));
         }
-        // INVARIANT: what led to the service is what policies see and send on, to the byte.
+        // INVARIANT: policies see and forward the same bytes that led to the service.
         if let (false, Cow::Owned(path)) = (route.raw_paths, path) {
             request.path = path.into();
         }
@@ -352,7 +355,8 @@ impl Site {
         Ok((route, ctx, head))
     }
 
-    /// Runs a `command` or `task` by name. Gives its outputs in order, and whether it held; `None` when there is none of that name.
+    /// Runs a `command` or `task` by name. Returns its outputs in order, and whether it succeeded; `None` if there is none of
+    /// that name.
     pub async fn run_named(
         self: &Arc<Self>,
         name: &str,
@@ -361,7 +365,7 @@ impl Site {
         self.run_named_observed(name, inputs, Nobody).await
     }
 
-    /// The same, and an observer is told of each step.
+    /// The same, with an observer that is told of each step.
     pub async fn run_named_observed(
         self: &Arc<Self>,
         name: &str,

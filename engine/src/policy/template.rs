@@ -1,4 +1,4 @@
-//! Rendering of typed templates: a variable is escaped for the syntax that surrounds it, so that injection cannot be written.
+//! Renders typed templates: a variable is escaped for the syntax around it, so that injection is impossible.
 
 pub(crate) mod address;
 
@@ -19,12 +19,12 @@ pub fn render(syntax: Syntax, pieces: &[Piece], ctx: &Ctx) -> Value {
             Piece::Address(expr, place) => match expr.eval(ctx) {
                 value if address::is_harmless(&value, *place) => escape(syntax, &value, &mut out),
                 _ => {
-                    tracing::warn!("an address that would run as script was left out of a page");
+                    tracing::warn!("an address that would run as a script was left out of a page");
                     out.push_str(address::NOWHERE);
                 }
             },
             Piece::Value(Expr::Joined(list, delimiter)) => {
-                // The delimiter is the author's own text, so it stays as it is: `<li>${names|</li><li>}</li>`.
+                // The delimiter is the author's own text, so it is not escaped: `<li>${names|</li><li>}</li>`.
                 for (i, value) in list.eval(ctx).values().iter().enumerate() {
                     if i > 0 {
                         out.push_str(delimiter);

@@ -1,4 +1,4 @@
-//! Variables that nobody sets: the built-ins, and the selectors that reach into messages, certificates, moments and lists.
+//! Variables that policies do not set: the built-ins, and the selectors for parts of messages, certificates, moments and lists.
 
 mod builtin;
 mod selector;

@@ -1,5 +1,5 @@
-//! Caches by name. A cache comes into being with the first value stored in it and outlives reloads of policies; what is kept, how long
-//! and how much of it is each caller's word. Entries carry their own expiry, so a moved clock expires them at once.
+//! Caches by name. A cache is created with its first value and survives reloads of policies. Each caller decides what is stored,
+//! how long, and how much. Entries have their own expiry, so a moved clock expires them at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,24 +13,25 @@ use smol_str::SmolStr;
 use crate::data::value::Value;
 use crate::services::telemetry::Metrics;
 
-/// Most caches at a time. Names are the policies'; this is for one that makes them of what clients send.
+/// Most caches at the same time. Policies choose the names; the limit protects against a policy that builds names from what
+/// clients send.
 const MAX_CACHES: usize = 1000;
-/// Bytes of values and keys in one cache, whatever its number of entries.
+/// Most bytes of values and keys in one cache, whatever its number of entries.
 const MAX_BYTES: u64 = 64 << 20;
-/// Bytes of one value with its key, whatever the caller allows.
+/// Most bytes of one value with its key, whatever the caller allows.
 const MAX_WEIGHT: u64 = 4 << 20;
 
-/// Fewer entries than this are not pushed out for being too many: so few would only ever push out each other.
+/// Fewer entries than this are never evicted for their number, because so few would only evict each other.
 const FEW: u64 = 16;
 
-/// What a caller allows.
+/// Limits set by a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Entries in the cache; beyond it the least valuable ones go.
+    /// Most entries in the cache; beyond it the least valuable ones are dropped.
     pub max_entries: u64,
-    /// Milliseconds after which the value is gone.
+    /// Lifetime of the value in milliseconds.
     pub max_age_millis: i64,
-    /// Bytes of the value; a larger one is not kept.
+    /// Most bytes of the value; a larger one is not stored.
     pub max_size: u64,
 }
 
@@ -43,7 +44,7 @@ impl Default for Limits {
 /// All caches of a gateway.
 #[derive(Default)]
 pub struct Caches {
-    // Looked up on each request, changed a few times in the life of a process: readers take no lock.
+    // Read on each request, changed rarely, so readers take no lock.
     named: ArcSwap<BTreeMap<SmolStr, Arc<Named>>>,
     creating: Mutex<()>,
     /// Names that were only asked for.
@@ -53,7 +54,7 @@ pub struct Caches {
 
 struct Named {
     entries: Quick<SmolStr, Entry, Weight>,
-    /// What fits into one part of it.
+    /// The capacity of one shard.
     heaviest: u64,
     hits: Counter,
     misses: Counter,
@@ -76,7 +77,7 @@ impl Weighter<SmolStr, Entry> for Weight {
     }
 }
 
-/// What a cache has done so far.
+/// Counters of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// Name of the cache.
@@ -85,22 +86,23 @@ pub struct Stats {
     pub hits: u64,
     /// Look-ups that did not.
     pub misses: u64,
-    /// Entries, expired ones among them until they are met or pushed out.
+    /// Entries, including expired ones until they are found or evicted.
     pub entries: u64,
 }
 
 impl Caches {
-    /// No caches yet; each one that comes has its hits and misses counted there.
+    /// No caches yet; hits and misses of each new one are counted there.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Caches { metrics, ..Caches::default() }
     }
 
-    /// Keeps a value under a key, in place of what is there. `false` when it is larger than allowed, or when there are too many caches.
+    /// Stores a value under a key, in place of an older one. `false` if it is larger than allowed, or if there are too many
+    /// caches.
     pub fn store(&self, id: &str, key: impl Into<SmolStr>, value: Value, limits: Limits, now_millis: i64) -> bool {
         let key = key.into();
         let bytes = size(&value) + key.len() as u64 + 64;
         if size(&value) > limits.max_size || bytes > MAX_WEIGHT {
-            // What is there is older than what should be there.
+            // The value that is already there is outdated.
             self.remove(id, &key);
             return false;
         }
@@ -109,14 +111,14 @@ impl Caches {
             return true;
         }
         let Some(named) = self.get(id).or_else(|| self.create(id, limits.max_entries)) else { return false };
-        // As many bytes as it has, but at least the share of one entry: so both number and bytes are bounded.
+        // Its real size, but at least the share of one entry, so that both number and bytes are bounded.
         let weight = bytes.max((MAX_BYTES / limits.max_entries.max(FEW)).min(named.heaviest));
         let expires = now_millis.saturating_add(limits.max_age_millis);
         named.entries.insert(key, Entry { value, stored: now_millis, expires, weight });
         true
     }
 
-    /// The value under a key, unless its time is over or it is older than `max_age_millis`.
+    /// The value under a key, unless it has expired or is older than `max_age_millis`.
     pub fn lookup(&self, id: &str, key: &str, max_age_millis: Option<i64>, now_millis: i64) -> Option<Value> {
         let Some(named) = self.get(id) else {
             self.missed_nothing(id);
@@ -134,7 +136,7 @@ impl Caches {
         found.map(|entry| entry.value)
     }
 
-    /// Forgets a value; whether there was one. `name*` means every cache whose name begins so.
+    /// Removes a value; returns whether there was one. `name*` means every cache whose name begins like this.
     pub fn remove(&self, id: &str, key: &str) -> bool {
         let mut found = false;
         for named in self.meant(id) {
@@ -143,7 +145,7 @@ impl Caches {
         found
     }
 
-    /// Empties a cache. `name*` means every cache whose name begins so.
+    /// Empties a cache. `name*` means every cache whose name begins like this.
     pub fn flush(&self, id: &str) {
         for named in self.meant(id) {
             named.entries.clear();
@@ -168,7 +170,7 @@ impl Caches {
         self.named.load().iter().map(stats).collect()
     }
 
-    /// A look-up in a cache that nobody has put anything into yet. There are as many of those as of the others at most.
+    /// A look-up in a cache that does not exist yet. Their number has the same limit.
     fn missed_nothing(&self, id: &str) {
         let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
         if empty.contains(id) || (empty.len() < MAX_CACHES && empty.insert(SmolStr::new(id))) {
@@ -180,7 +182,8 @@ impl Caches {
         self.named.load().get(id).cloned()
     }
 
-    /// The cache of this name or, for `name*`, all whose names begin so, and for `name#` all whose names are `name` and a number.
+    /// The cache of this name; for `name*`, all whose names begin like this; for `name#`, all whose names are `name` and a
+    /// number.
     fn meant(&self, id: &str) -> Vec<Arc<Named>> {
         let Some(start) = id.strip_suffix(['*', '#']) else { return self.get(id).into_iter().collect() };
         let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
@@ -196,10 +199,10 @@ impl Caches {
         }
         let mut all = BTreeMap::clone(&self.named.load());
         if all.len() >= MAX_CACHES {
-            tracing::warn!(cache = id, "there are {MAX_CACHES} caches already; nothing is kept in another one");
+            tracing::warn!(cache = id, "there are already {MAX_CACHES} caches; nothing is stored in another one");
             return None;
         }
-        // A small cache in several parts would push out entries while it has room elsewhere.
+        // A small cache with several shards would evict entries while another shard has room.
         let shards = if max_entries < 4096 { 1 } else { 8 };
         let options = OptionsBuilder::new()
             .estimated_items_capacity(max_entries.min(10_000) as usize)
@@ -220,7 +223,7 @@ impl Caches {
     }
 }
 
-/// Bytes a value takes, roughly: what counts is that no value is larger than it says.
+/// Rough size of a value in bytes; no value may be larger than this.
 fn size(value: &Value) -> u64 {
     match value {
         Value::Text(text) | Value::Markup(_, text) => text.len() as u64,

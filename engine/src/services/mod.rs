@@ -1,4 +1,4 @@
-//! What outlives a generation of policies: the clock, connections, caches, keys, users.
+//! The services that outlive a generation of policies: the clock, connections, caches, keys, users.
 
 pub mod cache;
 pub mod config;
@@ -31,8 +31,8 @@ use crate::services::store::{Connection, Connections};
 use crate::services::telemetry::{AuditLog, Metrics, Tracer};
 use crate::services::turns::KeyedTurns;
 
-/// The services that assertions reach through `Ctx::services`. Cheap to clone: a reload that changes properties makes another
-/// one of the same parts.
+/// The services that assertions use through `Ctx::services`. Cheap to clone: a reload that changes properties makes a new one
+/// with the same parts.
 #[derive(Clone, Default)]
 pub struct Services {
     /// The clock.
@@ -41,7 +41,7 @@ pub struct Services {
     pub connections: Connections,
     /// Caches by name.
     pub caches: Arc<Caches>,
-    /// Who vouches for users, by name.
+    /// Identity providers by name.
     pub identity: Arc<Providers>,
     /// Hashes and checks passwords.
     pub passwords: Arc<Passwords>,
@@ -51,7 +51,7 @@ pub struct Services {
     pub keys: Arc<KeyStore>,
     /// `${gateway.<name>}`: cluster properties and facts such as `cluster.hostname`, names in lower case.
     pub properties: Arc<BTreeMap<String, SmolStr>>,
-    /// What `security` in `gateway.yaml` says; policies read it as `${gateway.security}`.
+    /// The setting `security` of `gateway.yaml`; policies read it as `${gateway.security}`.
     pub security: Security,
     /// Calls to other servers.
     pub outbound: Arc<Outbound>,
@@ -63,7 +63,7 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Where audit details go.
     pub audit: AuditLog,
-    /// Whether anybody wants to know, of each answer, who gave it and what policies say of it (`LogField`).
+    /// Whether each answer records who gave it and the policies' log fields (`LogField`).
     pub told: bool,
     /// Whether each request gets a line in the log.
     pub access: bool,

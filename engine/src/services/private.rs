@@ -1,18 +1,18 @@
-//! Making files and folders that nobody but the gateway's own account may read: so from the start, never opened wide first and closed
-//! later. And replacing files so that nobody loses access to them: not by a link that is cut, nor by an owner who changes.
+//! Creates files and folders that only the gateway's own account may read, from the start and never with wider rights before. And
+//! replacing files so that nobody loses access to them: not by a link that is cut, nor by an owner who changes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that these options make is for its owner only.
+/// Files created with these options are only for their owner.
 pub fn only_owner(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
 
-/// Makes a file that is not there yet, empty. One that is there keeps its contents and its rights.
+/// Creates an empty file if it is missing. An existing one keeps its contents and rights.
 pub fn make_file(path: &Path) -> io::Result<File> {
     let new = !path.exists();
     let file = only_owner(OpenOptions::new().create(true).truncate(false).write(true)).open(path)?;
@@ -22,7 +22,7 @@ pub fn make_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes a folder, and those above it, that are not there yet.
+/// Creates a folder and its parents if they are missing.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
     let mut builder = DirBuilder::new();
@@ -35,8 +35,8 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives what root has just made to whom the folder around it belongs, so that a command of the administrator never locks out the
-/// gateway, which runs under an account of its own. Nothing happens for other accounts.
+/// Gives what root has just created to the owner of the surrounding folder, so that an administrator's command never locks out
+/// the gateway, which runs under its own account. Does nothing for other accounts.
 #[cfg(unix)]
 pub fn adopt(path: &Path) {
     use std::os::unix::fs::{MetadataExt, lchown};
@@ -56,9 +56,9 @@ pub fn adopt(path: &Path) {
 #[cfg(not(unix))]
 pub fn adopt(_: &Path) {}
 
-/// Writes a file as a whole. One that is not there is made, for its owner only if `secret`. One that is there keeps owner and rights, a
-/// symbolic link keeps leading to it, and what reads it meanwhile sees the old text or the new. Only where that cannot be (it has several
-/// names, is a mount of its own, lies in a folder that cannot be written to, or its owner cannot be kept) it is written in its place.
+/// Writes a whole file. A missing one is created, for its owner only if `secret`. An existing one keeps owner and rights,
+/// symbolic links still lead to it, and concurrent readers see either the old or the new text. If that is impossible (it has
+/// several names, is a mount, is in a read-only folder, or its owner cannot be kept), it is overwritten in place.
 pub fn replace(path: &Path, contents: &[u8], secret: bool) -> io::Result<()> {
     let path = &followed(path);
     let Ok(old) = fs::metadata(path) else { return fresh(path, contents, secret, None).map_err(|(error, _)| error) };
@@ -67,7 +67,7 @@ pub fn replace(path: &Path, contents: &[u8], secret: bool) -> io::Result<()> {
     }
     match fresh(path, contents, secret, Some(&old)) {
         Ok(()) => Ok(()),
-        // A full disk is no reason to cut off what is there.
+        // A full disk must not truncate the existing file.
         Err((error, draft)) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
             let _ = fs::remove_file(draft);
             Err(error)
@@ -79,7 +79,7 @@ pub fn replace(path: &Path, contents: &[u8], secret: bool) -> io::Result<()> {
     }
 }
 
-/// Where symbolic links lead, the last one perhaps to nothing.
+/// The target of symbolic links, which may be missing.
 fn followed(path: &Path) -> PathBuf {
     const LINKS: usize = 16;
     let mut path = path.to_owned();
@@ -92,7 +92,7 @@ fn followed(path: &Path) -> PathBuf {
 
 /// Writes beside and renames. On an error: what failed, and the draft that may be left.
 fn fresh(path: &Path, contents: &[u8], secret: bool, old: Option<&fs::Metadata>) -> Result<(), (io::Error, PathBuf)> {
-    // Nobody takes a draft for a policy, a key or a secret: hidden files are none.
+    // Nobody mistakes a draft for a policy, a key or a secret, because hidden files are ignored.
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".draft{}~", std::process::id()));

@@ -1,4 +1,4 @@
-//! Rates per key: token buckets, each kept as the one moment at which it will be full again (the generic cell rate algorithm).
+//! Rates per key: token buckets, each stored as the moment at which it will be full again (the generic cell rate algorithm).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,17 +8,17 @@ use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// Buckets at a time. Beyond it those go that were not asked for longest, so that a flood of new keys frees no key that is in use.
+/// Most buckets. Beyond it the longest unused ones are dropped, so that a flood of new keys does not reset a key in use.
 const MAX_BUCKETS: u64 = 131_072;
 
 /// Buckets by key.
 pub struct Rates(Cache<String, Arc<Bucket>>);
 
-/// The bucket of a key. Taking from it is one atomic change of a number, which costs a fifth of writing to the cache.
+/// The bucket of a key. Taking a token is one atomic change of a number, which costs a fifth of writing to the cache.
 struct Bucket {
     /// Microseconds of the policies' clock.
     full_at: AtomicI64,
-    /// Microseconds from empty to full: a bucket that nobody asked for this long is full, so nobody misses it.
+    /// Microseconds from empty to full: a bucket unused for this long is full and can be dropped.
     fills_in: AtomicI64,
 }
 
@@ -59,15 +59,15 @@ impl Rates {
         Rates(cache.build())
     }
 
-    /// Takes one token from the key's bucket, which holds `burst` and gets `limit` in `per_millis`. Gives 0 if there was one, otherwise
-    /// the milliseconds until there is one; then nothing was taken.
+    /// Takes one token from the key's bucket, which holds `burst` tokens and gets `limit` in `per_millis`. Returns 0 if there was
+    /// one, otherwise the milliseconds until there is one; then nothing was taken.
     pub fn take(&self, key: &str, limit: i64, per_millis: i64, burst: i64, now_millis: i64) -> i64 {
         self.take_several(key, limit, per_millis, burst, 1, now_millis)
     }
 
-    /// The same for `cost` tokens at once. Of more than the bucket holds nobody ever gets any.
+    /// The same for `cost` tokens at once. More than the bucket holds is never granted.
     pub fn take_several(&self, key: &str, limit: i64, per_millis: i64, burst: i64, cost: i64, now_millis: i64) -> i64 {
-        // In microseconds, so that a thousand a second still come evenly.
+        // In microseconds, so that even a thousand a second are evenly spaced.
         let now = now_millis.saturating_mul(1000);
         let interval = (per_millis.saturating_mul(1000) / limit.max(1)).max(1);
         let fills_in = interval.saturating_mul(burst.max(1));
@@ -75,7 +75,7 @@ impl Rates {
         let room = fills_in.saturating_sub(taking);
         let bucket =
             self.0.get_with_by_ref(key, || Arc::new(Bucket { full_at: AtomicI64::new(now), fills_in: AtomicI64::new(fills_in) }));
-        // Policies may have changed their limits; the next look goes by the new ones.
+        // Policies may have changed their limits; the next attempt uses the new ones.
         bucket.fills_in.store(fills_in, Ordering::Relaxed);
         let taken = bucket.full_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
             let full_at = full_at.max(now);
@@ -83,7 +83,7 @@ impl Rates {
         });
         match taken {
             Ok(_) => 0,
-            // A bucket that is full and yet too small has an earlier moment on record.
+            // A bucket that is full but too small would be ready at an earlier moment.
             Err(full_at) => ((full_at.max(now) - now).saturating_sub(room) + 999) / 1000,
         }
     }

@@ -1,5 +1,5 @@
-//! `gateway.yaml` as a whole: what its types say, and what each service says of its own section. It stands above them all, so that the
-//! settings know no service.
+//! Reads `gateway.yaml` as a whole: the types check it, then each service checks its own section. It is above all of them, so
+//! that the settings need not know the services.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::services::identity::{self, ProviderError};
 use crate::services::{store, telemetry};
 
 impl Config {
-    /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
+    /// Reads the shipped defaults and, on top, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
     /// All mistakes are told at once.
     pub fn read<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigErrors> {
         Config::read_in(Path::new(""), layers)
@@ -19,7 +19,7 @@ impl Config {
         Config::read_for(root, layers, check)
     }
 
-    /// The files that values of a settings file stand in (`${file:PATH}`), as they are written.
+    /// The files referenced in a settings file (`${file:PATH}`), as written.
     pub fn value_files(text: &str) -> impl Iterator<Item = &str> {
         files_of_values(text)
     }

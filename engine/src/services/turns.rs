@@ -1,5 +1,5 @@
-//! Turns at something scarce: processors that check passwords, connections to a directory. Networks take turns one after the other,
-//! so that one who floods the gateway waits behind himself, and whoever comes from elsewhere waits for one turn of each.
+//! Turns at scarce resources: processors that check passwords, connections to a directory. Networks take turns one after the
+//! other, so a network that floods the gateway only delays itself, and others wait for one turn of each network.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -11,44 +11,44 @@ use tokio::sync::oneshot;
 
 use crate::data::network;
 
-/// Between two lines in the log.
+/// Interval between two log lines.
 const QUIET: Duration = Duration::from_secs(10);
-/// Bits of an IPv6 address that tell who takes turns: one site may have all networks of a /48 (RFC 6177).
+/// IPv6 addresses take turns by this many bits, because one site may have all networks of a /48 (RFC 6177).
 const V6_SITE: u8 = 48;
 
 /// The turns.
 pub struct Turns {
     what: String,
-    /// Callers that wait, over all networks and of one.
+    /// Most waiting callers: of all networks, and of one.
     total: usize,
     each: usize,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Turns that nobody has.
+    /// Free turns.
     free: usize,
     waiting: usize,
     queues: HashMap<IpNet, VecDeque<oneshot::Sender<Turn>>>,
     /// Networks with a queue, in the order of their turns.
     order: VecDeque<IpNet>,
-    /// Refused since the last line in the log, and when that was.
+    /// Callers refused since the last log line, and the time of that line.
     refused: usize,
     said: Option<Instant>,
 }
 
-/// A turn, which ends when this is dropped.
+/// A turn, which ends when dropped.
 pub struct Turn(Option<Arc<Turns>>);
 
 impl Turns {
-    /// `at_a_time` turns, for which `total` callers may wait, and `each` of one network. `what` is waited for, in the words of the log.
+    /// `at_a_time` turns, for which `total` callers may wait, and `each` of one network. `what` names the resource in the log.
     pub fn new(what: impl Into<String>, at_a_time: usize, total: usize, each: usize) -> Arc<Turns> {
         let state = State { free: at_a_time, waiting: 0, queues: HashMap::new(), order: VecDeque::new(), refused: 0, said: None };
         Arc::new(Turns { what: what.into(), total, each, state: Mutex::new(state) })
     }
 
-    /// Waits for a turn of this caller; `None` when too many wait. When all places are taken, the network with the most of them loses
-    /// its latest to one that has fewer.
+    /// Waits for a turn of this caller; `None` if too many wait. If all places are taken, the network with the most of them loses
+    /// its latest one to a network with fewer.
     pub async fn enter(self: &Arc<Self>, caller: IpAddr) -> Option<Turn> {
         let turn = self.queue(network::network(caller, 32, V6_SITE));
         match turn {
@@ -85,14 +85,14 @@ impl Turns {
                 refused = state.refused,
                 waiting = state.waiting,
                 last = %caller.addr(),
-                "too many wait for {}; further ones are told to come again",
+                "too many requests wait for {}; further ones are told to try again",
                 self.what
             );
             (state.refused, state.said) = (0, Some(Instant::now()));
         }
     }
 
-    /// Gives a turn that ended to the next network, or keeps it.
+    /// Gives a finished turn to the next network, or keeps it.
     fn pass_on(self: Arc<Self>) {
         loop {
             let mut state = self.state();
@@ -103,7 +103,7 @@ impl Turns {
             drop(state);
             match next.send(Turn(Some(Arc::clone(&self)))) {
                 Ok(()) => return,
-                // Whoever waited is gone; the turn is ours still.
+                // The waiting caller is gone, so the turn is still free.
                 Err(mut turn) => turn.0 = None,
             }
         }
@@ -115,7 +115,7 @@ impl Turns {
 }
 
 impl State {
-    /// The next one, of the network whose turn it is.
+    /// The next caller, of the network whose turn it is.
     fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
         let caller = self.order.pop_front()?;
         let queue = self.queues.get_mut(&caller)?;
@@ -129,7 +129,7 @@ impl State {
         next
     }
 
-    /// Turns away the latest of the longest queue, if it is longer than this one would be.
+    /// Refuses the latest caller of the longest queue, if that is longer than this one would be.
     fn make_room(&mut self, own: usize) -> bool {
         let longest = self.queues.values_mut().max_by_key(|queue| queue.len());
         let Some(longest) = longest.filter(|queue| queue.len() > own + 1) else { return false };
@@ -148,7 +148,7 @@ impl Drop for Turn {
     }
 }
 
-/// Turns by key: of those who name the same key one has its turn, and the others wait.
+/// Turns by key: of the callers with the same key, one has its turn and the others wait.
 #[derive(Default)]
 pub struct KeyedTurns(Mutex<HashMap<String, Arc<Turns>>>);
 
@@ -160,9 +160,10 @@ pub struct KeyedTurn {
 }
 
 impl KeyedTurns {
-    /// Waits for a turn under this key, with as many others as may wait for it; `None` when they do already.
+    /// Waits for a turn under this key; `None` if too many others already wait for it.
     pub async fn enter(self: &Arc<Self>, key: &str, others: usize) -> Option<KeyedTurn> {
-        // Dropped, and the key with it, also by a caller that goes while it waits: after what follows, which holds the turns.
+        // Declared first, so that it is dropped after what follows, which holds the turns. It removes the key, even if the caller
+        // leaves while waiting.
         let mut entered = KeyedTurn { key: key.to_owned(), turn: None, all: Arc::clone(self) };
         let turns = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -185,7 +186,7 @@ impl Drop for KeyedTurn {
     fn drop(&mut self) {
         drop(self.turn.take());
         let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody else has it, waits for it, or is about to: that begins with a copy, made under the same lock.
+        // Nobody else has it, waits for it, or is about to: each of these starts with a copy, made under the same lock.
         if all.get(&self.key).is_some_and(|turns| Arc::strong_count(turns) == 1) {
             all.remove(&self.key);
         }
@@ -196,7 +197,7 @@ impl Drop for KeyedTurn {
 mod tests {
     use super::*;
 
-    /// Asks for a turn, and goes on to wait for it.
+    /// Asks for a turn, then waits for it.
     async fn asks(turns: &Arc<Turns>, address: &str) -> tokio::task::JoinHandle<Option<Turn>> {
         let (turns, address) = (Arc::clone(turns), address.parse().unwrap());
         let asking = tokio::spawn(async move { turns.enter(address).await });
@@ -218,7 +219,7 @@ mod tests {
             site.push(asks(&turns, &format!("2001:db8:0:{network}::1")).await);
         }
         assert!(asks(&turns, "2001:db8:0:4::1").await.await.unwrap().is_none(), "one site takes turns as one");
-        // All places are taken; somebody else gets one of those that others have most of.
+        // All places are taken; another network gets one from the network with the most.
         let other = asks(&turns, "192.0.2.2").await;
         tokio::task::yield_now().await;
         let lost = usize::from(flood[2].is_finished()) + usize::from(site[2].is_finished());
@@ -228,7 +229,7 @@ mod tests {
         drop(site.remove(0).await.unwrap().unwrap());
         assert!(!flood[0].is_finished(), "the others come first");
         let other = other.await.unwrap().unwrap();
-        // Who hangs up is passed over.
+        // A caller that hangs up is skipped.
         flood.iter().for_each(tokio::task::JoinHandle::abort);
         tokio::task::yield_now().await;
         drop(other);

@@ -4,11 +4,11 @@ use portcullis::catalogue;
 
 use crate::harness;
 
-/// A name out of a family: what stands for the `*`, where not every name will do.
+/// A name for the `*` of a family, if not every name is possible.
 const NAMES: [(&str, &str); 3] =
     [("gateway.time.*", "utc"), ("request.ssl.clientCertificate.*", "subject"), ("secpass.*", "example.plaintext")];
 
-/// What this request leaves undefined or empty.
+/// Variables that this request leaves undefined or empty.
 const ABSENT: [&str; 7] = [
     "request.authenticatedUser",
     "request.authenticatedUser.id",
@@ -49,7 +49,7 @@ fn readable(name: &str) -> String {
     if name == "gateway.*" { "gateway.cluster.hostname".to_owned() } else { format!("{root}{rest}") }
 }
 
-/// The request's body is JSON and no form, and the response has none yet.
+/// The request's body is JSON and not a form, and the response has none yet.
 fn is_in_a_body(name: &str) -> bool {
     const PARTS: [&str; 6] =
         ["response", "response.mainpart", "response.contentType", "response.json", "response.json.*", "response.http.status"];

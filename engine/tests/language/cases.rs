@@ -1,4 +1,4 @@
-//! The cases in `tests/cases/`: a policy, what is asked of it, what comes of it.
+//! The cases in `tests/cases/`: a policy, a request, and the expected result.
 //!
 //! ```text
 //! # What is true, in a sentence.

@@ -1,4 +1,4 @@
-//! Tests over the catalogue: what review tires of.
+//! Tests of the catalogue, for what a review easily misses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +82,7 @@ fn examples_do_what_they_say_and_set_what_is_promised() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Runs an example, strikes off what it set, and compares.
+/// Runs an example, removes what it set from the list, and compares.
 fn run(spec: &Spec, example: &Example, promised: &mut BTreeSet<&str>) -> Result<(), String> {
     let plain = format!("command \"example\" () {{\n{}\n}}\n", example.source);
     let (file, _) = parse(FileId(0), &plain);
@@ -95,9 +95,9 @@ fn run(spec: &Spec, example: &Example, promised: &mut BTreeSet<&str>) -> Result<
     if calls.is_empty() {
         return Err("the example does not call it".to_owned());
     }
-    // Every variable the example mentions, and every one the call says it sets, becomes an output, so that it can be looked at.
+    // Every variable that the example mentions or the call sets becomes an output, so that it can be read.
     let mut outputs: BTreeMap<String, Option<&str>> = BTreeMap::new();
-    // A member of a document is not a variable that could be an output: another variable takes it.
+    // A member of a document cannot be an output, so another variable takes it.
     let mut taken = String::new();
     for sets in spec.sets {
         for name in calls.iter().filter_map(|call| expand(sets.name, call, spec)) {
@@ -132,7 +132,7 @@ fn run(spec: &Spec, example: &Example, promised: &mut BTreeSet<&str>) -> Result<
             promised.remove(from);
         }
     }
-    // Messages the gateway itself owns are changed in place.
+    // Messages of the gateway itself are changed in place.
     promised.retain(|name| {
         !calls.iter().filter_map(|call| expand(name, call, spec)).any(|name| ["request", "response"].contains(&name.as_str()))
     });

@@ -1,4 +1,4 @@
-//! The pure functions, as rows: an expression, and what it gives as JSON, so that kinds can be told apart.
+//! The pure functions, as rows: an expression and its result as JSON, which shows the type.
 
 use portcullis_dsl::Origin;
 

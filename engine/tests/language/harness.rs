@@ -17,18 +17,18 @@ use portcullis::identity::{Cost, InternalUsers, Passwords, Providers};
 use portcullis::{KeyKind, KeyStore};
 use portcullis_dsl::{Origin, Severity, Sources, diagnostic};
 
-/// What came of a command.
+/// The result of a command.
 pub struct Outcome {
     /// `holds`, `fails`, or `faults: …`.
     pub ending: String,
-    /// What its outputs print as; those that were never set are missing.
+    /// Its outputs as text; those that were never set are missing.
     pub outputs: BTreeMap<String, String>,
 }
 
 /// Files with the part of an installation they belong to.
 pub type Files<'a> = &'a [(&'a str, &'a str, Origin)];
 
-/// Policies on a gateway of their own, and the folder it lives in.
+/// Policies on their own gateway, and its folder.
 pub struct Home {
     site: Arc<Site>,
     _folder: tempfile::TempDir,
@@ -42,9 +42,8 @@ impl std::ops::Deref for Home {
     }
 }
 
-/// Compiles files, on a gateway with a property, a secret `example`, the keys `rsa`, `ec` and `ed`, an empty database `Test`,
-/// and users of the provider `Example`. What is
-/// wrong with the files is the error, rendered, with the codes in it. Warnings are no error.
+/// Compiles files, on a gateway with a property, a secret `example`, the keys `rsa`, `ec` and `ed`, an empty database `Test`, and
+/// users of the provider `Example`. The error is the rendered diagnostics with their codes. Warnings are not an error.
 pub fn site(files: Files<'_>) -> Result<Home, String> {
     let mut sources = Sources::default();
     for (path, text, origin) in files {
@@ -82,7 +81,7 @@ fn users(folder: &tempfile::TempDir) -> Providers {
     providers
 }
 
-/// Made once: an RSA key takes a while.
+/// Created once, because an RSA key takes a while.
 static KEYS: LazyLock<Arc<KeyStore>> = LazyLock::new(|| {
     let home = tempfile::tempdir().expect("a folder");
     let folder = home.path().join("keys");

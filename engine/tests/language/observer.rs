@@ -26,7 +26,7 @@ command "watched" (out sum: int) {
 }
 "#;
 
-/// Keeps what it is told, as `line: first word`.
+/// Records what it is told, as `line: first word`.
 #[derive(Default)]
 struct Recorder(Vec<String>);
 
@@ -61,7 +61,7 @@ fn an_observer_sees_which_statements_ran_and_how_they_ended() {
     assert_eq!(outputs[0].1.as_text(), "6");
     let lines: std::collections::BTreeSet<&str> = recorder.0.iter().filter_map(|note| note.split(' ').next()).collect();
     let lines: Vec<&str> = lines.into_iter().collect();
-    // Not the statement behind a condition that does not hold, nor the one behind an error.
+    // Not the statement after a false condition, nor the one after an error.
     assert_eq!(lines, ["10", "11", "13", "15", "16", "2", "5", "6", "9"], "{:#?}", recorder.0);
     let third: Vec<&str> = recorder.0.iter().map(String::as_str).skip_while(|note| *note != "2 fails").collect();
     assert_eq!(third[..5], ["2 fails", "2 begins", "2 fails", "10 fails", "11 begins"], "{:#?}", recorder.0);

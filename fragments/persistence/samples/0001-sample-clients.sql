@@ -1,4 +1,4 @@
--- SAMPLE DATA: the toolkit's well-known test clients. Their secrets are published; never keep them on a gateway that others reach.
+-- SAMPLE DATA: the toolkit's well-known test clients. Their secrets are published; never keep them on a gateway that others can reach.
 insert into oauth_client (client_ident, name, type, description, organization, registered_by, created, custom) values
     ('123456800-otk', 'OpenID Connect Basic Client Profile', 'confidential', 'Sample client, remove in production', 'CA Technologies Inc.', 'admin', 0, '{}'),
     ('123456801-otk', 'OpenID Connect Implicit Client Profile', 'public', 'Sample client, remove in production', 'CA Technologies Inc.', 'admin', 0, '{}'),

@@ -1,5 +1,5 @@
-//! The floor that the gateway is measured against: hyper with a fixed answer, and nothing else. `GET` is answered with a line of text,
-//! `POST` (its body read) with the size of JSON that a token response has.
+//! The floor for measuring the gateway: hyper with a fixed answer and nothing else. `GET` is answered with a line of text, `POST`
+//! (after reading its body) with JSON of the size of a token response.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// The allocator of the gateway, so that the two differ in nothing but what they do.
+/// The gateway's allocator, so that the two differ only in what they do.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

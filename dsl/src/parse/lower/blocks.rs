@@ -13,7 +13,7 @@ impl Lower<'_> {
         let span = Spanned::new((), self.span(&node));
         let mut stmts: Vec<Stmt> = Vec::new();
         let mut pending: Vec<Comment> = Vec::new();
-        // The end of the last statement that is in the tree, as long as nothing came after it.
+        // The end of the last statement in the tree, as long as nothing came after it.
         let mut last_end: Option<u32> = None;
         for child in node.into_inner() {
             let child_span = self.span(&child);
@@ -57,7 +57,7 @@ impl Lower<'_> {
         Block { stmts, trailing: pending, span }
     }
 
-    /// A statement, and what stands on its line without belonging to it.
+    /// A statement, and what follows on its line without belonging to it.
     fn line(&mut self, node: Node<'_>) -> Option<Stmt> {
         let said = self.out.len();
         let mut stmt = None;

@@ -1,4 +1,4 @@
-//! Calls: of assertions, whose arguments are named, and of functions, whose arguments go by place.
+//! Calls of assertions, with named arguments, and of functions, with positional arguments.
 
 use super::items::unreachable_rule;
 use super::{Lower, Node, Rule};
@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::span::Spanned;
 
 impl Lower<'_> {
-    /// Whether a call addresses an assertion: a name in quotes, or one that begins upper case.
+    /// Whether a call is of an assertion: its name is in quotes or begins with a capital letter.
     pub fn is_assertion(&self, call: &Node<'_>) -> bool {
         call.as_str().starts_with(|c: char| c == '"' || c.is_ascii_uppercase())
     }
@@ -23,7 +23,7 @@ impl Lower<'_> {
                 Rule::callee_name => {
                     let name = self.spanned(child.as_str().to_owned(), &child);
                     if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
-                        let help = "functions give values; the names of assertions begin upper case";
+                        let help = "functions give values; names of assertions begin with a capital letter";
                         self.error(codes::NOT_A_CONDITION, format!("`{}` is not an assertion", name.node), name.span, help);
                         return None;
                     }
@@ -71,7 +71,7 @@ impl Lower<'_> {
         Some(Arg { name: name?, value, comments: Comments::default() })
     }
 
-    /// `name` alone is `name: ${name}`, and the same tree.
+    /// `name` alone gives the same tree as `name: ${name}`.
     fn shorthand(&mut self, node: &Node<'_>) -> Arg {
         let name = self.spanned(node.as_str().to_owned(), node);
         let var = VarRef { name: name.clone(), path: Vec::new(), delimiter: None };
@@ -113,8 +113,8 @@ impl Lower<'_> {
                         Rule::arg_name => {
                             let span = lower.span(&child);
                             let diagnostic =
-                                Diagnostic::error(codes::BAD_ARGUMENT, "functions take their arguments by place", span);
-                            lower.out.push(diagnostic.help("remove the name; the names of assertions begin upper case"));
+                                Diagnostic::error(codes::BAD_ARGUMENT, "functions take their arguments by position", span);
+                            lower.out.push(diagnostic.help("remove the name; names of assertions begin with a capital letter"));
                         }
                         Rule::shorthand if lower.inside => {
                             value = lower.children(child).pop().and_then(|word| lower.inside_name(&word));

@@ -62,7 +62,7 @@ impl Lower<'_> {
             }
         }
         if nots > MAX_CHAIN {
-            self.error(codes::TOO_DEEP, format!("more than {MAX_CHAIN} `not` in a row"), span, "two of them say nothing");
+            self.error(codes::TOO_DEEP, format!("more than {MAX_CHAIN} `not` in a row"), span, "two of them cancel out");
             return None;
         }
         (0..nots).fold(cond, |cond, _| cond.map(|cond| Cond::Not(Box::new(cond))))
@@ -96,7 +96,7 @@ impl Lower<'_> {
         let Some(predicate) = predicate else {
             if mode.is_some() || ty.is_some() || ignore_case {
                 let help = "compare it: `== …`, `is empty`, `contains …`, `in […]`";
-                self.error(codes::NOT_A_CONDITION, "this comparison compares with nothing", whole, help);
+                self.error(codes::NOT_A_CONDITION, "this comparison has nothing to compare with", whole, help);
                 return None;
             }
             return self.lone_condition(left);
@@ -147,13 +147,13 @@ impl Lower<'_> {
                 let said = self.out.len();
                 let value = self.sum(sum)?;
                 if self.out.len() == said {
-                    // Whether it is true or false is for the resolver to see, which knows what sets it.
+                    // The resolver, which knows what sets the variable, checks that it is true or false.
                     if matches!(&*value.kind, ExprKind::Var(var) if var.path.is_empty() && var.delimiter.is_none()) {
                         return Some(Cond::Truth(value));
                     }
                     let text = self.text[span.start as usize..span.end as usize].trim();
                     let help = match &*value.kind {
-                        ExprKind::Bool(true) => "write `Continue`, which always holds".to_owned(),
+                        ExprKind::Bool(true) => "write `Continue`, which always succeeds".to_owned(),
                         ExprKind::Bool(false) => "write `Stop`, which always fails".to_owned(),
                         ExprKind::Var(_) => format!("write `{text} is not empty`"),
                         _ => "compare it: `== …`, `is empty`, `contains …`, `in […]`".to_owned(),
@@ -246,7 +246,7 @@ impl Lower<'_> {
         match (number(min), number(max)) {
             (Some(min), Some(max)) if min.zip(max).is_none_or(|(min, max)| min <= max) => Some(Bounds { min, max }),
             (Some(_), Some(_)) => {
-                self.error(codes::BAD_BOUNDS, format!("nothing is within `{text}`"), span, "write the smaller bound first");
+                self.error(codes::BAD_BOUNDS, format!("no value is within `{text}`"), span, "write the smaller bound first");
                 None
             }
             _ => {

@@ -35,11 +35,11 @@ impl Lower<'_> {
         let text = self.text.get(span.start as usize..span.end as usize).unwrap_or("…");
         let help =
             if text.contains('\n') { "put it in parentheses".to_owned() } else { format!("put it in parentheses: `({text})`") };
-        self.error(codes::NOT_A_VALUE, "a condition that stands for a value needs parentheses", span, help);
+        self.error(codes::NOT_A_VALUE, "a condition used as a value needs parentheses", span, help);
         None
     }
 
-    /// Whether what stands in parentheses is a condition and no value.
+    /// Whether the parentheses contain a condition rather than a value.
     fn is_condition(&self, node: &Node<'_>) -> bool {
         let mut node = node.clone();
         loop {
@@ -61,12 +61,12 @@ impl Lower<'_> {
         }
     }
 
-    /// A condition as a value. Assertions take time and may break: whether they hold is asked by a statement.
+    /// A condition as a value. It must not contain assertions, which take time and may fault: they need a statement of their own.
     fn condition(&mut self, node: Node<'_>) -> Option<ExprKind> {
         let cond = self.cond(node)?;
         if let Some(call) = called(&cond) {
             let help = "decide with `if`: `set x = false`, then `if … { set x = true }`";
-            self.error(codes::NOT_A_VALUE, "an assertion cannot be asked inside a value", call.span.span, help);
+            self.error(codes::NOT_A_VALUE, "an assertion cannot be called inside a value", call.span.span, help);
             return None;
         }
         Some(ExprKind::Condition(cond))
@@ -93,7 +93,7 @@ impl Lower<'_> {
             return None;
         }
         let mut operands = operands.into_iter().collect::<Option<Vec<Expr>>>()?.into_iter();
-        // `total` is what `+` and `-` have made so far, `term` what `*`, `/` and `%` are making.
+        // `total` is the result of `+` and `-` so far, `term` the current result of `*`, `/` and `%`.
         let mut total: Option<(Expr, ArithmeticOp)> = None;
         let mut term = operands.next()?;
         for (op, right) in ops.into_iter().zip(operands) {
@@ -124,7 +124,7 @@ impl Lower<'_> {
             Rule::triple => {
                 self.error(
                     codes::UNKNOWN_SYNTAX,
-                    "this text does not say what it is",
+                    "this text does not say its syntax",
                     span,
                     "write `text \"\"\"`, or `html`, `xml`, `sql`, `url`",
                 );
@@ -205,7 +205,7 @@ impl Lower<'_> {
     pub fn single_quotes(&mut self, node: &Node<'_>) {
         let span = self.span(node);
         let text = node.as_str().trim_matches('\'');
-        self.error(codes::SINGLE_QUOTES, "texts stand between double quotes", span, format!("write `\"{text}\"`"));
+        self.error(codes::SINGLE_QUOTES, "texts need double quotes", span, format!("write `\"{text}\"`"));
     }
 
     /// `"…"` with its parts.
@@ -309,7 +309,7 @@ impl Lower<'_> {
         (self.out.len() == said).then_some(list)
     }
 
-    /// Hands comments that have no place here to the statement around them.
+    /// Passes comments that have no place here to the enclosing statement.
     pub fn loosen(&mut self, comments: Comments) {
         self.loose.extend(comments.leading);
         self.loose.extend(comments.trailing);
@@ -358,7 +358,7 @@ impl Lower<'_> {
     }
 }
 
-/// The first assertion that a condition asks.
+/// The first assertion in a condition.
 fn called(cond: &Cond) -> Option<&Call> {
     match cond {
         Cond::Or(conds) | Cond::And(conds) => conds.iter().find_map(called),

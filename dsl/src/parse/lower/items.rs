@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, nearest};
 use crate::span::{Span, Spanned};
 use crate::words::{Declaration, METHODS};
 
-/// The clauses of a head as they were written.
+/// The clauses of a head as written.
 #[derive(Default)]
 struct Clauses {
     params: Option<(Vec<Param>, Span)>,
@@ -23,7 +23,7 @@ struct Clauses {
     paths: Option<((), Span)>,
     fails: Option<(Name, Span)>,
     disabled: Option<((), Span)>,
-    /// `every` or `at` was there, but could not be read; that it is missing need not be said.
+    /// `every` or `at` was present but could not be read, so it must not also be reported as missing.
     unread: bool,
 }
 
@@ -132,7 +132,7 @@ impl Lower<'_> {
                         }
                         None => {
                             let help = "name the output that tells the caller why: `fails with error.code`";
-                            self.error(codes::BAD_CLAUSE, "`fails` does not say with what", span, help);
+                            self.error(codes::BAD_CLAUSE, "`fails` does not name an output", span, help);
                         }
                     }
                 }
@@ -154,7 +154,7 @@ impl Lower<'_> {
 
     fn once<T>(&mut self, slot: &mut Option<(T, Span)>, value: T, span: Span, what: &str) {
         if slot.is_some() {
-            self.error(codes::BAD_CLAUSE, format!("`{what}` is said twice"), span, "remove one of the two");
+            self.error(codes::BAD_CLAUSE, format!("`{what}` appears twice"), span, "remove one of the two");
         } else {
             *slot = Some((value, span));
         }
@@ -233,12 +233,7 @@ impl Lower<'_> {
                 })),
                 None => {
                     let span = self.span(word);
-                    self.error(
-                        codes::BAD_CLAUSE,
-                        "this service does not say where it is",
-                        span,
-                        "add `at \"/path\"` after its name",
-                    );
+                    self.error(codes::BAD_CLAUSE, "this service has no path", span, "add `at \"/path\"` after its name");
                     None
                 }
             },
@@ -273,7 +268,7 @@ impl Lower<'_> {
         }
     }
 
-    /// A text in quotes that may hold no variable.
+    /// A text in quotes that must not contain a variable.
     pub fn plain_text(&mut self, node: &Node<'_>) -> Option<Spanned<String>> {
         let expr = self.string(node);
         match expr.literal() {
@@ -282,20 +277,20 @@ impl Lower<'_> {
                 let span = self.span(node);
                 self.error(
                     codes::BAD_NAME,
-                    "no variables can stand here",
+                    "variables are not allowed here",
                     span,
-                    "write it out: it is settled when the policy loads",
+                    "write it out: it is read when the policy loads",
                 );
                 None
             }
         }
     }
 
-    /// Whether the word after `paths` is `raw`, the only form there is to choose.
+    /// Whether the word after `paths` is `raw`, the only choice.
     fn paths(&mut self, node: Node<'_>) -> bool {
         let span = self.span(&node);
         let Some(form) = self.children(node).into_iter().find(|child| child.as_rule() == Rule::paths_form) else {
-            self.error(codes::BAD_CLAUSE, "`paths` does not say which", span, "write `paths raw`");
+            self.error(codes::BAD_CLAUSE, "`paths` needs a word after it", span, "write `paths raw`");
             return false;
         };
         if form.as_str().eq_ignore_ascii_case("raw") {
@@ -315,12 +310,12 @@ impl Lower<'_> {
         if !path.starts_with('/') {
             self.error(
                 codes::BAD_ROUTE,
-                format!("the path `{}` does not start at the root", path.node),
+                format!("the path `{}` does not begin with `/`", path.node),
                 path.span,
                 "begin it with `/`",
             );
         } else if !good_star {
-            let help = "`*` stands alone, as the last segment: `/path/*`";
+            let help = "`*` is only allowed as the whole last segment: `/path/*`";
             self.error(codes::BAD_ROUTE, format!("the path `{}` has `*` inside", path.node), path.span, help);
         }
         Some(path)
@@ -394,7 +389,7 @@ impl Lower<'_> {
                         Some(Direction::In) => self.spelling(&child, "in"),
                         Some(Direction::Out) => self.spelling(&child, "out"),
                         None => {
-                            let help = "a parameter that goes both ways is named twice: `in a, out a`";
+                            let help = "name a parameter that goes both ways twice: `in a, out a`";
                             let place = self.span(&child);
                             self.error(
                                 codes::MISSING_DIRECTION,
@@ -422,7 +417,7 @@ impl Lower<'_> {
             range = None;
         }
         if direction.is_none() {
-            let message = format!("the parameter `{}` does not say which way it goes", name.node);
+            let message = format!("the parameter `{}` has no direction", name.node);
             self.error(codes::MISSING_DIRECTION, message, span, format!("write `in {0}` or `out {0}`", name.node));
         }
         Some(Param {
@@ -440,7 +435,7 @@ impl Lower<'_> {
 }
 
 impl Lower<'_> {
-    /// Whether a `?` after a parameter's name means something there.
+    /// Whether a `?` after a parameter's name is allowed.
     fn may_be_optional(&mut self, name: &Name, direction: Option<Direction>, default: Option<&Expr>, mark: Span) -> bool {
         if direction == Some(Direction::Out) {
             let message = format!("the output `{}` needs no `?`", name.node);
@@ -448,7 +443,7 @@ impl Lower<'_> {
             return false;
         }
         if default.is_some() {
-            let message = format!("`{}?` has a default as well", name.node);
+            let message = format!("`{}?` also has a default", name.node);
             self.error(codes::BAD_ARGUMENT, message, mark, "keep one: `?` leaves it undefined, `=` gives it a value");
             return false;
         }
@@ -481,7 +476,7 @@ impl Lower<'_> {
                 codes::BAD_BOUNDS,
                 "this type has no bounds",
                 span.to(ty.span),
-                "numbers have them, and texts for their length",
+                "only numbers have bounds, and texts for their length",
             );
             return None;
         }
@@ -508,17 +503,19 @@ impl Lower<'_> {
                         "write `connection \"{}\"`, or a variable: `connection ${{name}}`",
                         child.as_str().trim_matches('$')
                     );
-                    self.error(codes::MISSING_QUOTES, "a connection is named in quotes", place, help);
+                    self.error(codes::MISSING_QUOTES, "the name of a connection needs quotes", place, help);
                 }
             }
         }
         if let Some(first) = &file.connection {
-            let error = Diagnostic::error(codes::BAD_CLAUSE, "`connection` is said twice", span);
-            self.out.push(error.help("a file has one; a call may name another").related(first.span.span, "first said here"));
+            let error = Diagnostic::error(codes::BAD_CLAUSE, "`connection` appears twice", span);
+            self.out.push(
+                error.help("a file has one connection; a call may name another").related(first.span.span, "first said here"),
+            );
         } else if !file.items.is_empty() {
             self.error(
                 codes::BAD_CLAUSE,
-                "`connection` stands at the top of the file",
+                "`connection` belongs at the top of the file",
                 span,
                 "move it before the first declaration",
             );
@@ -528,7 +525,7 @@ impl Lower<'_> {
     }
 }
 
-/// The grammar cannot put this rule here. Nothing is made of it, so no text gains a meaning; tests would notice.
+/// The grammar never puts this rule here. If it did, the text would get no meaning, and tests would notice.
 pub fn unreachable_rule(rule: Rule) {
     debug_assert!(false, "no place for {rule:?}");
 }

@@ -32,7 +32,7 @@ impl Lower<'_> {
             Rule::value => {
                 let expr = self.expr(node)?;
                 Some(match *expr.kind {
-                    // `json` inside JSON says nothing new; a list of values is an array of them.
+                    // `json` inside JSON changes nothing; a list of values is an array.
                     ExprKind::Json(inner) => inner,
                     _ => Json::Value(expr),
                 })

@@ -6,7 +6,7 @@ use crate::codes;
 use crate::span::Span;
 
 impl Lower<'_> {
-    /// Lowers each entry of a bracketed list with `one`, and hands comments to the entry they stand at. Missing commas are reported.
+    /// Lowers each entry of a bracketed list with `one`, and attaches comments to their entries. Reports missing commas.
     pub fn entries<'i, T>(
         &mut self,
         node: Node<'i>,

@@ -1,5 +1,5 @@
-//! Grammar to tree. Only this folder names `Rule`; each rule has one function, and none of them has an arm that gives a meaning to text
-//! it does not know: what is wrong is reported and left out of the tree.
+//! Grammar to tree. Only this folder names `Rule`, and each rule has one function. No function guesses the meaning of text that
+//! it does not know: errors are reported and left out of the tree.
 
 mod blocks;
 mod calls;
@@ -28,7 +28,7 @@ struct Grammar;
 
 type Node<'i> = Pair<'i, Rule>;
 
-/// Makes the tree of a file whose brackets pair up.
+/// Builds the tree of a file whose brackets are paired.
 pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> File {
     let mut lower = Lower { file, text, scan, out, loose: Vec::new(), inside: false };
     match Grammar::parse(Rule::file, &scan.text) {
@@ -40,7 +40,7 @@ pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) ->
     }
 }
 
-/// Makes the tree of a JSON data file.
+/// Builds the tree of a JSON data file.
 pub fn json_file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> Option<Json> {
     let mut lower = Lower { file, text, scan, out, loose: Vec::new(), inside: false };
     match Grammar::parse(Rule::json_file, &scan.text) {
@@ -57,7 +57,7 @@ pub fn json_file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic
     }
 }
 
-/// Reads a function or a calculation inside `${…}`. Its places, and those of what is said of it, begin at 0. `None` when it is neither.
+/// Reads a function or a calculation inside `${…}`. Its spans, and those of its diagnostics, begin at 0. `None` if it is neither.
 pub fn inside(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Expr> {
     let scan = super::scan::scan(file, text);
     if !scan.diagnostics.is_empty() || !scan.readable || scan.text.contains("//") {
@@ -68,7 +68,7 @@ pub fn inside(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Exp
     lower.sum(node).filter(is_short)
 }
 
-/// Whether it is made of what may stand inside `${…}`.
+/// Whether it contains only what is allowed inside `${…}`.
 fn is_short(expr: &Expr) -> bool {
     match &*expr.kind {
         ExprKind::Int(_) | ExprKind::Decimal(_) | ExprKind::Bool(_) | ExprKind::Duration(_) | ExprKind::Var(_) => true,
@@ -80,15 +80,15 @@ fn is_short(expr: &Expr) -> bool {
     }
 }
 
-/// The state of one reading.
+/// The state while lowering one file.
 struct Lower<'a> {
     file: FileId,
     /// The author's text.
     text: &'a str,
-    /// Its mended copy, which the grammar has read.
+    /// Its repaired copy, which the grammar has parsed.
     scan: &'a Scan,
     out: &'a mut Vec<Diagnostic>,
-    /// Comments seen at places that have none in the tree; the statement or entry around them takes them.
+    /// Comments at places that have none in the tree; the enclosing statement or entry takes them.
     loose: Vec<Comment>,
     /// Whether this is the inside of `${…}`, where names are variables.
     inside: bool,
@@ -99,13 +99,13 @@ impl Lower<'_> {
         self.out.push(Diagnostic::error(code, message, span).help(help));
     }
 
-    /// The place of a node, without the blanks that the grammar may have read after it.
+    /// The span of a node, without the blanks that the grammar may have read after it.
     fn span(&self, node: &Node<'_>) -> Span {
         let start = node.as_span().start();
         self.range(start, start + node.as_str().trim_end().len())
     }
 
-    /// A range of the mended copy as a place in the author's text.
+    /// A range of the repaired copy as a span in the author's text.
     fn range(&self, start: usize, end: usize) -> Span {
         Span::new(self.file, self.scan.original(start), self.scan.original(end))
     }
@@ -114,7 +114,8 @@ impl Lower<'_> {
         Spanned::new(value, self.span(node))
     }
 
-    /// A node's children. Comments among them wait in `loose`; keywords are checked for their case and left out, as is punctuation.
+    /// A node's children. Comments among them are put into `loose`. Keywords are checked for their case and left out, like
+    /// punctuation.
     fn children<'i>(&mut self, node: Node<'i>) -> Vec<Node<'i>> {
         node.into_inner().filter(|child| self.is_part(child)).collect()
     }
@@ -154,7 +155,7 @@ impl Lower<'_> {
         Comment { text, doc, blank_before, blank_after: false }
     }
 
-    /// Line breaks between an offset of the author's text and what stands before it.
+    /// Line breaks between an offset of the author's text and the text before it.
     fn lines_before(&self, offset: u32) -> usize {
         let before = &self.text[..offset as usize];
         before[before.trim_end().len()..].matches('\n').count()
@@ -165,12 +166,12 @@ impl Lower<'_> {
         from <= to && !self.text[from as usize..to as usize].contains('\n')
     }
 
-    /// Takes the comments that came up since `before` was set aside, and puts those back.
+    /// Takes the comments found since `before` was set aside, and puts `before` back.
     fn take_loose(&mut self, before: Vec<Comment>) -> Vec<Comment> {
         std::mem::replace(&mut self.loose, before)
     }
 
-    /// The grammar takes any text; only its own limits (the stack) stop it.
+    /// The grammar accepts any text; only its own limits (the stack) stop it.
     fn unreadable(&mut self, error: &pest::error::Error<Rule>) {
         let (at, _) = words::expectation(error);
         let span = self.range(at, at);
@@ -182,7 +183,7 @@ impl Lower<'_> {
         );
     }
 
-    /// Explains text that fits nothing: reads it again as a statement, to see how far that goes.
+    /// Explains text that matches nothing: parses it again as a statement, to see how far that gets.
     fn explain_junk(&mut self, node: &Node<'_>) {
         let start = node.as_span().start();
         let text = node.as_str().trim_end();
@@ -201,7 +202,7 @@ impl Lower<'_> {
     }
 }
 
-/// Merges leading comments with those found inside, in the form in which they would be read again.
+/// Merges leading comments with those found inside, in the form in which they would be parsed again.
 fn join_comments(mut leading: Vec<Comment>, loose: Vec<Comment>) -> Vec<Comment> {
     if loose.is_empty() {
         return leading;

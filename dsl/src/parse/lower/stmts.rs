@@ -111,7 +111,7 @@ impl Lower<'_> {
         if target.as_rule() == Rule::var {
             let name = text.trim_start_matches("${").trim_end_matches('}').trim();
             let help = format!("write `set {name} = …` to assign, `{text} == …` to compare");
-            self.error(codes::MISSING_SET, "`=` alone does neither assign nor compare", span, help);
+            self.error(codes::MISSING_SET, "`=` alone neither assigns nor compares", span, help);
         } else {
             self.error(
                 codes::MISSING_SET,
@@ -128,7 +128,7 @@ impl Lower<'_> {
         let mut otherwise: Option<Block> = None;
         let mut cond: Option<Option<Cond>> = None;
         let mut is_else = false;
-        // Comments between two blocks: those beside a closing brace end that block, others begin the next.
+        // Comments between two blocks: one beside a closing brace belongs to that block, the others to the next.
         let mut between: Vec<Comment> = Vec::new();
         let mut last_end: Option<u32> = None;
         for child in node.into_inner() {
@@ -191,7 +191,7 @@ impl Lower<'_> {
                     let value = number.as_str().parse::<i64>().ok().filter(|n| *n > 0);
                     if value.is_none() {
                         let span = self.span(&number);
-                        let help = "write a whole number from 1 on";
+                        let help = "write a whole number, at least 1";
                         self.error(codes::NUMBER_RANGE, format!("`{}` is not a number of rounds", number.as_str()), span, help);
                     }
                     limit = value.map(|value| self.spanned(value, &number));
@@ -269,7 +269,7 @@ impl Lower<'_> {
         None
     }
 
-    /// A bare condition; one that is nothing but a call is a call, and may have a block.
+    /// A bare condition. If it is only a call, it becomes a call, which may have a block.
     fn check(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut value, mut block) = (None, None);
         for child in self.children(node) {
@@ -297,7 +297,7 @@ impl Lower<'_> {
         match (cond, block) {
             (Cond::Call(mut call), block) => {
                 if let (Callee::Encapsulated(_), Some(block)) = (&call.callee, &block) {
-                    let help = "only some assertions of the gateway do";
+                    let help = "only some assertions of the gateway take one";
                     self.error(codes::UNEXPECTED, "an encapsulated assertion takes no block", block.span.span, help);
                     return None;
                 }
@@ -313,7 +313,7 @@ impl Lower<'_> {
         }
     }
 
-    /// What a value consists of, when it is one thing only.
+    /// The single node of which a value consists, if there is only one.
     pub fn lone<'i>(&self, node: &Node<'i>) -> Option<Node<'i>> {
         let mut node = node.clone();
         loop {
@@ -326,7 +326,7 @@ impl Lower<'_> {
         }
     }
 
-    /// A line that begins with a word the language does not have.
+    /// A line that begins with an unknown word.
     fn unknown_statement(&mut self, node: &Node<'_>) {
         let word = node.as_str();
         let span = self.span(node);

@@ -1,4 +1,4 @@
-//! Rules in the words of an author: the spelling of keywords, and what the grammar expected where it stopped.
+//! Grammar rules in an author's words: the spelling of keywords, and what the grammar expected where it stopped.
 
 use super::Rule;
 
@@ -52,7 +52,7 @@ pub fn keyword(rule: Rule) -> Option<&'static str> {
     })
 }
 
-/// Where the grammar stopped, and what it would have taken there.
+/// Where the grammar stopped, and what it expected there.
 pub fn expectation(error: &pest::error::Error<Rule>) -> (usize, Vec<&'static str>) {
     let at = match error.location {
         pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
@@ -68,7 +68,7 @@ pub fn expectation(error: &pest::error::Error<Rule>) -> (usize, Vec<&'static str
     (at, expected)
 }
 
-/// What an author would call the thing; nothing for what only the grammar knows.
+/// What an author would call it; `None` for what only the grammar knows.
 fn expected_word(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::value

@@ -1,5 +1,5 @@
-//! Variables that are conditions. A variable alone is a condition only when everything that sets it gives `true` or `false`, so that a
-//! text such as `"no"` never decides anything. Where that is certain, `== true` is superfluous.
+//! Variables used as conditions. A variable alone is a condition only if everything that sets it gives `true` or `false`, so that
+//! a text such as `"no"` never decides anything. If that is certain, `== true` is unnecessary.
 
 #![expect(
     clippy::indexing_slicing,
@@ -31,7 +31,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
         asked.push(walk.asked);
     }
     let mut known = Known { set, facts: &facts, memo: HashMap::new() };
-    // By place, so that a fragment is judged by all frames that include it.
+    // By span, so that a fragment is judged by all frames that include it.
     let mut superfluous: HashMap<Span, (bool, Diagnostic)> = HashMap::new();
     let mut wrong: HashMap<Span, Diagnostic> = HashMap::new();
     for (owner, space) in set.spaces() {
@@ -42,7 +42,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
             for Asked { name, span, compared } in &asked[member.policy.index()] {
                 let slot = space.frame.slot_of(*name).is_some();
                 if !slot && set.names.builtin(*name).is_none() {
-                    // It is unknown, or a part of a variable; the former is reported elsewhere.
+                    // It is unknown (reported elsewhere) or a part of a variable.
                     if set.names.chain(*name).all(|name| space.frame.slot_of(name).is_none()) {
                         continue;
                     }
@@ -87,16 +87,16 @@ fn not_boolean(set: &Set<'_>, name: Sym, span: Span, answer: Answer) -> Diagnost
     error.help(help).related(setter, "set here")
 }
 
-/// A variable that a condition consists of.
+/// A variable used as a condition.
 struct Asked {
     name: Sym,
-    /// Of the variable, or of the whole comparison.
+    /// The span of the variable, or of the whole comparison.
     span: Span,
-    /// It is compared with this.
+    /// What it is compared with.
     compared: Option<bool>,
 }
 
-/// What is known of the places that set variables, by their place.
+/// What is known of the places that set variables, by their span.
 #[derive(Default)]
 struct Facts {
     /// It gives `true` or `false`.
@@ -128,7 +128,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether an expression is a variable and nothing of it.
+    /// Whether an expression is a whole variable.
     fn is_whole(&self, value: &Expr) -> bool {
         matches!(&*value.kind, ExprKind::Var(_)) && !self.set.text(value.span.span).contains(['[', '|'])
     }
@@ -185,21 +185,21 @@ impl<'a> Visit<'a> for Walk<'_, '_> {
     }
 }
 
-/// Whether a variable always holds `true` or `false`, if it holds anything.
+/// Whether a variable, if set, is always `true` or `false`.
 #[derive(Clone, Copy)]
 enum Answer {
-    /// It does; this is a place that says so.
+    /// It is; this is a place that shows it.
     Yes(Span),
     /// Nothing sets it.
     Open,
-    /// This place may set it to something else.
+    /// Not certain: this place may set it to something else.
     No(Option<Span>),
 }
 
 struct Known<'k, 's> {
     set: &'k Set<'s>,
     facts: &'k Facts,
-    /// By frame and variable; [`Answer::Open`] while the answer is being looked for.
+    /// By frame and variable; [`Answer::Open`] while the answer is being computed.
     memo: HashMap<(PolicyId, Sym), Answer>,
 }
 
@@ -266,7 +266,7 @@ impl Known<'_, '_> {
 }
 
 impl Set<'_> {
-    /// Whether a frame lacks something that may set anything, so that little can be said of its variables.
+    /// Whether something is missing in a frame that might set any variable, so that nothing is certain about its variables.
     fn lacks_something(&self, space: &Space) -> bool {
         space.members.iter().any(|member| {
             let mut events = self.events[member.policy.index()].iter();

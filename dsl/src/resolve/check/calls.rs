@@ -1,5 +1,5 @@
-//! Calls: of catalogue assertions against their description, of encapsulated assertions against their parameters, of functions
-//! against their arity.
+//! Checks calls: of catalogue assertions against their description, of encapsulated assertions against their parameters, of
+//! functions against their number of arguments.
 
 use crate::ast::{Arg, Call, Direction, Expr, Name};
 use crate::codes;
@@ -28,7 +28,7 @@ pub(crate) fn native(set: &Set<'_>, policy: &Policy, call: &Call, name: &Name, f
                 if let Some(of_file) = of_file.filter(|of_file| same_name(of_file, &arg.value)) {
                     let warning = Diagnostic::warning(
                         codes::REPEATED_CONNECTION,
-                        "the file says this connection already",
+                        "this is already the connection of the file",
                         arg.value.span.span,
                     );
                     found.push(warning.help("leave it out").related(of_file.span.span, "here"));
@@ -54,13 +54,13 @@ pub(crate) fn native(set: &Set<'_>, policy: &Policy, call: &Call, name: &Name, f
         let message = format!("`{}` needs the property `{}`", spec.name, prop.name);
         let error = Diagnostic::error(codes::MISSING_PROPERTY, message, name.span);
         found.push(match prop.kind {
-            PropKind::Connection => error.help("give it here, or for the whole file: `connection \"…\"` as its first line"),
+            PropKind::Connection => error.help("write it here, or for the whole file: `connection \"…\"` as its first line"),
             _ => error.help(first_lower(prop.doc)),
         });
     }
     if let (Some(mark), None) = (&call.optional, spec.optional) {
         let error = Diagnostic::error(codes::BAD_ARGUMENT, format!("`{}` takes no `?`", spec.name), mark.span);
-        found.push(error.help(format!("where a failure is fine, write `{}(…) else Continue`", spec.name)));
+        found.push(error.help(format!("if a failure is fine, write `{}(…) else Continue`", spec.name)));
     }
     match (&call.block, spec.block) {
         (Some(block), false) => {
@@ -87,7 +87,7 @@ fn same_name(one: &Expr, other: &Expr) -> bool {
 fn unknown_native(set: &Set<'_>, name: &Name) -> Diagnostic {
     let error = Diagnostic::error(codes::UNKNOWN_NATIVE, format!("there is no assertion `{}`", **name), name.span);
     if set.index.get(Kind::Assertion, name).is_some() {
-        return error.help(format!("it is a policy's: write its name in quotes, `\"{}\" (…)`", **name));
+        return error.help(format!("it is defined in a policy: write its name in quotes, `\"{}\" (…)`", **name));
     }
     if set.catalogue().function(name).is_some() {
         return error.help(format!("`{}` is a function; it gives a value and is not a statement", **name));
@@ -127,7 +127,7 @@ fn known_properties(spec: &Spec) -> String {
     let names: Vec<_> = spec.props.iter().map(|prop| format!("`{}`", prop.name)).collect();
     match names.as_slice() {
         [] => "it has none".to_owned(),
-        [one] => format!("it has {one} only"),
+        [one] => format!("it has only {one}"),
         [most @ .., last] => format!("it has {} and {last}", most.join(", ")),
     }
 }
@@ -151,7 +151,8 @@ fn twice(args: &[Arg], same: impl Fn(&str, &str) -> bool, found: &mut Vec<Diagno
     }
 }
 
-/// A call of an encapsulated assertion; with `first_given`, its first input comes from elsewhere when the call leaves it out.
+/// A call of an encapsulated assertion. With `first_given`, the call may leave out the first input, which then comes from
+/// elsewhere.
 pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given: bool, found: &mut Vec<Diagnostic>) {
     let Some(id) = set.index.get(Kind::Assertion, name) else {
         found.extend(unknown_assertion(set, name));
@@ -161,7 +162,7 @@ pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given:
     found.extend(spelled(name, &callee.name));
     if let Some(mark) = &call.optional {
         let error = Diagnostic::error(codes::BAD_ARGUMENT, format!("`{}` takes no `?`", callee.name), mark.span);
-        found.push(error.help(format!("where a failure is fine, write `\"{}\" (…) else Continue`", callee.name)));
+        found.push(error.help(format!("if a failure is fine, write `\"{}\" (…) else Continue`", callee.name)));
     }
     let params = callee.params();
     twice(&call.args, str::eq_ignore_ascii_case, found);
@@ -177,7 +178,7 @@ pub(crate) fn encapsulated(set: &Set<'_>, call: &Call, name: &Name, first_given:
             Some(param) => {
                 let message = format!("`{}` is an output of `{}`", *param.name, callee.name);
                 let error = Diagnostic::error(codes::UNKNOWN_INPUT, message, arg.name.span);
-                found.push(error.help("it is copied back under its own name").related(param.name.span, "declared here"));
+                found.push(error.help("outputs are copied back under their own names").related(param.name.span, "declared here"));
             }
             None => {
                 let message = format!("`{}` has no input `{}`", callee.name, *arg.name);
@@ -234,7 +235,7 @@ pub(crate) fn function(set: &Set<'_>, name: &Name, args: &[Expr], span: Span) ->
     let Some(spec) = set.catalogue().function(name) else {
         let error = Diagnostic::error(codes::UNKNOWN_FUNCTION, format!("there is no function `{}`", **name), name.span);
         return Some(if set.catalogue().get(name).is_some() {
-            error.help("it is an assertion: a statement of its own, which sets a variable")
+            error.help("it is an assertion: call it as a statement of its own, which sets a variable")
         } else {
             error.suggest(name, set.catalogue().functions().map(|spec| spec.name))
         });

@@ -1,5 +1,5 @@
-//! How declarations connect: names that exist, hooks and extensions in their places, each declaration in the right part of the
-//! installation.
+//! How declarations connect: names must exist, hooks and extensions must be in their places, and each declaration in the right
+//! part of the installation.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -31,7 +31,7 @@ impl<'a> Visit<'a> for Includes<'a> {
 
 /// What operators can fill in one declaration.
 pub(crate) struct Places<'a> {
-    /// Its own name, when it includes its hook, and where it does.
+    /// Its own name and the place, if it includes its hook.
     pub(crate) hook: Option<(&'a str, Span)>,
     pub(crate) extensions: Vec<&'a str>,
 }
@@ -54,7 +54,7 @@ impl<'a> Includes<'a> {
     }
 }
 
-/// The places that operators can fill anywhere: their names, by what names are compared by.
+/// The names of all places that operators can fill, in the form that names are compared in.
 #[derive(Default)]
 struct AllPlaces<'a> {
     hooks: BTreeMap<String, &'a str>,
@@ -93,7 +93,7 @@ pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
     found
 }
 
-/// Looks for a call that has the connection of its file.
+/// Looks for a call that uses the connection of its file.
 struct FileConnection<'s, 'a> {
     set: &'s Set<'a>,
     used: bool,
@@ -118,12 +118,12 @@ fn unused_connections(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
     }
     let unused = files.into_iter().filter(|(file, (_, used))| !used && !set.broken.contains(file));
     found.extend(unused.map(|(_, (span, _))| {
-        let message = "nothing in this file takes the connection";
+        let message = "nothing in this file uses the connection";
         Diagnostic::warning(codes::UNUSED_CONNECTION, message, span).help("remove the line")
     }));
 }
 
-/// Two declarations of one kind and name; the shipped one, else the earlier one, counts.
+/// Two declarations of one kind and name. The shipped one counts, otherwise the earlier one.
 fn duplicates(set: &Set<'_>) -> Vec<Diagnostic> {
     let mut first: HashMap<(Kind, String), &Policy> = HashMap::new();
     let mut found = Vec::new();
@@ -140,11 +140,11 @@ fn duplicates(set: &Set<'_>) -> Vec<Diagnostic> {
             Kind::Customize => (format!("`{name}` is customized twice"), "put both into one customization"),
             Kind::Extension => (format!("extension `{name}` has two bodies"), "put both into one extension"),
             _ if of_ours => {
-                (format!("`{name}` is a shipped {word}, which nobody can declare again"), "choose another name, or customize it")
+                (format!("`{name}` is a shipped {word} and cannot be declared again"), "choose another name, or customize it")
             }
             _ if before.name != policy.name => (
-                format!("{word} `{name}` differs from `{}` in case only", before.name),
-                "choose another name: case separates none",
+                format!("{word} `{name}` differs from `{}` only in case", before.name),
+                "choose another name: names that differ only in case are the same",
             ),
             _ => (format!("{word} `{name}` is declared twice"), "choose another name"),
         };
@@ -177,7 +177,7 @@ fn fragment(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
     })
 }
 
-/// A name that was found, in another case than it is declared in.
+/// A name that was found, but in another case than its declaration.
 pub(crate) fn spelled(name: &Name, declared: &str) -> Option<Diagnostic> {
     (**name != declared).then(|| {
         let message = format!("`{}` is spelled `{declared}`", **name);
@@ -194,8 +194,7 @@ fn hook(set: &Set<'_>, policy: &Policy, name: &Name, target: &str) -> Option<Dia
     Some(if policy.kind() == Kind::Customize && same(target, &policy.name) {
         error(format!("the customization of `{target}` includes itself"))
     } else if set.index.get(Kind::Fragment, target).is_some() {
-        error(format!("`#{target}` has its place in `{target}` only"))
-            .help(format!("include `{target}`, which includes its hook"))
+        error(format!("`#{target}` belongs only in `{target}`")).help(format!("include `{target}`, which includes its hook"))
     } else {
         let error = error(format!("`#{target}` is the hook of `{target}`, and this is `{}`", policy.name));
         error.suggest(name, [own.as_str()])
@@ -245,7 +244,7 @@ fn customization(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Opti
 /// Most names that a message lists.
 const LISTED: usize = 30;
 
-/// Says which names there are: the nearest one, those that share a word, or all of them.
+/// Suggests existing names: the nearest one, those that share a word, or all of them.
 fn named(error: Diagnostic, wrong: &str, known: &BTreeMap<String, &str>, what: &str) -> Diagnostic {
     let error = error.suggest(wrong, known.values().copied());
     let word = |text: &str| -> HashSet<String> {
@@ -277,18 +276,20 @@ fn extension(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Option<D
     })
 }
 
-/// Upgrades replace the shipped part and leave `customizations/` alone, so each part holds only what the other cannot break.
+/// Upgrades replace the shipped part and leave `customizations/` alone, so each part may contain only what the other cannot
+/// break.
 fn place(policy: &Policy) -> Option<Diagnostic> {
     let fills = matches!(policy.kind(), Kind::Customize | Kind::Extension);
     let error = |message: String| Diagnostic::error(codes::WRONG_PLACE, message, policy.name_span());
     let word = policy.kind().word();
     match policy.origin {
         Origin::Customization if !fills => {
-            let error = error(format!("{} cannot stand among the customizations", policy.kind().article()));
-            Some(error.help("only `customize` and `extension` stand here; a policy of your own goes to `services/`"))
+            let error = error(format!("{} is not allowed among the customizations", policy.kind().article()));
+            Some(error.help("only `customize` and `extension` are allowed here; put your own policies into `services/`"))
         }
         Origin::Shipped | Origin::Operator if fills => Some(
-            error(format!("{} stands outside `customizations/`", policy.kind().article())).help(format!("move the {word} there")),
+            error(format!("{} is allowed only in `customizations/`", policy.kind().article()))
+                .help(format!("move the {word} there")),
         ),
         Origin::Customization | Origin::Shipped | Origin::Operator => None,
     }
@@ -300,7 +301,7 @@ fn never_included(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
         _ => None,
     });
     let included: HashSet<PolicyId> = targets.collect();
-    // Of two with one name only the first can be included; that is reported already.
+    // Of two with the same name only the first can be included; that is already reported.
     let idle = |policy: &&Policy| {
         policy.origin == Origin::Operator
             && set.index.get(Kind::Fragment, &policy.name) == Some(policy.id)

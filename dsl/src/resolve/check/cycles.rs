@@ -1,5 +1,5 @@
-//! Circles of includes and calls, and sets that go too deep or grow too large. All walks here keep their own stack: a set of ten
-//! thousand fragments that include each other in a row must end in a message, and not in the process.
+//! Cycles of includes and calls, and sets that are nested too deep or grow too large. All walks here keep their own stack: ten
+//! thousand fragments that include each other in a row must give a diagnostic and not end the process.
 
 #![expect(
     clippy::indexing_slicing,
@@ -15,9 +15,9 @@ use crate::span::Span;
 
 /// Deepest nesting of includes and calls.
 const MAX_DEPTH: u32 = 64;
-/// Deepest nesting of blocks along includes and calls: what walks them needs a stack of its own kind.
+/// Deepest nesting of blocks along includes and calls. Walks over them need stack space.
 const MAX_NESTING: u32 = 400;
-/// Most steps of a policy once all its includes stand in place.
+/// Most steps of a policy after all its includes are expanded.
 const MAX_STEPS: u64 = 200_000;
 
 #[derive(Clone, Copy)]
@@ -45,7 +45,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
     }
     for policy in set.policies {
         let Mark::Done { depth, nesting, steps, deepest } = marks[policy.id.index()] else { continue };
-        // Where the limit is crossed, not again in everything above: the next policy down is still within it.
+        // Reported where the limit is crossed, not again in everything above: the next policy down is still within it.
         let too_nested = nesting > MAX_NESTING && depth <= MAX_DEPTH && below(&edges[policy.id.index()], &marks) <= MAX_NESTING;
         let crossed = depth == MAX_DEPTH + 1 || too_nested;
         if let (true, Some(span)) = (crossed, deepest) {
@@ -54,9 +54,9 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
             found.push(error.help(format!("at most {MAX_DEPTH} policies, and {MAX_NESTING} blocks along them")));
         }
         if steps > MAX_STEPS && policy.owns_frame() {
-            let message = format!("`{}` grows to more than {MAX_STEPS} steps once its includes stand in place", policy.name);
+            let message = format!("`{}` grows to more than {MAX_STEPS} steps when its includes are expanded", policy.name);
             let error = Diagnostic::error(codes::TOO_LARGE, message, policy.name_span());
-            found.push(error.help("make an assertion of what is included over and over"));
+            found.push(error.help("turn what is included repeatedly into an assertion"));
         }
     }
 }
@@ -118,7 +118,7 @@ fn done(edges: &[Edge], own: usize, marks: &[Mark]) -> Mark {
     Mark::Done { depth, nesting, steps, deepest }
 }
 
-/// The circle that `last` closes: from the policy it leads to, up the stack to where it stands.
+/// The cycle that `last` closes: from the policy it leads to, up the stack to where it is.
 fn circle(set: &Set<'_>, edges: &[Vec<Edge>], stack: &[(PolicyId, usize)], last: Edge) -> Diagnostic {
     let from = stack.iter().position(|(policy, _)| *policy == last.to).unwrap_or(0);
     let ring = &stack[from..];
@@ -134,7 +134,7 @@ fn circle(set: &Set<'_>, edges: &[Vec<Edge>], stack: &[(PolicyId, usize)], last:
     }
     let way: Vec<_> = ring.iter().map(|(policy, _)| name(*policy)).chain([name(last.to)]).collect();
     let shown = if way.len() > 8 { [&way[..4], &["…".to_owned()], &way[way.len() - 3..]].concat() } else { way };
-    let message = format!("policies include or call each other in a circle: {}", shown.join(" → "));
+    let message = format!("policies include or call each other in a cycle: {}", shown.join(" → "));
     let error = Diagnostic::error(codes::CYCLE, message, last.span);
     let steps = ring.iter().take(ring.len() - 1).filter_map(|(policy, next)| edges[policy.index()].get(next - 1));
     steps

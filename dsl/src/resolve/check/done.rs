@@ -1,5 +1,5 @@
-//! `Done` ends the service, task or command around it. It has no place in an assertion, which belongs to its caller, nor in the block of an
-//! assertion such as a transaction, which decides at its own end what comes of it.
+//! `Done` ends the service, task or command around it. It is not allowed in an assertion, which returns to its caller, nor in the
+//! block of an assertion such as a transaction, which decides its result at its own end.
 
 #![expect(
     clippy::indexing_slicing,
@@ -22,7 +22,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
         walk.block(&policy.item.body);
         walk.0
     };
-    // Most policy sets have few; nothing is walked for the others.
+    // Few policies have one; only those are walked.
     if !set.policies.iter().any(has_done) {
         return;
     }
@@ -66,11 +66,11 @@ impl<'w> Walk<'w, '_> {
 
     fn done(&mut self, span: Span) {
         let error = if matches!(self.owner.item.kind, ItemKind::Assertion(_)) {
-            let message = format!("`Done` cannot stand in assertion `{}`", self.owner.name);
+            let message = format!("`Done` is not allowed in assertion `{}`", self.owner.name);
             let error = Diagnostic::error(codes::DONE_IN_ASSERTION, message, span);
             error.help("it ends a service, task or command; set an output and let the caller decide")
         } else if let Some((name, place)) = self.within {
-            let message = format!("`Done` cannot leave the block of `{name}`, which must come to its own end");
+            let message = format!("`Done` cannot leave the block of `{name}`, which must run to its own end");
             let error = Diagnostic::error(codes::DONE_IN_BLOCK, message, span);
             error.help("put it after the block").related(place, "the block")
         } else {

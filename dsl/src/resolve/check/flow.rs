@@ -1,4 +1,5 @@
-//! What never runs, or runs with a result that is known beforehand: mistakes that a policy survives and its author should hear of.
+//! Statements that never run, or whose result is known beforehand: mistakes that do no harm but that the author should know
+//! about.
 
 use crate::ast::{Block, Comparison, Direction, GroupKind, Param, Stmt, StmtKind};
 use crate::codes;
@@ -20,16 +21,16 @@ struct Flow<'f> {
     found: &'f mut Vec<Diagnostic>,
 }
 
-/// How a statement ends, as far as the text says.
+/// How a statement ends, as far as the text shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// It depends.
     Open,
-    /// It always holds.
+    /// It always succeeds.
     Holds,
     /// It always fails.
     Fails,
-    /// It always leaves the block, whatever stands around it.
+    /// It always leaves the block, whatever is around it.
     Leaves,
 }
 
@@ -37,9 +38,9 @@ impl Flow<'_> {
     fn sequence(&mut self, stmts: &[Stmt], first_success_ends: bool) {
         for (stmt, next) in stmts.iter().zip(stmts.iter().skip(1)) {
             let why = match (end(stmt), first_success_ends) {
-                (End::Leaves, _) => "nothing comes back from here",
+                (End::Leaves, _) => "this never returns",
                 (End::Fails, false) => "always fails, which ends the block here",
-                (End::Holds, true) => "always holds, which ends the `AtLeastOne` here",
+                (End::Holds, true) => "always succeeds, which ends the `AtLeastOne` here",
                 _ => continue,
             };
             let warning = Diagnostic::warning(codes::UNREACHABLE, "this is never reached", next.span.span);
@@ -50,7 +51,7 @@ impl Flow<'_> {
 }
 
 impl Flow<'_> {
-    /// An output that says why, and a `Stop`, in an assertion or command: that is what `fail` does.
+    /// Setting an output to the reason and then `Stop`, in an assertion or command: `fail` does both.
     fn by_hand(&mut self, stmts: &[Stmt]) {
         for (set, stop) in stmts.iter().zip(stmts.iter().skip(1)) {
             let (StmtKind::Set { target, ty: None, value }, StmtKind::Stop) = (&set.kind, &stop.kind) else { continue };
@@ -60,7 +61,7 @@ impl Flow<'_> {
                 continue;
             }
             let span = set.span.span.to(stop.span.span);
-            let message = format!("setting `{}` and `Stop` are one statement, `fail`", **target);
+            let message = format!("`fail` sets `{}` and stops, in one statement", **target);
             let help = match param.failure {
                 true => "write `fail` and the value".to_owned(),
                 false => format!("write `fail` and the value, and `fails with {}` after the parameters", *param.name),
@@ -142,7 +143,7 @@ fn all(stmts: &[Stmt]) -> End {
     let mut holds = true;
     for stmt in stmts {
         match end(stmt) {
-            // What stands before may fail first; either way the block does not hold.
+            // What comes before may fail first; in either case the block fails.
             End::Leaves if holds => return End::Leaves,
             End::Leaves | End::Fails => return End::Fails,
             End::Open => holds = false,
@@ -165,7 +166,7 @@ fn any<'a>(stmts: impl Iterator<Item = &'a Stmt>) -> End {
     if fails { End::Fails } else { End::Open }
 }
 
-/// An input that is set before anything reads it: the caller's value is lost, which is hardly meant.
+/// An input that is set before anything reads it: the caller's value is lost, which is hardly intended.
 #[expect(
     clippy::indexing_slicing,
     reason = "INVARIANT: there are as many lists of events as policies, whose ids are places in them"
@@ -174,7 +175,8 @@ fn shadowed_inputs(set: &Set<'_>, policy: &Policy, found: &mut Vec<Diagnostic>) 
     let inputs = policy.params().iter().filter(|param| param.direction == Direction::In);
     for param in inputs {
         let Some(name) = set.names.get(&param.name) else { continue };
-        // The first thing that happens to it after its declaration. What an include does is not looked at, and ends the search.
+        // The first thing that happens to it after its declaration. An include ends the search, because its contents are not
+        // examined.
         let first = set.events[policy.id.index()].iter().find_map(|event| match event {
             Event::Read { name: read, .. } if set.names.chain(*read).any(|read| read == name) => Some(None),
             Event::Include { .. } => Some(None),

@@ -1,4 +1,4 @@
-//! One walk over a declaration that hands each call, expression and template to the check that knows about it.
+//! One walk over a declaration that passes each call, expression and template to its check.
 
 use std::collections::HashSet;
 
@@ -40,7 +40,7 @@ impl<'s> Local<'s, '_> {
         }
     }
 
-    /// `fail CODE` and a fault give the error assertion its first input, so the clause may leave that one out.
+    /// `fail CODE` and faults give the error assertion its first input, so the clause may leave it out.
     fn errors(&mut self, errors: &'s Call) {
         if let Callee::Encapsulated(name) = &errors.callee {
             calls::encapsulated(self.set, errors, name, true, self.found);
@@ -49,7 +49,7 @@ impl<'s> Local<'s, '_> {
     }
 
     fn params(&mut self, params: &'s [Param]) {
-        // A name may be input and output at once: it is then given back as the body left it.
+        // A name may be input and output at once: then its final value is returned.
         let mut seen = HashSet::new();
         for param in params {
             if !seen.insert((param.name.to_ascii_lowercase(), param.direction == Direction::In)) {
@@ -81,7 +81,7 @@ impl<'s> Local<'s, '_> {
         self.template = before;
     }
 
-    /// A data file is checked where a policy uses it, and its problems say by whom.
+    /// A data file is checked where a policy uses it, and its diagnostics name that policy.
     fn file(&mut self, syntax: Syntax, path: &'s crate::span::Spanned<String>) {
         let (set, from) = (self.set, self.policy.file);
         if set.data.text(from, path).is_none() {
@@ -91,7 +91,7 @@ impl<'s> Local<'s, '_> {
             let error = Diagnostic::error(codes::UNKNOWN_FILE, message, path.span);
             self.found.push(match near {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
-                None => error.help("paths start at the folder of the policy"),
+                None => error.help("paths are relative to the folder of the policy"),
             });
             return;
         }
@@ -163,7 +163,7 @@ impl<'s> Visit<'s> for Local<'s, '_> {
         if raw && escapes && self.policy.origin == Origin::Customization {
             let message = format!("`raw` puts `{}` here without escaping", *var.name);
             let warning = Diagnostic::warning(codes::RAW_IN_CUSTOMIZATION, message, var.name.span);
-            self.found.push(warning.help(format!("write `${{{}}}`, unless nobody outside can decide what it holds", *var.name)));
+            self.found.push(warning.help(format!("write `${{{}}}`, unless nobody outside can decide its value", *var.name)));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A small reader of HTML and XML that knows one thing: in what kind of place it is. It follows the tokenizer of the HTML standard
-//! (section 13.2.5) as far as places differ for escaping.
+//! A small reader of HTML and XML that knows only in what kind of place it is. It follows the tokenizer of the HTML standard
+//! (section 13.2.5) as far as places differ in escaping.
 
 /// Which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub(crate) enum Dialect {
 enum At {
     /// Between tags.
     Text,
-    /// Behind `<`.
+    /// After `<`.
     Open,
-    /// Behind `<!`, until it is clear what it begins.
+    /// After `<!`, until it is clear what it begins.
     Bang,
     Comment,
     Cdata,
@@ -32,14 +32,15 @@ enum At {
     Raw,
 }
 
-/// A place where a browser, or another reader, takes a value for an address and goes there.
+/// A place where a browser, or another reader, follows a value as an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressPlace {
     /// The value begins an attribute such as `href`.
     Whole,
-    /// The same for a picture or icon (`<img src>`, `<link href>`). A browser shows what is there and runs nothing of it, also of an SVG.
+    /// The same for a picture or icon (`<img src>`, `<link href>`). A browser shows it but runs no script in it, not even in an
+    /// SVG.
     Picture,
-    /// The value is in the `content` of a `meta` element, which may say where to go on (`http-equiv="refresh"`).
+    /// The value is in the `content` of a `meta` element, which may redirect (`http-equiv="refresh"`).
     Refresh,
 }
 
@@ -47,7 +48,7 @@ pub enum AddressPlace {
 pub(crate) struct Markup {
     dialect: Dialect,
     at: At,
-    /// The last characters of whatever is ended by a longer mark (`-->`, `]]>`, `</script`), or the beginning of `<!…`.
+    /// The last characters read inside something that a longer mark ends (`-->`, `]]>`, `</script`), or the beginning of `<!…`.
     recent: String,
     tag: String,
     closing: bool,
@@ -72,7 +73,7 @@ impl Markup {
         }
     }
 
-    /// Steps over a variable's value.
+    /// Skips a variable's value.
     pub(crate) fn value(&mut self) {
         self.at = match self.at {
             At::BeforeValue => At::Unquoted,
@@ -83,7 +84,7 @@ impl Markup {
         self.value_empty = false;
     }
 
-    /// Whether a variable that stands here is an address.
+    /// Whether a variable here is an address.
     pub(crate) fn address_place(&self) -> Option<AddressPlace> {
         if !matches!(self.at, At::Quoted(_) | At::BeforeValue | At::Unquoted) {
             return None;
@@ -102,7 +103,7 @@ impl Markup {
         }
     }
 
-    /// Why a variable cannot stand here, with what to do instead.
+    /// Why a variable is not allowed here, and what to do instead.
     pub(crate) fn problem(&self, name: &str, from_client: bool) -> Option<(String, String)> {
         let tell = |place: &str, help: &str| {
             Some((format!("`{name}` stands {place}, where escaping cannot make it safe"), help.to_owned()))
@@ -110,11 +111,11 @@ impl Markup {
         match self.at {
             At::Text => None,
             At::Comment => tell("in a comment", "move it out of the comment"),
-            At::Cdata => tell("in a CDATA section", "leave `<![CDATA[` out; the value is escaped as text"),
+            At::Cdata => tell("in a CDATA section", "remove `<![CDATA[`; the value is escaped as text"),
             At::Bang | At::Declaration => tell("in a declaration", "put it into an element or a quoted attribute"),
-            At::Open | At::TagName => tell("in the name of a tag", "write the tags out, one template each"),
+            At::Open | At::TagName => tell("in the name of a tag", "write out the tags, one template for each"),
             At::Tag | At::AttributeName | At::AfterAttributeName => {
-                tell("between the attributes of a tag", "give it a quoted attribute: `name=\"${…}\"`")
+                tell("between the attributes of a tag", "put it into a quoted attribute: `name=\"${…}\"`")
             }
             At::BeforeValue | At::Unquoted => tell(
                 &format!("in `{}`, an attribute without quotes", self.attribute),
@@ -135,11 +136,11 @@ impl Markup {
         }
     }
 
-    /// At its start a variable is the address, or its base: one that the policy made. Later it would have to be percent-encoded,
-    /// which is the work of `url "…"`.
+    /// A variable at the start is the address itself or its base, made by the policy. Later it would have to be percent-encoded,
+    /// which `url "…"` does.
     fn address(&self, name: &str, attribute: &str, from_client: bool) -> Option<(String, String)> {
         if !self.value_empty {
-            let message = format!("`{name}` is a part of the address in `{attribute}`, and is not percent-encoded here");
+            let message = format!("`{name}` is part of the address in `{attribute}`, but is not percent-encoded here");
             return Some((
                 message,
                 "build the address with `url \"…\"` or `with_query(…)`, and put it here as a whole".to_owned(),
@@ -147,7 +148,7 @@ impl Markup {
         }
         from_client.then(|| {
             let message = format!("`{name}` comes from outside and decides where this `{attribute}` leads");
-            (message, "check it, and put the address into a variable of your own".to_owned())
+            (message, "check it, and put the address into your own variable".to_owned())
         })
     }
 
@@ -214,7 +215,7 @@ impl Markup {
             },
             At::Quoted(quote) if c == quote => At::Tag,
             At::Quoted(quote) => {
-                // Leading blanks do not make a scheme any safer: browsers strip them.
+                // Leading blanks do not make a scheme safer, because browsers strip them.
                 self.value_empty &= c.is_whitespace();
                 At::Quoted(quote)
             }

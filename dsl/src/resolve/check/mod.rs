@@ -1,5 +1,5 @@
-//! Everything that can be wrong with a policy set whose files were read. Checks only look: what they need was made by the steps
-//! before, and no check stops another, so that an author sees all problems at once.
+//! Everything that can be wrong with a policy set whose files were read. Checks change nothing: earlier steps prepared what they
+//! need. No check stops another, so an author sees all problems at once.
 
 mod answers;
 mod booleans;
@@ -41,7 +41,7 @@ pub(crate) struct Set<'a> {
     pub(crate) names: &'a Names,
     pub(crate) events: &'a [Vec<Event>],
     pub(crate) spaces: &'a [Option<Space>],
-    /// Files with syntax errors: what they lack may only have been misspelt.
+    /// Files with syntax errors: what seems missing there may only be misspelt.
     pub(crate) broken: &'a HashSet<FileId>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Set<'a> {
         reached
     }
 
-    /// Whether a file that could not be read in full may declare this name, so that its absence says nothing.
+    /// Whether a file that could not be read in full may declare this name, so that its absence proves nothing.
     pub(crate) fn may_exist(&self, kind: Kind, name: &str) -> bool {
         let declaration = format!("{} \"{name}\"", kind.word());
         self.broken.iter().any(|file| self.sources.get(*file).text.contains(&declaration))

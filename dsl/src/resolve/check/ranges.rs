@@ -1,5 +1,5 @@
-//! Literals against the types and bounds that outputs and declared variables have, wherever in the frame they are set: above all in
-//! customizations, where an operator hears of it before it matters.
+//! Checks literals against the types and bounds of outputs and declared variables, wherever in the frame they are set. This
+//! matters most in customizations, where an operator learns of a mistake before it has any effect.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::resolve::summary::Event;
 use crate::resolve::visit::{self, Visit};
 use crate::span::Span;
 
-/// What a variable of a frame is declared as.
+/// The declaration of a variable of a frame.
 struct Declared<'a> {
     name: &'a str,
     ty: Type,
@@ -20,7 +20,7 @@ struct Declared<'a> {
 }
 
 pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
-    // A fragment that many include is reported once.
+    // A fragment that many policies include is reported once.
     let mut reported = HashSet::new();
     for (_, space) in set.spaces() {
         let declared = declared(set, space);

@@ -12,13 +12,13 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
     let mut by_path: HashMap<&str, Vec<(&Policy, &ServiceHead)>> = HashMap::new();
     for policy in set.policies {
         let ItemKind::Service(head) = &policy.item.kind else { continue };
-        // One that is declared but switched off may wait on the path of the one it replaces.
+        // A disabled service may have the path of the service that it is to replace.
         if head.disabled {
             continue;
         }
         let others = by_path.entry(head.path.trim_end_matches('/')).or_default();
         if let Some((before, _)) = others.iter().find(|(before, other)| before.name != policy.name && meet(head, other)) {
-            let message = format!("`{}` is the path of service `{}` already", *head.path, before.name);
+            let message = format!("`{}` is already the path of service `{}`", *head.path, before.name);
             let ItemKind::Service(other) = &before.item.kind else { continue };
             let error = Diagnostic::error(codes::DUPLICATE_ROUTE, message, head.path.span);
             found.push(error.help("choose another path, or other methods").related(other.path.span, "also here"));
@@ -27,7 +27,7 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether some method goes to both; a service without methods answers all.
+/// Whether both answer some method; a service without methods answers all.
 fn meet(a: &ServiceHead, b: &ServiceHead) -> bool {
     a.methods.is_empty() || b.methods.is_empty() || a.methods.iter().any(|method| b.methods.contains(method))
 }
@@ -40,13 +40,13 @@ pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
         "." | ".." => Some("a path has no `.` and `..`"),
         other if other.contains(['?', '#']) => Some("a path has no query and no fragment"),
         other if other.contains(['\\', ';']) => Some("a path has no `\\` and no `;`"),
-        other if needless_escape(other) => Some("a path escapes neither letters, digits, `-`, `.`, `_`, `~` nor `/`, `\\`"),
+        other if needless_escape(other) => Some("a path must not escape letters, digits, `-`, `.`, `_`, `~`, `/` or `\\`"),
         other if other.contains(|c: char| c.is_whitespace() || c.is_control()) => Some("a path has no blanks"),
         _ => None,
     })
 }
 
-/// Whether a request could not have this segment: see `path.rs` in the engine.
+/// Whether no request can have this segment: see `path.rs` in the engine.
 fn needless_escape(segment: &str) -> bool {
     segment.split('%').skip(1).any(|after| {
         let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());

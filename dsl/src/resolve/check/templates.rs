@@ -1,5 +1,6 @@
-//! Where variables stand in templates. Escaping makes a value harmless in one place of a syntax and not in another: HTML text is one
-//! thing, a script another. What no escaping covers is refused here, so that it cannot be written by accident.
+//! The places of variables in templates. Escaping makes a value harmless in some places of a syntax but not in others, for
+//! example in HTML text but not in a script. Places that no escaping covers are refused here, so that nobody uses them by
+//! accident.
 
 use crate::ast::{ExprKind, Part, Syntax};
 use crate::codes;
@@ -11,7 +12,8 @@ use crate::resolve::visit::Visit;
 use crate::span::Span;
 use crate::sql::SqlScanner;
 
-/// For each part of a template, whether it is a variable in the place of an address, so that its scheme is checked when it is rendered.
+/// For each part of a template: whether it is a variable in the place of an address, so that its scheme is checked when it is
+/// rendered.
 pub fn address_places(syntax: Syntax, parts: &[Part]) -> Vec<Option<AddressPlace>> {
     let dialect = match syntax {
         Syntax::Html => Dialect::Html,
@@ -47,7 +49,7 @@ pub(crate) fn check(set: &Set<'_>, syntax: Syntax, parts: &[Part], found: &mut V
     }
 }
 
-/// What a diagnostic calls a value in a template, and where it is.
+/// The name of a value in a template for a diagnostic, and its span.
 fn named(part: &Part) -> Option<(&str, Span)> {
     match part {
         Part::Var(var) | Part::RawVar(var) => Some((&var.name, var.name.span)),
@@ -85,13 +87,14 @@ fn is_client_input(builtin: &crate::spec::Builtin) -> bool {
     builtin.name == "request" || builtin.name.starts_with("request.") || builtin.name.starts_with("response.")
 }
 
-/// A variable is percent-encoded as a component, which no scheme and no host survives; who means it writes `raw`.
+/// A variable is percent-encoded as a component, which breaks a scheme or host. An author who wants one writes `raw`.
 fn url(parts: &[Part], found: &mut Vec<Diagnostic>) {
     let mut before = String::new();
     for part in parts {
         match part {
             Part::Text(text) => before.push_str(text),
-            // An address that begins with a raw value has its scheme and host from there; otherwise the value stands for one character.
+            // An address that begins with a raw value gets its scheme and host from it; elsewhere the value counts as one
+            // character.
             Part::RawVar(_) => before.push_str(if before.is_empty() { "raw:/" } else { "x" }),
             Part::Var(_) | Part::Expr(_) => {
                 let Some((name, span)) = named(part) else { continue };
@@ -102,11 +105,11 @@ fn url(parts: &[Part], found: &mut Vec<Diagnostic>) {
                     _ => None,
                 };
                 if let Some(place) = problem {
-                    let message = format!("`{name}` stands at {place}, where percent-encoding breaks it");
+                    let message = format!("`{name}` is at {place}, where percent-encoding breaks it");
                     let error = Diagnostic::error(codes::UNSAFE_URL, message, span);
                     found.push(match part {
                         Part::Var(_) => error.help(format!("if nobody outside can decide it, write `${{raw({name})}}`")),
-                        _ => error.help("`set` it before; if nobody outside can decide it, put that in with `${raw(…)}`"),
+                        _ => error.help("`set` it before; if nobody outside can decide it, insert it with `${raw(…)}`"),
                     });
                 }
                 before.push('x');
@@ -115,7 +118,7 @@ fn url(parts: &[Part], found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Variables in SQL are bound parameters, which a database does not look for inside quotes or comments.
+/// Variables in SQL are bound parameters, and a database does not recognize these inside quotes or comments.
 fn sql(parts: &[Part], found: &mut Vec<Diagnostic>) {
     let mut scanner = SqlScanner::default();
     for part in parts {
@@ -124,9 +127,9 @@ fn sql(parts: &[Part], found: &mut Vec<Diagnostic>) {
             Part::Var(_) | Part::Expr(_) => {
                 let Some(place) = scanner.inside() else { continue };
                 let Some((name, span)) = named(part) else { continue };
-                let message = format!("`{name}` is a bound parameter, which cannot stand inside {place}");
+                let message = format!("`{name}` is a bound parameter, which is not allowed inside {place}");
                 let help = match place {
-                    "quotes" => "leave the quotes out; join texts with `set` before the query",
+                    "quotes" => "remove the quotes; join texts with `set` before the query",
                     _ => "take it out, or end the comment before it",
                 };
                 found.push(Diagnostic::error(codes::QUOTED_PARAMETER, message, span).help(help));

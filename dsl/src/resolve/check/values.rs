@@ -1,5 +1,5 @@
-//! Literals against the kinds of properties and the declared types of variables. Expressions with variables are settled when they
-//! run; what stands in the text is settled here.
+//! Checks literals against the kinds of properties and the declared types of variables. Expressions with variables are checked
+//! when they run, literals here.
 
 use crate::ast::{Expr, ExprKind, Range, Syntax, Type};
 use crate::codes;
@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::parse::is_variable_name;
 use crate::spec::{Kind, Prop, Spec};
 
-/// What a property's value does wrong.
+/// What is wrong with a property's value.
 pub(crate) fn property(spec: &Spec, prop: &Prop, value: &Expr) -> Option<Diagnostic> {
     let value = inner(value);
     let takes = |what: &str| {
@@ -68,7 +68,7 @@ fn inner(mut value: &Expr) -> &Expr {
     value
 }
 
-/// Whether the value stands in the text as a whole.
+/// Whether the whole value is literal.
 pub(crate) fn is_literal(value: &Expr) -> bool {
     match &*value.kind {
         ExprKind::Raw(_) | ExprKind::Int(_) | ExprKind::Decimal(_) | ExprKind::Bool(_) | ExprKind::Duration(_) => true,
@@ -129,7 +129,7 @@ fn name(prop: &Prop, value: &Expr) -> Option<Diagnostic> {
         (Some(name), _) => {
             let message = format!("`{name}` cannot name a variable");
             let error = Diagnostic::error(codes::NAME_NEEDED, message, value.span.span);
-            Some(error.help("names have letters, digits, `_`, `-` and dots, and begin with a letter"))
+            Some(error.help("names consist of letters, digits, `_`, `-` and dots, and begin with a letter"))
         }
         (None, kind) => {
             let message = format!("`{}` takes {what}, in quotes", prop.name);
@@ -169,7 +169,7 @@ fn syntax_article(syntax: Syntax) -> &'static str {
     }
 }
 
-/// A pattern is literal, so that it compiles when the policy loads and no client can bring one.
+/// A pattern must be literal, so that it is compiled when the policy loads and no client can supply one.
 pub(crate) fn regex(value: &Expr) -> Option<Diagnostic> {
     let value = inner(value);
     let Some(pattern) = value.literal() else {
@@ -178,15 +178,15 @@ pub(crate) fn regex(value: &Expr) -> Option<Diagnostic> {
     };
     let error = regex::Regex::new(pattern).err()?;
     let reason = match &error {
-        // The crate's own text draws the pattern over several lines; its last line says what is wrong.
+        // The regex crate's message shows the pattern over several lines; its last line says what is wrong.
         regex::Error::Syntax(text) => text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned(),
-        regex::Error::CompiledTooBig(_) => "it grows too big".to_owned(),
+        regex::Error::CompiledTooBig(_) => "it becomes too large".to_owned(),
         other => other.to_string(),
     };
     Some(Diagnostic::error(codes::INVALID_REGEX, format!("the pattern does not compile: {reason}"), value.span.span))
 }
 
-/// What prevents a literal from being converted to a declared type.
+/// Why a literal cannot be converted to a declared type.
 pub(crate) fn conversion(value: &Expr, ty: Type, target: &str) -> Option<Diagnostic> {
     let value = inner(value);
     let text = value.literal();
@@ -207,11 +207,11 @@ pub(crate) fn conversion(value: &Expr, ty: Type, target: &str) -> Option<Diagnos
     wrong.then(|| {
         let word = Type::ALL.iter().find(|(_, named)| *named == ty).map_or("", |(word, _)| word);
         let shown = text.map_or_else(|| describe(value).to_owned(), |text| format!("`{text}`"));
-        Diagnostic::error(codes::WRONG_TYPE, format!("`{target}` is of type {word}, which {shown} is not"), value.span.span)
+        Diagnostic::error(codes::WRONG_TYPE, format!("`{target}` has type {word}, but {shown} has not"), value.span.span)
     })
 }
 
-/// A literal that lies outside of the bounds of its variable. Another check looks at types.
+/// A literal outside the bounds of its variable. Another check looks at types.
 pub(crate) fn range(value: &Expr, ty: Type, range: Range, target: &str) -> Option<Diagnostic> {
     let value = inner(value);
     let number = match (ty, &*value.kind) {
@@ -225,9 +225,10 @@ pub(crate) fn range(value: &Expr, ty: Type, range: Range, target: &str) -> Optio
     };
     let number = number.filter(|number| !range.holds(*number))?;
     let (message, help) = match ty {
-        Type::String => {
-            (format!("`{target}` has {number} characters here"), format!("it takes texts with {} characters", range.word()))
-        }
+        Type::String => (
+            format!("`{target}` would have {number} characters here"),
+            format!("it takes texts with {} characters", range.word()),
+        ),
         _ => (format!("`{target}` cannot be {number}"), format!("write a number {}", range.words())),
     };
     Some(Diagnostic::error(codes::OUT_OF_RANGE, message, value.span.span).help(help))

@@ -1,4 +1,4 @@
-//! Variables of a frame: read without being set, set without being read, built-ins that are not to be set; and `fail` where no
+//! Variables of a frame: read without being set, set without being read, read-only built-ins that are set. Also `fail` where no
 //! error assertion can answer.
 
 #![expect(
@@ -19,19 +19,20 @@ use crate::resolve::names::Sym;
 use crate::resolve::summary::{Event, Holds, SetBy};
 use crate::span::Span;
 
-/// An assignment, over all frames it occurs in.
+/// An assignment, over all frames in which it occurs.
 #[derive(Clone, Copy)]
 struct Assignment {
     read: bool,
-    /// The first frame it occurs in, and the place of its policy there.
+    /// The first frame in which it occurs, and the index of its policy there.
     space: usize,
     member: usize,
 }
 
-/// What the frames share, so that each costs no more than a look at its events.
+/// Data that the frames share, so that each frame costs only a walk over its events.
 struct Tables<'a> {
     set: &'a Set<'a>,
-    /// By name: the number of the last frame that has the variable, and of the last that reads it. So they are never cleared.
+    /// By name: the number of the last frame that has the variable, and of the last that reads it. The numbers make clearing
+    /// unnecessary.
     has: Vec<u32>,
     read: Vec<u32>,
     /// By policy: whether something in it was not found.
@@ -40,7 +41,7 @@ struct Tables<'a> {
     fails: Vec<Vec<Span>>,
     /// By policy and event.
     assignments: Vec<Vec<Option<Assignment>>>,
-    /// What was said of one frame is not said of the next.
+    /// What was reported for one frame is not reported for the next.
     reported: HashSet<Span>,
 }
 
@@ -87,7 +88,7 @@ impl<'a> Tables<'a> {
         let round = at as u32 + 1;
         space.frame.slots.iter().for_each(|(name, _)| self.has[name.index()] = round);
         self.mark_reads(space, round);
-        // A frame that lacks something says little of its variables: they may all be in there.
+        // If a frame lacks something, the missing part may set any variable, so nothing is reported.
         let guessing = space.members.iter().any(|member| self.incomplete[member.policy.index()]);
         let others = self.no_json(space);
         let families: HashSet<Sym> = (space.members.iter().flat_map(|member| &set.events[member.policy.index()]))
@@ -128,7 +129,7 @@ impl<'a> Tables<'a> {
                             && self.reported.insert(*span) =>
                     {
                         let (name, document) = (spelling(set, *span, *name), set.names.text(document));
-                        let message = format!("`{name}` is a member of the document in `{document}` and cannot be set");
+                        let message = format!("`{name}` is a member of the JSON in `{document}` and cannot be set");
                         let error = Diagnostic::error(codes::READ_ONLY, message, *span);
                         found.push(error.help("set a variable of another name").included_by(space.chain(place)));
                     }
@@ -144,7 +145,7 @@ impl<'a> Tables<'a> {
                     {
                         let message = format!("`{}` is built in and cannot be set", spelling(set, *span, *name));
                         let error = Diagnostic::error(codes::READ_ONLY, message, *span);
-                        found.push(error.help("choose a name of your own").included_by(space.chain(place)));
+                        found.push(error.help("choose another name").included_by(space.chain(place)));
                     }
                     _ => {}
                 }
@@ -167,7 +168,7 @@ impl<'a> Tables<'a> {
         others
     }
 
-    /// The variable that `name` is a member of, if it is one of these.
+    /// The variable of which `name` is a member, if it is one of these.
     fn member_of<'o, O>(&self, space: &Space, name: Sym, others: &'o HashMap<Sym, O>) -> Option<(Sym, &'o O)> {
         if others.is_empty() {
             return None;
@@ -197,7 +198,7 @@ impl<'a> Tables<'a> {
             for event in &self.set.events[member.policy.index()] {
                 match event {
                     Event::Read { name, .. } => {
-                        // The variable of exactly this name may be undefined, and a part of a shorter one be read.
+                        // If the variable of exactly this name is undefined, a part of a shorter one is read.
                         for variable in self.set.names.chain(*name).filter(|name| self.has[name.index()] == round) {
                             self.read[variable.index()] = round;
                         }
@@ -223,7 +224,7 @@ fn unknown(set: &Set<'_>, owner: &Policy, space: &Space, name: Sym, span: Span) 
     let name = spelling(set, span, name);
     let message = format!("nothing in {} `{}` sets `{name}`", owner.kind().word(), owner.name);
     let dots = name.matches('.').count();
-    // A family such as `request.http.header.*` is compared with as much of the name as it fixes.
+    // A family such as `request.http.header.*` is compared with that part of the name that it fixes.
     let families = set.catalogue().builtins().map(|builtin| match builtin.name.strip_suffix(".*") {
         None => builtin.name.to_owned(),
         Some(root) => {
@@ -237,18 +238,18 @@ fn unknown(set: &Set<'_>, owner: &Policy, space: &Space, name: Sym, span: Span) 
     let builtins: Vec<_> = families.collect();
     let own = || space.frame.slots.iter().map(|(_, spelling)| spelling.as_str());
     let near = nearest(name, own().chain(builtins.iter().map(String::as_str))).map(str::to_owned);
-    // What follows the first dots may be right: `usr.name` is `user.name`.
+    // The part after the first dots may be right: `usr.name` is probably `user.name`.
     let near = near.or_else(|| {
         name.rmatch_indices('.').find_map(|(dot, _)| Some(format!("{}{}", nearest(&name[..dot], own())?, &name[dot..])))
     });
     let error = Diagnostic::error(codes::UNKNOWN_VARIABLE, message, span);
     match near {
         Some(near) => error.help(format!("did you mean `{near}`?")),
-        None => error.help(format!("set it; where it may be missing, write `declare {name}` or `default {name} = \"\"`")),
+        None => error.help(format!("set it; if it may be missing, write `declare {name}` or `default {name} = \"\"`")),
     }
 }
 
-/// The policy that sets this variable and has a hook, where the variable could be set otherwise.
+/// The policy that sets this variable and has a hook in which it could be set differently.
 fn hook_of<'a>(set: &'a Set<'_>, variable: Sym) -> Option<&'a str> {
     let sets = |policy: &&Policy| {
         set.events[policy.id.index()].iter().any(|event| {
@@ -266,7 +267,7 @@ fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sy
         return None;
     }
     let policy = set.policy(space.members[member].policy);
-    // Names that other statements read; one that is misspelt lies near one of these.
+    // Names that other statements read; a misspelt name is probably near one of these.
     let mut read: Vec<Sym> = Vec::new();
     for member in &space.members {
         read.extend(set.events[member.policy.index()].iter().filter_map(|event| match event {
@@ -296,7 +297,7 @@ fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sy
     })
 }
 
-/// `fail` needs the service's error assertion to answer with, or the output with which an encapsulated assertion fails.
+/// `fail` needs the service's error assertion, or the output with which an encapsulated assertion fails.
 fn fails(owner: &Policy, space: &Space, fails: &[Vec<Span>], found: &mut Vec<Diagnostic>) {
     let why = match &owner.item.kind {
         ItemKind::Assertion(_) if owner.failure().is_none() => Err(()),
@@ -308,12 +309,12 @@ fn fails(owner: &Policy, space: &Space, fails: &[Vec<Span>], found: &mut Vec<Dia
             let name = &owner.name;
             let error = match why {
                 Err(()) => {
-                    Diagnostic::error(codes::FAIL_IN_ASSERTION, format!("`fail` cannot stand in assertion `{name}`"), *span)
+                    Diagnostic::error(codes::FAIL_IN_ASSERTION, format!("`fail` is not allowed in assertion `{name}`"), *span)
                         .help(format!("add `fails with error.code` to its head, `assertion \"{name}\" (…) fails with error.code {{`; the caller decides what a failure means"))
                 }
                 Ok(()) => {
                     Diagnostic::error(codes::FAIL_WITHOUT_ERRORS, format!("service `{name}` names no error assertion"), *span)
-                        .help("`fail` answers through it: add `errors \"…\"` to the service")
+                        .help("`fail` answers through one: add `errors \"…\"` to the service")
                 }
             };
             let error = if place == 0 { error } else { error.related(owner.name_span(), "part of this policy") };

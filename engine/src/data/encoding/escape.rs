@@ -21,7 +21,7 @@ pub fn escape(syntax: Syntax, value: &Value, out: &mut String) {
     }
 }
 
-/// Escapes for text and for quoted attribute values alike; characters that XML 1.0 forbids are replaced.
+/// Escapes text and quoted attribute values alike; characters that XML 1.0 forbids are replaced.
 fn escape_markup(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {

@@ -1,5 +1,5 @@
-//! What a JSONPath query may cost (RFC 9535). The library that evaluates queries has no budget of its own, so the cost is bounded before: by
-//! the query's text, and by how many values the document has and how deep they lie.
+//! Limits the cost of a JSONPath query (RFC 9535). The library that evaluates queries has no budget of its own, so the cost is
+//! bounded beforehand: by the query's text, and by the number and depth of the document's values.
 
 use serde_json::Value as Json;
 
@@ -7,23 +7,23 @@ use crate::data::pattern::compile_within;
 
 /// Longest query.
 const MAX_LENGTH: usize = 1024;
-/// Deepest nesting of brackets and parentheses in a query: its parser goes back and forth in them.
+/// Deepest nesting of brackets and parentheses in a query, because its parser backtracks in them.
 const MAX_NESTING: usize = 8;
 /// Most values that a query may visit, by the bound below.
 const MAX_VISITS: u64 = 4_000_000;
-/// Most bytes that a regular expression of a query takes when it is compiled, which happens for each value that it is compared with.
+/// Most bytes of a query's compiled regular expression. It is compiled for each value that it is compared with.
 const MAX_PATTERN: usize = 1 << 16;
 
-/// What a query does that costs more than its length.
+/// Features of a query that cost more than its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// `..` outside filters: each may find a value again below every value that is above it.
+    /// `..` outside filters: each may find a value again, below each of its ancestors.
     descents: u32,
     /// Commas in selectors: `[0,0]` finds a value twice.
     commas: u32,
-    /// `*`, `:` or `?`: many values are found, or looked at.
+    /// `*`, `:` or `?`: finds or examines many values.
     many: bool,
-    /// Queries in filters that look at many values: below the value at hand, and in the whole document.
+    /// Queries in filters that examine many values: below the current value, and in the whole document.
     relative: u32,
     absolute: u32,
     /// Whether a filter uses a regular expression.
@@ -31,7 +31,7 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// Reads a query's text. `None` when it goes beyond what is read at all.
+    /// Reads a query's text. `None` if it exceeds the limits.
     pub(super) fn of(text: &str) -> Option<Cost> {
         if text.len() > MAX_LENGTH {
             return None;
@@ -39,7 +39,7 @@ impl Cost {
         let mut cost = Cost::default();
         // For each open bracket: whether it is a filter's.
         let mut open: Vec<bool> = Vec::new();
-        // Whether the query that is being read begins at the document's root; of the innermost filter.
+        // Whether the current query of the innermost filter begins at the document's root.
         let mut from_root = false;
         let bytes = text.as_bytes();
         let mut at = 0;
@@ -115,7 +115,7 @@ impl Cost {
     }
 }
 
-/// How many values there are, and how deep the deepest lies.
+/// The number of values, and the depth of the deepest.
 fn size(json: &Json) -> (u64, u64) {
     let inside = |(values, depth): (u64, u64), inner: &Json| {
         let (more, deeper) = size(inner);
@@ -139,8 +139,8 @@ fn end_of_literal(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
     }
 }
 
-/// The second argument of `match` or `search`, if it is a text of the query's own. A pattern out of the document is refused: whoever sends
-/// the document would choose what is compiled.
+/// The second argument of `match` or `search`, if it is a literal text. A pattern from the document is refused, because the
+/// sender of the document would choose what is compiled.
 fn literal_pattern(text: &str, open: usize) -> Option<String> {
     let bytes = text.as_bytes();
     let (mut depth, mut at) = (0_usize, open);

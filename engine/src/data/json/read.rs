@@ -1,5 +1,6 @@
-//! Reads JSON that strangers send, within limits. In tokens, keys and bodies of messages a name that comes twice in an object is refused (RFC 7515, section 4;
-//! RFC 7519, section 4): two readers may otherwise see two documents in one. Elsewhere the last one counts.
+//! Reads JSON from strangers, within limits. In tokens, keys and bodies of messages, a duplicate name in an object is refused
+//! (RFC 7515, section 4; RFC 7519, section 4): two readers may otherwise see two different documents. Elsewhere the last one
+//! counts.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,7 +16,7 @@ pub fn read(bytes: &[u8]) -> Result<Json, serde_json::Error> {
     read_with(bytes, false)
 }
 
-/// Reads a document in which no object has a name twice.
+/// Reads a document in which no object may have a name twice.
 pub fn read_unique(bytes: &[u8]) -> Result<Json, serde_json::Error> {
     read_with(bytes, true)
 }
@@ -92,7 +93,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value_seed(self)?;
             if members.insert(name, value).is_some() && self.unique {
-                return Err(A::Error::custom("a name comes twice in an object"));
+                return Err(A::Error::custom("an object has a name twice"));
             }
         }
         Ok(Json::Object(members))

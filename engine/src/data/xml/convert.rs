@@ -1,4 +1,4 @@
-//! XML as JSON and JSON as XML: an element is a member, repeated elements are an array, attributes are members, too.
+//! Converts XML to JSON and JSON to XML: elements and attributes are members, repeated elements are arrays.
 
 use portcullis_dsl::ast::Syntax;
 use roxmltree::{Document, Node};
@@ -11,13 +11,14 @@ use crate::data::value::Value;
 
 /// How the two forms correspond.
 pub struct Convention {
-    /// What stands before the name of an attribute's member; empty: nothing.
+    /// Prefix of an attribute's member; may be empty.
     pub attributes: String,
-    /// Member that holds an element's text beside attributes and elements.
+    /// Member for an element's text if the element also has attributes or elements.
     pub text: String,
 }
 
-/// A document as JSON: one member, named as its root. Names are local ones. With `typed`, what reads as number or boolean becomes one.
+/// A document as JSON: one member, named like its root. Names are local ones. With `typed`, text that looks like a number or
+/// boolean becomes one.
 pub fn to_json(document: &Document<'_>, convention: &Convention, typed: bool) -> Json {
     let root = document.root_element();
     let mut object = Map::new();
@@ -61,21 +62,22 @@ fn add(object: &mut Map<String, Json>, name: &str, value: Json) {
 
 fn scalar(text: &str, typed: bool) -> Json {
     let read: Option<Json> = if typed { serde_json::from_str(text).ok() } else { None };
-    // A number that JSON would write otherwise (a long key, leading zeros) stays a text.
+    // A number that JSON would write differently (a long key, leading zeros) stays a text.
     let plain = |json: &Json| (json.is_number() || json.is_boolean()) && format!("{json}") == text;
     read.filter(plain).unwrap_or_else(|| Json::String(text.to_owned()))
 }
 
-/// Most bytes of a document that is made. Each item of an array repeats the array's name, so the XML may be far longer than the JSON.
+/// Most bytes of a resulting document. Each item of an array repeats the array's name, so the XML may be far longer than the
+/// JSON.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Why JSON does not become a document.
+/// Why JSON cannot become a document.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum XmlError {
-    /// Nothing in it.
+    /// It is empty.
     #[error("the JSON is empty")]
     Empty,
-    /// Nothing says what the root is called.
+    /// The root has no name.
     #[error("the JSON is not an object of one member, and no root is named")]
     NoRoot,
     /// Several roots.
@@ -89,7 +91,7 @@ pub enum XmlError {
     Long,
 }
 
-/// A document from JSON. Without a name for its root, the JSON must be an object of one member, which is it.
+/// A document from JSON. Without a name for the root, the JSON must be an object with one member, which becomes the root.
 pub fn to_xml(json: &Json, root: Option<&str>, convention: &Convention) -> Result<String, XmlError> {
     let (name, value) = match (root, json.as_object()) {
         (Some(root), _) => (root, json),

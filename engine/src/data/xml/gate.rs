@@ -1,14 +1,14 @@
-//! What a document may have, counted in one pass over its text before anything is built from it: the parser compares each attribute
-//! of an element with all others, and copies what namespaces are in scope.
+//! Limits of a document, counted in one pass over its text before anything is built: the parser compares each attribute of an
+//! element with all others, and copies the namespaces in scope.
 //!
-//! The pass reads tags as the parser does for as long as the text is well-formed. The parser ends at the first place where it is not,
-//! so what is counted before that place is what the parser meets.
+//! The pass reads tags like the parser as long as the text is well-formed. The parser stops at the first place where it is not,
+//! so it sees nothing that was not counted.
 
 /// Bytes of a document.
 pub const MAX_BYTES: usize = 4 << 20;
 /// Elements, comments, processing instructions and texts together.
 pub const MAX_NODES: u32 = 200_000;
-/// Elements within elements. What walks the tree may then recurse.
+/// Nesting of elements; walks over the tree may then use recursion.
 pub const MAX_DEPTH: usize = 256;
 /// Attributes of one element, declarations of namespaces among them.
 pub const MAX_ATTRIBUTES: usize = 256;
@@ -17,7 +17,7 @@ pub const MAX_NAMESPACES: usize = 64;
 /// Declarations of namespaces in a document.
 pub const MAX_DECLARATIONS: usize = 4096;
 
-/// Whether a document keeps to the limits; the error names the one that it does not.
+/// Whether a document is within the limits; the error names the exceeded one.
 pub fn check(text: &str) -> Result<(), &'static str> {
     if text.len() > MAX_BYTES {
         return Err("the document is longer than 4 MiB");
@@ -46,7 +46,7 @@ pub fn check(text: &str) -> Result<(), &'static str> {
             in_scope += tag.declarations;
             declarations += tag.declarations;
             if in_scope > MAX_NAMESPACES || declarations > MAX_DECLARATIONS {
-                return Err("the document declares too many namespaces: 64 in scope and 4096 in all are read");
+                return Err("the document declares too many namespaces: at most 64 in scope and 4096 in all are allowed");
             }
             if tag.empty {
                 in_scope -= tag.declarations;
@@ -68,10 +68,10 @@ struct Tag {
     declarations: usize,
 }
 
-/// A start tag from behind its `<` to behind its `>`.
+/// A start tag from after its `<` to after its `>`.
 fn tag(bytes: &[u8], start: usize) -> Result<Tag, &'static str> {
     let (mut attributes, mut declarations, mut at) = (0, 0, start);
-    // Where the name begins that was read last, and whether the next character begins another one.
+    // Where the last name begins, and whether the next character begins another one.
     let (mut name, mut between) = (start, false);
     while let Some(&byte) = bytes.get(at) {
         let since = |place: usize| bytes.get(place..at).unwrap_or_default();
@@ -100,7 +100,7 @@ fn tag(bytes: &[u8], start: usize) -> Result<Tag, &'static str> {
         }
         at += 1;
     }
-    // The text ends within the tag, and so does the parser.
+    // The text ends within the tag, where the parser stops, too.
     Ok(Tag { end: bytes.len(), empty: true, declarations })
 }
 

@@ -1,4 +1,4 @@
-//! A document as XPath's data model sees it (XPath 1.0, section 5). What walks or collects spends steps of a budget.
+//! A document in XPath's data model (XPath 1.0, section 5). Walking and collecting spend steps of a budget.
 
 use roxmltree::NodeType;
 
@@ -6,7 +6,7 @@ use crate::data::budget::{Budget, Exhausted};
 
 type Element<'a> = roxmltree::Node<'a, 'a>;
 
-/// A node: one of the tree, an attribute, or a namespace in scope; the latter two with their place at their element.
+/// A node: a tree node, an attribute, or a namespace in scope; the latter two with their index at their element.
 #[derive(Clone, Copy)]
 pub(super) enum Node<'a> {
     Tree(Element<'a>),
@@ -15,7 +15,7 @@ pub(super) enum Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Sorts as documents do: an element, its namespaces, its attributes, its children.
+    /// Sorts in document order: an element, its namespaces, its attributes, its children.
     pub(super) fn place(self) -> (usize, u8, usize) {
         match self {
             Node::Tree(node) => (node.id().get_usize(), 0, 0),
@@ -101,7 +101,7 @@ impl<'a> Node<'a> {
         Ok(own.to_owned())
     }
 
-    /// As XML text; attributes and namespaces as their value. Namespaces that outer elements declare are declared again.
+    /// As XML text; attributes and namespaces as their value. Repeats the namespace declarations of outer elements.
     pub(super) fn markup(self, budget: &Budget) -> Result<String, Exhausted> {
         let Node::Tree(node) = self else { return self.text(budget) };
         let text = &node.document().input_text()[node.range()];

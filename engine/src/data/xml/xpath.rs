@@ -1,4 +1,4 @@
-//! XPath 1.0 expressions: read once, evaluated on documents under a budget.
+//! XPath 1.0 expressions: parsed once, evaluated on documents within a budget.
 
 mod axes;
 mod evaluate;
@@ -15,9 +15,9 @@ use crate::data::budget::Budget;
 
 /// Longest expression.
 const MAX_LENGTH: usize = 4096;
-/// Deepest nesting of parentheses and predicates, and most minus signs in a row: the parser follows them by recursion.
+/// Deepest nesting of parentheses and predicates, and most minus signs in a row, because the parser is recursive.
 const MAX_NESTING: usize = 32;
-/// Deepest nesting of operators, of which a chain is one within the other: evaluation follows them by recursion.
+/// Deepest nesting of operators (a chain of them is nested), because evaluation is recursive.
 const MAX_DEPTH: usize = 128;
 /// Blanks of XML.
 const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -25,7 +25,7 @@ const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 /// An expression.
 pub struct XPath(Expr);
 
-/// What an expression gives.
+/// The result of an expression.
 #[derive(Debug, PartialEq)]
 pub enum Answer {
     /// Nodes: the text and the markup of each.
@@ -36,7 +36,7 @@ pub enum Answer {
     Text(String),
 }
 
-/// Why a text is not an expression that is evaluated.
+/// Why a text is not an acceptable expression.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum XPathError {
     /// Too long.
@@ -83,7 +83,7 @@ impl XPath {
         Ok(XPath(expr))
     }
 
-    /// Evaluates at the root of a document. The error says why there is no answer.
+    /// Evaluates at the root of a document. The error says why there is no result.
     pub fn evaluate(
         &self,
         document: &roxmltree::Document<'_>,
@@ -107,7 +107,7 @@ impl XPath {
     }
 }
 
-/// How deep an expression is nested, or a little more than is allowed.
+/// The depth of an expression; stops counting just above the limit.
 fn depth_of(expr: &Expr, above: usize) -> usize {
     let depth = above + 1;
     if depth > MAX_DEPTH {
@@ -138,7 +138,7 @@ fn depth_of(expr: &Expr, above: usize) -> usize {
     }
 }
 
-/// The prefixes that an expression uses, so that one without a namespace is found when the policy loads.
+/// The prefixes that an expression uses, so that one without a namespace is reported when the policy loads.
 pub fn prefixes(text: &str) -> Vec<String> {
     let plain: String = outside_quotes(text).map(|(c, quoted)| if quoted { '\'' } else { c }).collect();
     let mut found = Vec::new();
@@ -157,7 +157,7 @@ pub fn prefixes(text: &str) -> Vec<String> {
     found
 }
 
-/// Characters, each with whether it stands in a literal.
+/// Characters, each with a flag whether it is inside a literal.
 fn outside_quotes(text: &str) -> impl Iterator<Item = (char, bool)> {
     let mut open = None;
     text.chars().map(move |c| match open {
@@ -341,7 +341,7 @@ mod tests {
             "a/".repeat(2000) + "a",
             "a|".repeat(2000) + "a",
         ];
-        // The threads of the server and of long evaluations have two megabytes.
+        // The threads of the server and of long evaluations have two megabytes of stack.
         let evaluated = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
             let document = crate::data::xml::parse("<a><a/></a>").unwrap();
             let evaluate = |path: &XPath| path.evaluate(&document, &none(), &none(), &whole()).is_ok();

@@ -1,4 +1,4 @@
-//! JSON and XML, what looks into them, and what texts become that are put into others.
+//! JSON and XML, searches in them, and escaping.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::data::xml::xpath::XPath;
 use crate::services::store::Statement;
 use crate::services::telemetry::plain;
 
-/// What is read reads the same when it is written again; what has names once is read alike by both readers.
+/// A document that is read, written and read again stays the same; without duplicate names, both readers agree.
 pub(super) fn json(data: &[u8]) {
     let Ok(json) = read(data) else {
         assert!(read_unique(data).is_err());
@@ -28,7 +28,7 @@ pub(super) fn json(data: &[u8]) {
     }
 }
 
-/// Whatever the path, looking ends, and what is found is of the document.
+/// Whatever the path, the search ends, and every result is part of the document.
 pub(super) fn json_path(data: &[u8]) {
     let (path, document) = halves(data);
     let Ok(json) = read(document.as_bytes()) else { return };
@@ -40,7 +40,7 @@ pub(super) fn json_path(data: &[u8]) {
     let _ = Document::from(json).find(&path);
 }
 
-/// What is read becomes JSON, and what that becomes is XML again.
+/// Every document converts to JSON, and the result converts to XML again.
 pub(super) fn xml(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Ok(document) = crate::data::xml::parse(&text) else { return };
@@ -53,7 +53,7 @@ pub(super) fn xml(data: &[u8]) {
     }
 }
 
-/// Whatever the expression, it ends within its budget.
+/// Every expression ends within its budget.
 pub(super) fn xpath(data: &[u8]) {
     let (expression, text) = halves(data);
     let Ok(expression) = XPath::parse(&expression) else { return };
@@ -63,7 +63,7 @@ pub(super) fn xpath(data: &[u8]) {
     let _ = expression.evaluate(&document, &BTreeMap::new(), &variables, &Budget::of(50_000, 1 << 20));
 }
 
-/// What is escaped stays within its place, and no scheme that runs comes through as an address.
+/// Escaped text stays within its place, and no address with an executable scheme gets through.
 pub(super) fn page(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let value = Value::from(&*text);
@@ -81,7 +81,7 @@ pub(super) fn page(data: &[u8]) {
     assert_eq!(read(out.as_bytes()).ok().and_then(|json| json.as_str().map(str::to_owned)).as_deref(), Some(&*text));
 }
 
-/// One line stays one line, and a field one field.
+/// One line stays one line, and one field stays one field.
 pub(super) fn log(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for line in [plain::visible(&text), plain::field(&text), plain::sentence(&text)] {
@@ -95,7 +95,7 @@ pub(super) fn log(data: &[u8]) {
     assert_eq!(serde_json::from_str::<String>(&safe).ok().as_deref(), Some(&*text));
 }
 
-/// A parameter is never inside quotes, whatever stands around it.
+/// A parameter is never inside quotes, whatever is around it.
 pub(super) fn sql(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let pieces: Vec<&str> = text.split('?').collect();
@@ -104,7 +104,7 @@ pub(super) fn sql(data: &[u8]) {
     }
 }
 
-/// A name that is put into a filter or a distinguished name stays one value.
+/// A name in a filter or a distinguished name stays one value.
 pub(super) fn directory(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let filter = format!("(&(cn={0})(member={0}))", ldap3::ldap_escape(&*text));

@@ -1,4 +1,4 @@
-//! What stands in the head of a request, in its form, and in addresses.
+//! Heads of requests, forms, and addresses.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,11 +16,11 @@ use crate::policy::site::Site;
 use crate::policy::vars::Selector;
 use crate::services::Services;
 
-/// No segment of a path that is taken is one that a server climbs up by, however often it undoes escapes.
+/// No segment of an accepted path can lead up, however often a server decodes escapes.
 pub(super) fn path(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let folded = folded(&text);
-    // Upper and lower case of one character may be three.
+    // The upper and lower case forms of one character may be three.
     assert!(folded.len() <= 9 * text.len() + 9);
     let Ok(found) = form(&text) else { return };
     let mut decoded = text.to_string();
@@ -33,7 +33,7 @@ pub(super) fn path(data: &[u8]) {
     }
 }
 
-/// A form that is not malformed reads the same when it is written again.
+/// A well-formed form stays the same when it is written and read again.
 pub(super) fn parameters(data: &[u8]) {
     let read = Parameters::parse(data);
     assert!(read.pairs().len() <= MAX_PARAMETERS);
@@ -57,7 +57,7 @@ fn with_field(name: HeaderName, data: &[u8]) -> HeaderMap {
     headers
 }
 
-/// Names of cookies and their values are parts of the field.
+/// Names and values of cookies are parts of the field.
 pub(super) fn cookies(data: &[u8]) {
     let mut message = Message::default();
     message.headers = with_field(header::COOKIE, data);
@@ -71,7 +71,7 @@ pub(super) fn cookies(data: &[u8]) {
     }
 }
 
-/// Whatever a `Connection` field nominates, what is left has no field of the connection.
+/// Whatever a `Connection` field names, no connection field remains.
 pub(super) fn fields(data: &[u8]) {
     let mut headers = with_field(header::CONNECTION, data);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -81,7 +81,7 @@ pub(super) fn fields(data: &[u8]) {
     assert!(headers.keys().all(|name| !crate::services::outbound::fields::is_of_connection(name)), "{headers:?}");
 }
 
-/// Credentials are what was encoded, to the letter.
+/// Decoded credentials are exactly what was encoded.
 pub(super) fn basic(data: &[u8]) {
     use crate::data::basic::credentials;
     if let Ok(Some((user, password))) = credentials(&with_field(header::AUTHORIZATION, data)) {
@@ -92,7 +92,7 @@ pub(super) fn basic(data: &[u8]) {
     }
 }
 
-/// An address reads the same when it is written again.
+/// An address stays the same when it is written and read again.
 pub(super) fn forwarded(data: &[u8]) {
     use crate::front::server::proxies;
     let text = String::from_utf8_lossy(data);
@@ -107,7 +107,7 @@ pub(super) fn forwarded(data: &[u8]) {
     }
 }
 
-/// An origin that fits is the allowed one, or ends as it does.
+/// A matching origin is the allowed one, or ends like it.
 pub(super) fn origin(data: &[u8]) {
     let (allowed, origin) = halves(data);
     if crate::policy::assertions::traffic::cors::fits(&allowed, &origin) {
@@ -116,7 +116,7 @@ pub(super) fn origin(data: &[u8]) {
     }
 }
 
-/// What is encoded decodes to itself; what decodes is not longer than what it was.
+/// Encoded text decodes to itself; decoded text is not longer than its source.
 pub(super) fn encodings(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for name in ["base64", "base64url", "hex", "url", "form"] {
@@ -135,7 +135,7 @@ fn nowhere() -> Ctx {
     Ctx::new(site, Request::new(http::Method::GET, "/"), "fuzz".into())
 }
 
-/// Parameters that are added to an address change nothing before its query, and come out as they went in.
+/// Added parameters change nothing before the query of an address, and can be read back unchanged.
 pub(super) fn uri(data: &[u8]) {
     let (uri, value) = halves(data);
     let ctx = nowhere();
@@ -145,7 +145,7 @@ pub(super) fn uri(data: &[u8]) {
         let made = (function.call)(&crate::policy::function::Args(&args), &ctx).as_text().into_owned();
         let (Ok(before), Ok(after)) = (url::Url::parse(&uri), url::Url::parse(&made)) else { continue };
         assert_eq!((before.scheme(), before.host_str(), before.port()), (after.scheme(), after.host_str(), after.port()));
-        // What has an opaque path keeps a blank before the query, or loses it.
+        // An address with an opaque path may or may not keep a blank before the query.
         assert_eq!(before.path().trim_end(), after.path().trim_end());
         if name == "with_query" && !value.is_empty() {
             assert!(after.query_pairs().any(|(name, found)| name == "state" && found == value), "{made}");
@@ -153,7 +153,7 @@ pub(super) fn uri(data: &[u8]) {
     }
 }
 
-/// Whatever is asked for, the answer is yes or a reason; and no private address passes where they are closed.
+/// For every target the answer is yes or a reason, and no private address passes if these are not allowed.
 pub(super) fn target(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Ok(uri) = text.trim().parse::<Uri>() else { return };
@@ -168,7 +168,7 @@ pub(super) fn target(data: &[u8]) {
     }
 }
 
-/// A line that asks for a command.
+/// A line that requests a command.
 pub(super) fn control(data: &[u8]) {
     if let Ok((_, inputs)) = crate::front::host::control::question(&String::from_utf8_lossy(data)) {
         assert!(inputs.len() <= data.len());

@@ -8,7 +8,7 @@ use crate::services::jose::select::{Use, keys};
 use crate::services::jose::{Header, date};
 use crate::services::keys::{Algorithm, PublicKey, sign_with_secret};
 
-/// No token is verified by a key that did not sign it; one that is signed here is.
+/// A key verifies no token that it did not sign, and verifies those signed here.
 pub(super) fn jws(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let key = PublicKey::secret(b"a secret that nobody has");
@@ -27,7 +27,7 @@ pub(super) fn jws(data: &[u8]) {
     }
 }
 
-/// No token is decrypted by a key that it was not made for.
+/// A key decrypts only tokens that were encrypted for it.
 pub(super) fn jwe(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(token) = Jwe::read(&text) {
@@ -38,7 +38,7 @@ pub(super) fn jwe(data: &[u8]) {
     }
 }
 
-/// A public key reads the same when it is written again.
+/// A public key stays the same when it is written and read again.
 pub(super) fn jwk(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for key in keys(&Value::from(&*text), &Header::new(), Use::Verify).unwrap_or_default() {
@@ -52,7 +52,7 @@ pub(super) fn jwk(data: &[u8]) {
     }
 }
 
-/// A certificate reads the same when it is written again.
+/// A certificate stays the same when it is written and read again.
 pub(super) fn certificate(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let _ = PublicKey::from_pem(&text);

@@ -1,4 +1,5 @@
-//! What of a home others on this machine can reach: secrets that they can read, and policies and settings that they can change.
+//! Finds what other users of this machine can reach in a home: secrets that they can read, and policies and settings that they
+//! can change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +8,10 @@ use super::{DATA, Home, KEYS};
 use crate::services::config::{AuditTarget, Config, FILE};
 use crate::services::identity::USERS_FILE;
 
-/// What others may not do with it. Reading by a group is left to whoever grants that on purpose.
+/// The mode bits that others must not have on secrets. Group read is allowed, because somebody granted it on purpose.
 const OTHERS: u32 = 0o027;
 
-/// Everything of that kind, each as a sentence that says what to do.
+/// All findings, each as a sentence that says what to do.
 pub(super) fn open_to_others(home: &Home, config: &Config) -> Vec<String> {
     let folders = [KEYS, DATA].map(|folder| home.path(folder));
     let folders = folders.iter().filter_map(|folder| {
@@ -20,22 +21,22 @@ pub(super) fn open_to_others(home: &Home, config: &Config) -> Vec<String> {
     });
     let files = secret_files(home, config).into_iter().filter_map(|file| {
         let mode = mode_of(&file)?;
-        // Whoever cannot enter the folder cannot reach the file.
+        // Users who cannot enter the folder cannot reach the file.
         let closed = file.parent().and_then(mode_of).is_some_and(|folder| folder & 0o001 == 0);
         let advice = format!("chmod 600 {}", file.display());
         (mode & OTHERS != 0 && !closed)
-            .then(|| format!("{} holds secrets and is open to others (mode {mode:03o}): {advice}", file.display()))
+            .then(|| format!("{} contains secrets and is open to others (mode {mode:03o}): {advice}", file.display()))
     });
     let secrets: Vec<String> = folders.chain(files).collect();
     secrets.into_iter().chain(changed_by_others(home)).collect()
 }
 
-/// What others may not do with what decides who gets in.
+/// The mode bits that others must not have on files that decide who gets in.
 const WRITE: u32 = 0o022;
-/// Most that are named one by one.
+/// Most findings that are listed one by one.
 const NAMED: usize = 10;
 
-/// Policies, settings and keys, and their folders, that a group or everybody may write: whoever can do that is the gateway's master.
+/// Policies, settings and keys, and their folders, that a group or everybody may write: whoever can do that controls the gateway.
 fn changed_by_others(home: &Home) -> Vec<String> {
     let mut found = Vec::new();
     let mut paths = home.watched();
@@ -61,7 +62,7 @@ fn changed_by_others(home: &Home) -> Vec<String> {
     sentences
 }
 
-/// Folders nest no deeper than this where policies are read either.
+/// The same depth limit as for reading policies.
 const MAX_DEPTH: usize = 16;
 
 fn writable(path: &Path, below: usize, found: &mut Vec<(PathBuf, u32)>) {
@@ -71,14 +72,14 @@ fn writable(path: &Path, below: usize, found: &mut Vec<(PathBuf, u32)>) {
     }
     if below > 0 && path.is_dir() {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            // A link's target may be anywhere, also above.
+            // The target of a link may be anywhere, even above.
             let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             writable(&entry.path(), if link { 0 } else { below - 1 }, found);
         }
     }
 }
 
-/// Files whose contents are nobody else's business: those that settings name, and those below `keys/` and `data/`.
+/// Files with secret contents: those that settings name, and those below `keys/` and `data/`.
 fn secret_files(home: &Home, config: &Config) -> Vec<PathBuf> {
     let named = config.connections.values().filter_map(|connection| connection.password_file.as_ref());
     let bound = config.identity_providers.values().filter_map(|provider| provider.bind_password_file.as_ref());
@@ -109,7 +110,7 @@ fn secret_files(home: &Home, config: &Config) -> Vec<PathBuf> {
     files
 }
 
-/// Whether an address holds a password, as in `mysql://user:password@host/name`.
+/// Whether an address contains a password, as in `mysql://user:password@host/name`.
 fn has_password(url: &str) -> bool {
     url::Url::parse(url).is_ok_and(|url| url.password().is_some())
 }
@@ -120,7 +121,7 @@ fn mode_of(path: &Path) -> Option<u32> {
     Some(fs::metadata(path).ok()?.permissions().mode() & 0o777)
 }
 
-/// Elsewhere rights are not modes; what is inherited from the folder decides.
+/// Other systems have no modes; inherited rights decide there.
 #[cfg(not(unix))]
 fn mode_of(_: &Path) -> Option<u32> {
     None
@@ -138,7 +139,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A home with everything that holds secrets, closed.
+    /// A home in which everything with secrets is closed.
     fn home() -> (tempfile::TempDir, Home, Config) {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path(), Some(dir.path()));
@@ -219,7 +220,7 @@ mod tests {
             assert_eq!(open_to_others(&home, &config), Vec::<String>::new(), "nobody can enter its folder");
             set(&home.path(folder), 0o755);
             let found = open_to_others(&home, &config).join("\n");
-            assert!(found.contains(&format!("{} holds secrets", home.path(file).display())), "{found}");
+            assert!(found.contains(&format!("{} contains secrets", home.path(file).display())), "{found}");
             assert_eq!(
                 found.contains(&format!("chmod 700 {}", home.path(folder).display())),
                 folder != "keys/secrets",

@@ -1,4 +1,4 @@
-//! The home: where an operator's files live, and how they and the shipped ones become one set of sources.
+//! The home: the operator's files, and how they and the shipped ones become one set of sources.
 //!
 //! ```text
 //! gateway.yaml       settings
@@ -8,7 +8,7 @@
 //! data/              databases and what the running gateway tells of itself
 //! ```
 //!
-//! Reading is defensive: whatever stands in these folders, the answer is a set of sources or a list of what is wrong with which file.
+//! Reading is defensive: whatever is in these folders, the result is a set of sources or a list of errors by file.
 
 mod exposed;
 mod passed_over;
@@ -41,7 +41,7 @@ const DEFAULTS: &str = "policies/gateway.defaults.yaml";
 /// The commented `gateway.yaml` that `init` writes.
 const TEMPLATE: &str = "policies/gateway.template.yaml";
 
-/// A home and the shipped files it builds upon.
+/// A home and the shipped files.
 #[derive(Clone, Debug)]
 pub struct Home {
     root: PathBuf,
@@ -52,7 +52,7 @@ pub struct Home {
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// No home was named, and the current directory is not one.
-    #[error("{0} is not a home (it has no gateway.yaml): name one with --home DIR, or make one with `portcullis init DIR`")]
+    #[error("{0} is not a home (it has no gateway.yaml): name one with --home DIR, or create one with `portcullis init DIR`")]
     None(PathBuf),
     /// It cannot be used.
     #[error("home {path}: {error}")]
@@ -65,10 +65,10 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// The home that was named, or else the current directory if it is one.
+    /// The named home, otherwise the current directory if it is a home.
     ///
-    /// A checkout of the source tree is its own home, and its policies are read from disk rather than from the binary, so that an edit
-    /// to a shipped policy is live like any other.
+    /// A checkout of the source tree is its own home. Its policies are read from disk rather than from the binary, so that an
+    /// edit to a shipped policy takes effect like any other.
     pub fn find(named: Option<&Path>, shipped: Option<&Path>) -> Result<Home, HomeError> {
         let root = match named {
             Some(dir) => dir.to_owned(),
@@ -83,7 +83,7 @@ impl Home {
         Ok(Home::at(root, shipped))
     }
 
-    /// The home in this directory, whether it exists yet or not.
+    /// The home in this directory, which may not exist yet.
     pub fn at(root: impl Into<PathBuf>, shipped: Option<&Path>) -> Home {
         let root = root.into();
         let shipped = match shipped {
@@ -99,7 +99,7 @@ impl Home {
         &self.root
     }
 
-    /// A path that a setting names: relative ones are of the home.
+    /// A path named by a setting; relative ones are relative to the home.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)
     }
@@ -114,7 +114,7 @@ impl Home {
         &self.shipped
     }
 
-    /// Folders whose changes can change the policy set, and the settings file.
+    /// The folders that contain policies, and the settings file.
     pub fn watched(&self) -> Vec<PathBuf> {
         let mut paths = vec![self.path(CUSTOMIZATIONS), self.path(SERVICES), self.path(config::FILE)];
         if let Shipped::Directory(dir) = &self.shipped {
@@ -125,13 +125,13 @@ impl Home {
         paths
     }
 
-    /// Whether nothing has been made here yet.
+    /// Whether nothing has been created here yet.
     pub fn is_new(&self) -> bool {
         !self.path(config::FILE).exists() && !is_checkout(&self.root) && !self.path(DATA).exists()
     }
 
-    /// Makes what a home needs, never overwriting anything: settings, folders, and a copy of every shipped customization. Gives the
-    /// paths made, relative to the home. In a checkout only the folders for keys and data.
+    /// Creates what a home needs, without overwriting anything: settings, folders, and a copy of every shipped customization; in
+    /// a checkout only the folders for keys and data. Returns the created paths, relative to the home.
     pub fn init(&self) -> Result<Vec<String>, HomeError> {
         let unusable = |path: &Path, error| HomeError::Unusable { path: path.to_owned(), error };
         let mut made = Vec::new();
@@ -169,7 +169,7 @@ impl Home {
             }
             let mut options = fs::OpenOptions::new();
             options.write(true).create_new(true);
-            // Passwords of databases may come to stand there.
+            // It may later contain passwords of databases.
             if name == config::FILE {
                 private::only_owner(&mut options);
             }
@@ -186,8 +186,9 @@ impl Home {
         Ok(made)
     }
 
-    /// Makes a shipped customization in the home whose commented line `//set VARIABLE = "VALUE"` is in effect, before [`Home::init`] makes the
-    /// rest. Gives its path. An error when no customization has such a line, or the home has the file already.
+    /// Creates a shipped customization in the home with its commented line `//set VARIABLE = "VALUE"` activated, before
+    /// [`Home::init`] creates the rest. Returns its path. An error if no customization has such a line, or the home already has
+    /// the file.
     pub fn init_setting(&self, variable: &str, value: &str) -> Result<String, HomeError> {
         let unusable = |path: &Path, error: io::Error| HomeError::Unusable { path: path.to_owned(), error };
         let files = self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?;
@@ -214,7 +215,7 @@ impl Home {
         Ok(file.path.to_string())
     }
 
-    /// What of it others on this machine can reach although it holds secrets, each as a sentence that says what to do.
+    /// What other users of this machine can reach although they must not, each as a sentence that says what to do.
     pub fn open_to_others(&self, config: &Config) -> Vec<String> {
         exposed::open_to_others(self, config)
     }
@@ -224,12 +225,12 @@ impl Home {
         passed_over::all(self)
     }
 
-    /// The settings: shipped defaults with the operator's file above them.
+    /// The settings: shipped defaults with the operator's file on top.
     pub fn config(&self) -> Result<Config, ConfigErrors> {
         self.config_with(None)
     }
 
-    /// The settings with a further text above the operator's file.
+    /// The settings with a further text on top of the operator's file.
     pub fn config_with(&self, overlay: Option<&str>) -> Result<Config, ConfigErrors> {
         let shipped = self
             .shipped
@@ -252,8 +253,8 @@ impl Home {
         config.sample_data.unwrap_or_else(|| self.is_checkout())
     }
 
-    /// All policies and data files, shipped and own. An operator's customization takes the place of the shipped one of the same path,
-    /// and of one whose targets it declares from another file.
+    /// All policies and data files, shipped and the operator's. An operator's customization replaces the shipped one of the same
+    /// path, and also one whose targets it declares in another file.
     pub fn sources(&self) -> Result<Sources, Vec<Unreadable>> {
         let mut problems = Vec::new();
         let shipped = self.shipped.files().map_err(|problem| vec![problem])?;
@@ -290,8 +291,8 @@ fn add(sources: &mut Sources, file: &ShippedFile, origin: Origin) {
     }
 }
 
-/// Names that a customization file declares. A look at line starts is enough: only whether a shipped file is superseded hangs on it, and
-/// a declaration that it misses is reported as declared twice.
+/// Names that a customization file declares. Looking at the starts of lines is enough: the result only decides whether a shipped
+/// file is replaced, and a missed declaration is reported as declared twice.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let rest = line.strip_prefix("customize").or_else(|| line.strip_prefix("extension"))?;

@@ -8,7 +8,7 @@ use portcullis_dsl::diagnostic::nearest;
 use super::{CUSTOMIZATIONS, Home, SERVICES, is_log};
 use crate::services::config::FILE;
 
-/// Folders nest no deeper than this where policies are read either.
+/// The same depth limit as for reading policies.
 const MAX_DEPTH: usize = 16;
 /// Most that are named one by one.
 const NAMED: usize = 20;

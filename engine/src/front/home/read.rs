@@ -1,4 +1,4 @@
-//! Reading folders that people edit while we look: files vanish, are half there, or are not files at all.
+//! Reads folders that people edit meanwhile: files may vanish, be half-written, or not be files at all.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::ShippedFile;
 
 /// Largest policy or data file.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Deepest folder; a link that leads back to its parent ends here.
+/// Deepest folder; this also ends a link that leads back to its parent.
 const MAX_DEPTH: usize = 16;
 
 /// A file that cannot be part of a policy set, and why.
@@ -37,7 +37,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Whether a file's name is that of a log (`gateway.log`, `gateway.log.1`), which is not a part of a policy set wherever it lies.
+/// Whether a file's name is that of a log (`gateway.log`, `gateway.log.1`), which never belongs to a policy set.
 pub fn is_log(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.ends_with(".log") || name.rsplit_once(".log.").is_some_and(|(_, end)| !end.ends_with("policy"))
@@ -54,20 +54,20 @@ pub(super) enum FileError {
     Irregular,
     #[error("it is too large ({} KiB; at most {} KiB)", .0 >> 10, MAX_FILE_BYTES >> 10)]
     Large(u64),
-    #[error("it is binary (it holds zero bytes)")]
+    #[error("it is binary (it contains zero bytes)")]
     Binary,
     #[error("it is not UTF-8 text (line {0})")]
     NotText(usize),
 }
 
-/// Reads a text file: `None` when there is none.
+/// Reads a text file; `None` if there is none.
 pub(super) fn text(path: &Path) -> Result<Option<String>, FileError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(FileError::Io(error)),
     };
-    // A pipe would block, a directory cannot be read: say so instead.
+    // A pipe would block and a directory cannot be read, so report them instead.
     if metadata.is_dir() {
         return Err(FileError::Directory);
     }
@@ -95,8 +95,8 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, FileError> {
     }
 }
 
-/// Reads every policy and text file below `folder`, by path. What editors leave beside a file (`.x.swp`, `x~`, `#x#`) is passed over, and
-/// so are files that are not policies and no texts: pictures may lie there, only `file "…"` could want them, and it wants text.
+/// Reads every policy and text file below `folder`, by path. Skips what editors leave beside a file (`.x.swp`, `x~`, `#x#`), and
+/// files that are neither policies nor text, such as pictures: only `file "…"` could use them, and it needs text.
 pub(super) fn folder(folder: &Path, name: &str, files: &mut Vec<ShippedFile>, problems: &mut Vec<Unreadable>) {
     walk(folder, name, 0, files, problems);
     files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -131,7 +131,7 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Vec<ShippedFile>, p
             } else {
                 problems.push(Unreadable {
                     path,
-                    message: format!("folders nest more than {MAX_DEPTH} deep here (a link to itself?)"),
+                    message: format!("folders are nested more than {MAX_DEPTH} deep here (a link to itself?)"),
                 });
             }
             continue;

@@ -1,4 +1,4 @@
-//! The read-only files: embedded in the binary, or read from a source tree by those who work on them.
+//! The read-only files: embedded in the binary, or for development read from a source tree.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

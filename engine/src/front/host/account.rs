@@ -1,4 +1,4 @@
-//! What a gateway says of itself when it is asked: of databases, providers, services, certificates; and as metrics.
+//! A gateway's report about itself: databases, providers, services, certificates; also as metrics.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::data::time::iso8601;
 use crate::services::Services;
 use crate::services::telemetry::Sample;
 
-/// How long a database may take to show that it is there.
+/// How long a database may take to answer.
 const PING: Duration = Duration::from_secs(2);
 /// Milliseconds.
 const DAY: i64 = 86_400_000;
@@ -27,7 +27,7 @@ impl Host {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Whether each database answers. All are asked at once.
+    /// Whether each database answers. All are asked in parallel.
     pub async fn databases(&self) -> BTreeMap<String, bool> {
         let services = self.services();
         let asked = services.connections.iter().map(|connection| async {
@@ -81,7 +81,7 @@ fn days(not_after: i64, now: i64) -> i64 {
     (not_after - now).div_euclid(DAY)
 }
 
-/// When certificates end: those of the current keys by alias, and the authority's.
+/// When certificates expire: those of the current keys by alias, and the authority's.
 fn certificates(services: &Services) -> Vec<(String, i64)> {
     let keys = &services.keys;
     let own = keys.aliases().into_iter().filter_map(|alias| {
@@ -91,10 +91,10 @@ fn certificates(services: &Services) -> Vec<(String, i64)> {
     own.chain(keys.authority().map(|authority| ("ca".to_owned(), authority.not_after))).collect()
 }
 
-/// Has the metrics ask for what changes by itself.
+/// Registers the values that change by themselves with the metrics.
 pub(super) fn measure(host: &Arc<Host>) {
     let add = |name: &'static str, read: fn(&Host) -> Vec<Sample>| {
-        // The host has the metrics; they must not keep it.
+        // The host owns the metrics, so they must not keep the host alive.
         let host: Weak<Host> = Arc::downgrade(host);
         host.upgrade().into_iter().for_each(|owner| {
             let host = host.clone();

@@ -1,7 +1,7 @@
-//! The listener for whoever looks after the gateway: `/metrics`, `/live`, `/ready`, `/status`. It knows no policies.
+//! The listener for operators and monitoring: `/metrics`, `/live`, `/ready`, `/status`. It serves no policies.
 //!
-//! INVARIANT: nobody gets here through a proxy. A request that says it was passed on is refused whatever the listener's address is, and on
-//! this machine so is one that names a host, which a page in a browser could have made it do (DNS rebinding).
+//! INVARIANT: nobody gets here through a proxy. A forwarded request is refused, whatever the listener's address. On this machine,
+//! so is a request that names a host, because a page in a browser may have caused it (DNS rebinding).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::front::server::{ConnInfo, Handler, Running, Server};
 use crate::services::config::{Config, Limits, ListenAddress};
 use crate::services::telemetry::Correlation;
 
-/// Where it listens unless settings say otherwise.
+/// Its default address.
 const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8444);
 /// Connections at a time.
 const CONNECTIONS: usize = 64;
@@ -28,7 +28,7 @@ pub(super) struct Admin {
     host: Arc<Host>,
 }
 
-/// Opens the listener, if there is to be one. That the address is taken is an error only where somebody chose it.
+/// Opens the listener unless it is off. An address in use is only an error if it was configured.
 pub(super) fn listen(config: &Config) -> Result<Option<Server>, crate::front::server::BindError> {
     let limits = Limits { max_connections: CONNECTIONS, connections_per_address: CONNECTIONS, ..config.limits.clone() };
     match config.monitoring.listen {
@@ -78,7 +78,7 @@ impl Handler for Admin {
 }
 
 impl Admin {
-    /// Whether requests should be sent here: not once the gateway was told to stop, and not while a database is away.
+    /// Whether requests should be sent here: not after the gateway was told to stop, and not while a database is down.
     async fn ready(&self) -> Response<Bytes> {
         let databases = self.host.databases().await;
         let down: Vec<&str> = databases.iter().filter(|(_, up)| !**up).map(|(name, _)| name.as_str()).collect();

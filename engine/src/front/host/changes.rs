@@ -1,4 +1,4 @@
-//! What differs between two generations, told to the operator who caused it: which files, and which values.
+//! The difference between two generations, for the operator who made the change: files and values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use portcullis_dsl::{Library, Sources, Span};
 
 use crate::services::config::Config;
 
-/// Longest value that is shown.
+/// Longest value to show.
 const MAX_SHOWN: usize = 60;
 
 /// Differences.
@@ -18,11 +18,11 @@ pub struct Changes {
     pub files: Vec<(char, String)>,
     /// Values that customizations assign: policy, variable, before, after.
     pub values: Vec<(String, String, Option<String>, Option<String>)>,
-    /// Whether settings changed that are live now.
+    /// Whether settings changed that took effect.
     pub settings: bool,
     /// Connections that were opened anew.
     pub connections: Vec<String>,
-    /// Settings that wait for the next start.
+    /// Changed settings that need a restart.
     pub waiting: Vec<&'static str>,
 }
 
@@ -40,7 +40,7 @@ impl Changes {
             (host_name, security, instance_modifier, properties, enable, disable, opened, told)
         };
         changes.settings = live(old_config) != live(new_config);
-        // The library keeps data files that policies name among its policy files: compare both kinds by path.
+        // The library also contains the data files that policies name, so both kinds are compared by path.
         let texts = |sources: &Sources| -> BTreeMap<String, String> {
             let files = sources.files.iter().map(|file| (file.path.clone(), file.text.clone()));
             files.chain(sources.data.iter().map(|(path, text)| (path.clone(), text.clone()))).collect()
@@ -62,7 +62,7 @@ impl Changes {
         self.connections.extend(names.map(str::to_owned));
     }
 
-    /// Adds the values that customizations assign differently now.
+    /// Adds the values that customizations now assign differently.
     pub(super) fn compare_values(&mut self, old: &Library, new: &Library) {
         let (old, new) = (assigned(old), assigned(new));
         for (key, after) in &new {
@@ -82,7 +82,7 @@ impl Changes {
     }
 }
 
-/// `set name = value` at the top of customizations, by policy and variable; the value as its author wrote it.
+/// `set name = value` at the top level of customizations, by policy and variable; the value as written.
 fn assigned(library: &Library) -> BTreeMap<(String, String), String> {
     let mut values = BTreeMap::new();
     for policy in library.policies() {

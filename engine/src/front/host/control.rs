@@ -1,5 +1,5 @@
-//! Commands of the command line, run inside the gateway that serves the home: what a command changes is then at once true for every
-//! cache of the running gateway. A socket in `data/`, for its owner only; one JSON line asks, one answers.
+//! Runs commands of the command line inside the gateway that serves the home, so that its caches are correct at once. It uses a
+//! socket in `data/` that only its owner can open; a question and its answer are one JSON line each.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -21,10 +21,10 @@ use crate::services::telemetry::{AuditLog, AuditRecord, Level};
 const SOCKET: &str = "control.sock";
 /// Longest request or answer.
 const MAX_LINE: u64 = 16 << 20;
-/// A gateway that has taken the home opens its socket well within this time.
+/// A gateway that has locked the home opens its socket well within this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the command line asks.
+/// The command line's question.
 #[derive(Serialize, Deserialize)]
 struct Request {
     command: String,
@@ -51,16 +51,16 @@ struct Record {
 /// How a command ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ended {
-    /// Whether it held.
+    /// Whether it succeeded.
     pub held: bool,
-    /// What broke, when something did.
+    /// The fault, if there was one.
     pub fault: Option<String>,
     /// Outputs in order; null = never set.
     pub outputs: Vec<(String, serde_json::Value)>,
 }
 
 impl Ended {
-    /// Runs a command here. `None`: there is none of that name, or an input is not of its type.
+    /// Runs a command here. `None`: there is no such command, or an input has the wrong type.
     pub async fn run(host: &Host, command: &str, inputs: &[(String, Value)]) -> Option<Ended> {
         let (ending, outputs) = host.site().run_named(command, inputs).await?;
         let (held, fault) = match ending {
@@ -76,32 +76,32 @@ impl Ended {
     }
 }
 
-/// What became of a question.
+/// The result of a question.
 #[derive(Debug)]
 pub enum Asked {
     /// No gateway runs on this home.
     Nobody,
-    /// The one that runs has no such command, or an input is not of its type.
+    /// The running gateway has no such command, or an input has the wrong type.
     Unknown,
     /// It ran the command.
     Ended(Ended),
 }
 
-/// Asks the gateway that runs on this home. One that runs but cannot be asked is an error: a command run beside it would change the
-/// database under its caches.
+/// Asks the gateway that runs on this home. If one runs but cannot be asked, that is an error: a command beside it would change
+/// the database behind its caches.
 pub async fn ask(home: &Home, command: &str, inputs: &[(String, Value)]) -> io::Result<Asked> {
     let inputs = inputs.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
     let Some(answer) = exchange(home, &Request { command: command.to_owned(), inputs }).await? else { return Ok(Asked::Nobody) };
     Ok(serde_json::from_str::<Option<Ended>>(&answer)?.map_or(Asked::Unknown, Asked::Ended))
 }
 
-/// What the gateway that runs on this home says of itself; none when none does.
+/// The report of the gateway that runs on this home; `None` if there is none.
 pub async fn account(home: &Home) -> io::Result<Option<Account>> {
     let Some(answer) = exchange(home, &Other { account: true, ..Other::default() }).await? else { return Ok(None) };
     Ok(Some(serde_json::from_str(&answer)?))
 }
 
-/// Records a change that was made in the home: by the gateway that runs on it, or else where its settings say that records go.
+/// Records a change in the home: through the gateway that runs on it, otherwise directly to the configured target.
 pub async fn record(home: &Home, event: &str, fields: &[(&str, &str)]) -> io::Result<()> {
     let fields: serde_json::Map<_, _> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
     let record = Some(Record { event: event.to_owned(), fields: fields.clone() });
@@ -113,7 +113,7 @@ pub async fn record(home: &Home, event: &str, fields: &[(&str, &str)]) -> io::Re
     AuditLog::record_once(&config.logging.audit, home.root(), record)
 }
 
-/// One question and its answer; none when nobody is there to be asked.
+/// One question and its answer; `None` if no gateway is running.
 async fn exchange(home: &Home, question: &impl Serialize) -> io::Result<Option<String>> {
     let Some(mut stream) = connect(home).await? else { return Ok(None) };
     let mut line = serde_json::to_vec(question)?;
@@ -122,12 +122,12 @@ async fn exchange(home: &Home, question: &impl Serialize) -> io::Result<Option<S
     let mut answer = String::new();
     BufReader::new(stream.take(MAX_LINE)).read_line(&mut answer).await?;
     if answer.is_empty() {
-        return Err(io::Error::other("the gateway broke off; whether the command was done is not known"));
+        return Err(io::Error::other("the gateway closed the connection; it is unknown whether the command was done"));
     }
     Ok(Some(answer))
 }
 
-/// Reaches the gateway that runs on this home; `None` when none does.
+/// Connects to the gateway that runs on this home; `None` if there is none.
 async fn connect(home: &Home) -> io::Result<Option<UnixStream>> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -142,9 +142,9 @@ async fn connect(home: &Home) -> io::Result<Option<UnixStream>> {
             Err(error) => {
                 let process = read_status(home).map_or_else(String::new, |status| format!(" (process {})", status.pid));
                 return Err(io::Error::other(format!(
-                    "a gateway runs on this home{process} but cannot be asked at {}: {error}. Nothing was done, since its caches would \
-                     not know of it. If it is stopping, try again when it has; otherwise its log says why, and the command works when \
-                     it is restarted or stopped",
+                    "a gateway runs on this home{process} but cannot be asked at {}: {error}. Nothing was done, because its \
+                     caches would become wrong. If it is stopping, try again afterwards. Otherwise its log says why, and the \
+                     command works after you restart or stop it",
                     home.path(DATA).join(SOCKET).display()
                 )));
             }
@@ -152,10 +152,10 @@ async fn connect(home: &Home) -> io::Result<Option<UnixStream>> {
     }
 }
 
-/// The socket's path in a form that fits into the address of a socket, which holds about a hundred bytes: less than many a path has.
+/// The socket's path in a form that fits into a socket address, which has only about a hundred bytes.
 struct Address {
     path: PathBuf,
-    /// Open as long as a path through it is used.
+    /// Kept open as long as a path through it is used.
     _folder: Option<std::fs::File>,
 }
 
@@ -176,7 +176,7 @@ impl Address {
     }
 }
 
-/// Opens the socket. A gateway without one serves all the same, but commands will refuse to work beside it.
+/// Opens the socket. A gateway without one still serves, but commands refuse to work beside it.
 pub(super) fn listen(home: &Home) -> Option<UnixListener> {
     remove(home);
     let opened = Address::of(home).and_then(|address| {
@@ -210,7 +210,7 @@ pub(super) async fn run(host: Arc<Host>, listener: UnixListener) {
     }
 }
 
-/// Takes the socket away.
+/// Removes the socket.
 pub(super) fn remove(home: &Home) {
     let _ = std::fs::remove_file(home.path(DATA).join(SOCKET));
 }
@@ -234,13 +234,13 @@ async fn serve(host: &Host, stream: UnixStream) -> io::Result<()> {
     write.write_all(&answer).await
 }
 
-/// The command and the inputs that a line asks for.
+/// The command and the inputs in a line.
 pub(crate) fn question(line: &str) -> serde_json::Result<(String, Vec<(String, Value)>)> {
     let request: Request = serde_json::from_str(line)?;
     Ok((request.command, request.inputs.into_iter().map(|(name, value)| (name, plain(value))).collect()))
 }
 
-/// A flag's value as the command line would have given it.
+/// A flag's value as the command line would pass it.
 fn plain(value: serde_json::Value) -> Value {
     match value {
         serde_json::Value::Bool(value) => Value::Bool(value),

@@ -323,7 +323,7 @@ service "Inside" at "/inside" { Respond(body: "inside") }
     assert!(answer.ends_with("refused -2"), "{answer}");
     assert!(backend.take().is_empty() && elsewhere.take().len() == 1);
     serving.shutdown().await;
-    // What is allowed by its address is called under every name.
+    // A host that is allowed by its address may be called under every name.
     let serving = serve(&place, policies, "outbound: { allow: [\"127.0.0.0/8\"] }\n").await;
     for host in ["127.0.0.1", "127.1", "2130706433", "localhost", "[::ffff:127.0.0.1]"] {
         let host = host.replace('[', "%5B").replace(']', "%5D");

@@ -1,4 +1,4 @@
-//! From a connection's request to a generation's answer, and the gateway's own pages.
+//! From a request on a connection to the answer of a generation; also serves the gateway's own pages.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::policy::site::Routed;
 use crate::services::config::{Audience, Config, Monitoring, Security};
 use crate::services::telemetry::{Attribute, Correlation, Side, Span, Tracer, unix_nanos};
 
-/// What stands in front of the policies.
+/// The handler in front of the policies.
 pub struct Front {
     host: Arc<Host>,
     monitoring: Monitoring,
@@ -28,8 +28,8 @@ impl Front {
         Front { host, monitoring: config.monitoring.clone() }
     }
 
-    /// What there is to do for a request is settled here; what waits is the future. It is made of combinators, because an `async` block
-    /// keeps a future that it was given beside the one that it awaits, and all of them are copied where they are made.
+    /// Decides here what to do for a request; only the waiting is in the future. The future is built from combinators, because an
+    /// `async` block stores a given future beside the awaited one, and futures are copied when they are made.
     fn answer(
         &self,
         head: request::Parts,
@@ -62,7 +62,7 @@ impl Front {
         let Monitoring { health, metrics, audience, .. } = &self.monitoring;
         (path == health || path == metrics)
             && match audience {
-                // Behind a proxy on this machine everybody would be on it.
+                // Behind a proxy on this machine, every client would seem to be on it.
                 Audience::Loopback => conn.direct && conn.remote.ip().to_canonical().is_loopback(),
                 Audience::Any => true,
                 Audience::Off => false,
@@ -136,7 +136,7 @@ impl Handler for Front {
     }
 }
 
-/// A request's line in the access log. Without its query, which may hold tokens.
+/// A request's line in the access log, without the query, which may contain tokens.
 struct Access {
     correlation: Correlation,
     remote: IpAddr,
@@ -221,10 +221,10 @@ impl Access {
     }
 }
 
-/// What browsers should be strict about. What a policy says of the same wins.
+/// Tells browsers to be strict. A policy's own fields win.
 fn harden(headers: &mut HeaderMap, secure: bool) {
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    // Over plain HTTP it would mean nothing (RFC 6797, section 7.2).
+    // Not over plain HTTP, where it has no meaning (RFC 6797, section 7.2).
     if secure {
         headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static("max-age=31536000"));
     }

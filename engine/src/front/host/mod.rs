@@ -1,4 +1,4 @@
-//! A gateway on a home: opens what it needs, loads the policies, serves, reloads. The command line runs one in a process of its own,
+//! A gateway on a home: opens what it needs, loads the policies, serves and reloads. The command line runs one in its process,
 //! tests run several in theirs.
 
 mod account;
@@ -49,18 +49,18 @@ pub use status::{Account, Status, has_served, read_status};
 
 use opened::{Beside, Files, Opened};
 
-/// How a host is to be started, beyond what its home says.
+/// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Instead of `listeners.https`.
     pub https: Option<ListenAddress>,
     /// Instead of `listeners.http`.
     pub http: Option<ListenAddress>,
-    /// YAML laid over the home's settings.
+    /// YAML on top of the home's settings.
     pub overlay: Option<String>,
-    /// A clock to share.
+    /// A shared clock.
     pub clock: Option<Arc<Clock>>,
-    /// Compiled sets to take from, and to leave others in.
+    /// A shared collection of compiled sets.
     pub prebuilt: Option<Arc<Prebuilt>>,
 }
 
@@ -69,7 +69,7 @@ const FLUSHING: Duration = Duration::from_secs(1);
 /// How long databases may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
 
-/// Why a gateway cannot start, in words for its operator.
+/// Why a gateway cannot start, in an operator's words.
 #[derive(Debug)]
 pub struct StartError(String);
 
@@ -87,7 +87,7 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// A change that was not taken over: what is wrong, as its author should read it.
+/// A change that was refused, with what is wrong, for its author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Diagnostics as text.
@@ -105,7 +105,7 @@ pub struct Host {
     site: ArcSwap<Site>,
     live: Mutex<Live>,
     metrics: Arc<Metrics>,
-    /// What it was started with: what of it needs a restart to change.
+    /// The settings at the start, to know which changes need a restart.
     started: Arc<Config>,
     /// Whether it was told to stop.
     draining: AtomicBool,
@@ -114,12 +114,12 @@ pub struct Host {
     exporter: Mutex<Option<otlp::Exporter>>,
 }
 
-/// What reloads change, beside the site.
+/// State that reloads change, besides the site.
 struct Live {
     config: Arc<Config>,
     generation: u64,
     status: Status,
-    /// Whether this process is the one that speaks for the home.
+    /// The lock of the home, if this process has it.
     speaks: bool,
 }
 
@@ -132,12 +132,12 @@ impl Live {
 }
 
 impl Host {
-    /// Opens what the home names and loads its policies, for commands and checks. Must be called within a runtime.
+    /// Opens what the home configures and loads its policies, for commands and checks. Must be called within a runtime.
     pub async fn open(home: Home, options: Options) -> Result<Host, StartError> {
         Ok(Host::prepare(home, options, false).await?.0)
     }
 
-    /// Opens what the home names, loads its policies and answers requests. Must be called within a runtime.
+    /// Opens what the home configures, loads its policies and serves requests. Must be called within a runtime.
     pub async fn serve(home: Home, options: Options) -> Result<Serving, StartError> {
         let (host, server) = Host::prepare(home, options, true).await?;
         let server = server.ok_or_else(|| StartError::new("no listener was opened"))?;
@@ -182,7 +182,7 @@ impl Host {
         let dropped = audit.clone();
         metrics.gauge("audit_dropped", move || dropped.dropped() as i64);
         metrics.gauge("log_dropped", || telemetry::dropped_log_lines() as i64);
-        // Bound before the policies are built, because they may read the ports.
+        // Bound before the policies are compiled, because they may read the ports.
         let (tls, server) = if listen {
             let tls = TlsServer::new(&config.tls, keys.certified(&config.tls.key).map_err(StartError::new)?);
             let tls = Arc::new(tls.map_err(StartError::new)?);
@@ -287,12 +287,12 @@ impl Host {
         self.site.load_full()
     }
 
-    /// What outlives generations.
+    /// The services that outlive generations.
     pub fn services(&self) -> Arc<Services> {
         Arc::clone(&self.site.load().services)
     }
 
-    /// What `portcullis status` prints.
+    /// The report for `portcullis status`.
     pub fn status(&self) -> Status {
         self.live().status.clone()
     }
@@ -301,13 +301,13 @@ impl Host {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads everything anew and serves it from the next request on. On any error the running set stays, and the error says why.
+    /// Reads everything again and serves it from the next request on. On any error the running set stays, and the error says why.
     pub fn reload(&self) -> Result<Changes, Refused> {
         self.reload_with(Files::AsBefore)
     }
 
     fn reload_with(&self, files: Files) -> Result<Changes, Refused> {
-        // One at a time, to the end: the later one must see what the earlier one left.
+        // One at a time, to the end: a later reload must see the result of an earlier one.
         let mut live = self.live();
         let result = self.reload_locked(&mut live, files);
         let time = iso8601(self.services().clock.now_millis());
@@ -389,7 +389,7 @@ impl Host {
         inspect::unserved(&config, &site.library).iter().for_each(|remark| tracing::warn!("{remark}"));
         self.site.store(Arc::new(site));
         if let Err(error) = telemetry::set_level(&config.logging) {
-            // What the environment says of the level, which was good at the start.
+            // The level from the environment, which was valid at the start.
             tracing::warn!("{error}");
         }
         live.status.pending_restart = self.started.needs_restart(&config).into_iter().map(str::to_owned).collect();
@@ -423,12 +423,12 @@ impl Host {
         services.audit.record(AuditRecord::own(services.clock.now_millis(), level, event, detail, fields));
     }
 
-    /// Opens the file of the audit log anew, after somebody moved the old one away.
+    /// Reopens the file of the audit log, after somebody moved the old one away.
     pub fn reopen_audit(&self) {
         self.services().audit.reopen();
     }
 
-    /// Reads the keys anew and serves the listener's certificate from the next handshake on.
+    /// Reads the keys again and serves the listener's certificate from the next handshake on.
     pub fn reload_keys(&self) {
         let keys = Arc::clone(&self.services().keys);
         let before = current_keys(&keys);
@@ -441,7 +441,7 @@ impl Host {
         });
         match replaced {
             Ok(()) => {
-                tracing::info!("keys and certificates read anew");
+                tracing::info!("keys and certificates were read again");
                 let after = current_keys(&keys);
                 for (alias, kid) in after.iter().filter(|(alias, kid)| before.get(*alias) != Some(*kid)) {
                     let event = if before.contains_key(alias) { "key_rotated" } else { "key_added" };
@@ -453,7 +453,7 @@ impl Host {
                 // Passwords of databases and directories, and authorities, are files that lie there too.
                 let _ = self.reload_with(Files::Anew);
             }
-            Err(error) => tracing::error!(%error, "keys cannot be read; those in use stay"),
+            Err(error) => tracing::error!(%error, "keys cannot be read; the old ones stay in use"),
         }
     }
 }
@@ -463,7 +463,7 @@ fn current_keys(keys: &KeyStore) -> BTreeMap<SmolStr, String> {
     keys.aliases().into_iter().filter_map(|alias| Some((alias.clone(), keys.key(&alias)?.kid.to_string()))).collect()
 }
 
-/// A gateway that answers.
+/// A serving gateway.
 pub struct Serving {
     host: Arc<Host>,
     running: Running,
@@ -493,18 +493,18 @@ impl Serving {
         self.http.map(|address| origin("http", address))
     }
 
-    /// Where whoever looks after it asks, as a URL without path.
+    /// Where the monitoring listener answers, as a URL without path.
     pub fn admin(&self) -> Option<String> {
         self.admin_address.map(|address| origin("http", address))
     }
 
-    /// Says that it stops, and goes on for `limits.drain_delay`, so that nothing is sent here any more when it does.
+    /// Announces that it stops, and continues for `limits.drain_delay`, so that no more requests are sent here when it stops.
     pub async fn drain(&self) {
         self.host.draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(self.host.started.limits.drain_delay.0).await;
     }
 
-    /// Finishes requests under way, then closes databases. Gives the number of connections that did not finish in time.
+    /// Finishes the running requests, then closes the databases. Returns the number of connections that did not finish in time.
     pub async fn shutdown(self) -> usize {
         self.host.draining.store(true, Ordering::Relaxed);
         self.tasks.abort();
@@ -516,9 +516,9 @@ impl Serving {
         if let Some(admin) = self.admin {
             admin.shutdown().await;
         }
-        // A statement that hangs keeps its connection.
+        // A hanging statement keeps its connection.
         if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {
-            tracing::warn!("databases were still at work when the gateway stopped");
+            tracing::warn!("databases were still busy when the gateway stopped");
         }
         if self.claim.is_some() {
             status::remove(&self.host.home);
@@ -547,7 +547,7 @@ fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
     listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
 }
 
-/// Cluster properties, and facts that policies read like them.
+/// Cluster properties, and facts that policies read in the same way.
 fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections: &Connections) -> BTreeMap<String, SmolStr> {
     let mut properties = BTreeMap::from([("cluster.hostname".to_owned(), SmolStr::from(&*config.host_name.0))]);
     properties.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), SmolStr::from(port.to_string()))));

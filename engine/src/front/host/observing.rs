@@ -1,4 +1,4 @@
-//! What whoever looks after a gateway sees of it.
+//! What operators and monitoring see of a gateway.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -53,7 +53,7 @@ async fn operators_have_a_listener_of_their_own() {
     assert!(account["certificates"]["default_ssl_key"]["days_left"].as_i64().unwrap() > 1, "{account}");
     assert_eq!(account["ready"], true);
 
-    // Policies are not there, and nobody gets in by way of somebody else.
+    // It serves no policies, and nobody gets in through a proxy.
     assert_eq!(ask(&serving, "GET /hello", "").await.0, 404);
     assert_eq!(ask(&serving, "POST /status", "Content-Length: 0\r\n").await.0, 405);
     for passed in ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 x", "X-Real-IP: 127.0.0.1"] {

@@ -1,4 +1,4 @@
-//! Policy sets that were compiled before, for many gateways in one process: test cases mostly run over the same one.
+//! Compiled policy sets, shared by many gateways in one process: most test cases use the same one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ pub struct Prebuilt(Mutex<Vec<(Sources, Arc<Compiled>)>>);
 const KEPT: usize = 16;
 
 impl Prebuilt {
-    /// The set of these sources, compiled now if it was not before.
+    /// The set of these sources, compiled now if necessary.
     pub fn get(&self, sources: Sources) -> Arc<Compiled> {
         if let Some(found) = self.sets().iter().find(|(own, _)| same(own, &sources)).map(|(_, set)| Arc::clone(set)) {
             return found;

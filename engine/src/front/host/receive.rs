@@ -11,11 +11,11 @@ use crate::front::server::ConnInfo;
 use crate::policy::request::Request;
 use crate::services::outbound::fields;
 
-/// Why a request is refused before any policy sees it: what it says of where it goes, never the text itself.
+/// Why a request is refused before any policy sees it. Never contains the request's own text.
 pub(super) type Refusal = &'static str;
 
-/// Makes the request. Refused is what has no certain target: several hosts, or none where the protocol wants one (RFC 9112, section
-/// 3.2), or a target that names another host than the `Host` field does. Two readers of it could take it for two things.
+/// Builds the request. Refuses a request without a clear target, because two readers could understand it differently: several
+/// hosts, none although the protocol requires one (RFC 9112, section 3.2), or a target with another host than the `Host` field.
 pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo) -> Result<Request, Refusal> {
     let Parts { method, uri, version, mut headers, .. } = head;
     if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
@@ -50,8 +50,7 @@ fn target(
 ) -> Result<(SmolStr, u16), Refusal> {
     let own = || (SmolStr::from(conn.local.ip().to_string()), conn.local.port());
     let place = |text: &str| {
-        let (host, port) =
-            place(text).ok_or("the host that the request names is not a host name or address with, perhaps, a port")?;
+        let (host, port) = place(text).ok_or("the host of the request is not a host name or address with an optional port")?;
         Ok((SmolStr::new(host), port.unwrap_or(default_port(conn))))
     };
     let mut fields = headers.get_all(header::HOST).iter();
@@ -159,7 +158,7 @@ mod tests {
             ("/a", Version::HTTP_2, &[], true, None),
             ("http://abs.example:81/a", Version::HTTP_11, &[("host", "abs.example:81")], false, Some(("abs.example", 81))),
             ("http://abs.example:80/a", Version::HTTP_11, &[("host", "ABS.example")], false, Some(("abs.example", 80))),
-            // Another reader might take the other one.
+            // Another reader might use the other one.
             ("http://abs.example:81/a", Version::HTTP_11, &[("host", "other")], false, None),
             ("http://abs.example:81/a", Version::HTTP_11, &[("host", "abs.example")], false, None),
             ("http://abs.example/a", Version::HTTP_11, &[("host", "")], false, None),

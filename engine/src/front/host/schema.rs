@@ -1,4 +1,4 @@
-//! Tables of the databases: which scripts a connection gets, and applying them when the gateway starts.
+//! The tables of the databases: finds the scripts for each connection, and applies them when the gateway starts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::services::config::{self, Config};
 use crate::services::identity::{InternalUsers, Passwords, USERS_FILE, UserError};
 use crate::services::store::{Connection, Connections, Dialect, Kind, StoreError};
 
-/// Between two attempts at a database that is down.
+/// Pause between two attempts at a database that is down.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Adds the sample users to a home that has no users yet.
@@ -35,7 +35,7 @@ pub(super) fn add_sample_users(
     Ok(())
 }
 
-/// What is to be applied.
+/// The scripts to apply.
 pub(super) struct Migration {
     connections: Connections,
     scripts: Vec<(Connection, Vec<(String, String)>)>,
@@ -51,7 +51,7 @@ impl Migration {
             if let Some(tables) = config.schemas.get(connection.name().as_str()) {
                 scripts.extend(folder(sources, &format!("{tables}/{}", connection.dialect().word())));
             }
-            // Published keys and passwords: never into a database that others may share.
+            // Their keys and passwords are published: never put them into a database that others may share.
             if let Some(rows) = config.samples.scripts.get(connection.name().as_str())
                 && samples
                 && connection.dialect() == Dialect::Sqlite
@@ -90,8 +90,8 @@ impl Migration {
         Ok(())
     }
 
-    /// Applies everything. A database that is down now is tried again in the background: what needs no database is served meanwhile.
-    /// Returns all connections.
+    /// Applies everything. A database that is down is retried in the background; requests that need no database are served
+    /// meanwhile. Returns all connections.
     pub(super) async fn run(self) -> Connections {
         for (connection, scripts) in self.scripts {
             if let Err(error) = connection.migrate(&scripts).await {
@@ -119,7 +119,7 @@ impl Migration {
     }
 }
 
-/// Says which columns of the databases take different texts for equal. A database that is down now is not asked again.
+/// Reports which columns of the databases treat different texts as equal. A database that is down now is not asked again.
 pub(super) fn report_collations(connections: &Connections) {
     for connection in connections.iter() {
         let connection = connection.clone();
@@ -128,11 +128,11 @@ pub(super) fn report_collations(connections: &Connections) {
                 let columns: Vec<String> =
                     tables.iter().map(|(table, columns)| format!("{table} ({})", columns.join(", "))).collect();
                 let (connection, columns) = (connection.name(), columns.join(", "));
-                const REST: &str = "policies compare bytes all the same, but unique keys and other programs do not";
+                const REST: &str = "policies still compare bytes, but unique keys and other programs do not";
                 if collation.ends_with("_bin") {
-                    tracing::info!(%connection, collation, columns, "blanks at the end of these columns count for nothing: {REST}");
+                    tracing::info!(%connection, collation, columns, "these columns ignore blanks at the end: {REST}");
                 } else {
-                    tracing::warn!(%connection, collation, columns, "these columns take different texts for equal: {REST}");
+                    tracing::warn!(%connection, collation, columns, "these columns treat different texts as equal: {REST}");
                 }
             }
         });
@@ -141,14 +141,14 @@ pub(super) fn report_collations(connections: &Connections) {
 
 fn report(connection: &Connection, error: &StoreError) {
     if error.kind == Kind::Forbidden {
-        // An account that may only read and write rows is a good idea. Somebody else then looks after the tables.
+        // An account that may only read and write rows is a good idea; somebody else then maintains the tables.
         tracing::warn!(
             connection = %connection.name(),
-            "the tables are taken as they are: {error}. Whoever owns them can apply it"
+            "the tables are used as they are: {error}. Their owner can apply it"
         );
         return;
     }
-    tracing::error!(connection = %connection.name(), "the tables cannot be brought up to date, trying again: {error}");
+    tracing::error!(connection = %connection.name(), "the tables cannot be updated, trying again: {error}");
 }
 
 /// SQL files directly in a folder, as (name, text), in order of names.

@@ -1,5 +1,5 @@
-//! What a running gateway tells the command line beside it, through two files in `data/`: a lock that is held as long as it runs, and
-//! what it last said of itself.
+//! What a running gateway tells the command line, through two files in `data/`: a lock that it holds as long as it runs, and its
+//! last status.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -12,11 +12,11 @@ use crate::front::home::{DATA, Home};
 
 const FILE: &str = "status.json";
 const LOCK: &str = "gateway.lock";
-/// How often, and how far apart, a lock is tried before it counts as a gateway's.
+/// How often, and at which interval, a lock is tried before it counts as held by a gateway.
 const LOOKS: u32 = 5;
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A gateway's account of itself.
+/// The status of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Process.
@@ -31,24 +31,24 @@ pub struct Status {
     pub http: Option<String>,
     /// Number of the policy set being served, counted from 1.
     pub generation: u64,
-    /// Since when that set serves.
+    /// Since when that set is served.
     pub loaded: String,
     /// How many services it has.
     pub services: usize,
-    /// The last attempt to load another.
+    /// The last attempt to load another set.
     pub last_reload: Option<LastReload>,
-    /// Settings that were changed and take effect at the next start.
+    /// Changed settings that take effect at the next start.
     #[serde(default)]
     pub pending_restart: Vec<String>,
 }
 
-/// What a gateway says of itself when it is asked.
+/// A gateway's report about itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Account {
     /// What it also writes down.
     #[serde(flatten)]
     pub status: Status,
-    /// Whether it takes requests: no longer once it was told to stop.
+    /// Whether it accepts requests: not after it was told to stop.
     pub ready: bool,
     /// Databases by the name that policies use.
     pub databases: BTreeMap<String, Database>,
@@ -83,7 +83,7 @@ pub struct Endpoint {
 pub struct Until {
     /// When it ends.
     pub not_after: String,
-    /// Whole days until then; negative when it has ended.
+    /// Whole days until then; negative after its end.
     pub days_left: i64,
 }
 
@@ -92,7 +92,7 @@ pub struct Until {
 pub struct LastReload {
     /// When.
     pub time: String,
-    /// Whether it was taken over.
+    /// Whether it took effect.
     pub ok: bool,
     /// What was wrong.
     pub report: String,
@@ -134,24 +134,24 @@ impl Status {
             fs::rename(beside, folder.join(FILE))
         });
         if let Err(error) = written {
-            tracing::warn!(%error, "`portcullis status` will not know of this: the status file cannot be written");
+            tracing::warn!(%error, "`portcullis status` will be out of date: the status file cannot be written");
         }
     }
 }
 
-/// Held while a gateway runs on a home. The system releases it however the process ends, so nothing stale is ever believed.
+/// Held while a gateway runs on a home. The system releases it however the process ends, so a stale status is never believed.
 pub(super) struct Claim {
     _lock: File,
 }
 
 impl Claim {
-    /// Takes the home's lock; `None` when another process runs on it already. Several may: only one speaks for the home.
+    /// Takes the home's lock; `None` if another process has it. Several gateways may run on a home, but commands reach only one.
     pub(super) fn take(home: &Home) -> Option<Claim> {
         let lock = File::options().create(true).truncate(false).write(true).open(home.path(DATA).join(LOCK)).ok()?;
         for _ in 0..LOOKS {
             match lock.try_lock() {
                 Ok(()) => return Some(Claim { _lock: lock }),
-                // It may be a command that only looks whether somebody is here.
+                // The holder may be a command that only checks for a gateway.
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
                 Err(TryLockError::Error(error)) => {
                     tracing::warn!(%error, "the home cannot be locked: `portcullis status` and commands will not find this gateway");
@@ -159,14 +159,14 @@ impl Claim {
                 }
             }
         }
-        tracing::warn!("another gateway runs on this home; `portcullis status` and commands speak to that one");
+        tracing::warn!("another gateway runs on this home; `portcullis status` and commands use that one");
         None
     }
 }
 
 /// Whether a gateway runs on this home.
 pub(super) fn is_running(home: &Home) -> bool {
-    // Shared, so that those who only look do not take each other for a gateway.
+    // A shared lock, so that commands that only check do not mistake each other for a gateway.
     File::open(home.path(DATA).join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -174,7 +174,7 @@ pub(super) fn remove(home: &Home) {
     let _ = fs::remove_file(home.path(DATA).join(FILE));
 }
 
-/// The account of the gateway that runs on this home; `None` when none does.
+/// The status of the gateway that runs on this home; `None` if there is none.
 pub fn read_status(home: &Home) -> Option<Status> {
     if !is_running(home) {
         return None;

@@ -13,13 +13,13 @@ use crate::data::fault::Blame;
 use crate::policy::exec::Ending;
 use crate::policy::site::Site;
 
-/// How often schedules are looked at.
+/// How often schedules are checked.
 const TICK: Duration = Duration::from_secs(1);
-/// A task's first run comes this soon after the start, or after its own interval if that is shorter: a gateway that restarts often
-/// must still get round to it.
+/// A task first runs this soon after the start, or after its own interval if that is shorter, so that it also runs on a gateway
+/// that restarts often.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// Runs every task of the generation in effect at its time, one run of a task at a time.
+/// Runs every task of the current generation on schedule, one run of a task at a time.
 pub(super) async fn run(host: Arc<Host>) {
     let mut due: HashMap<String, Instant> = HashMap::new();
     let mut ticks = tokio::time::interval(TICK);
@@ -63,23 +63,19 @@ async fn run_one(site: &Arc<Site>, name: &str, limit: Duration) {
         }
         RunEnd::Ended(None) => return,
         RunEnd::TooLong => {
-            tracing::error!(
-                task = name,
-                "task broken off: it took longer than `limits.task_timeout` ({} s)",
-                limit.as_secs_f64()
-            );
+            tracing::error!(task = name, "task aborted: it took longer than `limits.task_timeout` ({} s)", limit.as_secs_f64());
             "too_long"
         }
         RunEnd::Panicked(words) => {
             site.services.metrics.fault(Blame::Internal.word());
-            tracing::error!(task = name, "task broken off by an error in the gateway itself, which should be reported: {words}");
+            tracing::error!(task = name, "task aborted by an error in the gateway itself; please report it: {words}");
             "panicked"
         }
     };
     site.services.metrics.task(name, result);
 }
 
-/// How a run came to its end.
+/// How a run ended.
 #[derive(Debug, PartialEq)]
 enum RunEnd<T> {
     Ended(T),
@@ -87,9 +83,9 @@ enum RunEnd<T> {
     Panicked(String),
 }
 
-/// Runs something so that neither its panic nor its never ending stops whoever waits for it.
+/// Runs something so that neither a panic nor a hang stops the caller.
 async fn guard<T>(run: impl Future<Output = T>, limit: Duration) -> RunEnd<T> {
-    // What a panic leaves half done is the run's own: its context and its transaction, which are dropped with it.
+    // A panic leaves only the run's own state half done: its context and its transaction, which are dropped.
     match tokio::time::timeout(limit, AssertUnwindSafe(run).catch_unwind()).await {
         Ok(Ok(ended)) => RunEnd::Ended(ended),
         Err(_) => RunEnd::TooLong,

@@ -1,4 +1,4 @@
-//! A gateway in this process, on a home of its own, from start to shutdown.
+//! A gateway in this process, on its own home, from start to shutdown.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::front::reload;
 
-/// A shipped tree that needs nothing: one service with a value that customizations can change.
+/// A minimal shipped tree: one service with a value that customizations can change.
 fn shipped() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     put(
@@ -31,7 +31,7 @@ fn shipped() -> tempfile::TempDir {
 pub(super) fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    // In one step, so that a gateway that watches never meets half of it.
+    // In one step, so that a watching gateway never sees half of it.
     let draft = path.with_file_name(".draft");
     fs::write(&draft, text).unwrap();
     fs::rename(draft, path).unwrap();
@@ -65,7 +65,7 @@ pub(super) async fn get(serving: &Serving, path: &str) -> (u16, String) {
     (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
-/// Waits for an answer to become this one; the watcher needs its time.
+/// Waits until the answer is this one, because the watcher needs some time.
 async fn becomes(serving: &Serving, path: &str, expected: (u16, &str)) {
     let began = Instant::now();
     loop {
@@ -93,12 +93,12 @@ async fn a_save_takes_effect_and_a_mistake_does_not() {
     becomes(&serving, "/hello", (200, "one")).await;
     assert_eq!(serving.host().status().generation, 2);
 
-    // Written beside and renamed over.
+    // A new file renamed over the old one.
     put(root, "customizations/.new", "customize \"Greeting\" {\n    set word = \"two\"\n}\n");
     fs::rename(root.join("customizations/.new"), root.join(file)).unwrap();
     becomes(&serving, "/hello", (200, "two")).await;
 
-    // A mistake, then a directory in the file's place: the old set serves on, and says why.
+    // A mistake, then a directory in the file's place: the old set keeps serving, and the error says why.
     put(root, file, "customize \"Greeting\" {\n    set word = \n}\n");
     wait_refused(&serving, "#greeting.policy").await;
     assert_eq!(get(&serving, "/hello").await, (200, "two".to_owned()));
@@ -181,7 +181,7 @@ async fn changes_name_files_and_values() {
     assert!(changes.ends_with("Greeting: word \"one\" → \"two\"; settings; needs a restart: logging.format"), "{changes}");
 }
 
-/// `/back` tells what reached it; the others call it, in process and over the network.
+/// `/back` shows what reached it; the others call it, in process and over the network.
 const CALLERS: &str = r#"
 service "Back" at "/back/*" {
     set who = "${request.ssl.clientCertificate.subject}"
@@ -233,7 +233,7 @@ async fn policies_call_one_another_near_and_far() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_hangs_is_broken_off_and_the_others_run_on() {
     let place = place();
-    // Somebody who takes calls and never answers.
+    // A server that accepts calls and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let tasks =
@@ -258,7 +258,7 @@ async fn a_task_that_hangs_is_broken_off_and_the_others_run_on() {
 
 #[tokio::test]
 async fn a_request_is_a_small_future() {
-    // It is copied where it is made; what few requests wait for is boxed.
+    // A future is copied when it is made; what only a few requests wait for is boxed.
     let place = place();
     let serving = Host::serve(place.home.clone(), options()).await.unwrap();
     let front = Front::new(Arc::clone(serving.host()), &serving.host().config());

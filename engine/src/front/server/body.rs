@@ -10,8 +10,8 @@ use hyper::body::{Body, Incoming};
 
 use crate::services::config::Limits;
 
-/// Bytes that bodies may take at a time: of all connections, and as a share of that, of one. The limit of a single body would not do:
-/// one client can begin very many.
+/// Bytes that bodies may take at the same time: on all connections and, as a share of that, on one. A limit for a single body is
+/// not enough, because one client can begin many.
 pub(super) struct Memory {
     used: AtomicUsize,
     most: usize,
@@ -49,7 +49,7 @@ impl Memory {
     }
 }
 
-/// What a body takes, until this is dropped.
+/// The bytes of a body, reserved until this is dropped.
 pub(super) struct Held {
     memory: Arc<Memory>,
     bytes: usize,
@@ -71,16 +71,16 @@ impl Drop for Held {
     }
 }
 
-/// Reads it whole. Most requests have none, and most bodies are one frame: neither copies.
+/// Reads the whole body. Most requests have none, and most bodies are one frame; neither copies.
 pub(super) async fn read(body: Incoming, limits: &Limits, memory: &Arc<Memory>) -> Result<(Bytes, Option<Held>), StatusCode> {
     if body.is_end_stream() {
         return Ok((Bytes::new(), None));
     }
-    // Refused by what it announces, before a byte of it is taken.
+    // Refused by its announced length, before a byte is read.
     if body.size_hint().lower() > limits.body_bytes.0 as u64 {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    // The timer is registered only when the body does not come at once.
+    // The timer is only registered if the body does not come at once.
     let mut held = Held { memory: Arc::clone(memory), bytes: 0 };
     match tokio::time::timeout(limits.body_timeout.0, collect(body, limits.body_bytes.0, &mut held)).await {
         Ok(read) => read.map(|body| (body, Some(held))),
@@ -92,9 +92,9 @@ async fn collect(mut body: Incoming, limit: usize, held: &mut Held) -> Result<By
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        // Broken off, or badly framed: nobody is left to read the answer, but it ends the request properly.
+        // Aborted or badly framed: nobody will read the answer, but it ends the request properly.
         let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
-        let Ok(data) = frame.into_data() else { continue }; // trailers mean nothing to policies
+        let Ok(data) = frame.into_data() else { continue }; // policies do not see trailers
         if first.len() + all.len() + data.len() > limit {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }

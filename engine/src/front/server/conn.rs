@@ -1,4 +1,4 @@
-//! One connection: TLS, protocol, and its requests one by one to the handler.
+//! One connection: TLS, protocol, and passing its requests to the handler.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -30,20 +30,20 @@ use super::{ConnInfo, Handler, Place, TlsServer, strict};
 use crate::services::config::Limits;
 use crate::services::telemetry::{Correlation, REQUEST_ID};
 
-/// How long a closed connection is listened to.
+/// How long a closed connection is still read.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What all connections share.
+/// State shared by all connections.
 pub(super) struct Shared<H> {
     handler: Arc<H>,
     limits: Arc<Limits>,
     guards: Arc<Guards>,
-    /// For the bodies of all requests under way.
+    /// For the bodies of all running requests.
     memory: Arc<Memory>,
     proxies: Arc<Proxies>,
     /// For plain TCP: HTTP/2 begins with its preface, everything else is HTTP/1.
     either: auto::Builder<Streams>,
-    /// For TLS, where ALPN has settled it.
+    /// For TLS, where ALPN has chosen the protocol.
     http1: auto::Builder<Streams>,
     http2: auto::Builder<Streams>,
 }
@@ -51,9 +51,9 @@ pub(super) struct Shared<H> {
 impl<H> Shared<H> {
     pub(super) fn new(handler: Arc<H>, limits: Arc<Limits>, guards: Arc<Guards>, proxies: Arc<Proxies>) -> Self {
         let mut builder = auto::Builder::new(Streams { patience: limits.write_timeout.0 });
-        // No `pipeline_flush`: it keeps an answer back while more bytes wait to be read, also when those bytes are what the answer
-        // (431, 400) is about, or half a request.
-        builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.0); // for the time limit, see `guard`
+        // No `pipeline_flush`: it holds an answer back while more bytes wait to be read, even if the answer (431, 400) is about
+        // those bytes, or they are half a request.
+        builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.0); // `guard` enforces the time limit
         builder
             .http2()
             .max_concurrent_streams(limits.http2_streams)
@@ -64,14 +64,14 @@ impl<H> Shared<H> {
     }
 }
 
-/// One connection, as its requests see it. It counts as open until the last of them has ended.
+/// One connection, as its requests see it. It counts as open until the last request has ended.
 struct HttpConnection<H> {
     shared: Arc<Shared<H>>,
     info: ConnInfo,
     entered: Entered,
     /// For the bodies of its requests.
     memory: Arc<Memory>,
-    /// Runs that go on although their streams are gone.
+    /// Runs that continue although their streams are gone.
     background: Arc<AtomicU32>,
     _place: Place,
 }
@@ -84,7 +84,7 @@ pub(super) async fn serve<H: Handler>(
     shared: Arc<Shared<H>>,
     place: Place,
 ) {
-    // Answers are written whole; waiting for more to send would only delay them.
+    // Answers are written as a whole, so waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let entered = shared.guards.enter(shared.proxies.trusts(remote.ip()));
@@ -92,7 +92,7 @@ pub(super) async fn serve<H: Handler>(
     let Some(tls) = tls else {
         return drive(stream, &Arc::clone(&shared).either, info, shared, entered, place).await;
     };
-    // A handshake that does not get on is ended by the guard, like a header that does not.
+    // The guard ends a handshake that makes no progress, like a header.
     match entered.guard().unless_closing(tls.accept(stream)).await {
         Some(Ok(stream)) => {
             let session = stream.get_ref().1;
@@ -164,15 +164,15 @@ async fn drive<S, H>(
     let stream = left.lock().unwrap_or_else(PoisonError::into_inner).take();
     match &ended {
         None => {
-            tracing::debug!(%remote, "connection cut: it was told to close, or its time was over");
-            // What the peer has not taken is not kept for it by the system either.
+            tracing::debug!(%remote, "connection cut: it had to close, or its time was over");
+            // The system keeps no unread bytes for the peer, either.
             if let Some(stream) = &stream {
                 let _ = stream.tcp().set_zero_linger();
             }
             return;
         }
         Some(Ok(())) => {}
-        // Clients hang up, scan ports and send nonsense all day; hyper has answered what could be answered.
+        // Clients hang up, scan ports and send nonsense all day; hyper has already answered what it could.
         Some(Err(error)) => tracing::debug!(%remote, %error, "connection ended"),
     }
     if let (Some(stream), false) = (stream, told) {
@@ -180,8 +180,8 @@ async fn drive<S, H>(
     }
 }
 
-/// Closes our side and reads what the peer still sends, for a while (RFC 9112, section 9.6): closing with unread bytes would reset the
-/// connection, and the peer might lose the very answer (413, 431) that explains it.
+/// Closes our side and reads what the peer still sends, for a while (RFC 9112, section 9.6). Closing with unread bytes would
+/// reset the connection, and the peer might lose the answer (413, 431) that explains it.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_ok() {
         let mut rest = [0; 4096];
@@ -205,14 +205,14 @@ async fn answer<H: Handler>(
             refusal(status)
         }
     };
-    // Also in place of another server's, whose answer this was.
+    // Also replaces the one in another server's answer.
     if let Ok(id) = HeaderValue::from_str(correlation.id()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     Ok(response.map(|body| Outgoing::new(body, guard, http2)))
 }
 
-/// The handler's answer, or the status that refuses the request before or beside it.
+/// The handler's answer, or a status that refuses the request before or instead of it.
 async fn handled<H: Handler>(
     connection: &Arc<HttpConnection<H>>,
     request: Request<Incoming>,
@@ -230,9 +230,9 @@ async fn handled<H: Handler>(
             return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
     } else {
-        guard.flushed().await; // the guard ends a connection that does not get there
+        guard.flushed().await; // the guard ends a connection that does not get this far
     }
-    // Whoever opens streams and resets them, again and again, waits for what that has set going.
+    // A client that keeps opening and resetting streams has to wait for the runs that this started.
     if connection.background.load(Relaxed) >= shared.limits.http2_streams {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
@@ -259,7 +259,7 @@ async fn handled<H: Handler>(
     match timeout(limit, ToTheEnd::new(run, limit, &connection.background)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(_)) => {
-            // The hook has printed message and place; the gateway lives on.
+            // The panic hook has printed message and place; the gateway continues.
             tracing::error!(request = %correlation.id(), "a request ended in a panic; answered 500");
             Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR))
         }
@@ -270,7 +270,7 @@ async fn handled<H: Handler>(
     }
 }
 
-/// The answer to a request that no policy sees.
+/// The answer to a request that reaches no policy.
 fn refusal(status: StatusCode) -> Response<Bytes> {
     let text = format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
     let mut response = Response::new(Bytes::from(text));
@@ -278,7 +278,7 @@ fn refusal(status: StatusCode) -> Response<Bytes> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    // What follows on this connection may be the rest of a body that nobody read.
+    // The next bytes on this connection may be the rest of an unread body.
     if matches!(
         status,
         StatusCode::PAYLOAD_TOO_LARGE
@@ -295,7 +295,7 @@ fn refusal(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-/// A stream that leaves marks on its guard, and itself behind when hyper is done with it.
+/// A stream that marks activity on its guard, and that can be taken back when hyper is done with it.
 struct Guarded<S> {
     stream: Option<S>,
     guard: Arc<Guard>,
@@ -304,7 +304,7 @@ struct Guarded<S> {
 
 impl<S: Unpin> Guarded<S> {
     fn stream(&mut self) -> io::Result<Pin<&mut S>> {
-        // Taken only on drop, so always there.
+        // Only taken on drop, so it is always there.
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }

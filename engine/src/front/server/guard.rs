@@ -1,7 +1,8 @@
-//! Limits of connections that hold whatever the peer does: times, without a timer each, and bytes that the peer leaves unread.
+//! Limits of connections that are enforced whatever the peer does: times, without a timer for each, and bytes that the peer
+//! leaves unread.
 //!
-//! hyper can time headers itself, at the price of a boxed timer per request. Here a connection leaves marks (relaxed stores of a coarse
-//! clock) where something happens, and one task for the whole server compares them with the limits a few times a second.
+//! hyper can time headers itself, but needs a boxed timer per request. Here a connection records the time of events (relaxed
+//! stores of a coarse clock), and one task for the whole server compares these with the limits a few times a second.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -16,50 +17,50 @@ use tokio::sync::{Notify, watch};
 
 use crate::services::config::Limits;
 
-/// A peer that is being written to takes this much in `limits.write_timeout`, or all there is. A peer that trickles is no better than
-/// one that takes nothing.
+/// A peer must read this much, or the rest, within `limits.write_timeout`. A peer that trickles is no better than one that reads
+/// nothing.
 pub(super) const PIECE: usize = 16 << 10;
 
-/// How long a connection that was told to close may have nothing under way before it is cut, and how long one may take nothing while it
-/// holds more than its share of memory. Never longer than a connection may be idle.
+/// How long a closing connection may be without requests before it is cut, and how long a connection over its share of memory may
+/// read nothing. Never longer than a connection may be idle.
 const GRACE_MILLIS: u64 = 5_000;
 
-/// Requests that cross our GOAWAY on the wire are still served (RFC 9113, section 6.8).
+/// Requests that were sent before our GOAWAY arrived are still served (RFC 9113, section 6.8).
 const CROSSING_MILLIS: u64 = 1_000;
 
 const STAY: u8 = 0;
 const CLOSE: u8 = 1;
 const DIE: u8 = 2;
 
-/// One connection's marks. Times are milliseconds of the coarse clock, which starts at 1: zero means never.
+/// One connection's record. Times are milliseconds of the coarse clock, which starts at 1; zero means never.
 pub(super) struct Guard {
     guards: Arc<Shared>,
     opened: u64,
-    /// First byte of a header whose end has not come.
+    /// First byte of an incomplete header.
     header_since: AtomicU64,
-    /// Last written byte (of HTTP/1) or finished request.
+    /// Last written byte (HTTP/1) or finished request.
     last_done: AtomicU64,
-    /// Requests under way, until there is an answer.
+    /// Requests that have no answer yet.
     active: AtomicU32,
     /// Whether any request has come.
     used: AtomicBool,
-    /// Whether the protocol is HTTP/2, whose frames are not headers' beginnings and, on their own, no sign of life.
+    /// Whether the protocol is HTTP/2, whose frames do not begin headers and alone are no sign of life.
     http2: AtomicBool,
-    /// Since when the peer takes less than a piece of what is being written.
+    /// Since when the peer has read less than a piece of what is being written.
     blocked_since: AtomicU64,
-    /// What it took since then.
+    /// The bytes it has read since then.
     blocked_bytes: AtomicUsize,
-    /// The connection's task, waiting for all to be written.
+    /// The connection's task, waiting until everything is written.
     flushed: AtomicWaker,
-    /// Bytes of answers that are not written yet, and how many answers they are of.
+    /// Unwritten bytes of answers, and the number of these answers.
     unwritten: AtomicUsize,
     answers: AtomicU32,
     /// When the last part of an answer was written.
     last_taken: AtomicU64,
-    /// Most unwritten bytes with which another request is worked on.
+    /// Further requests wait while there are more unwritten bytes than this.
     most_unwritten: usize,
     room: Notify,
-    /// Pieces by the round in which they were handed out: this one and the one before, in turn.
+    /// Pieces by the round in which they were handed out: alternately the current and the previous round.
     round: AtomicUsize,
     round_since: AtomicU64,
     pieces: [AtomicU32; 2],
@@ -68,10 +69,10 @@ pub(super) struct Guard {
     waker: AtomicWaker,
 }
 
-/// What guards know of all connections.
+/// State about all connections, shared by the guards.
 struct Shared {
     clock: AtomicU64,
-    /// Bytes of answers that are not written yet, on all connections.
+    /// Unwritten bytes of answers, on all connections.
     unwritten: AtomicUsize,
     limits: Times,
     most_unwritten: usize,
@@ -84,7 +85,7 @@ struct Times {
     idle: u64,
     write: u64,
     grace: u64,
-    /// For what is under way on a connection that was told to close.
+    /// For requests on a closing connection.
     closing: u64,
 }
 
@@ -97,13 +98,13 @@ impl Shared {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cuts the connection that keeps the most from being written: the others go on.
+    /// Cuts the connection with the most unwritten bytes; the others continue.
     fn make_room(&self) {
         let all = self.all();
         let open = all.values().filter(|guard| guard.order.load(Relaxed) != DIE);
         if let Some(worst) = open.max_by_key(|guard| guard.unwritten.load(Relaxed)) {
             let bytes = worst.unwritten.load(Relaxed);
-            tracing::warn!(bytes, "unread answers fill `limits.answer_memory`; the connection with the most is closed");
+            tracing::warn!(bytes, "unread answers fill `limits.answer_memory`; the connection with the most of them is cut");
             worst.order(DIE);
         }
     }
@@ -114,14 +115,14 @@ impl Guard {
         self.guards.now()
     }
 
-    /// Bytes came.
+    /// Bytes arrived.
     pub(super) fn read(&self) {
         if self.active.load(Relaxed) == 0 && self.header_since.load(Relaxed) == 0 && !self.http2.load(Relaxed) {
             self.header_since.store(self.now(), Relaxed);
         }
     }
 
-    /// Bytes went out.
+    /// Bytes were sent.
     pub(super) fn wrote(&self, bytes: usize) {
         if !self.http2.load(Relaxed) {
             self.last_done.store(self.now(), Relaxed);
@@ -132,7 +133,7 @@ impl Guard {
         }
     }
 
-    /// The peer takes no more for now.
+    /// The peer accepts no more bytes for now.
     pub(super) fn blocked(&self) {
         if self.blocked_since.load(Relaxed) == 0 {
             self.blocked_bytes.store(0, Relaxed);
@@ -140,7 +141,7 @@ impl Guard {
         }
     }
 
-    /// All that was written has left.
+    /// All written bytes have been sent.
     pub(super) fn unblocked(&self) {
         if self.blocked_since.load(Relaxed) > 0 {
             self.blocked_since.store(0, Relaxed);
@@ -148,7 +149,7 @@ impl Guard {
         }
     }
 
-    /// Waits until what was written before has left. Requests that come one upon the other would pile up answers.
+    /// Waits until everything written before has been sent. Otherwise pipelined requests would pile up answers.
     pub(super) async fn flushed(&self) {
         poll_fn(|cx| {
             if self.blocked_since.load(Relaxed) == 0 {
@@ -171,7 +172,7 @@ impl Guard {
         }
     }
 
-    /// A part of an answer is written, or given up.
+    /// A part of an answer was written or dropped.
     pub(super) fn settle(&self, bytes: usize) {
         self.guards.unwritten.fetch_sub(bytes, Relaxed);
         let before = self.unwritten.fetch_sub(bytes, Relaxed);
@@ -185,12 +186,12 @@ impl Guard {
         }
     }
 
-    /// The last part of an answer is settled.
+    /// The last part of an answer is done.
     pub(super) fn answered(&self) {
         self.answers.fetch_sub(1, Relaxed);
     }
 
-    /// Waits until so much is written that another request may be worked on.
+    /// Waits until enough is written for another request.
     pub(super) async fn room(&self) {
         loop {
             let mut room = pin!(self.room.notified());
@@ -202,26 +203,26 @@ impl Guard {
         }
     }
 
-    /// A piece is handed to HTTP/2 to be written. Gives the round it belongs to, for [`Guard::took`]. From then on its stream may be
-    /// gone, so that only the connection can be ended when the peer does not take it.
+    /// A piece is handed to HTTP/2. Returns its round, for [`Guard::took`]. From then on its stream may be gone, so that only the
+    /// connection can be ended if the peer does not read it.
     pub(super) fn hand_out(&self) -> usize {
         let round = self.round.load(Relaxed) % 2;
         self.pieces(round).fetch_add(1, Relaxed);
         round
     }
 
-    /// How many pieces of a round are not yet written. There are two counters: a round ends when the one before it has none left.
+    /// The number of unwritten pieces of a round. Two counters suffice: a round ends when the previous one has none left.
     fn pieces(&self, round: usize) -> &AtomicU32 {
         let [even, odd] = &self.pieces;
         if round.is_multiple_of(2) { even } else { odd }
     }
 
-    /// A piece of that round is written.
+    /// A piece of that round was written.
     pub(super) fn took(&self, round: usize) {
         self.pieces(round).fetch_sub(1, Relaxed);
     }
 
-    /// A request's header is complete. It is under way until the result is dropped.
+    /// A request's header is complete. The request counts as running until the result is dropped.
     pub(super) fn begin(&self, http2: bool) -> Active<'_> {
         self.http2.store(http2, Relaxed);
         self.header_since.store(0, Relaxed);
@@ -230,12 +231,12 @@ impl Guard {
         Active(self)
     }
 
-    /// The connection is to close, by an order or of itself.
+    /// The connection shall close, because of an order or by itself.
     pub(super) fn closing(&self) {
         let _ = self.closing_since.compare_exchange(0, self.now(), Relaxed, Relaxed);
     }
 
-    /// Whether a request comes too late: the connection was told to close, and the peer had time to hear of it.
+    /// Whether a request comes too late: the connection is closing, and the peer had time to learn of it.
     pub(super) fn is_closed(&self) -> bool {
         let since = self.closing_since.load(Relaxed);
         since > 0 && self.now().saturating_sub(since) > CROSSING_MILLIS
@@ -247,9 +248,9 @@ impl Guard {
         self.waker.wake();
     }
 
-    /// Registers the connection's task and tells what it is ordered to do: `None` to end now, `Some(true)` to close when it can.
+    /// Registers the connection's task and returns its order: `None` to end now, `Some(true)` to close as soon as possible.
     pub(super) fn orders(&self, cx: &Context<'_>) -> Option<bool> {
-        // Each time: an order takes the waker with it, and after the order to close may come the one to end.
+        // Registered each time, because an order consumes the waker, and an order to end may follow an order to close.
         self.waker.register(cx.waker());
         match self.order.load(Relaxed) {
             STAY => Some(false),
@@ -258,7 +259,7 @@ impl Guard {
         }
     }
 
-    /// Runs what precedes a connection's first request; `None` when ordered to close meanwhile.
+    /// Runs what comes before a connection's first request; `None` if ordered to close meanwhile.
     pub(super) async fn unless_closing<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         poll_fn(|cx| match self.orders(cx) {
@@ -283,7 +284,7 @@ impl Guard {
             return DIE;
         }
         if self.active.load(Relaxed) > 0 || unwritten > 0 {
-            return STAY; // bodies and answers have limits of their own
+            return STAY; // bodies and answers have their own limits
         }
         let quiet = now.saturating_sub(self.last_done.load(Relaxed).max(self.opened));
         if longer(&self.closing_since, grace) && quiet > grace {
@@ -298,8 +299,8 @@ impl Guard {
         if quiet > idle { CLOSE } else { STAY }
     }
 
-    /// Whether a piece has waited for a whole round, which is longer than a stream has: a stream that can be reset alone is. Begins
-    /// another round when it is time.
+    /// Whether a piece has waited for a whole round. That is longer than a stream may take, and a stream that can be reset alone
+    /// has been reset by then. Also begins another round when it is time.
     fn is_stalled(&self, now: u64, round: u64) -> bool {
         let began = self.round_since.load(Relaxed);
         if began > 0 && now.saturating_sub(began) <= round {
@@ -315,7 +316,7 @@ impl Guard {
     }
 }
 
-/// A request under way.
+/// A running request.
 pub(super) struct Active<'a>(&'a Guard);
 
 impl Drop for Active<'_> {
@@ -364,12 +365,13 @@ impl Guards {
         self.shared.all().len()
     }
 
-    /// Bytes of answers that no peer has taken yet.
+    /// Bytes of answers that no peer has read yet.
     pub(super) fn unwritten(&self) -> usize {
         self.shared.unwritten.load(Relaxed)
     }
 
-    /// A new connection, known until the result is dropped. `many` stand behind a proxy, so it has no share of its own.
+    /// A new connection, registered until the result is dropped. `many`: many clients share it behind a proxy, so it has no own
+    /// share.
     pub(super) fn enter(self: &Arc<Self>, many: bool) -> Entered {
         let guard = Arc::new(Guard {
             guards: Arc::clone(&self.shared),
@@ -397,7 +399,7 @@ impl Guards {
         let id = self.next.fetch_add(1, Relaxed);
         let mut all = self.shared.all();
         all.insert(id, Arc::clone(&guard));
-        // Under the lock: a connection accepted while the server closes is either seen by `close_all` or sees it.
+        // Under the lock, so that a connection accepted while the server closes is either seen by `close_all` or sees it.
         if self.closing.load(Relaxed) {
             guard.order(CLOSE);
         }
@@ -417,7 +419,7 @@ impl Guards {
         self.shared.all().values().for_each(|guard| guard.order(DIE));
     }
 
-    /// Moves the coarse clock and enforces the limits until the server has stopped and every connection is gone.
+    /// Advances the coarse clock and enforces the limits until the server has stopped and every connection is gone.
     pub(super) async fn reap(self: Arc<Self>, stopped: watch::Receiver<bool>) {
         let start = Instant::now();
         let mut ticks = tokio::time::interval(self.period);

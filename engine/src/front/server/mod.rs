@@ -1,7 +1,7 @@
-//! Listeners: from a socket to a request and its connection's facts, and from an answer back to bytes.
+//! Listeners: from a socket to a request with the facts of its connection, and from an answer back to bytes.
 //!
-//! What happens between is the [`Handler`]'s. Limits are enforced here, once, in front of every policy. A connection costs one task and
-//! no timer: one reaper for all of them looks at their marks now and then ([`guard`]).
+//! The [`Handler`] does the rest. Limits are enforced here, once, in front of every policy. A connection costs one task and no
+//! timer: one reaper regularly checks all of them ([`guard`]).
 
 mod body;
 mod conn;
@@ -34,25 +34,25 @@ use proxies::Proxies;
 
 pub use tls::TlsServer;
 
-/// What a connection says of the requests on it.
+/// The facts about a connection that apply to its requests.
 #[derive(Clone, Debug)]
 pub struct ConnInfo {
-    /// The peer; of a request, what trusted proxies say of where it comes from.
+    /// The peer; for a request, the origin according to trusted proxies.
     pub remote: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
     /// Whether it is TLS.
     pub secure: bool,
-    /// Of a request, whether `remote` is known to be who asks. It is not where a proxy passed the request on and no trusted one says
-    /// for whom: then `remote` is the proxy, and what only its address may see is not for this request.
+    /// For a request: whether `remote` is known to be the client. It is not if a proxy forwarded the request and no trusted one
+    /// says for whom. Then `remote` is the proxy, and what only its address may see must not be shown.
     pub direct: bool,
-    /// The certificate that the peer presented, possession of its key proven, trust not decided.
+    /// The peer's certificate. The peer has proven that it has the key; trust is not decided.
     pub client_certificate: Option<Arc<Certificate>>,
 }
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request, whose body has been read within the limits.
+    /// Answers one request; its body has been read within the limits.
     fn handle(
         &self,
         head: request::Parts,
@@ -155,7 +155,7 @@ fn listen(address: ListenAddress) -> Result<Option<TcpListener>, BindError> {
     let ListenAddress::At(address) = address else { return Ok(None) };
     let open = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A restart must not wait for connections of the process before.
+        // A restart must not wait for connections of the previous process.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(1024)
@@ -171,7 +171,7 @@ struct Places {
 }
 
 impl Places {
-    /// Whether one more connection may come from this address, and what counts it. Behind a proxy there are many clients.
+    /// The place for one more connection from this address, if allowed. Proxies are not limited, because they serve many clients.
     fn peer(&self, address: IpAddr) -> Result<Option<Peer>, ()> {
         if self.proxies.trusts(address) {
             return Ok(None);
@@ -194,7 +194,7 @@ async fn accept<H: Handler>(
     mut stopped: watch::Receiver<bool>,
 ) {
     loop {
-        // One connection may be accepted before there is a place for it; the next ones wait in the backlog.
+        // One connection may be accepted before there is a place for it; further ones wait in the backlog.
         let next = async {
             match listener.accept().await {
                 Ok(accepted) => {
@@ -213,12 +213,12 @@ async fn accept<H: Handler>(
                     let place = Place { _permit: permit, _peer: peer };
                     tokio::spawn(conn::serve(stream, remote, tls.clone(), Arc::clone(&shared), place));
                 }
-                Err(()) => tracing::debug!(%remote, "closed: this address has as many connections as it may"),
+                Err(()) => tracing::debug!(%remote, "closed: this address has too many connections"),
             },
-            // The peer gave up between connecting and our taking it: its affair.
+            // The peer gave up before the connection was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(error) => {
-                // Out of file descriptors, most likely. Trying again at once would spin.
+                // Most likely out of file descriptors. Trying again at once would spin.
                 tracing::warn!(%error, "cannot accept connections; trying again");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
@@ -250,13 +250,13 @@ impl ConnectionCounter {
 }
 
 impl Running {
-    /// Counts connections for as long as somebody wants to know.
+    /// Counts connections, even after the server.
     pub fn counter(&self) -> ConnectionCounter {
         ConnectionCounter(Arc::clone(&self.guards))
     }
 
-    /// Stops accepting, lets requests under way finish, closes every connection. Gives the number of connections that did not finish
-    /// in time.
+    /// Stops accepting, lets running requests finish, and closes every connection. Returns the number of connections that did not
+    /// finish in time.
     pub async fn shutdown(self) -> usize {
         let _ = self.stop.send(true);
         self.guards.close_all();

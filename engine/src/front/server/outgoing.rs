@@ -1,8 +1,8 @@
-//! The body of an answer on its way out. What a peer has not taken yet is counted, by connection and over all of them.
+//! The body of an answer on its way out. Counts what a peer has not read yet, for each connection and for all of them.
 //!
-//! HTTP/1.1 has one answer at a time, and the next request waits until it has left (see [`Guard::flushed`]), so only large bodies are
-//! counted. HTTP/2 has many, and its flow control lets a peer leave them all where they are: they are handed out in small pieces, and
-//! [`Streams`] ends a stream that takes none.
+//! HTTP/1.1 has one answer at a time, and the next request waits until it has been sent (see [`Guard::flushed`]), so only large
+//! bodies are counted. HTTP/2 has many answers, and its flow control lets a peer leave all of them unread. So they are handed out
+//! in small pieces, and [`Streams`] ends a stream that reads none.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -18,19 +18,19 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::guard::{Guard, PIECE};
 
 tokio::task_local! {
-    /// The stream that the running task serves.
+    /// The stream of the current task.
     static FLOW: Arc<Flow>;
 }
 
-/// What a stream's peer has taken of its answer.
+/// What a stream's peer has read of its answer.
 #[derive(Default)]
 struct Flow {
     begun: AtomicBool,
-    /// Pieces written whole.
+    /// Completely written pieces.
     taken: AtomicU32,
 }
 
-/// Runs HTTP/2 streams. One whose peer does not take a piece of the answer within `patience` is reset.
+/// Runs HTTP/2 streams. A stream whose peer does not read a piece of the answer within `patience` is reset.
 #[derive(Clone)]
 pub(super) struct Streams {
     pub(super) patience: Duration,
@@ -49,7 +49,7 @@ where
 async fn run<F: Future>(stream: F, patience: Duration) {
     let flow = Arc::new(Flow::default());
     let mut stream = pin!(FLOW.scope(Arc::clone(&flow), stream));
-    // Until there is an answer the request's own limits hold, and no timer is needed.
+    // Until there is an answer, the request's own limits apply and no timer is needed.
     let ended = poll_fn(|cx| match stream.as_mut().poll(cx) {
         Poll::Ready(_) => Poll::Ready(true),
         Poll::Pending if flow.begun.load(Relaxed) => Poll::Ready(false),
@@ -64,7 +64,7 @@ async fn run<F: Future>(stream: F, patience: Duration) {
             return;
         }
         if flow.taken.load(Relaxed) == taken {
-            tracing::debug!("a stream was reset: its peer does not take the answer");
+            tracing::debug!("a stream was reset: its peer does not read the answer");
             return; // dropping the stream resets it
         }
     }
@@ -137,7 +137,7 @@ impl Drop for Outgoing {
     }
 }
 
-/// A part of a body, which lives until it is written or given up.
+/// A part of a body, which lives until it is written or dropped.
 struct Piece {
     bytes: Bytes,
     guard: Arc<Guard>,

@@ -1,4 +1,4 @@
-//! How many connections there may be: what the system allows, and what one address may have of them.
+//! Limits on the number of connections: what the system allows, and what one address may have.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::data::network;
 
-/// Open files that are not connections of clients: databases, watched folders, calls to other servers.
+/// Open files other than client connections: databases, watched folders, calls to other servers.
 const OTHER_FILES: usize = 256;
 
-/// The number of connections, raised and cut to what the process may have open.
+/// The possible number of connections, after raising the process's limit of open files.
 pub(super) fn open_files(connections: usize) -> usize {
     let wanted = connections.saturating_add(OTHER_FILES);
-    // Where the limit cannot be read there is none to keep to.
+    // If the limit cannot be read, it is ignored.
     let allowed =
         rlimit::increase_nofile_limit(wanted as u64).map_or(wanted, |allowed| usize::try_from(allowed).unwrap_or(wanted));
     let places = connections.min(allowed.saturating_sub(OTHER_FILES).max(allowed / 2)).max(1);
@@ -32,7 +32,7 @@ pub(super) struct Peers {
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A connection of an address, until this is dropped.
+/// A connection of an address, counted until this is dropped.
 pub(super) struct Peer {
     peers: Arc<Peers>,
     address: IpAddr,
@@ -43,7 +43,7 @@ impl Peers {
         Peers { most, open: Mutex::default() }
     }
 
-    /// One more of this address; `None` when it has as many as it may.
+    /// One more connection of this address; `None` if it has too many.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Peer> {
         let address = network::caller(address).addr();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,5 @@
-//! Proxies that stand before the gateway and say on whose behalf they ask. What they say counts for nothing unless the connection
-//! is one of theirs, and then only the part that they and other trusted ones wrote: whatever stands before it, the client may
-//! have written.
+//! Proxies in front of the gateway, which say for whom they ask. Their header only counts on connections from trusted proxies,
+//! and then only the part that trusted proxies wrote: the client may have written everything before it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,13 +13,13 @@ use crate::services::config::{ForwardedHeader, Listeners};
 pub(super) struct Proxies {
     trusted: Vec<IpNet>,
     header: ForwardedHeader,
-    /// Whether it was said already that a header cannot be read.
+    /// Whether a warning about an unreadable header was already logged.
     complained: AtomicBool,
-    /// Whether it was said already that a proxy is not trusted, or does not write the header that is read.
+    /// Whether a warning about an untrusted proxy, or one that does not write the configured header, was already logged.
     warned: AtomicBool,
 }
 
-/// From where a request comes.
+/// The origin of a request.
 #[derive(Debug, PartialEq)]
 pub(super) struct Origin {
     pub(super) remote: SocketAddr,
@@ -28,7 +27,7 @@ pub(super) struct Origin {
     pub(super) direct: bool,
 }
 
-/// Whether a proxy says that it passes the request on, in one of the fields that proxies write.
+/// Whether a field that proxies write says that the request was forwarded.
 fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().map(http::HeaderName::as_str).any(|name| {
         name.starts_with("x-forwarded")
@@ -52,7 +51,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A proxy sent something that does not say from where a request comes.
+/// A proxy's header does not name the origin of a request.
 #[derive(Debug, PartialEq)]
 pub(super) struct Unreadable;
 
@@ -71,10 +70,11 @@ impl Proxies {
         network::within(&self.trusted, address)
     }
 
-    /// From where a request comes, and whether that is known.
+    /// The origin of a request, and whether it is certain.
     pub(super) fn origin(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<Origin, Unreadable> {
         let remote = self.remote(peer, headers)?;
-        // A trusted proxy names somebody, and one elsewhere that names its own loopback address does not mean this machine.
+        // A trusted proxy names the client. If a proxy on another machine names its own loopback address, that does not mean this
+        // machine.
         if remote != peer {
             let direct = !remote.ip().to_canonical().is_loopback() || peer.ip().to_canonical().is_loopback();
             return Ok(Origin { remote, direct });
@@ -83,15 +83,18 @@ impl Proxies {
         if !direct && is_near(peer.ip()) && !self.warned.swap(true, Relaxed) {
             let proxy = peer.ip();
             if self.trusts(proxy) {
-                tracing::warn!(%proxy, "requests of this trusted proxy do not say in the field that `listeners.forwarded_header` names for whom they are: all count as its own");
+                tracing::warn!(%proxy, "requests of this trusted proxy do not name their client in the field of \
+                                        `listeners.forwarded_header`: all count as the proxy's own");
             } else {
-                tracing::warn!(%proxy, "requests come through a proxy that is not in `listeners.trusted_proxies`: all count as its own, for limits, policies and logs. If it is yours, name it there");
+                tracing::warn!(%proxy, "requests come through a proxy that is not in `listeners.trusted_proxies`: limits, \
+                                        policies and logs count all of them as its own. If it is your proxy, name it there");
             }
         }
         Ok(Origin { remote, direct })
     }
 
-    /// The address a request comes from: the last address on its way that is not a trusted proxy's, or the first of all if each is.
+    /// The address from which a request comes: the last address on its way that is not a trusted proxy's, or the first one if all
+    /// are.
     pub(super) fn remote(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<SocketAddr, Unreadable> {
         if self.trusted.is_empty() || !self.trusts(peer.ip()) {
             return Ok(peer);
@@ -105,7 +108,7 @@ impl Proxies {
         let read = fields.map_err(|_| Unreadable).and_then(|fields| {
             let list = fields.join(",");
             match self.header {
-                // A proxy that asks for itself.
+                // The proxy asks for itself.
                 _ if list.trim().is_empty() => Ok(peer),
                 ForwardedHeader::XForwardedFor => self.last_untrusted(peer, list.rsplit(',').map(|hop| address(hop.trim()))),
                 ForwardedHeader::Forwarded => {
@@ -116,12 +119,14 @@ impl Proxies {
         });
         if read.is_err() && !self.complained.swap(true, Relaxed) {
             let proxy = peer.ip();
-            tracing::warn!(%proxy, "`{name}` of a trusted proxy does not name addresses; answered 400, here and further on");
+            tracing::warn!(%proxy, "`{name}` of a trusted proxy does not name addresses; this and further requests are answered \
+                                    with 400");
         }
         read
     }
 
-    /// `hops` from the latest to the first; none where it is not an address. Only as many are looked at as somebody trusted wrote.
+    /// `hops` from the latest to the first; `None` for one that is not an address. Only those written by trusted proxies are
+    /// examined.
     fn last_untrusted(&self, peer: SocketAddr, hops: impl Iterator<Item = Option<SocketAddr>>) -> Result<SocketAddr, Unreadable> {
         let mut remote = peer;
         for hop in hops {
@@ -143,7 +148,8 @@ pub(crate) fn address(text: &str) -> Option<SocketAddr> {
     bare.map(|address| SocketAddr::new(address.into(), 0)).or_else(|| text.parse().ok())
 }
 
-/// Whether an address is of this machine or its neighbourhood, as a proxy's is. What strangers write is no reason to warn.
+/// Whether an address belongs to this machine or its neighbourhood, as a proxy's does. A header from a stranger is no reason to
+/// warn.
 fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
@@ -151,8 +157,8 @@ fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// The `for` of each element of a `Forwarded` field (RFC 7239, section 4), to the letter: a quoted text may hold what divides
-/// elements, and some of it is the client's (`host`). None for what does not follow the grammar.
+/// The `for` of each element of a `Forwarded` field (RFC 7239, section 4), strictly by the grammar: a quoted text may contain
+/// separators, and the client controls some of it (`host`). `None` if it does not follow the grammar.
 pub(crate) fn forwarded(list: &str) -> Option<Vec<Option<String>>> {
     let mut hops = Vec::new();
     let mut rest = list;
@@ -160,7 +166,7 @@ pub(crate) fn forwarded(list: &str) -> Option<Vec<Option<String>>> {
         let mut hop = None;
         loop {
             rest = rest.trim_start_matches([' ', '\t']);
-            // An element, or what stands between two semicolons, may be empty.
+            // An element, or the part between two semicolons, may be empty.
             if !rest.starts_with([',', ';']) && !rest.is_empty() {
                 let (name, value, after) = pair(rest)?;
                 if name.eq_ignore_ascii_case("for") && hop.replace(value).is_some() {
@@ -188,7 +194,7 @@ fn pair(text: &str) -> Option<(&str, String, &str)> {
         return None;
     }
     let Some(quoted) = rest.strip_prefix('"') else {
-        // Colons and brackets belong between quotes, but many a proxy leaves them out.
+        // Colons and brackets should be quoted, but some proxies omit the quotes.
         let end = rest.bytes().position(|b| !(is_token(b) || matches!(b, b':' | b'[' | b']'))).unwrap_or(rest.len());
         return (end > 0).then(|| (name, rest[..end].to_owned(), &rest[end..]));
     };
@@ -231,7 +237,7 @@ mod tests {
             remote(ForwardedHeader::XForwardedFor, peer, &fields).map_err(|_| ())
         };
         for (peer, values, expected) in [
-            // From anybody else it is nothing.
+            // From anybody else it does not count.
             ("192.0.2.9", &["203.0.113.1"][..], Ok("192.0.2.9")),
             ("192.0.2.9", &["10.0.0.1"], Ok("192.0.2.9")),
             ("192.0.2.9", &["nonsense"], Ok("192.0.2.9")),
@@ -241,7 +247,7 @@ mod tests {
             ("10.0.0.1", &["203.0.113.1:443"], Ok("203.0.113.1")),
             ("10.0.0.1", &["[2001:db8:2::1]:443"], Ok("2001:db8:2::1")),
             ("10.0.0.1", &["[2001:db8:2::1]"], Ok("2001:db8:2::1")),
-            // The client's own words stand first.
+            // The client's own words come first.
             ("10.0.0.1", &["127.0.0.1, 203.0.113.1"], Ok("203.0.113.1")),
             ("10.0.0.1", &["10.0.0.2, 203.0.113.1, 10.0.0.3"], Ok("203.0.113.1")),
             ("10.0.0.1", &["127.0.0.1", "203.0.113.1"], Ok("203.0.113.1")),
@@ -249,7 +255,7 @@ mod tests {
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], Ok("10.0.0.3")),
             ("10.0.0.1", &[], Ok("10.0.0.1")),
             ("10.0.0.1", &[""], Ok("10.0.0.1")),
-            // A proxy's words that say nothing are not taken for the proxy's address, which may be allowed more.
+            // An unusable header does not fall back to the proxy's address, which may be allowed more.
             ("10.0.0.1", &["unknown"], Err(())),
             ("10.0.0.1", &["203.0.113.1, unknown"], Err(())),
             ("10.0.0.1", &["203.0.113.1,"], Err(())),
@@ -269,11 +275,11 @@ mod tests {
         for (trusted, peer, fields, expected) in [
             (&["127.0.0.0/8"][..], "127.0.0.1", &[][..], true),
             (&["127.0.0.0/8"], "127.0.0.1", &[("x-forwarded-for", "203.0.113.1")], true),
-            // A client on the proxy's machine, which is this one, or another.
+            // A client on the proxy's machine, which is this one or another.
             (&["127.0.0.2/32"], "127.0.0.2", &[("x-forwarded-for", "127.0.0.1")], true),
             (&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "127.0.0.1")], false),
             (&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "::ffff:127.0.0.1")], false),
-            // The field that is read says nothing, but another does.
+            // The configured field is missing, but another is present.
             (&["127.0.0.0/8"], "127.0.0.1", &[("forwarded", "for=203.0.113.1")], false),
             (&["127.0.0.0/8"], "127.0.0.1", &[("x-forwarded-for", ""), ("via", "1.1 x")], false),
             (&[], "127.0.0.1", &[], true),
@@ -307,10 +313,10 @@ mod tests {
             ("for=[2001:db8:2::1]:80", Ok("2001:db8:2::1")),
             ("for=127.0.0.1, for=203.0.113.1, for=10.0.0.2", Ok("203.0.113.1")),
             ("for=_hidden, for=203.0.113.1", Ok("203.0.113.1")),
-            // What looks like an element is part of a host name.
+            // This looks like an element but is part of a host name.
             (r#"for=203.0.113.1;host="a, for=192.0.2.66;b=""#, Ok("203.0.113.1")),
             (r#"for=203.0.113.1;host="a\", for=192.0.2.66""#, Ok("203.0.113.1")),
-            // A text that the client opened and the proxy closed.
+            // A quoted text that the client opened and the proxy closed.
             (r#"for=192.0.2.66;a=", for="203.0.113.1""#, Err(())),
             (r#"for=192.0.2.66;a=", for=203.0.113.1"#, Err(())),
             ("for=203.0.113.1, proto=https", Err(())),

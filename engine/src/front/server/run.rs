@@ -1,4 +1,4 @@
-//! A policy's run, which goes on to its end whatever becomes of the client.
+//! A policy's run, which continues to its end whatever happens to the client.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,9 +15,9 @@ pub(super) struct Panicked;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A run in the foreground: somebody waits for its answer. Dropped before its end, because the client has gone or an answer took too
-/// long, it goes on in the background, for `limit` at most: what a policy does after a write (forgetting what caches know of a revoked
-/// token, say) belongs to the write.
+/// A run in the foreground, whose answer somebody waits for. If it is dropped before its end, because the client left or the
+/// answer took too long, it continues in the background for at most `limit`: the steps after a write (such as removing a revoked
+/// token from caches) belong to the write.
 pub(super) struct ToTheEnd<T: Send + 'static> {
     run: Option<Boxed<T>>,
     begun: bool,
@@ -26,7 +26,7 @@ pub(super) struct ToTheEnd<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> ToTheEnd<T> {
-    /// A run. `background` counts the runs that go on without anybody waiting.
+    /// A run. `background` counts the runs that continue without anybody waiting.
     pub(super) fn new(run: Boxed<T>, limit: Duration, background: &Arc<AtomicU32>) -> Self {
         ToTheEnd { run: Some(run), begun: false, limit, background: Arc::clone(background) }
     }
@@ -57,15 +57,15 @@ impl<T: Send + 'static> Future for ToTheEnd<T> {
 impl<T: Send + 'static> Drop for ToTheEnd<T> {
     fn drop(&mut self) {
         let Some(mut run) = self.run.take().filter(|_| self.begun) else { return };
-        // Without a runtime the process is ending.
+        // Without a runtime, the process is ending.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (limit, background) = (self.limit, Arc::clone(&self.background));
         background.fetch_add(1, Relaxed);
         runtime.spawn(async move {
             if timeout(limit, std::future::poll_fn(|cx| step(&mut run, cx))).await.is_err() {
-                tracing::warn!(?limit, "a request that nobody waits for did not end in time; given up");
+                tracing::warn!(?limit, "a request that nobody waits for did not end in time and was aborted");
             }
-            // What the run holds (its place among the connections) goes before it is counted as gone.
+            // The run's resources (its place among the connections) are released before it counts as gone.
             drop(run);
             background.fetch_sub(1, Relaxed);
         });

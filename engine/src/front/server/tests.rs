@@ -1,4 +1,4 @@
-//! The server against a handler that says what it saw: protocols, limits, shutdown. Time limits are short, so that waiting is.
+//! The server with a handler that reports what it saw: protocols, limits, shutdown. Time limits are short to keep the tests fast.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -233,7 +233,7 @@ async fn what_began_ends_although_the_client_has_gone() {
     stream.write_all(b"POST /late HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     drop(stream);
-    // A gateway that stops waits for it too.
+    // A stopping gateway waits for it, too.
     assert_eq!(started.running.shutdown().await, 0);
     assert_eq!(LATE.load(Ordering::SeqCst), 1);
 }

@@ -1,4 +1,4 @@
-//! TLS of the HTTPS listener: versions, the certificate served (exchangeable while running), and certificates that clients present.
+//! TLS of the HTTPS listener: versions, the served certificate (replaceable while running), and client certificates.
 
 use std::fmt;
 use std::future::Future;
@@ -32,7 +32,7 @@ pub struct TlsServer {
 }
 
 impl TlsServer {
-    /// Settles versions and client certificates, and serves `identity` (whose key and certificate belong together) until another takes its place.
+    /// Configures versions and client certificates, and serves `identity` (a matching key and certificate) until it is replaced.
     pub fn new(settings: &Tls, identity: Arc<CertifiedKey>) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let versions: &[_] = match settings.min_version {
@@ -81,10 +81,10 @@ impl ResolvesServerCert for Served {
     }
 }
 
-/// Takes any certificate whose key the client proves to hold.
+/// Accepts any certificate if the client proves that it has the key.
 ///
-/// Whom to trust is the policies' decision (a certificate may be known by its thumbprint alone), so nothing is verified here but
-/// possession. INVARIANT: a policy that sees a client certificate may rely on the peer holding its key, and on nothing else.
+/// Policies decide whom to trust (a certificate may be known only by its thumbprint), so only possession of the key is verified
+/// here. INVARIANT: a policy that sees a client certificate may rely only on the peer having its key.
 #[derive(Debug)]
 struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,
@@ -132,13 +132,13 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
-/// The certificate that the peer of a finished handshake presented.
+/// The peer's certificate after a handshake.
 pub(super) fn client_certificate(session: &ServerConnection) -> Option<Arc<Certificate>> {
     let der = session.peer_certificates()?.first()?;
     match Certificate::from_der(der) {
         Ok(certificate) => Some(Arc::new(certificate)),
         Err(error) => {
-            tracing::warn!(%error, "a client's certificate cannot be read; its requests count as without one");
+            tracing::warn!(%error, "a client's certificate cannot be read; its requests count as having none");
             None
         }
     }

@@ -13,7 +13,7 @@ pub struct Draft {
     pub body: bytes::Bytes,
 }
 
-/// A value as it travels.
+/// A value as a body.
 pub fn body_bytes(body: Value) -> bytes::Bytes {
     match body {
         Value::Undefined => bytes::Bytes::new(),

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use crate::policy::ctx::{Ctx, ErrorAnswer};
 use crate::policy::expr::Expr;
 
-/// An error answer whose variables are read when it is needed.
+/// An error answer whose variables are read when it is sent.
 pub struct ErrorTemplate {
     /// HTTP status.
     pub status: Expr,
@@ -30,7 +30,7 @@ impl ErrorAnswer for ErrorTemplate {
 }
 
 impl ErrorTemplate {
-    /// The same with the variables' present values.
+    /// The same with the variables' current values.
     pub fn settled(&self, ctx: &Ctx) -> ErrorTemplate {
         let settle = |expr: &Expr| Expr::Const(expr.eval(ctx));
         ErrorTemplate {

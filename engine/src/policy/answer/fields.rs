@@ -7,23 +7,23 @@ use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::{Expr, JsonNode, Piece, fixed};
 
-/// A name or value that HTTP does not allow. Its text holds no value.
+/// A name or value that HTTP does not allow. Its text contains no value.
 #[derive(Debug, Error)]
 #[error("`{0}` is not a valid header field")]
 pub struct NoField(pub String);
 
-/// Header fields from a JSON object: names to texts, or to lists of texts. What can be settled when the policy loads is.
+/// Header fields from a JSON object: names with texts or lists of texts. As much as possible is evaluated when the policy loads.
 pub enum Fields {
-    /// Nothing in them varies.
+    /// All constant.
     Fixed(HeaderMap),
-    /// The names do not vary.
+    /// The names are constant.
     Named(Vec<(HeaderName, Expr)>),
     /// Anything.
     Any(Expr),
 }
 
 impl Fields {
-    /// Of an object; without one there are none.
+    /// From an object; without one there are none.
     pub fn new(object: Option<Expr>) -> Fields {
         let Some(object) = object else { return Fields::Fixed(HeaderMap::new()) };
         match &object {
@@ -33,7 +33,7 @@ impl Fields {
         }
     }
 
-    /// What their `Set-Cookie` fields are made from.
+    /// The expressions of their `Set-Cookie` fields.
     pub fn cookies(&self) -> Vec<Expr> {
         match self {
             Fields::Fixed(headers) => {
@@ -47,7 +47,7 @@ impl Fields {
         }
     }
 
-    /// The names, as far as they do not vary.
+    /// The constant names.
     pub fn names(&self) -> Vec<HeaderName> {
         match self {
             Fields::Fixed(headers) => headers.keys().cloned().collect(),
@@ -75,7 +75,7 @@ impl Fields {
         }
     }
 
-    /// The same with the variables' present values.
+    /// The same with the variables' current values.
     pub fn settled(&self, ctx: &Ctx) -> Fields {
         match self {
             Fields::Fixed(headers) => Fields::Fixed(headers.clone()),

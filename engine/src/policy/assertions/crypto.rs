@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use crate::data::value::Value;
 
-/// What signs a token, and what leads to the key of an encrypted one.
+/// The algorithms that sign a token, and those that lead to the key of an encrypted one.
 const JWT_ALGORITHMS: &[&str] = &[
     "HS256",
     "HS384",
@@ -34,7 +34,7 @@ const JWT_ALGORITHMS: &[&str] = &[
     "RSA-OAEP-256",
 ];
 
-/// A value as the bytes that are encoded or hashed: a message's body as it travelled, everything else as UTF-8 text.
+/// A value as the bytes to encode or hash: a message's body unchanged, everything else as UTF-8 text.
 pub(crate) fn bytes(value: &Value) -> Cow<'_, [u8]> {
     match value {
         Value::Message(message) => Cow::Borrowed(&message.body),

@@ -14,7 +14,7 @@ use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::services::cache::Limits;
 
-/// What a cache may keep. Properties that are empty mean the defaults.
+/// Limits of a cache. An empty property means the default.
 pub(crate) fn limits(max_entries: &Expr, max_age: &Expr, max_size: &Expr, ctx: &Ctx) -> Limits {
     let default = Limits::default();
     let count = |expr: &Expr, default: u64| expr.eval(ctx).to_int().map_or(default, |number| u64::try_from(number).unwrap_or(0));
@@ -25,7 +25,7 @@ pub(crate) fn limits(max_entries: &Expr, max_age: &Expr, max_size: &Expr, ctx: &
     }
 }
 
-/// Milliseconds of a property that is a duration: seconds, possibly with a fraction. `None` for what is not a number.
+/// Milliseconds of a duration property, which is in seconds, possibly with a fraction. `None` if it is not a number.
 pub(crate) fn millis(duration: &Expr, ctx: &Ctx) -> Option<i64> {
     duration.eval(ctx).to_decimal().filter(|seconds| seconds.is_finite()).map(|seconds| (seconds * 1000.0) as i64)
 }

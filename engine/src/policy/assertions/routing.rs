@@ -25,9 +25,9 @@ use crate::services::outbound::fields::{self, OwnCookies};
 use crate::services::outbound::{Call, CallError, Failed, Target, is_localhost, is_loopback};
 use crate::services::telemetry::{Attribute, Side, Span, TRACEPARENT, TRACESTATE, unix_nanos};
 
-/// Redirects that are followed, where that was asked for.
+/// Most redirects to follow, if requested.
 const MAX_REDIRECTS: usize = 5;
-/// Policies that call one another within the gateway; more is a circle.
+/// Most nested calls of policies within the gateway; more must be a cycle.
 const MAX_DEPTH: u8 = 8;
 
 /// Declares the properties that both assertions have.
@@ -37,28 +37,33 @@ macro_rules! props {
             Prop::required("url", Kind::Text, "Where to."),
             Prop::absent("method", Kind::Text, "HTTP method. Left out: the request's own when `request: \"request\"` is forwarded, `POST` for \
                 another message, otherwise `GET`."),
-            Prop::absent("request", Kind::MessageName, "The message whose header fields and body are sent. Left out, nothing is sent that is \
-                not named here: what the client sent is forwarded by `request: \"request\"` only, and of that only what is for the server \
-                that is called, see `forward`."),
-            Prop::absent("headers", Kind::Object, "Header fields to send, in place of those of the same name in the message. They arrive \
-                whatever the client sent."),
-            Prop::absent("forward", Kind::Value, "Names of fields of a client's message that are sent on although they are for this gateway: \
-                `[\"authorization\"]`. Left out by default are credentials (`Authorization`, `Proxy-Authorization`), the gateway's own cookies \
-                (`cookie` here sends all of them on), what proxies say of the client or its request (`X-Forwarded-…`, `Client-Cert`, \
-                `X-HTTP-Method-Override`, `X-Original-URL` and the like), and names with other characters than letters, digits and \
-                hyphens."),
-            Prop::absent("response", Kind::MessageName, "The message variable that takes the answer. Left out, the answer becomes this \
-                gateway's own response."),
+            Prop::absent("request", Kind::MessageName, "The message whose header fields and body are sent. Left out: only what \
+                                                        is named here is sent. To forward what the client sent, write `request: \
+                                                        \"request\"`; fields that are not for the called server are left out, \
+                                                        see `forward`."),
+            Prop::absent("headers", Kind::Object, "Header fields to send; they replace those of the same name in the message. \
+                                                   They arrive whatever the client sent."),
+            Prop::absent("forward", Kind::Value, "Names of the client's fields to forward although they are meant for this \
+                                                  gateway: `[\"authorization\"]`. Not forwarded by default are credentials \
+                                                  (`Authorization`, `Proxy-Authorization`), the gateway's own cookies (`cookie` \
+                                                  here forwards all of them), what proxies say about the client or its request \
+                                                  (`X-Forwarded-…`, `Client-Cert`, `X-HTTP-Method-Override`, `X-Original-URL` \
+                                                  and the like), and names with characters other than letters, digits and \
+                                                  hyphens."),
+            Prop::absent("response", Kind::MessageName, "The message variable that takes the answer. Left out: the answer \
+                                                         becomes this gateway's own response."),
             Prop::absent("user", Kind::Text, "User name for HTTP Basic."),
             Prop::absent("password", Kind::Text, "Password for HTTP Basic."),
-            Prop::optional("follow_redirects", Kind::Bool, portcullis_dsl::spec::Literal::Bool(false), "Whether redirects are followed, at most five. To another origin \
-                go neither fields that the policy set nor the body."),
-            Prop::optional("fail_on_error_status", Kind::Bool, portcullis_dsl::spec::Literal::Bool(true), "Whether it fails when the answer's status is 400 or more."),
-            Prop::absent("timeout", Kind::Duration, "Longest wait for the answer. Left out, `outbound.read_timeout` of `gateway.yaml` holds."),
-            Prop::absent("max_bytes", Kind::Int, "Largest body of an answer. Left out, `outbound.response_bytes` holds."),
+            Prop::optional("follow_redirects", Kind::Bool, portcullis_dsl::spec::Literal::Bool(false), "Whether redirects are followed, \
+                at most five. Fields that the policy set and the body are not sent to another origin."),
+            Prop::optional("fail_on_error_status", Kind::Bool, portcullis_dsl::spec::Literal::Bool(true), "Whether it fails if the \
+                answer's status is 400 or more."),
+            Prop::absent("timeout", Kind::Duration, "Longest wait for the answer. Left out: `outbound.read_timeout` of \
+                                                     `gateway.yaml`."),
+            Prop::absent("max_bytes", Kind::Int, "Largest body of an answer. Left out: `outbound.response_bytes`."),
             Prop::optional("in_process", Kind::Bool, portcullis_dsl::spec::Literal::Bool(true), "Whether a call to this gateway itself runs the policy at once, without a \
                 connection. From inside a `Transaction` on an embedded database such a policy may read that database, but not change it."),
-            Prop::optional("prefix", Kind::Prefix, portcullis_dsl::spec::Literal::Text("httpRouting"), "What the names of the variables it sets begin with."),
+            Prop::optional("prefix", Kind::Prefix, portcullis_dsl::spec::Literal::Text("httpRouting"), "Prefix of the variables it sets."),
             $($more),*
         ]
     };
@@ -75,7 +80,7 @@ macro_rules! routing_sets {
                  time, -5 anything else",
             ),
             sets("{prefix}.latency", "how long it took, milliseconds"),
-            sets("{prefix}.url", "the URL that was called last"),
+            sets("{prefix}.url", "the URL called last"),
         ]
     };
 }
@@ -122,7 +127,7 @@ impl Route {
         };
         let headers = Fields::new(p.optional("headers"));
         if let Some(name) = headers.names().iter().find(|name| fields::is_of_connection(name)) {
-            return Err(p.refuse("headers", &format!("`{name}` is of the connection; the gateway writes it itself")));
+            return Err(p.refuse("headers", &format!("`{name}` belongs to the connection; the gateway writes it itself")));
         }
         let url = p.value("url");
         let other = url.beginning().and_then(|text| text.split_once("://")).filter(|(own, _)| *own != scheme);
@@ -155,7 +160,7 @@ impl Route {
         })
     }
 
-    /// What to call with. The outer error is the gateway's own: a key that does not exist.
+    /// Everything needed for the call. The outer error is the gateway's own: a key that does not exist.
     fn call(&self, ctx: &Ctx) -> Result<Result<Call, CallError>, Fault> {
         let refuse = |why: String| Ok(Err(CallError::new(Failed::BadUrl, why)));
         let url = self.url.to_text(ctx);
@@ -179,9 +184,9 @@ impl Route {
             Err(error) => return refuse(error.to_string()),
         };
         if let Some(name) = set.keys().find(|name| fields::is_of_connection(name)) {
-            return refuse(format!("`{name}` is of the connection; no policy can set it"));
+            return refuse(format!("`{name}` belongs to the connection; no policy can set it"));
         }
-        // What the policy put on the message itself is set by it too.
+        // Fields that the policy put on the message itself count as set by it, too.
         if let Some(message) = self.request.and_then(|message| ctx.message(message)) {
             for name in &message.placed {
                 if !set.contains_key(name) && !fields::is_of_connection(name) {
@@ -214,7 +219,7 @@ impl Route {
         Ok(Ok(Call { uri, method, headers, set, body, identity, timeout, max_bytes }))
     }
 
-    /// Names of the client's fields that are sent on although they are for the gateway.
+    /// Names of the client's fields to forward although they are meant for the gateway.
     fn forwarded(&self, ctx: &Ctx) -> Vec<HeaderName> {
         let Some(names) = &self.forward else { return Vec::new() };
         names.eval(ctx).values().iter().filter_map(|name| HeaderName::from_bytes(name.as_text().trim().as_bytes()).ok()).collect()
@@ -224,7 +229,7 @@ impl Route {
         for _ in 0..=MAX_REDIRECTS {
             *last = call.uri.clone();
             if path::leads_up(call.uri.path()) {
-                return Err(CallError::new(Failed::BadUrl, "the URL's path leads up (`..`), also when its escapes are undone"));
+                return Err(CallError::new(Failed::BadUrl, "the URL's path contains `..`, perhaps escaped"));
             }
             let target = ctx.services().outbound.check(&call.uri)?;
             call.uri = target.uri.clone();
@@ -243,10 +248,10 @@ impl Route {
                 call.set.remove(header::CONTENT_TYPE);
             }
             if !ctx.services().outbound.check(&call.uri)?.same_origin(&target) {
-                // What was given to one server is for that one (RFC 9110, section 15.4): credentials above all, and nobody but the
-                // policy knows which fields are some.
+                // What was given to one server is for that server only (RFC 9110, section 15.4), above all credentials. Only the
+                // policy knows which fields are credentials.
                 if !call.body.is_empty() {
-                    return Err(CallError::new(Failed::Other, "a redirect to another origin would take the body along"));
+                    return Err(CallError::new(Failed::Other, "a redirect would send the body to another origin"));
                 }
                 call.headers = harmless(&call.headers);
                 call.set = HeaderMap::new();
@@ -263,7 +268,7 @@ impl Route {
         }
         let message = ctx.message_mut(self.response);
         if self.response == MessageRef::Response {
-            // What policies have put there already (CORS, cookies) goes out too, and in place of the answer's.
+            // Fields that policies already put there (CORS, cookies) also go out, and replace those of the answer.
             let adds_up = |name: &HeaderName| *name == header::SET_COOKIE || *name == header::VARY;
             let placed = message.placed.clone();
             head.headers.keys().filter(|name| !adds_up(name) && !placed.contains(name)).for_each(|name| {
@@ -309,7 +314,7 @@ impl AsyncAssertion for Route {
                 HELD
             }
             Err(error) => {
-                // Without the query, which may hold secrets.
+                // Without the query, which may contain secrets.
                 let target = format!("{}{}", last.authority().map_or("", |authority| authority.as_str()), last.path());
                 tracing::warn!(service = %ctx.service, target, reason, "a call failed: {error}");
                 falsified(error.detail)
@@ -318,13 +323,13 @@ impl AsyncAssertion for Route {
     }
 }
 
-/// Tells the server that is called which request this is about and, where it is the client's own request that is sent on, from whom it
-/// came, how and for which host. What the policy says of the same wins.
+/// Tells the called server which request this is about and, if the client's own request is forwarded, from whom, how and for
+/// which host it came. The policy's own fields win.
 fn correlate(ctx: &Ctx, headers: &mut HeaderMap, set: &mut HeaderMap, received: bool) {
     let correlation = ctx.request.correlation();
     correlation.send(set);
     if correlation.trace().is_none() && !set.contains_key(&TRACEPARENT) {
-        // One that cannot be read, or several: nobody is to take the other part for anything.
+        // An unreadable field, or several: the rest must not be used either.
         headers.remove(&TRACEPARENT);
         headers.remove(&TRACESTATE);
     }
@@ -385,9 +390,9 @@ async fn traced(ctx: &Ctx, target: &Target, mut call: Call) -> Result<Response<B
 /// Whose answer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
-    /// A policy's of this gateway, run in process.
+    /// That of a policy of this gateway, run in process.
     Ourselves,
-    /// Another server's.
+    /// That of another server.
     Another,
 }
 
@@ -395,7 +400,7 @@ fn own_cookies(ctx: &Ctx) -> OwnCookies<'_> {
     OwnCookies { policies: ctx.environment.own_cookies(), settings: ctx.services().outbound.own_cookies() }
 }
 
-/// Takes off the cookies by which another server would sign in, or out, users of this gateway.
+/// Removes cookies with which another server could sign users of this gateway in or out.
 fn without_own_cookies(headers: &mut HeaderMap, ctx: &Ctx) {
     let own = own_cookies(ctx);
     let fields = headers.get_all(header::SET_COOKIE);
@@ -405,11 +410,11 @@ fn without_own_cookies(headers: &mut HeaderMap, ctx: &Ctx) {
         for field in kept {
             headers.append(header::SET_COOKIE, field);
         }
-        tracing::warn!(service = %ctx.service, "an answer would set a cookie of this gateway's own; it is left out");
+        tracing::warn!(service = %ctx.service, "an answer would set one of this gateway's own cookies; the cookie is removed");
     }
 }
 
-/// The fields of a message that may go to a server that it was not meant for: those that say what answer is wanted.
+/// The fields that may go to a server for which the message was not meant: those that say which answer is wanted.
 fn harmless(headers: &HeaderMap) -> HeaderMap {
     let kept = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
     headers.iter().filter(|(name, _)| kept.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -430,11 +435,11 @@ fn is_own(target: &Target, ctx: &Ctx) -> bool {
     own && properties.get(property).and_then(|own| own.parse().ok()) == Some(target.port)
 }
 
-/// Runs a policy of the same generation, as if the call had come over the network, from the address that the client has: what limits
-/// or trusts addresses means the client's.
+/// Runs a policy of the same generation as if the call had come over the network from the client's address, because limits and
+/// trust by address mean the client's.
 async fn in_process(call: Call, ctx: &Ctx) -> Result<Response<Bytes>, CallError> {
     if ctx.request.depth >= MAX_DEPTH {
-        return Err(CallError::new(Failed::Other, "policies call one another in a circle"));
+        return Err(CallError::new(Failed::Other, "policies call one another in a cycle"));
     }
     let headers = call.fields();
     let request = Request::new(call.method, SmolStr::new(call.uri.path()));
@@ -460,14 +465,14 @@ async fn in_process(call: Call, ctx: &Ctx) -> Result<Response<Bytes>, CallError>
     }
 }
 
-/// Where an answer redirects to.
+/// The target of a redirect.
 fn redirect(answer: &Response<Bytes>, from: &Uri) -> Option<Uri> {
     if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
     let location = answer.headers().get(header::LOCATION)?.to_str().ok()?;
     let next = url::Url::parse(&from.to_string()).ok()?.join(location).ok()?;
-    // Never from a protected connection to an open one.
+    // Never from HTTPS to plain HTTP.
     if from.scheme_str() == Some("https") && next.scheme() != "https" {
         return None;
     }

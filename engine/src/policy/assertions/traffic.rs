@@ -1,4 +1,4 @@
-//! Assertions on who may call from where, and how often.
+//! Assertions about who may call from where, and how often.
 
 super::catalogue! {
     cors,

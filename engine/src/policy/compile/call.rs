@@ -1,4 +1,4 @@
-//! The compiler as an assertion's builder sees it.
+//! The compiler's interface for the builder of an assertion.
 
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Part};

@@ -1,4 +1,4 @@
-//! Emission of instructions: labels that are placed later, and the link step that turns them into addresses.
+//! Emits instructions: labels are placed later, and the link step turns them into addresses.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use crate::policy::exec::program::{FrameProgram, Instr, NOWHERE, Op, Program};
 
-/// An address that may not be known yet.
+/// An address that may still be unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Label(u32);
 
@@ -35,7 +35,7 @@ impl Code {
 
     /// Places a label at the next instruction.
     pub fn place(&mut self, label: Label) {
-        // A label of nobody's stays unplaced: what leads there leads nowhere, which the link step reports.
+        // An unknown label stays unplaced, and the link step reports instructions that lead there.
         if let Some(place) = self.labels.get_mut(label.0 as usize) {
             *place = Some(self.instrs.len() as u32);
         }
@@ -52,7 +52,7 @@ impl Code {
         self.spans.push(span);
     }
 
-    /// Resolves labels and threads jumps to jumps. Beside the program come the places of instructions that lead nowhere.
+    /// Resolves labels and shortens chains of jumps. Also returns the places of instructions that lead nowhere.
     pub fn link(
         self,
         frames: HashMap<PolicyId, Arc<FrameProgram>>,

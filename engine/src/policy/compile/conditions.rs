@@ -1,4 +1,4 @@
-//! Conditions: short-circuit wiring, and comparisons settled as far as the text allows.
+//! Conditions: short-circuit wiring, and comparisons evaluated as far as their text allows.
 
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Comparison, Cond, Multi, Predicate};
@@ -11,7 +11,7 @@ use crate::policy::exec::compare::{Compare, Condition, Test};
 use crate::policy::exec::program::Op;
 
 impl<'a> Compiler<'a> {
-    /// Wires a condition. Negation is pushed down to the comparisons, where an undefined left side fails negated or not.
+    /// Wires a condition. Negation is pushed down to the comparisons, where an undefined left side fails, negated or not.
     pub(super) fn cond(&mut self, cond: &'a Cond, scope: Scope<'a>, negate: bool, ok: Label, no: Label) {
         match (cond, negate) {
             (Cond::Group(inner), _) => self.cond(inner, scope, negate, ok, no),
@@ -46,7 +46,7 @@ impl<'a> Compiler<'a> {
                 let span = comparison.span.span;
                 match self.comparison(comparison, scope, negate) {
                     Some(compare) => self.code.emit(Op::Test(compare), span, ok, no),
-                    // It was reported, so these policies never run; if they did, this would be a fault, not a yes.
+                    // The error was reported, so these policies never run. If they did, this would be a fault, not a success.
                     None => self.code.emit(Op::Defect, span, no, no),
                 }
             }

@@ -1,4 +1,4 @@
-//! Expressions and templates: names become slots or accessors, constants are folded, templates become pieces.
+//! Compiles expressions and templates: names become slots or accessors, constants are folded, templates become pieces.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl<'a> Compiler<'a> {
             ExprKind::Group(inner) => self.expr(inner, scope),
             ExprKind::Condition(cond) => match self.condition(cond, scope, false) {
                 Some(condition) => Expr::Condition(Arc::new(condition)),
-                // It was reported, so these policies never run.
+                // The error was reported, so these policies never run.
                 None => Expr::Const(Value::Undefined),
             },
             ExprKind::Json(json) => folded(self.json(json, scope)),
@@ -60,7 +60,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The default of an input: its variables are the caller's, and one that the caller lacks is undefined.
+    /// The default of an input: its variables are the caller's (undefined if the caller lacks them).
     pub(super) fn default_input(&mut self, expr: &ast::Expr, scope: Scope<'a>) -> Expr {
         if let ExprKind::Var(variable) = &*expr.kind
             && matches!(scope.frame.access(&variable.name), Access::Unknown)
@@ -173,8 +173,9 @@ impl<'a> Compiler<'a> {
         Expr::Selected(Slot(slot as u32), selector)
     }
 
-    /// What a name with dots means while the variable of this name is undefined: the part of a shorter variable that it also spells.
-    /// Members of JSON are no such part. They are data, and a variable that a policy left undefined is not taken from what a client sent.
+    /// What a dotted name means while the variable of this name is undefined: the part of a shorter variable with the same
+    /// spelling. That never includes members of JSON, because they are data: a variable that a policy left undefined must not
+    /// come from what a client sent.
     fn behind(&mut self, name: &str, scope: Scope<'a>) -> Option<Expr> {
         name.rmatch_indices('.')
             .find_map(|(dot, _)| {
@@ -224,7 +225,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Whether it is out of the JSON body of a message.
+/// Whether it comes from the JSON body of a message.
 fn is_body(expr: &Expr) -> bool {
     match expr {
         Expr::Selected(_, Selector::Message(MessageSelector::Json(_))) => true,
@@ -234,7 +235,7 @@ fn is_body(expr: &Expr) -> bool {
     }
 }
 
-/// A call; what it can know of its arguments already is worked out here.
+/// A call; constant arguments are evaluated here.
 fn call(function: &'static Function, args: Vec<Expr>) -> Expr {
     if function.spec.name == "json_get"
         && let [source, path] = &args[..]

@@ -1,4 +1,4 @@
-//! Statements: how each is wired to what follows its success and its failure.
+//! Statements: wires each to what follows its success and its failure.
 
 use portcullis_dsl::ast::{Block, Call, Callee, Cond, GroupKind, Stmt, StmtKind};
 use portcullis_dsl::span::Span;
@@ -44,7 +44,7 @@ impl<'a> Compiler<'a> {
         self.stmt(last, scope, ok, no);
     }
 
-    /// A hook that nobody filled is absent: nothing in an `All`, passed over in an `AtLeastOne`.
+    /// An unfilled hook is absent: it does nothing in an `All`, and an `AtLeastOne` skips it.
     fn is_present(&self, stmt: &Stmt) -> bool {
         match &stmt.kind {
             StmtKind::Include(name) | StmtKind::IncludeExtension(name) => {
@@ -82,7 +82,7 @@ impl<'a> Compiler<'a> {
                 let op = Op::Default(slot, value, ty.as_ref().map(|ty| ty.node));
                 self.assigned(op, slot, scope, span, ok, no);
             }
-            // It gives the variable its slot, which the frame has from the start.
+            // It only gives the variable its slot, which the frame already has.
             StmtKind::Declare { .. } => self.code.emit(Op::Jump, span, ok, ok),
             StmtKind::Include(name) => self.include(name, false, scope, ok, no, span),
             StmtKind::IncludeExtension(name) => self.include(name, true, scope, ok, no, span),
@@ -192,13 +192,13 @@ impl<'a> Compiler<'a> {
         let span = call.span.span;
         match &call.callee {
             Callee::Encapsulated(_) => {
-                let Some(callee) = self.callee(call) else { return self.defective("the assertion is not there", span) };
+                let Some(callee) = self.callee(call) else { return self.defective("the assertion is missing", span) };
                 let site = self.call_site(call, &callee, scope);
                 self.code.emit(Op::Call(Box::new(site)), span, ok, no);
             }
             Callee::Native(name) => {
                 let Some(entry) = self.entry(name) else {
-                    return self.defective("the assertion is not there", span);
+                    return self.defective("the assertion is missing", span);
                 };
                 self.uses_names(entry.spec, call, scope);
                 let mut host = BuildSite { compiler: self, scope };
@@ -209,12 +209,12 @@ impl<'a> Compiler<'a> {
                     Ok(Runnable::Block(assertion)) => {
                         let (body, held, failed) = (self.code.label(), self.code.label(), self.code.label());
                         self.code.emit(Op::Begin(assertion), span, body, no);
-                        // Where the executor goes on when the block is passed over: the instruction after `Begin`.
+                        // Where the executor continues if the block is skipped: the instruction after `Begin`.
                         self.code.emit(Op::Jump, span, ok, ok);
                         self.code.place(body);
                         match &call.block {
                             Some(block) => self.block(block, scope, held, failed),
-                            None => return self.defective("the block is not there", span),
+                            None => return self.defective("the block is missing", span),
                         }
                         self.code.place(held);
                         self.code.emit(Op::EndBlock(BlockEnd::Held), span, ok, no);
@@ -230,7 +230,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// An assignment, and the check of the bounds that its variable was declared with.
+    /// An assignment, and the check of its variable's declared bounds.
     fn assigned(&mut self, assignment: Op, slot: Slot, scope: Scope<'a>, span: Span, ok: Label, no: Label) {
         let Some(bounds) = bounds(slot, scope) else { return self.code.emit(assignment, span, ok, no) };
         let set = self.code.label();
@@ -239,7 +239,7 @@ impl<'a> Compiler<'a> {
         self.code.emit(Op::Within(Box::new(bounds)), span, ok, no);
     }
 
-    /// The assertion of the catalogue that has this name, in any case.
+    /// The catalogue assertion of this name, ignoring case.
     fn entry(&self, name: &str) -> Option<&'a Entry> {
         let exact = self.entries.get(name).copied();
         exact.or_else(|| self.entries.values().copied().find(|entry| entry.spec.name.eq_ignore_ascii_case(name)))
@@ -304,7 +304,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Reports a selector that no value has.
+    /// Reports a selector that no kind of value has.
     pub(super) fn unknown_selector(&mut self, name: &str, rest: &str, span: Span, scope: Scope<'a>) {
         let names: Vec<&str> = (0..scope.frame.slots()).map(|slot| scope.frame.name(slot)).collect();
         let variable = &name[..name.len() - rest.len() - 1];
@@ -323,7 +323,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// The bounds that a variable was declared with.
+/// The declared bounds of a variable.
 pub(super) fn bounds(slot: Slot, scope: Scope<'_>) -> Option<Bounds> {
     let (ty, range) = scope.frame.bounds(slot.0 as usize)?;
     Some(Bounds { slot, ty, range, name: scope.frame.name(slot.0 as usize).into() })

@@ -1,5 +1,5 @@
-//! Bounds of variables: what a policy set is checked where it was set, because a lifetime of -5 seconds is a mistake of whoever
-//! configures the gateway, and never an answer to a client.
+//! Bounds of variables. A value is checked where it is set, because a lifetime of -5 seconds is a mistake of the configuration
+//! and must never lead to an answer.
 
 use portcullis_dsl::ast::{Range, Type};
 use smol_str::SmolStr;
@@ -29,7 +29,7 @@ fn shown(name: &str, value: &str) -> String {
     }
 }
 
-/// A variable with the bounds it was declared with.
+/// A variable with its declared bounds.
 pub struct Bounds {
     /// The variable.
     pub slot: Slot,
@@ -42,7 +42,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// A fault that names variable and bounds, if the value is not within them. A number that came as a text is a number from here on.
+    /// A fault that names variable and bounds, if the value is out of bounds. A number given as text becomes a number.
     pub fn check(&self, ctx: &mut Ctx) -> Result<(), Fault> {
         let value = ctx.get(self.slot);
         let (fits, what) = match (self.ty, value) {

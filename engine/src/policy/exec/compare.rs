@@ -1,4 +1,4 @@
-//! Comparisons: data types, multivalued modes, negation, as the execution model has them.
+//! Comparisons: data types, multivalued modes, and negation of the execution model.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -25,18 +25,18 @@ pub struct Compare {
     pub ignore_case: bool,
 }
 
-/// Comparisons joined to a value. Negation is settled in the comparisons.
+/// Comparisons joined to a boolean value. Negation is already applied in the comparisons.
 pub enum Condition {
-    /// Each of these holds.
+    /// All of these are true.
     All(Box<[Condition]>),
-    /// One of these holds.
+    /// One of these is true.
     Any(Box<[Condition]>),
-    /// This comparison holds.
+    /// This comparison is true.
     Test(Compare),
 }
 
 impl Condition {
-    /// Whether it holds.
+    /// Whether it is true.
     pub fn holds(&self, ctx: &Ctx) -> bool {
         match self {
             Condition::All(all) => all.iter().all(|condition| condition.holds(ctx)),
@@ -56,15 +56,15 @@ pub enum Test {
     Empty,
     /// Substring.
     Contains(Expr),
-    /// The list holds each of these.
+    /// The list contains all of these.
     ContainsAll(Expr),
-    /// The list holds one of these.
+    /// The list contains one of these.
     ContainsAny(Expr),
     /// One of these.
     In(Expr),
     /// Found by a regular expression.
     Matches(Box<regex::Regex>),
-    /// Found by a regular expression that is a value.
+    /// Found by a regular expression computed at run time.
     MatchesText(Expr),
     /// Begins with.
     StartsWith(Expr),
@@ -77,7 +77,7 @@ pub enum Test {
 }
 
 impl Compare {
-    /// Whether it holds.
+    /// Whether it is true.
     pub fn holds(&self, ctx: &Ctx) -> bool {
         let left = self.left.view(ctx);
         match &self.test {
@@ -113,7 +113,7 @@ impl Compare {
         passed.is_some_and(|passed| passed != self.negate)
     }
 
-    /// What the left side is compared with, when it is an expression.
+    /// The right side of the comparison, if it is an expression.
     pub fn right(&self) -> Option<&Expr> {
         match &self.test {
             Test::Binary(_, right)
@@ -128,7 +128,7 @@ impl Compare {
         }
     }
 
-    /// `None`: a value cannot be converted, so neither the test nor its negation holds.
+    /// `None`: a value cannot be converted, so neither the test nor its negation is true.
     fn many(&self, value: &Value, ctx: &Ctx) -> Option<bool> {
         match &self.test {
             Test::ContainsAll(right) => {

@@ -1,33 +1,33 @@
-//! Who watches a run: a tracer, or what measures which statements were run. The executor is compiled once for each kind of observer, so that
-//! a run which nobody watches pays nothing.
+//! Observers of a run, such as a tracer or coverage tool. The executor is compiled separately for each kind of observer, so that
+//! a run without one pays nothing.
 
 use portcullis_dsl::span::Span;
 
 /// Is told of each step of a run, in order. A statement is a step; one that runs its block several times, or that begins and ends
-/// something, is a step each time. The steps of an encapsulated assertion stand between the begin and the end of its call.
+/// something, is a step each time. The steps of an encapsulated assertion come between the begin and the end of its call.
 pub trait Observer: Send {
-    /// Whether anybody looks.
+    /// Whether anything is observed.
     const WATCHES: bool = true;
 
     /// The step at this place begins.
     fn begun(&mut self, place: Span);
 
-    /// The step at this place is over. A call that a `fail` or a fault leaves has no end.
+    /// The step at this place is over. A call left by a `fail` or a fault has no end.
     fn ended(&mut self, place: Span, how: Ended);
 }
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It held.
+    /// It succeeded.
     Held,
     /// It failed.
     Failed,
-    /// It broke, or raised an error.
+    /// A fault or a raised error.
     Broken,
 }
 
-/// Nobody looks.
+/// No observer.
 pub struct Nobody;
 
 impl Observer for Nobody {

@@ -23,9 +23,9 @@ pub struct Program {
     pub spans: Vec<Span>,
     /// Services, tasks, commands and encapsulated assertions.
     pub frames: HashMap<PolicyId, Arc<FrameProgram>>,
-    /// Cookies that the policies set: names, and beginnings of names with a `*`.
+    /// Cookies that the policies set: names, or prefixes of names with a `*`.
     pub cookies: Vec<SmolStr>,
-    /// The texts the spans mean.
+    /// The texts that the spans refer to.
     pub sources: Arc<Sources>,
 }
 
@@ -51,10 +51,10 @@ impl Program {
     }
 }
 
-/// An address that no program has: going there is a fault.
+/// An address outside every program: going there is a fault.
 pub const NOWHERE: u32 = u32::MAX;
 
-/// An instruction and where it goes on.
+/// An instruction and its successors.
 pub struct Instr {
     /// What it does.
     pub op: Op,
@@ -96,27 +96,27 @@ pub enum Op {
     PopHandler,
     /// Raises an error.
     Raise(Expr),
-    /// Begins an assertion around a block, whose first instruction is its success target. Passing over the block goes to the
+    /// Begins an assertion with a block, whose first instruction is its success target. Skipping the block continues at the
     /// instruction after this one.
     Begin(Box<dyn BlockAssertion>),
     /// Ends the innermost one.
     EndBlock(BlockEnd),
-    /// `fail`: leaves everything, keeps the code, goes to the service's error answer.
+    /// `fail`: leaves everything, keeps the code, and goes to the service's error answer.
     Fail(Slot, Expr),
-    /// `fail` in an assertion: leaves what is open in it, sets its output, goes to its end.
+    /// `fail` in an assertion: leaves what is open in it, sets its output, and goes to its end.
     FailCall(Slot, Expr),
-    /// `Done`: leaves loops and error handlers, goes to the good end.
+    /// `Done`: leaves loops and error handlers, and goes to the successful end.
     Done,
     /// Forgets an answer drafted before the failure.
     DropDraft,
     /// The run ends.
     End(bool),
-    /// Stands where the compiler failed. Running it is a fault, so that what is missing never reads as success.
+    /// Marks where the compiler failed. Running it is a fault, so that missing code never counts as success.
     Defect,
 }
 
 impl Op {
-    /// Whether an author would call it a step: not what only ties steps together.
+    /// Whether an author would call it a step, and not just glue between steps.
     pub fn is_step(&self) -> bool {
         !matches!(
             self,
@@ -136,7 +136,7 @@ impl Op {
 /// Variables of a loop.
 #[derive(Clone, Debug)]
 pub struct Loop {
-    /// `<prefix>`: the item too, where no other variable has this name.
+    /// `<prefix>`: also the item, if no other variable has this name.
     pub item: Option<Slot>,
     /// `<prefix>.current`
     pub current: Slot,
@@ -161,8 +161,8 @@ pub struct CallSite {
     pub inputs: Vec<(Slot, Expr, Option<Type>)>,
     /// Callee's slot, caller's slot.
     pub outputs: Vec<(Slot, Slot)>,
-    /// The same of the output that `fail` sets. After a failure it is copied also when it is undefined, so that it tells about this call
-    /// and not about an earlier one.
+    /// The same for the output that `fail` sets. After a failure it is copied even if undefined, so that it describes this call
+    /// and not an earlier one.
     pub failure: Option<(Slot, Slot)>,
     /// Name of the callee.
     pub name: SmolStr,
@@ -175,7 +175,7 @@ pub struct FrameProgram {
     pub name: SmolStr,
     /// First instruction.
     pub entry: u32,
-    /// Where a fault that nobody handled goes on, so that the service still answers in its own way.
+    /// Where the run continues after an unhandled fault, so that the service still answers in its own way.
     pub fault_tail: Option<u32>,
     /// How many slots it has.
     pub slots: usize,
@@ -185,7 +185,7 @@ pub struct FrameProgram {
     pub outputs: Vec<(SmolStr, Slot)>,
     /// The output that `fail` sets, of an assertion.
     pub failure: Option<(SmolStr, Slot)>,
-    /// What it reads of the request, with all that it calls.
+    /// What it and everything that it calls read of the request.
     pub reads: Reads,
     /// Its name in the source.
     pub span: Span,

@@ -1,5 +1,4 @@
-//! A condition that does not hold, as whoever looks for the reason reads it: its text and what was on both sides. What could be a secret
-//! is not shown.
+//! A failed condition as text for the log: its source and the values of both sides. Possible secrets are not shown.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -87,7 +86,7 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// What stands between quotes is the policy's own.
+/// A quoted text is the policy's own.
 fn without_literals(text: &str) -> String {
     text.split('"').step_by(2).collect::<Vec<_>>().join(" ").to_ascii_lowercase()
 }
@@ -97,7 +96,7 @@ fn is_secret(names: &str) -> bool {
     SECRET.iter().any(|part| rest.contains(part))
 }
 
-/// Whether a text looks as if it had been made at random: long, one word, of letters and digits.
+/// Whether a text looks random: one long word of letters and digits.
 fn is_random(text: &str) -> bool {
     let has = |test: fn(&u8) -> bool| text.as_bytes().iter().any(test);
     text.len() >= 20
@@ -107,7 +106,7 @@ fn is_random(text: &str) -> bool {
         && !text.contains("://")
 }
 
-/// What the client sent that is a secret, by whatever name a policy has put it away since.
+/// Secrets that the client sent, under whatever name a policy stored them since.
 fn secrets(ctx: &Ctx) -> Vec<String> {
     let (request, message) = (&ctx.request, &ctx.request.message);
     let parameters = request.query_parameters().pairs().iter().chain(message.form().pairs());

@@ -1,5 +1,5 @@
-//! What happens when the program itself is wrong. The compiler never makes such programs; should it ever, the run must end as an
-//! internal fault: not as success, and not as a failure from which an `AtLeastOne` would go on.
+//! What happens if the program itself is wrong. The compiler never makes such programs. If it did, the run must end with an
+//! internal fault: not with success, and not with a failure after which an `AtLeastOne` would continue.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn run_code(code: Vec<(Op, u32, u32)>) -> Ending {
     runtime.block_on(run(&program, &frame, &mut ctx))
 }
 
-/// Whatever follows the broken instruction would read as success.
+/// The instruction after the broken one would count as success.
 fn is_internal_fault(what: &str, broken: Op) {
     let ending = run_code(vec![(broken, 1, 1), (Op::End(true), 1, 1)]);
     match ending {

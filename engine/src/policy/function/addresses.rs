@@ -10,8 +10,8 @@ pub(super) static FUNCTIONS: &[Function] = &[function(
     "network",
     &["address", "v4_bits", "v6_bits"],
     1,
-    "the network that an IP address is in, as `192.0.2.0/24`, of 32 bits or as many as given for IPv4 and 64 for IPv6, where one \
-        customer has all addresses of such a network; anything else stays as it is",
+    "the network of an IP address, such as `192.0.2.0/24`; by default 32 bits for IPv4 and 64 for IPv6, because one customer \
+     has all addresses of such a network; anything else stays as it is",
     |args, _| {
         let Ok(address) = args[0].as_text().trim().parse::<IpAddr>() else { return args[0].clone() };
         let bits = |index: usize, most: u8, otherwise: u8| {

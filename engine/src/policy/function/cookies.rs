@@ -8,7 +8,8 @@ pub(super) static FUNCTIONS: &[Function] = &[function(
     "cookie",
     &["name"],
     1,
-    "the value of the request's cookie of this name, where the name is a setting; undefined when there is none, or more than one",
+    "the value of the request's cookie of this name, for names that come from a setting; undefined if there is none, or more \
+     than one",
     |args, ctx| {
         let name = args[0].as_text();
         let mut found = cookies(&ctx.request.message).filter(|(own, _)| **own == *name);

@@ -11,9 +11,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "json_get",
         &["json", "path"],
         2,
-        "what a member name, a dotted path or a `$…` JSONPath (RFC 9535) leads to; arrays and several finds are lists; \
-            undefined when \
-         absent, `null` or not JSON",
+        "what a member name, a dotted path or a `$…` JSONPath (RFC 9535) leads to; arrays and several results are lists; \
+         undefined when absent, `null` or not JSON",
         |args, _| json::document(&args[0]).map_or(Value::Undefined, |document| document.find(&args[1].as_text())),
     )
     .giving(Gives::Json),
@@ -21,8 +20,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "numeric_date",
         &["json", "name"],
         2,
-        "the whole seconds of a date in a token (`exp`, `nbf`, `iat`: RFC 7519, section 2); undefined when absent or when it is no \
-         number from 0 to the year 9999. A text with digits is not a date",
+        "the whole seconds of a date in a token (`exp`, `nbf`, `iat`: RFC 7519, section 2); undefined if absent or not a number \
+         from 0 to the year 9999. A text with digits is not a date",
         |args, _| {
             let document = json::document(&args[0]);
             let member = document.and_then(|document| document.part_at(&args[1].as_text()));
@@ -34,8 +33,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let mut document = serde_json::Value::clone(&document);
         let path = args[1].as_text();
         let (parent, name) = path.rsplit_once('.').unwrap_or(("", &path));
-        let steps = parent.split('.').filter(|step| !step.is_empty());
-        let object = steps.fold(Some(&mut document), |at, step| at?.get_mut(step));
+        let mut steps = parent.split('.').filter(|step| !step.is_empty());
+        let object = steps.try_fold(&mut document, |at, step| at.get_mut(step));
         if let Some(object) = object.and_then(serde_json::Value::as_object_mut) {
             object.remove(name);
         }

@@ -24,7 +24,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "join",
         &["list", "separator"],
         2,
-        "the values of a list as one text; undefined when the separators alone take more than 16 MiB",
+        "the values of a list as one text; undefined if the separators alone take more than 16 MiB",
         |args, _| {
             let separator = args[1].as_text();
             if !args[0].is_joinable(&separator) {
@@ -45,7 +45,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         index.and_then(|index| args[0].values().get(index).cloned()).unwrap_or_default()
     })
     .giving(Gives::Argument),
-    function("append", &["list", "value…"], 1, "the list with further values; lists are joined flat", |args, _| {
+    function("append", &["list", "value…"], 1, "the list with further values; lists among them are flattened", |args, _| {
         Value::list(args.iter().flat_map(|arg| arg.values().iter().cloned()))
     })
     .giving(Gives::Argument),

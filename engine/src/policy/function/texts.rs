@@ -29,19 +29,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("length", &["text"], 1, "number of characters", |args, _| Value::Int(args[0].as_text().chars().count() as i64)),
     function("bytes", &["text"], 1, "number of bytes, in UTF-8", |args, _| Value::Int(args[0].as_text().len() as i64)),
     function("text", &["value"], 1, "as text", |args, _| Value::Text(args[0].to_text())),
-    function("int", &["value"], 1, "as an integer; undefined when it reads as none", |args, _| Value::from(args[0].to_int())),
+    function("int", &["value"], 1, "as an integer; undefined if it is not one", |args, _| Value::from(args[0].to_int())),
     function(
         "replace",
         &["text", "literal", "by"],
         3,
-        "with every occurrence of a literal text replaced; undefined when more than 16 MiB would be put in",
+        "with every occurrence of a literal text replaced; undefined if more than 16 MiB would be inserted",
         |args, _| {
             let (text, literal) = (args[0].as_text(), args[1].as_text());
             if literal.is_empty() {
                 return Value::from(&*text);
             }
             let by = args[2].as_text();
-            // Found often and replaced by something long, a megabyte becomes a terabyte.
+            // With many occurrences and a long replacement, a megabyte could become a terabyte.
             if text.matches(&*literal).count().saturating_mul(by.len()) > MAX_MADE {
                 return Value::Undefined;
             }
@@ -52,7 +52,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "substring",
         &["text", "from", "length"],
         2,
-        "characters from a position counted from zero to the end, or as many as said",
+        "characters from a position (counted from zero) to the end, or as many as given",
         |args, _| {
             let skip = args[1].to_int().unwrap_or(0).max(0) as usize;
             let take = args.given(2).map_or(usize::MAX, |length| length.to_int().unwrap_or(0).max(0) as usize);
@@ -66,23 +66,23 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "before",
         &["text", "separator"],
         2,
-        "what stands before the first separator; the whole text when there is none",
+        "the part before the first separator; the whole text if there is none",
         |args, _| {
             let (text, separator) = (args[0].as_text(), args[1].as_text());
             Value::from(text.split_once(&*separator).map_or(&*text, |(before, _)| before))
         },
     ),
-    function("after", &["text", "separator"], 2, "what stands after the first separator; empty when there is none", |args, _| {
+    function("after", &["text", "separator"], 2, "the part after the first separator; empty if there is none", |args, _| {
         let (text, separator) = (args[0].as_text(), args[1].as_text());
         Value::from(text.split_once(&*separator).map_or("", |(_, after)| after))
     }),
-    function("regex_escape", &["text"], 1, "the regular expression that finds exactly this text", |args, _| {
+    function("regex_escape", &["text"], 1, "the regular expression that matches exactly this text", |args, _| {
         Value::from(regex::escape(&args[0].as_text()))
     }),
-    function("min", &["number", "other…"], 1, "the smallest integer; what reads as none is passed over", |args, _| {
+    function("min", &["number", "other…"], 1, "the smallest integer; other values are skipped", |args, _| {
         Value::from(args.iter().filter_map(Value::to_int).min())
     }),
-    function("max", &["number", "other…"], 1, "the greatest integer; what reads as none is passed over", |args, _| {
+    function("max", &["number", "other…"], 1, "the greatest integer; other values are skipped", |args, _| {
         Value::from(args.iter().filter_map(Value::to_int).max())
     }),
     function(

@@ -13,20 +13,20 @@ use crate::data::json;
 use crate::data::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    function("url_encode", &["text"], 1, "percent-encoded, all but letters, digits and `-._~` (RFC 3986)", |args, _| {
+    function("url_encode", &["text"], 1, "percent-encoded except letters, digits and `-._~` (RFC 3986)", |args, _| {
         Value::from(utf8_percent_encode(&args[0].as_text(), COMPONENT).to_string())
     }),
     function(
         "url_decode",
         &["text"],
         1,
-        "with percent-escapes undone; undefined when one is broken or the result is not UTF-8",
+        "with percent-escapes decoded; undefined if one is broken or the result is not UTF-8",
         |args, _| Value::from(encoding::percent_decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok())),
     ),
-    function("form_encode", &["text"], 1, "as a value of a form: like `url_encode`, with `+` for blanks", |args, _| {
+    function("form_encode", &["text"], 1, "encoded as a form value: like `url_encode`, with `+` for blanks", |args, _| {
         Value::from(Encoding::Form.encode(args[0].as_text().as_bytes()))
     }),
-    function("form_decode", &["text"], 1, "a form's value with its encoding undone; undefined when it is broken", |args, _| {
+    function("form_decode", &["text"], 1, "a decoded form value; undefined if an escape is broken", |args, _| {
         Value::from(Encoding::Form.decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok()))
     }),
     function(

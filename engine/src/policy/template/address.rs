@@ -1,32 +1,32 @@
-//! Addresses in pages: whatever way a value came into a variable, it must not be one that a browser runs (`javascript:`) or takes for a
-//! page of the site that it came from (`data:`).
+//! Addresses in pages. However a value got into a variable, it must not be an address that a browser runs (`javascript:`) or
+//! shows as a page of this site (`data:`).
 
 use portcullis_dsl::AddressPlace;
 
 use crate::data::value::Value;
 
-/// What stands for an address that is refused: it leads nowhere (CSS Values and Units Level 4, section 4.5.4).
+/// Replaces a refused address and leads nowhere (CSS Values and Units Level 4, section 4.5.4).
 pub(super) const NOWHERE: &str = "about:invalid";
 
-/// Schemes that run what they carry, show it as a page, or reach into the reader's machine.
+/// Schemes that run their content, show it as a page, or reach into the reader's machine.
 const REFUSED: &[&str] =
     &["javascript", "vbscript", "livescript", "mocha", "data", "blob", "filesystem", "view-source", "jar", "file"];
 
-/// Pictures are the one thing that `data:` may carry: they run nothing.
+/// `data:` may only contain pictures, which run nothing.
 const PICTURES: &[&str] = &["png", "gif", "jpeg", "webp", "avif", "x-icon", "vnd.microsoft.icon"];
-/// A picture that is a document, too: where it is shown as a page, its scripts run.
+/// A picture that is also a document: shown as a page, its scripts would run.
 const VECTOR: &str = "svg+xml";
 
-/// Whether a value may stand in a place.
+/// Whether a value is allowed in a place.
 pub(crate) fn is_harmless(value: &Value, place: AddressPlace) -> bool {
     value.values().iter().all(|value| {
         let text = value.as_text();
-        // Markup is not escaped again, so a browser still undoes its entities.
+        // Markup is not escaped again, so a browser still decodes its entities.
         let text = if matches!(value, Value::Markup(..)) { unescape(&text) } else { text.into_owned() };
         match place {
             AddressPlace::Whole => is_harmless_address(&text, false),
             AddressPlace::Picture => is_harmless_address(&text, true),
-            // `3; url=…`: where the address begins, only the browser's own reader knows for certain.
+            // `3; url=…`: only the browser's own parser knows for certain where the address begins.
             AddressPlace::Refresh => {
                 let text = bare(&text);
                 !REFUSED.iter().any(|scheme| text.match_indices(scheme).any(|(at, _)| text[at + scheme.len()..].starts_with(':')))
@@ -42,12 +42,12 @@ fn is_harmless_address(text: &str, picture: bool) -> bool {
         let kind = rest.strip_prefix("image/").and_then(|kind| kind.split([';', ',']).next());
         return kind.is_some_and(|kind| PICTURES.contains(&kind) || picture && kind == VECTOR);
     }
-    // One scheme may be wrapped into another: `view-source:javascript:…`; the outer one is on the list.
+    // One scheme may contain another: `view-source:javascript:…`; the outer one is on the list.
     !REFUSED.contains(&scheme)
 }
 
-/// In lower case, without what readers of URLs take out or pass over (URL Standard, section 4.4: tabs and line breaks anywhere, blanks and
-/// control characters in front), and without what cannot be seen.
+/// In lower case, without the characters that URL parsers remove (URL Standard, section 4.4: tabs and line breaks anywhere,
+/// blanks and control characters in front), and without invisible characters.
 fn bare(text: &str) -> String {
     let unseen = |c: char| {
         c.is_control()
@@ -57,7 +57,7 @@ fn bare(text: &str) -> String {
     text.chars().filter(|c| !unseen(*c)).flat_map(char::to_lowercase).collect()
 }
 
-/// Undoes character references as an attribute's reader does. A name that is not known here becomes `:`, so that nothing hides behind it.
+/// Decodes character references as in an attribute. An unknown name becomes `:`, so that it cannot hide one.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -71,7 +71,7 @@ fn unescape(text: &str) -> String {
     out
 }
 
-/// The character that a reference after `&` means, and what follows it.
+/// The character of a reference after `&`, and the text after it.
 fn reference(text: &str) -> (char, &str) {
     let end_of = |start: usize, part: fn(char) -> bool| {
         let end = text[start..].find(|c| !part(c)).map_or(text.len(), |end| start + end);
@@ -90,7 +90,7 @@ fn reference(text: &str) -> (char, &str) {
     }
     let (name, left) = end_of(0, |c| c.is_ascii_alphanumeric());
     let found = match name {
-        // What our own escaping makes, and a bare `&` of a query.
+        // What the gateway's own escaping produces, and a bare `&` of a query.
         "amp" | "" => '&',
         "lt" => '<',
         "gt" => '>',

@@ -1,5 +1,5 @@
-//! The built-in variables: what a policy can read without anybody having set it. One table, a row each: the compiler, the reference page
-//! and the run read nothing else.
+//! The built-in variables, which a policy can read without setting them. One table with a row for each; the compiler, the
+//! reference page and the executor all use it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,15 +16,15 @@ use crate::policy::ctx::Ctx;
 use crate::policy::reads::Reads;
 use crate::policy::request::Request;
 
-/// Up to this many parameters are counted without a map.
+/// Up to this number, parameters are counted without a map.
 const FEW: usize = 32;
 
 /// A built-in variable, or a family of them.
 struct Variable {
-    /// What authors know of it.
+    /// Its description for authors.
     spec: Builtin,
     read: Read,
-    /// What it reads of the request, where its accessor does not tell.
+    /// What it reads of the request, if its accessor does not show that.
     notes: fn(&mut Reads),
 }
 
@@ -51,15 +51,15 @@ pub enum Accessor {
     Value(fn(&Ctx) -> Value),
     /// A value under a name.
     ValueOf(fn(&Ctx, &str) -> Value, SmolStr),
-    /// Something of the request's message.
+    /// A part of the request's message.
     Request(Part),
-    /// Something of the response's message.
+    /// A part of the response's message.
     Response(Part),
-    /// Something of the certificate that the client presented.
+    /// A part of the client's certificate.
     ClientCertificate(Selector),
     /// Now.
     Now(TimeSelector),
-    /// Name of the policy; the compiler puts in the constant.
+    /// Name of the policy; the compiler inserts the constant.
     PolicyName,
 }
 
@@ -93,7 +93,7 @@ const fn family(name: &'static str, ty: Type, doc: &'static str, read: fn(&str) 
 static BUILTINS: &[Variable] = &[
     value("request", Type::Message, "the request as a message", |ctx| Value::Message(ctx.request.message.clone().into())),
     plain("request.mainpart", Text, "body as text", || A::Request(Part::Mainpart)),
-    plain("request.json", Json, "body as JSON; undefined when it is not JSON, or an object in it has a name twice", || A::Request(Part::Json(None))),
+    plain("request.json", Json, "body as JSON; undefined if it is not, or an object in it has a name twice", || A::Request(Part::Json(None))),
     family("request.json.*", Json, "member of that JSON: `request.json.user.name`", |name| Some(A::Request(Part::Json(Some(name.into()))))),
     plain("request.contentType", Text, "`Content-Type`", || A::Request(Part::ContentType)),
     plain("request.size", Int, "bytes of the body", || A::Request(Part::Size)),
@@ -125,10 +125,11 @@ static BUILTINS: &[Variable] = &[
     row("request.http.parameterNames", List, "names of all parameters", Read::Value(|ctx| {
         texts(parameter_names(&ctx.request).into_iter().map(|(name, _)| name))
     }), Reads::parameters),
-    row("request.http.duplicateParameters", List, "names that occur more than once, in URL and form together", Read::Value(|ctx| {
+    row("request.http.duplicateParameters", List, "names that occur more than once in URL and form together", Read::Value(|ctx| {
         texts(parameter_names(&ctx.request).into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name))
     }), Reads::parameters),
-    row("request.http.malformedParameters", Boolean, "`true` when URL or form hold a broken percent-escape or UTF-8 sequence, or a NUL", Read::Value(|ctx| {
+    row("request.http.malformedParameters", Boolean, "`true` if URL or form contain a broken percent-escape or UTF-8 sequence, \
+                                                      or a NUL", Read::Value(|ctx| {
         Value::Bool(ctx.request.query_parameters().is_malformed() || ctx.request.message.form().is_malformed())
     }), Reads::malformed),
     row("request.http.query.*", Text, "first URL parameter of this name", Read::Family(|name| {
@@ -163,17 +164,17 @@ static BUILTINS: &[Variable] = &[
     plain("response.size", Int, "bytes of its body", || A::Response(Part::Size)),
     value("gateway.time", DateTime, "now", |ctx| Value::Time(ctx.now_millis())),
     family("gateway.time.*", Text, "now, as `seconds`, `millis`, `utc` or `rfc1123`", |form| Some(A::Now(TimeSelector::parse(&form.to_ascii_lowercase())?))),
-    value("gateway.security", Text, "`standard` or `strict`, as `security` in `gateway.yaml` says", |ctx| Value::from(ctx.services().security.word())),
+    value("gateway.security", Text, "`standard` or `strict`: `security` in `gateway.yaml`", |ctx| Value::from(ctx.services().security.word())),
     value("gateway.services", List, "names of the services that are served", |ctx| texts(ctx.environment.served().into_iter())),
     value("gateway.identityProviders", List, "names of the identity providers of `gateway.yaml`", |ctx| Value::list(ctx.services().identity.names().map(Value::from))),
-    family("gateway.*", Text, "a property of `gateway.yaml`; undefined when there is none of that name", |name| {
+    family("gateway.*", Text, "a property of `gateway.yaml`; undefined if there is none of that name", |name| {
         Some(A::ValueOf(|ctx, name| Value::from(ctx.services().properties.get(name).cloned()), name.to_ascii_lowercase().into()))
     }),
     value("service.name", Text, "name of the running service", |ctx| Value::Text(ctx.service.clone())),
     value("service.path", Text, "its path with the instance modifier", |ctx| Value::from(ctx.environment.service_path(&ctx.service))),
     value("service.resolutionUri", Text, "the same", |ctx| Value::from(ctx.environment.service_path(&ctx.service))),
     value("service.instanceModifier", Text, "the instance modifier: empty, or `/` and a name", |ctx| Value::Text(ctx.environment.instance_modifier().clone())),
-    plain("policy.name", Text, "name of the policy in which it is read", || A::PolicyName),
+    plain("policy.name", Text, "name of the policy that reads it", || A::PolicyName),
     family("secpass.*", Text, "`secpass.<name>.plaintext`: a stored secret", |name| {
         let name = name.to_ascii_lowercase();
         let secret: fn(&Ctx, &str) -> Value =
@@ -188,12 +189,12 @@ pub fn builtins() -> impl Iterator<Item = &'static Builtin> {
 }
 
 impl Accessor {
-    /// Reads a built-in's full name, in any case, and notes what it reads of the request. `None` when there is no such built-in.
+    /// Reads a built-in's full name, in any case, and records what it reads of the request. `None` if there is no such built-in.
     pub fn parse(name: &str, reads: &mut Reads) -> Option<Accessor> {
         let exact = |variable: &&Variable| variable.spec.name.eq_ignore_ascii_case(name);
         let (variable, rest) = match BUILTINS.iter().find(exact) {
             Some(variable) => (variable, ""),
-            // The longest that fits: `gateway.time.utc` is not a property.
+            // The longest match: `gateway.time.utc` is not a property.
             None => BUILTINS
                 .iter()
                 .filter_map(|variable| Some((variable, after(name, variable.spec.name.strip_suffix(".*")?)?)))
@@ -291,7 +292,7 @@ fn client_certificate(ctx: &Ctx) -> Option<Value> {
 fn parameter_names(request: &Request) -> Vec<(&SmolStr, usize)> {
     let (query, form) = (request.query_parameters().pairs(), request.message.form().pairs());
     let mut names: Vec<(&SmolStr, usize)> = Vec::new();
-    // Looking through the few names of an ordinary request is cheaper than hashing them; many would take time by their square.
+    // Scanning the few names of an ordinary request is cheaper than hashing them; for many names that would take quadratic time.
     let mut places = (query.len() + form.len() > FEW).then(HashMap::new);
     for (name, _) in query.iter().chain(form) {
         let known = match &mut places {

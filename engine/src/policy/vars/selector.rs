@@ -9,7 +9,7 @@ use crate::data::certificate::Certificate;
 use crate::data::message::{Message, field_text};
 use crate::data::value::Value;
 
-/// What is read of a value.
+/// The part to read of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
     /// Number of values.
@@ -22,7 +22,7 @@ pub enum Selector {
     Time(TimeSelector),
 }
 
-/// What is read of a message.
+/// The part to read of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageSelector {
     /// Body as text.
@@ -51,7 +51,7 @@ pub enum MessageSelector {
     CookieNames,
 }
 
-/// What is read of a certificate.
+/// The part to read of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateSelector {
     /// Subject.
@@ -80,7 +80,7 @@ pub enum CertificateSelector {
     Base64,
 }
 
-/// What is read of a moment.
+/// The part to read of a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeSelector {
     /// Seconds since the epoch.
@@ -94,7 +94,7 @@ pub enum TimeSelector {
 }
 
 impl Selector {
-    /// Reads the text after the variable's name and dot; case-insensitive but for names of headers' parameters.
+    /// Reads the text after the variable's name and dot; case-insensitive except for names of parameters.
     pub fn parse(text: &str) -> Option<Selector> {
         let lower = text.to_ascii_lowercase();
         if lower == "length" {
@@ -149,7 +149,7 @@ impl Selector {
     }
 }
 
-/// A word that a name follows, and what it makes of that name.
+/// A word followed by a name, and the part it selects with that name.
 pub(super) type Named<T> = (&'static str, fn(SmolStr) -> T);
 
 /// The rest of `text` after a word and a dot, the word in any case.
@@ -158,7 +158,7 @@ pub(super) fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     start.eq_ignore_ascii_case(word).then_some(rest)?.strip_prefix('.').filter(|rest| !rest.is_empty())
 }
 
-/// A header's name in any case; `None` when no header can have it.
+/// A header's name in any case; `None` if it is not a valid header name.
 pub(super) fn header_name(name: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(name.as_bytes()).ok()
 }
@@ -221,8 +221,8 @@ impl MessageSelector {
     }
 }
 
-/// Cookies of a message: of a `Cookie` field (RFC 6265, section 4.2), or the ones that `Set-Cookie` fields set. One whose name cannot be
-/// read can have no name that a policy asks for; one whose value cannot be read is there all the same.
+/// Cookies of a message: of a `Cookie` field (RFC 6265, section 4.2), or of `Set-Cookie` fields. A cookie with an unreadable name
+/// cannot match a name in a policy; one with an unreadable value still exists.
 pub fn cookies(message: &Message) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let sent = message.headers.get_all(http::header::COOKIE).iter().flat_map(|field| raw_cookies(field.as_bytes()));
     let set = message.headers.get_all(http::header::SET_COOKIE).iter();
@@ -230,7 +230,8 @@ pub fn cookies(message: &Message) -> impl Iterator<Item = (&str, Cow<'_, str>)> 
     sent.chain(set).filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, String::from_utf8_lossy(value))))
 }
 
-/// Names and values in a `Cookie` field. Other programs on the same host set cookies too, so one that is odd hides no other.
+/// Names and values in a `Cookie` field. Other programs on the same host set cookies too, so a malformed one must not hide
+/// others.
 pub fn raw_cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     field.split(|byte| *byte == b';').filter_map(|pair| {
         let (name, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;

@@ -1,4 +1,4 @@
-//! A mistake in `gateway.yaml`, told the way policy diagnostics are: the place, the line, what to do.
+//! A mistake in `gateway.yaml`, reported like policy diagnostics: the place, the line, what to do.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use portcullis_dsl::diagnostic::nearest;
 pub struct ConfigError {
     /// File as shown to the operator.
     pub path: String,
-    /// Line and column, counted from one, where known.
+    /// Line and column, counted from one, if known.
     pub place: Option<(usize, usize)>,
     /// The text of that line.
     pub line: String,
@@ -40,7 +40,7 @@ impl ConfigError {
         ConfigError { place, ..ConfigError::new(path, message) }.with_line(text)
     }
 
-    /// A mistake at a key of the entry `name`, or at the entry itself where the key is not written.
+    /// A mistake at a key of the entry `name`, or at the entry itself if the key is not written.
     pub fn at_key_of(path: &str, text: &str, name: &str, key: &str, message: String) -> Self {
         let entry = ConfigError::at_key(path, text, name, message);
         let Some((first, column)) = entry.place else { return entry };
@@ -52,10 +52,10 @@ impl ConfigError {
         }
     }
 
-    /// What the YAML reader says, in words for an operator.
+    /// The YAML reader's error in an operator's words.
     pub(super) fn from_yaml(path: &str, text: &str, error: &serde_yaml::Error) -> Self {
         let full = error.to_string();
-        // The reader appends the place in words; we show it in front.
+        // The reader appends the place; it is shown in front instead.
         let said = full.rsplit_once(" at line ").map_or(full.as_str(), |(said, _)| said);
         let (message, help) = unknown_key(said).unwrap_or_else(|| (said.to_owned(), None));
         let place = error.location().map(|location| (location.line(), location.column()));
@@ -131,7 +131,7 @@ pub(super) fn without_part(text: &str, line: usize) -> Option<String> {
     Some(lines.iter().enumerate().map(|(at, line)| if kept(at) { *line } else { "" }).flat_map(|line| [line, "\n"]).collect())
 }
 
-/// A line as it may be shown and logged: without the passwords of addresses, and without a `password`.
+/// A line that may be shown and logged: without passwords in addresses and without the value of `password`.
 fn without_passwords(line: &str) -> String {
     let mut shown = line.to_owned();
     // Passwords may hold anything, `@`, blanks and quotes too: what stands before the last `@` is the account.
@@ -169,7 +169,7 @@ fn indent(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
-/// `listeners: unknown field `htps`, expected `https` or `http`` → what to say and what was probably meant.
+/// `listeners: unknown field `htps`, expected `https` or `http`` → the message and the likely fix.
 fn unknown_key(said: &str) -> Option<(String, Option<String>)> {
     let (section, rest) = said.split_once("unknown field `")?;
     let (wrong, rest) = rest.split_once('`')?;

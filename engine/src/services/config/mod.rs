@@ -1,7 +1,7 @@
-//! `gateway.yaml`: everything about an installation that is not a policy. All of it is optional; what is left out has the default that
-//! the field's documentation names. Unknown keys are errors, with the nearest known one.
+//! `gateway.yaml`: everything about an installation that is not a policy. Everything is optional; the documentation of each field
+//! names its default. An unknown key is an error that names the nearest known one.
 //!
-//! Two files make one configuration: the shipped defaults (names that the shipped policies use) and, above them, the operator's.
+//! Two files make one configuration: the shipped defaults (names that the shipped policies use) and, on top, the operator's.
 
 mod error;
 mod neighbours;
@@ -35,41 +35,43 @@ pub const FILE: &str = "gateway.yaml";
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The name clients know this gateway by: `${gateway.cluster.hostname}`, subject of the first certificate. Default: `localhost`.
+    /// The name by which clients know this gateway: `${gateway.cluster.hostname}`, and the subject of the first certificate.
+    /// Default: `localhost`.
     #[serde(deserialize_with = "sections::host_name")]
     pub host_name: HostName,
-    /// `standard` (default) or `strict`: whether policies leave on what existing clients may need, or only what standards advise.
+    /// `standard` (default) or `strict`: whether policies allow what existing clients may need, or only what standards recommend.
     pub security: Security,
-    /// Where it listens. An address that is not named is of this machine only.
+    /// Where it listens. The default addresses are reachable from this machine only.
     pub listeners: Listeners,
     /// Put before every service's path, so that several instances share a host: `-dev` serves `/-dev/…`. Default: nothing.
     pub instance_modifier: String,
     /// Certificate and protocol versions.
     pub tls: Tls,
-    /// What one client may ask for.
+    /// Limits for one client.
     pub limits: Limits,
     /// Databases by the name that policies use.
     #[schemars(with = "BTreeMap<String, schema::TextOr<Connection>>")]
     pub connections: BTreeMap<String, Connection>,
-    /// Folders of migration scripts by connection, each with a folder per dialect (`sqlite`, `mysql`, `postgres`). Applied when the
-    /// gateway starts; an empty name leaves that to an administrator.
+    /// Folders of migration scripts by connection, each with a folder per dialect (`sqlite`, `mysql`, `postgres`). They are
+    /// applied when the gateway starts; with an empty name an administrator has to do that.
     pub schemas: BTreeMap<String, String>,
     /// Whether sample data are put into embedded databases. Default: in a checkout of the source tree only.
     pub sample_data: Option<bool>,
-    /// What the sample data are. Ships with the policies they are for.
+    /// The sample data. Set in the shipped defaults.
     pub samples: Samples,
-    /// Private keys made at first start if missing: alias and kind (`rsa`, `ec`, `ed25519`). Ships with the policies that need them.
+    /// Private keys created at first start if missing: alias and kind (`rsa`, `ec`, `ed25519`). The shipped defaults name those
+    /// that the policies need.
     pub keys: BTreeMap<String, KeyKind>,
-    /// Secrets (`${secpass.<name>.plaintext}`) made at random at first start if missing.
+    /// Secrets (`${secpass.<name>.plaintext}`) created at random at first start if missing.
     pub secrets: Vec<String>,
     /// Where users come from, by the name that policies use.
     #[schemars(with = "BTreeMap<String, schema::TextOr<IdentityProvider>>")]
     pub identity_providers: BTreeMap<String, IdentityProvider>,
     /// Cluster properties: `${gateway.<name>}`.
     pub properties: BTreeMap<String, Property>,
-    /// Names of services that ship disabled and are to be served.
+    /// Names of services that ship disabled and shall be served.
     pub enable: Vec<String>,
-    /// Names of services that are not to be served; their paths are answered 404. It wins over `enable`.
+    /// Names of services that shall not be served; their paths are answered with 404. Wins over `enable`.
     pub disable: Vec<String>,
     /// Log and audit.
     pub logging: Logging,
@@ -79,7 +81,7 @@ pub struct Config {
     pub monitoring: Monitoring,
     /// Traces and metrics for a collector of OpenTelemetry.
     pub otlp: Otlp,
-    /// How saves become live.
+    /// How changes of files take effect.
     pub reload: Reload,
 }
 
@@ -103,7 +105,7 @@ impl<'de> Deserialize<'de> for Property {
     }
 }
 
-/// What a service says of an entry of its section.
+/// A service's error about an entry of its section.
 pub(in crate::services) struct Misfit {
     /// The entry's name.
     pub(in crate::services) entry: String,
@@ -114,19 +116,19 @@ pub(in crate::services) struct Misfit {
 }
 
 impl Config {
-    /// Reads the shipped defaults and, above them, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
+    /// Reads the shipped defaults and, on top, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
     ///
-    /// They merge by section: an entry of a map (`connections: Main`) replaces the shipped entry of that name whole, a list or
-    /// single value replaces the shipped one.
+    /// They merge by section: an entry of a map (`connections: Main`) completely replaces the shipped entry of that name; a list
+    /// or single value replaces the shipped one.
     ///
-    /// `services` is what the services say of their settings. `root` is where the paths of `${file:…}` begin.
+    /// `services` are the errors that the services report about their settings. `root` is where the paths of `${file:…}` begin.
     pub(in crate::services) fn read_for<'a>(
         root: &Path,
         layers: impl IntoIterator<Item = (&'a str, &'a str)>,
         services: impl Fn(&Config) -> Vec<Misfit>,
     ) -> Result<Config, ConfigErrors> {
         let texts: Vec<_> = layers.into_iter().collect();
-        // Each file is read on its own first: only then do errors have that file's lines.
+        // Each file is first read alone, so that errors name that file's lines.
         let found: Vec<ConfigError> = texts.iter().flat_map(|(path, text)| mistakes(root, path, text, &services)).collect();
         if !found.is_empty() {
             return Err(ConfigErrors(found));
@@ -165,7 +167,7 @@ impl Config {
         }
         let modifier = &self.instance_modifier;
         if !modifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')) {
-            let message = format!("`instance_modifier` may hold letters, digits and `-_.~` only, not `{modifier}`");
+            let message = format!("`instance_modifier` may contain only letters, digits and `-_.~`, not `{modifier}`");
             refuse("instance_modifier", message);
         }
         if matches!(self.listeners.https, ListenAddress::Off) && matches!(self.listeners.http, ListenAddress::Off) {
@@ -179,7 +181,7 @@ impl Config {
         !named(&self.disable) && (!off || named(&self.enable))
     }
 
-    /// What is wrong when others reach this gateway at these listeners, but it still has the name that only this machine knows.
+    /// A warning if others can reach these listeners while the gateway still has the name that only works on this machine.
     pub fn nameless(&self, listeners: &Listeners) -> Option<String> {
         let public = [listeners.https, listeners.http].into_iter().find_map(|listener| match listener {
             ListenAddress::At(address) if !address.ip().to_canonical().is_loopback() => Some(address),
@@ -187,13 +189,13 @@ impl Config {
         });
         let address = public.filter(|_| self.host_name == HostName::default())?;
         Some(format!(
-            "others reach this gateway at {address}, but its name is still `{}`: the certificate, and the issuer and addresses that \
-             policies make of the name, are wrong for them; set `host_name` in {FILE}",
+            "others can reach this gateway at {address}, but its name is still `{}`: the certificate, and the issuer and \
+             addresses that policies make of the name, are wrong for them; set `host_name` in {FILE}",
             self.host_name.0
         ))
     }
 
-    /// The settings in which `self` and `new` differ that only take effect at the next start.
+    /// The changed settings that only take effect at the next start.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let mut changed = Vec::new();
         let mut compare = |name, same: bool| {
@@ -244,12 +246,12 @@ fn mistakes(root: &Path, path: &str, text: &str, services: impl Fn(&Config) -> V
     ConfigErrors::sorted(found).0
 }
 
-/// Puts `above` over `below`; mappings merge `depth` levels down and are replaced whole below that.
+/// Puts `above` on top of `below`; mappings merge `depth` levels down and are replaced completely below that.
 fn merge(below: &mut serde_yaml::Mapping, above: serde_yaml::Mapping, depth: usize) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {
             (Some(serde_yaml::Value::Mapping(old)), serde_yaml::Value::Mapping(new)) if depth > 0 => merge(old, new, depth - 1),
-            // `section:` with nothing behind it says nothing.
+            // `section:` without contents means nothing.
             (Some(_), serde_yaml::Value::Null) => {}
             (_, value) => {
                 below.insert(key, value);

@@ -1,4 +1,4 @@
-//! What the gateway talks to: databases and identity providers, by the names that policies use.
+//! The gateway's neighbours: databases and identity providers, by the names that policies use.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,22 +16,22 @@ use super::units::Span;
 pub struct Connection {
     /// `sqlite://path` (relative to the home), `mysql://host/name`, `postgres://host/name`.
     pub url: String,
-    /// User, when the URL holds none.
+    /// User, if the URL contains none.
     pub user: Option<String>,
-    /// Password, when the URL holds none.
+    /// Password, if the URL contains none.
     pub password: Option<String>,
     /// File (relative to the home) whose first line is the password.
     pub password_file: Option<PathBuf>,
-    /// PEM file (relative to the home) of authorities that vouch for the database server. Default: the public ones. With it, the
-    /// server is verified also on this machine.
+    /// PEM file (relative to the home) with the authorities of the database server's certificate. Default: the public ones. If
+    /// set, even a server on this machine is verified.
     pub ca: Option<PathBuf>,
-    /// Whether a server on another machine may be used without TLS that verifies its certificate and name. Default: no.
+    /// Whether a server on another machine may be used without TLS, or without verifying its certificate and name. Default: no.
     pub allow_plaintext: bool,
-    /// Connections at a time; of an embedded database, those that read. Default: 16; embedded: processors + 2.
+    /// Most connections; for an embedded database, those that read. Default: 16; embedded: processors + 2.
     pub pool_size: Option<u32>,
     /// For one statement. Default: 5s.
     pub statement_timeout: Option<Span>,
-    /// For one `Transaction`; then everything in it is undone, so that a stuck policy holds no locks. Default: 5s.
+    /// For one `Transaction`; then it is rolled back, so that a stuck policy holds no locks. Default: 5s.
     pub transaction_timeout: Option<Span>,
     /// For getting a connection, or the lock of an embedded database. Default: 5s.
     pub wait_timeout: Option<Span>,
@@ -49,7 +49,7 @@ pub enum Synchronous {
     Normal,
 }
 
-/// URLs and passwords are secret: only the scheme is printed.
+/// Prints only the scheme, because URLs and passwords are secret.
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connection({}://[secret])", self.url.split(':').next().unwrap_or(""))
@@ -77,11 +77,11 @@ pub struct IdentityProvider {
     /// Which kind.
     #[serde(rename = "type")]
     pub kind: ProviderKind,
-    /// PEM files (relative to the home) of authorities. `federated`: those whose certificates count as users; default: those in
-    /// `keys/trusted/`. `ldap`: those that vouch for the directory; default: the ones that browsers trust.
+    /// PEM files (relative to the home) of authorities. `federated`: those whose certificates identify users; default: those in
+    /// `keys/trusted/`. `ldap`: those of the directory's certificate; default: the ones that browsers trust.
     #[serde(default)]
     pub trusted: Vec<PathBuf>,
-    /// `federated`: regular expression that must be found in the certificate's subject. Default: any subject.
+    /// `federated`: regular expression that the certificate's subject must match. Default: any subject.
     #[serde(default)]
     pub subject: Option<String>,
     /// `federated`: the users, where not everybody whom an authority certifies is one.
@@ -90,54 +90,54 @@ pub struct IdentityProvider {
     /// `ldap`: `ldaps://host`, or `ldap://host` with `start_tls`.
     #[serde(default)]
     pub url: Option<String>,
-    /// `ldap`: whether an `ldap://` connection changes to TLS before anything else is said. Default: no.
+    /// `ldap`: whether an `ldap://` connection switches to TLS before anything else. Default: no.
     #[serde(default)]
     pub start_tls: bool,
-    /// `ldap`: whether passwords may travel unprotected to another machine. Default: no.
+    /// `ldap`: whether passwords may travel unencrypted to another machine. Default: no.
     #[serde(default)]
     pub allow_plaintext: bool,
-    /// `ldap`: where users are searched.
+    /// `ldap`: base of the search for users.
     #[serde(default)]
     pub base: Option<String>,
-    /// `ldap`: how far below `base`. Default: `subtree`.
+    /// `ldap`: how far below `base` to search. Default: `subtree`.
     #[serde(default)]
     pub scope: SearchScope,
     /// `ldap`: search filter with `{}` for the name that was typed. Default: `(NAME_ATTRIBUTE={})`.
     #[serde(default)]
     pub filter: Option<String>,
-    /// `ldap`: who searches. Default: nobody, that is, anonymously.
+    /// `ldap`: the account that searches. Default: anonymous.
     #[serde(default)]
     pub bind_dn: Option<String>,
-    /// `ldap`: file (relative to the home) with that one's password.
+    /// `ldap`: file (relative to the home) with the password of `bind_dn`.
     #[serde(default)]
     pub bind_password_file: Option<PathBuf>,
     /// `ldap`: attribute with the login name. Default: `uid`; Active Directory: `sAMAccountName`.
     #[serde(default)]
     pub name_attribute: Option<String>,
-    /// `ldap`: attribute that stays when a user is renamed and is not given to another. Default: the first of `entryUUID`,
-    /// `objectGUID`, `ipaUniqueID`, `nsUniqueId` that the entry has, or else its distinguished name.
+    /// `ldap`: attribute that survives renaming and is never given to another user. Default: the first of `entryUUID`,
+    /// `objectGUID`, `ipaUniqueID`, `nsUniqueId` that the entry has, otherwise its distinguished name.
     #[serde(default)]
     pub id_attribute: Option<String>,
-    /// `ldap`: attribute that becomes the user's `role`; of distinguished names (`memberOf`) the first part. Default: none.
+    /// `ldap`: attribute that becomes the user's `role`; for a distinguished name (`memberOf`) its first part. Default: none.
     #[serde(default)]
     pub role_attribute: Option<String>,
     /// `ldap`: further attributes of users: name in policies, name in the directory.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// `ldap`: where groups are searched; their `cn` become the user's `groups`. Default: they are not.
+    /// `ldap`: base of the search for groups, whose `cn` become the user's `groups`. Default: no search.
     #[serde(default)]
     pub group_base: Option<String>,
     /// `ldap`: search filter for groups, with `{dn}` for the user's distinguished name and `{}` for the login name. Default:
     /// `(member={dn})`.
     #[serde(default)]
     pub group_filter: Option<String>,
-    /// `ldap`: for connecting, TLS handshake included. Default: 5s.
+    /// `ldap`: for connecting, including the TLS handshake. Default: 5s.
     #[serde(default)]
     pub connect_timeout: Option<Span>,
-    /// `ldap`: for one question. Default: 5s.
+    /// `ldap`: for one request. Default: 5s.
     #[serde(default)]
     pub timeout: Option<Span>,
-    /// `ldap`: connections at a time, those that search and those that check passwords apart. Default: 8.
+    /// `ldap`: most connections that search, and most that check passwords. Default: 8.
     #[serde(default)]
     pub pool_size: Option<u32>,
 }
@@ -149,7 +149,7 @@ pub enum SearchScope {
     /// The base and everything below it.
     #[default]
     Subtree,
-    /// What is directly below the base.
+    /// Only entries directly below the base.
     One,
 }
 
@@ -171,7 +171,7 @@ pub enum ProviderKind {
     Ldap,
 }
 
-/// Reads either a text, as the one field that matters most, or the whole map.
+/// Reads either a text, for the most important field, or the whole map.
 fn text_or_map<'de, D, F, T>(deserializer: D, expecting: &'static str, short: fn(&str) -> Option<T>) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -253,7 +253,7 @@ struct ProviderMap(IdentityProvider);
 
 impl<'de> Deserialize<'de> for ProviderMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The derived function, which `remote = "Self"` makes one of the type instead of the trait.
+        // The derived function, which `remote = "Self"` makes a function of the type instead of the trait.
         IdentityProvider::deserialize(deserializer).map(ProviderMap)
     }
 }
@@ -278,7 +278,7 @@ impl<'de> Deserialize<'de> for IdentityProvider {
 }
 
 impl IdentityProvider {
-    /// One of this kind, with nothing else said.
+    /// A provider of this kind with all defaults.
     pub fn new(kind: ProviderKind) -> Self {
         IdentityProvider {
             kind,

@@ -1,5 +1,5 @@
-//! The JSON schema of `gateway.yaml`: made from the types that read it and from their documentation. What has a form of its own says
-//! here which.
+//! The JSON schema of `gateway.yaml`, generated from the types that read it and their documentation. Types with their own format
+//! describe it here.
 
 use std::borrow::Cow;
 
@@ -73,7 +73,7 @@ impl Config {
     }
 }
 
-/// Any value may stand elsewhere: what is not just any text may also be the name of a place.
+/// Any value may be a reference: a value that is not free text may also be written as one.
 fn elsewhere(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else { return };
     for inner in ["properties", "$defs"] {
@@ -84,7 +84,7 @@ fn elsewhere(schema: &mut Value) {
     }
     for inner in ["anyOf", "oneOf"] {
         object.get_mut(inner).and_then(Value::as_array_mut).into_iter().flatten().for_each(|schema| {
-            // A choice of words gets the other way once, for all of them.
+            // A choice of words gets this alternative once, for all of them.
             if schema.get("const").is_none() {
                 elsewhere(schema);
             }

@@ -19,18 +19,18 @@ pub struct Listeners {
     pub https: ListenAddress,
     /// Plain HTTP. Default: `127.0.0.1:8080`, for this machine only.
     pub http: ListenAddress,
-    /// Networks of proxies that stand before this gateway. Of requests from there, `forwarded_header` says where they come from.
+    /// Networks of proxies in front of this gateway. For requests from there, `forwarded_header` says where they come from.
     /// Default: none.
     pub trusted_proxies: Vec<Network>,
-    /// The header that these proxies write: `X-Forwarded-For` (default) or `Forwarded`. The other one counts for nothing, because
-    /// proxies pass on what they do not write.
+    /// The header that these proxies write: `X-Forwarded-For` (default) or `Forwarded`. The other one is ignored, because proxies
+    /// forward what they do not write.
     pub forwarded_header: ForwardedHeader,
 }
 
-/// Where proxies say on whose behalf they ask.
+/// The header in which proxies name their client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
-    /// What most write.
+    /// The header that most proxies write.
     #[default]
     XForwardedFor,
     /// RFC 7239.
@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for ForwardedHeader {
         match scalar_text(deserializer, "`X-Forwarded-For` or `Forwarded`")?.to_ascii_lowercase().as_str() {
             "x-forwarded-for" => Ok(ForwardedHeader::XForwardedFor),
             "forwarded" => Ok(ForwardedHeader::Forwarded),
-            other => Err(de::Error::custom(format_args!("`{other}` is not read here: `X-Forwarded-For` or `Forwarded`"))),
+            other => Err(de::Error::custom(format_args!("`{other}` is not supported: use `X-Forwarded-For` or `Forwarded`"))),
         }
     }
 }
@@ -60,7 +60,7 @@ impl Default for Listeners {
 pub struct Tls {
     /// Alias of the private key (in `keys/`) whose certificate is served. Default: `default_ssl_key`.
     pub key: String,
-    /// Oldest version spoken. Default: `1.2`.
+    /// Oldest accepted version. Default: `1.2`.
     pub min_version: TlsVersion,
     /// Whether clients are asked for a certificate. Default: `optional`.
     pub client_certificate: ClientCertificate,
@@ -72,7 +72,7 @@ impl Default for Tls {
     }
 }
 
-/// How much of what standards advise against is off, unless a policy turns it on.
+/// Whether what standards advise against is off, unless a policy turns it on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
@@ -85,7 +85,7 @@ pub enum Security {
 }
 
 impl Security {
-    /// As it is written in `gateway.yaml`, and as `${gateway.security}`.
+    /// The word in `gateway.yaml` and in `${gateway.security}`.
     pub fn word(self) -> &'static str {
         match self {
             Security::Standard => "standard",
@@ -105,17 +105,17 @@ pub enum TlsVersion {
 
 impl<'de> Deserialize<'de> for TlsVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Unquoted, `1.2` is a number to YAML.
+        // Without quotes, `1.2` is a number in YAML.
         match scalar_text(deserializer, "`1.2` or `1.3`")?.as_str() {
             "1.2" => Ok(TlsVersion::V12),
             "1.3" => Ok(TlsVersion::V13),
-            other => Err(de::Error::custom(format_args!("`{other}` is not a TLS version served here: `1.2` or `1.3`"))),
+            other => Err(de::Error::custom(format_args!("`{other}` is not a supported TLS version: use `1.2` or `1.3`"))),
         }
     }
 }
 
-/// Whether TLS clients are asked for a certificate. Any certificate is taken whose key the client proves to hold; whether it is
-/// trusted is for policies to decide.
+/// Whether TLS clients are asked for a certificate. Any certificate is accepted if the client proves that it has the key;
+/// policies decide whether to trust it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientCertificate {
@@ -127,48 +127,48 @@ pub enum ClientCertificate {
     Required,
 }
 
-/// What one client may ask for.
+/// Limits for one client.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Request line and header fields together; more is answered 431. Default: 32 KiB.
+    /// Request line and header fields together; more is answered with 431. Default: 32 KiB.
     pub header_bytes: Bytes,
-    /// Request body; more is answered 413. Default: 1 MiB.
+    /// Request body; more is answered with 413. Default: 1 MiB.
     pub body_bytes: Bytes,
-    /// From connecting to the first complete header, TLS handshake included, and from a later header's first byte to its last.
-    /// Default: 10s.
+    /// From connecting to the end of the first header, including the TLS handshake, and from a later header's first byte to its
+    /// last. Default: 10s.
     pub header_timeout: Span,
     /// For a request body, from header to last byte. Default: 30s.
     pub body_timeout: Span,
-    /// For a connection with no request under way. Default: 60s.
+    /// For a connection without a request. Default: 60s.
     pub idle_timeout: Span,
     /// For answering one request once it has been read; then 504. Default: 60s.
     pub request_timeout: Span,
-    /// For taking an answer: a client that takes less than 16 KiB of it in this time, or less than the rest, loses the HTTP/2 stream or
-    /// the connection. Default: 30s.
+    /// For reading an answer: a client that reads less than 16 KiB of it in this time, or less than the rest, loses the HTTP/2
+    /// stream or the connection. Default: 30s.
     pub write_timeout: Span,
-    /// Memory for answers that clients have not taken yet; when it is full, the connection that holds most of it is closed. Default:
+    /// Memory for answers that clients have not read yet; when it is full, the connection that uses most of it is cut. Default:
     /// 256 MiB.
     pub answer_memory: Bytes,
-    /// What one HTTP/2 connection may hold of it before further requests on it wait; more than that, and nothing taken for five seconds,
-    /// closes it. One answer alone may be larger. It does not count for trusted proxies, behind which there are many clients. Default:
-    /// 1 MiB.
+    /// What one HTTP/2 connection may use of it before its further requests wait. A connection that uses more and reads nothing
+    /// for five seconds is cut. One answer alone may be larger. Trusted proxies, which serve many clients, are not limited.
+    /// Default: 1 MiB.
     pub connection_answer_memory: Bytes,
-    /// Memory for the bodies of all requests under way; one that finds none left is answered 503. A connection gets a 64th of it, or
-    /// what four bodies take, whichever is more. Default: 256 MiB.
+    /// Memory for the bodies of all running requests; when it is full, a request is answered with 503. One connection gets a 64th
+    /// of it or the space of four bodies, whichever is more. Default: 256 MiB.
     pub body_memory: Bytes,
-    /// Connections at a time over all listeners; further ones wait. Default: 10000, or what the limit of open files allows.
+    /// Most connections over all listeners; further ones wait. Default: 10000, or what the limit of open files allows.
     pub max_connections: usize,
-    /// Connections at a time from one address (of IPv6, one /64); further ones are closed at once. Default: 5000.
+    /// Most connections from one address (IPv6: one /64); further ones are closed at once. Default: 5000.
     pub connections_per_address: usize,
-    /// Requests at a time on one HTTP/2 connection. Default: 128.
+    /// Most parallel requests on one HTTP/2 connection. Default: 128.
     pub http2_streams: u32,
-    /// How long the gateway still takes requests after it was told to stop, while `/ready` says that it stops: for whoever sends requests
-    /// here to notice. Default: 0s.
+    /// How long the gateway still accepts requests after it was told to stop, while `/ready` says so, so that load balancers
+    /// notice. Default: 0s.
     pub drain_delay: Span,
-    /// How long requests under way may take to finish when the gateway is told to stop. Default: 30s.
+    /// How long running requests may take to finish when the gateway is told to stop. Default: 30s.
     pub shutdown_timeout: Span,
-    /// For one run of a task; then it is broken off, and what it had open is undone. Default: 5m.
+    /// For one run of a task; then it is aborted and its transactions are rolled back. Default: 5m.
     pub task_timeout: Span,
 }
 
@@ -203,7 +203,7 @@ impl Limits {
     }
 }
 
-/// What one client may see of the gateway itself.
+/// The monitoring pages.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Monitoring {
@@ -213,8 +213,8 @@ pub struct Monitoring {
     pub metrics: String,
     /// Who may read them: `loopback` (default), `any`, `off`.
     pub audience: Audience,
-    /// Where `/metrics`, `/live`, `/ready` and `/status` are answered, over plain HTTP and never through a proxy: an address, or `off`. Left
-    /// out: `127.0.0.1:8444`, unless something else listens there.
+    /// The address of `/metrics`, `/live`, `/ready` and `/status`, over plain HTTP and never through a proxy, or `off`. Default:
+    /// `127.0.0.1:8444`, unless something else listens there.
     pub listen: Option<ListenAddress>,
 }
 
@@ -254,10 +254,10 @@ pub struct Logging {
     pub level: String,
     /// `text` (default) or `json`. The log goes to standard error.
     pub format: LogFormat,
-    /// Whether every request gets a line. Default: no.
+    /// Whether every request is logged as a line. Default: no.
     pub access: bool,
-    /// Where audit records go: `log` (default), `off`, `stdout`, `syslog`, `journal`, or a file (relative to the home) that gets one JSON
-    /// object a line and is opened anew on SIGHUP.
+    /// Where audit records go: `log` (default), `off`, `stdout`, `syslog`, `journal`, or a file (relative to the home) that gets
+    /// one JSON object a line and is reopened on SIGHUP.
     pub audit: AuditTarget,
 }
 
@@ -267,7 +267,7 @@ impl Default for Logging {
     }
 }
 
-/// Form of the log.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -302,7 +302,7 @@ impl<'de> Deserialize<'de> for AuditTarget {
             "stdout" => AuditTarget::Stdout,
             "syslog" => AuditTarget::Syslog(PathBuf::from("/dev/log")),
             "journal" => AuditTarget::Journal(PathBuf::from("/run/systemd/journal/socket")),
-            // Where it listens somewhere else, as in a container.
+            // Another default address, as in a container.
             path => match path.split_once(':') {
                 Some(("syslog", socket)) => AuditTarget::Syslog(PathBuf::from(socket)),
                 Some(("journal", socket)) => AuditTarget::Journal(PathBuf::from(socket)),
@@ -312,7 +312,7 @@ impl<'de> Deserialize<'de> for AuditTarget {
     }
 }
 
-/// Data to try things with; published, so never for a gateway that others reach.
+/// Sample data; published, so never for a gateway that others can reach.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Samples {
@@ -322,7 +322,7 @@ pub struct Samples {
     pub users: Vec<SampleUser>,
 }
 
-/// A user to try things with.
+/// A sample user.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SampleUser {
@@ -339,36 +339,38 @@ pub struct SampleUser {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outbound {
-    /// For connecting, TLS handshake included. Default: 5s.
+    /// For connecting, including the TLS handshake. Default: 5s.
     pub connect_timeout: Span,
     /// From the request's last byte to the answer's last. Default: 30s.
     pub read_timeout: Span,
     /// Most bytes of an answer's body. Default: 10 MiB.
     pub response_bytes: Bytes,
-    /// PEM files (relative to the home) of further authorities trusted for TLS, beside the gateway's own.
+    /// PEM files (relative to the home) of further authorities trusted for TLS, besides the gateway's own.
     pub trusted: Vec<PathBuf>,
     /// Whether the authorities that browsers trust are trusted too. Default: yes.
     pub public_authorities: bool,
-    /// If not empty, the only hosts that may be called: `host`, `*.domain`, an address or a network (`10.0.0.0/8`), each with `:port` if
-    /// need be. A name allows that name, whatever its address; an address or network allows URLs with such an address in any spelling.
+    /// If not empty, the only hosts that may be called: `host`, `*.domain`, an address or a network (`10.0.0.0/8`), each with an
+    /// optional `:port`. A name allows that name, whatever its address; an address or network allows URLs with such an address in
+    /// any spelling.
     pub allow: Vec<String>,
-    /// What may not be called, in the same form; checked before `allow`. A name denies that name; an address or network denies every
-    /// name and spelling that leads to it; `localhost`, or one loopback address, denies all of this machine's loopback addresses.
+    /// What may not be called, in the same form; checked before `allow`. A name denies that name. An address or network denies
+    /// every name and spelling that leads to it. `localhost`, or one loopback address, denies all loopback addresses of this
+    /// machine.
     pub deny: Vec<String>,
-    /// Whether addresses of this machine and of private networks may be called. Default: yes.
+    /// Whether this machine and private networks may be called. Default: yes.
     pub private_targets: bool,
-    /// Cookies that are this gateway's own beside those that its policies set: `name`, or `beginning*`. No policy sends them on with a
-    /// client's request unless it names them, and no other server may set them.
+    /// Cookies of this gateway besides those that its policies set: `name`, or `beginning*`. Policies do not forward them with a
+    /// client's request unless they name them, and no other server may set them.
     pub own_cookies: Vec<String>,
-    /// How a server is told from whom a client's request comes that a policy sends on to it: `X-Forwarded` (default: `X-Forwarded-For`,
-    /// `-Host`, `-Proto`), `Forwarded` (RFC 7239) or `off`.
+    /// How a server learns from whom a forwarded request comes: `X-Forwarded` (default: `X-Forwarded-For`, `-Host`, `-Proto`),
+    /// `Forwarded` (RFC 7239) or `off`.
     pub forwarded: Forwarded,
 }
 
-/// In which fields a server is told for whom a request is sent on.
+/// The fields that tell a server for whom a request is forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Forwarded {
-    /// What most read: `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
+    /// The usual fields: `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
     #[default]
     Common,
     /// RFC 7239: `Forwarded`.
@@ -425,11 +427,11 @@ impl Default for Otlp {
     }
 }
 
-/// How saves become live.
+/// How changes of files take effect.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reload {
-    /// Whether files are watched at all. Default: yes.
+    /// Whether files are watched. Default: yes.
     pub watch: bool,
     /// How long files must be quiet before they are read. Default: 120ms.
     pub settle: Span,

@@ -1,4 +1,4 @@
-//! What operators write, and what they are told.
+//! What operators write, and which errors they get.
 
 use super::units::Bytes;
 use super::*;
@@ -18,7 +18,7 @@ fn an_address_that_verifies_too_little_is_refused_without_showing_its_password()
             );
         }
     }
-    // A mistake beside a password.
+    // A mistake next to a password.
     for entry in [
         "{ typo: 1, url: 'mysql://u:hunter:2@hunter2@db/x' }",
         "{ typo: 1, url: mysql://u:hunter2@db/x, pool_size: 2 }",
@@ -112,7 +112,7 @@ fn passwords_never_print() {
     assert!(!printed.contains("hunter"), "{printed}");
 }
 
-/// The template that `init` writes: nothing in effect, and every line of it right when its `#` is taken away.
+/// The template that `init` writes: it sets nothing, and every line is valid without its `#`.
 #[test]
 fn the_shipped_template_is_true() {
     let template = include_str!("../../../../policies/gateway.template.yaml");

@@ -1,4 +1,4 @@
-//! Values with units: durations, sizes, addresses. Written as an operator would write them, checked where they stand.
+//! Values with units: durations, sizes, addresses, in an operator's notation.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -99,7 +99,7 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
-/// Any scalar as the text it was written as, more or less: numbers and booleans print canonically.
+/// Any scalar as text; numbers and booleans are printed canonically.
 pub(super) fn scalar_text<'de, D: Deserializer<'de>>(deserializer: D, expecting: &'static str) -> Result<String, D::Error> {
     struct Scalar(&'static str);
     impl Visitor<'_> for Scalar {
@@ -126,7 +126,7 @@ pub(super) fn scalar_text<'de, D: Deserializer<'de>>(deserializer: D, expecting:
     deserializer.deserialize_any(Scalar(expecting))
 }
 
-/// Reads a scalar by `parse`, naming what would have fit.
+/// Reads a scalar with `parse`; the error names what was expected.
 fn by_parse<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     expecting: &'static str,
@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for Bytes {
 
 impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // YAML 1.1 reads an unquoted `off` as a boolean in some tools; both spellings mean the same here.
+        // Some YAML 1.1 tools read an unquoted `off` as a boolean; both mean the same here.
         by_parse(deserializer, "an address and port such as `0.0.0.0:8443`, or `off`", |text| {
             if text == "false" { Some(ListenAddress::Off) } else { ListenAddress::parse(text) }
         })

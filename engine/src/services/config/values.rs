@@ -1,6 +1,6 @@
-//! Values that stand elsewhere: `${env:NAME}` is a variable of the environment, `${file:PATH}` the text of a file (relative to the home)
-//! without line ends behind it. They are put in after the YAML was read, so whatever they hold is a value and never structure. No message
-//! shows them: it shows what was written.
+//! References in values: `${env:NAME}` is an environment variable, `${file:PATH}` the text of a file (relative to the home)
+//! without trailing line ends. They are resolved after the YAML was parsed, so their contents are always values and never
+//! structure. Messages show the reference and never the contents.
 
 use std::fs;
 use std::io::Read;
@@ -32,7 +32,7 @@ impl<'a> Layer<'a> {
     /// Reads the values that it names. `root` is where relative paths begin.
     pub(super) fn read(root: &Path, path: &'a str, text: &'a str) -> Result<Layer<'a>, ConfigError> {
         let mut layer = Layer { path, text, tree: None, values: Vec::new() };
-        // A text that is no YAML is told as such by `parse`.
+        // `parse` reports a text that is not YAML.
         let Some(mut tree) = serde_yaml::from_str::<Value>(text).ok().filter(|_| text.contains(ENV) || text.contains(FILE))
         else {
             return Ok(layer);
@@ -40,7 +40,7 @@ impl<'a> Layer<'a> {
         let mut typed = tree.clone();
         layer.fill(&mut tree, root, false)?;
         layer.fill(&mut typed, root, true)?;
-        // `pool_size: ${env:POOL}` is meant as a number, `password: ${env:PASSWORD}` as a text even if it is all digits.
+        // `pool_size: ${env:POOL}` means a number, `password: ${env:PASSWORD}` a text even if it has only digits.
         let numbers = serde_yaml::from_value::<Option<Config>>(tree.clone()).is_err()
             && serde_yaml::from_value::<Option<Config>>(typed.clone()).is_ok();
         layer.tree = Some(if numbers { typed } else { tree });
@@ -70,9 +70,9 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// An error that shows what was written in place of what stands for it.
+    /// An error that shows the reference in place of its value.
     pub(super) fn hide(&self, mut error: ConfigError) -> ConfigError {
-        // Values so short are no secrets, and words may hold them.
+        // Values this short are not secrets, and may occur in ordinary words.
         const SHORT: usize = 4;
         for (written, value) in &self.values {
             error.message = error.message.replace(&format!("`{value}`"), &format!("`{written}`"));
@@ -160,7 +160,7 @@ fn file(root: &Path, path: &str) -> Result<String, String> {
     let path = root.join(path);
     let mut bytes = Vec::new();
     let read = fs::File::open(&path).and_then(|file| {
-        // A pipe nobody writes to would keep the start waiting.
+        // A pipe without a writer would block the start.
         let regular = file.metadata()?.is_file();
         let mut file = file.take(if regular { MAX_BYTES + 1 } else { 0 });
         file.read_to_end(&mut bytes).map(|_| regular)

@@ -1,4 +1,4 @@
-//! Why an identity provider cannot work as `gateway.yaml` has it.
+//! Why an identity provider cannot work as configured in `gateway.yaml`.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::services::keys::KeyError;
 
-/// What is wrong with a provider's settings, or with what they lead to.
+/// What is wrong with a provider's settings, or with the files that they name.
 #[derive(Debug, Error)]
 pub enum ProviderError {
     /// A setting that cannot work.
@@ -29,9 +29,9 @@ pub enum ProviderError {
     #[error("{}: the first line, which is the password, is empty", .0.display())]
     NoPassword(PathBuf),
     /// A file of authorities without one.
-    #[error("{}: holds no certificate", .0.display())]
+    #[error("{}: contains no certificate", .0.display())]
     NoCertificate(PathBuf),
-    /// An authority that TLS does not take.
+    /// An authority that TLS does not accept.
     #[error("{}: `{subject}`: {error}", path.display())]
     Authority {
         /// The file.
@@ -48,7 +48,7 @@ pub enum ProviderError {
     #[error(transparent)]
     Tls(#[from] rustls::Error),
     /// An entry without a login name.
-    #[error("`{entry}` has no `{attribute}`, or it may not be seen; see `name_attribute`")]
+    #[error("`{entry}` has no `{attribute}`, or no permission to read it; see `name_attribute`")]
     Nameless {
         /// Its distinguished name.
         entry: String,

@@ -1,4 +1,4 @@
-//! Users by certificate: whoever holds the key of a certificate that a trusted authority issued.
+//! Users by certificate: whoever has the key of a certificate that a trusted authority issued.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn subject(config: &Config) -> Result<Option<Regex>, ProviderError> {
 /// The provider.
 pub struct Federated {
     provider: SmolStr,
-    /// Own authorities; where none are configured, those of `keys/trusted/`.
+    /// Configured authorities; if there are none, those of `keys/trusted/`.
     trusted: Option<Vec<Arc<Certificate>>>,
     subject: Option<Regex>,
     /// Those who are users; none listed: all whom an authority certifies.
@@ -111,7 +111,7 @@ impl Federated {
         attributes.insert("thumbprint_sha256".to_owned(), Value::from(certificate.thumbprint_sha256.as_str()));
         User {
             name: known.map_or_else(|| attribute("CN").unwrap_or(&certificate.subject).into(), |known| known.name.clone()),
-            // A subject is one of its issuer's: another authority may certify somebody else by the same.
+            // A subject belongs to its issuer: another authority may certify somebody else under the same subject.
             id: format!("{}:{}{}", certificate.issuer.len(), certificate.issuer, certificate.subject).into(),
             provider: self.provider.clone(),
             enabled: true,
@@ -141,7 +141,7 @@ impl IdentityProvider for Federated {
         Ok(Answer::User(self.vouch(certificate, known)))
     }
 
-    /// Nothing is known of anybody who does not show the certificate.
+    /// Without the certificate nothing is known about a user.
     async fn user(&self, _: &str) -> Result<Option<User>, Fault> {
         Ok(None)
     }

@@ -1,5 +1,5 @@
-//! The gateway's own users, in one file below the home. The command line changes the file beside a running gateway, which notices with
-//! the next request.
+//! The gateway's own users, in one file below the home. The command line may change the file while the gateway runs, which
+//! notices on the next request.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,26 +20,26 @@ use crate::data::value::Value;
 use crate::services::private;
 use crate::services::stamp::Stamp;
 
-/// A user as it stands in the file.
+/// A user as stored in the file.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// Login name.
     pub name: String,
-    /// Stable identifier: survives a change of the name, and is not given to anybody else later.
+    /// Stable identifier: survives a change of the name, and is never given to another user.
     pub id: String,
     /// argon2id hash of the password.
     password: String,
     /// Whether the user may not log in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
-    /// When it was made, seconds since the epoch.
+    /// When the account was created, seconds since the epoch.
     #[serde(default)]
     pub created: i64,
-    /// When the password last changed, seconds since the epoch; 0 where it never has.
+    /// When the password last changed, seconds since the epoch; 0 if never.
     #[serde(default, skip_serializing_if = "is_zero")]
     password_changed: i64,
-    /// What else is known: `role`, `email` …
+    /// Other attributes: `role`, `email` …
     #[serde(default)]
     pub attributes: BTreeMap<String, Json>,
 }
@@ -50,7 +50,7 @@ fn is_zero(number: &i64) -> bool {
 }
 
 impl Account {
-    /// When the password last changed, seconds since the epoch: when the account was made, if never since.
+    /// When the password last changed, or the account was created, in seconds since the epoch.
     pub fn password_changed(&self) -> i64 {
         self.password_changed.max(self.created)
     }
@@ -65,10 +65,10 @@ impl std::fmt::Debug for Account {
 /// Why users cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
-    /// There is one of that name already.
-    #[error("there is a user `{0}` already")]
+    /// A user of that name already exists.
+    #[error("a user `{0}` already exists")]
     Exists(String),
-    /// There is none of that name.
+    /// There is no user of that name.
     #[error("there is no user `{0}`")]
     Unknown(String),
     /// The name or password cannot be used.
@@ -123,7 +123,7 @@ impl InternalUsers {
         let fits = !name.is_empty() && name.len() <= 128 && name == name.trim() && !names::has_unseen(name);
         if !fits {
             return Err(UserError::Refused(
-                "a user name has 1 to 128 bytes, no control, invisible or direction characters, and no blanks around it",
+                "a user name must have 1 to 128 bytes, no control, invisible or direction characters, and no surrounding blanks",
             ));
         }
         let hash = self.hashed(password)?;
@@ -148,7 +148,7 @@ impl InternalUsers {
         })
     }
 
-    /// Gives a user another password.
+    /// Changes a user's password.
     pub fn set_password(&self, name: &str, password: &Secret, now_millis: i64) -> Result<(), UserError> {
         let hash = self.hashed(password)?;
         self.change_account(name, |account| {
@@ -157,7 +157,7 @@ impl InternalUsers {
         })
     }
 
-    /// Lets a user log in no more, or again.
+    /// Disables or enables a user.
     pub fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), UserError> {
         self.change_account(name, |account| account.disabled = disabled)
     }
@@ -178,12 +178,12 @@ impl InternalUsers {
 
     fn hashed(&self, password: &Secret) -> Result<String, UserError> {
         if password.expose().is_empty() || password.expose().len() > MAX_PASSWORD {
-            return Err(UserError::Refused("a password has 1 to 1024 bytes"));
+            return Err(UserError::Refused("a password must have 1 to 1024 bytes"));
         }
         self.passwords.hash(password).map_err(|fault| self.failed(fault))
     }
 
-    /// Reads the file afresh, changes, and writes it as a whole, while no other process does.
+    /// Reads the file again, changes it and writes the whole file, while no other process does.
     fn change(&self, work: impl FnOnce(&mut BTreeMap<String, Account>) -> Result<(), UserError>) -> Result<(), UserError> {
         if let Some(folder) = self.path.parent() {
             private::make_folder(folder).map_err(|error| self.failed(error))?;

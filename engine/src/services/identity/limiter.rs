@@ -1,25 +1,25 @@
-//! Slows down guessing. The first attempts under a key are free; each further one has to wait, twice as long as the one before,
-//! up to a cap. Attempts made while waiting are refused without being counted, so they prolong nothing. An attempt may count under
-//! several keys at once: an account at an address, the network around it, the address over all accounts.
+//! Slows down guessing. The first attempts under a key are free; each further one has to wait twice as long as the one before, up
+//! to a cap. Attempts during the wait are refused and do not count, so they do not prolong it. An attempt may count under several
+//! keys at once: an account at an address, the network around it, the address over all accounts.
 //!
-//! Some of these keys are shared with strangers, who could be quicker each time a key is free again. So whoever is told to wait gets
-//! a promise: after that time the attempt is taken, whatever others did meanwhile. Promises under one key are as far apart as its
-//! attempts, so they add little to what gets through.
+//! Some of these keys are shared with strangers, who could be faster each time a key becomes free. So whoever is told to wait
+//! gets a promise: an attempt after that time is accepted, whatever others do meanwhile. Promises under one key are as far apart
+//! as its attempts, so they let little more through.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Keys remembered at a time.
+/// Most remembered keys.
 const MAX_KEYS: usize = 262_144;
-/// Promises remembered at a time.
+/// Most remembered promises.
 const MAX_PROMISES: usize = 131_072;
-/// Milliseconds that promises reach ahead. Whoever would have to wait longer is told so and gets no promise, so that a flood of
-/// callers under one key fills no memory.
+/// How far ahead promises reach, in milliseconds. A caller who would have to wait longer is told so but gets no promise, so that
+/// a flood of callers under one key cannot fill the memory.
 const HORIZON: i64 = 14_400_000;
-/// Milliseconds that a promise is kept after its time.
+/// How long a promise is kept after its time, in milliseconds.
 const KEPT: i64 = HORIZON;
 
-/// How many attempts are free, and how long the others wait.
+/// The number of free attempts, and the waits of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempts {
     /// Free attempts.
@@ -28,11 +28,11 @@ pub struct Attempts {
     pub window_millis: i64,
     /// Longest wait, milliseconds.
     pub max_delay_millis: i64,
-    /// Milliseconds after which one attempt is forgotten, and another one after as many again; 0 for never.
+    /// Milliseconds after which one attempt is forgotten, then another one after the same time; 0 for never.
     pub forgive_millis: i64,
 }
 
-/// A key that an attempt counts under.
+/// A key under which an attempt counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     key: Digest,
@@ -46,7 +46,7 @@ impl Rule {
     }
 }
 
-/// Keys hold what clients send. Their digests take the same room whatever that is.
+/// Keys contain what clients send; their digests have a fixed size.
 type Digest = [u8; 16];
 
 fn digest(key: &str) -> Digest {
@@ -82,14 +82,14 @@ impl Promise {
 #[derive(Clone, Copy)]
 struct Counted {
     attempts: u32,
-    /// When the latest of them was, and the one before it: what counts again when the latest is given back.
+    /// Times of the latest attempt and of the one before, which counts again if the latest is released.
     last: i64,
     before: i64,
-    /// From here on attempts are forgiven.
+    /// The start of forgiving attempts.
     forgiven: i64,
-    /// Without an attempt for so long, all are forgotten.
+    /// After this time without an attempt, all are forgotten.
     window: i64,
-    /// The latest time that was promised to somebody, and how many promises in a row there were.
+    /// The latest promised time, and the number of promises in a row.
     promised: i64,
     promises: u32,
 }
@@ -99,7 +99,7 @@ impl Counted {
         now_millis >= self.last.max(self.promised).saturating_add(self.window)
     }
 
-    /// Forgets what is forgiven by now.
+    /// Removes the attempts that are forgiven by now.
     fn forgive(&mut self, allowed: Attempts, now_millis: i64) {
         if allowed.forgive_millis > 0 {
             let forgiven = (now_millis - self.forgiven).max(0) / allowed.forgive_millis;
@@ -108,27 +108,27 @@ impl Counted {
         }
     }
 
-    /// How far apart attempts are, after so many more.
+    /// The distance between attempts, after so many more.
     fn delay(&self, allowed: Attempts, more: u32) -> i64 {
         let Some(over) = self.attempts.saturating_add(more).checked_sub(allowed.limit) else { return 0 };
         1000_i64.checked_shl(over.min(30)).unwrap_or(i64::MAX).min(allowed.max_delay_millis)
     }
 
-    /// When the next attempt may come.
+    /// The time of the next possible attempt.
     fn next(&self, allowed: Attempts) -> i64 {
         self.last.saturating_add(self.delay(allowed, 0))
     }
 }
 
 impl State {
-    /// What counts under a rule's key now.
+    /// The current count under a rule's key.
     fn counted(&self, rule: &Rule, now_millis: i64) -> Option<Counted> {
         let mut counted = self.keys.get(&rule.key).copied().filter(|counted| !counted.is_past(now_millis))?;
         counted.forgive(rule.allowed, now_millis);
         Some(counted)
     }
 
-    /// When an attempt may come.
+    /// The time of a possible attempt.
     fn next(&self, rule: &Rule, now_millis: i64) -> i64 {
         match self.counted(rule, now_millis) {
             Some(counted) => counted.next(rule.allowed),
@@ -157,7 +157,7 @@ impl State {
         self.keys.insert(rule.key, Counted { attempts, last: now_millis, before: counted.last, window, ..counted });
     }
 
-    /// Promises an attempt, after those that were promised to others under the same keys. Gives its time.
+    /// Promises an attempt, after those promised to others under the same keys. Returns its time.
     fn promise(&mut self, rules: &[Rule], claimant: Digest, now_millis: i64) -> i64 {
         let time = |rule: &Rule| {
             let next = self.next(rule, now_millis);
@@ -194,10 +194,12 @@ impl State {
 }
 
 impl AttemptLimiter {
-    /// Counts an attempt under all of these keys, or refuses it and counts it under none: then the error is the milliseconds to
-    /// wait. It is counted before its outcome is known, so that many at the same time get no further than one after the other.
+    /// Counts an attempt under all of these keys, or refuses it and counts it under none; then the error is the milliseconds to
+    /// wait. Attempts are counted before their outcome is known, so that parallel ones get no further than attempts one after the
+    /// other.
     ///
-    /// A `claimant` is promised that the attempt after that time is taken; one that comes early waits no longer than told before.
+    /// A `claimant` is promised that an attempt after that time is accepted. One that comes early does not wait longer than
+    /// announced before.
     pub fn attempt(&self, rules: &[Rule], claimant: Option<&str>, now_millis: i64) -> Result<(), i64> {
         let claimant = claimant.map(digest);
         let mut state = self.state();
@@ -223,8 +225,7 @@ impl AttemptLimiter {
         Ok(())
     }
 
-    /// The milliseconds to wait before the next attempt, and the attempts that count under that key which has most; nothing is
-    /// counted.
+    /// The milliseconds to wait before the next attempt, and the count under the key with the most attempts. Counts nothing.
     pub fn look(&self, rules: &[Rule], now_millis: i64) -> (i64, u32) {
         let state = self.state();
         let wait =
@@ -233,8 +234,8 @@ impl AttemptLimiter {
         (rules.iter().map(wait).max().unwrap_or(0), rules.iter().map(attempts).max().unwrap_or(0))
     }
 
-    /// Gives the latest attempt under each of these keys back, because it turned out to be none: it costs nothing then, no place
-    /// among the free ones and no wait. A `claimant` may try again at once.
+    /// Takes back the latest attempt under each of these keys, because it turned out not to be one: it then costs neither a free
+    /// attempt nor a wait. A `claimant` may try again at once.
     pub fn release<'a>(&self, keys: impl IntoIterator<Item = &'a str>, claimant: Option<&str>, now_millis: i64) {
         let mut state = self.state();
         for key in keys {
@@ -253,7 +254,7 @@ impl AttemptLimiter {
         }
     }
 
-    /// Forgets keys, after an attempt that succeeded.
+    /// Forgets keys after a successful attempt.
     pub fn succeeded<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
         let mut state = self.state();
         for key in keys {
@@ -266,8 +267,8 @@ impl AttemptLimiter {
     }
 }
 
-/// Drops what is past, and if that is not enough the keys that were attempted least: those of a flood of new names. Whoever wants a
-/// count forgotten has to make that many attempts under each of a quarter of a million other keys.
+/// Drops expired entries and, if that is not enough, the keys with the fewest attempts: those of a flood of new names. To make
+/// the gateway forget a count, an attacker would need that many attempts under each of a quarter of a million other keys.
 fn make_room(keys: &mut HashMap<Digest, Counted>, now_millis: i64) {
     keys.retain(|_, counted| !counted.is_past(now_millis));
     let mut fewest = 1;

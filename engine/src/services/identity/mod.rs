@@ -1,5 +1,5 @@
-//! Identity providers: who vouches for users. Each has a name in `gateway.yaml`; policies ask one of them and learn yes, no, or that it
-//! could not be asked, which is a fault and never a no.
+//! Identity providers. Each has a name in `gateway.yaml`. Policies ask one of them and get yes, no, or a fault if it could not be
+//! asked, which is never a no.
 
 mod error;
 mod federated;
@@ -33,7 +33,7 @@ use crate::services::keys::KeyStore;
 /// File of the gateway's own users, relative to the home.
 pub const USERS_FILE: &str = "data/users.json";
 
-/// Attribute of a user: when the password last changed, seconds since the epoch, where the provider knows.
+/// Attribute of a user: when the password last changed, in seconds since the epoch, if the provider knows.
 pub const PASSWORD_CHANGED: &str = "password_changed";
 
 /// Who asks a provider, and when.
@@ -41,18 +41,18 @@ pub const PASSWORD_CHANGED: &str = "password_changed";
 pub struct Inquiry {
     /// Milliseconds since the epoch, by the gateway's clock.
     pub now_millis: i64,
-    /// From where the request comes whose credentials these are: callers share what is scarce.
+    /// Where the request with these credentials comes from, because callers take turns.
     pub caller: IpAddr,
 }
 
-/// What a provider says of credentials.
+/// A provider's answer about credentials.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// They are this user's.
     User(User),
-    /// They are nobody's here, are wrong, or of a kind that this provider does not know.
+    /// They are unknown here, wrong, or of a kind that this provider does not support.
     Nobody,
-    /// This caller already has too many waiting; nothing was found out.
+    /// Too many of this caller's passwords wait already, so this one was not checked.
     Busy,
 }
 
@@ -62,13 +62,13 @@ impl From<Option<User>> for Answer {
     }
 }
 
-/// Vouches for users.
+/// An identity provider.
 #[async_trait]
 pub trait IdentityProvider: Send + Sync {
-    /// Whose credential this is. That the provider could not find out is an error.
+    /// Whose credential this is. An error if the provider could not find out.
     async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault>;
 
-    /// What the provider knows of a user, without any proof that somebody is that user. It may be one who is not enabled.
+    /// What the provider knows about a user, without any proof that somebody is that user. The user may be disabled.
     async fn user(&self, name: &str) -> Result<Option<User>, Fault>;
 }
 
@@ -162,7 +162,7 @@ impl Providers {
         self.0.iter().map(|(name, provider)| (name.as_str(), !provider.down.load(Ordering::Relaxed)))
     }
 
-    /// The provider of this name. None is the configuration's fault.
+    /// The provider of this name. If there is none, that is a configuration fault.
     pub fn get(&self, name: &str) -> Result<Arc<dyn IdentityProvider>, Fault> {
         self.0
             .get(name)

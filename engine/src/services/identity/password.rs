@@ -1,5 +1,5 @@
-//! Password hashes: argon2id (RFC 9106), computed on threads that may block, few at a time, because each one takes memory and a
-//! noticeable part of a second of a processor.
+//! Password hashes: argon2id (RFC 9106), computed on blocking threads, only a few at a time, because each one takes memory and a
+//! noticeable part of a second of processor time.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -12,14 +12,14 @@ use crate::data::names;
 use crate::data::principal::Secret;
 use crate::services::turns::Turns;
 
-/// Longer passwords are refused unread: hashing them is work that a client should not be able to order.
+/// Longer passwords are refused unread, because a client must not be able to cause the work of hashing them.
 pub const MAX_PASSWORD: usize = 1024;
-/// Requests that may wait for their turn; further ones are refused rather than piled up.
+/// Most requests waiting for their turn; further ones are refused.
 const MAX_WAITING: usize = 1024;
-/// Requests of one network that may wait.
+/// Most waiting requests of one network.
 const MAX_WAITING_EACH: usize = 64;
 
-/// How much work a hash is.
+/// The cost of a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// KiB of memory.
@@ -29,7 +29,7 @@ pub struct Cost {
 }
 
 impl Default for Cost {
-    /// What OWASP recommends for argon2id with little memory: 19 MiB, two passes.
+    /// OWASP's recommendation for argon2id with little memory: 19 MiB, two passes.
     fn default() -> Self {
         Cost { memory: 19 * 1024, passes: 2 }
     }
@@ -49,9 +49,9 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// With this cost for new hashes; existing ones are verified with the cost they were made with.
+    /// With this cost for new hashes; existing ones are verified with their own cost.
     pub fn new(cost: Cost) -> Self {
-        // Out of range parameters fall back to the crate's own, which are the same as ours.
+        // Out-of-range parameters fall back to the crate's own, which are the same.
         let params = Params::new(cost.memory, cost.passes, 1, None).unwrap_or_default();
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Passwords {
@@ -61,7 +61,7 @@ impl Passwords {
         }
     }
 
-    /// A new hash, in the form `$argon2id$…`. Takes its time on this thread.
+    /// A new hash, in the form `$argon2id$…`. Runs on the current thread and takes time.
     pub fn hash(&self, password: &Secret) -> Result<String, Fault> {
         let failed = |_| Fault::new(Blame::Internal, "the password could not be hashed");
         let mut salt = [0; 16];
@@ -72,8 +72,8 @@ impl Passwords {
         Ok(hash.to_string())
     }
 
-    /// Whether the password is the one of this hash. With no hash (nobody of that name) the answer is no and takes just as long, so
-    /// that nobody can find out names by the clock. There is no answer for a caller who has too many passwords waiting already.
+    /// Whether the password matches this hash. Without a hash (an unknown name) the answer is no and takes just as long, so that
+    /// the time does not reveal names. There is no answer for a caller who already has too many passwords waiting.
     pub async fn verify(self: &Arc<Self>, hash: Option<&str>, password: &Secret, caller: IpAddr) -> Result<Option<bool>, Fault> {
         if password.expose().len() > MAX_PASSWORD {
             return Ok(Some(false));
@@ -81,7 +81,7 @@ impl Passwords {
         let Some(turn) = self.turns.enter(caller).await else { return Ok(None) };
         let (own, hash, password) = (Arc::clone(self), hash.map(str::to_owned), password.clone());
         let check = move || {
-            // Held to the end of the work, also when the request is gone by then.
+            // Held to the end of the work, even if the request is gone by then.
             let _turn = turn;
             own.check(hash.as_deref(), &password)
         };

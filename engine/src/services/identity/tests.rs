@@ -10,7 +10,7 @@ fn password(user: &str, password: &str) -> Credential {
     Credential::Password { user: user.into(), password: Secret::new(password) }
 }
 
-/// Who asks in these tests.
+/// The caller in these tests.
 const ASKED: Inquiry = Inquiry { now_millis: NOW, caller: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
 
 async fn login(provider: &dyn IdentityProvider, credential: &Credential, now_millis: i64) -> Option<User> {
@@ -86,7 +86,7 @@ async fn a_user_tells_when_the_password_changed() {
     assert_eq!(changed().await, "1790000000");
     users.set_password("ann", &Secret::new("two"), NOW + 5_999).unwrap();
     assert_eq!(changed().await, "1790000005");
-    // A file of an earlier version does not say; then the account is as old as the password.
+    // A file of an earlier version lacks it; then the account's age counts.
     let file = home.path().join(USERS_FILE);
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("\"password_changed\": 1790000005,", "")).unwrap();
@@ -134,7 +134,7 @@ async fn an_unknown_user_costs_as_much_as_a_known_one() {
     let users =
         InternalUsers::new("Users", home.path().join(USERS_FILE), Arc::new(Passwords::new(Cost { memory: 8192, passes: 2 })));
     users.add("ann", &Secret::new("right"), BTreeMap::new(), NOW).unwrap();
-    // The first one makes the hash of nobody.
+    // The first one creates the dummy hash.
     login(&users, &password("nobody", "x"), NOW).await;
     let mut best = [std::time::Duration::MAX; 2];
     for _ in 0..5 {
@@ -199,7 +199,7 @@ async fn federated_users_are_those_listed() {
 
 const ALLOWED: Attempts = Attempts { limit: 3, window_millis: 60_000, max_delay_millis: 4_000, forgive_millis: 0 };
 
-/// One key at a time, and nobody to promise anything to.
+/// One key at a time, and no promises.
 impl AttemptLimiter {
     fn one(&self, key: &str, now: i64) -> Result<(), i64> {
         self.attempt(&[Rule::new(key, ALLOWED)], None, now)
@@ -245,14 +245,14 @@ fn an_attempt_that_is_given_back_costs_nothing() {
         let _ = limiter.one("office", now);
     }
     assert_eq!(limiter.wait("office", NOW + 1000), 1000, "three are free, as if nothing had been");
-    // Where everybody has to wait, whoever is right has waited, and the next one waits no longer for it.
+    // If everybody has to wait, a successful user has waited, too, and does not make the next one wait longer.
     limiter.one("office", NOW + 2000).unwrap();
     assert_eq!(limiter.wait("office", NOW + 2000), 2000);
     limiter.one("office", NOW + 4000).unwrap();
     assert_eq!(limiter.wait("office", NOW + 4000), 4000);
     limiter.release(["office"], None, NOW);
     assert_eq!(limiter.wait("office", NOW + 4000), 0);
-    // Nor does it keep others' failures from being forgotten.
+    // Nor does it prevent others' failures from being forgotten.
     let quiet = NOW + 2000 + ALLOWED.window_millis;
     limiter.one("office", quiet - 1).unwrap();
     limiter.release(["office"], None, NOW);
@@ -312,14 +312,14 @@ fn what_was_told_is_kept_whatever_others_do() {
     let mut now = NOW;
     let told = attempt("ann", now).unwrap_err();
     assert_eq!(attempt("ann", now + told / 2), Err(told - told / 2), "who asks again is told no more");
-    // Others ask all the time, under names of their own, and get in where they can.
+    // Others try all the time, under their own names, whenever they can.
     let mut taken = 0;
     while now < NOW + told {
         taken += (0..50).filter(|n| attempt(&format!("mallory{n}"), now).is_ok()).count();
         now += 100;
     }
     attempt("ann", NOW + told).unwrap();
-    // That holds at any time, and what gets through meanwhile stays bounded.
+    // That is true at any time, and the number of accepted attempts stays bounded.
     let told = attempt("bob", now).unwrap_err();
     let end = now + told;
     while now < end {

@@ -20,13 +20,13 @@ pub enum Encryption {
     A256Gcm,
 }
 
-/// What encryption gives.
+/// The result of encryption.
 pub struct Sealed {
     /// Initialization vector.
     pub iv: Vec<u8>,
     /// The encrypted content.
     pub ciphertext: Vec<u8>,
-    /// What proves that nothing was changed.
+    /// The authentication tag.
     pub tag: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ impl Encryption {
         }
     }
 
-    /// Encrypts under a key of the right length; `aad` is authenticated beside the content.
+    /// Encrypts with a key of the right length; `aad` is authenticated together with the content.
     pub fn seal(self, key: &[u8], aad: &[u8], content: &[u8]) -> Result<Sealed, Unspecified> {
         let mut iv = vec![0; if self.is_gcm() { aead::NONCE_LEN } else { 16 }];
         rand::fill(&mut iv)?;
@@ -75,7 +75,7 @@ impl Encryption {
         Ok(Sealed { iv, ciphertext, tag })
     }
 
-    /// Decrypts. One error for whatever does not fit.
+    /// Decrypts. There is only one error for all problems.
     pub fn open(self, key: &[u8], iv: &[u8], aad: &[u8], ciphertext: &[u8], tag: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let mut content = ciphertext.to_vec();
         if let Some(key) = self.gcm(key)? {
@@ -89,7 +89,7 @@ impl Encryption {
             return Ok(content);
         }
         let halves = self.halves(key)?;
-        // RFC 7518, section 5.2.2.2: the tag comes first, so that padding is never looked at in what somebody else made.
+        // RFC 7518, section 5.2.2.2: the tag is checked first, so that the padding of a forged token is never examined.
         if !constant_time_eq(&halves.mac.tag(aad, iv, ciphertext), tag) {
             return Err(Unspecified);
         }
@@ -126,7 +126,7 @@ impl Encryption {
     }
 }
 
-/// The two keys that one of CBC mode consists of.
+/// The two keys in a CBC mode key.
 struct Halves {
     mac: Mac,
     cipher: UnboundCipherKey,

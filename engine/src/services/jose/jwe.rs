@@ -1,4 +1,4 @@
-//! JWE in compact form (RFC 7516): under a shared key (`dir`), or under a key made for the occasion that RSA-OAEP wraps.
+//! JWE in compact form (RFC 7516): with a shared key (`dir`), or with a one-time key wrapped by RSA-OAEP.
 
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
@@ -14,9 +14,9 @@ use crate::services::keys::{Material, PrivateKey, PublicKey};
 /// How the content's key reaches the recipient (`alg`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Management {
-    /// Both have it.
+    /// Both sides have it.
     Direct,
-    /// RSAES OAEP with SHA-1, as its default parameters are.
+    /// RSAES OAEP with SHA-1, its default.
     RsaOaep,
     /// RSAES OAEP with SHA-256.
     RsaOaep256,
@@ -43,19 +43,19 @@ impl Management {
     }
 }
 
-/// Whom a token is encrypted for.
+/// The recipient of a token.
 pub enum Recipient<'k> {
-    /// Who has the same key.
+    /// Whoever has the same key.
     Shared(&'k [u8]),
-    /// Who has the private key to this RSA key.
+    /// Whoever has the private key of this RSA key.
     Rsa(&'k PublicKey),
 }
 
-/// A token that was read, not yet decrypted.
+/// A parsed token, not yet decrypted.
 pub struct Jwe<'t> {
     /// Its header.
     pub header: Header,
-    /// How its key is found.
+    /// How its key is obtained.
     pub management: Management,
     encryption: Encryption,
     aad: &'t str,
@@ -77,13 +77,13 @@ impl<'t> Jwe<'t> {
             return Err("the token is too long");
         }
         let parts: Vec<&str> = token.split('.').collect();
-        let [head, wrapped, iv, ciphertext, tag] = parts[..] else { return Err("the token has not five parts") };
+        let [head, wrapped, iv, ciphertext, tag] = parts[..] else { return Err("the token does not have five parts") };
         let header = header(head)?;
         if header.contains_key("zip") {
             return Err("the token's content is compressed");
         }
-        let management = text(&header, "alg").and_then(Management::parse).ok_or("the token's key management is not known")?;
-        let encryption = text(&header, "enc").and_then(Encryption::parse).ok_or("the token's encryption is not known")?;
+        let management = text(&header, "alg").and_then(Management::parse).ok_or("the token's key management is unknown")?;
+        let encryption = text(&header, "enc").and_then(Encryption::parse).ok_or("the token's encryption is unknown")?;
         Ok(Jwe {
             header,
             management,
@@ -141,7 +141,7 @@ pub fn seal(
         _ => return Err("the key does not fit the key management"),
     };
     if key.len() != encryption.key_len() {
-        return Err("the shared key has not the length that the encryption needs");
+        return Err("the shared key does not have the length that the encryption needs");
     }
     let aad = encode(serde_json::to_vec(&head).unwrap_or_default());
     let sealed = encryption.seal(key, aad.as_bytes(), content).map_err(|_| "the content cannot be encrypted")?;

@@ -1,4 +1,4 @@
-//! Which keys may have signed a token, out of what a policy was given: a JWK, a JWK set, a certificate, a public key.
+//! Selects the keys that may have signed a token from what a policy was given: a JWK, a JWK set, a certificate, a public key.
 
 use serde_json::Value as Json;
 
@@ -7,10 +7,10 @@ use crate::data::certificate::Certificate;
 use crate::data::value::Value;
 use crate::services::keys::PublicKey;
 
-/// Most keys of a set that are looked at.
+/// Most keys of a set to examine.
 const MOST: usize = 64;
 
-/// What a key is wanted for.
+/// The purpose of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// To verify (`use: sig`).
@@ -19,7 +19,7 @@ pub enum Use {
     Encrypt,
 }
 
-/// The keys out of a value that fit a header. An error where the value is not a key.
+/// The keys in a value that match a header. An error if the value is not a key.
 pub fn keys(value: &Value, header: &Header, wanted: Use) -> Result<Vec<PublicKey>, &'static str> {
     match value {
         Value::Certificate(certificate) => one(PublicKey::from_certificate(certificate).ok()),
@@ -32,7 +32,7 @@ pub fn keys(value: &Value, header: &Header, wanted: Use) -> Result<Vec<PublicKey
         }
         other => {
             let json = match other {
-                // A key that is still text must mean the same to everybody.
+                // A key given as text must be unambiguous.
                 Value::Text(text) => crate::data::json::read_unique(text.as_bytes()).ok().map(Into::into),
                 other => crate::data::json::document(other),
             };
@@ -58,7 +58,7 @@ fn of_json(json: &Json, header: &Header, wanted: Use) -> Vec<PublicKey> {
     set.iter().take(MOST).filter(|jwk| fits(jwk, header, wanted)).filter_map(|jwk| PublicKey::from_jwk(jwk).ok()).collect()
 }
 
-/// Whether a JWK may be the one that a header means (RFC 7517, section 4).
+/// Whether a JWK may be the key that a header names (RFC 7517, section 4).
 fn fits(jwk: &Json, header: &Header, wanted: Use) -> bool {
     let member = |name: &str| jwk.get(name).and_then(Json::as_str);
     let used = match wanted {

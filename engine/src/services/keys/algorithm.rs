@@ -131,7 +131,7 @@ impl Algorithm {
         }
     }
 
-    /// What the crate that verifies calls it; `None` for ES512, which it lacks.
+    /// Its name in the verifying crate; `None` for ES512, which it lacks.
     pub(super) fn jsonwebtoken(self) -> Option<jsonwebtoken::Algorithm> {
         use jsonwebtoken::Algorithm as Theirs;
         Some(match self {

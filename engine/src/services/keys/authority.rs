@@ -1,5 +1,5 @@
-//! The authority made at first start, and the certificates it signs. It serves trying things out and traffic between gateways of one
-//! installation; an operator puts a certificate of a public authority under the same alias for everybody else.
+//! The authority created at first start, and the certificates it signs. It is meant for trying things out and for traffic between
+//! gateways of one installation. For other clients, an operator puts a certificate of a public authority under the same alias.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -25,12 +25,12 @@ const RENEW_DAYS: i64 = 30;
 pub(super) enum Lack {
     /// A key or certificate that a start needs.
     Something,
-    /// A certificate of our own that is there should be issued again.
+    /// An existing certificate of our own should be renewed.
     Renewal,
 }
 
-/// What [`ensure`] would make. The authority is needed only to issue certificates: a key whose certificate another authority signed does
-/// without.
+/// What [`ensure`] would create. The authority is only needed to issue certificates, not for a key whose certificate another
+/// authority signed.
 pub(super) fn lacks(folder: &Path, host_name: &str, now_millis: i64) -> Option<Lack> {
     let certificate = files::read_text(&files::certificate_path(folder, DEFAULT_TLS_KEY)).ok();
     let certificate = certificate.and_then(|text| Certificate::from_text(&text).ok());
@@ -42,13 +42,13 @@ pub(super) fn lacks(folder: &Path, host_name: &str, now_millis: i64) -> Option<L
     (ours && outdated(&certificate, &listener_names(host_name), now_millis)).then_some(Lack::Renewal)
 }
 
-/// Whether a certificate lacks a name or nears its end.
+/// Whether a certificate lacks a name or expires soon.
 fn outdated(certificate: &Certificate, names: &[String], now_millis: i64) -> bool {
     let own = host_names(certificate);
     names.iter().any(|name| !own.contains(name)) || certificate.not_after - now_millis < RENEW_DAYS * 86_400_000
 }
 
-/// Makes what is missing: the authority, and the key and certificate of the HTTPS listener.
+/// Creates what is missing: the authority, and the key and certificate of the HTTPS listener.
 pub(super) fn ensure(folder: &Path, host_name: &str, now_millis: i64) -> Result<(), KeyError> {
     if !folder.join(files::AUTHORITY_KEY).exists() {
         make_authority(folder, host_name, now_millis)?;
@@ -71,12 +71,13 @@ fn listener_names(host_name: &str) -> Vec<String> {
     names
 }
 
-/// The name in the certificate of a key that serves no host.
+/// The certificate name of a key that does not belong to a host.
 pub(super) fn names_of(alias: &str) -> Vec<String> {
     vec![alias.replace('_', "-")]
 }
 
-/// Issues the listener's certificate again when it nears its end or lacks a name. One that another authority signed is the operator's.
+/// Renews the listener's certificate if it expires soon or lacks a name. One signed by another authority belongs to the operator
+/// and is left alone.
 fn renew(folder: &Path, names: &[String], now_millis: i64) -> Result<(), KeyError> {
     let path = files::certificate_path(folder, DEFAULT_TLS_KEY);
     let current = match files::read_text(&path) {
@@ -96,7 +97,8 @@ fn renew(folder: &Path, names: &[String], now_millis: i64) -> Result<(), KeyErro
 pub(super) fn make(folder: &Path, alias: &str, kind: KeyKind, names: &[String], now_millis: i64) -> Result<(), KeyError> {
     let key = PrivateKey::generate(kind)?;
     let pem = pem("PRIVATE KEY", key.secret_pkcs8_der());
-    // The certificate first: a key without one would be found and kept, a certificate without a key is overwritten.
+    // The certificate is written first: a key without a certificate would be found and kept, but a certificate without a key is
+    // overwritten.
     issue_for(folder, alias, &pem, names, now_millis)?;
     files::write(&files::key_path(folder, alias), pem.as_bytes(), true)
 }
@@ -107,7 +109,7 @@ fn issue(folder: &Path, alias: &str, names: &[String], now_millis: i64) -> Resul
 }
 
 fn issue_for(folder: &Path, alias: &str, key_pem: &str, names: &[String], now_millis: i64) -> Result<(), KeyError> {
-    // Where the listener's certificate is of another authority, ours is made when a further key needs it.
+    // If the listener's certificate is from another authority, ours is created when a further key needs it.
     if !folder.join(files::AUTHORITY).exists() && !folder.join(files::AUTHORITY_KEY).exists() {
         make_authority(folder, names.first().map_or(alias, String::as_str), now_millis)?;
     }
@@ -127,7 +129,7 @@ fn issue_for(folder: &Path, alias: &str, key_pem: &str, names: &[String], now_mi
         });
     }
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-    // Gateways show the same certificate to each other as clients.
+    // Gateways use the same certificate as clients of each other.
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     validity(&mut params, now_millis, CERTIFICATE_DAYS);
@@ -139,7 +141,7 @@ fn issue_for(folder: &Path, alias: &str, key_pem: &str, names: &[String], now_mi
 fn make_authority(folder: &Path, host_name: &str, now_millis: i64) -> Result<(), KeyError> {
     let key = KeyPair::generate().map_err(refused)?;
     let mut params = CertificateParams::default();
-    // The key's identifier tells authorities of several gateways on one host apart.
+    // The key's identifier distinguishes the authorities of several gateways on one host.
     let id: String = key.subject_public_key_info().iter().rev().take(4).map(|byte| format!("{byte:02x}")).collect();
     params.distinguished_name.push(DnType::CommonName, format!("Portcullis CA {host_name} {id}"));
     params.distinguished_name.push(DnType::OrganizationName, "Portcullis");
@@ -151,14 +153,14 @@ fn make_authority(folder: &Path, host_name: &str, now_millis: i64) -> Result<(),
     files::write(&folder.join(files::AUTHORITY_KEY), key.serialize_pem().as_bytes(), true)
 }
 
-/// From yesterday on: clocks of clients differ.
+/// Valid from yesterday, because clients' clocks differ.
 fn validity(params: &mut CertificateParams, now_millis: i64, days: i64) {
     let now = OffsetDateTime::from_unix_timestamp(now_millis.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     params.not_before = now - Duration::days(1);
     params.not_after = now + Duration::days(days);
 }
 
-/// The names and addresses a certificate is good for.
+/// The names and addresses of a certificate.
 pub(super) fn host_names(certificate: &Certificate) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate.der()) else { return Vec::new() };
     let Ok(Some(names)) = parsed.subject_alternative_name() else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! The folder of keys: reading it, and writing so that nobody else can read and no half-written file is ever seen.
+//! The folder of keys: reads it, and writes so that nobody else can read the files and nobody sees a half-written one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,14 +17,14 @@ use crate::services::private;
 
 /// The authority's certificate.
 pub(super) const AUTHORITY: &str = "ca.pem";
-/// The authority's key. It signs certificates only, so it has no alias.
+/// The authority's key. It only signs certificates, so it has no alias.
 pub(super) const AUTHORITY_KEY: &str = "ca.key.pem";
 const KEY: &str = ".key.pem";
 const CERTIFICATE: &str = ".crt.pem";
 const TRUSTED: &str = "trusted";
 const SECRETS: &str = "secrets";
 
-/// Keeps other processes from changing the folder at the same time, until dropped.
+/// Prevents other processes from changing the folder until dropped.
 pub(super) fn lock(folder: &Path) -> Result<File, KeyError> {
     make_folder(folder)?;
     let path = folder.join(".lock");
@@ -33,7 +33,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, KeyError> {
     Ok(file)
 }
 
-/// Names become file names, so they hold nothing that a path could be made of.
+/// Names become file names, so they must contain nothing that could form a path.
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), KeyError> {
     let fits = !name.is_empty()
         && name.len() <= 128
@@ -77,7 +77,7 @@ pub(super) fn read(folder: &Path) -> Result<State, KeyError> {
     }
     former.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
     for (_, key) in former {
-        // A former key without a current one verifies nothing: its alias was removed.
+        // A former key without a current one is ignored: its alias was removed.
         if let Some(keys) = state.keys.get_mut(&key.alias) {
             keys.push(key);
         }
@@ -128,8 +128,8 @@ fn secrets(folder: &Path) -> Result<BTreeMap<SmolStr, Secret>, KeyError> {
     Ok(all)
 }
 
-/// Makes a secret, unless another process was faster. 32 characters of base64url: 192 random bits, and also 32 bytes, which is what
-/// ciphers with 256-bit keys want.
+/// Creates a secret, unless another process was faster. It has 32 characters of base64url: 192 random bits, and as text 32 bytes,
+/// as ciphers with 256-bit keys need.
 pub(super) fn make_secret(folder: &Path, name: &str) -> Result<(), KeyError> {
     let _lock = lock(folder)?;
     let path = folder.join(SECRETS).join(name);
@@ -141,7 +141,7 @@ pub(super) fn make_secret(folder: &Path, name: &str) -> Result<(), KeyError> {
     write(&path, format!("{}\n", URL_SAFE_NO_PAD.encode(bytes)).as_bytes(), true)
 }
 
-/// Renames the current key to a former one.
+/// Makes the current key a former one by renaming it.
 pub(super) fn set_aside(folder: &Path, alias: &str, kid: &str) -> Result<(), KeyError> {
     let former = format!("{alias}@{kid}");
     for (from, to) in [
@@ -166,7 +166,7 @@ pub(super) fn remove_former(folder: &Path, alias: &str, kid: &str) -> Result<(),
     Ok(())
 }
 
-/// Writes a file as a whole, keeping owner, rights and links of one that is there.
+/// Writes a whole file, keeping owner, rights and links of an existing one.
 pub(super) fn write(path: &Path, contents: &[u8], secret: bool) -> Result<(), KeyError> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
@@ -178,7 +178,7 @@ fn make_folder(folder: &Path) -> Result<(), KeyError> {
     private::make_folder(folder).map_err(|error| failed(folder, &error))
 }
 
-/// Entries in order of name; none where there is no folder.
+/// Entries ordered by name; none if there is no folder.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, KeyError> {
     if !folder.exists() {
         return Ok(Vec::new());

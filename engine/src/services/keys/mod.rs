@@ -1,5 +1,5 @@
-//! Private keys by alias, the certificates that go with them, certificates of others that are trusted, and stored secrets, all as
-//! files below `keys/` of the home. They are read when the gateway starts and held ready; nothing is read on a request.
+//! Private keys by alias, their certificates, trusted certificates of others, and stored secrets, all as files below `keys/` of
+//! the home. They are read when the gateway starts; nothing is read during a request.
 //!
 //! ```text
 //! keys/ca.pem, ca.key.pem                 the authority made at first start, and its key
@@ -39,10 +39,10 @@ use crate::data::certificate::Certificate;
 use crate::data::fault::{Blame, Fault};
 use crate::data::principal::Secret;
 
-/// Alias of the key whose certificate the HTTPS listener shows unless configured otherwise.
+/// Default alias of the key for the HTTPS listener's certificate.
 pub const DEFAULT_TLS_KEY: &str = "default_ssl_key";
 
-/// What is wrong with a key or secret, or with using it so.
+/// What is wrong with a key or secret, or with its use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyError(Cow<'static, str>);
 
@@ -66,14 +66,14 @@ impl From<KeyError> for Fault {
     }
 }
 
-/// All keys, certificates and secrets of a gateway. The default is empty and in no folder.
+/// All keys, certificates and secrets of a gateway. The default is empty and has no folder.
 #[derive(Default)]
 pub struct KeyStore {
     folder: PathBuf,
     state: ArcSwap<State>,
 }
 
-/// What the folder held when it was last read.
+/// The contents of the folder when it was last read.
 #[derive(Default)]
 struct State {
     /// By alias, the current one first.
@@ -84,11 +84,11 @@ struct State {
 }
 
 impl KeyStore {
-    /// Reads the folder. At first start it makes an authority and, signed by it, the certificate for `host_name` and for this machine
-    /// under `default_ssl_key`; later it renews that certificate when it nears its end or names other hosts.
+    /// Reads the folder. At first start it creates an authority and, signed by it, the certificate for `host_name` and this
+    /// machine under `default_ssl_key`. Later it renews that certificate if it expires soon or names other hosts.
     pub fn open(folder: &Path, host_name: &str, now_millis: i64) -> Result<KeyStore, KeyError> {
         let store = KeyStore { folder: folder.to_owned(), state: ArcSwap::default() };
-        // A complete folder need not be writable: keys may come from elsewhere, and are then often read-only.
+        // A complete folder need not be writable, because keys from elsewhere are often read-only.
         match authority::lacks(folder, host_name, now_millis) {
             None => {}
             Some(lack) => {
@@ -113,7 +113,7 @@ impl KeyStore {
         Ok(store)
     }
 
-    /// Reads the folder anew, after the command line or an operator changed it. On an error what was read before stays.
+    /// Reads the folder again after the command line or an operator changed it. On an error the old contents stay.
     pub fn reload(&self) -> Result<(), KeyError> {
         self.state.store(Arc::new(files::read(&self.folder)?));
         Ok(())
@@ -139,12 +139,12 @@ impl KeyStore {
         self.state.load().keys.keys().cloned().collect()
     }
 
-    /// Signs with the current key of an alias. An unknown alias is the configuration's fault.
+    /// Signs with the current key of an alias. An unknown alias is a configuration fault.
     pub fn sign(&self, alias: &str, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.key(alias).ok_or_else(|| unknown(alias))?.sign(algorithm, message)
     }
 
-    /// The public halves of these aliases (all, if none is named) as a JWK set, former keys included so that what they signed
+    /// The public halves of these aliases (all if none is named) as a JWK set, including former keys, so that what they signed
     /// still verifies.
     pub fn jwks(&self, aliases: &[&str]) -> Json {
         let state = self.state.load();
@@ -153,7 +153,7 @@ impl KeyStore {
         json!({ "keys": keys.map(|key| key.jwk()).collect::<Vec<_>>() })
     }
 
-    /// Makes a key under a new alias, with a certificate of the gateway's authority. Nothing happens when the alias exists.
+    /// Creates a key under a new alias, with a certificate of the gateway's authority. Does nothing if the alias exists.
     pub fn ensure_key(&self, alias: &str, kind: KeyKind, now_millis: i64) -> Result<Arc<PrivateKey>, KeyError> {
         if let Some(key) = self.key(alias) {
             return Ok(key);
@@ -169,7 +169,7 @@ impl KeyStore {
         self.key(alias).ok_or_else(|| unknown(alias))
     }
 
-    /// Makes a new current key of the same kind. The old one stays to verify what it signed.
+    /// Creates a new current key of the same kind. The old one stays to verify what it signed.
     pub fn rotate(&self, alias: &str, now_millis: i64) -> Result<Arc<PrivateKey>, KeyError> {
         {
             let _lock = files::lock(&self.folder)?;
@@ -188,7 +188,7 @@ impl KeyStore {
         self.key(alias).ok_or_else(|| unknown(alias))
     }
 
-    /// Removes a former key: what it signed does not verify any more.
+    /// Removes a former key; what it signed no longer verifies.
     pub fn retire(&self, alias: &str, kid: &str) -> Result<(), KeyError> {
         if self.key(alias).is_some_and(|current| current.kid == kid) {
             return Err(KeyError::new(format!("`{kid}` is the current key of `{alias}`: rotate it first")));
@@ -200,7 +200,7 @@ impl KeyStore {
         self.reload()
     }
 
-    /// Certificates of others that are trusted (`keys/trusted/`).
+    /// Trusted certificates of others (`keys/trusted/`).
     pub fn trusted(&self) -> Vec<Arc<Certificate>> {
         self.state.load().trusted.clone()
     }
@@ -210,12 +210,12 @@ impl KeyStore {
         self.state.load().authority.clone()
     }
 
-    /// Where the authority's certificate is, for clients to trust.
+    /// Path of the authority's certificate, which clients have to trust.
     pub fn authority_file(&self) -> PathBuf {
         self.folder.join(files::AUTHORITY)
     }
 
-    /// A stored secret; names do not depend on case.
+    /// A stored secret; names are case-insensitive.
     pub fn secret(&self, name: &str) -> Option<Secret> {
         self.state.load().secrets.get(name.to_ascii_lowercase().as_str()).cloned()
     }
@@ -237,7 +237,7 @@ impl KeyStore {
         self.state.load().secrets.keys().cloned().collect()
     }
 
-    /// The secret of this name; made of 32 random characters if there is none.
+    /// The secret of this name; created from 32 random characters if there is none.
     pub fn ensure_secret(&self, name: &str) -> Result<Secret, KeyError> {
         if let Some(secret) = self.secret(name) {
             return Ok(secret);

@@ -1,4 +1,4 @@
-//! A private key, read once and held ready: parsing an RSA key costs more than signing with it.
+//! A private key, parsed once and kept, because parsing an RSA key costs more than signing with it.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::public::{Material, unpadded};
 use super::{Algorithm, Family, KeyError, PublicKey};
 use crate::data::certificate::Certificate;
 
-/// Kinds of key that can be made here.
+/// Kinds of key that can be created here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// RSA, 2048 bits.
@@ -53,7 +53,7 @@ pub struct PrivateKey {
     pub public: PublicKey,
     /// Its certificate, if there is one.
     pub certificate: Option<Arc<Certificate>>,
-    /// Certificate and those that vouch for it, leaf first.
+    /// Certificate chain, leaf first.
     pub chain: Vec<CertificateDer<'static>>,
     pair: Pair,
     decrypting: Option<OaepPrivateDecryptingKey>,
@@ -73,7 +73,7 @@ impl std::fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    /// Reads a key (PKCS#8, PKCS#1 or SEC 1) and the certificates that go with it from PEM.
+    /// Reads a key (PKCS#8, PKCS#1 or SEC 1) and its certificates from PEM.
     pub fn from_pem(alias: &str, key: &str, certificates: Option<&str>) -> Result<PrivateKey, KeyError> {
         let der = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|_| KeyError::new(format!("key `{alias}` is not a private key in PEM form")))?;
@@ -117,7 +117,7 @@ impl PrivateKey {
 
     /// A new key in PKCS#8 form.
     pub(super) fn generate(kind: KeyKind) -> Result<PrivatePkcs8KeyDer<'static>, KeyError> {
-        let failed = |_| KeyError::new("no key could be made: the random generator failed");
+        let failed = |_| KeyError::new("no key could be created: the random generator failed");
         let bytes = match kind {
             KeyKind::Rsa => {
                 RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).and_then(|pair| Ok(pair.as_der()?.as_ref().to_vec()))
@@ -150,8 +150,8 @@ impl PrivateKey {
         }
     }
 
-    /// Decrypts what was encrypted for this key with RSA-OAEP (`RSA-OAEP` or `RSA-OAEP-256`, RFC 7518, section 4.3). `None` when it
-    /// was not, whatever the reason: telling them apart would help an attacker.
+    /// Decrypts what was encrypted for this key with RSA-OAEP (`RSA-OAEP` or `RSA-OAEP-256`, RFC 7518, section 4.3). `None` if
+    /// that is impossible, whatever the reason: distinguishing reasons would help an attacker.
     pub fn decrypt(&self, algorithm: &str, ciphertext: &[u8]) -> Option<Vec<u8>> {
         let key = self.decrypting.as_ref()?;
         let algorithm = match algorithm {
@@ -163,7 +163,7 @@ impl PrivateKey {
         key.decrypt(algorithm, ciphertext, &mut plaintext, None).ok().map(|text| text.to_vec())
     }
 
-    /// The public half as a JWK with `kid` and `use`, and with the certificate where there is one.
+    /// The public half as a JWK with `kid` and `use`, and with the certificate if there is one.
     pub fn jwk(&self) -> Json {
         let mut jwk = self.public.jwk_members().unwrap_or_default();
         jwk.insert("kid".to_owned(), Json::from(self.kid.as_str()));

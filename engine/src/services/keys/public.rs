@@ -1,4 +1,4 @@
-//! Keys that verify: from a JWK (RFC 7517), from a certificate, or a shared secret.
+//! Keys for verification: from a JWK (RFC 7517), a certificate, or a shared secret.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ struct Key {
     verifier: DecodingKey,
 }
 
-/// What a key is made of.
+/// The contents of a key.
 pub enum Material {
     /// Modulus and exponent, big-endian, no leading zeros.
     Rsa(Vec<u8>, Vec<u8>),
@@ -64,12 +64,12 @@ impl PublicKey {
         Material::Secret(secret.to_vec()).into()
     }
 
-    /// What it is made of.
+    /// Its contents.
     pub fn material(&self) -> &Material {
         &self.0.material
     }
 
-    /// Reads a JWK. Members beyond the key itself (`kid`, `use`, `alg`) are the caller's to look at.
+    /// Reads a JWK. The caller checks members beyond the key itself (`kid`, `use`, `alg`).
     pub fn from_jwk(jwk: &Json) -> Result<PublicKey, KeyError> {
         let member = |name: &str, text: &str| {
             let decoded = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
@@ -128,12 +128,12 @@ impl PublicKey {
                     65 => Family::P256,
                     97 => Family::P384,
                     133 => Family::P521,
-                    _ => return Err(KeyError::new("the key is on no supported curve")),
+                    _ => return Err(KeyError::new("the key's curve is not supported")),
                 };
                 Material::Ec(family, bytes.to_vec())
             }
             _ if info.algorithm.algorithm == OID_SIG_ED25519 => ed25519(bytes)?,
-            _ => return Err(KeyError::new("the key is of no supported kind")),
+            _ => return Err(KeyError::new("this kind of key is not supported")),
         };
         Ok(material.into())
     }
@@ -148,8 +148,8 @@ impl PublicKey {
         }
     }
 
-    /// Whether `signature` (base64url) is this key's over `message`. A key of another kind than the algorithm's verifies nothing: that is
-    /// what keeps a public key from being taken for a shared secret (RFC 8725, section 2.1).
+    /// Whether `signature` (base64url) was made by this key for `message`. A key of another kind than the algorithm's verifies
+    /// nothing, so that a public key never serves as a shared secret (RFC 8725, section 2.1).
     pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
         if algorithm.family() != self.family() {
             return false;
@@ -166,7 +166,7 @@ impl PublicKey {
         }
     }
 
-    /// The members that make up the key, in the order of RFC 7638. None for a shared secret, which is not for publishing.
+    /// The members that make up the key, in the order of RFC 7638. None for a shared secret, which must not be published.
     pub fn jwk_members(&self) -> Option<Map<String, Json>> {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let members = match self.material() {
@@ -194,7 +194,7 @@ impl PublicKey {
     }
 }
 
-/// Encodings of the points of small order, without the sign: a signature "by" one of them is made without any private key.
+/// Encodings of the points of small order, without the sign: anybody can make a signature "by" one of them without a private key.
 const SMALL_ORDER: [&str; 7] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -226,7 +226,7 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     subtle::ConstantTimeEq::ct_eq(a, b).into()
 }
 
-/// DER integers have a leading zero where the first bit is set; JOSE and the crypto library have none.
+/// DER integers have a leading zero if the first bit is set; JOSE and the crypto library do not.
 pub(super) fn unpadded(bytes: &[u8]) -> Vec<u8> {
     let mut number = bytes;
     while let [0, rest @ ..] = number {

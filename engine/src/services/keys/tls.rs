@@ -1,4 +1,4 @@
-//! What TLS needs of the key store: the listener's certificate, the authorities that are trusted, and whether a client's certificate is.
+//! The key store for TLS: the listener's certificate, the trusted authorities, and whether a client's certificate is trusted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{KeyError, KeyStore, PrivateKey, unknown};
 use crate::data::certificate::Certificate;
 
 impl PrivateKey {
-    /// Key and certificates as rustls takes them.
+    /// Key and certificates for rustls.
     pub fn certified(&self) -> Result<CertifiedKey, KeyError> {
         if self.chain.is_empty() {
             return Err(KeyError::new(format!("key `{}` has no certificate", self.alias)));
@@ -25,7 +25,7 @@ impl PrivateKey {
 }
 
 impl KeyStore {
-    /// The current key of an alias as rustls takes it, for a listener or for a call that shows a client certificate.
+    /// The current key of an alias for rustls, for a listener or for a call with a client certificate.
     pub fn certified(&self, alias: &str) -> Result<Arc<CertifiedKey>, KeyError> {
         self.key(alias).ok_or_else(|| unknown(alias))?.certified().map(Arc::new)
     }
@@ -35,7 +35,7 @@ impl KeyStore {
         let mut roots = RootCertStore::empty();
         let own = self.authority();
         for certificate in own.iter().chain(&self.trusted()) {
-            // A trusted certificate that is not an authority is of use to policies, not to TLS.
+            // A trusted certificate that is not an authority is useful for policies, but not for TLS.
             let _ = roots.add(CertificateDer::from(certificate.der().to_vec()));
         }
         roots
@@ -45,21 +45,21 @@ impl KeyStore {
 /// Why a client certificate is not accepted.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum Untrusted {
-    /// Its validity has not begun.
+    /// It is not yet valid.
     #[error("the certificate is not yet valid")]
     Early,
-    /// Its validity is over.
+    /// It has expired.
     #[error("the certificate has expired")]
     Late,
     /// It cannot be read.
     #[error("the certificate is not readable: {0}")]
     Unreadable(webpki::Error),
-    /// No trusted authority vouches for it.
+    /// No trusted authority issued it.
     #[error("the certificate is not trusted: {0}")]
     Unvouched(webpki::Error),
 }
 
-/// Whether a client certificate is one of `trusted` or was issued below one, is within its validity and is good for clients.
+/// Whether a client certificate is one of `trusted` or was issued below one, is currently valid, and may be used by clients.
 pub fn verify_client(
     certificate: &Certificate,
     intermediates: &[CertificateDer<'_>],
@@ -72,7 +72,7 @@ pub fn verify_client(
     if now_millis > certificate.not_after {
         return Err(Untrusted::Late);
     }
-    // Trusted by itself: nobody else needs to vouch for it.
+    // Trusted directly, so it needs no issuer.
     if trusted.iter().any(|trusted| trusted.der() == certificate.der()) {
         return Ok(());
     }

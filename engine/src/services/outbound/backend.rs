@@ -1,4 +1,4 @@
-//! For tests: a server that keeps the heads of the requests that reach it.
+//! For tests: a server that records the heads of its requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// Gives this answer to everything; an empty one never comes.
+    /// Gives this answer to every request; with an empty one it never answers.
     pub(crate) async fn start(answer: impl Into<String>) -> Backend {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, heads) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
@@ -41,7 +41,7 @@ impl Backend {
         Backend { port, heads }
     }
 
-    /// The heads that have come since the last look.
+    /// The heads since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.heads.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! Connecting: names to addresses, addresses checked, TCP and TLS within one time limit.
+//! Connects: resolves names, checks addresses, and does TCP and TLS within one time limit.
 
 use std::future::Future;
 use std::io;
@@ -21,7 +21,7 @@ use super::{CallError, Failed};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Connects, over TLS where the URL says so.
+/// Connects, with TLS if the URL says so.
 #[derive(Clone)]
 pub(super) struct Connector {
     tls: Arc<rustls::ClientConfig>,
@@ -47,7 +47,7 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let limit = self.limit;
-        // INVARIANT: the rules are asked here again, for the very addresses that are connected to: no name is looked up twice.
+        // INVARIANT: the rules are checked here again, for the very addresses to connect to; no name is looked up twice.
         let target = match self.targets.check(&uri) {
             Ok(target) => target,
             Err(error) => return Box::pin(async { Err(error.into()) }),
@@ -56,7 +56,7 @@ impl Service<Uri> for Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(30)));
-        // Of several addresses the first must not use up all the time.
+        // With several addresses, the first must not use up all the time.
         tcp.set_connect_timeout(Some(limit));
         let connecting = HttpsConnector::from((tcp, Arc::clone(&self.tls))).call(uri);
         Box::pin(async move {
@@ -84,8 +84,8 @@ fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// The addresses of a name that may be connected to. A name can lead anywhere, and elsewhere the next time it is asked for, so rules
-/// on addresses hold here.
+/// The addresses of a name to which connections are allowed. A name can lead anywhere, and somewhere else at the next look-up, so
+/// rules on addresses are applied here.
 pub(super) async fn addresses(targets: &Targets, target: &Target, name: &str) -> Result<Vec<SocketAddr>, CallError> {
     let found: Vec<SocketAddr> = if is_localhost(name) {
         vec![(Ipv4Addr::LOCALHOST, target.port).into(), (Ipv6Addr::LOCALHOST, target.port).into()]
@@ -107,7 +107,7 @@ pub(super) async fn addresses(targets: &Targets, target: &Target, name: &str) ->
     }
 }
 
-/// Names to addresses, for one target.
+/// Resolves names for one target.
 #[derive(Clone)]
 struct Resolver {
     targets: Arc<Targets>,

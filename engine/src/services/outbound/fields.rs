@@ -1,4 +1,4 @@
-//! Which header fields of a message go on to another server, and which of its answer come back.
+//! Which header fields of a message are forwarded to another server, and which of its answer come back.
 
 use std::net::IpAddr;
 
@@ -8,8 +8,8 @@ use smol_str::SmolStr;
 use crate::data::message::{Message, SINGLE_FIELDS};
 use crate::services::config::Forwarded;
 
-/// Fields that speak of a connection rather than of a message (RFC 9110, section 7.6.1), or that the client writes itself: no policy
-/// can set them.
+/// Fields of a connection rather than of a message (RFC 9110, section 7.6.1), or that the client writes itself: no policy can set
+/// them.
 const OF_CONNECTION: [HeaderName; 13] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -26,13 +26,13 @@ const OF_CONNECTION: [HeaderName; 13] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Whether a field is of a connection, so that no policy can set it on a call.
+/// Whether a field belongs to the connection, so that no policy can set it on a call.
 pub fn is_of_connection(name: &HeaderName) -> bool {
     OF_CONNECTION.contains(name)
 }
 
-/// Takes the fields off a received message that its sender says are for this connection only, and `Connection` itself. What policies
-/// add later is then out of their reach.
+/// Removes from a received message the fields that its sender declares for this connection only, and `Connection` itself. So the
+/// sender cannot affect fields that policies add later.
 pub fn remove_nominated(headers: &mut HeaderMap) {
     if !headers.contains_key(header::CONNECTION) {
         return;
@@ -40,21 +40,21 @@ pub fn remove_nominated(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
-        // Not as one text: a byte that is not ASCII must not hide the names beside it.
+        // Not read as one text: a non-ASCII byte must not hide the other names.
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
     headers.remove(header::CONNECTION);
     for name in named {
-        // `Host` is nobody's to take away: it says whom the request is for.
+        // Nobody may remove `Host`, because it names the target of the request.
         if name != header::HOST {
             headers.remove(name);
         }
     }
 }
 
-/// Takes off what is of a connection, and what the message says is. Compressed answers could not be read by policies, so none are
-/// asked for.
+/// Removes the fields of the connection, and those that the message declares to be. Policies could not read compressed answers,
+/// so none are requested.
 pub fn remove_connection_fields(headers: &mut HeaderMap) {
     remove_nominated(headers);
     for name in OF_CONNECTION.into_iter().chain([header::PROXY_AUTHORIZATION, header::ACCEPT_ENCODING]) {
@@ -62,15 +62,15 @@ pub fn remove_connection_fields(headers: &mut HeaderMap) {
     }
 }
 
-/// The fields of a message that go on. All of one that a policy made; of what a client sent, not what is for this gateway or pretends
-/// to be from it. `named` are names of fields that the policy sends on all the same.
+/// The fields of a message to forward. For a policy's own message: all of them. For a client's message: not those that are for
+/// this gateway or pretend to come from it. `named` are fields that the policy still forwards.
 pub fn sent_on(message: &Message, named: &[HeaderName], own: &OwnCookies<'_>) -> HeaderMap {
     if !message.received {
         return message.headers.clone();
     }
     let mut headers = HeaderMap::with_capacity(message.headers.len());
     for (name, value) in &message.headers {
-        // Of fields that a message has once, policies read the first; so must whoever comes after.
+        // Policies read the first of a single field; the next server must read the same.
         if SINGLE_FIELDS.contains(name) && headers.contains_key(name) {
             continue;
         }
@@ -87,7 +87,7 @@ pub fn sent_on(message: &Message, named: &[HeaderName], own: &OwnCookies<'_>) ->
     headers
 }
 
-/// Beginnings of names by which proxies tell those behind them who asks, in what way, and for what.
+/// Prefixes of fields with which proxies tell the servers behind them who asks, how, and for what.
 const ON_THE_WAY: [&str; 29] = [
     "cf-connecting-ip",
     "client-cert",
@@ -120,9 +120,9 @@ const ON_THE_WAY: [&str; 29] = [
     "x-tls-",
 ];
 
-/// Whether a client's field is for the gateway alone: credentials, and what servers believe from a gateway before them, about the
-/// client, or about a method or path other than those that were checked. Names with other characters than letters, digits and hyphens
-/// count too: many servers read `X_User` as `X-User`, which a policy may have set or removed.
+/// Whether a client's field is only for the gateway: credentials, and what servers believe from a gateway in front of them about
+/// the client, or about a method or path other than the checked ones. Names with characters other than letters, digits and
+/// hyphens count too, because many servers read `X_User` as `X-User`, which a policy may have set or removed.
 fn is_for_gateway(name: &HeaderName) -> bool {
     let text = name.as_str();
     *name == header::AUTHORIZATION
@@ -131,8 +131,8 @@ fn is_for_gateway(name: &HeaderName) -> bool {
         || ON_THE_WAY.iter().any(|beginning| text.starts_with(beginning))
 }
 
-/// The fields that tell a server from whom a request comes that is sent on: the address, the host that it named, the scheme. Only what the
-/// gateway knows, so nobody before it has a part in them.
+/// The fields that tell a server from whom a forwarded request comes: the address, the named host, the scheme. They contain only
+/// what the gateway knows, so nobody in front of it can influence them.
 pub fn forwarded(form: Forwarded, client: IpAddr, host: &str, scheme: &'static str) -> Vec<(HeaderName, HeaderValue)> {
     let field = |name: &'static str, value: String| Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?));
     let fields = match form {
@@ -151,16 +151,16 @@ pub fn forwarded(form: Forwarded, client: IpAddr, host: &str, scheme: &'static s
     fields.into_iter().flatten().collect()
 }
 
-/// The cookies that are a gateway's own: names, or beginnings of names with a `*`.
+/// The gateway's own cookies: names, or prefixes of names with a `*`.
 pub struct OwnCookies<'s> {
-    /// Those that its policies set.
+    /// Those set by its policies.
     pub policies: &'s [SmolStr],
-    /// Those that its settings name.
+    /// Those named by its settings.
     pub settings: &'s [String],
 }
 
 impl OwnCookies<'_> {
-    /// Whether a cookie of this name is one of them. Case counts in names of cookies, but not for every server.
+    /// Whether a cookie of this name is one of them. Ignores case, because some servers do.
     pub fn contain(&self, name: &[u8]) -> bool {
         let is = |own: &str| match own.strip_suffix('*') {
             Some(beginning) => name.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes())),
@@ -169,7 +169,7 @@ impl OwnCookies<'_> {
         self.policies.iter().any(|own| is(own)) || self.settings.iter().any(|own| is(own))
     }
 
-    /// A `Cookie` field without them, but with those that the policy placed; none when nothing is left.
+    /// A `Cookie` field without them, but with those that the policy set; `None` if nothing is left.
     fn without(&self, field: &HeaderValue, placed: &[SmolStr]) -> Option<HeaderValue> {
         let own = |pair: &&[u8]| {
             let name = name_of(pair);
@@ -183,8 +183,8 @@ impl OwnCookies<'_> {
         if kept.is_empty() { None } else { HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok() }
     }
 
-    /// Whether another server's `Set-Cookie` would set one of them. One without a name is refused as well: a browser sends it as its
-    /// value alone, which may read `name=value`.
+    /// Whether another server's `Set-Cookie` would set one of them. A cookie without a name counts as well, because a browser
+    /// sends only its value, which may look like `name=value`.
     pub fn set_by(&self, field: &HeaderValue) -> bool {
         let pair = field.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         let name = name_of(pair);

@@ -1,8 +1,8 @@
 //! Calls to other servers: pooled HTTP/1.1 and HTTP/2, TLS with the gateway's own trust, optionally with a client certificate.
 //!
-//! What may be called is settled here, once, for every policy: schemes, hosts and addresses allowed and denied, private addresses. A
-//! call that comes back to this gateway is run in process by the assertion, which asks [`Outbound::admit`] first. Proxies that the
-//! environment names (`HTTPS_PROXY` and the like) are not used: they would connect to what was not checked.
+//! This module decides what may be called, for every policy: schemes, allowed and denied hosts and addresses, private addresses.
+//! The assertion runs a call to this gateway itself in process, and asks [`Outbound::admit`] first. Proxies from the environment
+//! (`HTTPS_PROXY` and the like) are not used, because they would connect to unchecked addresses.
 
 #[cfg(test)]
 pub(crate) mod backend;
@@ -34,23 +34,23 @@ use crate::services::telemetry::Metrics;
 use connector::Connector;
 pub use policy::{OutboundError, Target, Targets, is_localhost, is_loopback};
 
-/// Idle connections kept per host.
+/// Most idle connections per host.
 const IDLE_PER_HOST: usize = 32;
-/// How long they are kept.
+/// Longest idle time.
 const IDLE_TIME: Duration = Duration::from_secs(50);
 
-/// Why a call gave no answer. The numbers are what policies see as `reasonCode`.
+/// Why a call has no answer. Policies see the number as `reasonCode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failed {
     /// The host has no address.
     UnknownHost,
-    /// The text is not a URL, or one that may not be called.
+    /// The text is not a URL, or the URL may not be called.
     BadUrl,
     /// No connection in time.
     ConnectTimeout,
     /// No answer in time.
     ReadTimeout,
-    /// Anything else: refused, broken off, not trusted, too large.
+    /// Anything else: refused, aborted, not trusted, too large.
     Other,
 }
 
@@ -78,12 +78,12 @@ impl Failed {
     }
 }
 
-/// A failed call, with what a log should say of it.
+/// A failed call with a text for the log.
 #[derive(Debug)]
 pub struct CallError {
     /// Which kind.
     pub failed: Failed,
-    /// What happened. Never holds the URL's query.
+    /// What happened. Never contains the URL's query.
     pub detail: String,
 }
 
@@ -109,9 +109,9 @@ pub struct Call {
     pub uri: Uri,
     /// Method.
     pub method: Method,
-    /// Header fields of a message; those that belong to a connection are left out, and those that it says belong to it.
+    /// Header fields of a message. Those that belong to the connection are left out, also those that the message declares so.
     pub headers: HeaderMap,
-    /// Header fields that the policy sets. They arrive whatever the others are.
+    /// Header fields set by the policy. They arrive whatever the others are.
     pub set: HeaderMap,
     /// Body.
     pub body: Bytes,
@@ -144,7 +144,7 @@ pub struct Outbound {
     keys: Arc<KeyStore>,
     extra: Vec<CertificateDer<'static>>,
     metrics: Arc<Metrics>,
-    /// By the alias of the client certificate; the empty alias shows none. Connections of one never serve another.
+    /// By the alias of the client certificate; the empty alias means none. Connections are never shared between aliases.
     pools: Mutex<HashMap<String, Pool>>,
 }
 
@@ -181,7 +181,7 @@ impl Outbound {
         })
     }
 
-    /// The same, knowing where the gateway itself listens and by what name it goes.
+    /// The same, with the gateway's own ports and name.
     pub fn beside(mut self, ports: Vec<u16>, name: &str) -> Outbound {
         self.targets = Arc::new(Targets::clone(&self.targets).beside(ports, name));
         self
@@ -193,17 +193,17 @@ impl Outbound {
         self
     }
 
-    /// Forgets pooled connections: keys or trusted certificates have changed.
+    /// Drops pooled connections after keys or trusted certificates have changed.
     pub fn forget(&self) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Whether a URL may be called, as far as its text tells.
+    /// Whether a URL may be called, as far as its text shows.
     pub fn check(&self, uri: &Uri) -> Result<Target, CallError> {
         self.targets.check(uri)
     }
 
-    /// Whether a target may be called, its addresses included: for calls that make no connection.
+    /// Whether a target may be called, including its addresses: for calls without a connection.
     pub async fn admit(&self, target: &Target) -> Result<(), CallError> {
         match &target.host {
             url::Host::Domain(name) if self.targets.asks_for_addresses(target) => {
@@ -213,17 +213,17 @@ impl Outbound {
         }
     }
 
-    /// Names and beginnings of names (`name*`) of cookies that are this gateway's own, beside those that its policies set.
+    /// Names and prefixes (`name*`) of this gateway's own cookies, besides those that its policies set.
     pub fn own_cookies(&self) -> &[String] {
         &self.settings.own_cookies
     }
 
-    /// In which fields a server is told for whom a request is sent on.
+    /// The fields that tell a server for whom a request is forwarded.
     pub fn forwarded(&self) -> Forwarded {
         self.settings.forwarded
     }
 
-    /// Calls. The answer has its whole body.
+    /// Makes the call. The answer contains its whole body.
     pub async fn call(&self, call: Call) -> Result<Response<Bytes>, CallError> {
         let started = std::time::Instant::now();
         let target = self.targets.check(&call.uri)?;
@@ -236,7 +236,7 @@ impl Outbound {
         *request.method_mut() = call.method;
         *request.uri_mut() = target.uri;
         *request.headers_mut() = headers;
-        // Connecting has its own limit; this one begins with the call, so it must not be the shorter of the two.
+        // Connecting has its own limit. This one also starts with the call, so it must not be shorter.
         let exchange = async {
             let response = pool.request(request).await.map_err(|error| explain(&error))?;
             let (mut head, body) = response.into_parts();
@@ -290,11 +290,11 @@ impl Outbound {
     }
 }
 
-/// Reads an answer's body whole.
+/// Reads the whole body of an answer.
 async fn read(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, CallError> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CallError::new(Failed::Other, format!("the answer broke off: {error}")))?;
+        let frame = frame.map_err(|error| CallError::new(Failed::Other, format!("the answer was cut off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if all.len() + data.len() > limit {
             return Err(CallError::new(Failed::Other, format!("the answer is larger than {limit} bytes")));
@@ -304,7 +304,7 @@ async fn read(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, Ca
     Ok(all.freeze())
 }
 
-/// What went wrong, as far as the chain of causes tells.
+/// What went wrong, as far as the chain of causes shows.
 fn explain(error: &hyper_util::client::legacy::Error) -> CallError {
     let mut detail = error.to_string();
     let mut cause = error.source();
@@ -312,7 +312,7 @@ fn explain(error: &hyper_util::client::legacy::Error) -> CallError {
         if let Some(own) = error.downcast_ref::<CallError>() {
             return CallError::new(own.failed, own.detail.clone());
         }
-        // Errors of the library wrap ours in an `io::Error`, whose `source` is that of what it wraps.
+        // The library wraps our error in an `io::Error`, whose `source` is that of the wrapped error.
         if let Some(own) = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref()?.downcast_ref::<CallError>()) {
             return CallError::new(own.failed, own.detail.clone());
         }

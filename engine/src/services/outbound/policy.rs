@@ -1,4 +1,4 @@
-//! What may be called: hosts by name before their addresses are known, and addresses before a connection is made to them.
+//! What may be called: checks host names before their addresses are known, and addresses before a connection is made.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub struct Targets {
     allow: Vec<Rule>,
     deny: Vec<Rule>,
     private: bool,
-    /// Ports of this gateway's own listeners, and the name that it goes by.
+    /// Ports of this gateway's own listeners, and its name.
     own: (Vec<u16>, String),
 }
 
@@ -29,12 +29,12 @@ impl Default for Targets {
     }
 }
 
-/// A text that names nobody who could be called.
+/// A text that does not name a target.
 #[derive(Debug, Error)]
 #[error("`{0}` is not a host, `*.domain`, address or network, with or without `:port`")]
 pub struct NoRule(String);
 
-/// Why calls cannot be set up as `gateway.yaml` has them.
+/// Why calls cannot work as configured in `gateway.yaml`.
 #[derive(Debug, Error)]
 pub enum OutboundError {
     /// An entry of a list that cannot be read.
@@ -66,16 +66,16 @@ struct Rule {
 enum Who {
     /// This name.
     Name(String),
-    /// Every name that ends so; it begins with a dot.
+    /// Every name with this ending, which begins with a dot.
     Below(String),
-    /// Every address of this network, whatever name leads to it.
+    /// Every address in this network, whatever name leads to it.
     Network(IpNet),
     /// This machine: the loopback addresses, and those that lead to them.
     Loopback,
 }
 
 impl Rule {
-    /// `host`, `*.domain`, an address or a network, each with `:port` if need be.
+    /// `host`, `*.domain`, an address or a network, each with an optional `:port`.
     fn parse(text: &str) -> Result<Rule, NoRule> {
         let wrong = || NoRule(text.to_owned());
         let text = text.trim();
@@ -137,7 +137,7 @@ impl Rule {
 impl Who {
     fn network(network: IpNet) -> Who {
         match network {
-            // What is written as IPv4 within IPv6 is IPv4.
+            // IPv4 in IPv6 notation is IPv4.
             IpNet::V6(v6) if v6.prefix_len() >= 96 && v6.addr().to_ipv4_mapped().is_some() => {
                 let address = v6.addr().to_canonical();
                 Who::Network(IpNet::new(address, v6.prefix_len() - 96).unwrap_or(address.into()))
@@ -147,16 +147,16 @@ impl Who {
     }
 }
 
-/// A URL that may be called, as far as its text tells.
+/// A URL that may be called, as far as its text shows.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The URL, with the host in its usual spelling: what is checked is what is called.
+    /// The URL with the normalized host, so that the checked URL is the called one.
     pub uri: Uri,
     /// The host.
     pub host: Host<String>,
     /// The port.
     pub port: u16,
-    /// Whether `outbound.allow` names the host, so that any address of it will do.
+    /// Whether `outbound.allow` names the host, so that any of its addresses is allowed.
     named: bool,
 }
 
@@ -168,7 +168,7 @@ impl Target {
 }
 
 impl Targets {
-    /// From the settings. An entry that cannot be read is an error: one that denies nothing would go unnoticed.
+    /// From the settings. An unreadable entry is an error, because otherwise nobody would notice that it denies nothing.
     pub fn new(settings: &Settings) -> Result<Targets, OutboundError> {
         let rules = |list: &'static str, texts: &[String]| {
             let rules = texts.iter().map(|text| Rule::parse(text));
@@ -176,7 +176,7 @@ impl Targets {
         };
         let allow = rules("allow", &settings.allow)?;
         let mut deny = rules("deny", &settings.deny)?;
-        // To deny one address of this machine and leave it the others would deny nothing: most servers listen on all of them.
+        // Denying only one loopback address would deny nothing, because most servers listen on all of them.
         let local = |rule: &Rule| {
             let local = match &rule.who {
                 Who::Network(network) => {
@@ -194,13 +194,14 @@ impl Targets {
         Ok(Targets { allow, deny, private: settings.private_targets, own: Default::default() })
     }
 
-    /// The same, knowing where the gateway itself listens and by what name it goes.
+    /// The same, with the gateway's own ports and name.
     pub fn beside(mut self, ports: Vec<u16>, name: &str) -> Targets {
         self.own = (ports, name.to_ascii_lowercase());
         self
     }
 
-    /// Whether this may be called, as far as its text tells. Where the host is a name, what it leads to is checked when it is known.
+    /// Whether this may be called, as far as its text shows. If the host is a name, its addresses are checked when they are
+    /// known.
     pub fn check(&self, uri: &Uri) -> Result<Target, CallError> {
         let refuse = |why: &str| Err(CallError::new(Failed::BadUrl, why));
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
@@ -213,10 +214,10 @@ impl Targets {
         };
         // `https://trusted.example@evil.example/` deceives readers, and passwords in URLs end up in logs.
         if authority.as_str().contains('@') {
-            return refuse("the URL holds a user name");
+            return refuse("the URL contains a user name");
         }
         if authority.as_str().contains('%') {
-            return refuse("the URL's host has escapes, or a zone");
+            return refuse("the URL's host contains escapes or a zone");
         }
         let port = authority.port_u16().unwrap_or(default);
         let host = match Host::parse(authority.host()) {
@@ -238,7 +239,7 @@ impl Targets {
                     return refuse(DENIED);
                 }
                 target.named = self.allow.is_empty() || self.allow.iter().any(|rule| rule.names(name, port));
-                // A name has to be allowed as one: whoever owns another can have it lead to an allowed address.
+                // A name must be allowed as a name: the owner of any other name can point it to an allowed address.
                 if !target.named && !is_localhost(name) {
                     return refuse(NOT_ALLOWED);
                 }
@@ -249,15 +250,15 @@ impl Targets {
         Ok(target)
     }
 
-    /// Whether a connection to this address of a target may be made.
+    /// Whether a connection to this address of a target is allowed.
     pub fn admits(&self, target: &Target, address: IpAddr) -> Result<(), CallError> {
         let refuse = |why: &str| Err(CallError::new(Failed::BadUrl, why));
         let reached = reached(address);
         if self.deny.iter().any(|rule| reached.iter().any(|address| rule.holds(*address, target.port))) {
             return refuse(DENIED);
         }
-        // A call of itself by a name of another's would come from this machine's own address, which may be trusted with more than the
-        // client. Calls by its own names are run in process, where the client stays the client.
+        // A call to itself under a foreign name would come from this machine's own address, which may be trusted more than the
+        // client. Calls under its own names run in process and keep the client's address.
         if let Host::Domain(name) = &target.host
             && self.own.0.contains(&target.port)
             && !is_localhost(name)
@@ -277,7 +278,7 @@ impl Targets {
         Ok(())
     }
 
-    /// Whether an address decides about a target, or its name has decided already.
+    /// Whether the address decides about a target, or its name has already decided.
     pub fn asks_for_addresses(&self, target: &Target) -> bool {
         !target.named || !self.private || self.own.0.contains(&target.port) || self.deny.iter().any(Rule::is_of_addresses)
     }
@@ -286,7 +287,7 @@ impl Targets {
 const DENIED: &str = "the settings deny calls to this host (outbound.deny)";
 const NOT_ALLOWED: &str = "the settings do not allow calls to this host (outbound.allow)";
 
-/// The URL with the host in its usual spelling.
+/// The URL with the normalized host.
 fn rewritten(uri: &Uri, scheme: &Scheme, authority: &Authority, host: &Host<String>) -> Result<Uri, CallError> {
     let text = host.to_string();
     if text == authority.host() {
@@ -298,13 +299,13 @@ fn rewritten(uri: &Uri, scheme: &Scheme, authority: &Authority, host: &Host<Stri
     made.map_err(|_| CallError::new(Failed::BadUrl, "the URL has no valid host"))
 }
 
-/// Whether a name is of this machine wherever it is asked for (RFC 6761, section 6.3).
+/// Whether a name always means this machine (RFC 6761, section 6.3).
 pub fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
 }
 
-/// Whether an address leads to this machine itself. The unspecified ones do, on most systems.
+/// Whether an address leads to this machine itself. On most systems the unspecified addresses do.
 pub fn is_loopback(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_loopback() || v4.octets()[0] == 0,
@@ -312,7 +313,7 @@ pub fn is_loopback(address: IpAddr) -> bool {
     }
 }
 
-/// Every address that a packet to this one may reach: itself, and the IPv4 address that it carries for a translator or a tunnel.
+/// Every address that a packet to this one may reach: itself, and the IPv4 address embedded for a translator or a tunnel.
 fn reached(address: IpAddr) -> SmallVec<[IpAddr; 3]> {
     let IpAddr::V6(v6) = address.to_canonical() else { return smallvec![address.to_canonical()] };
     let mut all: SmallVec<[IpAddr; 3]> = smallvec![IpAddr::V6(v6)];
@@ -322,7 +323,7 @@ fn reached(address: IpAddr) -> SmallVec<[IpAddr; 3]> {
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => all.push(v4(high, low)),
         // IPv4-translated (RFC 2765).
         [0, 0, 0, 0, 0xffff, 0, high, low] => all.push(v4(high, low)),
-        // NAT64 (RFC 6052, and RFC 8215 for prefixes of one's own; where those carry the address depends on their length).
+        // NAT64 (RFC 6052, and RFC 8215 for local prefixes, whose length decides where the address is).
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => all.push(v4(high, low)),
         [0x64, 0xff9b, 1, third, fourth, fifth, high, low] => {
             all.push(v4(high, low));
@@ -342,7 +343,7 @@ fn reached(address: IpAddr) -> SmallVec<[IpAddr; 3]> {
     all
 }
 
-/// Whether an address is of this machine, of a private network, reserved, or of no single machine at all.
+/// Whether an address belongs to this machine or a private network, is reserved, or is not that of a single machine.
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {

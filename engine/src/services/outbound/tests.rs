@@ -1,4 +1,4 @@
-//! Calls to servers in this process, and to none.
+//! Calls to servers in this process, and to missing ones.
 
 use tokio::net::TcpListener;
 
@@ -53,7 +53,7 @@ async fn failures_have_their_codes() {
     let silent = Backend::start("").await.port;
     let large = Backend::start("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789").await.port;
     let broken = Backend::start("nonsense\r\n\r\n").await.port;
-    // A listener whose backlog nobody empties answers the TCP handshake, but no TLS.
+    // A listener that accepts no connections answers the TCP handshake, but not TLS.
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mute = mute.local_addr().map(|address| (address.port(), mute)).unwrap();
     let settings = Settings { response_bytes: crate::services::config::units::Bytes(5), ..settings() };
@@ -127,7 +127,7 @@ fn addresses_are_judged_by_what_they_reach() {
     let by_name = targets(&["10.0.0.0/8", "169.254.169.254:80", "bad.example"], &["*.example", "other.test:443"], true);
     for (url, address, expected) in [
         ("http://a.example/", "192.0.2.1", true),
-        // Where the name leads counts, however it is written.
+        // The address counts, however it is written.
         ("http://a.example/", "10.1.2.3", false),
         ("http://a.example/", "::ffff:10.1.2.3", false),
         ("http://a.example/", "64:ff9b::a01:203", false),
@@ -143,7 +143,7 @@ fn addresses_are_judged_by_what_they_reach() {
         ("https://other.test/", "192.0.2.1", true),
         ("http://other.test/", "192.0.2.1", false),
         ("http://example.test/", "192.0.2.1", false),
-        // A name of another's that leads back here.
+        // A foreign name that leads back here.
         ("http://a.example:8443/", "127.0.0.1", false),
         ("http://a.example:8443/", "::ffff:127.0.0.2", false),
         ("http://gateway.example:8443/", "127.0.1.1", true),

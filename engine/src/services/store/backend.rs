@@ -1,4 +1,5 @@
-//! What a kind of database is to the rest of the store. Adding one is a file that implements these traits, and a row in `dialect.rs`.
+//! The interface between a kind of database and the rest of the store. To add one, write a file that implements these traits, and
+//! a row in `dialect.rs`.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -19,10 +20,10 @@ pub(super) trait Database: Sync {
     /// The schemes of its addresses.
     fn schemes(&self) -> &'static [&'static str];
 
-    /// What is wrong with a connection's settings, files left aside.
+    /// What is wrong with a connection's settings, apart from files.
     fn check(&self, config: &ConnectionConfig) -> Result<(), SettingsError>;
 
-    /// Prepares a connection. Only settings that can never work are an error: a database that is down is tried again on each use.
+    /// Prepares a connection. Only impossible settings are an error: a database that is down is retried on each use.
     fn open(&self, name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Arc<dyn Backend>, StoreError>;
 
     /// The file of an embedded database.
@@ -30,14 +31,14 @@ pub(super) trait Database: Sync {
         None
     }
 
-    /// How its SQL is spelled.
+    /// Its SQL spelling.
     fn spelling(&self) -> &'static dyn Spelling;
 }
 
 /// A database with its connections.
 #[async_trait]
 pub(super) trait Backend: Send + Sync {
-    /// Runs a statement on the calling thread, where that takes less time than handing it over. `None`: it is for [`Backend::run`].
+    /// Runs a statement on the calling thread, if that is faster than handing it over. `None`: use [`Backend::run`].
     fn run_here(&self, _: &Statement, _: &[Value], _: QueryOptions) -> Result<Option<Rows>, StoreError> {
         Ok(None)
     }
@@ -48,15 +49,15 @@ pub(super) trait Backend: Send + Sync {
     /// Begins a transaction.
     async fn begin(self: Arc<Self>, options: BeginOptions<'_>) -> Result<Box<dyn Session>, StoreError>;
 
-    /// Applies the scripts (name, SQL) that were not applied yet.
+    /// Applies the scripts (name, SQL) that were not yet applied.
     async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError>;
 
-    /// Its connections, where it has a pool of them that was used.
+    /// The state of its pool, if it has one that was used.
     fn pool(&self) -> Option<Pool> {
         None
     }
 
-    /// Finishes what is in hand and closes.
+    /// Finishes running statements and closes.
     async fn close(&self);
 }
 
@@ -71,7 +72,7 @@ pub struct Pool {
     pub most: usize,
 }
 
-/// A transaction in hand. Dropping it undoes it.
+/// An open transaction. Dropping it rolls it back.
 #[async_trait]
 pub(super) trait Session: Send + Sync {
     /// As [`Backend::run_here`].
@@ -79,13 +80,13 @@ pub(super) trait Session: Send + Sync {
         Ok(None)
     }
 
-    /// Runs a statement. One that fails undoes itself alone.
+    /// Runs a statement. A failed statement undoes only itself.
     async fn run(&mut self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError>;
 
-    /// Makes it durable.
+    /// Commits it durably.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 
-    /// Undoes it.
+    /// Rolls it back.
     async fn rollback(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -96,13 +97,13 @@ pub(super) enum Placeholders {
     Numbered,
     /// `?`: each place is bound by itself.
     InOrder,
-    /// `$1`: a number stands for one parameter of one type, so that the bytes of its text are another one.
+    /// `$1`: a number stands for one parameter of one type, so the bytes of its text are a separate parameter.
     Typed,
 }
 
 /// How one kind of database spells SQL.
 pub(super) trait Spelling: Sync {
-    /// What its statements are read with.
+    /// The parser dialect of its statements.
     fn grammar(&self) -> &'static dyn Grammar;
 
     /// How its parameters are written.
@@ -111,19 +112,19 @@ pub(super) trait Spelling: Sync {
     /// The bytes of a text in its columns.
     fn bytes(&self, operand: &dyn Display) -> String;
 
-    /// The condition under which both operands are numbers and compare as such; `None` where that cannot be.
+    /// The condition that both operands are numbers and compare as such; `None` if that is impossible.
     fn numbers(&self, left: Operand<'_>, right: Operand<'_>) -> Option<String>;
 
-    /// Whether `replace` and `on duplicate key` change the row that the database takes for the same one.
+    /// Whether `replace` and `on duplicate key` change the row that the database considers the same.
     fn changes_what_it_takes_for_equal(&self) -> bool {
         false
     }
 
-    /// What keeps the rows that a statement reads as they are until the end of its transaction. `None` where one transaction writes at a
-    /// time anyway.
+    /// The SQL that locks the rows that a statement reads until the end of its transaction. `None` if only one transaction writes
+    /// at a time anyway.
     fn holding_rows(&self) -> Option<&'static str>;
 
-    /// Finds the columns that take different texts for equal: collation, table and column, or the text that made the table.
+    /// Finds the columns that treat different texts as equal: collation, table and column, or the text that created the table.
     fn loose_columns(&self) -> &'static str;
 }
 
@@ -132,9 +133,9 @@ pub(super) trait Spelling: Sync {
 pub(super) struct Operand<'a> {
     /// As SQL.
     pub(super) sql: &'a dyn Display,
-    /// Its number, when it is a parameter.
+    /// Its number, if it is a parameter.
     pub(super) param: Option<usize>,
-    /// Whether it is a text written in the statement.
+    /// Whether it is a literal text in the statement.
     pub(super) literal: bool,
 }
 

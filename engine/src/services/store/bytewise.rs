@@ -1,9 +1,9 @@
-//! Makes the comparisons of a statement ones of bytes. Databases have their own ideas of equality: blanks at the end, case, accents,
-//! `01` and `1`. A key, a token or a name is equal to another one here only if every byte is. So `a = b` becomes
+//! Makes the comparisons of a statement bytewise. Databases have their own ideas of equality: blanks at the end, case, accents,
+//! `01` and `1`. Here a key, a token or a name equals another one only if every byte does. So `a = b` becomes
 //! `(a = b AND bytes(a) = bytes(b))`: the first part finds rows by an index, the second one decides. Numbers compare as numbers.
 //!
-//! Only statements that take values are rewritten. Left as they are: comparisons with a number that is written in the statement,
-//! comparisons with `COLLATE` (the author's own choice), `LIKE`, `<` and the like, `USING`, and what functions compare.
+//! Only statements with bound values are rewritten. Not changed: comparisons with a literal number, comparisons with `COLLATE`
+//! (the author's own choice), `LIKE`, `<` and the like, `USING`, and comparisons inside functions.
 
 use std::ops::ControlFlow;
 
@@ -17,11 +17,11 @@ use super::StatementError;
 use super::backend::{Operand, Placeholders, Spelling};
 use super::rendered::{Rendered, Role, mark};
 
-/// The statement of these pieces with comparisons of bytes. Fails, with the reason, for what cannot be read or compared that way.
+/// The statement of these pieces with bytewise comparisons. Fails, with the reason, if it cannot be parsed or compared that way.
 pub(super) fn rewrite(spelling: &'static dyn Spelling, pieces: &[&str]) -> Result<Rendered, StatementError> {
     let params = pieces.len().saturating_sub(1);
     let sql = numbered(spelling.placeholders(), pieces);
-    // Texts in quotes stay as they were written: what an escape means is the server's setting.
+    // Quoted texts stay as written, because the server's settings define what an escape means.
     let options = ParserOptions { unescape: false, ..ParserOptions::default() };
     let parsed =
         Parser::new(spelling.grammar()).with_options(options).try_with_sql(&sql).and_then(|mut parser| parser.parse_statements());
@@ -38,7 +38,7 @@ pub(super) fn rewrite(spelling: &'static dyn Spelling, pieces: &[&str]) -> Resul
     if rendered.takes_all(params) { Ok(rendered) } else { Err(StatementError::Misplaced) }
 }
 
-/// The text with numbered placeholders, as the grammar of the dialect spells them.
+/// The text with numbered placeholders in the grammar of the dialect.
 fn numbered(placeholders: Placeholders, pieces: &[&str]) -> String {
     let sign = if placeholders == Placeholders::Typed { '$' } else { '?' };
     let mut sql = String::new();
@@ -196,7 +196,7 @@ impl Rewriter {
         Ok(Some(format!("({not}({} IN ({query}) AND {bytes}))", probe(expr))))
     }
 
-    /// The condition under which two operands that the database calls equal are the same.
+    /// The condition that two operands that the database considers equal are the same.
     fn same(&self, left: &Expr, op: &str, right: &Expr) -> Result<String, StatementError> {
         if let (Expr::Tuple(left), Expr::Tuple(right)) = (inner(left), inner(right))
             && left.len() == right.len()
@@ -206,7 +206,7 @@ impl Rewriter {
             return Ok(if pairs.is_empty() { "1 = 1".to_owned() } else { format!("({})", pairs.join(" AND ")) });
         }
         if matches!(inner(left), Expr::Tuple(_)) || matches!(inner(right), Expr::Tuple(_)) {
-            return Err(StatementError::Inexact("rows can be compared only with rows of as many values"));
+            return Err(StatementError::Inexact("rows can only be compared with rows of the same number of values"));
         }
         let bytes = format!("{} {op} {}", self.bytes(left), self.bytes(right));
         Ok(match self.spelling.numbers(operand(left), operand(right)) {
@@ -223,13 +223,13 @@ impl Rewriter {
         }
     }
 
-    /// What a unique key takes for the same row need not be the same.
+    /// The row that a unique key considers the same need not be the same.
     fn upsert(&mut self, insert: &mut Insert) -> Result<(), StatementError> {
         let Some(OnInsert::OnConflict(conflict)) = &mut insert.on else {
             if self.spelling.changes_what_it_takes_for_equal() && (insert.replace_into || insert.on.is_some()) {
                 return Err(StatementError::Inexact(
-                    "the database decides which row is the same, by its own idea of equality: write an `update`, and an `insert` where \
-                     it touched no row",
+                    "the database decides by its own idea of equality which row is the same: write an `update`, and an `insert` \
+                     where it touched no row",
                 ));
             }
             return Ok(());
@@ -282,7 +282,7 @@ fn operand(expr: &Expr) -> Operand<'_> {
     Operand { sql: expr, param: param(expr), literal }
 }
 
-/// An operand where rows are looked for: parameters are bound so that an index serves whatever type they have.
+/// An operand for finding rows: parameters are bound so that an index is used whatever their type.
 fn probe(expr: &Expr) -> String {
     match (param(expr), inner(expr)) {
         (Some(number), _) => mark(Role::Probe, number),
@@ -302,7 +302,7 @@ fn order(expr: &mut Expr) -> bool {
     }
 }
 
-/// Whether a comparison with this is the database's: it is a number, or the author named a collation.
+/// Whether the database's own comparison is used: the operand is a number, or the author named a collation.
 fn leaves_alone(expr: &Expr) -> bool {
     match inner(expr) {
         Expr::Value(ValueWithSpan { value: Value::Number(..) | Value::Boolean(_) | Value::Null, .. }) => true,
@@ -320,7 +320,7 @@ fn leaves_alone(expr: &Expr) -> bool {
             let name = function.name.to_string();
             ["count", "sum", "avg", "length", "char_length", "abs"].iter().any(|known| name.eq_ignore_ascii_case(known))
         }
-        // Those that compare codes still take blanks at the end for nothing: they cannot be chosen against bytes.
+        // Even collations that compare codes ignore blanks at the end, so they cannot replace bytes.
         Expr::Collate { collation, .. } => {
             let name = collation.to_string().to_ascii_lowercase();
             !(name.contains("bin") || name == "\"c\"" || name == "\"posix\"")

@@ -1,5 +1,5 @@
-//! Columns whose own equality is not that of bytes. Statements do not rely on it (see `bytewise`), but unique keys do, and so does
-//! whoever works with the tables by other means: an operator should know.
+//! Columns whose own equality is not bytewise. Statements do not rely on it (see `bytewise`), but unique keys and other programs
+//! do, so an operator should know.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::{Connection, QueryOptions, Statement, StoreError};
 pub type Collations = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 impl Connection {
-    /// The columns of its tables that take different texts for equal.
+    /// The columns of its tables that treat different texts as equal.
     pub async fn loose_columns(&self) -> Result<Collations, StoreError> {
         let statement = Statement::new(&[self.dialect().spelling().loose_columns()]).map_err(|error| error.of(self.name()))?;
         let options = QueryOptions { max_rows: 10_000, timeout: None };
@@ -32,7 +32,7 @@ impl Connection {
     }
 }
 
-/// What a `create table` of SQLite says.
+/// Reads SQLite's `create table` texts.
 fn collations_of(sql: &str, found: &mut Collations) {
     let Ok(parsed) = Parser::parse_sql(&SQLiteDialect {}, sql) else { return };
     for statement in parsed {

@@ -16,9 +16,9 @@ pub(super) struct ConnectionConfig {
     pub user: Option<String>,
     /// Password at a database server, instead of one in the address.
     pub password: Option<String>,
-    /// PEM file of the authorities that vouch for the server.
+    /// PEM file with the authorities of the server's certificate.
     pub ca: Option<PathBuf>,
-    /// Whether a server on another machine may be spoken to without TLS that verifies it.
+    /// Whether a server on another machine may be used without TLS, or without verifying it.
     pub allow_plaintext: bool,
     /// Most connections at once. For an embedded database: connections that read.
     pub max_connections: Option<u32>,
@@ -26,7 +26,7 @@ pub(super) struct ConnectionConfig {
     pub synchronous: Synchronous,
     /// Longest time for one statement.
     pub statement_timeout: Duration,
-    /// Longest time for one `Transaction`; after it everything is undone, so that a stuck policy holds no locks.
+    /// Longest time for one `Transaction`; then it is rolled back, so that a stuck policy holds no locks.
     pub transaction_timeout: Duration,
     /// Longest wait for a connection, or for the lock of an embedded database.
     pub acquire_timeout: Duration,

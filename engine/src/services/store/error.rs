@@ -1,5 +1,5 @@
-//! What a database can answer other than rows. A policy may turn one kind, [`Kind::Duplicate`], into an answer of its own; everything
-//! else becomes a [`Fault`]. Texts never hold values that were bound: those may be secrets.
+//! Errors of a database. A policy may handle one kind, [`Kind::Duplicate`]; everything else becomes a [`Fault`]. Texts never
+//! contain bound values, because these may be secrets.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,20 +10,20 @@ use thiserror::Error;
 
 use crate::data::fault::{Blame, Fault};
 
-/// What kind of trouble it was.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A row with this key exists already (a unique constraint).
     Duplicate,
     /// Another constraint: not null, foreign key, check, a value too long.
     Constraint,
-    /// Locked by somebody else, or lost against a concurrent transaction; trying again may succeed.
+    /// Locked by another transaction, or lost against one; trying again may succeed.
     Busy,
-    /// The database, its file or its file system takes no writes.
+    /// The database, its file or its file system is read-only.
     ReadOnly,
     /// The account may not do it.
     Forbidden,
-    /// Not there: server down, file gone, disk full.
+    /// Not available: server down, file gone, disk full.
     Unavailable,
     /// It took longer than allowed.
     Timeout,
@@ -46,7 +46,7 @@ impl Kind {
     }
 }
 
-/// Why the settings of a connection can never work.
+/// Why the settings of a connection are impossible.
 #[derive(Debug, Error)]
 pub enum SettingsError {
     /// The file with the password.
@@ -72,7 +72,7 @@ pub enum SettingsError {
     /// An address that is not a URL.
     #[error("the address cannot be read")]
     Unreadable,
-    /// A setting of servers at an embedded database.
+    /// A setting for servers on an embedded database.
     #[error("`ca` and `allow_plaintext` are for database servers")]
     ServersOnly,
     /// An embedded database without a file.
@@ -81,16 +81,16 @@ pub enum SettingsError {
     /// A query in the address of an embedded database.
     #[error("`?{0}` in the address is unknown; only `?mode=ro` is")]
     UnknownMode(String),
-    /// Two settings of which one must go.
+    /// Two settings that exclude each other.
     #[error("`ca` and `allow_plaintext` contradict each other")]
     Contradiction,
-    /// A word about TLS in the address.
-    #[error("`{0}` in the address is not known here: use `sslmode`, or the settings `ca` and `allow_plaintext`")]
+    /// An unknown TLS parameter in the address.
+    #[error("`{0}` in the address is not supported: use `sslmode`, or the settings `ca` and `allow_plaintext`")]
     UnknownTlsWord(String),
-    /// An address that asks for less protection than is due.
+    /// An address that asks for less protection than required.
     #[error(
-        "`{setting}` does not verify {server}: leave it out, and certificate and name are verified, by the authorities of `ca` if it is \
-         given; or say `allow_plaintext: true` where the network is protected by other means"
+        "`{setting}` does not verify {server}: leave it out, then certificate and name are verified (with the authorities of \
+         `ca`, if given); or set `allow_plaintext: true` if the network is protected by other means"
     )]
     Unverified {
         /// What the address says.
@@ -107,43 +107,43 @@ impl SettingsError {
     }
 }
 
-/// Why a text is not a statement that can be run.
+/// Why a text is not a usable statement.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StatementError {
-    /// A parameter where it would be text.
-    #[error("a variable inside {0} would not be bound: take it out, the database quotes it by itself")]
+    /// A parameter that would be text.
+    #[error("a variable inside {0} would not be bound: remove the quotes or comment; bound values need no quotes")]
     Unbound(&'static str),
-    /// A character that marks placeholders here.
-    #[error("it holds a control character")]
+    /// A character that is reserved for placeholders.
+    #[error("it contains a control character")]
     ControlCharacter,
     /// No word in it.
     #[error("the statement is empty")]
     Empty,
-    /// What `Transaction` is for.
+    /// Transaction control, for which there is `Transaction`.
     #[error("`{0}` is not for statements: put them into a `Transaction {{ }}`")]
     TransactionControl(String),
-    /// What connections are for.
+    /// Access to other databases, for which there are connections.
     #[error("`{0}` is not allowed: name another connection in `gateway.yaml`")]
     Attachment(String),
-    /// Rows of a statement that reads none cannot be held.
-    #[error("only rows that `select` or `insert … select` reads can be held")]
+    /// Locking rows in a statement that reads none.
+    #[error("`hold` needs a `select` or an `insert … select`")]
     HoldsNothing,
     /// The grammar of the dialect does not know it.
-    #[error("it cannot be read, so its comparisons cannot be made exact: {0}")]
+    #[error("it cannot be parsed, so its comparisons cannot be made exact: {0}")]
     Unreadable(String),
     /// More than one statement, or none.
     #[error("it must be one statement")]
     NotOne,
-    /// A placeholder of the author's own.
+    /// The author's own placeholder.
     #[error("`{0}` is not a variable of a policy: write `${{name}}`")]
     Placeholder(String),
-    /// What the grammar read is not what was written.
-    #[error("it holds a character that is not allowed")]
+    /// The parsed statement differs from the written one.
+    #[error("it contains a character that is not allowed")]
     UnknownMark,
     /// A parameter that vanished from the text.
-    #[error("a variable stands where no value can")]
+    #[error("a variable is used where a value is not allowed")]
     Misplaced,
-    /// A comparison that cannot be made one of bytes.
+    /// A comparison that cannot be made bytewise.
     #[error("{0}")]
     Inexact(&'static str),
     /// No form of it for this dialect.
@@ -175,12 +175,12 @@ impl StoreError {
         StoreError { kind, connection: connection.clone(), detail: detail.into() }
     }
 
-    /// Whether a unique constraint was violated, which a policy may take for an answer.
+    /// Whether a unique constraint was violated, which a policy may handle.
     pub fn is_duplicate(&self) -> bool {
         self.kind == Kind::Duplicate
     }
 
-    /// Whether the server's connection is still in order: the server answered, if only to refuse.
+    /// Whether the connection to the server still works: the server answered, even if it refused.
     pub(super) fn leaves_connection(&self) -> bool {
         !matches!(self.kind, Kind::Unavailable | Kind::Timeout)
     }

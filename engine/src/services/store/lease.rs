@@ -1,12 +1,12 @@
-//! A pooled connection that goes back to its pool only when it is known to be in order. One that is dropped in the middle of something
-//! (a request that was broken off, a transaction that nobody ended) is closed instead, which makes the server undo what was open.
+//! A pooled connection that only goes back to its pool if it is known to be clean. One that is dropped in the middle of something
+//! (an aborted request, an unfinished transaction) is closed instead, so that the server rolls back what was open.
 
 use std::ops::{Deref, DerefMut};
 
 use sqlx::Database;
 use sqlx::pool::PoolConnection;
 
-/// A connection on loan.
+/// A borrowed connection.
 pub(super) struct Lease<DB: Database> {
     connection: PoolConnection<DB>,
     in_order: bool,
@@ -17,7 +17,7 @@ impl<DB: Database> Lease<DB> {
         Lease { connection, in_order: false }
     }
 
-    /// Gives it back in order.
+    /// Returns it, known to be clean.
     pub(super) fn give_back(mut self) {
         self.in_order = true;
     }

@@ -1,5 +1,5 @@
-//! Databases by name. One async API over the embedded SQLite and over MySQL and PostgreSQL servers; what the statements mean is the
-//! policies' business. A database that is down keeps nobody from starting: each use then gives a [`StoreError`], and works again as
+//! Databases by name. One async API for the embedded SQLite and for MySQL and PostgreSQL servers; policies decide what the
+//! statements mean. A database that is down does not prevent the start: each use then gives a [`StoreError`], and works again as
 //! soon as the database does.
 
 mod backend;
@@ -38,7 +38,7 @@ use self::config::ConnectionConfig;
 use crate::data::value::Value;
 use crate::services::config::Connection as Config;
 
-/// How a statement is to be run.
+/// Options for running a statement.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryOptions {
     /// Rows beyond this many are dropped.
@@ -53,10 +53,10 @@ impl Default for QueryOptions {
     }
 }
 
-/// What a statement gave.
+/// The result of a statement.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    /// Names of the columns, also when there is no row.
+    /// Names of the columns, even if there is no row.
     pub columns: Vec<SmolStr>,
     /// The rows, each with a value per column; NULL is undefined.
     pub rows: Vec<Vec<Value>>,
@@ -64,7 +64,7 @@ pub struct Rows {
     pub affected: u64,
 }
 
-/// What is wrong with a connection's settings, files left aside.
+/// What is wrong with a connection's settings, apart from files.
 pub fn check(given: &Config) -> Result<(), SettingsError> {
     let files = ConnectionConfig::new(&Config { password_file: None, ca: None, ..given.clone() }, Path::new(""))?;
     let config = ConnectionConfig { ca: given.ca.clone(), ..files };
@@ -118,7 +118,7 @@ impl Connections {
         self.0.values()
     }
 
-    /// Finishes what is in hand and closes; for the end of the process.
+    /// Finishes running statements and closes; for the end of the process.
     pub async fn close(&self) {
         for connection in self.0.values() {
             connection.0.backend.close().await;
@@ -168,14 +168,14 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction. Dropping it undoes it.
+    /// Begins a transaction. Dropping it rolls it back.
     pub async fn begin(&self, options: BeginOptions<'_>) -> Result<Transaction, StoreError> {
         Transaction::begin(self.clone(), options).await
     }
 
-    /// Applies the scripts (name, SQL for this dialect) that were not applied yet, in order, each as a whole, and records them in the
-    /// table `portcullis_migration`. Several gateways may do so at once. MySQL cannot undo half a script, so scripts should be
-    /// repeatable (`CREATE TABLE IF NOT EXISTS`), which also lets them meet tables that somebody else created.
+    /// Applies the scripts (name, SQL for this dialect) that were not yet applied, in order, each as a whole, and records them in
+    /// the table `portcullis_migration`. Several gateways may do so at once. MySQL cannot undo half a script, so scripts should
+    /// be repeatable (`CREATE TABLE IF NOT EXISTS`); then they also work with tables that somebody else created.
     pub async fn migrate<N: AsRef<str>, S: AsRef<str>>(&self, scripts: &[(N, S)]) -> Result<(), StoreError> {
         let scripts = scripts.iter().map(|(name, sql)| (name.as_ref().to_owned(), sql.as_ref().to_owned()));
         self.0.backend.migrate(scripts.collect()).await

@@ -1,4 +1,4 @@
-//! MySQL and MariaDB. Values travel with their own type and the server converts; results come back by the column's type.
+//! MySQL and MariaDB. Values are sent with their own type and the server converts them; results have the column's type.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -113,12 +113,12 @@ impl Vendor for MySql {
     fn settings(config: &ConnectionConfig) -> (String, Option<String>) {
         let idle = config.transaction_timeout.as_secs().max(1);
         (
-            // Counting under a lock must see what others committed before the lock was given. What does not fit into a column is an
-            // error on every engine, never cut.
+            // Counting under a lock must see what others committed before the lock was granted. A value that does not fit into a
+            // column is an error on every engine and never cut.
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
                 .to_owned(),
-            // Only MariaDB knows this one; where it is unknown, ending the connection has to do.
+            // Only MariaDB supports this; elsewhere, ending the connection has to be enough.
             Some(format!("SET SESSION idle_transaction_timeout = {idle}")),
         )
     }
@@ -188,18 +188,19 @@ impl Vendor for MySql {
     }
 }
 
-/// Locks of MySQL are names, and those of all databases of a server.
+/// Locks of MySQL are names shared by all databases of a server.
 fn name(lock: i64) -> String {
     format!("portcullis:{lock}")
 }
 
-/// MySQL quotes offending values (`Duplicate entry 'x' for key …`); what stands in the first quotes is left out of logs.
+/// MySQL quotes offending values (`Duplicate entry 'x' for key …`), so the first quoted text is kept out of logs.
 fn hide_values(message: &str) -> String {
     let shows_value = ["Duplicate entry", "Incorrect", "Truncated", "Data truncat", "Out of range value:"];
     if !shows_value.iter().any(|start| message.contains(start)) {
         return message.to_owned();
     }
-    // A value may itself hold quotes: everything from the first to the last but the key's name at the end goes.
+    // A value may itself contain quotes, so everything from the first quote to the last is removed, except the key's name at the
+    // end.
     let tail = message.rfind(" for ").map_or("", |at| &message[at..]);
     match message.find('\'') {
         Some(open) => format!("{}[value]{}", &message[..open], tail),
@@ -207,14 +208,14 @@ fn hide_values(message: &str) -> String {
     }
 }
 
-/// Which texts are taken for ones that a column cannot hold. MySQL does not compare a column with a text that has no form in the
-/// column's character set; such a text is not there, so NULL is looked for instead. Which of them it was, the server does not say.
+/// Which texts count as impossible for a column. MySQL refuses to compare a column with a text that does not exist in the
+/// column's character set. No row has such a text, so NULL is looked up instead. The server does not say which text it was.
 #[derive(Clone, Copy, PartialEq)]
 enum Foreign {
     None,
-    /// Those with characters of four bytes, which `utf8` (three bytes) does not have.
+    /// Those with four-byte characters, which `utf8` (three bytes) lacks.
     Supplementary,
-    /// Those that are not ASCII.
+    /// Non-ASCII texts.
     All,
 }
 
@@ -266,7 +267,7 @@ async fn query(
 fn add(arguments: &mut MySqlArguments, role: Role, value: &Value) -> Result<(), sqlx::error::BoxDynError> {
     match (role, value) {
         (_, Value::Undefined) => arguments.add(None::<&str>),
-        // A text finds numbers too. A number would be compared with every text as a number, and use no index.
+        // A text also finds numbers. A number would be compared numerically with every text, without an index.
         (Role::Probe, value) => arguments.add(&*rendered::compared(value)),
         (Role::Bytes, value) => arguments.add(rendered::compared(value).as_bytes()),
         (Role::Number, value) => arguments.add(i64::from(rendered::is_number(value))),

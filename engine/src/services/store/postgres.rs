@@ -1,5 +1,5 @@
-//! PostgreSQL. The server says which type each parameter must have, and values are converted to it here: policies hold mostly text,
-//! and PostgreSQL, unlike the others, converts nothing by itself.
+//! PostgreSQL. The server says which type each parameter must have, and values are converted to it here, because policies mostly
+//! have texts, and PostgreSQL, unlike the others, converts nothing by itself.
 
 mod types;
 
@@ -48,7 +48,7 @@ impl Database for Postgres {
     }
 }
 
-/// Types whose values have one form, whatever their text.
+/// Types whose values have only one form, whatever their text.
 const NOT_TEXT: &str = "^(smallint|integer|bigint|numeric|real|double|boolean|money|date|time|interval|uuid|bytea|oid|json|bit)";
 
 impl Spelling for Postgres {
@@ -64,7 +64,7 @@ impl Spelling for Postgres {
         format!("convert_to(({operand})::text, 'UTF8')")
     }
 
-    /// The server says which type a value must have, and for what is not text no bytes are sent.
+    /// The server says which type a value must have; bytes are only sent for texts.
     fn numbers(&self, left: Operand<'_>, right: Operand<'_>) -> Option<String> {
         match (left.param, right.param) {
             (Some(number), None) | (None, Some(number)) => Some(format!("{} IS NULL", mark(Role::Bytes, number))),
@@ -157,7 +157,7 @@ impl Vendor for Postgres {
         let mut stream = connection.fetch_many(prepared.query_with(arguments));
         while let Some(item) = stream.try_next().await.map_err(failed)? {
             match item {
-                // The server counts the rows of a select too; here they are those that were changed.
+                // The server also counts the rows of a select; only changed rows count here.
                 Either::Left(done) if !statement.may_read() => rows.affected += done.rows_affected(),
                 Either::Right(row) if rows.rows.len() < max_rows => {
                     rows.rows.push(read(&row).map_err(|error| server.failed(Kind::Invalid, error.to_string()))?);
@@ -186,7 +186,7 @@ impl Vendor for Postgres {
     }
 
     fn lock_migrations(lock: i64) -> String {
-        // Long scripts may take their time, and so may the gateway that was first.
+        // Long scripts may take a while, and so may the gateway that was first.
         format!("SET statement_timeout = 0; SELECT pg_advisory_lock({lock})")
     }
 
@@ -206,7 +206,7 @@ impl Vendor for Postgres {
                 _ => Kind::Invalid,
             },
         };
-        // The message names constraints and types; offending values stand in the detail, which is left out, except for these.
+        // The message names constraints and types. Offending values are in the detail, which is left out, except for these.
         let message = if code == "22P02" { "invalid input syntax" } else { database.message() };
         Some((kind, format!("{code}: {message}")))
     }

@@ -7,16 +7,16 @@ use super::StatementError;
 use super::backend::Placeholders;
 use crate::data::value::Value;
 
-/// What a placeholder stands for. One parameter may be bound several times.
+/// What is bound at a placeholder. One parameter may be bound several times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The value.
     Value,
     /// The value, compared by order or by pattern.
     Order,
-    /// The value where a row is looked for by equality. A value that the other side cannot hold is bound as NULL, and finds nothing.
+    /// The value for finding rows by equality. A value that the other side cannot contain is bound as NULL and finds nothing.
     Probe,
-    /// The bytes of its text, which decide whether a row that was found is the one.
+    /// The bytes of its text, which decide whether a found row is the right one.
     Bytes,
     /// Whether it may be compared as a number.
     Number,
@@ -30,14 +30,15 @@ pub(super) struct Bind {
     pub(super) role: Role,
 }
 
-/// A statement's text. Where a number stands for a parameter wherever it is used, parameters are bound once; otherwise `binds` says what is bound where.
+/// A statement's text. If numbered placeholders can be reused, parameters are bound once; otherwise `binds` says what is bound
+/// where.
 #[derive(Clone, Debug)]
 pub(super) struct Rendered {
     pub(super) sql: Arc<str>,
     pub(super) binds: Vec<Bind>,
 }
 
-/// Stands around what is not SQL; no statement holds it.
+/// Marks what is not SQL; no statement may contain it.
 pub(super) const MARK: char = '\u{1}';
 
 /// A placeholder in a text that is not rendered yet.
@@ -129,7 +130,7 @@ impl Rendered {
         Ok(Rendered { sql: sql.into(), binds })
     }
 
-    /// Whether each of so many parameters stands somewhere.
+    /// Whether each of the parameters occurs.
     pub(super) fn takes_all(&self, params: usize) -> bool {
         (0..params).all(|param| self.binds.iter().any(|bind| bind.param == param))
     }
@@ -146,7 +147,7 @@ pub(super) fn is_number(value: &Value) -> bool {
     }
 }
 
-/// The text that a value is compared by: of a moment the seconds, of a truth value 1 or 0, as columns hold them.
+/// The text for comparing a value, as columns store it: the seconds of a moment, 1 or 0 for a boolean.
 pub(super) fn compared(value: &Value) -> std::borrow::Cow<'_, str> {
     match value {
         Value::Bool(value) => if *value { "1" } else { "0" }.into(),

@@ -1,5 +1,5 @@
-//! Database servers: a pool of connections, statements with a time-out, transactions, migrations. What MySQL and PostgreSQL do each in its
-//! own way is behind [`Vendor`].
+//! Database servers: a pool of connections, statements with a time-out, transactions, migrations. The differences of MySQL and
+//! PostgreSQL are behind [`Vendor`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::data::value::Value;
 
 /// Connections at once unless the settings say otherwise.
 const POOL_SIZE: u32 = 16;
-/// A connection that rested longer than this may have been cut off by a restart of the server, so it is tried before it is used.
+/// A connection idle for longer than this may have been cut by a restart of the server, so it is tested before use.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// A connection of a vendor's driver.
@@ -26,13 +26,13 @@ pub(super) type Connection<V> = <<V as Vendor>::Driver as Database>::Connection;
 /// How such a connection is made.
 type Options<V> = <Connection<V> as sqlx::Connection>::Options;
 
-/// What one kind of server does in its own way.
+/// What is special to one kind of server.
 pub(super) trait Vendor: Sized + Send + Sync + 'static {
     /// The driver.
     type Driver: Database<Connection: Sync>;
-    /// The form of an address, for who wrote another.
+    /// The form of an address, for error messages.
     const ADDRESS: &'static str;
-    /// Whether a statement that fails spoils the transaction it is in, unless a savepoint keeps the two apart.
+    /// Whether a failed statement makes its transaction unusable, unless a savepoint protects it.
     const FAILURE_SPOILS: bool;
     /// Whether changes of tables can be undone, so that a script is one transaction.
     const TABLES_ROLL_BACK: bool;
@@ -40,10 +40,10 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
     const NOW: &'static str;
 
     /// How to connect. Fails, with the reason, for an address that is not of the form [`Vendor::ADDRESS`], or that asks for less
-    /// protection than is due.
+    /// protection than required.
     fn options(config: &ConnectionConfig) -> Result<Options<Self>, SettingsError>;
 
-    /// What a new connection is told: what must succeed, and what only some versions understand.
+    /// The settings for a new connection: those that must succeed, and those that only some versions understand.
     fn settings(config: &ConnectionConfig) -> (String, Option<String>);
 
     /// Runs SQL of the gateway's own, or a script.
@@ -58,7 +58,7 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
         max_rows: usize,
     ) -> impl Future<Output = Result<Rows, StoreError>> + Send;
 
-    /// Begins a transaction, under a lock if one is named. `false`: the lock was not given within that time.
+    /// Begins a transaction, under a lock if one is named. `false`: the lock was not granted in time.
     fn begin(
         server: &Server<Self>,
         connection: &mut Connection<Self>,
@@ -66,17 +66,17 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
         patience: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Frees the lock of a transaction that has ended; `None` when it ended with it.
+    /// Releases the lock of a finished transaction; `None` if it ended with the transaction.
     fn unlock(lock: i64) -> Option<String>;
 
-    /// Waits until no other gateway migrates this database. The lock is the connection's.
+    /// Waits until no other gateway migrates this database. The lock belongs to the connection.
     fn lock_migrations(lock: i64) -> String;
 
-    /// What an error of the database itself means, without the values it may name; `None` for one that the driver made.
+    /// What an error of the database itself means, without the values it may name; `None` for a driver error.
     fn explain(error: &sqlx::Error) -> Option<(Kind, String)>;
 }
 
-/// A server with its pool of connections, which are made on first use.
+/// A server with its pool of connections, which are opened on first use.
 pub(super) struct Server<V: Vendor> {
     name: SmolStr,
     options: Options<V>,
@@ -127,7 +127,7 @@ impl<V: Vendor> Server<V> {
         let query = V::query(self, connection, statement, params, options.max_rows);
         match tokio::time::timeout(timeout, query).await {
             Ok(result) => result,
-            // The server may still be at it: the connection is not given back, which ends the statement.
+            // The server may still be working: the connection is not returned to the pool, which ends the statement.
             Err(_) => Err(self.failed(Kind::Timeout, "the statement took longer than its time-out")),
         }
     }
@@ -140,7 +140,7 @@ impl<V: Vendor> Server<V> {
     /// What an error means.
     pub(super) fn error(&self, error: &sqlx::Error) -> StoreError {
         let (kind, detail) = V::explain(error).unwrap_or_else(|| {
-            // What goes wrong before the database says anything: network, pool, protocol.
+            // Errors before the database answers: network, pool, protocol.
             let kind = match error {
                 sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
                     Kind::Unavailable
@@ -186,8 +186,8 @@ impl<V: Vendor> Backend for Server<V> {
         match tokio::time::timeout(timeout, V::begin(&self, &mut connection, lock, timeout)).await {
             Ok(Ok(true)) => Ok(Box::new(InHand { server: self, connection, until, lock })),
             Ok(Err(error)) => Err(error),
-            Ok(Ok(false)) => Err(self.failed(Kind::Busy, "the lock of the transaction was not given in time")),
-            Err(_) if lock.is_some() => Err(self.failed(Kind::Busy, "the lock of the transaction was not given in time")),
+            Ok(Ok(false)) => Err(self.failed(Kind::Busy, "the lock of the transaction was not granted in time")),
+            Err(_) if lock.is_some() => Err(self.failed(Kind::Busy, "the lock of the transaction was not granted in time")),
             Err(_) => Err(self.failed(Kind::Timeout, "the transaction could not be begun in time")),
         }
     }
@@ -200,7 +200,7 @@ impl<V: Vendor> Backend for Server<V> {
         self.control(&mut connection, V::lock_migrations(hash("portcullis_migration"))).await?;
         let table = "CREATE TABLE IF NOT EXISTS portcullis_migration \
                      (name VARCHAR(190) NOT NULL PRIMARY KEY, applied BIGINT NOT NULL)";
-        // Not `if not exists` alone: who may not make tables may not say that either.
+        // `if not exists` alone is not enough: an account that may not create tables may not even run that.
         if V::query(self, &mut connection, &applied, &[Value::empty()], 1).await.is_err() {
             self.control(&mut connection, table).await?;
         }
@@ -218,7 +218,7 @@ impl<V: Vendor> Backend for Server<V> {
                 if error.kind != Kind::Forbidden {
                     return Err(error);
                 }
-                // What one script may not do says nothing of the others.
+                // If one script lacks permission, the others may still succeed.
                 forbidden = forbidden.and(Err(error));
                 if V::TABLES_ROLL_BACK {
                     self.control(&mut connection, "ROLLBACK").await?;
@@ -230,7 +230,7 @@ impl<V: Vendor> Backend for Server<V> {
                 self.control(&mut connection, "COMMIT").await?;
             }
         }
-        // The lock belongs to the connection, which is not given back: they go together.
+        // The lock belongs to the connection, which is closed instead of returned.
         forbidden
     }
 
@@ -270,7 +270,7 @@ impl<V: Vendor> Session for InHand<V> {
         }
         let timeout = options.timeout.unwrap_or(self.server.config.statement_timeout).min(left);
         let options = QueryOptions { timeout: Some(timeout), ..options };
-        // What only reads has nothing that could be spoiled: a failure ends the block around it.
+        // A read needs no savepoint: its failure ends the surrounding block.
         if !V::FAILURE_SPOILS || statement.may_read() {
             return self.server.execute(&mut self.connection, statement, params, options).await;
         }

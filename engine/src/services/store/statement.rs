@@ -1,5 +1,5 @@
-//! A statement as an author wrote it: pieces of SQL with parameters between them, rendered once for each dialect. Values never become
-//! part of the text, so injection cannot be written.
+//! A statement as written: pieces of SQL with parameters between them, rendered once for each dialect. Values never become part
+//! of the text, so injection is impossible.
 
 use std::sync::Arc;
 
@@ -14,32 +14,32 @@ pub struct Statement(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// For each dialect its text, or why it has none.
+    /// For each dialect the text, or why there is none.
     forms: [Result<Rendered, StatementError>; Dialect::ALL.len()],
     params: usize,
-    /// Whether it may be a read: it starts as one. The database has the last word.
+    /// Whether it looks like a read. The database decides.
     may_read: bool,
     may_change: bool,
 }
 
-/// Whose idea of equality the comparisons of a statement follow.
+/// How a statement compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Equality {
     /// Texts are equal if their bytes are.
     Bytes,
-    /// The database's: its collations, its conversions.
+    /// As the database does: by its collations and conversions.
     Database,
 }
 
 impl Statement {
-    /// A statement of these pieces, one parameter between each two, that compares bytes.
+    /// A bytewise comparing statement of these pieces, with one parameter between each two.
     pub fn new<S: AsRef<str>>(pieces: &[S]) -> Result<Statement, StatementError> {
         Statement::with(pieces, Equality::Bytes)
     }
 
-    /// A statement of these pieces, one parameter between each two. Fails, with the reason, for a parameter inside quotes or a
-    /// comment (it would be text, not a parameter), for transaction control, which is `Transaction`'s business, and for a text
-    /// whose comparisons cannot be made ones of bytes in any dialect.
+    /// A statement of these pieces, with one parameter between each two. Fails, with the reason, for a parameter inside quotes or
+    /// a comment (where it would be text), for transaction control (which is up to `Transaction`), and if its comparisons cannot
+    /// be made bytewise in any dialect.
     pub fn with<S: AsRef<str>>(pieces: &[S], equality: Equality) -> Result<Statement, StatementError> {
         let pieces: Vec<&str> = pieces.iter().map(AsRef::as_ref).collect();
         let mut scanner = SqlScanner::default();
@@ -70,7 +70,7 @@ impl Statement {
         }
         let may_read = is(&["select", "with", "values", "pragma", "explain"]);
         let may_change = is(&["insert", "update", "delete", "replace", "merge", "with"]);
-        // What takes no values asks for nothing that anybody sent.
+        // A statement without values compares nothing that anybody sent.
         let exact = equality == Equality::Bytes && params > 0 && (may_read || may_change);
         let forms = Dialect::ALL.map(|dialect| match exact {
             true => bytewise::rewrite(dialect.spelling(), &pieces),
@@ -84,9 +84,9 @@ impl Statement {
         Ok(Statement(Arc::new(Inner { forms, params, may_read, may_change })))
     }
 
-    /// The same statement, which also keeps the rows that it reads as they are until the end of its transaction: whoever wants to change
-    /// or delete one of them waits. An embedded database has one writing transaction at a time anyway. Fails, with the reason, for
-    /// what is neither `select` nor `insert … select`.
+    /// The same statement, which also locks the rows that it reads until the end of its transaction: whoever wants to change or
+    /// delete one of them waits. An embedded database has only one writing transaction at a time anyway. Fails, with the reason,
+    /// unless it is a `select` or an `insert … select`.
     pub fn holding_rows(&self) -> Result<Statement, StatementError> {
         let first = self.0.forms.iter().find_map(|rendered| rendered.as_ref().ok());
         let verb = first.map_or("", |rendered| first_word(&rendered.sql));
@@ -96,7 +96,7 @@ impl Statement {
         let forms = Dialect::ALL.map(|dialect| {
             let form = self.rendered(dialect)?;
             let Some(words) = dialect.spelling().holding_rows() else { return Ok(form.clone()) };
-            // On a line of its own: the statement may end in a comment.
+            // On its own line, because the statement may end in a comment.
             let sql = format!("{}\n{words}", form.sql.trim_end().trim_end_matches(';'));
             Ok(Rendered { sql: sql.into(), binds: form.binds.clone() })
         });
@@ -114,12 +114,12 @@ impl Statement {
         self.0.params
     }
 
-    /// Whether it finds or changes rows, so that "none" means something.
+    /// Whether it finds or changes rows, so that "none" is meaningful.
     pub fn counts_rows(&self) -> bool {
         self.0.may_read || self.0.may_change
     }
 
-    /// Whether it may be one that only reads: it begins like one.
+    /// Whether it may be read-only: it begins like a read.
     pub fn may_read(&self) -> bool {
         self.0.may_read
     }

@@ -1,4 +1,4 @@
-//! A transaction that lasts over several statements.
+//! A transaction over several statements.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use super::backend::Session;
 use super::{Connection, Kind, QueryOptions, Rows, Statement, StoreError};
 use crate::data::value::Value;
 
-/// How a transaction is to begin.
+/// Options for beginning a transaction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BeginOptions<'a> {
-    /// Transactions that name the same lock run one after the other, so that "count, then insert" is exact. An embedded database runs
-    /// all its writing transactions one after the other anyway.
+    /// Transactions that name the same lock run one after the other, so that "count, then insert" is exact. An embedded database
+    /// runs all writing transactions one after the other anyway.
     pub lock: Option<&'a str>,
     /// Instead of the connection's `transaction_timeout`.
     pub timeout: Option<Duration>,
 }
 
-/// A transaction: sees its own writes, nobody else does until [`Transaction::commit`]. Dropping it undoes it.
+/// A transaction: it sees its own writes, and nobody else does until [`Transaction::commit`]. Dropping it rolls it back.
 pub struct Transaction {
     connection: Connection,
     session: Box<dyn Session>,
@@ -34,7 +34,7 @@ impl Transaction {
         &self.connection
     }
 
-    /// Runs one statement. One that fails undoes itself alone; the transaction goes on.
+    /// Runs one statement. A failed statement undoes only itself; the transaction continues.
     pub async fn run(&mut self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
         self.connection.check(statement, params)?;
         match self.session.run_here(statement, params, options)? {
@@ -43,18 +43,18 @@ impl Transaction {
         }
     }
 
-    /// Makes it durable.
+    /// Commits it durably.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.session.commit().await
     }
 
-    /// Undoes it.
+    /// Rolls it back.
     pub async fn rollback(self) -> Result<(), StoreError> {
         self.session.rollback().await
     }
 }
 
-/// The error of a transaction that was undone because it took too long.
+/// The error of a transaction that was rolled back because it took too long.
 pub(super) fn expired(name: &smol_str::SmolStr) -> StoreError {
-    StoreError::new(Kind::Timeout, name, "the transaction took longer than its time-out and was undone")
+    StoreError::new(Kind::Timeout, name, "the transaction took longer than its time-out and was rolled back")
 }

@@ -1,5 +1,5 @@
-//! How a database server is spoken to. What is not on this machine is spoken to over TLS, with the server's certificate and name
-//! verified, unless the connection says `allow_plaintext: true`.
+//! The transport to database servers. A server on another machine needs TLS with a verified certificate and name, unless the
+//! connection says `allow_plaintext: true`.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,12 +7,12 @@ use url::Url;
 
 use super::{ConnectionConfig, SettingsError};
 
-/// Words of an address that drivers read about TLS.
+/// Parameters of an address that drivers read about TLS.
 const KNOWN: [&str; 10] =
     ["sslmode", "ssl-mode", "sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "sslrootcert", "ssl-root-cert"];
 
-/// Whether the server's certificate and name must be verified; if not, the address decides. `host` is where the driver will connect,
-/// `None` for a Unix socket. Fails, with the reason, for an address that asks for less than is due.
+/// Whether the server's certificate and name must be verified; if not, the address decides. `host` is where the driver will
+/// connect, `None` for a Unix socket. Fails, with the reason, for an address that asks for less than required.
 pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Result<bool, SettingsError> {
     if config.ca.is_some() && config.allow_plaintext {
         return Err(SettingsError::Contradiction);
@@ -35,8 +35,8 @@ pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Resu
     Ok(verify)
 }
 
-/// Whether this is the machine itself: by address, or by the one name that means nothing else (RFC 6761, section 6.3). Other names may
-/// mean another machine tomorrow.
+/// Whether this is the machine itself: by address, or by the only name that always means it (RFC 6761, section 6.3). Other names
+/// may mean another machine tomorrow.
 fn is_local(host: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match host.parse::<IpAddr>() {

@@ -1,7 +1,7 @@
 //! The audit log: what policies record with `AuditDetail`, and what the gateway records of itself: one JSON object a line in a file, to
 //! the system's log or its journal, or as lines of the ordinary log.
 //!
-//! Writing never holds up a request: lines go to a thread of their own, and when that cannot keep up they are dropped and counted.
+//! Writing never delays a request: lines go to a separate thread, and are dropped and counted if it cannot keep up.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -20,7 +20,7 @@ use crate::services::config::AuditTarget;
 use crate::services::private::only_owner;
 use crate::services::telemetry::plain;
 
-/// Lines that may wait to be written.
+/// Most lines waiting to be written.
 const QUEUE: usize = 8192;
 /// The name by which the system's log and journal know this program.
 const PROGRAM: &str = "portcullis";
@@ -40,7 +40,7 @@ pub enum Level {
     Config,
     /// Ordinary.
     Info,
-    /// Somebody should look at it.
+    /// Somebody should check it.
     Warning,
     /// Something is broken.
     Severe,
@@ -90,7 +90,7 @@ pub struct AuditRecord<'a> {
     pub logger: &'a str,
     /// A text.
     pub detail: &'a str,
-    /// What else there is to say of it. A member of a name that a record has anyway counts for nothing.
+    /// Further fields. A member with a name that every record has is ignored.
     pub fields: Map<String, Value>,
 }
 
@@ -114,7 +114,7 @@ impl<'a> AuditRecord<'a> {
             ("detail", self.detail),
         ];
         for (name, text) in named {
-            // A record without an event is its text, also when that is empty.
+            // A record without an event is its text, even if empty.
             if !text.is_empty() || (name == "detail" && self.event.is_empty()) {
                 line.insert(name.to_owned(), text.into());
             }
@@ -131,7 +131,7 @@ impl<'a> AuditRecord<'a> {
 /// Names that every record has for itself.
 pub const OWN_FIELDS: [&str; 8] = ["time", "level", "event", "service", "request", "remote", "logger", "detail"];
 
-/// Where records go. Cheap to clone.
+/// The target of records. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct AuditLog(Sink);
 
@@ -152,7 +152,7 @@ enum Order {
 }
 
 impl AuditLog {
-    /// Opens the target; `home` is what a relative file name is relative to.
+    /// Opens the target; a relative file name is relative to `home`.
     pub fn open(target: &AuditTarget, home: &Path) -> io::Result<AuditLog> {
         let Some(out) = Out::open(target, home)? else {
             return Ok(AuditLog(if *target == AuditTarget::Log { Sink::Log } else { Sink::Off }));
@@ -164,7 +164,7 @@ impl AuditLog {
         Ok(AuditLog(Sink::Writer(queue, dropped)))
     }
 
-    /// Makes one record, before this returns: for a process that ends then. The ordinary log is the gateway's alone.
+    /// Writes one record before returning, for a process that then ends. The ordinary log belongs to the gateway only.
     pub fn record_once(target: &AuditTarget, home: &Path, record: AuditRecord<'_>) -> io::Result<()> {
         let Some(mut out) = Out::open(target, home)? else { return Ok(()) };
         let (level, event) = (record.level, record.event.to_owned());
@@ -182,7 +182,7 @@ impl AuditLog {
         }
     }
 
-    /// Opens its file anew, after somebody moved the old one away. What waits goes to the old one.
+    /// Reopens its file after somebody moved the old one away. Waiting records go to the old one.
     pub fn reopen(&self) {
         if let Sink::Writer(queue, _) = &self.0 {
             let _ = queue.send(Order::Reopen);
@@ -239,7 +239,7 @@ pub fn in_log(record: AuditRecord<'_>) {
     let AuditRecord { level, service, request, detail, fields, .. } = record;
     let some = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
     let (event, logger, remote) = (some(record.event), some(record.logger), some(record.remote));
-    // Requests have a part in it: it must not be taken for further fields.
+    // The message may contain text of a request, which must not look like further fields.
     let detail = plain::sentence(detail);
     let told = Value::Object(fields).to_string();
     macro_rules! say {
@@ -335,7 +335,7 @@ fn send(socket: &mut UnixDatagram, path: &Path, text: &str) -> io::Result<()> {
     socket.send(text.as_bytes()).map(drop)
 }
 
-/// Writes lines as they come; flushes whenever none is waiting.
+/// Writes lines as they come; flushes when none is waiting.
 fn write(mut out: Out, orders: &Receiver<Order>, lost: &AtomicU64) {
     let mut complained = false;
     let complain = |error: &io::Error, complained: &mut bool| {

@@ -1,5 +1,5 @@
-//! What ties together all that is said of one request: its id, which is in every line of the log, every audit record and the answer, and
-//! its place in a trace that reaches over several servers.
+//! Correlates everything about one request: its id, which is in every log line, every audit record and the answer, and its place
+//! in a trace across several servers.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -42,13 +42,13 @@ pub struct Trace {
 }
 
 impl Correlation {
-    /// Of something that nobody asked for in a request: a task, a command.
+    /// For work outside a request: a task, a command.
     pub fn new() -> Self {
         Correlation { id: hex(uuid::Uuid::new_v4()), trace: None, trusted: false }
     }
 
-    /// Of a request. The id is its own unless a trusted proxy gave it one: whoever could choose it could hide among the lines of
-    /// others. The trace is whoever's who asks; it is sent on and believed for nothing.
+    /// For a request. The id is new unless a trusted proxy gave one, because whoever could choose it could hide among the lines
+    /// of others. The trace comes from the client; it is forwarded but never trusted.
     pub fn of(headers: &HeaderMap, trusted: bool) -> Self {
         let given = if trusted { single(headers, &REQUEST_ID).filter(|id| is_id(id)) } else { None };
         let id = given.map_or_else(|| hex(uuid::Uuid::new_v4()), SmolStr::new);
@@ -103,12 +103,12 @@ impl Default for Correlation {
 }
 
 impl Trace {
-    /// Reads a `traceparent` field, to the letter. What cannot be read counts as absent (section 3.2.2.3).
+    /// Reads a `traceparent` field strictly. An unreadable one counts as absent (section 3.2.2.3).
     pub fn read(text: &str) -> Option<Trace> {
         let (version, rest) = text.split_once('-')?;
         let (id, rest) = rest.split_once('-')?;
         let (span, rest) = rest.split_once('-')?;
-        // Versions to come may add fields behind the flags.
+        // Later versions may add fields after the flags.
         let flags = match rest.split_once('-') {
             Some((flags, _)) if version != "00" => flags,
             Some(_) => return None,
@@ -145,7 +145,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     fields.next().filter(|_| fields.next().is_none())?.to_str().ok()
 }
 
-/// Whether a text can stand in a log and a header field as one word.
+/// Whether a text is one word in a log and a header field.
 fn is_id(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'~' | b'@');
     !text.is_empty() && text.len() <= MAX_ID && text.bytes().all(word)

@@ -1,5 +1,5 @@
-//! Prometheus metrics. What a request touches is resolved when its service is compiled: counting is a few atomic additions. What others
-//! know (pools, certificates, the process) is asked for when somebody reads the page.
+//! Prometheus metrics. The counters of a service are resolved when it is compiled, so counting is a few atomic additions. Values
+//! from elsewhere (pools, certificates, the process) are collected when somebody reads the page.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,11 +20,11 @@ use prometheus_client::registry::{Metric, Registry};
 use super::families::{self, Kind};
 use super::process::Process;
 
-/// What all names but those of the process begin with.
+/// The prefix of all names except those of the process.
 const PREFIX: &str = "portcullis";
 /// Upper bounds of the latency buckets, seconds.
 const BUCKETS: [f64; 14] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Most servers that are told apart: their names may come from requests.
+/// Most servers with their own label, because their names may come from requests.
 const MAX_BACKENDS: usize = 200;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -124,7 +124,7 @@ pub struct Metrics {
     backend_latency: Family<Backend, Histogram, fn() -> Histogram>,
     generation: Gauge,
     reloaded: Gauge,
-    /// Whether the last answer of a provider was one.
+    /// Whether the provider answered the last time.
     providers: Mutex<BTreeMap<String, bool>>,
     known_backends: Mutex<BTreeMap<String, ()>>,
 }
@@ -190,7 +190,7 @@ impl Metrics {
         }
     }
 
-    /// A request that no service saw: too large, too slow, malformed.
+    /// A request that reached no service: too large, too slow, malformed.
     pub fn refused(&self, status: u16) {
         self.refused.get_or_create(&ByStatus { status }).inc();
     }
@@ -201,7 +201,7 @@ impl Metrics {
         self.cache.get_or_create(&ByCache { cache: cache.to_owned(), result }).inc();
     }
 
-    /// The counters of one cache, hits and misses, to be kept by whoever counts often.
+    /// The counters of one cache, hits and misses, for callers that count often.
     pub fn cache_counters(&self, cache: &str) -> (Counter, Counter) {
         let counter = |result| self.cache.get_or_create(&ByCache { cache: cache.to_owned(), result }).clone();
         (counter("hit"), counter("miss"))
@@ -251,7 +251,7 @@ impl Metrics {
         self.backend_latency.get_or_create(&Backend { backend }).observe(took.as_secs_f64());
     }
 
-    /// A reload, and the generation that serves after it.
+    /// A reload, and the generation that serves afterwards.
     pub fn reload(&self, ok: bool, generation: u64) {
         self.reloads.get_or_create(&ByResult { result: if ok { "ok" } else { "failed" } }).inc();
         self.reloaded.set(i64::from(ok));
@@ -274,7 +274,7 @@ impl Metrics {
         let mut page = String::new();
         match encode(&mut page, &locked(&self.registry)) {
             Ok(()) => page,
-            Err(fmt::Error) => String::new(), // a `String` takes everything
+            Err(fmt::Error) => String::new(), // writing to a `String` cannot fail
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the gateway tells of itself: log, metrics, audit details, and what ties together all that is said of one request.
+//! What the gateway reports about itself: log, metrics, audit records, and the correlation of everything about one request.
 
 mod audit;
 mod correlation;
@@ -24,23 +24,23 @@ pub use metrics::{Login, Metrics, Sample, ServiceMetrics};
 
 pub use trace::{Attribute, Side, Span, Tracer, unix_nanos};
 
-/// Overrides `logging.level`, for looking closer at a running installation without touching its settings.
+/// Overrides `logging.level`, to examine an installation without changing its settings.
 pub const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
 
-/// Lines of the log that may wait to be written. When more come, the newest are dropped and counted.
+/// Most log lines waiting to be written. Beyond it, the newest are dropped and counted.
 const LINES: usize = 8192;
 
 /// Counts dropped lines, once there is a log.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// By which the level changes while the process runs, once there is a log.
+/// Changes the level of the running log.
 static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-/// The log of a process. When it is dropped, the lines that wait are written, if their reader takes them within a second.
+/// The log of a process. When it is dropped, waiting lines are written if the reader takes them within a second.
 #[must_use]
 pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] WorkerGuard);
 
-/// The wanted log level is neither a level nor a filter.
+/// The requested log level is neither a level nor a filter.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// It cannot be read.
@@ -56,8 +56,8 @@ pub enum LogError {
     Level(String),
 }
 
-/// What a level lets through. A level alone (`debug`) is for this program's own lines: of the libraries that it is made of come warnings
-/// and errors only, and access lines come whenever they are turned on. A filter (`info,h2=debug`) is taken as it is.
+/// The filter of a level. A level alone (`debug`) applies to this program's own lines: libraries log only warnings and errors,
+/// and access lines appear whenever they are turned on. A filter (`info,h2=debug`) is used as it is.
 pub fn filter(wanted: &str) -> Result<EnvFilter, LogError> {
     let level = wanted.trim().to_ascii_lowercase();
     let directives = match level.as_str() {
@@ -83,7 +83,7 @@ fn wanted(settings: &Logging) -> String {
 
 /// Starts the log, to standard error. A second call has no effect: the first gateway of a process decides.
 ///
-/// INVARIANT: a line that cannot be written costs that line and nothing else. A thread of its own writes, so nobody waits for a reader that
+/// INVARIANT: if a line cannot be written, only that line is lost. A separate thread writes, so nobody waits for a reader that
 /// has stopped reading, and a closed pipe is not an error of a request.
 pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
     let (filter, handle) = reload::Layer::new(filter(&wanted(settings))?);
@@ -104,17 +104,17 @@ pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
     Ok(Log(guard))
 }
 
-/// Changes the level of the running log to what settings say now. The environment still decides where it names a level.
+/// Sets the level of the running log from the current settings. A level in the environment still wins.
 pub fn set_level(settings: &Logging) -> Result<(), LogError> {
     let filter = filter(&wanted(settings))?;
     if let Some(handle) = LEVEL.get() {
-        // It can only fail when the log is gone, with the process.
+        // It only fails if the log is gone, at the end of the process.
         let _ = handle.reload(filter);
     }
     Ok(())
 }
 
-/// How many lines of the log were dropped because their reader was too slow or has stopped reading.
+/// How many log lines were dropped because the reader was too slow or has stopped reading.
 pub fn dropped_log_lines() -> u64 {
     DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
 }

@@ -1,5 +1,5 @@
-//! Texts in the log as a reader of lines sees them. What a client sends may end a line, move the cursor, turn the direction of writing or look
-//! like another field; here it can only be read.
+//! Makes texts safe for the log. What a client sends might end a line, move the cursor, change the direction of writing or look
+//! like another field; here it becomes plain text.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -15,20 +15,20 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::correlation;
 
-/// The field of an access line that holds what policies say of a request: a JSON object, whose members become fields of the line.
+/// The field of an access line with the policies' log fields: a JSON object whose members become fields of the line.
 const TOLD: &str = "told";
-/// The field of a line that holds the request's id. A line that has none gets that of the request that is being worked on.
+/// The field of a line with the request's id. A line without one gets that of the current request.
 const REQUEST: &str = "request";
 
-/// Whether a character does something else than stand there: control characters, ends of lines and paragraphs, marks of direction, and
-/// what has no width.
+/// Whether a character has an effect or is invisible: control characters, line and paragraph separators, direction marks, and
+/// characters without width.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A text in which such characters are written out, as `\u{a}`.
+/// A text in which such characters are escaped, as `\u{a}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(acts) {
         return Cow::Borrowed(text);
@@ -44,7 +44,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A text that cannot be taken for several fields: in quotes when it has blanks, quotes or `=`.
+/// A text that cannot look like several fields: in quotes if it contains blanks, quotes or `=`.
 pub fn field(text: &str) -> Cow<'_, str> {
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || acts(c)) {
         Cow::Owned(quoted(text))
@@ -53,7 +53,7 @@ pub fn field(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A whole sentence that others had a part in: as it is, or in quotes when it could be taken for fields.
+/// A sentence with text from others: as it is, or in quotes if it could look like fields.
 pub fn sentence(text: &str) -> Cow<'_, str> {
     if text.contains(['=', '"']) { Cow::Owned(quoted(text)) } else { visible(text) }
 }
@@ -62,7 +62,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", visible(&text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// JSON in which such characters are escaped. They can only stand in its strings, where `\uXXXX` means the same.
+/// JSON in which such characters are escaped. They can only occur in its strings, where `\uXXXX` means the same.
 pub fn json(line: &str) -> Cow<'_, str> {
     let body = line.strip_suffix('\n').unwrap_or(line);
     if !body.contains(acts) {

@@ -1,4 +1,4 @@
-//! What the system says of this process, as every process has it under Prometheus. Only Linux tells.
+//! The standard Prometheus metrics of this process, on Linux only.
 
 use std::fmt;
 use std::fs;
@@ -35,7 +35,7 @@ impl Collector for Process {
     }
 }
 
-/// From `/proc/self/stat`: its fields are numbered from 1 in proc_pid_stat(5), and stand behind a name that may hold anything.
+/// From `/proc/self/stat`: its fields are numbered from 1 in proc_pid_stat(5), and come after a name that may contain anything.
 fn stat() -> Option<[(&'static str, f64); 4]> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split(' ').collect();

@@ -1,4 +1,4 @@
-//! Pages and lines as their readers expect them.
+//! Pages and lines have the form that their readers expect.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
--- What has expired is found by an index, in every table that is cleaned up (`oauth_token` has one already).
--- MySQL has no `create index if not exists`; an index that somebody else made under another name will do too.
+-- Every table that is cleaned up has an index to find expired rows (`oauth_token` has one already). MySQL has no
+-- `create index if not exists`; an existing index under another name will do too.
 
 prepare portcullis_look from
     'select if(count(*) > 0, ''do 0'', concat(''create index '', ?, '' on '', ?, '' (expiration)'')) into @portcullis_change

@@ -1,4 +1,4 @@
--- What has expired is found by an index, in every table that is cleaned up (`oauth_token` has one already).
+-- Every table that is cleaned up has an index to find expired rows (`oauth_token` has one already).
 
 create index if not exists os_idx_expiration on oauth_session (expiration);
 

@@ -1,5 +1,5 @@
-//! The whole flow of a browser and its client: authorize, login, consent, token. Each connection is a browser of a user of its own who
-//! has never been here, again and again, so every flow checks a password.
+//! The whole flow of a browser and its client: authorize, login, consent, token. Each connection is, again and again, a new
+//! browser of its own user, so every flow checks a password.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,7 +16,7 @@ use super::table::{Aim, Table};
 const ROW: &str = "browser flow: authorize, login, consent, token";
 const CALLBACK: &str = "https%3A%2F%2Fapp.example%2Fcb";
 const PASSWORD: &str = "load-password";
-/// Browsers at a time: passwords are the bottleneck, and more of them would only queue.
+/// Parallel browsers: passwords are the bottleneck, and more browsers would only queue.
 const BROWSERS: usize = 16;
 
 pub fn flows(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
@@ -46,12 +46,12 @@ pub fn flows(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     }
     let rate = super::table::median(&mut rates);
     let said = format!("{rate:.1} flows/s; a password check (argon2id, 19 MiB, 2 passes) costs {hash:.1} ms of a core");
-    // What the check leaves of a core is what the flow itself may take.
+    // The check leaves this share of a core for the flow itself.
     table.fact(ROW, format!("{said}, {:.0} % of the time", rate * hash / 10.0), Aim::None, rate);
     Ok(())
 }
 
-/// What one password costs, on this program's core.
+/// The cost of one password check, on this program's core.
 fn hash_millis() -> Result<f64> {
     let passwords = Passwords::default();
     let begun = Instant::now();
@@ -81,7 +81,7 @@ struct Browser {
 
 impl Script for Browser {
     fn next(&mut self, answer: Option<&Reply<'_>>, request: &mut Vec<u8>) -> bool {
-        // A flow that went wrong is seen in the counts, and the next one starts.
+        // A failed flow shows in the counts, and the next one starts.
         match answer.and_then(|answer| self.follow(answer, request)) {
             Some(()) => {}
             None => self.start(request),
@@ -104,7 +104,7 @@ impl Browser {
             if let Some(field) = line.get(..12).filter(|name| name.eq_ignore_ascii_case("set-cookie: ")).map(|_| &line[12..])
                 && let Some(pair) = field.split(';').next()
             {
-                // One name and value each: what comes later is for the same browser.
+                // One name and value each: later cookies replace earlier ones of the same browser.
                 let cookies = self.cookie.get_or_insert_default();
                 if !cookies.is_empty() {
                     cookies.push_str("; ");

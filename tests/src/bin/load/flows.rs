@@ -11,10 +11,10 @@ use super::{Bench, Floor, Repeat};
 
 const TOKEN: &str = "/auth/oauth/v2/token";
 const REVOKE: &str = "/auth/oauth/v2/token/revoke";
-/// What a script may use up in a second, beyond what this machine can do.
+/// What a script may use up in a second; more than this machine can do.
 const MOST_PER_SECOND: f64 = 12_000.0;
 
-/// A client of its own for each connection: they do not wait for each other's tokens, as in life.
+/// Each connection has its own client, so that they do not wait for each other's tokens, as in real life.
 struct Client {
     id: String,
     basic: String,
@@ -97,7 +97,7 @@ fn member(target: Target, client: &Client, body: &str, name: &str) -> Result<Str
     reply.member(name).with_context(|| format!("no {name}: {head}{}", String::from_utf8_lossy(&body)))
 }
 
-/// Each refresh uses the token that the last one gave.
+/// Each refresh uses the token from the last one.
 fn refresh(target: Target, client: &Client, codes: &[String]) -> Result<Box<dyn Script>> {
     let code = codes.first().context("no code")?;
     let mut token = member(target, client, &format!("grant_type=authorization_code&code={code}"), "refresh_token")?;
@@ -119,7 +119,7 @@ fn revoke(client: &Client, tokens: Vec<String>) -> Box<dyn Script> {
     each(client, tokens, |client, token| post(client, REVOKE, &format!("token={token}")))
 }
 
-/// Uses up what it was given, and ends.
+/// Uses up its tokens or codes, then ends.
 fn each(client: &Client, mut given: Vec<String>, make: fn(&Client, &str) -> Vec<u8>) -> Box<dyn Script> {
     let client = Client { id: client.id.clone(), basic: client.basic.clone() };
     Box::new(move |_: Option<&Reply<'_>>, request: &mut Vec<u8>| match given.pop() {
@@ -131,7 +131,7 @@ fn each(client: &Client, mut given: Vec<String>, make: fn(&Client, &str) -> Vec<
     })
 }
 
-/// Codes for each client, made by a service of the test's.
+/// Codes for each client, made by a service of the test.
 fn codes(bench: &Bench<'_>, clients: &[Client], each: usize) -> Result<Vec<Vec<String>>> {
     gather(bench, clients, each, |client, index| {
         format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", grants::make_code(&client.id, &format!("owner{index}")))
@@ -139,7 +139,8 @@ fn codes(bench: &Bench<'_>, clients: &[Client], each: usize) -> Result<Vec<Vec<S
     })
 }
 
-/// Sends a request `each` times for every client, all clients at once, before anything is measured; gives the tokens or codes.
+/// Sends a request `each` times for every client, all clients in parallel, before anything is measured; returns the tokens or
+/// codes.
 fn gather(
     bench: &Bench<'_>,
     clients: &[Client],

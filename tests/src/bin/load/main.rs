@@ -1,7 +1,7 @@
-//! What the gateway achieves, as ratios to a bare hyper server on the same machine in the same minutes: `tests/load/README.md`.
+//! Measures the gateway as ratios to a bare hyper server on the same machine in the same minutes: `tests/load/README.md`.
 //!
-//! Server and generator are pinned to a core each. Every row alternates between floor and gateway, so that a machine that slows down
-//! slows both; what is printed is the median of the ratios. Everything is bounded: connections, rounds, seconds.
+//! Server and generator are pinned to a core each. Every row alternates between floor and gateway, so that a slow phase of the
+//! machine affects both; the median of the ratios is printed. Everything is bounded: connections, rounds, seconds.
 
 mod browser;
 mod flows;
@@ -38,7 +38,7 @@ service "Bench pair" at "/bench/pair" methods GET {
 const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--only TEXT]";
 
 struct Options {
-    /// Of one measurement.
+    /// Length of one measurement.
     seconds: f64,
     rounds: usize,
     connections: usize,
@@ -57,7 +57,7 @@ fn main() -> Result<()> {
     grants::prepare(home.path());
     // All browsers have one address here.
     let unlimited = "customize \"OTK Authorization Server Configuration\" {\n    set session_limit = 0\n}\n";
-    // In the file that the first start would otherwise write: a policy is customized in one place.
+    // In the file that the first start would otherwise write, because a policy can only be customized once.
     put(home.path(), "customizations/authorization/#otk-authorization-server-configuration.policy", unlimited);
     put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
     let mut table = Table::new(&format!(
@@ -65,7 +65,7 @@ fn main() -> Result<()> {
         options.connections, options.rounds, options.seconds, options.server_core, options.client_core
     ));
     let bare = bare(&options)?;
-    // The first start makes keys and tables; the second is the one that operators wait for.
+    // The first start creates keys and tables; the second is the one that operators wait for.
     drop(gateway(home.path(), &options)?);
     start_and_memory(home.path(), &options, &mut table)?;
     let gateway = gateway(home.path(), &options)?;
@@ -79,7 +79,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The same database with `synchronous=NORMAL`: what a power cut may take costs less.
+/// The same database with `synchronous=NORMAL`: writes that a power cut may lose are cheaper.
 fn normal(options: &Options, bare: &Process, table: &mut Table) -> Result<()> {
     let home = tempfile::tempdir()?;
     let settings =
@@ -132,7 +132,7 @@ fn gateway(home: &Path, options: &Options) -> Result<Process> {
     Process::gateway(home, &Start { core: Some(options.server_core), ..Start::default() })
 }
 
-/// Start to first answer on a home that exists, and memory at rest.
+/// Time from start to first answer on an existing home, and memory at rest.
 fn start_and_memory(home: &Path, options: &Options, table: &mut Table) -> Result<()> {
     let mut millis = Vec::new();
     let mut resident = 0;
@@ -172,7 +172,7 @@ impl Script for Repeat {
     }
 }
 
-/// Which request of the bare server a row is compared with.
+/// The request to the bare server with which a row is compared.
 #[derive(Clone, Copy)]
 enum Floor {
     PlainGet,
@@ -222,7 +222,7 @@ impl Bench<'_> {
         Ok(outcome)
     }
 
-    /// Alternates between floor and gateway. `scripts` makes what the gateway is sent, anew for each round.
+    /// Alternates between floor and gateway. `scripts` makes the gateway's requests, anew for each round.
     fn row(
         &self,
         table: &mut Table,
@@ -304,12 +304,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What each connection may use up in a measurement, if all of them do so many a second.
+    /// What each connection may use up in a measurement, at this total rate per second.
     fn most(&self, per_second: f64) -> usize {
         (per_second * self.options.seconds / self.options.connections as f64).ceil() as usize
     }
 
-    /// Registers a client; gives its key and secret.
+    /// Registers a client; returns its key and secret.
     fn client(&self, name: &str, callback: &str) -> Result<(String, String)> {
         let args = ["client", "add", "--name", name, "--org", "Load", "--scope", "READ", "--callback", callback, "--json"];
         let made = self.command(&args)?;

@@ -1,6 +1,6 @@
 //! The table that a run prints.
 
-/// What a figure should be.
+/// The aim for a figure.
 #[derive(Clone, Copy)]
 pub enum Aim {
     /// No more than this.
@@ -52,7 +52,7 @@ impl Table {
         Table { lines: Vec::new(), facts: Vec::new() }
     }
 
-    /// Adds a row, and shows it at once.
+    /// Adds a row and prints it at once.
     pub fn row(&mut self, row: Row) {
         let ratios = |of: fn(&Measured, &Measured) -> f64| -> Vec<f64> {
             row.floors.iter().zip(&row.ours).map(|(floor, ours)| of(floor, ours)).collect()

@@ -37,7 +37,7 @@ impl<'t> Test<'t> {
     }
 
     fn passes(&self, axis: Axis, node: Node<'_>) -> bool {
-        // A name is one of the kind of node that the axis is about.
+        // A name test matches only the principal node kind of the axis.
         let principal = match (axis, node) {
             (Axis::Attribute, Node::Attribute(..)) | (Axis::Namespace, Node::Namespace(..)) => true,
             (Axis::Attribute | Axis::Namespace, _) => false,
@@ -59,7 +59,7 @@ impl<'t> Test<'t> {
 }
 
 impl<'a> Evaluator<'a, '_> {
-    /// The nodes that a path's steps lead to from some nodes, in document order.
+    /// The nodes that a path's steps reach from some nodes, in document order.
     pub(super) fn steps(&self, steps: &[Step], mut nodes: Vec<Node<'a>>) -> Result<Vec<Node<'a>>, Wrong> {
         for step in steps {
             let test = Test::new(&step.node_test, self.namespaces)?;
@@ -83,7 +83,7 @@ impl<'a> Evaluator<'a, '_> {
         Ok(nodes)
     }
 
-    /// The nodes for which a predicate holds, which come in the order of their positions.
+    /// The nodes that satisfy a predicate, in the order of their positions.
     pub(super) fn filter(&self, nodes: Vec<Node<'a>>, predicate: &xpath_eval::Expr) -> Result<Vec<Node<'a>>, Wrong> {
         let size = nodes.len();
         let mut kept = Vec::new();
@@ -134,7 +134,7 @@ impl<'a> Evaluator<'a, '_> {
             Axis::FollowingSibling => all(&mut tree.into_iter().flat_map(|node| node.next_siblings().skip(1)).map(Node::Tree)),
             Axis::PrecedingSibling => all(&mut tree.into_iter().flat_map(|node| node.prev_siblings().skip(1)).map(Node::Tree)),
             Axis::Following => {
-                // What is inside the element follows its attributes.
+                // The contents of the element follow its attributes.
                 let inside = if tree.is_none() { Some(node.owner()) } else { None };
                 all(&mut inside.into_iter().flat_map(|node| node.descendants().skip(1)).map(Node::Tree))?;
                 let later = node.owner().ancestors().flat_map(|node| node.next_siblings().skip(1));
@@ -143,7 +143,7 @@ impl<'a> Evaluator<'a, '_> {
             Axis::Preceding => {
                 let earlier = node.owner().ancestors().flat_map(|node| node.prev_siblings().skip(1));
                 for sibling in earlier {
-                    // The tree walks forwards only: what it gives is turned round.
+                    // The tree only walks forwards, so the result is reversed.
                     let mut nodes = Vec::new();
                     for node in sibling.descendants() {
                         self.budget.spend(1)?;

@@ -1,5 +1,5 @@
-//! Evaluates expressions (XPath 1.0, sections 2 and 3). Each node that is visited and each text that is made spends the budget. No
-//! comparison of node-sets takes more than a pass over each.
+//! Evaluates expressions (XPath 1.0, sections 2 and 3). Each visited node and each text spends the budget. A comparison of
+//! node-sets takes one pass over each.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,7 +11,7 @@ use super::functions;
 use crate::data::budget::{Budget, Exhausted};
 use crate::data::xml::tree::Node;
 
-/// Why an expression gives nothing. For logs.
+/// Why an expression has no result. For logs.
 pub(super) type Wrong = &'static str;
 
 impl From<Exhausted> for Wrong {
@@ -20,7 +20,7 @@ impl From<Exhausted> for Wrong {
     }
 }
 
-/// What an expression gives.
+/// The result of an expression.
 pub(super) enum Value<'a> {
     Nodes(Vec<Node<'a>>),
     Boolean(bool),
@@ -39,7 +39,7 @@ impl Value<'_> {
     }
 }
 
-/// Where an expression is evaluated: a node, and its place among those that are looked at.
+/// The context of an evaluation: a node, its position and the number of nodes.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub(super) node: Node<'a>,
@@ -120,7 +120,7 @@ impl<'a> Evaluator<'a, '_> {
             Some(prefix) => self.variables.get(&format!("{prefix}:{}", name.local)),
             None => self.variables.get(&name.local),
         };
-        let text = text.ok_or("the expression has a variable that is not given")?;
+        let text = text.ok_or("the expression uses a variable that is not given")?;
         self.budget.produce(text.len())?;
         Ok(text.clone())
     }
@@ -133,7 +133,7 @@ impl<'a> Evaluator<'a, '_> {
         }
     }
 
-    /// As text (XPath 1.0, section 4.2): of nodes, that of the first.
+    /// As text (XPath 1.0, section 4.2): for nodes, that of the first.
     pub(super) fn text(&self, value: Value<'a>) -> Result<String, Wrong> {
         Ok(match value {
             Value::Nodes(nodes) => match nodes.first() {
@@ -143,7 +143,7 @@ impl<'a> Evaluator<'a, '_> {
             Value::Boolean(truth) => truth.to_string(),
             Value::Number(number) if number.is_infinite() => if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
             Value::Number(0.0) => "0".to_owned(),
-            // Neither an exponent nor a trailing `.0`, as section 4.2 wants it.
+            // Neither an exponent nor a trailing `.0`, as section 4.2 requires.
             Value::Number(number) => number.to_string(),
             Value::Text(text) => text,
         })
@@ -163,7 +163,7 @@ impl<'a> Evaluator<'a, '_> {
         nodes.iter().map(|node| Ok(node.text(self.budget)?)).collect()
     }
 
-    /// `=`, or `!=` (XPath 1.0, section 3.4): of nodes, whether some pair is.
+    /// `=` or `!=` (XPath 1.0, section 3.4): for nodes, whether any pair is.
     fn equal(&self, left: Value<'a>, same: bool, right: Value<'a>) -> Result<bool, Wrong> {
         use Value as V;
         Ok(match (left, right) {
@@ -174,7 +174,7 @@ impl<'a> Evaluator<'a, '_> {
                     let left: HashSet<&String> = left.iter().collect();
                     right.iter().any(|text| left.contains(text))
                 } else {
-                    // Some pair differs unless all texts are one and the same.
+                    // Some pair differs unless all texts are the same.
                     let mut all = left.iter().chain(&right);
                     let first = all.next();
                     !left.is_empty() && !right.is_empty() && all.any(|text| Some(text) != first)
@@ -191,7 +191,7 @@ impl<'a> Evaluator<'a, '_> {
         })
     }
 
-    /// `<` and its kin: of nodes, whether some pair is. The extremes decide that.
+    /// `<`, `<=`, `>`, `>=`: for nodes, whether any pair is. The extremes decide that.
     fn ordered(&self, left: Value<'a>, op: RelationalOp, right: Value<'a>) -> Result<bool, Wrong> {
         let (low, high) = (self.range(left)?, self.range(right)?);
         let (Some((left_low, left_high)), Some((right_low, right_high))) = (low, high) else { return Ok(false) };
@@ -203,7 +203,8 @@ impl<'a> Evaluator<'a, '_> {
         })
     }
 
-    /// The smallest and the greatest number of a value, `None` when it has none: what is not a number compares with nothing.
+    /// The smallest and the greatest number of a value; `None` if it has none, because what is not a number compares with
+    /// nothing.
     fn range(&self, value: Value<'a>) -> Result<Option<(f64, f64)>, Wrong> {
         let numbers = match value {
             Value::Nodes(nodes) => self.texts(&nodes)?.iter().map(|text| number(text)).collect(),
@@ -217,7 +218,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 }
 
-/// A text as a number: blanks, a minus sign, digits with a point at most; anything else is not a number.
+/// A text as a number: blanks, perhaps a minus sign, digits with at most one point; anything else is not a number.
 pub(super) fn number(text: &str) -> f64 {
     let text = text.trim_matches(super::BLANKS);
     let digits = text.strip_prefix('-').unwrap_or(text);

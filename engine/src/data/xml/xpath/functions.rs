@@ -1,4 +1,4 @@
-//! The core function library (XPath 1.0, section 4). All of them are linear in what they are given.
+//! The core function library (XPath 1.0, section 4). All functions are linear in their arguments.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ pub(super) fn call<'a>(all: &Evaluator<'a, '_>, call: &FunctionCall, at: At<'a>)
     }
     let arg = |index: usize| match call.args.get(index) {
         Some(expr) => all.value(expr, at),
-        // What may be left out is the node itself.
+        // An optional argument defaults to the node itself.
         None => Ok(Value::Nodes(vec![at.node])),
     };
     let text = |index: usize| all.text(arg(index)?);
@@ -39,7 +39,7 @@ pub(super) fn call<'a>(all: &Evaluator<'a, '_>, call: &FunctionCall, at: At<'a>)
         "true" => Value::Boolean(true),
         "false" => Value::Boolean(false),
         "count" => Value::Number(all.nodes(arg(0)?)?.len() as f64),
-        // Which attributes are identifiers a document type says, and none is read.
+        // Only a document type declares which attributes are identifiers, and none is read.
         "id" => arg(0).map(|_| Value::Nodes(Vec::new()))?,
         "local-name" => Value::Text(first()?.and_then(Node::name).map_or_else(String::new, |(_, local)| local.to_owned())),
         "namespace-uri" => Value::Text(first()?.and_then(Node::name).and_then(|(uri, _)| uri).unwrap_or_default().to_owned()),
@@ -93,7 +93,7 @@ fn round(number: f64) -> f64 {
     if (-0.5..0.0).contains(&number) { -0.0 } else { (number + 0.5).floor() }
 }
 
-/// Characters from a position counted from one; what is not a number takes nothing.
+/// Characters from a position counted from one; NaN selects nothing.
 fn substring(text: &str, from: f64, length: Option<f64>) -> String {
     let from = round(from);
     let end = length.map_or(f64::INFINITY, |length| from + round(length));

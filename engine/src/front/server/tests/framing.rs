@@ -1,4 +1,4 @@
-//! Requests that two readers could take for two things, at the socket.
+//! Requests that two readers could understand differently, at the socket.
 
 use super::*;
 
@@ -26,7 +26,7 @@ async fn one_reading_only() {
         ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\na\r\n0\r\n\r\n".to_owned(), &["400"]),
         ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n".to_owned(), &["400"]),
     ] {
-        // What follows must never be taken for a request.
+        // The following bytes must never be treated as a request.
         let answer = raw(started.http, format!("{request}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
         let status = answer.split(' ').nth(1).unwrap_or("none");
         assert!(statuses.contains(&status), "{request:?} got {answer}");
@@ -40,7 +40,7 @@ async fn a_length_beside_chunks_ends_the_connection() {
     for fields in ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 5"] {
         let request = format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
         let answer = raw(started.http, request.as_bytes()).await;
-        // RFC 9112, section 6.3: the chunks count, and what follows is not trusted.
+        // RFC 9112, section 6.3: the chunks count, and the following bytes are not trusted.
         assert!(!answer.contains("/smuggled"), "{fields}: {answer}");
     }
 }

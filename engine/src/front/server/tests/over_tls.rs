@@ -40,7 +40,7 @@ impl rustls::client::danger::ServerCertVerifier for TrustAll {
 
 type Tunnel = tokio_rustls::client::TlsStream<TcpStream>;
 
-/// A connection over TLS 1.3 on which nothing was said yet.
+/// A connection over TLS 1.3 without any data yet.
 pub(super) async fn handshake(address: SocketAddr, alpn: &[u8]) -> Tunnel {
     connect(address, &rustls::version::TLS13, alpn, None).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! Peers that do nothing, at every stage: their connection is gone in time, and with it what it held.
+//! Peers that do nothing, at every stage: their connection and its resources are gone in time.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use super::*;
 
 const HALF_HELLO: &[u8] = &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00];
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-/// HEADERS of 20 bytes on stream 1, of which three come.
+/// HEADERS of 20 bytes on stream 1, of which only three come.
 const HALF_HEADERS: &[u8] = b"\x00\x00\x14\x01\x05\x00\x00\x00\x01\x82\x86\x84";
-/// POST / of which the body does not come.
+/// POST / without its body.
 const NO_BODY: &[u8] = b"\x00\x00\x06\x01\x04\x00\x00\x00\x01\x83\x86\x84\x01\x01x";
 
 fn joined(parts: &[&[u8]]) -> Vec<u8> {
@@ -144,7 +144,7 @@ async fn shutdown_does_not_wait_for_the_silent() {
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     let began = Instant::now();
     while running.connections() > 1 {
-        // One run goes on for its own time; no connection does.
+        // One run continues for its own time, but no connection does.
         assert!(began.elapsed() < Duration::from_secs(3), "{}", running.connections());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -1,4 +1,4 @@
-//! Peers that ask and do not read: what they leave is bounded, and so is the time for which they leave it.
+//! Peers that ask but do not read: the size and the time of unread answers are bounded.
 
 use tokio::net::TcpSocket;
 
@@ -13,10 +13,10 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 
-/// HTTP/2 by hand, for what no client library would do.
+/// HTTP/2 by hand, to do what no client library would.
 struct Peer {
     stream: TcpStream,
-    /// Read and not yet looked at: reading may be broken off within a frame.
+    /// Read but not yet parsed, because reading may stop within a frame.
     read: Vec<u8>,
 }
 
@@ -69,7 +69,7 @@ impl Peer {
         }
     }
 
-    /// Whether the stream is reset, or the connection ends, while it does what it does every few milliseconds.
+    /// Whether the stream is reset, or the connection ends, while an action is repeated every few milliseconds.
     async fn ended(&mut self, stream: u32, trickle: u32) -> &'static str {
         let began = Instant::now();
         loop {
@@ -128,7 +128,7 @@ async fn a_stream_that_trickles_is_ended() {
             let mut peer = Peer::connect(started.http, 0).await;
             peer.get(1, path).await;
             if path == "/" {
-                // Short answers are taken whole by then.
+                // Short answers have been read completely by then.
                 peer.open(1, 1).await.unwrap();
                 peer.ended(1, 0).await;
             } else {
@@ -159,7 +159,7 @@ async fn further_requests_wait_while_too_much_is_unread() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let unwritten = started.running.guards.unwritten();
     assert!((100_000..100_000 + 2 * LARGE).contains(&unwritten), "{unwritten}");
-    // Others are served meanwhile, and this one when it reads.
+    // Others are served meanwhile, and this one when it starts to read.
     assert!(raw(started.http, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.starts_with("HTTP/1.1 200"));
     for stream in 0..100 {
         peer.open(2 * stream + 1, LARGE as u32).await.unwrap();
@@ -211,7 +211,7 @@ async fn a_peer_of_http1_that_does_not_read_is_cut() {
         let began = Instant::now();
         while started.running.guards.len() > 0 {
             assert!(began.elapsed() < Duration::from_secs(8), "{what}");
-            // Nothing is answered that would only wait behind what is not read.
+            // Requests whose answers would only wait behind unread ones are not processed.
             assert!(started.running.guards.unwritten() <= (16 << 20), "{what}: {}", started.running.guards.unwritten());
             tokio::time::sleep(Duration::from_millis(20)).await;
             if let Some(bytes) = pace {

@@ -16,41 +16,42 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "AttemptLimit",
     category: "access",
-    summary: "Counts an attempt under a key and holds while there are not too many: after `limit` of them each further one must wait, \
-              one second, two, four, up to `max_delay`. Refused attempts count for nothing, so they prolong nothing. Put account and \
-              address into the key, so that nobody can lock out somebody else, and count before finding out whether the attempt \
-              is right: of many at the same time no more pass than one after the other. Give it back when it was. With several \
-              keys the attempt counts under all of them, or under none when one has to wait; the longest wait is told. Where \
-              strangers share a key, name the `claimant`: what a claimant was told is a promise.",
+    summary: "Counts an attempt under a key, and succeeds as long as there are not too many. After `limit` attempts each \
+              further one must wait: one second, two, four, up to `max_delay`. Refused attempts do not count and do not prolong \
+              the wait. Put account and address into the key, so that nobody can lock out somebody else. Count before you check \
+              the attempt, so that parallel attempts get no further than attempts one after the other; release it if it was \
+              right. With several keys the attempt counts under all of them, or under none if one has to wait; the longest wait \
+              is reported. If strangers share a key, name the `claimant`: an announced wait is then a promise.",
     props: &[
         Prop::required(
             "key",
             Kind::Value,
-            "What is counted under; or a list, whose keys all count. A JSON object is a key with limits of its own: `key`, and \
-             what differs of `limit`, `window`, `max_delay` and `forgive`, times in seconds.",
+            "What to count under: one key, or a list of keys. A JSON object is a key with its own limits: `key`, and those of \
+             `limit`, `window`, `max_delay` and `forgive` (in seconds) that differ.",
         ),
         Prop::optional("limit", Kind::Int, Literal::Int(5), "Attempts that need not wait."),
         Prop::optional("window", Kind::Duration, Literal::Seconds(60), "Time without an attempt after which all are forgotten."),
         Prop::optional("max_delay", Kind::Duration, Literal::Seconds(30), "The longest wait."),
-        Prop::optional("forgive", Kind::Duration, Literal::Seconds(0), "Time after which one attempt is forgotten, and another one after as much again; 0 for never."),
+        Prop::optional("forgive", Kind::Duration, Literal::Seconds(0), "Time after which one attempt is forgotten, then another \
+                                                                        one after the same time; 0 for never."),
         Prop::absent(
             "claimant",
             Kind::Text,
-            "Who attempts. Once told to wait, the attempt after that time is taken, whatever others did under the same keys. \
-             `release` with a claimant lets the next one pass at once.",
+            "Who makes the attempt. If told to wait, a claimant's attempt after that time is accepted, whatever others do under \
+             the same keys. `release` with a claimant lets the next attempt pass at once.",
         ),
         Prop::optional(
             "action",
             Kind::OneOf(&["attempt", "check", "release", "success"]),
             Literal::Text("attempt"),
-            "`attempt` counts; `check` only tells; `release` gives the latest attempt back, which then costs nothing; `success` \
-             forgets the key.",
+            "`attempt` counts; `check` only reports; `release` takes back the latest attempt, which then costs nothing; \
+             `success` forgets the key.",
         ),
         Prop::optional("prefix", Kind::Prefix, Literal::Text("attempt"), "Prefix of the variables it sets."),
     ],
     sets: &[
-        sets("{prefix}.retry_after", "whole seconds to wait before the next attempt; 0 when it held"),
-        sets("{prefix}.count", "after `check`: the attempts that count, under the key that has most"),
+        sets("{prefix}.retry_after", "whole seconds to wait before the next attempt; 0 after success"),
+        sets("{prefix}.count", "after `check`: the attempts that count, under the key with the most"),
     ],
     fails: &["the next attempt has to wait"],
     examples: &[
@@ -81,7 +82,7 @@ AttemptLimit(key: "eve", limit: 1)"#,
             Expect::Holds,
         ),
         example(
-            "under several keys, as far as the narrowest lets pass",
+            "under several keys, limited by the strictest",
             r#"AttemptLimit(key: ["flo here", json { "key": "here", "limit": 1 }])
 AttemptLimit(key: ["flo here", json { "key": "here", "limit": 1 }])"#,
             Expect::Fails,
@@ -150,7 +151,7 @@ impl AttemptLimit {
         let rule = |key: &Value| {
             let number = |common: Option<f64>, name: &str| {
                 let own = own(key, name).map(|value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()));
-                // A limit that cannot be read must not let everything pass, nor look like one that was exceeded.
+                // A limit that cannot be read must neither let everything pass nor look like an exceeded one.
                 own.unwrap_or(common).filter(|number| *number >= 0.0).ok_or_else(|| {
                     Fault::new(Blame::Configuration, format!("AttemptLimit: `{name}` must be a number that is not negative"))
                 })
@@ -174,7 +175,7 @@ fn own<'a>(key: &'a Value, name: &str) -> Option<&'a Json> {
     Json::get(json, name)
 }
 
-/// What is counted under.
+/// The keys to count under.
 fn text(key: &Value) -> Cow<'_, str> {
     match own(key, "key") {
         Some(Json::String(text)) => Cow::Borrowed(text),
@@ -202,7 +203,7 @@ impl Assertion for AttemptLimit {
             Action::Check => limiter.look(&self.rules(&keys, ctx)?, now),
             Action::Attempt => (limiter.attempt(&self.rules(&keys, ctx)?, claimant.as_deref(), now).err().unwrap_or(0), 0),
         };
-        // Rounded up: a client that waits as long as told must not be refused.
+        // Rounded up, so that a client that waits as announced is not refused.
         ctx.set_if(self.retry_after, (wait + 999) / 1000);
         ctx.set_if(self.count, i64::from(count));
         if wait == 0 { HELD } else { falsified("too many attempts") }

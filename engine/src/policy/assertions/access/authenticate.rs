@@ -14,30 +14,30 @@ use crate::services::telemetry::Login;
 static SPEC: Spec = Spec {
     name: "Authenticate",
     category: "access",
-    summary: "Holds when an identity provider knows the credentials, which sets `${request.authenticatedUser}` and its `.id` and \
-              `.providerId`. That the provider cannot be asked is a fault and no failure.",
+    summary: "Succeeds if an identity provider knows the credentials, and sets `${request.authenticatedUser}` and its `.id` and \
+              `.providerId`. If the provider cannot be asked, that is a fault and not a failure.",
     props: &[
         Prop::required("provider", Kind::Provider, "Identity provider in `gateway.yaml`; may be an expression."),
         Prop::absent(
             "username",
             Kind::Text,
-            "Name. Left out, the credentials count that `HttpBasic` and `RequireTls` gathered, the latest first.",
+            "Name. Left out: the credentials that `HttpBasic` and `RequireTls` gathered, the latest first.",
         ),
         Prop::absent("password", Kind::Text, "Password, with `username`."),
         Prop::absent(
             "address",
             Kind::Text,
-            "IP address on whose account the waiting goes, when many passwords wait to be checked. Left out: the peer's.",
+            "IP address of the user, for taking turns when many passwords wait to be checked. Left out: the peer's.",
         ),
         Prop::optional("prefix", Kind::Prefix, Literal::Text("authenticate"), "Prefix of the variable it sets."),
     ],
     sets: &[sets(
         "{prefix}.retry_after",
-        "whole seconds to wait before asking again, when too many passwords from the caller's address wait already; otherwise 0",
+        "whole seconds to wait before asking again, if too many passwords from the caller's address wait already; otherwise 0",
     )],
     fails: &[
         "the provider does not know the credentials, or there are none",
-        "too many passwords from the caller's address wait to be checked; nothing was found out",
+        "too many passwords from the caller's address wait to be checked, so this one was not",
     ],
     examples: &[
         example(
@@ -55,7 +55,7 @@ Authenticate(provider: "Example")"#,
         ),
         example("a wrong password", r#"Authenticate(provider: "Example", username: "ann", password: "guess")"#, Expect::Fails),
         example(
-            "not because there was no time to look",
+            "not because there was no time to check",
             r#"Authenticate(provider: "Example", username: "ann", password: "guess") else Continue
 set wait = ${authenticate.retry_after}"#,
             Expect::Sets("wait", "0"),
@@ -91,8 +91,8 @@ struct Authenticate {
     retry_after: Option<Slot>,
 }
 
-/// Seconds after which whoever found no place may ask again. Places are free again within milliseconds, but each of a thousand
-/// that ask at once would find them taken by the others.
+/// Seconds after which a caller who found no place may ask again. Places become free within milliseconds, but each of a thousand
+/// parallel callers would find them taken by the others.
 const RETRY_AFTER: i64 = 1;
 
 #[async_trait]

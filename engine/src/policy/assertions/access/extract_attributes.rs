@@ -1,4 +1,4 @@
-//! `ExtractAttributes`: what is known of a user, as variables.
+//! `ExtractAttributes`: the attributes of a user as variables.
 
 use async_trait::async_trait;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
@@ -12,7 +12,7 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "ExtractAttributes",
     category: "access",
-    summary: "Sets variables from what an identity provider knows of a user: the one authenticated last, or one named here.",
+    summary: "Sets variables from what an identity provider knows about a user: the one authenticated last, or one named here.",
     props: &[
         Prop::absent(
             "provider",
@@ -24,7 +24,7 @@ static SPEC: Spec = Spec {
             "disabled",
             Kind::Bool,
             Literal::Bool(false),
-            "Whether users who may not log in are found, too: for a name that is not to be given to anybody else, say.",
+            "Whether users who may not log in are found, too: for example to keep a name from being given to somebody else.",
         ),
         Prop::optional("prefix", Kind::Prefix, Literal::Text("user"), "Prefix of the variables it sets."),
     ],
@@ -39,8 +39,8 @@ static SPEC: Spec = Spec {
              where the user has none",
         ),
     ],
-    fails: &["nobody was authenticated, or the provider does not know the user or, without `disabled`, lets nobody of that \
-             name log in"],
+    fails: &["nobody was authenticated, or the provider does not know the user or, without `disabled`, does not allow this user \
+              to log in"],
     examples: &[
         example(
             "of the user authenticated last",
@@ -81,7 +81,7 @@ struct ExtractAttributes {
     provider: Option<Expr>,
     username: Option<Expr>,
     disabled: Expr,
-    /// Variables that somebody reads, by the part of their name after the prefix.
+    /// Variables that the policy reads, by the part of their name after the prefix.
     variables: Vec<(String, Slot)>,
 }
 
@@ -99,7 +99,7 @@ impl AsyncAssertion for ExtractAttributes {
         };
         let disabled = self.disabled.eval(ctx).to_bool().unwrap_or(false);
         let user = user.filter(|user| user.enabled || disabled);
-        // What an earlier user left there must not be taken for this one's.
+        // Values of an earlier user must not be mistaken for this one's.
         for (name, slot) in &self.variables {
             let value = user.as_ref().map_or(Value::Undefined, |user| match name.as_str() {
                 "name" => Value::Text(user.name.clone()),

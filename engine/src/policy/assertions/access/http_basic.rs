@@ -15,15 +15,15 @@ use crate::data::principal::{Credential, Secret};
 static SPEC: Spec = Spec {
     name: "HttpBasic",
     category: "access",
-    summary: "Takes name and password out of the request's `Authorization: Basic`; they become a credential for `Authenticate`. Nothing \
-              is checked but their form.",
+    summary: "Reads name and password from the request's `Authorization: Basic`; they become a credential for `Authenticate`. \
+              Only their form is checked.",
     props: &[
         Prop::absent("username", Kind::Target(Type::String), "Variable that takes the name."),
         Prop::absent("password", Kind::Target(Type::String), "Variable that takes the password."),
         Prop::absent(
             "realm",
             Kind::Text,
-            "Where it fails, the answer gets a challenge (`WWW-Authenticate`) with this realm. Left out: no challenge.",
+            "After a failure the answer gets a challenge (`WWW-Authenticate`) with this realm. Left out: no challenge.",
         ),
     ],
     sets: &[sets("{username}", "the name"), sets("{password}", "the password")],

@@ -14,8 +14,8 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "LookupCertificate",
     category: "access",
-    summary: "Finds certificates: that of a private key of this gateway by its `alias`, or those in `keys/trusted/` (and the gateway's own \
-              authority) by everything else. All properties given must fit.",
+    summary: "Finds certificates: by `alias` that of a private key of this gateway, by the other properties those in \
+              `keys/trusted/` and the gateway's own authority. All given properties must match.",
     props: &[
         Prop::absent("alias", Kind::Text, "Alias of the private key."),
         Prop::absent("subject", Kind::Text, "Subject, as `${certificate.subject}` prints it."),
@@ -27,10 +27,10 @@ static SPEC: Spec = Spec {
         Prop::optional("prefix", Kind::Prefix, Literal::Text("certificate"), "Prefix of the variables it sets."),
     ],
     sets: &[
-        sets("{prefix}.certificate", "the certificate, the first where several fit"),
+        sets("{prefix}.certificate", "the certificate, the first if several match"),
         sets("{prefix}.pem", "it in PEM form"),
         sets("{prefix}.subject", "its subject"),
-        sets("{prefix}.chain", "list of it and those that vouch for it, in PEM form; for an alias only more than one"),
+        sets("{prefix}.chain", "list of it and its issuers, in PEM form; only an alias gives more than one"),
         sets("{prefix}.count", "how many fit"),
     ],
     fails: &["no certificate fits"],
@@ -48,7 +48,7 @@ ${found} contains "CN=ec""#,
     ..Spec::PLAIN
 };
 
-/// What a certificate may be found by, and how it is told of one.
+/// Properties by which a certificate may be found, and how each is read from one.
 type Tell = fn(&Certificate) -> Option<&str>;
 
 const BY: [(&str, Tell); 6] = [

@@ -1,4 +1,4 @@
-//! `RequireTls`: the connection is encrypted, and perhaps the client has a certificate.
+//! `RequireTls`: requires an encrypted connection, and perhaps a client certificate.
 
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
@@ -10,17 +10,19 @@ use crate::data::principal::Credential;
 static SPEC: Spec = Spec {
     name: "RequireTls",
     category: "access",
-    summary: "Holds for a request that came over TLS. A client certificate, where it is asked for here, becomes a credential for `Authenticate`.",
+    summary: "Succeeds for a request that came over TLS. A client certificate, if requested here, becomes a credential for \
+              `Authenticate`.",
     props: &[Prop::optional(
         "client_certificate",
         Kind::OneOf(&["none", "optional", "required"]),
         Literal::Text("none"),
-        "Whether the client's certificate is taken as a credential, and whether there must be one. Its validity is checked, whom to trust is for `Authenticate`.",
+        "Whether the client's certificate is taken as a credential, and whether there must be one. Its validity period is \
+         checked here; `Authenticate` decides whether to trust it.",
     )],
     sets: &[],
     fails: &[
         "the request came over plain HTTP",
-        "the client showed no certificate where one is required, or one that is not valid now",
+        "the client showed no certificate although one is required, or one that is not valid now",
     ],
     examples: &[example("a request over plain HTTP", "RequireTls()", Expect::Fails)],
     also: &["Require SSL or TLS Transport", "Require SSL", "Require SSL or TLS Transport with Client Authentication", "SSL or TLS Transport"],

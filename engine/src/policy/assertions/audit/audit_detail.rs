@@ -83,7 +83,7 @@ struct AuditDetail {
 impl Assertion for AuditDetail {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let audit = &ctx.services().audit;
-        // Nobody listens to most of the fine ones: then the text is not even made.
+        // Most `fine` details are not recorded; then the text is not even built.
         if !(if self.log { wanted_in_log(self.level) } else { audit.wants(self.level) }) {
             return HELD;
         }

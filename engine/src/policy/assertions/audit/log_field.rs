@@ -1,4 +1,4 @@
-//! `LogField`: what a policy says of its request to whoever reads the log.
+//! `LogField`: adds a policy's own fields to the log lines of its request.
 
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 use smol_str::SmolStr;
@@ -11,10 +11,10 @@ use crate::services::telemetry::OWN_FIELDS;
 
 /// Most fields of one request.
 const MAX_FIELDS: usize = 16;
-/// Longest value, in characters; the rest is left out.
+/// Longest value in characters; the rest is cut off.
 const MAX_VALUE: usize = 256;
 
-/// Names that lines of the log have for themselves, beside those of audit records.
+/// Field names that log lines already have, in addition to those of audit records.
 const TAKEN: [&str; 11] =
     ["timestamp", "target", "message", "trace", "told", "secure", "method", "path", "status", "bytes", "micros"];
 

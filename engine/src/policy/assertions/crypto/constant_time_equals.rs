@@ -1,4 +1,4 @@
-//! `ConstantTimeEquals`: secrets compared so that the time taken tells nothing.
+//! `ConstantTimeEquals`: compares secrets so that the time reveals nothing.
 
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 
@@ -11,9 +11,8 @@ use crate::services::keys::constant_time_eq;
 static SPEC: Spec = Spec {
     name: "ConstantTimeEquals",
     category: "crypto",
-    summary: "Holds when two secrets are the same, compared in a time that depends on their lengths alone. An empty or \
-        undefined one equals \
-              nothing, so that a missing secret never lets anybody in.",
+    summary: "Succeeds if two secrets are equal. The time of the comparison depends only on their lengths. An empty or \
+              undefined secret equals nothing, so that a missing secret never lets anybody in.",
     props: &[
         Prop::required("left", Kind::Value, "What was given."),
         Prop::required("right", Kind::Value, "What is expected."),

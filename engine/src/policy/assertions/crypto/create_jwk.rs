@@ -12,9 +12,9 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "CreateJwk",
     category: "crypto",
-    summary: "Makes the JWK set (RFC 7517) of the public halves of the gateway's keys, former ones included, so that what they \
-        signed still \
-              verifies. Private halves never leave the key store. An unknown alias is a fault of the configuration.",
+    summary: "Makes the JWK set (RFC 7517) of the public halves of the gateway's keys, including former ones, so that what they \
+              signed still verifies. Private halves never leave the key store. An unknown alias is a fault of the \
+              configuration.",
     props: &[
         Prop::required("aliases", Kind::Value, "Aliases of the keys: one, or a list."),
         Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document `{ \"keys\": […] }`."),

@@ -1,4 +1,4 @@
-//! `DecodeJwt`: tokens verified, or decrypted, and taken apart.
+//! `DecodeJwt`: verifies or decrypts tokens and splits them.
 
 use std::borrow::Cow;
 
@@ -19,31 +19,28 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "DecodeJwt",
     category: "crypto",
-    summary: "Verifies a signed token (JWS), or decrypts an encrypted one (JWE), and takes it apart. Of one that is both, \
-        decode what is in \
-              `plaintext` once more: decryption alone does not tell who made a token.",
+    summary: "Verifies a signed token (JWS) or decrypts an encrypted one (JWE), and splits it into its parts. If a token is \
+              both, decode its `plaintext` once more: decryption alone does not show who made a token.",
     props: &[
         Prop::required("source", Kind::Value, "The token."),
         Prop::optional("prefix", Kind::Prefix, Literal::Text("jwt"), "Prefix of the variables it sets."),
         Prop::absent(
             "algorithms",
             Kind::Value,
-            "List of the algorithms that are accepted, signing ones and `dir`, `RSA-OAEP`, `RSA-OAEP-256`. Must be given unless \
-             `verify: false`: a token never chooses how it is checked. `none` never is.",
+            "List of the accepted algorithms: signing ones and `dir`, `RSA-OAEP`, `RSA-OAEP-256`. Required unless `verify: \
+             false`, because a token must not choose how it is checked. `none` is never accepted.",
         ),
-        Prop::absent("encryptions", Kind::Value, "List of the content encryptions that are accepted; all, when left out."),
+        Prop::absent("encryptions", Kind::Value, "List of the accepted content encryptions. Left out: all."),
         Prop::absent("secret", Kind::Text, "Shared secret, for HS algorithms and for `dir`."),
-        Prop::absent("alias", Kind::Key, "Key of the gateway's key store, former ones included. An expression may name it."),
-        Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key in PEM form; of several, those the header's \
-            `kid` fits."),
-        Prop::optional("verify", Kind::Bool, Literal::Bool(true), "`false`: a signed token is only read; nothing it says may be trusted. A \
-            literal."),
+        Prop::absent("alias", Kind::Key, "Key of the gateway's key store, including former ones; may be an expression."),
+        Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key in PEM form; of several, those that match the header's `kid`."),
+        Prop::optional("verify", Kind::Bool, Literal::Bool(true), "`false`: a signed token is only read; nothing in it may be trusted. A literal."),
         Prop::optional(
             "check_times",
             Kind::Bool,
             Literal::Bool(false),
-            "Whether `exp` and `nbf`, if there are any, are checked, and that these, `iat` and `auth_time` are dates: numbers from 0 to \
-             the year 9999. A literal.",
+            "Whether `exp` and `nbf` are checked, if present, and whether these, `iat` and `auth_time` must be dates: numbers \
+             from 0 to the year 9999. A literal.",
         ),
         Prop::optional("leeway", Kind::Duration, Literal::Seconds(0), "How far clocks may differ."),
     ],
@@ -54,12 +51,12 @@ static SPEC: Spec = Spec {
         members("{prefix}.header.*", "a member of its header, by its exact name"),
         sets("{prefix}.payload", "its claims as a JSON document; text when they are not JSON"),
         members("{prefix}.payload.*", "a member of its payload, by its exact name: case counts (RFC 7519, section 2)"),
-        sets("{prefix}.plaintext", "what it says, as text"),
+        sets("{prefix}.plaintext", "its content, as text"),
     ],
     fails: &[
         "the source is not a token, or not of an accepted algorithm",
         "no key verifies its signature, or decrypts it",
-        "its header or its claims are not JSON, or have a name twice",
+        "its header or its claims are not JSON, or contain a name twice",
         "with `check_times: true`: it has expired, is not valid yet, or has a date that cannot be read",
     ],
     examples: &[
@@ -148,7 +145,7 @@ struct Decoded {
 
 impl Assertion for DecodeJwt {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        // What an earlier token said is not taken for what this one says.
+        // Claims of an earlier token must not be mistaken for those of this one.
         for slot in [self.header, self.header_names, self.payload, self.plaintext] {
             ctx.set_if(slot, Value::Undefined);
         }
@@ -158,7 +155,7 @@ impl Assertion for DecodeJwt {
             Err(reason) => return falsified(reason),
         };
         let json: Option<Json> = crate::data::json::read_unique(&decoded.content).ok();
-        // What looks like claims is claims, or nothing: a name that comes twice has no meaning (RFC 7519, section 4).
+        // What looks like claims must be valid claims: a duplicate name has no meaning (RFC 7519, section 4).
         if json.is_none() && decoded.content.trim_ascii_start().starts_with(b"{") {
             return falsified("the token's claims are not a JSON object, or a name in them comes twice");
         }
@@ -216,7 +213,7 @@ impl DecodeJwt {
         Ok(Decoded { header: jwe.header, content })
     }
 
-    /// Every key that was given and that the header does not rule out. Of which kind it is, is checked where it is used.
+    /// Every given key that the header does not rule out. The kind of a key is checked where it is used.
     fn keys(&self, ctx: &Ctx, header: &Header) -> Result<Vec<PublicKey>, Refusal> {
         let mut all = Vec::new();
         if let Some(secret) = &self.secret {
@@ -228,7 +225,7 @@ impl DecodeJwt {
         if let Some(alias) = self.alias(ctx) {
             let meant = text(header, "kid");
             let own = ctx.services().keys.all(&alias);
-            // A `kid` that is not one of ours was the maker's own idea; any of the keys may then be meant.
+            // An unknown `kid` was chosen by whoever made the token; then any of the keys may be meant.
             let known = own.iter().any(|key| Some(key.kid.as_str()) == meant);
             all.extend(own.iter().filter(|key| !known || Some(key.kid.as_str()) == meant).map(|key| key.public.clone()));
         }

@@ -12,8 +12,8 @@ use crate::data::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "EncodeDecode",
     category: "crypto",
-    summary: "Encodes, or decodes strictly: holds when the source is of the encoding. For encoding alone there are functions: \
-              `base64`, `base64url`, `hex`, `url_encode`.",
+    summary: "Encodes text, or decodes it strictly: succeeds only if the source is valid in the encoding. There are also \
+              functions that only encode: `base64`, `base64url`, `hex`, `url_encode`.",
     props: &[
         Prop::required("source", Kind::Value, "Text or message."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the result; may be the source's own."),
@@ -35,7 +35,7 @@ static SPEC: Spec = Spec {
         ),
     ],
     sets: &[sets("{target}", "the result")],
-    fails: &["the source is undefined", "decoding: the source is not of the encoding, or what it holds is not UTF-8"],
+    fails: &["the source is undefined", "decoding: the source is not valid in the encoding, or the result is not UTF-8"],
     examples: &[
         example("Base64", r#"EncodeDecode(source: "a?>", operation: "base64-encode", target: "x")"#, Expect::Sets("x", "YT8+")),
         example("and back", r#"EncodeDecode(source: "YT8+", operation: "base64-decode", target: "x")"#, Expect::Sets("x", "a?>")),
@@ -87,11 +87,11 @@ impl Assertion for EncodeDecode {
         let result = if self.encode {
             self.encoding.encode(&super::bytes(&source))
         } else {
-            let Some(bytes) = self.encoding.decode(&source.as_text()) else { return falsified("the source is not of the \
-                encoding") };
+            let Some(bytes) = self.encoding.decode(&source.as_text()) else { return falsified("the source is not valid in the \
+                                                                                               encoding") };
             match String::from_utf8(bytes) {
                 Ok(text) => text,
-                Err(_) => return falsified("what the source holds is not UTF-8"),
+                Err(_) => return falsified("the decoded source is not UTF-8"),
             }
         };
         ctx.set(self.target, result);

@@ -18,10 +18,10 @@ use crate::services::keys::{Algorithm, Family, Material, PublicKey, sign_with_se
 static SPEC: Spec = Spec {
     name: "EncodeJwt",
     category: "crypto",
-    summary: "Signs a token (JWS), or encrypts one (JWE), in compact form. For one that is both, sign first and then encrypt \
-        the signed one.",
+    summary: "Signs a token (JWS) or encrypts one (JWE), in compact form. For a token that is both, sign first, then encrypt \
+              the signed token.",
     props: &[
-        Prop::required("payload", Kind::Value, "What it says: JSON, or any text, such as a signed token to encrypt."),
+        Prop::required("payload", Kind::Value, "Its content: JSON, or any text, such as a signed token to encrypt."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the token."),
         Prop::required(
             "algorithm",
@@ -31,12 +31,11 @@ static SPEC: Spec = Spec {
         Prop::optional("encryption", Kind::OneOf(Encryption::NAMES), Literal::Text("A128CBC-HS256"), "How content is encrypted, if it is."),
         Prop::absent("secret", Kind::Text, "Shared secret: for HS algorithms any text, for `dir` one as long as the \
             encryption's key."),
-        Prop::absent("alias", Kind::Key, "Key of the gateway's key store, to sign with, or to encrypt for. An expression may \
-            name it."),
+        Prop::absent("alias", Kind::Key, "Key of the gateway's key store, to sign with or to encrypt for; may be an expression."),
         Prop::absent("key", Kind::Value, "JWK, JWK set, certificate or public key to encrypt for; or a JWK of kind `oct` as \
             shared secret."),
-        Prop::absent("headers", Kind::Object, "Further header members, in place of the usual `typ` and `kid`; an empty one is \
-            left out."),
+        Prop::absent("headers", Kind::Object, "Further header members; they replace the usual `typ` and `kid`. Empty ones are \
+                                               left out."),
     ],
     sets: &[sets("{target}", "the token")],
     fails: &[
@@ -94,7 +93,7 @@ struct EncodeJwt {
     headers: Option<Expr>,
 }
 
-/// What an assertion cannot do: a refusal, or a fault.
+/// Why there is no token: a refusal or a fault.
 enum Failed {
     Refused(Refusal),
     Broken(Fault),
@@ -156,7 +155,7 @@ impl EncodeJwt {
     fn encrypt(&self, ctx: &Ctx, management: Management, payload: &[u8]) -> Result<String, Failed> {
         let name = self.encryption.text(ctx).into_owned();
         let encryption = Encryption::parse(&name).ok_or("the encryption is not known")?;
-        // RFC 7519, section 5.2: a token in a token says so.
+        // A token in a token must say so (RFC 7519, section 5.2).
         let nested = payload.split(|byte| *byte == b'.').count() == 3 && payload.starts_with(b"eyJ");
         let mut usual = vec![("alg", management.name()), ("enc", name.as_str())];
         if nested {
@@ -192,7 +191,7 @@ impl EncodeJwt {
         self.alias.as_ref().map(|alias| alias.text(ctx).into_owned()).filter(|alias| !alias.is_empty())
     }
 
-    /// The shared secret: a text's bytes, or what a JWK of kind `oct` holds.
+    /// The shared secret: the bytes of a text, or the key in a JWK of kind `oct`.
     fn shared(&self, ctx: &Ctx, header: &Header) -> Result<Vec<u8>, Refusal> {
         if let Some(secret) = &self.secret {
             let secret = secret.text(ctx);
@@ -207,7 +206,7 @@ impl EncodeJwt {
         secret.ok_or("the algorithm needs a shared secret")
     }
 
-    /// `typ`, then the usual members, then the author's own, which win but for the algorithms.
+    /// `typ`, then the usual members, then the author's own, which win except for the algorithms.
     fn header(&self, ctx: &Ctx, usual: &[(&str, &str)]) -> Header {
         let mut header = Header::new();
         header.insert("typ".to_owned(), Json::from("JWT"));

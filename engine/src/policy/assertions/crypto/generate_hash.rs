@@ -19,7 +19,7 @@ static SPEC: Spec = Spec {
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the hash."),
         Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512"]), Literal::Text("SHA-256"), "Which; a literal."),
         Prop::optional("encoding", Kind::OneOf(&["base64", "base64url", "hex"]), Literal::Text("base64"), "How it is written; a literal."),
-        Prop::absent("bytes", Kind::Int, "How many bytes of the hash to keep, from its left; a literal. All, when left out."),
+        Prop::absent("bytes", Kind::Int, "How many bytes of the hash to keep, from the left; a literal. Left out: all."),
     ],
     sets: &[sets("{target}", "the hash")],
     fails: &["the source is undefined"],

@@ -15,10 +15,10 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("cache", Kind::Text, "Name of the cache."),
         Prop::required("key", Kind::Text, "Key."),
-        Prop::absent("max_age", Kind::Duration, "How old the value may be, if that is less than it was stored for."),
+        Prop::absent("max_age", Kind::Duration, "Greatest age of the value, if shorter than the lifetime it was stored with."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the value."),
     ],
-    sets: &[sets("{target}", "the value, with the type it was stored with; untouched when there is none")],
+    sets: &[sets("{target}", "the value, with the type it was stored with; unchanged if there is none")],
     fails: &["there is no value under the key, or it is too old"],
     examples: &[
         example(

@@ -10,7 +10,7 @@ use crate::data::fault::{HELD, Verdict};
 static SPEC: Spec = Spec {
     name: "CacheRemove",
     category: "data",
-    summary: "Removes the value under a key from a named cache; there need not be one.",
+    summary: "Removes the value under a key from a named cache, if there is one.",
     props: &[
         Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so; with `#`, every one whose name \
             is that and a number."),

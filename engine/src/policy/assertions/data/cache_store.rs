@@ -10,14 +10,17 @@ use crate::data::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "CacheStore",
     category: "data",
-    summary: "Keeps a value in a named cache of this gateway, in place of what is there under the key. Values keep their type; caches outlive reloads.",
+    summary: "Stores a value in a named cache of this gateway, in place of an older one under the key. Values keep their type; \
+              caches survive reloads.",
     props: &[
-        Prop::required("cache", Kind::Text, "Name of the cache; it comes into being with its first value."),
+        Prop::required("cache", Kind::Text, "Name of the cache, which is created with its first value."),
         Prop::required("key", Kind::Text, "Key."),
         Prop::required("value", Kind::Value, "Value: text, a message, anything."),
-        Prop::optional("max_entries", Kind::Int, Literal::Int(10_000), "Entries the cache may hold; beyond it those of least use go. Empty: the default."),
-        Prop::optional("max_age", Kind::Duration, Literal::Seconds(300), "How long the value lives; with 0 it is not kept. Empty: the default."),
-        Prop::optional("max_size", Kind::Int, Literal::Int(10_000), "Bytes the value may have. Empty: the default."),
+        Prop::optional("max_entries", Kind::Int, Literal::Int(10_000), "Greatest number of entries; beyond it the least used \
+                                                                        ones are dropped. Empty: the default."),
+        Prop::optional("max_age", Kind::Duration, Literal::Seconds(300), "How long the value lives; with 0 it is not stored. \
+                                                                          Empty: the default."),
+        Prop::optional("max_size", Kind::Int, Literal::Int(10_000), "Greatest size of the value in bytes. Empty: the default."),
     ],
     sets: &[],
     fails: &["the value is larger than `max_size`"],

@@ -1,4 +1,4 @@
-//! `Cached`: looks a value up, and makes and keeps it where there is none.
+//! `Cached`: looks up a value; if there is none, computes it and stores it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,39 +16,45 @@ use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::services::cache::Limits;
 
-/// Who waits longer for another one's block runs its own: waiting only saves work, and two that wait for each other must not for ever.
+/// A request that waits longer for another one's block runs its own. Waiting only saves work, and two requests must not wait for
+/// each other forever.
 const WAIT: Duration = Duration::from_secs(5);
-/// Those who wait for one block; whoever comes after them runs its own.
+/// Requests that may wait for one block; further ones run their own.
 const WAITING: usize = 10_000;
 
 static SPEC: Spec = Spec {
     name: "Cached",
     category: "data",
-    summary: "Sets variables from a named cache of this gateway. Where they are not there, it runs its block, which sets them, and keeps \
-              them if the block holds. Nothing else that the block does is kept.",
+    summary: "Sets variables from a named cache of this gateway. If they are not there, the block runs and sets them, and they \
+              are stored if the block succeeds. Nothing else that the block does is stored.",
     props: &[
-        Prop::required("cache", Kind::Text, "Name of the cache; it comes into being with its first value."),
+        Prop::required("cache", Kind::Text, "Name of the cache, which is created with its first value."),
         Prop::required("key", Kind::Text, "Key. Whatever the variables depend on must be part of it."),
         Prop::required(
             "keep",
             Kind::Variables,
-            "The variables, by name: `\"a\"` or `[\"a\", \"b\"]`. They are kept together, with their types. If one of them is undefined \
-             after the block, nothing is kept. A single one is kept as `CacheStore` would keep it, so that `CacheLookup` finds it.",
+            "The variables, by name: `\"a\"` or `[\"a\", \"b\"]`. They are stored together, with their types. If one of them is \
+             undefined after the block, nothing is stored. A single one is stored as `CacheStore` would store it, so that \
+             `CacheLookup` finds it.",
         ),
         Prop::optional(
             "valid",
             Kind::Bool,
             Literal::Bool(true),
-            "An expression with the variables that were found: unless it is true, they count as not there.",
+            "An expression with the variables that were found. Unless it is true, they count as missing.",
         ),
-        Prop::optional("max_age", Kind::Duration, Literal::Seconds(300), "How long they live; with 0 they are neither looked up nor kept. Empty: the default."),
-        Prop::optional("max_entries", Kind::Int, Literal::Int(10_000), "Entries the cache may hold; beyond it those of least use go. Empty: the default."),
-        Prop::optional("max_size", Kind::Int, Literal::Int(10_000), "Bytes the variables may have together; larger ones are not kept. Empty: the default."),
+        Prop::optional("max_age", Kind::Duration, Literal::Seconds(300), "How long they live; with 0 they are neither looked up \
+                                                                          nor stored. Empty: the default."),
+        Prop::optional("max_entries", Kind::Int, Literal::Int(10_000), "Greatest number of entries; beyond it the least used \
+                                                                        ones are dropped. Empty: the default."),
+        Prop::optional("max_size", Kind::Int, Literal::Int(10_000), "Greatest size of all variables together in bytes; larger \
+                                                                     ones are not stored. Empty: the default."),
         Prop::optional(
             "once",
             Kind::Bool,
             Literal::Bool(false),
-            "Whether one request at a time runs the block for a key, while others wait up to five seconds for what it keeps; a literal.",
+            "Whether only one request at a time runs the block for a key, while others wait up to five seconds for its result; \
+             a literal.",
         ),
         Prop::absent("found", Kind::Target(Type::Boolean), "Variable that says whether they were found."),
     ],
@@ -77,7 +83,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
         example(
-            "what failed is not kept",
+            "what failed is not stored",
             r#"
             set answer = "none"
             Cached(cache: "example", key: "k", keep: "answer") {
@@ -89,7 +95,7 @@ static SPEC: Spec = Spec {
             Expect::Sets("answer", "made again"),
         ),
         example(
-            "what is found and not valid counts as not there",
+            "an invalid value counts as missing",
             r#"
             set expires = 5
             Cached(cache: "example", key: "k", keep: ["answer", "expires"], valid: true) { set answer = "old" }
@@ -146,7 +152,7 @@ impl BlockAssertion for Cached {
         let mut turn = None;
         if self.once {
             let name = format!("cached {cache} {key}");
-            // A block inside a block of the same key has the turn already.
+            // A block inside a block of the same key already has the turn.
             if ctx.turns.iter().all(|turn| turn.key() != name) {
                 let turns = Arc::clone(&ctx.services().turns);
                 if let Ok(Some(entered)) = tokio::time::timeout(WAIT, turns.enter(&name, WAITING)).await {
@@ -179,7 +185,7 @@ impl Cached {
             (slots, Value::List(values)) if values.len() == slots.len() => {
                 slots.iter().zip(values.iter()).for_each(|(slot, value)| set(*slot, value.clone()));
             }
-            // Something else keeps its values under this name.
+            // The key contains a value of another kind.
             _ => return false,
         }
         let valid = self.valid.as_ref().is_none_or(|valid| valid.eval(ctx).to_bool() == Some(true));
@@ -202,7 +208,7 @@ impl OpenBlock for Uncached {
     }
 }
 
-/// A block that makes what will be kept.
+/// A block that computes the variables to store.
 struct Loading {
     cache: SmolStr,
     key: SmolStr,
@@ -214,7 +220,7 @@ struct Loading {
 #[async_trait]
 impl OpenBlock for Loading {
     async fn end(self: Box<Self>, ctx: &mut Ctx, ending: BlockEnd) -> Verdict {
-        // What an open transaction has changed is not so for others, and may never be.
+        // The changes of an open transaction are not valid for others, and may never be.
         if ending == BlockEnd::Held && ctx.transactions.is_empty() {
             let values: Vec<Value> = self.keep.iter().map(|slot| ctx.get(*slot).clone()).collect();
             let caches = &ctx.services().caches;
@@ -225,7 +231,7 @@ impl OpenBlock for Loading {
                     Ok([value]) => value,
                     Err(values) => Value::list(values),
                 };
-                // One that is too large is not kept, which costs time and nothing else.
+                // A value that is too large is not stored; that only costs time.
                 caches.store(&self.cache, self.key.clone(), value, self.limits, ctx.now_millis());
             }
         }

@@ -16,13 +16,13 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "SqlQuery",
     category: "data",
-    summary: "Runs one SQL statement. Variables in it are bound parameters, never text. A write is durable when it holds, or, inside a \
-              `Transaction`, when that does.",
+    summary: "Runs one SQL statement. Variables in it are bound parameters, never text. A write is durable when the statement \
+              succeeds, or inside a `Transaction` when that succeeds.",
     props: &[
         Prop::required(
             "connection",
             Kind::Connection,
-            "The connection's name in `gateway.yaml`; may be an expression. Left out, `connection …` at the top of the file holds.",
+            "The connection's name in `gateway.yaml`; may be an expression. Left out: `connection …` at the top of the file.",
         ),
         Prop::required(
             "query",
@@ -33,27 +33,30 @@ static SPEC: Spec = Spec {
             "compare",
             Kind::OneOf(&["bytes", "database"]),
             Literal::Text("bytes"),
-            "How the values it takes are compared by `=`, `<>`, `in` and `case`; a literal. `bytes`: a row is found only if the text \
-             of its column is the value, byte by byte, whatever collation the column has; numbers compare as numbers. `database`: by \
-             the database's own rules, which may ignore blanks, case and accents. `collate` in the statement says so for one comparison.",
+            "How `=`, `<>`, `in` and `case` compare the bound values; a literal. `bytes`: a row is found only if the text of \
+             its column equals the value byte by byte, whatever the column's collation; numbers compare as numbers. `database`: \
+             by the database's own rules, which may ignore blanks, case and accents. `collate` in the statement does that for \
+             one comparison.",
         ),
-        Prop::optional("prefix", Kind::Prefix, Literal::Text("sqlQuery"), "What the names of the variables it sets begin with."),
-        Prop::optional("max_rows", Kind::Int, Literal::Int(1000), "Rows beyond this many are dropped."),
+        Prop::optional("prefix", Kind::Prefix, Literal::Text("sqlQuery"), "Prefix of the variables it sets."),
+        Prop::optional("max_rows", Kind::Int, Literal::Int(1000), "Greatest number of rows; further ones are dropped."),
         Prop::optional(
             "hold",
             Kind::Bool,
             Literal::Bool(false),
-            "Whether the rows that a `select` or an `insert … select` reads stay as they are until the end of its transaction: whoever \
-             wants to change or delete one waits. So what was read still holds when what follows from it is written.",
+            "Whether the rows that a `select` or an `insert … select` reads are locked until the end of its transaction, so \
+             that whoever wants to change or delete one waits. What was read is then still true when its consequences are \
+             written.",
         ),
-        Prop::absent("timeout", Kind::Duration, "Longest time it may take. Left out, the connection's `statement_timeout` holds."),
+        Prop::absent("timeout", Kind::Duration, "Longest time it may take. Left out: the connection's `statement_timeout`."),
     ],
     sets: &[
-        sets("{prefix}.*", "one variable a column, named as the column: its value, or the list of its values if there are several rows"),
+        sets("{prefix}.*", "one variable for each column, with the column's name: its value, or the list of its values if there \
+                            are several rows"),
         document("{prefix}.rows", "all rows, as a JSON array of objects"),
-        sets("{prefix}.queryresult.count", "number of rows found, or touched by a change"),
+        sets("{prefix}.queryresult.count", "number of rows found or changed"),
     ],
-    fails: &["no row was found or touched", "a unique value is already taken"],
+    fails: &["no row was found or changed", "a unique value is already taken"],
     examples: &[
         example(
             "a value comes back",
@@ -74,7 +77,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
         example(
-            "unless the author wants it found",
+            "unless the author wants to find it",
             r#"
             SqlQuery(connection: "Test", query: sql "create table if not exists people (name varchar(10) collate nocase)")
             SqlQuery(connection: "Test", query: sql "insert into people values ('get')")
@@ -90,7 +93,7 @@ static SPEC: Spec = Spec {
         example("no row", r#"SqlQuery(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Fails),
         example("no row is fine", r#"SqlQuery?(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Holds),
     ],
-    optional: Some("no row was found or touched"),
+    optional: Some("no row was found or changed"),
     former: &[("fail_if_none", "where no row is fine, write `SqlQuery?(…)`")],
     also: &["Perform JDBC Query", "JDBC Query"],
     ..Spec::PLAIN
@@ -108,7 +111,7 @@ pub static ENTRY: Entry = Entry {
         if p.flag("hold")? {
             statement = statement.holding_rows().map_err(|why| p.refuse("hold", &why.to_string()))?;
         }
-        // What makes a table neither finds nor touches a row.
+        // A statement such as `create table` neither finds nor changes rows.
         let counts_rows = statement.counts_rows();
         let prefix = p.literal("prefix")?;
         let count = p.slot(&format!("{prefix}.queryresult.count"));
@@ -134,7 +137,7 @@ struct SqlQuery {
     connection: Expr,
     statement: Statement,
     params: Vec<Expr>,
-    /// Columns somebody reads, in lower case.
+    /// Columns that the policy reads, in lower case.
     columns: Vec<(String, Slot)>,
     count: Option<Slot>,
     rows: Option<Slot>,
@@ -159,7 +162,7 @@ impl AsyncAssertion for SqlQuery {
                 connection.run(&self.statement, &params, options).await
             }
         };
-        // What was set by an earlier run of the same prefix must not pass for a result of this one.
+        // Variables from an earlier run with the same prefix must not pass for results of this one.
         for (_, slot) in &self.columns {
             ctx.set(*slot, Value::Undefined);
         }

@@ -12,13 +12,13 @@ use crate::services::store::BeginOptions;
 static SPEC: Spec = Spec {
     name: "Transaction",
     category: "data",
-    summary: "Runs its block in one transaction of a connection: committed, durably, when the block holds, otherwise undone. Queries on \
-              that connection inside the block take part in it.",
+    summary: "Runs its block in one transaction of a connection. It is durably committed if the block succeeds, otherwise \
+              rolled back. Queries on that connection inside the block are part of it.",
     props: &[
         Prop::required(
             "connection",
             Kind::Connection,
-            "The connection's name in `gateway.yaml`; may be an expression. Left out, `connection …` at the top of the file holds.",
+            "The connection's name in `gateway.yaml`; may be an expression. Left out: `connection …` at the top of the file.",
         ),
         Prop::absent(
             "lock",
@@ -60,7 +60,7 @@ impl BlockAssertion for Transaction {
     async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault> {
         let name = self.connection.to_text(ctx);
         if ctx.transaction(&name).is_some() {
-            // It would wait for the outer one, which waits for it.
+            // The two would wait for each other.
             return Err(ctx.misconfigured(format!("a `Transaction` inside another one on connection `{name}`")));
         }
         let lock = self.lock.as_ref().map(|lock| lock.to_text(ctx));
@@ -71,7 +71,7 @@ impl BlockAssertion for Transaction {
     }
 }
 
-/// The innermost of the context's open transactions: blocks end in the reverse order of their beginnings.
+/// The innermost of the context's open transactions, because blocks end in the reverse order of their beginnings.
 struct Open;
 
 #[async_trait]
@@ -83,7 +83,7 @@ impl OpenBlock for Open {
         match ending {
             BlockEnd::Held => open.handle.commit().await?,
             BlockEnd::Failed | BlockEnd::Abandoned => {
-                // A transaction whose undoing fails is undone by its database all the same.
+                // If the rollback fails, the database itself rolls the transaction back.
                 if let Err(error) = open.handle.rollback().await {
                     tracing::warn!("rollback failed: {error}");
                 }

@@ -11,12 +11,11 @@ use crate::data::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "Join",
     category: "logic",
-    summary: "Joins the values of a list. Inside texts `${list|, }` does the same, and so does the function `join`, neither of \
-        which fails.",
+    summary: "Joins the values of a list. `${list|, }` inside texts and the function `join` do the same and cannot fail.",
     props: &[
         Prop::required("source", Kind::Value, "List to join."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the text."),
-        Prop::optional("separator", Kind::Text, Literal::Text(","), "What stands between two values."),
+        Prop::optional("separator", Kind::Text, Literal::Text(","), "The text between two values."),
     ],
     sets: &[sets("{target}", "the text")],
     fails: &["the source is undefined", "the separators alone take more than 16 MiB"],

@@ -50,7 +50,7 @@ impl Assertion for ManipulateMultivalued {
         if source.is_undefined() {
             return falsified("the source is undefined");
         }
-        // Taken out of its slot first, so that a list no one else holds grows in place.
+        // Taken out of its slot first, so that a list that nobody else shares grows in place.
         let mut list = match ctx.take(self.target) {
             Value::List(list) => list,
             other => Arc::new(other.values().to_vec()),

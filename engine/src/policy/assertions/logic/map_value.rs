@@ -14,7 +14,7 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "MapValue",
     category: "logic",
-    summary: "Looks a value up: the first regular expression that is found in the source decides.",
+    summary: "Looks up a value: the first regular expression that matches in the source decides.",
     props: &[
         Prop::required("source", Kind::Value, "Text to look up."),
         Prop::required("map", Kind::Object, "Ordered pairs, `json { \"regular expression\": value }`; a template, not a \
@@ -23,10 +23,10 @@ static SPEC: Spec = Spec {
         Prop::optional("ignore_case", Kind::Bool, Literal::Bool(false), "Whether case is ignored; a literal."),
     ],
     sets: &[sets("{target}", "the value")],
-    fails: &["no regular expression is found in the source, or the source is undefined"],
+    fails: &["no regular expression matches in the source, or the source is undefined"],
     examples: &[
         example(
-            "the first that fits",
+            "the first match",
             r#"MapValue(source: "mobile-7", map: json { "^web": 1, "^mobile": 2, ".": 3 }, target: "kind")"#,
             Expect::Sets("kind", "2"),
         ),
@@ -46,8 +46,8 @@ pub static ENTRY: Entry = Entry {
 
 fn arms(p: &mut Build<'_>, ignore_case: bool) -> Result<Vec<(Pattern, JsonNode)>, Diagnostic> {
     let fixed = |p: &Build<'_>, text: &str| match crate::policy::pattern::cached(text, ignore_case) {
-        _ if text.is_empty() => Err(p.refuse("map", "the empty regular expression is found in everything; write `.*` if that is \
-            meant")),
+        _ if text.is_empty() => Err(p.refuse("map", "the empty regular expression matches everything; write `.*` if that is \
+                                                     meant")),
         Some(regex) => Ok(Pattern::Fixed((*regex).clone())),
         None => Err(p.refuse("map", &format!("`{text}` is not a regular expression"))),
     };
@@ -90,7 +90,7 @@ impl Assertion for MapValue {
         let text = source.as_text();
         let fits = |pattern: &Pattern| pattern.regex(ctx).is_some_and(|regex| regex.is_match(&text));
         let Some((_, node)) = self.arms.iter().find(|(pattern, _)| fits(pattern)) else {
-            return falsified("no regular expression of the map is found in the source");
+            return falsified("no regular expression of the map matches in the source");
         };
         let value = match node {
             JsonNode::Value(expr) => expr.eval(ctx),

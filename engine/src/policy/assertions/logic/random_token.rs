@@ -1,4 +1,4 @@
-//! `RandomToken`: secrets nobody can guess.
+//! `RandomToken`: secrets that nobody can guess.
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use portcullis_dsl::ast::Type;

@@ -14,22 +14,23 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "RegexMatch",
     category: "logic",
-    summary: "Holds when a regular expression is found anywhere in the source (`^…$` for all of it); keeps what its groups \
-        matched. \
-              Without groups, the comparison `matches` is shorter.",
+    summary: "Succeeds if a regular expression matches anywhere in the source (`^…$` for all of it), and keeps what its groups \
+              matched. Without groups, the comparison `matches` is shorter.",
     props: &[
         Prop::required("source", Kind::Value, "Text to search."),
-        Prop::required("pattern", Kind::Text, "Regular expression. What variables hold is part of it: see `regex_escape`."),
-        Prop::absent("captures", Kind::Target(Type::List), "Variable that takes the groups: whole match first, a group without \
-            part is empty."),
-        Prop::optional("find_all", Kind::Bool, Literal::Bool(false), "Whether the groups of all finds are kept, one after the other; a \
-            literal."),
+        Prop::required("pattern", Kind::Text, "Regular expression. The values of variables become part of it: see \
+                                               `regex_escape`."),
+        Prop::absent("captures", Kind::Target(Type::List), "Variable that takes the groups: the whole match first; a group that \
+                                                            took no part is empty."),
+        Prop::optional("find_all", Kind::Bool, Literal::Bool(false), "Whether the groups of all matches are kept, one after the \
+                                                                      other; a literal."),
         Prop::optional("whole", Kind::Bool, Literal::Bool(true), "Whether the whole match is kept before its groups; a literal."),
         Prop::optional("ignore_case", Kind::Bool, Literal::Bool(false), "Whether case is ignored; a literal."),
-        Prop::optional("proceed_if_matches", Kind::Bool, Literal::Bool(true), "`false`: holds when it is *not* found; a literal."),
+        Prop::optional("proceed_if_matches", Kind::Bool, Literal::Bool(true), "`false`: succeeds if it does *not* match; a \
+                                                                               literal."),
     ],
-    sets: &[sets("{captures}", "the groups; left alone when nothing is found")],
-    fails: &["it is not found (or found, with `proceed_if_matches: false`)", "the source is undefined, either way"],
+    sets: &[sets("{captures}", "the groups; unchanged if nothing matches")],
+    fails: &["it does not match (or matches, with `proceed_if_matches: false`)", "the source is undefined, in either case"],
     examples: &[
         example(
             "groups",
@@ -42,7 +43,7 @@ static SPEC: Spec = Spec {
              set shown = \"${names|+}\"",
             Expect::Sets("shown", "a+b"),
         ),
-        example("must not be found", r#"RegexMatch(source: "a<b", pattern: "[<>]", proceed_if_matches: false)"#, Expect::Fails),
+        example("must not match", r#"RegexMatch(source: "a<b", pattern: "[<>]", proceed_if_matches: false)"#, Expect::Fails),
         example("in any case", r#"RegexMatch(source: "BASIC x", pattern: "^basic ", ignore_case: true)"#, Expect::Holds),
     ],
     also: &["Evaluate Regular Expression"],
@@ -94,8 +95,8 @@ impl Assertion for RegexMatch {
         }
         match (found, self.proceed_if_matches) {
             (true, true) | (false, false) => HELD,
-            (false, true) => falsified("the pattern is not found"),
-            (true, false) => falsified("the pattern is found"),
+            (false, true) => falsified("the pattern does not match"),
+            (true, false) => falsified("the pattern matches"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `RegexReplace`: a text with every find replaced.
+//! `RegexReplace`: a text with every match replaced.
 
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
@@ -13,15 +13,15 @@ use crate::policy::pattern::{Pattern, Replacement};
 static SPEC: Spec = Spec {
     name: "RegexReplace",
     category: "logic",
-    summary: "Replaces what a regular expression finds. Holds also when nothing is found; the text is then unchanged.",
+    summary: "Replaces the matches of a regular expression. Without a match it also succeeds, and the text is unchanged.",
     props: &[
         Prop::required("source", Kind::Value, "Text to search."),
-        Prop::required("pattern", Kind::Text, "Regular expression. What variables hold is part of it: see `regex_escape`."),
-        Prop::required("replacement", Kind::Text, "What a find becomes: `$1` is its first group, `$0` all of it, `$$` a dollar \
-            sign; \
-                                                   what variables hold is taken literally."),
+        Prop::required("pattern", Kind::Text, "Regular expression. The values of variables become part of it: see \
+                                               `regex_escape`."),
+        Prop::required("replacement", Kind::Text, "Replacement of a match: `$1` is its first group, `$0` all of it, `$$` a \
+                                                   dollar sign; the values of variables are taken literally."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the text; may be the source's own."),
-        Prop::optional("limit", Kind::Int, Literal::Int(0), "How many finds are replaced; 0 = all."),
+        Prop::optional("limit", Kind::Int, Literal::Int(0), "How many matches are replaced; 0 means all."),
         Prop::optional("ignore_case", Kind::Bool, Literal::Bool(false), "Whether case is ignored; a literal."),
     ],
     sets: &[sets("{target}", "the text")],

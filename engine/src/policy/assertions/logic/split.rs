@@ -13,11 +13,11 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "Split",
     category: "logic",
-    summary: "Splits a text wherever a regular expression is found. For a literal separator there is the function `split`.",
+    summary: "Splits a text wherever a regular expression matches. For a literal separator there is the function `split`.",
     props: &[
         Prop::required("source", Kind::Value, "Text to split."),
         Prop::required("target", Kind::Target(Type::List), "Variable that takes the parts."),
-        Prop::optional("separator", Kind::Text, Literal::Text(","), "Regular expression that finds the separators."),
+        Prop::optional("separator", Kind::Text, Literal::Text(","), "Regular expression for the separators."),
         Prop::optional("ignore_empty", Kind::Bool, Literal::Bool(false), "Whether empty parts are left out; a literal."),
     ],
     sets: &[sets("{target}", "the parts")],

@@ -10,21 +10,22 @@ use crate::data::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "AddHeader",
     category: "message",
-    summary: "Adds a header field. Fields on `response` go out with every answer of the policy, also with its error answer. Where the \
-              request is sent on, they arrive whatever the client sent; where another server's answer becomes the response, they \
-              stand in place of its fields of the same name.",
+    summary: "Adds a header field. Fields on `response` go out with every answer of the policy, including its error answer. If \
+              the request is forwarded, fields on it arrive whatever the client sent. If another server's answer becomes the \
+              response, fields on it replace those of the same name.",
     props: &[
         Prop::optional("target", Kind::MessageName, Literal::Text("request"), "The message: `request`, `response` or a variable."),
         Prop::required("name", Kind::Text, "Name of the field."),
         Prop::required("value", Kind::Value, "Its value; a list gives one field each."),
-        Prop::optional("replace", Kind::Bool, Literal::Bool(false), "Whether fields of the same name are removed first. On a message that a client \
-            sent, fields of the client's are removed also when this is left out; `false` keeps them."),
+        Prop::optional("replace", Kind::Bool, Literal::Bool(false), "Whether fields of the same name are removed first. On a \
+                                                                     message from a client, the client's fields are also \
+                                                                     removed if this is left out; `false` keeps them."),
     ],
     sets: &[],
-    fails: &["name or value is nothing that HTTP allows: a line break, for one"],
+    fails: &["HTTP does not allow the name or value, for example because of a line break"],
     examples: &[
         example(
-            "on a message of one's own",
+            "on the policy's own message",
             "set m: message = \"body\"\nAddHeader(target: \"m\", name: \"X-Trace\", value: \"1\")\nset seen = \
                 ${m.http.header.x-trace}",
             Expect::Sets("seen", "1"),
@@ -63,7 +64,7 @@ struct AddHeader {
     name: Expr,
     value: Expr,
     replace: Expr,
-    /// Whether the author said that fields of the client's stay.
+    /// Whether the author said that the client's fields stay.
     keep_received: bool,
 }
 
@@ -79,7 +80,7 @@ impl Assertion for AddHeader {
             fields.push(value);
         }
         let message = ctx.message_mut(self.target);
-        // Whoever reads only the first field of a name would read the client's.
+        // A reader of only the first field of a name would otherwise get the client's.
         if replace || (message.received && !self.keep_received && !message.placed.contains(&name)) {
             message.headers.remove(&name);
         }

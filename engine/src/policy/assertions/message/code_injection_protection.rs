@@ -1,4 +1,4 @@
-//! `CodeInjectionProtection`: characters that would end up as code elsewhere.
+//! `CodeInjectionProtection`: refuses characters that could become code elsewhere.
 
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
@@ -14,24 +14,23 @@ use crate::data::pattern::compile;
 static SPEC: Spec = Spec {
     name: "CodeInjectionProtection",
     category: "message",
-    summary: "Holds when nothing in a message looks like code of the chosen classes. A second line of defence: what keeps code \
-        out is \
-              that templates escape and queries bind.",
+    summary: "Succeeds if nothing in a message looks like code of the chosen classes. This is a second line of defence: the \
+              first is that templates escape and queries bind.",
     props: &[
         Prop::optional("target", Kind::MessageName, Literal::Text("request"), "The message: `request`, `response` or a variable."),
         Prop::absent(
             "classes",
             Kind::Value,
-            "List of classes, literal; `[\"html\"]` when left out. `html`: tags that carry script or load things. `php`: `' ; \
-                \" \\`. \
-             `shell`: `` ` ; | & > \\ ``. `ldap-dn`: `\\ , + \" < > ;`. `ldap-search`: `\\ * ( )` and NUL. `xpath`: `\" * ^ ' ; \
-             & < > ( )`.",
+            "Literal list of classes. Left out: `[\"html\"]`. `html`: tags that carry script or load things. `php`: `' ; \" \
+             \\`. `shell`: `` ` ; | & > \\ ``. `ldap-dn`: `\\ , + \" < > ;`. `ldap-search`: `\\ * ( )` and NUL. `xpath`: `\" * \
+             ^ ' ; & < > ( )`.",
         ),
-        Prop::absent("parts", Kind::Value, "Where to look, literal; `[\"query\", \"body\"]` when left out. Also `path`, of the \
-            request."),
+        Prop::absent("parts", Kind::Value, "Literal list of places to check. Left out: `[\"query\", \"body\"]`. `path` (of the \
+                                            request) is also possible."),
     ],
     sets: &[],
-    fails: &["something of a class is found", "a part cannot be decoded: malformed JSON, a `Content-Encoding`, a charset without ASCII"],
+    fails: &["code of a class is found", "a part cannot be decoded: malformed JSON, a `Content-Encoding`, a charset without \
+                                          ASCII"],
     examples: &[
         example("harmless", "set m = \"a < b\"\nCodeInjectionProtection(target: \"m\")", Expect::Holds),
         example("a script", "set m = \"<ScRiPt >alert(1)\"\nCodeInjectionProtection(target: \"m\")", Expect::Fails),
@@ -59,7 +58,7 @@ pub static ENTRY: Entry = Entry {
     },
 };
 
-/// Each class with what gives it away.
+/// Each class and the pattern that recognizes it.
 const CLASSES: [(&str, &str); 6] = [
     (
         "html",
@@ -73,7 +72,7 @@ const CLASSES: [(&str, &str); 6] = [
     ("xpath", r#"["*^';&<>()]"#),
 ];
 
-/// The words of a literal list, each one of `known`.
+/// The words of a literal list, each of them in `known`.
 fn words<'k>(p: &mut Build<'_>, name: &str, known: &[&'k str], default: &[&'k str]) -> Result<Vec<&'k str>, Diagnostic> {
     let Some(list) = p.json(name)? else { return Ok(default.to_vec()) };
     let refusal = || format!("it must be a list out of `{}`", known.join("`, `"));
@@ -125,7 +124,7 @@ fn is_json(message: &Message) -> bool {
     media_type.ends_with("/json") || media_type.ends_with("+json")
 }
 
-/// Whether the body is text in which ASCII characters are the bytes of ASCII, which is what the patterns look for.
+/// Whether ASCII characters of the body are ASCII bytes, because the patterns look for these.
 fn is_of_ascii(message: &Message) -> bool {
     let content_type = message.content_type().to_ascii_lowercase();
     let Some((_, charset)) = content_type.split_once("charset=") else { return true };
@@ -138,8 +137,8 @@ impl CodeInjectionProtection {
         self.classes.iter().any(|class| class.is_match(text))
     }
 
-    /// Forms and JSON are looked at value by value, so that their own punctuation is not taken for code; everything else as a
-    /// whole. What cannot be read here, but perhaps by whoever gets it next, counts as code.
+    /// Forms and JSON are checked value by value, so that their own punctuation is not mistaken for code; everything else is
+    /// checked as a whole. What cannot be read here may be readable for the next server, so it counts as code.
     fn in_body(&self, message: &Message) -> bool {
         if message.body.is_empty() {
             return false;

@@ -1,4 +1,4 @@
-//! `CustomizeErrorResponse`: the answer in case the policy fails.
+//! `CustomizeErrorResponse`: the answer if the policy fails.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::data::fault::{HELD, Verdict};
 static SPEC: Spec = Spec {
     name: "CustomizeErrorResponse",
     category: "message",
-    summary: "Registers the answer for the case that the policy fails; the last one registered wins. In a service it is filled \
-        in when \
-              the policy has failed, so later assignments are seen; in an encapsulated assertion at once. Always holds.",
+    summary: "Registers the answer to send if the policy fails; the last one registered wins. In a service, variables are read \
+              when the policy has failed, so later assignments count; in an encapsulated assertion they are read at once. \
+              Always succeeds.",
     props: &[
         Prop::optional("status", Kind::Int, Literal::Int(500), "HTTP status."),
         Prop::optional("type", Kind::Text, Literal::Text("text/plain;charset=UTF-8"), "Content type."),
@@ -48,7 +48,7 @@ struct CustomizeErrorResponse {
 
 impl Assertion for CustomizeErrorResponse {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        // Variables of an encapsulated assertion are gone when the policy has failed.
+        // The variables of an encapsulated assertion are gone when the policy has failed.
         let template = if ctx.base == 0 { Arc::clone(&self.template) } else { Arc::new(self.template.settled(ctx)) };
         ctx.error_draft = Some(template);
         HELD

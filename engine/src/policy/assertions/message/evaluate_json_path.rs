@@ -14,14 +14,14 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "EvaluateJsonPath",
     category: "message",
-    summary: "Looks into JSON and holds when something is found. For a single value the function `json_get` is shorter.",
+    summary: "Searches JSON, and succeeds if something is found. For a single value the function `json_get` is shorter.",
     props: &[
-        Prop::required("source", Kind::Value, "Text, message or document to look into."),
+        Prop::required("source", Kind::Value, "Text, message or document to search."),
         Prop::required("expression", Kind::Text, "A member's name, a dotted path, or JSONPath beginning with `$` (RFC 9535)."),
         Prop::optional("prefix", Kind::Prefix, Literal::Text("jsonPath"), "Prefix of the variables it sets."),
     ],
     sets: &[
-        document("{prefix}.result", "the first find; objects and arrays as documents"),
+        document("{prefix}.result", "the first result; objects and arrays as documents"),
         document("{prefix}.results", "all finds"),
         sets("{prefix}.count", "how many there are"),
         sets("{prefix}.found", "`true` when there is one"),
@@ -106,7 +106,7 @@ impl Found {
         Found { result: slot("result"), results: slot("results"), count: slot("count"), found: slot("found") }
     }
 
-    /// So that finds of an earlier search are not taken for this one's.
+    /// Results of an earlier search must not be mistaken for this one's.
     pub(super) fn clear(&self, ctx: &mut Ctx) {
         ctx.set_if(self.result, Value::Undefined);
         ctx.set_if(self.results, Value::Undefined);

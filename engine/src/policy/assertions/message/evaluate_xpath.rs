@@ -21,32 +21,32 @@ use crate::data::xml::xpath::{Answer, XPath, prefixes};
 static SPEC: Spec = Spec {
     name: "EvaluateXPath",
     category: "message",
-    summary: "Looks into XML by an XPath 1.0 expression and holds when it finds something: a node, `true`, a number or text.",
+    summary: "Searches XML by an XPath 1.0 expression, and succeeds if it finds something: a node, `true`, a number or text.",
     props: &[
-        Prop::required("source", Kind::Value, "Text or message to look into."),
+        Prop::required("source", Kind::Value, "Text or message to search."),
         Prop::required(
             "expression",
             Kind::Text,
-            "XPath 1.0. What variables of the policy hold would become part of it: give those as `variables` instead.",
+            "XPath 1.0. Policy variables in it would become part of the expression: pass them as `variables` instead.",
         ),
         Prop::absent("namespaces", Kind::Object, "Namespaces by prefix, `json { \"p\": \"urn:x\" }`, without variables."),
-        Prop::absent("variables", Kind::Object, "Texts that the expression knows as `$name`, `json { \"name\": ${value} }`."),
+        Prop::absent("variables", Kind::Object, "Texts that the expression can read as `$name`, `json { \"name\": ${value} }`."),
         Prop::optional("prefix", Kind::Prefix, Literal::Text("xpath"), "Prefix of the variables it sets."),
     ],
     sets: &[
-        sets("{prefix}.result", "text of the first find"),
-        sets("{prefix}.results", "texts of all finds"),
+        sets("{prefix}.result", "text of the first result"),
+        sets("{prefix}.results", "texts of all results"),
         sets("{prefix}.count", "how many there are"),
         sets("{prefix}.found", "`true` when there is one"),
-        sets("{prefix}.element", "the first find as XML"),
-        sets("{prefix}.elements", "all finds as XML"),
+        sets("{prefix}.element", "the first result as XML"),
+        sets("{prefix}.elements", "all results as XML"),
     ],
     fails: &[
         "nothing is found, or a comparison is false",
         "the source is not XML, or has a document type",
-        "the source is longer than 4 MiB or nested deeper than 256, or has more than 200000 nodes, 256 attributes at an element, or 64 \
-            namespaces in scope",
-        "the expression cannot be evaluated, or not in 4 million steps, 2 seconds and 8 MiB of text",
+        "the source is longer than 4 MiB or nested deeper than 256, or has more than 200000 nodes, 256 attributes of an \
+         element, or 64 namespaces in scope",
+        "the expression cannot be evaluated, or not within 4 million steps, 2 seconds and 8 MiB of text",
     ],
     examples: &[
         example(
@@ -101,7 +101,7 @@ fn expression(p: &mut Build<'_>, namespaces: &BTreeMap<String, String>) -> Resul
     let Ok(Some(text)) = p.optional_literal("expression") else { return Ok(Expression::Text(p.value("expression"))) };
     let parsed = XPath::parse(&text).map_err(|why| p.refuse("expression", &format!("it is not XPath 1.0: {why}")))?;
     match prefixes(&text).into_iter().find(|prefix| prefix != "xml" && !namespaces.contains_key(prefix)) {
-        Some(prefix) => Err(p.refuse("expression", &format!("`namespaces` does not say what `{prefix}` stands for"))),
+        Some(prefix) => Err(p.refuse("expression", &format!("`namespaces` does not define `{prefix}`"))),
         None => Ok(Expression::Fixed(Arc::new(parsed))),
     }
 }
@@ -156,7 +156,7 @@ impl AsyncAssertion for EvaluateXPath {
     }
 }
 
-/// Everything that an evaluation needs, so that it can run on another thread.
+/// Everything that an evaluation needs to run on another thread.
 struct Question {
     source: SmolStr,
     expression: Arc<XPath>,

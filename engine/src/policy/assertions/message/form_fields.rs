@@ -14,22 +14,22 @@ use crate::data::message::Parameters;
 static SPEC: Spec = Spec {
     name: "FormFields",
     category: "message",
-    summary: "Holds when the request's parameters are as declared: how often each occurs, where, and what it looks like.",
+    summary: "Succeeds if the request's parameters are as declared: how often each occurs, where, and in which form.",
     props: &[
         Prop::required(
             "fields",
             Kind::Value,
             "`json [ { \"name\": \"…\" } ]`, without variables. Further members of a field: `type` (`string`, the default, or \
-                `number`), \
-             `min` and `max` occurrences (0 and 1), `empty` (whether it may be, `true`), `pattern` (regular expression its \
-             values match), \
-             `location` (`any`, the default, `url` or `body`).",
+             `number`), `min` and `max` occurrences (0 and 1), `empty` (whether it may be empty, `true`), `pattern` (regular \
+             expression its values match), `location` (`any`, the default, `url` or `body`).",
         ),
         Prop::optional("others", Kind::Bool, Literal::Bool(true), "Whether further parameters are allowed; a literal."),
     ],
     sets: &[],
-    fails: &["a parameter is missing, occurs too often, in the wrong place, or does not look as declared", "something cannot be \
-        decoded"],
+    fails: &[
+        "a parameter is missing, occurs too often or in the wrong place, or does not have the declared form",
+        "something cannot be decoded",
+    ],
     examples: &[
         example(
             "all optional",
@@ -96,7 +96,7 @@ fn fields(p: &mut Build<'_>) -> Result<Vec<Field>, Diagnostic> {
     let mut fields: Vec<Field> = serde_json::from_value(list).map_err(|error| p.refuse("fields", &error.to_string()))?;
     for field in &mut fields {
         if field.min > field.max {
-            return Err(p.refuse("fields", &format!("`{}` needs more occurrences than it may have", field.name)));
+            return Err(p.refuse("fields", &format!("`{}` has a `min` greater than its `max`", field.name)));
         }
         if let Some(pattern) = &field.pattern {
             let regex = crate::policy::pattern::cached(pattern, false);
@@ -159,7 +159,7 @@ impl Field {
                 return Err("is not a number");
             }
             if self.regex.as_ref().is_some_and(|regex| !regex.is_match(value)) {
-                return Err("does not look as declared");
+                return Err("does not have the declared form");
             }
         }
         Ok(())

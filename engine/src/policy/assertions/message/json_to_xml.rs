@@ -13,20 +13,21 @@ use crate::data::xml::convert::{Convention, to_xml};
 static SPEC: Spec = Spec {
     name: "JsonToXml",
     category: "message",
-    summary: "Turns JSON into XML: members become elements, arrays repeated elements.",
+    summary: "Converts JSON to XML: members become elements, arrays become repeated elements.",
     props: &[
-        Prop::required("source", Kind::Value, "Text, message or document to turn."),
+        Prop::required("source", Kind::Value, "Text, message or document to convert."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the XML."),
-        Prop::absent("root", Kind::Text, "Name of the root; left out, the JSON must be an object of one member, which is it."),
-        Prop::optional("attribute_prefix", Kind::Text, Literal::Text(""), "Members whose names begin so become attributes; none, when \
-            empty. A literal."),
+        Prop::absent("root", Kind::Text, "Name of the root. Left out: the JSON must be an object with one member, which becomes \
+                                          the root."),
+        Prop::optional("attribute_prefix", Kind::Text, Literal::Text(""), "Members whose names begin with this become \
+                                                                           attributes; if empty, none. A literal."),
         Prop::optional("text_name", Kind::Text, Literal::Text("content"), "Member that becomes an element's text; a literal."),
     ],
     sets: &[sets("{target}", "the XML")],
     fails: &[
         "the source is not JSON",
         "a member's name cannot name an element",
-        "no root is named, and there is not exactly one member",
+        "no root is named, and the JSON does not have exactly one member",
         "the XML would be longer than 8 MiB",
     ],
     examples: &[

@@ -15,30 +15,30 @@ use crate::data::message::field_text;
 static SPEC: Spec = Spec {
     name: "ManageCookie",
     category: "message",
-    summary: "Sets a cookie by `Set-Cookie` on an answer, or sends one by `Cookie` on a request; or takes one off the message. To \
-              make a browser forget a cookie, set it with `max_age: 0`. Cookies that a policy sets are this gateway's own: clients' \
-              requests are sent on without them, and other servers' answers cannot set them.",
+    summary: "Sets a cookie with `Set-Cookie` on an answer, sends one with `Cookie` on a request, or removes one from the \
+              message. To make a browser forget a cookie, set it with `max_age: 0`. Cookies that a policy sets are this \
+              gateway's own: clients' requests are forwarded without them, and other servers' answers cannot set them.",
     props: &[
         Prop::optional("target", Kind::MessageName, Literal::Text("response"), "The message: `response`, `request` or a variable."),
         Prop::optional(
             "operation",
             Kind::OneOf(&["add", "replace", "remove"]),
             Literal::Text("replace"),
-            "`add` beside others, `replace` those of the same name, domain and path, or `remove` all of the name; a literal.",
+            "`add` another cookie, `replace` those of the same name, domain and path, or `remove` all of the name; a literal.",
         ),
         Prop::required("name", Kind::Text, "Name of the cookie."),
         Prop::optional("value", Kind::Text, Literal::Text(""), "Its value."),
         Prop::absent("path", Kind::Text, "Path below which it is sent."),
-        Prop::absent("domain", Kind::Text, "Domain it is sent to; left out, only the host that set it."),
-        Prop::absent("max_age", Kind::Duration, "How long it lives; left out, until the browser closes."),
-        Prop::optional("secure", Kind::Bool, Literal::Bool(true), "Whether it is sent over TLS only."),
+        Prop::absent("domain", Kind::Text, "Domain it is sent to. Left out: only the host that set it."),
+        Prop::absent("max_age", Kind::Duration, "How long it lives. Left out: until the browser closes."),
+        Prop::optional("secure", Kind::Bool, Literal::Bool(true), "Whether it is only sent over TLS."),
         Prop::optional("http_only", Kind::Bool, Literal::Bool(true), "Whether scripts cannot see it."),
         Prop::absent("same_site", Kind::OneOf(&["Strict", "Lax", "None"]), "Whether it is sent from other sites."),
         Prop::optional("as", Kind::OneOf(&["auto", "set-cookie", "cookie"]), Literal::Text("auto"), "Which field: `auto` is `Cookie` on \
             the request."),
     ],
     sets: &[],
-    fails: &["name, value, path or domain has characters that would end it", "`max_age` is not a number"],
+    fails: &["name, value, path or domain contains characters that would end it", "`max_age` is not a number"],
     examples: &[
         example(
             "a session cookie",
@@ -105,7 +105,7 @@ enum Operation {
 struct ManageCookie {
     target: MessageRef,
     operation: Operation,
-    /// In a `Cookie` field, where only name and value travel.
+    /// In a `Cookie` field, which contains only name and value.
     sent: bool,
     name: Expr,
     value: Expr,
@@ -126,14 +126,14 @@ impl Assertion for ManageCookie {
         }
         let value = self.value.to_text(ctx);
         if !value.bytes().all(is_cookie_octet) {
-            return falsified("the cookie's value has characters that would end it");
+            return falsified("the cookie's value contains characters that would end it");
         }
         let (path, domain) = (attribute(&self.path, ctx), attribute(&self.domain, ctx));
         let clean = |text: &Option<String>| {
             text.iter().all(|text| text.bytes().all(|byte| byte != b';' && (0x20..0x7f).contains(&byte)))
         };
         if !clean(&path) || !clean(&domain) {
-            return falsified("the cookie's path or domain has characters that would end it");
+            return falsified("the cookie's path or domain contains characters that would end it");
         }
         if self.sent {
             return self.in_request(ctx, &name, &value);
@@ -200,7 +200,7 @@ impl ManageCookie {
         }
         let headers = &mut message.headers;
         let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-        // As bytes: what is not touched travels on as it came.
+        // As bytes, so that unaffected cookies stay exactly as they were.
         let pairs = fields.iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
         let pairs = pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
         let same = |pair: &[u8]| pair.split(|byte| *byte == b'=').next().is_some_and(|own| own.trim_ascii() == name.as_bytes());

@@ -1,4 +1,4 @@
-//! `MessageSizeLimit`: bodies that are too long.
+//! `MessageSizeLimit`: refuses bodies that are too long.
 
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
@@ -10,13 +10,14 @@ use crate::data::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "MessageSizeLimit",
     category: "message",
-    summary: "Holds when a message's body is no longer than allowed. The gateway's own limit, in `gateway.yaml`, comes first.",
+    summary: "Succeeds if a message's body is no longer than allowed. The gateway's own limit in `gateway.yaml` applies before \
+              that.",
     props: &[
         Prop::optional("target", Kind::MessageName, Literal::Text("request"), "The message: `request`, `response` or a variable."),
-        Prop::required("bytes", Kind::Int, "Most bytes the body may have."),
+        Prop::required("bytes", Kind::Int, "Greatest size of the body in bytes."),
     ],
     sets: &[],
-    fails: &["the body is longer", "the variable holds nothing, or `bytes` is not a number"],
+    fails: &["the body is longer", "the variable contains no message, or `bytes` is not a number"],
     examples: &[
         example("short enough", "set m = \"12345\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Holds),
         example("too long", "set m = \"123456\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Fails),

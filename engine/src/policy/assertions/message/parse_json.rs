@@ -12,7 +12,7 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "ParseJson",
     category: "message",
-    summary: "Reads JSON, so that it embeds in other JSON as a tree and not as a text. Holds when it is well-formed.",
+    summary: "Reads JSON, so that it becomes a tree in other JSON and not a text. Succeeds if it is well-formed.",
     props: &[
         Prop::required("source", Kind::Value, "Text or message to read."),
         Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document; may be the source's own."),

@@ -1,4 +1,4 @@
-//! `RemoveHeader`: header fields taken off a message.
+//! `RemoveHeader`: removes header fields from a message.
 
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
@@ -11,11 +11,11 @@ use crate::policy::pattern::Pattern;
 static SPEC: Spec = Spec {
     name: "RemoveHeader",
     category: "message",
-    summary: "Removes header fields. Holds also when there is none of the name.",
+    summary: "Removes header fields. Also succeeds if there is none of the name.",
     props: &[
         Prop::optional("target", Kind::MessageName, Literal::Text("request"), "The message: `request`, `response` or a variable."),
         Prop::required("name", Kind::Text, "Name of the field."),
-        Prop::absent("value", Kind::Text, "Regular expression: only fields whose value it finds are removed."),
+        Prop::absent("value", Kind::Text, "Regular expression: only fields whose value it matches are removed."),
     ],
     sets: &[],
     fails: &["the pattern has variables and does not become a regular expression"],

@@ -17,17 +17,18 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "Respond",
     category: "message",
-    summary: "Drafts the answer: status, content type, headers, body. The policy goes on; a later `Respond` replaces it, a \
-        failure drops it.",
+    summary: "Drafts the answer: status, content type, headers, body. The policy continues; a later `Respond` replaces the \
+              draft, and a failure drops it.",
     props: &[
         Prop::optional("status", Kind::Int, Literal::Int(200), "HTTP status."),
-        Prop::absent("type", Kind::Text, "Content type. Left out, it follows the body: JSON, HTML, XML, otherwise plain text."),
+        Prop::absent("type", Kind::Text, "Content type. Left out: it follows from the body: JSON, HTML, XML, otherwise plain \
+                                          text."),
         Prop::absent("body", Kind::Value, "Body."),
         Prop::absent("headers", Kind::Object, "Further header fields, `json { \"Name\": \"value\" }`; a list gives several \
             fields of a name."),
     ],
     sets: &[],
-    fails: &["the status is not one of 200 to 599, or a header is not a valid field"],
+    fails: &["the status is not from 200 to 599, or a header is not a valid field"],
     examples: &[
         example("JSON", r#"Respond(body: json { "ok": true })"#, Expect::Holds),
         example("a line break in a header is \
@@ -62,7 +63,7 @@ struct Respond {
 }
 
 enum Body {
-    /// The usual answer, written straight away.
+    /// The common case, written directly.
     Json(Arc<JsonNode>),
     Any(Expr),
 }
@@ -70,7 +71,7 @@ enum Body {
 impl Assertion for Respond {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let Some(status) = self.status.eval(ctx).to_int().filter(|status| (200..600).contains(status)) else {
-            return falsified("the status is not one of 200 to 599");
+            return falsified("the status is not from 200 to 599");
         };
         let mut headers = match self.headers.make(ctx) {
             Ok(headers) => headers,
@@ -102,7 +103,7 @@ impl Assertion for Respond {
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
 
-/// The content type a value has by nature.
+/// The natural content type of a value.
 pub(super) fn natural_type(body: &Value) -> HeaderValue {
     use portcullis_dsl::ast::Syntax;
     match body {

@@ -17,17 +17,19 @@ use crate::data::xml::convert::{Convention, to_json};
 static SPEC: Spec = Spec {
     name: "XmlToJson",
     category: "message",
-    summary: "Turns XML into JSON: elements and attributes become members, by their local names; repeated elements an array.",
+    summary: "Converts XML to JSON: elements and attributes become members with their local names, repeated elements become an \
+              array.",
     props: &[
-        Prop::required("source", Kind::Value, "Text or message to turn."),
+        Prop::required("source", Kind::Value, "Text or message to convert."),
         Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document."),
-        Prop::optional("typed", Kind::Bool, Literal::Bool(false), "Whether texts that read as numbers or booleans become such; a literal."),
-        Prop::optional("attribute_prefix", Kind::Text, Literal::Text(""), "What stands before the names of attributes; a literal."),
-        Prop::optional("text_name", Kind::Text, Literal::Text("content"), "Member that holds an element's text beside attributes or \
-            elements; a literal."),
+        Prop::optional("typed", Kind::Bool, Literal::Bool(false), "Whether texts that look like numbers or booleans become \
+                                                                   such; a literal."),
+        Prop::optional("attribute_prefix", Kind::Text, Literal::Text(""), "Prefix of the names of attributes; a literal."),
+        Prop::optional("text_name", Kind::Text, Literal::Text("content"), "Member for an element's text if the element also has \
+                                                                           attributes or elements; a literal."),
     ],
     sets: &[sets("{target}", "the JSON")],
-    fails: &["the source is not XML, has a document type, or goes beyond what `EvaluateXPath` reads"],
+    fails: &["the source is not XML, has a document type, or exceeds the limits of `EvaluateXPath`"],
     examples: &[
         example(
             "attributes and a list",
@@ -66,7 +68,7 @@ impl AsyncAssertion for XmlToJson {
         let in_place = source.len() <= BYTES_IN_PLACE;
         let (convention, typed) = (Arc::clone(&self.convention), self.typed);
         let read = move || crate::data::xml::parse(&source).map(|document| to_json(&document, &convention, typed));
-        // Reading is linear; only a long document is worth a thread of its own.
+        // Reading is linear, so only a long document is worth a separate thread.
         let json = if in_place { read() } else { budget::run(move |_| read()).await? };
         match json {
             Ok(json) => {

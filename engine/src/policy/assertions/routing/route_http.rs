@@ -8,7 +8,7 @@ use crate::policy::assertion::{Entry, Runnable};
 static SPEC: Spec = Spec {
     name: "RouteHttp",
     category: "routing",
-    summary: "Calls a server over plain HTTP and takes its answer. A call to this gateway runs the policy in process.",
+    summary: "Calls a server over plain HTTP. A call to this gateway runs the policy in process.",
     props: props![],
     sets: routing_sets!(),
     fails: &["there is no answer", "the answer's status is 400 or more, unless `fail_on_error_status` is false"],

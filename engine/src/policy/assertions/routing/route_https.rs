@@ -8,7 +8,7 @@ use crate::policy::assertion::{Entry, Runnable};
 static SPEC: Spec = Spec {
     name: "RouteHttps",
     category: "routing",
-    summary: "Calls a server over HTTPS and takes its answer. The gateway's own authority, those in `keys/trusted/` and those of \
+    summary: "Calls a server over HTTPS. The gateway's own authority, those in `keys/trusted/` and those of \
               `outbound` in `gateway.yaml` are trusted. A call to this gateway runs the policy in process.",
     props: props![Prop::absent("key", Kind::Key, "Alias of the private key whose certificate is shown to the server; may be an expression.")],
     sets: routing_sets!(),

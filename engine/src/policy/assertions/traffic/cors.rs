@@ -11,9 +11,8 @@ use crate::data::fault::{HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "Cors",
     category: "traffic",
-    summary: "Decides whether a page of another origin may call, and puts the header fields that tell its browser on \
-        `response`. A request \
-              without `Origin` holds and is not touched. A preflight holds, too: answer it with an empty `Respond` when \
+    summary: "Decides whether a page of another origin may call, and puts the header fields for its browser on `response`. A \
+              request without `Origin` succeeds unchanged. A preflight succeeds, too: answer it with an empty `Respond` if \
               `cors.isPreflight`.",
     props: &[
         Prop::required(
@@ -21,17 +20,18 @@ static SPEC: Spec = Spec {
             Kind::Value,
             "Origins that may call: a list such as `[\"https://app.example\", \"https://*.example.com\"]`, or `\"*\"` for any.",
         ),
-        Prop::absent("methods", Kind::Value, "List of the methods they may use; left out, GET, HEAD and POST."),
-        Prop::absent("headers", Kind::Value, "List of the request headers they may send, or `\"*\"`; left out, none beyond the \
-            usual."),
+        Prop::absent("methods", Kind::Value, "List of the methods they may use. Left out: GET, HEAD and POST."),
+        Prop::absent("headers", Kind::Value, "List of the request headers they may send, or `\"*\"`. Left out: only the usual \
+                                              ones."),
         Prop::absent("expose", Kind::Value, "List of the response headers their scripts may read."),
-        Prop::optional("credentials", Kind::Bool, Literal::Bool(false), "Whether cookies may come along. Never together with any origin."),
+        Prop::optional("credentials", Kind::Bool, Literal::Bool(false), "Whether requests may carry cookies. Not possible if \
+                                                                         any origin may call."),
         Prop::absent("max_age", Kind::Duration, "How long browsers may remember the answer to a preflight."),
     ],
     sets: &[
-        sets("cors.isCors", "`true` when the request names an origin"),
-        sets("cors.isPreflight", "`true` when it only asks whether another one may follow"),
-        sets("cors.allowed", "`true` when the origin may do what it asks for"),
+        sets("cors.isCors", "`true` if the request names an origin"),
+        sets("cors.isPreflight", "`true` if it only asks whether another request may follow"),
+        sets("cors.allowed", "`true` if the origin may do what it asks for"),
     ],
     fails: &["the origin may not call, or not with this method or these headers", "any origin is allowed with credentials"],
     examples: &[
@@ -99,7 +99,7 @@ impl Assertion for Cors {
         let origin = match fields[..] {
             [] => None,
             [one] => one.to_str().ok().map(str::to_owned).or(Some(String::new())),
-            // Two of them fit no list.
+            // Two of them match no list.
             _ => Some(String::new()),
         };
         let preflight = origin.is_some()
@@ -109,8 +109,8 @@ impl Assertion for Cors {
         ctx.set_if(self.is_preflight, preflight);
         ctx.set_if(self.allowed, false);
         if !any {
-            // The answer depends on who asks, so no shared cache may hand one origin's to another (Fetch, "CORS protocol and HTTP
-            // caches").
+            // The answer depends on who asks, so no shared cache may give one origin's answer to another (Fetch, "CORS protocol
+            // and HTTP caches").
             vary(&mut ctx.response.headers, "Origin");
         }
         let Some(origin) = origin else { return HELD };
@@ -139,7 +139,7 @@ impl Assertion for Cors {
         }
         for (name, value) in &answer {
             ctx.response.headers.insert(name, value.clone());
-            // An answer of another server, which knows nothing of this list, must not say otherwise.
+            // Another server's answer, which knows nothing of this list, must not override it.
             ctx.response.place(name);
         }
         ctx.set_if(self.allowed, true);
@@ -205,8 +205,8 @@ fn vary(headers: &mut HeaderMap, field: &'static str) {
     }
 }
 
-/// Whether an origin is the one that is allowed, or one below it where the allowed one's host begins with `*.`. An opaque origin
-/// (`null`) has to be named.
+/// Whether an origin is the allowed one, or below it if the allowed host begins with `*.`. An opaque origin (`null`) must be
+/// listed.
 pub(crate) fn fits(allowed: &str, origin: &str) -> bool {
     if allowed.eq_ignore_ascii_case(origin) {
         return true;

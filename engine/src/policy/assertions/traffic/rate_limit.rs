@@ -11,18 +11,19 @@ use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
 static SPEC: Spec = Spec {
     name: "RateLimit",
     category: "traffic",
-    summary: "Holds as long as a key stays within its rate: a bucket of `burst` tokens that fills evenly, `limit` of them every `per`. Counted \
-              on this gateway.",
+    summary: "Succeeds as long as a key stays within its rate: a bucket holds `burst` tokens and refills evenly with `limit` \
+              tokens every `per`. Each gateway counts for itself.",
     props: &[
         Prop::required("key", Kind::Text, "Whom to count: an address, a user, a client. Runs with the same key and name share a bucket."),
-        Prop::required("limit", Kind::Int, "How many are allowed in the time of `per`."),
+        Prop::required("limit", Kind::Int, "How many runs are allowed in the time of `per`."),
         Prop::optional("per", Kind::Duration, Literal::Seconds(1), "In what time."),
-        Prop::absent("burst", Kind::Int, "How many may come at once after a rest. Left out, as many as `limit`."),
-        Prop::optional("cost", Kind::Int, Literal::Int(1), "How many tokens this run takes: all of them, or none. What costs more than `burst` never passes."),
-        Prop::optional("name", Kind::Text, Literal::Text(""), "Name of the counter, where one key is counted for several purposes."),
+        Prop::absent("burst", Kind::Int, "How many may come at once after a quiet time. Left out: as many as `limit`."),
+        Prop::optional("cost", Kind::Int, Literal::Int(1), "How many tokens this run takes: all of them, or none. A run that \
+                                                            costs more than `burst` never succeeds."),
+        Prop::optional("name", Kind::Text, Literal::Text(""), "Name of the counter, if one key is counted for several purposes."),
         Prop::optional("target", Kind::Target(Type::Int), Literal::Text("retry_after"), "The variable that takes the waiting time."),
     ],
-    sets: &[sets("{target}", "seconds after which another try may hold, for a `Retry-After` field; 0 when it held")],
+    sets: &[sets("{target}", "seconds after which another try may succeed, for a `Retry-After` field; 0 after success")],
     fails: &["the rate is exceeded"],
     examples: &[
         example("within the rate", r#"RateLimit(key: "a", limit: 10, per: 1m)"#, Expect::Sets("retry_after", "0")),
@@ -37,7 +38,7 @@ static SPEC: Spec = Spec {
             Expect::Sets("wait", "30"),
         ),
         example(
-            "two that cost more than there is",
+            "two that cost more than the bucket holds",
             "RateLimit(key: \"d\", limit: 10, per: 1m, cost: 6)\nRateLimit(key: \"d\", limit: 10, per: 1m, cost: 6)",
             Expect::Fails,
         ),
@@ -80,12 +81,12 @@ impl Assertion for RateLimit {
             None => limit,
         };
         let cost = self.cost.eval(ctx).to_int().filter(|cost| *cost > 0);
-        // A limit that cannot be read must not let everything pass, nor look like one that was exceeded.
+        // A limit that cannot be read must neither let everything pass nor look like an exceeded one.
         let (Some(limit), Some(per), Some(burst), Some(cost)) = (limit, per, burst, cost) else {
             let message = "RateLimit: `limit`, `per`, `burst` and `cost` must be greater than zero";
             return Err(Fault::new(Blame::Configuration, message));
         };
-        // A key cannot pass for another one with a name: the name's length comes first.
+        // The length of the name comes first, so that a key cannot be mistaken for another key with a name.
         let (name, key) = (self.name.to_text(ctx), self.key.to_text(ctx));
         let key = format!("{} {name} {key}", name.len());
         let wait = ctx.services().rates.take_several(&key, limit, per, burst, cost, ctx.now_millis());

@@ -12,19 +12,20 @@ use crate::services::turns::KeyedTurn;
 static SPEC: Spec = Spec {
     name: "TakeTurn",
     category: "traffic",
-    summary: "Waits until no other request has its turn under the same key. The turn lasts until the request is answered, or until `end`. \
-              On this gateway only: where the database has to be right, `lock` a `Transaction`.",
+    summary: "Waits until no other request has its turn under the same key. The turn lasts until the request is answered, or \
+              until `end`. It applies to this gateway only: to protect data in a database, `lock` a `Transaction`.",
     props: &[
-        Prop::required("key", Kind::Text, "What one request at a time has to do with."),
+        Prop::required("key", Kind::Text, "What only one request at a time may work on."),
         Prop::optional("waiting", Kind::Int, Literal::Int(16), "How many others may wait for it."),
-        Prop::optional("action", Kind::OneOf(&["take", "end"]), Literal::Text("take"), "`take` it, or `end` it; a literal."),
+        Prop::optional("action", Kind::OneOf(&["take", "end"]), Literal::Text("take"), "`take` the turn, or `end` it; a \
+                                                                                        literal."),
     ],
     sets: &[],
     fails: &["too many wait already", "the key is empty"],
     examples: &[
         example("taken, and ended", "TakeTurn(key: \"a\")\nTakeTurn(key: \"a\", action: \"end\")\nTakeTurn(key: \"a\")", Expect::Holds),
         example("no key, which all requests would share", "TakeTurn(key: \"\")", Expect::Fails),
-        example("nobody waits for itself", "TakeTurn(key: \"b\")\nTakeTurn(key: \"b\")", Expect::Holds),
+        example("a request does not wait for itself", "TakeTurn(key: \"b\")\nTakeTurn(key: \"b\")", Expect::Holds),
     ],
     ..Spec::PLAIN
 };

@@ -1,4 +1,4 @@
-//! From an entry of a directory to a user.
+//! Converts an entry of a directory to a user.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::data::value::Value;
 
 /// Bit of Active Directory's `userAccountControl`: the account is disabled.
 const ACCOUNT_DISABLE: i64 = 0x2;
-/// What `pwdAccountLockedTime` says of an account that only an administrator opens again (draft-behera-ldap-password-policy).
+/// Value of `pwdAccountLockedTime` for an account that only an administrator can unlock (draft-behera-ldap-password-policy).
 const LOCKED_FOR_GOOD: &str = "000001010000Z";
 /// From 1601, where Active Directory's clock begins, to 1970, in seconds.
 const FILETIME_EPOCH: i64 = 11_644_473_600;
@@ -29,7 +29,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(found: SearchEntry, settings: &Settings) -> Entry {
         let mut entry = Entry { dn: found.dn, texts: BTreeMap::new(), bytes: BTreeMap::new() };
-        // Directories may send more than they were asked for; what nobody asked for is nobody's business.
+        // Directories may send more attributes than requested; the others are ignored.
         let asked = |name: &str| settings.asked.iter().any(|asked| asked.eq_ignore_ascii_case(name));
         entry.texts.extend(found.attrs.into_iter().filter(|(name, _)| asked(name)).map(|(k, v)| (k.to_lowercase(), v)));
         entry.bytes.extend(found.bin_attrs.into_iter().filter(|(name, _)| asked(name)).map(|(k, v)| (k.to_lowercase(), v)));
@@ -48,21 +48,21 @@ impl Entry {
         self.texts(attribute).first().map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// The login name, as the directory spells it. Of several always the same one: a user must not be two.
+    /// The login name as the directory spells it. Of several, always the same one, so that a user does not become two.
     pub(super) fn name(&self, settings: &Settings) -> Result<&str, ProviderError> {
         let attribute = &settings.name_attribute;
         let name = self.texts(attribute).iter().map(String::as_str).filter(|name| !name.is_empty()).min();
         name.ok_or_else(|| ProviderError::Nameless { entry: self.dn.clone(), attribute: attribute.clone() })
     }
 
-    /// Whether the entry holds what was typed, but for the case of letters. Directories take more spellings for equal (letters with
-    /// and without accents, wide ones), and attempts to guess a password under each of them would be counted apart.
+    /// Whether the entry contains the typed name, ignoring case. Directories treat more spellings as equal (accents, wide
+    /// letters), and guesses under each of them would be counted separately.
     pub(super) fn is_spelled(&self, typed: &str, settings: &Settings) -> bool {
         holds(settings.compared.iter().flat_map(|attribute| self.texts(attribute)), typed)
     }
 
-    /// Whether an administrator has closed the account. A lock that ends by itself is the directory's affair, which refuses the
-    /// bind while it lasts: if it counted here, whoever guesses passwords could end logins that others have.
+    /// Whether an administrator has locked the account. A temporary lock does not count: the directory itself refuses the bind
+    /// meanwhile. If it counted here, anyone who guesses passwords could end other people's logins.
     pub(super) fn is_disabled(&self) -> bool {
         let control = self.text("userAccountControl").and_then(|control| control.parse::<i64>().ok()).unwrap_or(0);
         control & ACCOUNT_DISABLE != 0
@@ -81,7 +81,7 @@ impl Entry {
         if let Some(text) = self.text(attribute).filter(|_| !guid) {
             return Some(text.to_owned());
         }
-        // Sixteen bytes, which by chance may be a text too.
+        // Sixteen bytes, which by chance may be valid text, too.
         let bytes = self.bytes.get(&attribute.to_lowercase()).and_then(|values| values.first()).map(Vec::as_slice);
         let bytes = bytes.or_else(|| self.text(attribute).map(str::as_bytes))?;
         Some(match uuid::Uuid::from_slice_le(bytes) {
@@ -134,14 +134,14 @@ fn value<T: AsRef<str>>(mut values: impl Iterator<Item = T>) -> Option<Value> {
     Some(if others.is_empty() { first } else { Value::list(std::iter::once(first).chain(others)) })
 }
 
-/// `cn=Admins,ou=groups,dc=example` → `Admins`; what is not a distinguished name stays as it is.
+/// `cn=Admins,ou=groups,dc=example` → `Admins`; anything else stays as it is.
 fn first_part(text: &str) -> String {
     let Some((_, rest)) = text.split_once('=').filter(|(name, rest)| {
         rest.contains('=') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
     }) else {
         return text.to_owned();
     };
-    // RFC 4514: a backslash stands before the character it protects, or before two hexadecimal digits.
+    // RFC 4514: a backslash escapes the next character, or two hexadecimal digits.
     let (mut out, mut bytes) = (Vec::new(), rest.bytes());
     while let Some(byte) = bytes.next() {
         match byte {
@@ -163,14 +163,14 @@ fn first_part(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// `20261125103000Z`, with or without a fraction (RFC 4517, section 3.3.13); other time zones are not used for this.
+/// `20261125103000Z`, with or without a fraction (RFC 4517, section 3.3.13); other time zones do not occur here.
 fn generalized_time(text: &str) -> Option<i64> {
     const FORM: &[FormatItem<'_>] = format_description!("[year][month][day][hour][minute][second]");
     let digits = text.strip_suffix('Z')?.split(['.', ',']).next()?;
     Some(PrimitiveDateTime::parse(digits, FORM).ok()?.assume_utc().unix_timestamp())
 }
 
-/// Whether one of the values holds a text, but for the case of letters. Filters may put something around a name (`smtp:{}`).
+/// Whether one of the values contains a text, ignoring case. Filters may put something around a name (`smtp:{}`).
 fn holds<'a>(mut values: impl Iterator<Item = &'a String>, text: &str) -> bool {
     let text = text.to_lowercase();
     values.any(|value| value.to_lowercase().contains(&text))

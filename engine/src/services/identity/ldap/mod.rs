@@ -1,5 +1,5 @@
-//! Users of a directory (LDAP, Active Directory). The gateway searches the entry whose login name was typed, under a name of its
-//! own, and then binds as that entry with the password: only the directory ever compares passwords, by its own rules.
+//! Users of a directory (LDAP, Active Directory). The gateway searches for the entry of the typed login name with its own
+//! account, and then binds as that entry with the password. So only the directory compares passwords, by its own rules.
 
 mod entry;
 mod pool;
@@ -23,11 +23,11 @@ use settings::{Settings, fill};
 
 pub use settings::check;
 
-/// Longest login name that is searched.
+/// Longest login name to search for.
 const MAX_NAME: usize = 256;
 /// Most groups of one user.
 const MAX_GROUPS: i32 = 1000;
-/// Requests that may wait for the directory, over all networks and of one.
+/// Most requests waiting for the directory: of all networks, and of one.
 const WAITING: (usize, usize) = (1024, 64);
 
 /// The provider.
@@ -35,10 +35,10 @@ pub struct Ldap {
     settings: Settings,
     /// Connections that search.
     searches: Pool,
-    /// Connections that do nothing but bind as users, so that no search ever runs with the rights of one.
+    /// Connections only for binding as users, so that no search ever runs with a user's rights.
     binds: Pool,
     turns: Arc<Turns>,
-    /// An entry that cannot be there.
+    /// An entry that cannot exist.
     nobody: String,
 }
 
@@ -55,7 +55,7 @@ impl Ldap {
 
     /// The one entry that a filter finds.
     async fn find(&self, filter: String) -> Result<Option<Entry>, Fault> {
-        // Two suffice to know that it is not one.
+        // Two results are enough to know that the name is not unique.
         let search = Search {
             base: &self.settings.base,
             scope: self.settings.scope,
@@ -69,11 +69,11 @@ impl Ldap {
                 provider = self.settings.provider.as_str(),
                 first = first.dn,
                 second = second.dn,
-                "a login name is that of several entries, so it is nobody's; make the filter of this provider narrower"
+                "a login name matches several entries, so it is refused; make the filter of this provider narrower"
             );
             return Ok(None);
         }
-        // An empty name would make the bind that follows one of nobody, which some directories grant.
+        // An empty name would make the following bind anonymous, which some directories accept.
         Ok(found.pop().filter(|entry| !entry.dn.is_empty()).map(|entry| Entry::new(entry, &self.settings)))
     }
 
@@ -106,8 +106,8 @@ fn group_name(entry: SearchEntry) -> Option<String> {
     names.into_iter().next()
 }
 
-/// Whether a directory may be asked for a name. Directories compare names after a preparation (RFC 4518) that drops or maps many
-/// characters, control and invisible ones among them; attempts under such spellings of one name would be counted apart.
+/// Whether a directory may be asked for a name. Directories first drop or map many characters (RFC 4518), including control and
+/// invisible ones, so guesses under such spellings of one name would be counted separately.
 fn is_plain(name: &str) -> bool {
     let blanks = name.starts_with(' ') || name.ends_with(' ') || name.contains("  ");
     !name.is_empty()
@@ -120,7 +120,7 @@ fn is_plain(name: &str) -> bool {
 impl IdentityProvider for Ldap {
     async fn authenticate(&self, credential: &Credential, inquiry: &Inquiry) -> Result<Answer, Fault> {
         let Credential::Password { user, password } = credential else { return Ok(Answer::Nobody) };
-        // A bind with an empty password is not one that fails: it succeeds, as nobody (RFC 4513, section 5.1.2).
+        // A bind with an empty password does not fail: it succeeds anonymously (RFC 4513, section 5.1.2).
         if password.expose().is_empty() || password.expose().len() > MAX_PASSWORD || !is_plain(user) {
             return Ok(Answer::Nobody);
         }
@@ -128,7 +128,7 @@ impl IdentityProvider for Ldap {
         let entry = self.find(fill(&self.settings.filter, &ldap_escape(user.as_str()), "")).await?;
         let entry = entry.filter(|entry| entry.is_spelled(user, &self.settings));
         let Some(entry) = entry else {
-            // Takes a bind too, or the time would tell which names there are. What comes of it is nobody's concern.
+            // Also does a bind, because otherwise the time would reveal which names exist. Its result is ignored.
             let _ = self.binds.bind(&self.nobody, &Secret::new("nobody's password")).await;
             return Ok(Answer::Nobody);
         };
@@ -143,12 +143,12 @@ impl IdentityProvider for Ldap {
         if !is_plain(name) {
             return Ok(None);
         }
-        // By the name that `authenticate` gave, which need not be what the filter compares; whoever the filter admits no more is
+        // By the name that `authenticate` returned, which the filter need not compare. A user whom the filter no longer admits is
         // gone.
         let own = format!("({}={})", self.settings.name_attribute, ldap_escape(name));
         let entry = self.find(format!("(&{own}{})", fill(&self.settings.filter, "*", ""))).await?;
         let Some(entry) = entry else { return Ok(None) };
-        // The directory's equality is not ours: whoever is spelled in another way is somebody else.
+        // The directory's equality is looser than ours: a user with another spelling is somebody else.
         if entry.name(&self.settings).map_err(|error| self.misconfigured(&error))? != name {
             return Ok(None);
         }

@@ -1,5 +1,5 @@
-//! Connections to a directory. Those that work are kept for the next question; one that turns out to be dead is replaced at once,
-//! because directories and firewalls close idle connections without saying so.
+//! Connections to a directory. Working ones are kept for the next request. A dead one is replaced at once, because directories
+//! and firewalls silently close idle connections.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +16,12 @@ use super::settings::Settings;
 use crate::data::fault::{Blame, Fault};
 use crate::data::principal::Secret;
 
-/// Kept idle for no longer.
+/// Longest idle time of a connection.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Result codes (RFC 4511, appendix A) by which a directory refuses a login rather than the question: no such object,
-/// inappropriate authentication (an entry without a password), invalid credentials, constraint violation and unwilling to perform
-/// (accounts that are locked or inactive).
+/// Result codes (RFC 4511, appendix A) that mean a refused login, not a failed request: no such object, inappropriate
+/// authentication (an entry without a password), invalid credentials, constraint violation and unwilling to perform (accounts
+/// that are locked or inactive).
 const REFUSALS: [u32; 5] = [32, 48, 49, 19, 53];
 const SUCCESS: u32 = 0;
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
@@ -38,7 +38,7 @@ pub(super) struct Pool {
     start_tls: bool,
     connect_timeout: Duration,
     timeout: Duration,
-    /// As whom connections begin.
+    /// The account of new connections.
     searcher: Option<(String, Secret)>,
     places: Semaphore,
     idle: Mutex<Vec<(Ldap, Instant)>>,
@@ -54,8 +54,8 @@ pub(super) struct Search<'a> {
     pub limit: i32,
 }
 
-/// A connection for one question. Goes back to the others only when it has answered: an answer that comes after somebody gave up
-/// waiting must not be taken for the next one's.
+/// A connection for one request. It only goes back to the pool when it has answered: an answer that comes after the caller gave
+/// up must not be mistaken for the next one's.
 struct Lease<'a> {
     ldap: Ldap,
     reused: bool,
@@ -63,12 +63,12 @@ struct Lease<'a> {
 }
 
 impl Pool {
-    /// Connections of the searching account, or of nobody where there is none.
+    /// Connections of the searching account, or anonymous ones if there is none.
     pub(super) fn searching(settings: &Settings) -> Pool {
         Pool { searcher: settings.searcher.clone(), ..Pool::binding(settings) }
     }
 
-    /// Connections of nobody yet.
+    /// Anonymous connections, for binding later.
     pub(super) fn binding(settings: &Settings) -> Pool {
         Pool {
             provider: settings.provider.clone(),
@@ -83,7 +83,7 @@ impl Pool {
         }
     }
 
-    /// What a search finds; of too many entries, as many as the limit.
+    /// The results of a search; of too many entries, as many as the limit.
     pub(super) async fn search(&self, search: &Search<'_>) -> Result<Vec<SearchEntry>, Fault> {
         let mut lease = self.lease().await?;
         let mut answer = self.in_time(searched(&mut lease.ldap, search)).await;
@@ -95,9 +95,9 @@ impl Pool {
         self.give_back(lease);
         match result.rc {
             SUCCESS | SIZE_LIMIT_EXCEEDED => {}
-            // So say directories also of a base that the searching account may not see.
+            // Directories also say this about a base that the searching account may not see.
             NO_SUCH_OBJECT => {
-                let message = format!("there is no `{}` in the directory, or it may not be seen", search.base);
+                let message = format!("there is no `{}` in the directory, or no permission to see it", search.base);
                 return Err(self.misconfigured(message));
             }
             code if MAY_NOT_SEARCH.contains(&code) => {
@@ -110,7 +110,7 @@ impl Pool {
         Ok(entries.map(SearchEntry::construct).collect())
     }
 
-    /// Whether a password is that of an entry, which must have a name and the password characters.
+    /// Whether a password is that of an entry. Neither the entry's name nor the password may be empty.
     pub(super) async fn bind(&self, dn: &str, password: &Secret) -> Result<bool, Fault> {
         let mut lease = self.lease().await?;
         let mut answer = self.in_time(lease.ldap.simple_bind(dn, password.expose())).await;
@@ -142,7 +142,7 @@ impl Pool {
         }
     }
 
-    /// Another connection for one that was dead when it was taken; then the other idle ones are dead too, most likely.
+    /// A new connection for one that was dead; the other idle ones are then most likely dead, too.
     async fn replace<'a>(&self, lease: Lease<'a>) -> Result<Lease<'a>, Fault> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(Lease { ldap: self.connect().await?, reused: false, ..lease })
@@ -196,7 +196,7 @@ async fn searched(ldap: &mut Ldap, search: &Search<'_>) -> Result<SearchResult, 
     ldap.with_search_options(options).search(search.base, search.scope, search.filter, search.attributes).await
 }
 
-/// Why a directory gave no answer.
+/// Why a directory did not answer.
 #[derive(Debug, Error)]
 enum NoAnswer {
     #[error("no answer within {0:?}")]
@@ -205,10 +205,11 @@ enum NoAnswer {
     Failed(LdapError),
 }
 
-/// What a library error says. Only the text: some hold the request that could not be sent, and a bind's request is a password.
+/// The text of a library error, and only the text: some errors contain the request that could not be sent, and a bind request
+/// contains a password.
 fn said(error: &LdapError) -> String {
     match error {
-        LdapError::OpSend { .. } | LdapError::ResultRecv { .. } | LdapError::EndOfStream => "the connection broke off".to_owned(),
+        LdapError::OpSend { .. } | LdapError::ResultRecv { .. } | LdapError::EndOfStream => "the connection was lost".to_owned(),
         LdapError::LdapResult { result } => answered(result.rc, &result.text),
         error => error.to_string(),
     }

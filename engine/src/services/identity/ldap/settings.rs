@@ -1,4 +1,4 @@
-//! What `gateway.yaml` says of a directory, checked.
+//! The checked settings of a directory.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::services::config::{IdentityProvider as Config, SearchScope};
 use crate::services::identity::ProviderError;
 use crate::services::keys::certificates_in;
 
-/// Attributes that identify an entry for ever, as far as directories have one.
+/// Attributes that identify an entry permanently, in directories that have one.
 pub(super) const IDS: [&str; 4] = ["entryUUID", "objectGUID", "ipaUniqueID", "nsUniqueId"];
 /// Attributes that say whether an account may be used.
 pub(super) const STATES: [&str; 3] = ["userAccountControl", "nsAccountLock", "pwdAccountLockedTime"];
@@ -28,21 +28,21 @@ pub(super) struct Settings {
     pub provider: String,
     pub url: Url,
     pub start_tls: bool,
-    /// None where passwords travel unprotected.
+    /// `None` if passwords travel unencrypted.
     pub tls: Option<Arc<ClientConfig>>,
     pub base: String,
     pub scope: Scope,
     pub filter: String,
-    /// Who searches.
+    /// The account that searches.
     pub searcher: Option<(String, Secret)>,
     pub name_attribute: String,
     pub id_attribute: Option<String>,
     pub role_attribute: Option<String>,
     /// Name in policies, name in the directory.
     pub attributes: Vec<(String, String)>,
-    /// Attributes in which a login name stands: those that the filter compares it with, and the name attribute.
+    /// Attributes that contain a login name: those that the filter compares it with, and the name attribute.
     pub compared: Vec<String>,
-    /// Every attribute that is asked for.
+    /// All requested attributes.
     pub asked: Vec<String>,
     pub groups: Option<Groups>,
     pub connect_timeout: Duration,
@@ -55,9 +55,9 @@ pub(super) struct Groups {
     pub filter: String,
 }
 
-/// Puts the name into `{}` and the distinguished name into `{dn}` of a filter; both are escaped already.
+/// Puts the name into `{}` and the distinguished name into `{dn}` of a filter; both are already escaped.
 pub(super) fn fill(filter: &str, name: &str, dn: &str) -> String {
-    // Not one after the other: what was put in first must not be read again.
+    // In one pass, so that an inserted text is not searched for placeholders.
     let mut out = String::with_capacity(filter.len() + name.len() + dn.len());
     let mut rest = filter;
     while let Some(at) = rest.find('{') {
@@ -78,7 +78,7 @@ pub(super) fn fill(filter: &str, name: &str, dn: &str) -> String {
     out
 }
 
-/// What is wrong with a directory's settings, files left aside.
+/// What is wrong with a directory's settings, apart from files.
 pub fn check(config: &Config) -> Result<(), ProviderError> {
     let refuse = |key: &'static str, message: String| Err(ProviderError::Setting { key, message });
     let Some(url) = &config.url else {
@@ -92,14 +92,17 @@ pub fn check(config: &Config) -> Result<(), ProviderError> {
         _ => return refuse("url", format!("`{url}` is not an address such as ldaps://ldap.example.com or ldap://host:389")),
     };
     if !matches!(url.path(), "" | "/") || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
-        return refuse("url", "`url` has scheme, host and port only; the rest goes to `base`, `filter` and `bind_dn`".to_owned());
+        return refuse(
+            "url",
+            "`url` may have only scheme, host and port; the rest goes into `base`, `filter` and `bind_dn`".to_owned(),
+        );
     }
     if url.scheme() == "ldaps" && config.start_tls {
         return refuse("start_tls", "`start_tls` is for ldap://; ldaps:// is TLS from the first byte".to_owned());
     }
     if url.scheme() == "ldap" && !config.start_tls && !config.allow_plaintext && !is_loopback(&url) {
-        let help = "use ldaps://, or `start_tls: true`, or `allow_plaintext: true` where the network is protected by other means";
-        return refuse("url", format!("passwords would travel unprotected to {}; {help}", url.host_str().unwrap_or("")));
+        let help = "use ldaps://, or `start_tls: true`, or `allow_plaintext: true` if the network is protected by other means";
+        return refuse("url", format!("passwords would travel unencrypted to {}; {help}", url.host_str().unwrap_or("")));
     }
     let filter = config.filter.as_deref().unwrap_or("(uid={})");
     if !filter.contains("{}") {
@@ -115,11 +118,11 @@ pub fn check(config: &Config) -> Result<(), ProviderError> {
         }
     }
     if config.group_filter.is_some() && config.group_base.is_none() {
-        return refuse("group_filter", "`group_filter` goes with `group_base`, where groups are searched".to_owned());
+        return refuse("group_filter", "`group_filter` needs a `group_base`, the base of the search for groups".to_owned());
     }
     match (&config.bind_dn, &config.bind_password_file) {
         (Some(_), None) => return refuse("bind_dn", "`bind_dn` needs a `bind_password_file`".to_owned()),
-        (None, Some(_)) => return refuse("bind_password_file", "`bind_password_file` goes with `bind_dn`".to_owned()),
+        (None, Some(_)) => return refuse("bind_password_file", "`bind_password_file` needs a `bind_dn`".to_owned()),
         _ => {}
     }
     let single = [
@@ -142,7 +145,7 @@ pub fn check(config: &Config) -> Result<(), ProviderError> {
 
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        // Of schemes that it does not know, the parser leaves every host as it is written.
+        // For unknown schemes, the parser leaves the host as written.
         Some(Host::Domain(name)) => {
             name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
         }
@@ -229,7 +232,7 @@ fn compared(filter: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// TLS whose other end must be the host of the URL, by the word of the configured authorities.
+/// TLS that verifies the host of the URL with the configured authorities.
 fn tls(config: &Config, home: &Path) -> Result<ClientConfig, ProviderError> {
     let mut roots = RootCertStore::empty();
     for path in &config.trusted {

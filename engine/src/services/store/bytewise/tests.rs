@@ -61,7 +61,7 @@ fn every_place_of_a_comparison_is_found() {
                 Dialect::MySql => rewritten.matches("CONVERT(").count(),
                 Dialect::Postgres => rewritten.matches("convert_to(").count(),
             };
-            // A query that is repeated, or two columns, make it more.
+            // A repeated query, or two columns, give more.
             assert!(exact >= comparisons && (exact == 0) == (comparisons == 0), "{dialect:?}: {text}\n{rewritten}");
         }
     }

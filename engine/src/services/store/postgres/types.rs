@@ -14,12 +14,12 @@ use crate::services::store::rendered;
 /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's time begins.
 const EPOCH: i64 = 946_684_800_000_000;
 
-/// A value or a type that is not converted. The text does not show the value.
+/// A value or a type that cannot be converted. The text does not show the value.
 #[derive(Debug, Error)]
 pub(super) enum Unfit {
     #[error("a parameter of type {0} cannot be bound: cast it, as in `cast(${{x}} as text)`")]
     Parameter(String),
-    #[error("a value is no {0}")]
+    #[error("a value is not a {0}")]
     Value(String),
     #[error("a column of type {0} cannot be read: cast it, as in `cast(x as text)`")]
     Column(String),
@@ -32,7 +32,7 @@ pub(super) struct Raw(pub(super) Vec<u8>);
 
 impl Type<Postgres> for Raw {
     fn type_info() -> PgTypeInfo {
-        // Never sent: the statement was prepared before, with the types that the server inferred.
+        // Never sent, because the statement was prepared before with the types that the server inferred.
         PgTypeInfo::with_name("text")
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn encode(value: &Value, kind: &str) -> Result<Option<Vec<u8>>, Unfit
         }
         other => return Err(Unfit::Parameter(other.to_owned())),
     };
-    // An empty text where a number is due is what a form without the field leaves: nothing.
+    // An empty text for a number comes from a form with an empty field and means no value.
     match bytes {
         Some(bytes) => Ok(Some(bytes)),
         None if value.is_empty() => Ok(None),
@@ -85,7 +85,7 @@ pub(super) fn encode(value: &Value, kind: &str) -> Result<Option<Vec<u8>>, Unfit
     }
 }
 
-/// Whether a column of this type can hold the value that is looked for; if not, no row has it.
+/// Whether a column of this type can contain the value; if not, no row has it.
 pub(super) fn holds(value: &Value, kind: &str) -> bool {
     match encode(value, kind) {
         Ok(Some(bytes)) => !is_text(kind) || !bytes.contains(&0),
@@ -94,7 +94,7 @@ pub(super) fn holds(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// The bytes that a row found by this value must have; `None` where one value has one form, and was found by it.
+/// The bytes that a row found by this value must have; `None` if a value has only one form.
 pub(super) fn bytes(value: &Value, kind: &str) -> Option<Vec<u8>> {
     let exact = match known(kind) {
         Some(Form::Number) => rendered::is_number(value),
@@ -104,13 +104,13 @@ pub(super) fn bytes(value: &Value, kind: &str) -> Option<Vec<u8>> {
     (!exact && !value.is_undefined()).then(|| rendered::compared(value).as_bytes().to_vec())
 }
 
-/// How the texts of a type relate to its values.
+/// The relation between texts and values of a type.
 enum Form {
     /// A text is its value.
     Text,
-    /// A number may be written in several ways; one counts.
+    /// A number may be written in several ways; only one is accepted.
     Number,
-    /// Values that have many texts and name nothing: times, truth, documents.
+    /// Values with many texts that name nothing: times, booleans, documents.
     Any,
 }
 
@@ -203,7 +203,7 @@ fn numeric_text(bytes: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// A decimal text as the nearest kind of value: an integer when it is one.
+/// A decimal text as the nearest kind of value: an integer if it is one.
 pub(in crate::services::store) fn number(text: &str) -> Value {
     match (text.parse::<i64>(), text.parse::<f64>()) {
         (Ok(number), _) => Value::Int(number),

@@ -15,7 +15,7 @@ use super::FileId;
 use crate::data::value::Value;
 use crate::services::store::{Kind, Rows, StoreError};
 
-/// A connection with what belongs to it.
+/// A connection and its state.
 pub(super) struct Handle {
     pub(super) connection: rusqlite::Connection,
     pub(super) deadline: Deadline,
@@ -23,7 +23,7 @@ pub(super) struct Handle {
     pub(super) id: FileId,
 }
 
-/// When the statement in hand is to be interrupted; SQLite asks every few thousand steps of its machine.
+/// When the running statement shall be interrupted; SQLite asks every few thousand steps of its machine.
 #[derive(Clone, Default)]
 pub(super) struct Deadline(Arc<AtomicU64>);
 
@@ -55,7 +55,7 @@ impl Handle {
         let rows = self.connection.prepare_cached(sql).and_then(|mut statement| {
             let before = self.connection.total_changes();
             let mut rows = step(&mut statement, params, max_rows)?;
-            // `changes` speaks of the last insert, update or delete, which need not be this statement.
+            // `changes` refers to the last insert, update or delete, which need not be this statement.
             rows.affected = if self.connection.total_changes() == before { 0 } else { self.connection.changes() };
             Ok(rows)
         });
@@ -101,7 +101,7 @@ fn step(statement: &mut rusqlite::Statement<'_>, params: &[Value], max_rows: usi
     Ok(Rows { columns, rows: out, affected: 0 })
 }
 
-/// A value as SQLite takes it.
+/// A value for SQLite.
 struct Param<'a>(&'a Value);
 
 impl rusqlite::ToSql for Param<'_> {
@@ -132,7 +132,7 @@ fn value(column: ValueRef<'_>) -> Value {
     }
 }
 
-/// What an error of SQLite means. Its texts name tables and columns, never values.
+/// The meaning of a SQLite error. Its texts name tables and columns, never values.
 pub(super) fn store_error(name: &SmolStr, error: rusqlite::Error) -> StoreError {
     let (code, text) = match error {
         rusqlite::Error::SqliteFailure(code, text) => (code, text),

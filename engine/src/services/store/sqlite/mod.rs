@@ -1,6 +1,6 @@
-//! The embedded database. Reads run inline on the calling thread, on one of a few read-only connections: they take microseconds, less
-//! than handing them to another thread. Writes go to one thread of their own (see `writer`), which commits what waits at the same
-//! time with a single sync of the disk.
+//! The embedded database. Reads run on the calling thread, on one of a few read-only connections, because they take microseconds,
+//! less than handing them to another thread. Writes go to one separate thread (see `writer`), which commits all waiting writes
+//! with a single sync of the disk.
 
 mod execute;
 mod kind;
@@ -28,9 +28,9 @@ use crate::data::value::Value;
 use crate::services::config::Synchronous;
 use crate::services::private;
 
-/// Writes that may wait; beyond it callers wait for a place.
+/// Most queued writes; beyond it callers wait for a place.
 const QUEUE: usize = 4096;
-/// How long a look at the file holds for reads.
+/// How long a check of the file is valid for reads.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// One embedded database.
@@ -53,20 +53,21 @@ struct File {
     look: Mutex<Look>,
 }
 
-/// The last look at the file.
+/// The last check of the file.
 struct Look {
     at: Option<Instant>,
     id: Option<FileId>,
-    /// Once opened, a database that vanishes is an error and not an empty new one.
+    /// After the first opening, a missing database is an error and not replaced by an empty one.
     opened: bool,
 }
 
-/// Device and inode: another file under the same name has another one.
+/// Device and inode: they differ for another file of the same name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileId(u64, u64);
 
 impl Database {
-    /// Opens the database, creating file and folder. Only a bad address is an error: what cannot be opened now is tried again on use.
+    /// Opens the database, creating file and folder. Only a bad address is an error; a file that cannot be opened now is retried
+    /// on use.
     fn open(name: SmolStr, config: &ConnectionConfig, home: &Path) -> Result<Database, StoreError> {
         let (path, read_only) = file_path(&config.url, home).map_err(|error| error.of(&name))?;
         let file = Arc::new(File {
@@ -104,7 +105,7 @@ impl Database {
         }
     }
 
-    /// Runs it here and now, unless it turns out to write: then `None`.
+    /// Runs it on this thread; `None` if it turns out to write.
     fn read(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Option<Rows>, StoreError> {
         let id = self.file.look(false)?;
         let mut slot = self.reader().ok_or_else(|| self.closed())?;
@@ -117,7 +118,7 @@ impl Database {
         handle.read(sql, params, options.max_rows, until).map_err(|error| store_error(&self.file.name, error))
     }
 
-    /// A free reader; when all are busy, wait for one. The first ones are preferred: their statements are prepared and warm.
+    /// A free reader; if all are busy, waits for one. The first ones are preferred, because their statements are prepared.
     fn reader(&self) -> Option<MutexGuard<'_, Option<Handle>>> {
         for slot in &self.readers {
             match slot.try_lock() {
@@ -175,19 +176,18 @@ impl File {
         rendered.map(|rendered| &rendered.sql).map_err(|error| error.of(&self.name))
     }
 
-    /// Which file is there now. A database deleted or replaced under us would otherwise take writes that nobody can ever read.
+    /// Checks which file is there now. Otherwise a deleted or replaced database would accept writes that nobody can ever read.
     fn look(&self, again: bool) -> Result<FileId, StoreError> {
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
         if again || look.at.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
             look.id = file_id(&self.path);
             look.at = Some(Instant::now());
         }
-        look.id.ok_or_else(|| {
-            StoreError::new(Kind::Unavailable, &self.name, format!("the file {} is not there", self.path.display()))
-        })
+        look.id
+            .ok_or_else(|| StoreError::new(Kind::Unavailable, &self.name, format!("the file {} is missing", self.path.display())))
     }
 
-    /// Opens a connection that writes; the first one creates the file.
+    /// Opens a writing connection; the first one creates the file.
     fn connect_writer(&self) -> Result<Handle, StoreError> {
         let opened = self.look.lock().unwrap_or_else(PoisonError::into_inner).opened;
         if !opened && !self.path.exists() {
@@ -197,7 +197,7 @@ impl File {
             if let Some(folder) = self.path.parent() {
                 private::make_folder(folder).map_err(|error| failed(folder, error))?;
             }
-            // Made here and not by SQLite, which would let everybody read it; the files beside it get the rights of this one.
+            // Created here and not by SQLite, which would let everybody read it; the files beside it get the same rights.
             private::make_file(&self.path).map_err(|error| failed(&self.path, error))?;
         }
         self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)
@@ -229,8 +229,8 @@ impl File {
     }
 }
 
-/// Turns on the write-ahead log. The switch needs the file for itself and, unlike statements, does not wait for it, so two processes
-/// that start on a new file at once would trip over each other.
+/// Turns on the write-ahead log. That needs exclusive access and, unlike statements, does not wait for it, so two processes that
+/// start on a new file at once would conflict.
 fn to_wal(connection: &rusqlite::Connection, patience: Duration) -> rusqlite::Result<()> {
     let end = Instant::now() + patience;
     loop {

@@ -1,5 +1,5 @@
-//! The caller's end of a transaction. The writer thread lends its connection out for that long: the statements then run on the calling
-//! thread, without a word between threads for each of them.
+//! The caller's end of a transaction. The writer thread lends its connection for that long, so the statements run on the calling
+//! thread, without messages between threads for each of them.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,21 +19,21 @@ use crate::services::store::{Kind, QueryOptions, Rows, Statement, StoreError};
 pub(super) struct Begin {
     pub(super) loan: Arc<Loan>,
     pub(super) ended: Receiver<End>,
-    /// How long it may last once begun.
+    /// How long it may last after it began.
     pub(super) timeout: Duration,
-    /// When its turn must have come.
+    /// Until when its turn must have come.
     pub(super) start_by: Instant,
-    /// Told when it will be over.
+    /// Receives the end of its time.
     pub(super) started: oneshot::Sender<Result<Instant, StoreError>>,
 }
 
-/// How a transaction ends. The writer takes a lost sender for a rollback.
+/// How a transaction ends. The writer treats a lost sender as a rollback.
 pub(super) enum End {
     Commit(oneshot::Sender<Result<(), StoreError>>),
     Rollback(oneshot::Sender<Result<(), StoreError>>),
 }
 
-/// The connection on loan; empty before and after. Statements hold the lock as long as they run and leave the connection in its place.
+/// The borrowed connection; empty before and after. Statements hold the lock while they run and leave the connection here.
 #[derive(Default)]
 pub(super) struct Loan(Mutex<Option<Handle>>);
 
@@ -42,8 +42,8 @@ impl Loan {
         *self.slot() = Some(handle);
     }
 
-    /// Takes the connection back, after the statement in hand.
-    #[expect(clippy::expect_used, reason = "INVARIANT: the writer gave it, and nobody but the writer takes it out")]
+    /// Takes the connection back, after the running statement.
+    #[expect(clippy::expect_used, reason = "INVARIANT: the writer put it in, and only the writer takes it out")]
     pub(super) fn take_back(&self) -> Handle {
         self.slot().take().expect("a connection on loan")
     }
@@ -53,7 +53,7 @@ impl Loan {
     }
 }
 
-/// A transaction in hand.
+/// An open transaction.
 pub(super) struct InHand {
     file: Arc<File>,
     loan: Arc<Loan>,
@@ -62,7 +62,7 @@ pub(super) struct InHand {
 }
 
 impl InHand {
-    /// What goes to the writer, and what becomes the session once the writer answers.
+    /// The request for the writer, and the session after the writer has answered.
     pub(super) fn ask(file: Arc<File>, timeout: Duration) -> (Begin, Asked) {
         let (end, ended) = channel();
         let (started, answer) = oneshot::channel();
@@ -80,9 +80,9 @@ impl InHand {
     fn execute(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
         let slot = self.loan.slot();
         let Some(handle) = &*slot else { return Err(expired(&self.file.name)) };
-        // SQLite gives up a transaction on its own for a full disk or an interrupt; what came now would stand by itself.
+        // SQLite itself rolls back a transaction after a full disk or an interrupt; a further statement would run alone.
         if handle.connection.is_autocommit() {
-            return Err(StoreError::new(Kind::Busy, &self.file.name, "the transaction was undone by the error before"));
+            return Err(StoreError::new(Kind::Busy, &self.file.name, "an earlier error rolled the transaction back"));
         }
         let until = Instant::now() + options.timeout.unwrap_or(self.file.statement_timeout);
         handle
@@ -110,7 +110,7 @@ impl Session for InHand {
     }
 }
 
-/// A session whose turn has not come yet.
+/// A session waiting for its turn.
 pub(super) struct Asked {
     file: Arc<File>,
     loan: Arc<Loan>,
@@ -119,7 +119,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Waits for its turn. `None` when the writer is gone.
+    /// Waits for its turn. `None` if the writer is gone.
     pub(super) async fn begun(self) -> Option<Result<InHand, StoreError>> {
         let until = match self.answer.await.ok()? {
             Ok(until) => until,

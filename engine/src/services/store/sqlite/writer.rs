@@ -1,5 +1,5 @@
-//! The thread that writes. Whatever waits when it looks goes into one SQLite transaction and shares one sync of the disk; callers hear
-//! of success only after that. A statement that fails undoes itself alone, so one caller's error is nobody else's.
+//! The writer thread. All waiting jobs go into one SQLite transaction and share one sync of the disk; callers learn of success
+//! only after that. A failed statement undoes only itself, so one caller's error affects nobody else.
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -16,11 +16,11 @@ use crate::data::value::Value;
 use crate::services::store::transaction::expired;
 use crate::services::store::{Kind, QueryOptions, Rows, StoreError};
 
-/// Most statements that share one commit, and the time after which none joins any more: nobody waits long for the others.
+/// Most statements that share one commit, and the time after which none joins, so that nobody waits long for the others.
 const BATCH: usize = 512;
 const BATCH_TIME: Duration = Duration::from_millis(20);
 
-/// What the thread is asked to do.
+/// A job for the thread.
 pub(super) enum Job {
     Run(Bound),
     Begin(Begin),
@@ -61,15 +61,16 @@ impl Bound {
     }
 }
 
-/// Done, but not yet durable and not yet acknowledged.
+/// Done, but not yet durable or acknowledged.
 enum Pending {
     Statement(Bound, Result<Rows, StoreError>),
     Transaction(oneshot::Sender<Result<(), StoreError>>),
-    /// Undone by its caller, who may have seen what others did in the same batch: whoever goes by that must find it in the database.
+    /// Rolled back by its caller, who may have seen what others did in the same batch and may act on it, so it must be in the
+    /// database first.
     Undone(oneshot::Sender<Result<(), StoreError>>),
 }
 
-/// SQLite gave up the shared transaction as a whole (interrupt, disk error, `OR ROLLBACK`).
+/// SQLite rolled back the whole shared transaction (interrupt, disk error, `OR ROLLBACK`).
 struct Lost;
 
 pub(super) fn start(file: Arc<File>, queue: mpsc::Receiver<Job>) -> std::io::Result<()> {
@@ -78,7 +79,7 @@ pub(super) fn start(file: Arc<File>, queue: mpsc::Receiver<Job>) -> std::io::Res
     if !writer.file.read_only
         && let Err(error) = writer.open()
     {
-        tracing::warn!(%error, "the database cannot be opened yet; it is tried again with each use");
+        tracing::warn!(%error, "the database cannot be opened yet; each use tries again");
     }
     std::thread::Builder::new().name(name).spawn(move || writer.work()).map(|_| ())
 }
@@ -109,7 +110,7 @@ impl Writer {
         }
     }
 
-    /// The next job. Until there is one, space that is not used is given back, a little at a time.
+    /// The next job. Meanwhile, returns unused space to the file system, a little at a time.
     fn rest(&mut self) -> Option<Job> {
         while let Some(handle) = &self.handle {
             match self.queue.try_recv() {
@@ -121,7 +122,7 @@ impl Writer {
         self.queue.blocking_recv()
     }
 
-    /// Opens the connection, or opens it anew when the file was replaced.
+    /// Opens the connection, or reopens it if the file was replaced.
     fn open(&mut self) -> Result<(), StoreError> {
         if let Some(handle) = &self.handle {
             match self.file.look(true) {
@@ -141,7 +142,7 @@ impl Writer {
         store_error(&self.file.name, error)
     }
 
-    /// Runs this job and whatever else waits as one transaction. Returns the job that has to come after the commit.
+    /// Runs this job and all waiting ones as one transaction. Returns the job that must come after the commit.
     fn batch(&mut self, first: Job) -> Option<Job> {
         let begun = self.open().and_then(|()| match &self.handle {
             Some(handle) => handle.control("BEGIN IMMEDIATE").map_err(|error| self.error(error)),
@@ -170,10 +171,10 @@ impl Writer {
         after
     }
 
-    /// The database cannot be written to: neither this job nor what waits behind it needs to wait for the same news.
+    /// The database cannot be written, so this job and the waiting ones fail at once.
     fn refuse(&mut self, first: Job, begun: Result<(), StoreError>) -> Option<Job> {
         let error = begun.err().unwrap_or_else(|| StoreError::new(Kind::Unavailable, &self.file.name, "it is closed"));
-        // Only what waits already: a caller that hears of the error and asks again is to be tried again.
+        // Only jobs that wait already: a caller that asks again after the error must get a new attempt.
         let mut waiting = vec![first];
         let mut after = None;
         while let Ok(job) = self.queue.try_recv() {
@@ -215,7 +216,7 @@ impl Writer {
     }
 
     fn statement(&self, handle: &Handle, run: Bound, pending: &mut Vec<Pending>) -> Result<(), Lost> {
-        // One that waited too long is not begun: its caller hears that nothing was done.
+        // A job that waited too long is not started; its caller is told that nothing was done.
         if run.asked.elapsed() > run.timeout.max(self.file.busy) {
             let error = StoreError::new(Kind::Timeout, &self.file.name, "its turn to write did not come in time");
             let _ = run.reply.send(Err(error));
@@ -227,7 +228,7 @@ impl Writer {
         if lost { Err(Lost) } else { Ok(()) }
     }
 
-    /// Lends the connection to a transaction until it ends or its time is over. Its commit is that of the batch.
+    /// Lends the connection to a transaction until it ends or its time is over. It is committed with the batch.
     fn interactive(&self, handle: Handle, begin: Begin, pending: &mut Vec<Pending>) -> (Handle, Result<(), Lost>) {
         if Instant::now() > begin.start_by {
             let error = StoreError::new(Kind::Busy, &self.file.name, "its turn to write did not come in time");
@@ -244,11 +245,12 @@ impl Writer {
             Ok(()) => begin.ended.recv_timeout(end.saturating_duration_since(Instant::now())),
             Err(_) => Err(RecvTimeoutError::Disconnected),
         };
-        // Waits for a statement in hand, which is interrupted when the time of the transaction is over.
+        // Waits for a running statement, which is interrupted when the transaction's time is over.
         let handle = begin.loan.take_back();
         if handle.connection.is_autocommit() {
             if let Ok(End::Commit(reply) | End::Rollback(reply)) = ended {
-                let _ = reply.send(Err(StoreError::new(Kind::Busy, &self.file.name, "an error undid the whole transaction")));
+                let _ =
+                    reply.send(Err(StoreError::new(Kind::Busy, &self.file.name, "an error rolled back the whole transaction")));
             }
             return (handle, Err(Lost));
         }
@@ -267,12 +269,12 @@ impl Writer {
                 handle.control("ROLLBACK TO portcullis")
             }
         };
-        // A savepoint that cannot be ended leaves the shared transaction in doubt: give it up as a whole.
+        // If a savepoint cannot be ended, the state of the shared transaction is unknown, so all of it is rolled back.
         let ended = control.and_then(|()| handle.control("RELEASE portcullis")).map_err(|_| Lost);
         (handle, ended)
     }
 
-    /// Commits, and only then tells the callers.
+    /// Commits, and only then informs the callers.
     fn finish(&self, handle: &Handle, pending: Vec<Pending>) {
         if pending.iter().all(|done| matches!(done, Pending::Statement(_, Err(_)) | Pending::Undone(_))) {
             // Nothing was written, so there is nothing to sync.
@@ -292,8 +294,8 @@ impl Writer {
         }
     }
 
-    /// The shared transaction is gone with all that was in it. Nobody was told yet, so each statement runs again by itself and
-    /// meets its own fate; a transaction of several steps cannot be repeated from here.
+    /// The shared transaction was lost with everything in it. No caller was informed yet, so each statement runs again alone and
+    /// gets its own result. A transaction of several steps cannot be repeated here.
     fn redo(&self, handle: &Handle, pending: Vec<Pending>) {
         if !handle.connection.is_autocommit() {
             let _ = handle.control("ROLLBACK");
@@ -311,7 +313,7 @@ impl Writer {
                     let _ = reply.send(Ok(()));
                 }
                 Pending::Transaction(reply) => {
-                    let detail = "another writer's error undid the transaction before it was committed";
+                    let detail = "another writer's error rolled the transaction back before it was committed";
                     let _ = reply.send(Err(StoreError::new(Kind::Busy, &self.file.name, detail)));
                 }
             }
@@ -336,7 +338,7 @@ impl Writer {
                 continue;
             }
             connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-            // Looked up again: another process may have been faster while this one waited for the lock.
+            // Checked again, because another process may have been faster while this one waited for the lock.
             let done = applied(name).and_then(|done| {
                 if done {
                     return Ok(());

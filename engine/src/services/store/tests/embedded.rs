@@ -11,7 +11,7 @@ async fn one_writers_error_is_nobody_elses() {
     let tasks: Vec<_> = (0..64)
         .map(|task| {
             let connection = db.connection.clone();
-            // Every fourth violates the key; every eighth does so in the way that undoes the whole transaction.
+            // Every fourth violates the key; every eighth does so in a way that rolls back the whole transaction.
             let (verb, key) = match task % 8 {
                 0 => ("insert or rollback", "taken".to_owned()),
                 4 => ("insert", "taken".to_owned()),
@@ -37,7 +37,7 @@ async fn one_writers_error_is_nobody_elses() {
 async fn writers_that_wait_share_a_commit() {
     let db = sqlite();
     let table = db.table().await;
-    // While a transaction holds the writer, others queue up; then they share one commit.
+    // While a transaction has the writer, others queue up; then they share one commit.
     let holder = db.begin(BeginOptions::default()).await.unwrap();
     let tasks: Vec<_> = (0..64)
         .map(|task| {
@@ -60,7 +60,7 @@ async fn what_an_undone_transaction_saw_is_there_when_it_ends() {
     let db = sqlite();
     let table = db.table().await;
     for round in 0..20_i64 {
-        // The second one waits while the first is in hand, so both are of one batch.
+        // The second one waits during the first, so both are in one batch.
         let mut first = db.begin(BeginOptions::default()).await.unwrap();
         let (connection, text) = (db.connection.clone(), format!("select k from {table} where k = ?"));
         let second = tokio::spawn(async move {
@@ -232,7 +232,7 @@ async fn a_file_that_never_shrank_is_converted() {
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch("pragma journal_mode = wal; create table t (k text primary key, n); insert into t values ('kept', 1)")
         .unwrap();
-    // A process that reads meanwhile is not an obstacle to opening it.
+    // A process that reads meanwhile does not prevent opening it.
     let configs = BTreeMap::from([("Test".to_owned(), config("sqlite://data/old.db"))]);
     let connections = Connections::open(&configs, db.home.path()).unwrap();
     let connection = connections.get("Test").unwrap().clone();

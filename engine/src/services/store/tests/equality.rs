@@ -1,4 +1,4 @@
-//! Look-alikes: what a database takes for equal is another value here.
+//! Look-alikes: values that a database treats as equal are different here.
 
 use super::*;
 
@@ -18,7 +18,7 @@ async fn loose(db: &Db) -> Vec<String> {
     if db.dialect() == Dialect::Postgres {
         let made =
             "create collation if not exists portcullis_loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)";
-        // Tests that run at the same time trip over each other here.
+        // Parallel tests conflict here.
         let _ = db.sql(made, &[]).await;
     }
     let mut tables = Vec::new();
@@ -189,7 +189,7 @@ async fn no_comparison_costs_its_index() {
                     let (explain, scans): (_, fn(&str) -> bool) = match db.dialect() {
                         Dialect::Sqlite => ("explain query plan", |plan| plan.contains("SCAN")),
                         Dialect::MySql => ("explain", |plan| plan.split('|').any(|cell| cell == "ALL" || cell == "index")),
-                        // Of so few rows PostgreSQL would read all.
+                        // With so few rows, PostgreSQL would scan all of them.
                         Dialect::Postgres => continue,
                     };
                     let rows = db.sql(&format!("{explain} {sql}"), &params).await.unwrap();

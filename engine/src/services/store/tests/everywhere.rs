@@ -259,7 +259,7 @@ async fn an_account_that_may_not_change_tables_keeps_what_it_may() {
         let env = if mysql { "PORTCULLIS_TEST_MYSQL" } else { "PORTCULLIS_TEST_POSTGRES" };
         let mut url = url::Url::parse(&std::env::var(env).unwrap()).unwrap();
         let database = url.path().trim_start_matches('/').to_owned();
-        // A new server's nameless account of `localhost` goes before one of any host.
+        // On a new server, the anonymous account at `localhost` takes precedence over an account at any host.
         let accounts = ["localhost", "127.0.0.1"].map(|host| format!("{name}@'{host}'"));
         let grants = match mysql {
             true => accounts

@@ -1,5 +1,5 @@
-//! What the store promises, on each database: always on the embedded one, on servers when `PORTCULLIS_TEST_MYSQL` or
-//! `PORTCULLIS_TEST_POSTGRES` holds an address such as `mysql://root@127.0.0.1/test`.
+//! What the store promises, on each database: always on the embedded one, and on servers if `PORTCULLIS_TEST_MYSQL` or
+//! `PORTCULLIS_TEST_POSTGRES` is an address such as `mysql://root@127.0.0.1/test`.
 
 mod embedded;
 mod equality;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-/// A database for one test, with the folder it lives in.
+/// A database for one test, with its folder.
 struct Db {
     connection: Connection,
     home: tempfile::TempDir,

@@ -1,4 +1,4 @@
-//! TLS to servers. The server of these tests speaks as much of PostgreSQL's protocol as it takes to agree on TLS.
+//! TLS to servers. The test server speaks just enough of PostgreSQL's protocol to agree on TLS.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
@@ -11,14 +11,14 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::services::config::Span;
 
-/// What a server got to see.
+/// What a server has seen.
 #[derive(Debug, PartialEq)]
 enum Seen {
-    /// Nothing after the question for TLS.
+    /// Nothing after the request for TLS.
     Nothing,
     /// A login without TLS.
     Plain,
-    /// A handshake that the client broke off.
+    /// A handshake that the client aborted.
     Refused,
     /// A login over TLS.
     Secured,
@@ -59,7 +59,7 @@ async fn server(address: IpAddr, tls: Option<Arc<ServerConfig>>) -> (u16, JoinHa
     (port, seen)
 }
 
-/// What a server sees of a connection with these settings, and the error that the connection gives.
+/// What a server sees of a connection with these settings, and the error of the connection.
 async fn ask(
     address: IpAddr,
     host: &str,
@@ -100,7 +100,7 @@ async fn authorities_that_are_named_are_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_machine_is_verified() {
-    // An address of this machine that is not the loopback one. Nothing is sent there.
+    // An address of this machine other than loopback. Nothing is sent there.
     let outside = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
         socket.connect("192.0.2.1:9")?;
         Ok(socket.local_addr()?.ip())
