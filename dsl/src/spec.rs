@@ -24,6 +24,8 @@ pub struct Spec {
     pub block: bool,
     /// When `Name?(…)` succeeds in addition; without it, the assertion takes no `?`.
     pub optional: Option<&'static str>,
+    /// What it is called where policies are trees that one clicks together, for those who come from there.
+    pub also: &'static [&'static str],
     /// Former properties, each with what to write instead.
     pub former: &'static [(&'static str, &'static str)],
     /// Examples; the engine's tests run them.
@@ -41,6 +43,7 @@ impl Spec {
         fails: &[],
         block: false,
         optional: None,
+        also: &[],
         former: &[],
         examples: &[],
     };

@@ -125,6 +125,7 @@ impl Scanner<'_> {
                 b'"' if self.rest(at).starts_with(b"\"\"\"") => self.block_text(at),
                 b'"' => self.quoted(at),
                 b'\'' => self.single_quoted(at),
+                0xC2 | 0xE2 => self.typographic(at),
                 b'$' if self.rest(at).starts_with(b"${") => self.variable(at),
                 b'(' | b'[' | b'{' => {
                     self.open_bracket(at, byte);
@@ -317,6 +318,33 @@ impl Scanner<'_> {
             self.put(at - 1, b' ');
         }
         kept
+    }
+
+    /// Quotes of a word processor, which look like ours: the copy gets ours.
+    fn typographic(&mut self, at: usize) -> usize {
+        const QUOTES: [char; 10] = ['“', '”', '„', '‟', '‘', '’', '‚', '‛', '«', '»'];
+        let Some(first) = self.text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| QUOTES.contains(c)) else {
+            return at + 1;
+        };
+        let inside = at + first.len_utf8();
+        let line = self.text.get(inside..self.line_end(at)).unwrap_or("");
+        let closing = line.char_indices().find(|(_, c)| *c == '"' || QUOTES.contains(c));
+        let message = "texts stand between straight double quotes";
+        let Some((length, last)) = closing else {
+            let span = Span::new(self.file, at, inside);
+            self.diagnostics.push(Diagnostic::error(codes::SINGLE_QUOTES, message, span).help("write `\"…\"`"));
+            self.blank(at, inside);
+            self.put(at, b'0');
+            return inside;
+        };
+        let (end, after) = (inside + length, inside + length + last.len_utf8());
+        let help = format!("write `\"{}\"`", line.get(..length).unwrap_or(""));
+        self.diagnostics.push(Diagnostic::error(codes::SINGLE_QUOTES, message, Span::new(self.file, at, after)).help(help));
+        self.blank(at, inside);
+        self.put(inside - 1, b'"');
+        self.blank(end, after);
+        self.put(end, b'"');
+        after
     }
 
     fn single_quoted(&mut self, at: usize) -> usize {

@@ -7,6 +7,7 @@ pub mod encoding;
 pub mod fault;
 pub mod json;
 pub mod message;
+pub mod names;
 pub mod network;
 pub mod path;
 pub mod pattern;

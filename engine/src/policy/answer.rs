@@ -99,29 +99,43 @@ fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<By
 
 /// The service reads a part of the request that cannot be read.
 pub fn unreadable(what: &Unreadable) -> Response<Bytes> {
-    let headers = HeaderMap::from_iter([
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ]);
+    let mut headers = uncached();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     build(StatusCode::BAD_REQUEST, headers, Bytes::from(format!("400 Bad Request: {what}\n")))
 }
 
 /// No service at this path.
 pub fn not_found() -> Response<Bytes> {
-    build(StatusCode::NOT_FOUND, HeaderMap::new(), Bytes::new())
+    build(StatusCode::NOT_FOUND, uncached(), Bytes::new())
+}
+
+/// Fields that keep an answer out of caches, those of HTTP/1.0 too.
+pub fn uncached() -> HeaderMap {
+    HeaderMap::from_iter([
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::PRAGMA, HeaderValue::from_static("no-cache")),
+    ])
+}
+
+/// Leaves out the body, but says how long it would be (RFC 9110, section 9.3.2).
+pub fn without_body(response: &mut Response<Bytes>) {
+    let body = std::mem::take(response.body_mut());
+    let status = response.status();
+    if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED && !status.is_informational() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
 }
 
 /// A path that the gateway and the server behind it could read differently.
 pub fn bad_path(reason: &str) -> Response<Bytes> {
-    let mut headers = HeaderMap::new();
+    let mut headers = uncached();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     build(StatusCode::BAD_REQUEST, headers, Bytes::from(format!("400 Bad Request: {reason}\n")))
 }
 
 /// The service does not answer this method (RFC 9110, section 15.5.6).
 pub fn method_not_allowed(allow: &str) -> Response<Bytes> {
-    let mut headers = HeaderMap::new();
+    let mut headers = uncached();
     if let Ok(allow) = HeaderValue::from_str(allow) {
         headers.insert(header::ALLOW, allow);
     }

@@ -33,9 +33,9 @@ pub struct Site {
     pub services: Arc<Services>,
     /// Empty, or `/` and the instance modifier.
     pub instance_modifier: SmolStr,
-    exact: HashMap<String, Arc<Route>>,
-    /// Routes that end in `*`, longest first.
-    prefixes: Vec<(String, Arc<Route>)>,
+    exact: HashMap<String, Endpoint>,
+    /// Endpoints whose paths end in `*`, longest first.
+    prefixes: Vec<(String, Endpoint)>,
     /// Paths of services as the least strict server compares them, each with the length of the path as written and whether `*`
     /// follows.
     folded: HashMap<String, Vec<(usize, bool)>>,
@@ -58,10 +58,41 @@ pub struct Route {
     pub metrics: ServiceMetrics,
 }
 
+/// The services of one path, which share its methods.
+pub struct Endpoint {
+    routes: Vec<Arc<Route>>,
+    /// `Allow` of a 405.
+    allow: String,
+}
+
+impl Endpoint {
+    fn new(route: Arc<Route>) -> Endpoint {
+        Endpoint { allow: route.allow.clone(), routes: vec![route] }
+    }
+
+    fn add(&mut self, route: Arc<Route>) {
+        self.allow = [self.allow.as_str(), &route.allow].join(",");
+        self.routes.push(route);
+    }
+
+    /// The service for a method.
+    fn route(&self, method: &Method) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| route.methods.is_empty() || route.methods.contains(method))
+    }
+
+    /// Whether none of the services takes paths that servers read in different ways.
+    fn plain_paths(&self) -> bool {
+        !self.routes.iter().any(|route| route.raw_paths)
+    }
+}
+
+/// A service, what its policy runs in, and whether the body is left out of the answer.
+type Begun = (Arc<Route>, Box<Ctx>, bool);
+
 /// Where a path leads.
 pub enum Routed<'s, 'p> {
-    /// To this service, and what `*` matched.
-    To(&'s Arc<Route>, &'p str),
+    /// To the services of this path, and what `*` matched.
+    To(&'s Endpoint, &'p str),
     /// To none.
     Nowhere,
     /// It is refused for this reason: the gateway and the server behind it could read it differently.
@@ -70,7 +101,7 @@ pub enum Routed<'s, 'p> {
 
 impl Route {
     /// Runs the service's policy to its answer.
-    async fn answer(&self, site: &Site, mut ctx: Box<Ctx>) -> http::Response<bytes::Bytes> {
+    async fn answer(&self, site: &Site, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
         let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
         if let exec::Ending::Broken(fault) = &ending {
             site.services.metrics.fault(fault.blame.word());
@@ -85,6 +116,9 @@ impl Route {
             let (place, reason) = refusal.unzip();
             let (service, request) = (&self.name, ctx.request.id());
             tracing::error!(%service, %request, place, reason, "answered 500: the policy failed and has no other answer for it");
+        }
+        if head {
+            answer::without_body(&mut response);
         }
         self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
         self.tell(site, &mut response, std::mem::take(&mut ctx.told));
@@ -175,10 +209,16 @@ impl Compiled {
             site.folded.entry(path::folded(written).into_owned()).or_default().push((written.len(), written != path));
             site.paths.insert(route.name.clone(), path.trim_end_matches("/*").to_owned());
             match path.strip_suffix('*') {
-                Some(prefix) => site.prefixes.push((prefix.to_owned(), route)),
-                None => {
-                    site.exact.insert(path, route);
-                }
+                Some(prefix) => match site.prefixes.iter_mut().find(|(known, _)| known == prefix) {
+                    Some((_, endpoint)) => endpoint.add(route),
+                    None => site.prefixes.push((prefix.to_owned(), Endpoint::new(route))),
+                },
+                None => match site.exact.get_mut(&path) {
+                    Some(endpoint) => endpoint.add(route),
+                    None => {
+                        site.exact.insert(path, Endpoint::new(route));
+                    }
+                },
             }
         }
         site.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
@@ -207,9 +247,14 @@ impl Site {
 
     /// Names, paths and methods of all services that are served.
     pub fn endpoints(&self) -> impl Iterator<Item = (&SmolStr, &str, &[Method])> {
-        let exact = self.exact.iter().map(|(path, route)| (&route.name, path.as_str(), route.methods.as_slice()));
-        let prefixes =
-            self.prefixes.iter().map(|(_, route)| (&route.name, self.service_path(&route.name), route.methods.as_slice()));
+        let exact = self.exact.iter().flat_map(|(path, endpoint)| {
+            endpoint.routes.iter().map(move |route| (&route.name, path.as_str(), route.methods.as_slice()))
+        });
+        let prefixes = self
+            .prefixes
+            .iter()
+            .flat_map(|(_, endpoint)| &endpoint.routes)
+            .map(|route| (&route.name, self.service_path(&route.name), route.methods.as_slice()));
         exact.chain(prefixes)
     }
 
@@ -220,19 +265,20 @@ impl Site {
             Err(reason) => return Routed::Refused(reason),
         };
         if form == Form::Plain
-            && let Some(route) = self.exact.get(path)
+            && let Some(endpoint) = self.exact.get(path)
         {
-            return Routed::To(route, "");
+            return Routed::To(endpoint, "");
         }
-        let found = self.prefixes.iter().find_map(|(prefix, route)| Some((prefix, route, path.strip_prefix(prefix.as_str())?)));
+        let found =
+            self.prefixes.iter().find_map(|(prefix, endpoint)| Some((prefix, endpoint, path.strip_prefix(prefix.as_str())?)));
         match (found, form) {
-            (Some((_, route, _)), Form::Unusual(reason)) if !route.raw_paths => Routed::Refused(reason),
+            (Some((_, endpoint, _)), Form::Unusual(reason)) if endpoint.plain_paths() => Routed::Refused(reason),
             (None, Form::Unusual(reason)) => Routed::Refused(reason),
             (None, Form::Plain) => Routed::Nowhere,
             (Some((prefix, _, _)), _) if self.is_of_another(path, prefix.len(), form) => {
                 Routed::Refused("less strict servers take the path for that of another service")
             }
-            (Some((_, route, rest)), _) => Routed::To(route, rest),
+            (Some((_, endpoint, rest)), _) => Routed::To(endpoint, rest),
         }
     }
 
@@ -257,17 +303,18 @@ impl Site {
         let site = Arc::clone(self);
         async move {
             match begun {
-                Ok((route, ctx)) => route.answer(&site, ctx).await,
+                Ok((route, ctx, head)) => route.answer(&site, ctx, head).await,
                 Err(response) => response,
             }
         }
     }
 
-    /// Finds the service; returns an answer if there is none, or not for this method.
-    fn begin(self: &Arc<Self>, mut request: Request) -> Result<(Arc<Route>, Box<Ctx>), http::Response<bytes::Bytes>> {
+    /// Finds the service; an answer where there is none, or not for this method. HEAD where only GET is served runs as GET, which policies see,
+    /// and the body is left out of the answer, as the last value says (RFC 9110, section 9.3.2).
+    fn begin(self: &Arc<Self>, mut request: Request) -> Result<Begun, http::Response<bytes::Bytes>> {
         let path = path::upper_escapes(&request.path);
-        let (route, rest) = match self.route(&path) {
-            Routed::To(route, rest) => (Arc::clone(route), rest.len()),
+        let (endpoint, rest) = match self.route(&path) {
+            Routed::To(endpoint, rest) => (endpoint, rest.len()),
             Routed::Nowhere => return Err(answer::not_found()),
             Routed::Refused(reason) => {
                 self.services.metrics.refused(400);
@@ -275,12 +322,28 @@ impl Site {
                 return Err(answer::bad_path(reason));
             }
         };
+        let mut head = false;
+        let mut found = endpoint.route(&request.method);
+        if found.is_none() && request.method == Method::HEAD {
+            found = endpoint.route(&Method::GET);
+            head = found.is_some();
+        }
+        let Some(route) = found.or_else(|| endpoint.routes.first()).map(Arc::clone) else { return Err(answer::not_found()) };
+        if found.is_none() {
+            return Err(route.early(self, &request, answer::method_not_allowed(&endpoint.allow)));
+        }
+        if head {
+            request.method = Method::GET;
+        }
+        if !route.raw_paths
+            && let Ok(Form::Unusual(reason)) = path::form(&path)
+        {
+            self.services.metrics.refused(400);
+            return Err(answer::bad_path(reason));
+        }
         // INVARIANT: policies see and forward the same bytes that led to the service.
         if let (false, Cow::Owned(path)) = (route.raw_paths, path) {
             request.path = path.into();
-        }
-        if !route.methods.is_empty() && !route.methods.contains(&request.method) {
-            return Err(route.early(self, &request, answer::method_not_allowed(&route.allow)));
         }
         if let Err(unreadable) = route.frame.reads.check(&request) {
             let (service, request_id) = (&route.name, request.id());
@@ -289,7 +352,7 @@ impl Site {
         }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
         let ctx = Box::new(Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
-        Ok((route, ctx))
+        Ok((route, ctx, head))
     }
 
     /// Runs a `command` or `task` by name. Returns its outputs in order, and whether it succeeded; `None` if there is none of

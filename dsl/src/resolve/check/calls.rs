@@ -92,7 +92,35 @@ fn unknown_native(set: &Set<'_>, name: &Name) -> Diagnostic {
     if set.catalogue().function(name).is_some() {
         return error.help(format!("`{}` is a function; it gives a value and is not a statement", **name));
     }
-    error.suggest(name, set.catalogue().iter().map(|spec| spec.name))
+    match name_here(set, name) {
+        Some(here) => error.help(here),
+        None => error.suggest(name, set.catalogue().iter().map(|spec| spec.name)),
+    }
+}
+
+/// What statements of the language are called in policy trees, and what is written here.
+const STATEMENTS: [(&str, &str); 10] = [
+    ("Set Context Variable", "`set name = value`"),
+    ("Compare Expression", "the comparison itself, `${a} == \"b\"`"),
+    ("All Assertions Must Evaluate To True", "`All { … }`"),
+    ("At Least One Assertion Must Evaluate To True", "`AtLeastOne { … }`"),
+    ("Run All Assertions Concurrently", "`All { … }`"),
+    ("Include Policy Fragment", "`include \"Name\"`"),
+    ("Run Assertions For Each Item", "`ForEach item in ${list} { … }`"),
+    ("Continue Processing", "`Continue`"),
+    ("Stop Processing", "`Stop`"),
+    ("Add Comment To Policy", "`// text`"),
+];
+
+/// What is written here for a name from a policy tree, as help.
+fn name_here(set: &Set<'_>, name: &str) -> Option<String> {
+    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+    let wanted = plain(name);
+    let statement = STATEMENTS.iter().find(|(there, _)| plain(there) == wanted);
+    statement.map(|(_, here)| format!("here it is {here}")).or_else(|| {
+        let spec = set.catalogue().iter().find(|spec| spec.also.iter().any(|there| plain(there) == wanted))?;
+        Some(format!("here it is `{}(…)`", spec.name))
+    })
 }
 
 fn known_properties(spec: &Spec) -> String {
@@ -185,6 +213,9 @@ fn unknown_assertion(set: &Set<'_>, name: &Name) -> Option<Diagnostic> {
     if set.catalogue().get(name).is_some() {
         let error = error(format!("`{}` is built in, not a policy's assertion", **name));
         return Some(error.help(format!("write it without quotes: `{}(…)`", **name)));
+    }
+    if let Some(here) = name_here(set, name) {
+        return Some(error(format!("there is no assertion `{}`", **name)).help(here));
     }
     Some(match set.other_kind(name, Kind::Assertion) {
         Some((kind, id)) => {

@@ -13,6 +13,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let trimmed = text.trim();
         if trimmed.len() == text.len() { Value::Text(args[0].to_text()) } else { Value::from(trimmed) }
     }),
+    function(
+        "nfc",
+        &["text"],
+        1,
+        "in Unicode's normalization form C: what looks the same and is typed in different ways is the same",
+        |args, _| {
+            let text = args[0].as_text();
+            match crate::data::names::normal(&text) {
+                std::borrow::Cow::Borrowed(_) => Value::Text(args[0].to_text()),
+                std::borrow::Cow::Owned(made) => Value::from(made),
+            }
+        },
+    ),
     function("length", &["text"], 1, "number of characters", |args, _| Value::Int(args[0].as_text().chars().count() as i64)),
     function("bytes", &["text"], 1, "number of bytes, in UTF-8", |args, _| Value::Int(args[0].as_text().len() as i64)),
     function("text", &["value"], 1, "as text", |args, _| Value::Text(args[0].to_text())),

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use super::password::MAX_PASSWORD;
 use super::{Answer, IdentityProvider, Inquiry, PASSWORD_CHANGED, Passwords};
 use crate::data::fault::{Blame, Fault};
+use crate::data::names;
 use crate::data::principal::{Credential, Secret, User};
 use crate::data::value::Value;
 use crate::services::private;
@@ -118,10 +119,11 @@ impl InternalUsers {
         attributes: BTreeMap<String, Json>,
         now_millis: i64,
     ) -> Result<(), UserError> {
-        let fits = !name.is_empty() && name.len() <= 128 && name == name.trim() && !name.chars().any(char::is_control);
+        let name = &*names::normal(name);
+        let fits = !name.is_empty() && name.len() <= 128 && name == name.trim() && !names::has_unseen(name);
         if !fits {
             return Err(UserError::Refused(
-                "a user name must have 1 to 128 bytes, no control characters, and no surrounding blanks",
+                "a user name must have 1 to 128 bytes, no control, invisible or direction characters, and no surrounding blanks",
             ));
         }
         let hash = self.hashed(password)?;

@@ -8,6 +8,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use argon2::{Algorithm, Argon2, Params, Version};
 
 use crate::data::fault::{Blame, Fault};
+use crate::data::names;
 use crate::data::principal::Secret;
 use crate::services::turns::Turns;
 
@@ -66,7 +67,8 @@ impl Passwords {
         let mut salt = [0; 16];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| Fault::new(Blame::Internal, "the random generator failed"))?;
         let salt = SaltString::encode_b64(&salt).map_err(failed)?;
-        let hash = self.argon2.hash_password(password.expose().as_bytes(), &salt).map_err(failed)?;
+        let password = names::normal(password.expose());
+        let hash = self.argon2.hash_password(password.as_bytes(), &salt).map_err(failed)?;
         Ok(hash.to_string())
     }
 
@@ -95,7 +97,10 @@ impl Passwords {
         };
         let parsed =
             PasswordHash::new(hash).map_err(|_| Fault::new(Blame::Configuration, "a stored password hash is unreadable"))?;
-        Ok(self.argon2.verify_password(password.expose().as_bytes(), &parsed).is_ok() && known)
+        let fits = |password: &str| self.argon2.verify_password(password.as_bytes(), &parsed).is_ok();
+        let normal = names::normal(password.expose());
+        // A hash that was made elsewhere may be of the password as it was typed.
+        Ok((fits(&normal) || *normal != *password.expose() && fits(password.expose())) && known)
     }
 
     fn nobody(&self) -> Result<&str, Fault> {

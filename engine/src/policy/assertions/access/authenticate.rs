@@ -62,6 +62,7 @@ set wait = ${authenticate.retry_after}"#,
         ),
         example("no credentials", r#"Authenticate(provider: "Example")"#, Expect::Fails),
     ],
+    also: &["Authenticate User or Group", "Authenticate Against Identity Provider", "Authenticate against Internal Identity Provider"],
     ..Spec::PLAIN
 };
 

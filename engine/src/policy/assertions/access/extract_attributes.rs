@@ -57,6 +57,7 @@ set role = ${user.role}"#,
         ),
         example("of nobody", "ExtractAttributes()", Expect::Fails),
     ],
+    also: &["Extract Attributes for Authenticated User", "Extract Attributes from User"],
     ..Spec::PLAIN
 };
 

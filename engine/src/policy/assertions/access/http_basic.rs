@@ -44,6 +44,7 @@ HttpBasic(realm: "example")"#,
         ),
         example("none at all", "HttpBasic()", Expect::Fails),
     ],
+    also: &["Require HTTP Basic Credentials"],
     ..Spec::PLAIN
 };
 

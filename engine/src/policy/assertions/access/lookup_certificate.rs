@@ -44,6 +44,7 @@ ${found} contains "CN=ec""#,
         ),
         example("of nobody", r#"LookupCertificate(subject: "CN=nobody")"#, Expect::Fails),
     ],
+    also: &["Look Up Certificate", "Look Up Trusted Certificate"],
     ..Spec::PLAIN
 };
 

@@ -25,6 +25,7 @@ static SPEC: Spec = Spec {
         "the client showed no certificate although one is required, or one that is not valid now",
     ],
     examples: &[example("a request over plain HTTP", "RequireTls()", Expect::Fails)],
+    also: &["Require SSL or TLS Transport", "Require SSL", "Require SSL or TLS Transport with Client Authentication", "SSL or TLS Transport"],
     ..Spec::PLAIN
 };
 

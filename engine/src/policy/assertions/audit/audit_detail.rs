@@ -40,6 +40,7 @@ static SPEC: Spec = Spec {
         ),
         example("for the log only", r#"AuditDetail(message: "step 1", level: "fine", sink: "log")"#, Expect::Holds),
     ],
+    also: &["Add Audit Detail", "Add Audit Details", "Audit Messages in Policy"],
     ..Spec::PLAIN
 };
 

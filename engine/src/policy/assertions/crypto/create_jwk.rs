@@ -27,6 +27,7 @@ static SPEC: Spec = Spec {
             \"${kinds|+}\"",
         Expect::Sets("kinds", "RSA+EC"),
     )],
+    also: &["Create Json Web Key"],
     ..Spec::PLAIN
 };
 

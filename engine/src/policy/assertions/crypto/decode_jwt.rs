@@ -87,6 +87,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
     ],
+    also: &["Decode Json Web Token"],
     ..Spec::PLAIN
 };
 

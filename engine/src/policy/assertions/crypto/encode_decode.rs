@@ -42,6 +42,7 @@ static SPEC: Spec = Spec {
         example("a form", r#"EncodeDecode(source: "a+b%26", operation: "form-decode", target: "x")"#, Expect::Sets("x", "a b&")),
         example("not Base64", r#"EncodeDecode(source: "a?>", operation: "base64-decode", target: "x")"#, Expect::Fails),
     ],
+    also: &["Encode / Decode Data", "Encode or Decode Data"],
     ..Spec::PLAIN
 };
 

@@ -22,6 +22,7 @@ CacheFlush(cache: "flushed")
 CacheLookup(cache: "flushed", key: "k", target: "found") else { set found = "gone" }"#,
         Expect::Sets("found", "gone"),
     )],
+    also: &["Flush Cache"],
     ..Spec::PLAIN
 };
 

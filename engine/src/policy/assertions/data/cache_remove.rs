@@ -32,6 +32,7 @@ CacheRemove(cache: "a:#", key: "k")
 CacheLookup(cache: "a:300", key: "k", target: "found") else { CacheLookup(cache: "ab:300", key: "k", target: "found") }"#,
         Expect::Sets("found", "kept"),
     )],
+    also: &["Remove from Cache"],
     ..Spec::PLAIN
 };
 

@@ -33,6 +33,7 @@ CacheLookup(cache: "example", key: "k", target: "found")"#,
         ),
         example("too large", r#"CacheStore(cache: "example", key: "k", value: "some text", max_size: 5)"#, Expect::Fails),
     ],
+    also: &["Store to Cache"],
     ..Spec::PLAIN
 };
 

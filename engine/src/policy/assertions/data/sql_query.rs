@@ -95,6 +95,7 @@ static SPEC: Spec = Spec {
     ],
     optional: Some("no row was found or changed"),
     former: &[("fail_if_none", "where no row is fine, write `SqlQuery?(…)`")],
+    also: &["Perform JDBC Query", "JDBC Query"],
     ..Spec::PLAIN
 };
 

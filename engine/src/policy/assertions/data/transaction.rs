@@ -41,6 +41,7 @@ static SPEC: Spec = Spec {
         "#,
         Expect::Fails,
     )],
+    also: &["Begin JDBC Transaction"],
     ..Spec::PLAIN
 };
 

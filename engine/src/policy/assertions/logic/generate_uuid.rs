@@ -27,6 +27,7 @@ static SPEC: Spec = Spec {
         example("several", "GenerateUuid(target: \"ids\", quantity: 3)\nset n = count(unique(${ids}))", Expect::Sets("n", "3")),
         example("none", r#"GenerateUuid(target: "ids", quantity: 0)"#, Expect::Fails),
     ],
+    also: &["Generate UUID"],
     ..Spec::PLAIN
 };
 

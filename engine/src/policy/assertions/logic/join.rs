@@ -23,6 +23,7 @@ static SPEC: Spec = Spec {
         example("with a dash", r#"Join(source: ["a", "b"], separator: "-", target: "text")"#, Expect::Sets("text", "a-b")),
         example("nothing to join", r#"Join(source: ${request.http.header.x-missing}, target: "text")"#, Expect::Fails),
     ],
+    also: &["Join Variable"],
     ..Spec::PLAIN
 };
 

@@ -30,6 +30,7 @@ static SPEC: Spec = Spec {
         example("onto nothing", r#"ManipulateMultivalued(source: "a", target: "all")"#, Expect::Sets("all", "a")),
         example("nothing", r#"ManipulateMultivalued(source: ${request.http.header.x-missing}, target: "all")"#, Expect::Fails),
     ],
+    also: &["Manipulate Multivalued Variable"],
     ..Spec::PLAIN
 };
 

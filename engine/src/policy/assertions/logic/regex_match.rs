@@ -46,6 +46,7 @@ static SPEC: Spec = Spec {
         example("must not match", r#"RegexMatch(source: "a<b", pattern: "[<>]", proceed_if_matches: false)"#, Expect::Fails),
         example("in any case", r#"RegexMatch(source: "BASIC x", pattern: "^basic ", ignore_case: true)"#, Expect::Holds),
     ],
+    also: &["Evaluate Regular Expression"],
     ..Spec::PLAIN
 };
 

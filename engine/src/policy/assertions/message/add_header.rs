@@ -38,6 +38,7 @@ static SPEC: Spec = Spec {
         ),
         example("response splitting", r#"AddHeader(target: "response", name: "X-A", value: "1\r\nX-B: 2")"#, Expect::Fails),
     ],
+    also: &["Manage Transport Properties/Headers", "Add Header"],
     ..Spec::PLAIN
 };
 

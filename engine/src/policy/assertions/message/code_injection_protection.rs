@@ -37,6 +37,7 @@ static SPEC: Spec = Spec {
         example("a shell's semicolon", "set m = \"a;b\"\nCodeInjectionProtection(target: \"m\", classes: [\"html\", \
             \"shell\"])", Expect::Fails),
     ],
+    also: &["Protect Against Code Injection"],
     ..Spec::PLAIN
 };
 

@@ -25,6 +25,7 @@ static SPEC: Spec = Spec {
     sets: &[],
     fails: &[],
     examples: &[example("a plain one", r#"CustomizeErrorResponse(status: 400, body: "sorry")"#, Expect::Holds)],
+    also: &["Customize Error Response"],
     ..Spec::PLAIN
 };
 

@@ -46,6 +46,7 @@ static SPEC: Spec = Spec {
         ),
         example("nothing there", r#"EvaluateJsonPath(source: json { "a": 1 }, expression: "$.b")"#, Expect::Fails),
     ],
+    also: &["Evaluate JSON Path Expression"],
     ..Spec::PLAIN
 };
 

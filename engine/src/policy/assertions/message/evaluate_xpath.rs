@@ -66,6 +66,7 @@ EvaluateXPath(source: ${doc}, expression: "/v/a[@id=$id]", variables: json { "id
         example("nothing there", r#"EvaluateXPath(source: "<a/>", expression: "/b")"#, Expect::Fails),
         example("false", r#"EvaluateXPath(source: "<a/>", expression: "count(/a) > 1")"#, Expect::Fails),
     ],
+    also: &["Evaluate Request XPath", "Evaluate Response XPath"],
     ..Spec::PLAIN
 };
 

@@ -62,6 +62,7 @@ static SPEC: Spec = Spec {
         ),
         example("an attribute in the value", r#"ManageCookie(name: "sid", value: "a; Domain=evil.example")"#, Expect::Fails),
     ],
+    also: &["Manage Cookie"],
     ..Spec::PLAIN
 };
 

@@ -22,6 +22,7 @@ static SPEC: Spec = Spec {
         example("short enough", "set m = \"12345\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Holds),
         example("too long", "set m = \"123456\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Fails),
     ],
+    also: &["Limit Message Size"],
     ..Spec::PLAIN
 };
 

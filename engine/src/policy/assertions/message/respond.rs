@@ -34,6 +34,7 @@ static SPEC: Spec = Spec {
         example("a line break in a header is \
             refused", r#"Respond(status: 302, headers: json { "Location": "/a\r\nX: y" })"#, Expect::Fails),
     ],
+    also: &["Return Template Response to Requestor", "Template Response", "Return Template Response", "Hardcoded Response"],
     ..Spec::PLAIN
 };
 

@@ -27,6 +27,7 @@ static SPEC: Spec = Spec {
         ),
         example("a URL of another scheme", "set where = \"https://example.com/\"\nRouteHttp(url: ${where})", Expect::Fails),
     ],
+    also: &["Route via HTTP", "Route via HTTP(S)", "HTTP Routing"],
     ..Spec::PLAIN
 };
 

@@ -29,6 +29,7 @@ static SPEC: Spec = Spec {
             Expect::Sets("answer", "none"),
         ),
     ],
+    also: &["Route via HTTPS"],
     ..Spec::PLAIN
 };
 

@@ -49,6 +49,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
     ],
+    also: &["Process CORS Request"],
     ..Spec::PLAIN
 };
 

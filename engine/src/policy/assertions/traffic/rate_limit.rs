@@ -43,6 +43,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
     ],
+    also: &["Apply Rate Limit", "Throughput Quota", "Apply Throughput Quota"],
     ..Spec::PLAIN
 };
 
