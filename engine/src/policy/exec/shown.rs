@@ -136,12 +136,12 @@ mod tests {
     #[test]
     fn names_and_looks_tell_what_is_secret() {
         for secret in
-            ["${request.http.form.password} == ${x}", "${client_secret} is empty", "${JWT.header.kid}", "${row.access_token}"]
+            ["${request.http.form.password} == ${x}", "${user_secret} is empty", "${JWT.header.kid}", "${row.access_token}"]
         {
             assert!(is_secret(&without_literals(secret)), "{secret}");
         }
         for harmless in
-            ["${grant_type} == \"password\"", "${error.code} in [\"201\"]", "${client_key} == ${row.client}", "${scope}"]
+            ["${kind_of_login} == \"password\"", "${error.code} in [\"201\"]", "${client_key} == ${row.client}", "${scope}"]
         {
             assert!(!is_secret(&without_literals(harmless)), "{harmless}");
         }
