@@ -76,7 +76,7 @@ impl Endpoint {
     }
 
     /// The service for a method.
-    fn route(&self, method: &Method) -> Option<&Arc<Route>> {
+    pub fn route(&self, method: &Method) -> Option<&Arc<Route>> {
         self.routes.iter().find(|route| route.methods.is_empty() || route.methods.contains(method))
     }
 
