@@ -168,7 +168,7 @@ fn what_counts_for_nothing_and_what_can_never_be_right_is_told() {
          else Continue\n    Respond(status: 999)\n}\n",
     );
     let (errors, _, code) = checked(place.path());
-    let at = |name: &str, prop: &str| format!("`{name}` cannot take this as `{prop}`");
+    let at = |name: &str, prop: &str| format!("`{name}` does not accept this as `{prop}`");
     assert_eq!((errors, code), (vec![at("RouteHttps", "url"), at("RouteHttp", "url"), at("Respond", "status")], 1));
 }
 

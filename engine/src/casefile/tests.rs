@@ -76,7 +76,7 @@ fn a_case_is_read() {
 #[test]
 fn what_makes_no_sense_is_refused_with_its_line() {
     for (text, line, part) in [
-        ("== request\nGET /\n", 1, "first line says"),
+        ("== request\nGET /\n", 1, "first line must say"),
         ("# T\nGET /\n", 2, "before the first section"),
         ("# T\n== reqest\nGET /\n", 2, "no section `reqest`"),
         ("# T\n== request\nGET /\n", 1, "checks nothing"),

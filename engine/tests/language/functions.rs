@@ -93,6 +93,7 @@ const ROWS: &[(&str, &str)] = &[
     (r##"with_fragment("https://a.example/cb#", json { "t": "a" })"##, r##""https://a.example/cb#t=a""##),
     (r#"base64("a?>")"#, r#""YT8+""#),
     (r#"base64url("a?>")"#, r#""YT8-""#),
+    (r#"bytes(nfc("e\u{301}"))"#, "2"),
     (r#"hex("aé")"#, r#""61c3a9""#),
     // JSON
     (r#"json_get(json { "a": { "b": [1, 2] } }, "a.b")"#, "[1,2]"),

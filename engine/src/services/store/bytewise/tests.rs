@@ -81,7 +81,7 @@ fn what_cannot_be_exact_is_refused() {
         (Dialect::MySql, "replace into t (k) values (?)", "write an `update`"),
         (Dialect::Postgres, "select a from t where k = any(?)", "`any`"),
         (Dialect::Postgres, "select a from t where ? in (select k from t union select k from u)", "exists"),
-        (Dialect::Sqlite, "select a from t where (k = ?", "cannot be read"),
+        (Dialect::Sqlite, "select a from t where (k = ?", "cannot be parsed"),
     ] {
         let why = sql(dialect, text).unwrap_err();
         assert!(why.contains(part), "{text}: {why}");
