@@ -21,7 +21,7 @@ fn an_incomplete_directory_is_refused_where_it_stands() {
         ("    url: ldaps://d.example\n    base: o=x\n    start_tls: true\n", 6, "`start_tls` is for ldap://"),
         ("    url: ldaps://d.example\n    base: o=x\n    filter: (uid=ann)\n", 6, "needs `{}`"),
         ("    url: ldaps://d.example\n    base: o=x\n    filter: '(uid={}'\n", 6, "not a search filter"),
-        ("    url: ldaps://d.example\n    base: o=x\n    group_filter: '(member={dn})'\n", 6, "goes with `group_base`"),
+        ("    url: ldaps://d.example\n    base: o=x\n    group_filter: '(member={dn})'\n", 6, "needs a `group_base`"),
         ("    url: ldaps://d.example\n    base: o=x\n    bind_dn: cn=x\n", 6, "needs a `bind_password_file`"),
         ("    url: ldaps://d.example\n    base: o=x\n    name_attribute: 'a)(b'\n", 6, "not the name of an attribute"),
         ("    url: ldaps://d.example\n    base: o=x\n    pool_size: 0\n", 6, "1 or more"),
