@@ -34,6 +34,7 @@ use crate::policy::compile::names;
 use crate::policy::site::{Compiled, Site};
 use crate::services::Services;
 use crate::services::cache::Caches;
+use crate::services::cluster::{self, Cluster};
 use crate::services::config::{Config, ListenAddress};
 use crate::services::identity::Passwords;
 use crate::services::keys::KeyStore;
@@ -163,9 +164,10 @@ impl Host {
             live.speaks = claim.is_some();
             live.write_status(&host.home);
         }
+        let bus = host.services().cluster.start();
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
         let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
-        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending })
+        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending, bus })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -222,9 +224,12 @@ impl Host {
         if let Some(tracer) = tracer.clone() {
             metrics.sampled("spans_dropped", move || vec![(Vec::new(), tracer.dropped() as f64)]);
         }
+        let caches = Arc::new(Caches::new(Arc::clone(&metrics)));
+        let cluster = Cluster::open(&config.cluster, &connections, home.root(), &caches, &clock).map_err(StartError::new)?;
         let gateway = Services {
             clock,
-            caches: Arc::new(Caches::new(Arc::clone(&metrics))),
+            caches,
+            cluster: Arc::new(cluster),
             identity,
             passwords,
             attempts: Arc::default(),
@@ -386,6 +391,7 @@ impl Host {
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.migrate(migration, &config);
+        site.services.cluster.use_connections(&site.services.connections);
         inspect::unserved(&config, &site.library).iter().for_each(|remark| tracing::warn!("{remark}"));
         self.site.store(Arc::new(site));
         if let Err(error) = telemetry::set_level(&config.logging) {
@@ -475,6 +481,7 @@ pub struct Serving {
     tasks: tokio::task::JoinHandle<()>,
     control: Option<tokio::task::JoinHandle<()>>,
     sending: Option<otlp::Sending>,
+    bus: Option<cluster::Running>,
 }
 
 impl Serving {
@@ -515,6 +522,10 @@ impl Serving {
         let left = self.running.shutdown().await;
         if let Some(admin) = self.admin {
             admin.shutdown().await;
+        }
+        // After the last request, and before the databases close.
+        if let Some(bus) = self.bus {
+            bus.finish().await;
         }
         // A hanging statement keeps its connection.
         if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::services::Services;
+use crate::services::cluster::Cluster;
 use crate::services::config::{Config, ProviderKind};
 use crate::services::identity::{Passwords, Providers};
 use crate::services::keys::KeyStore;
@@ -84,7 +85,12 @@ impl Opened {
             let ports = beside.ports.values().copied().collect();
             kept(opened, &mut problems).map(|opened| Arc::new(opened.beside(ports, &new.host_name.0).counting(beside.metrics)))
         };
+        if let Some(connections) = &connections {
+            let cluster = Cluster::open(&new.cluster, connections, beside.home, &services.caches, &services.clock);
+            kept(cluster.map_err(|error| vec![error]), &mut problems);
+        }
         match (connections, identity, outbound) {
+            _ if !problems.is_empty() => Err(problems),
             (Some(connections), Some(identity), Some(outbound)) => Ok(Opened { connections, identity, outbound }),
             _ => Err(problems),
         }

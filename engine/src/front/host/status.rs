@@ -54,6 +54,9 @@ pub struct Account {
     pub databases: BTreeMap<String, Database>,
     /// Identity providers by name: `up`, `down`, or `not asked yet`.
     pub providers: BTreeMap<String, String>,
+    /// The other gateways.
+    #[serde(default)]
+    pub cluster: crate::services::cluster::Report,
     /// Services by name.
     pub routes: BTreeMap<String, Endpoint>,
     /// Certificates of keys by alias, and of the gateway's authority.
