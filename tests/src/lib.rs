@@ -5,6 +5,7 @@ pub mod directory;
 pub mod grants;
 pub mod load;
 pub mod process;
+pub mod servers;
 
 use std::path::{Path, PathBuf};
 

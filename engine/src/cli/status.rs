@@ -60,7 +60,10 @@ fn tell(account: &Account) {
     let cluster = &account.cluster;
     match (cluster.bus.as_str(), cluster.state.as_str()) {
         ("" | "none", _) => say("other gateways: none are told of changes"),
-        (bus, "up") => say(format!("other gateways: connected over {bus}, {} heard of", cluster.others)),
+        (bus, "up") => {
+            let limits = if cluster.limits == "shared" { "; limits count over all" } else { "; limits count for each" };
+            say(format!("other gateways: connected over {bus}, {} heard of{limits}", cluster.others));
+        }
         (bus, state) => {
             let error = cluster.last_error.as_deref().unwrap_or("not connected yet");
             say(format!("other gateways: {state} ({bus}: {error})"));

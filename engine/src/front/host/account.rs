@@ -110,6 +110,7 @@ pub(super) fn measure(host: &Arc<Host>) {
         host.services().caches.stats().into_iter().map(|cache| (vec![cache.id.to_string()], cache.entries as f64)).collect()
     });
     add("bus_up", |host| vec![(Vec::new(), f64::from(u8::from(host.services().cluster.report().state == "up")))]);
+    add("limits_shared", |host| vec![(Vec::new(), f64::from(u8::from(host.services().cluster.report().limits == "shared")))]);
     add("bus_gateways", |host| vec![(Vec::new(), host.services().cluster.report().others as f64)]);
     add("bus_messages", |host| {
         let report = host.services().cluster.report();

@@ -58,8 +58,10 @@ impl Cluster {
         Some(Running { stop, task })
     }
 
-    fn up(&self, again: bool) {
+    fn up(&self, link: &Link, again: bool) {
         self.caches.trust();
+        self.shares.store(link.counters.is_some(), Ordering::Relaxed);
+        self.counters.store(link.counters.clone());
         self.progress.send_modify(|progress| progress.up = true);
         self.note(|report| {
             report.state = "up".to_owned();
@@ -71,11 +73,12 @@ impl Cluster {
 
     fn down(&self, error: String, first: bool) {
         self.caches.distrust(self.clock.now_millis(), self.outdated);
+        self.counters.store(None);
         self.progress.send_modify(|progress| progress.up = false);
         if first {
             tracing::warn!(
                 "no connection to the other gateways over {}: {error}. What they change is seen here after {} s at the latest, or when \
-                 a cache expires earlier",
+                 a cache expires earlier; each counts attempts and rates for itself",
                 self.report().bus,
                 self.outdated / 1000,
             );
@@ -194,7 +197,7 @@ impl Session<'_> {
             self.heard = Instant::now();
             if !self.up {
                 self.up = true;
-                self.cluster.up(self.again);
+                self.cluster.up(&self.link, self.again);
             }
             return;
         }

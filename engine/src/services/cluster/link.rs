@@ -1,8 +1,11 @@
 //! A connection to the bus: over Redis, or over a database that passes messages on.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc::Receiver;
 
+use super::counters::Counters;
 use super::redis::Redis;
 use crate::services::store::{Channel, Connections};
 
@@ -22,6 +25,8 @@ pub(super) struct Link {
     pub(super) sender: Box<dyn Sender>,
     /// What arrives: messages, at last the reason why nothing more does.
     pub(super) incoming: Receiver<Result<String, String>>,
+    /// What counts over all gateways, where the bus can.
+    pub(super) counters: Option<Arc<Counters>>,
     /// What reads; it ends with this link.
     _reader: Reader,
 }
@@ -44,7 +49,7 @@ impl Drop for Reader {
 
 impl Link {
     pub(super) fn new(sender: Box<dyn Sender>, incoming: Receiver<Result<String, String>>, reader: Reader) -> Link {
-        Link { sender, incoming, _reader: reader }
+        Link { sender, incoming, counters: None, _reader: reader }
     }
 
     /// Opens it.

@@ -6,6 +6,7 @@
 //! stays the only truth.
 
 mod bus;
+mod counters;
 mod link;
 mod message;
 mod redis;
@@ -15,10 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
+use self::counters::Counters;
 use self::link::{Carrier, Link};
 use self::message::Message;
 use crate::data::time::Clock;
@@ -27,6 +29,7 @@ use crate::services::config;
 use crate::services::store::{Connections, Dialect};
 
 pub use bus::Running;
+pub use counters::Attempt;
 
 /// How long an answer may wait until the others were told. It is true by then on this gateway; where the bus is slow, the others follow.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -59,6 +62,8 @@ pub struct Report {
     pub reconnects: u64,
     /// How often all caches were emptied because messages may have been missed.
     pub flushes: u64,
+    /// Whether limits count over all gateways: `shared`, or each for itself: `own`.
+    pub limits: String,
     /// What went wrong last.
     pub last_error: Option<String>,
 }
@@ -72,6 +77,10 @@ pub struct Cluster {
     outdated: i64,
     node: String,
     connections: ArcSwap<Connections>,
+    /// What counts over all gateways, as long as there is a connection.
+    counters: ArcSwapOption<Counters>,
+    /// Whether it counted the last time.
+    shares: AtomicBool,
     caches: Arc<Caches>,
     clock: Arc<Clock>,
     queue: Mutex<Queue>,
@@ -157,6 +166,8 @@ impl Cluster {
             outdated: i64::try_from(given.outdated.0.as_millis()).unwrap_or(i64::MAX),
             node: message::new_node(),
             connections: ArcSwap::default(),
+            counters: ArcSwapOption::empty(),
+            shares: AtomicBool::new(false),
             caches,
             clock,
             queue: Mutex::default(),
@@ -204,7 +215,9 @@ impl Cluster {
 
     /// The state of the bus.
     pub fn report(&self) -> Report {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let shared = self.shares.load(Ordering::Relaxed) && self.counters.load().is_some();
+        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Report { limits: if shared { "shared" } else { "own" }.to_owned(), ..report }
     }
 
     /// The connections of other settings.
@@ -265,3 +278,6 @@ struct Outgoing {
     /// The ticket of the last removal.
     accepted: u64,
 }
+
+#[cfg(test)]
+mod tests;

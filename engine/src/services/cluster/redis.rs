@@ -1,6 +1,7 @@
 //! Redis: messages by its publish and subscribe, and the connection on which gateways count together.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, TlsCertificates};
 use url::Url;
 
+use super::counters::Counters;
 use super::link::{Link, Reader, Sender};
 use crate::services::config;
 use crate::services::keys::certificates_in;
@@ -82,13 +84,13 @@ impl Redis {
     }
 
     /// A connection for commands. All that use it at once share its round trips.
-    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, String> {
+    async fn connect(&self) -> Result<MultiplexedConnection, String> {
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
         self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| said(&error))
     }
 
     /// What names of keys begin with. The braces keep them in one slot of a Redis cluster.
-    pub(super) fn keys(&self) -> String {
+    fn keys(&self) -> String {
         format!("{{{}}}", self.prefix)
     }
 
@@ -114,7 +116,10 @@ impl Redis {
             }
             let _ = told.send(Err("the connection was closed".to_owned())).await;
         });
-        Ok(Link::new(Box::new(Publisher { connection: sender, channel }), heard, Reader(reader)))
+        let counters = Counters::new(sender.clone(), self.keys());
+        let mut link = Link::new(Box::new(Publisher { connection: sender, channel }), heard, Reader(reader));
+        link.counters = Some(Arc::new(counters));
+        Ok(link)
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) static OWN: &[Described] = &[
     counter("cache_lookups", &["cache", "result"], "Cache look-ups by policies: hit, miss"),
     gauge("cache_entries", &["cache"], "Entries of caches, including expired ones until they are found or evicted"),
     gauge("bus_up", &[], "Whether the gateway is connected to the others"),
+    gauge("limits_shared", &[], "Whether attempts and rates count over all gateways"),
     gauge("bus_gateways", &[], "Other gateways that were heard of in the last seconds"),
     counter("bus_messages", &["direction"], "Messages between gateways: sent, received, ignored"),
     counter("bus_reconnects", &[], "Times that the gateway was connected to the others again"),
