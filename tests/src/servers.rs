@@ -157,13 +157,14 @@ impl Balancer {
     pub async fn start(count: usize) -> Result<Balancer> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let backend = |_| Backend { at: Mutex::new(None), ready: AtomicBool::new(false) };
-        let balancer =
-            Balancer { address: listener.local_addr()?, backends: Arc::new((0..count).map(backend).collect()) };
+        let balancer = Balancer { address: listener.local_addr()?, backends: Arc::new((0..count).map(backend).collect()) };
         let (backends, turn) = (Arc::clone(&balancer.backends), AtomicUsize::new(0));
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let ready: Vec<SocketAddr> = backends.iter().filter_map(Backend::target).collect();
-                let Some(target) = ready.get(turn.fetch_add(1, Ordering::Relaxed) % ready.len().max(1)).copied() else { continue };
+                let Some(target) = ready.get(turn.fetch_add(1, Ordering::Relaxed) % ready.len().max(1)).copied() else {
+                    continue;
+                };
                 tokio::spawn(async move {
                     if let Ok(mut server) = TcpStream::connect(target).await {
                         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;

@@ -173,6 +173,9 @@ mod tests {
         assert!(history.flushed.len() <= FLUSHED);
         let late = Author::since(history.moment);
         history.forget_everything();
-        assert!(history.outdates("a", &Key::of("any"), late) && !history.outdates("a", &Key::of("any"), Author::since(history.moment)));
+        assert!(
+            history.outdates("a", &Key::of("any"), late)
+                && !history.outdates("a", &Key::of("any"), Author::since(history.moment))
+        );
     }
 }

@@ -21,8 +21,8 @@ use smol_str::SmolStr;
 use crate::data::value::Value;
 use crate::services::telemetry::Metrics;
 
-use history::History;
 pub use history::Author;
+use history::History;
 pub use removal::{Key, Removal};
 
 /// Most caches at the same time. Policies choose the names; the limit protects against a policy that builds names from what

@@ -106,7 +106,8 @@ async fn run(cluster: Arc<Cluster>, mut stop: oneshot::Receiver<()>) {
         };
         let error = match opened.unwrap_or_else(|_| Err("it does not answer".to_owned())) {
             Ok(link) => {
-                let mut session = Session { cluster: &cluster, link, nodes: HashMap::new(), heard: Instant::now(), up: false, again };
+                let mut session =
+                    Session { cluster: &cluster, link, nodes: HashMap::new(), heard: Instant::now(), up: false, again };
                 let Err(error) = session.run(&mut stop).await else { return };
                 if session.up {
                     (pause, first, again) = (RETRY.0, true, true);

@@ -48,8 +48,7 @@ impl Message {
             let key = removal.key.filter(|_| named != "*").map(|key| key.to_string());
             std::iter::once(named.to_owned()).chain(key).collect()
         });
-        let written =
-            Written { v: FORM, node: self.node.clone(), n: self.number, remove: remove.collect(), bye: self.bye };
+        let written = Written { v: FORM, node: self.node.clone(), n: self.number, remove: remove.collect(), bye: self.bye };
         serde_json::to_string(&written).unwrap_or_default()
     }
 
@@ -113,7 +112,11 @@ mod tests {
         }
         let newer = r#"{"v":1,"node":"a","n":1,"later":[1],"remove":[["x","not a digest"],["y","k","more"],[],["z"]]}"#;
         let read = Message::read(newer).unwrap();
-        assert_eq!(read.removals, [Removal::all("x"), Removal::all("y"), Removal::all("z")], "too much is removed, never too little");
+        assert_eq!(
+            read.removals,
+            [Removal::all("x"), Removal::all("y"), Removal::all("z")],
+            "too much is removed, never too little"
+        );
     }
 
     #[test]

@@ -118,7 +118,9 @@ fn chosen<'a>(given: &'a config::Cluster, connections: &'a Connections) -> Optio
     match given.connection.as_deref() {
         Some("off") => None,
         Some(name) => Some(name),
-        None => connections.iter().find(|connection| connection.dialect() == Dialect::Postgres).map(|found| found.name().as_str()),
+        None => {
+            connections.iter().find(|connection| connection.dialect() == Dialect::Postgres).map(|found| found.name().as_str())
+        }
     }
 }
 
@@ -143,7 +145,11 @@ impl Cluster {
             }
             (None, Some(name)) => match connections.get(name).map(|connection| connection.dialect()) {
                 Some(Dialect::Postgres) => Carrier::Database(name.to_owned()),
-                Some(_) => return Err(format!("`cluster.connection`: `{name}` is no PostgreSQL database, and no other passes messages on")),
+                Some(_) => {
+                    return Err(format!(
+                        "`cluster.connection`: `{name}` is no PostgreSQL database, and no other passes messages on"
+                    ));
+                }
                 None => return Err(format!("`cluster.connection`: there is no connection `{name}`")),
             },
             (None, None) => Carrier::Nothing,
@@ -190,7 +196,8 @@ impl Cluster {
             queue.removals = vec![Removal::all("*")];
         } else {
             // Whoever removes much may empty the same cache again and again.
-            let same = |removal: &Removal| removal.key.is_none() && queue.removals.iter().rev().take(100).any(|other| other == removal);
+            let same =
+                |removal: &Removal| removal.key.is_none() && queue.removals.iter().rev().take(100).any(|other| other == removal);
             removals.retain(|removal| !same(removal));
             queue.removals.append(&mut removals);
         }

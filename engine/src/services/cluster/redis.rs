@@ -37,7 +37,9 @@ pub(super) fn check(given: &config::Redis) -> Result<(), String> {
         return Err(format!("this is not {FORM}"));
     }
     if given.ca.is_some() && (given.allow_plaintext || url.scheme() != "rediss") {
-        return Err("`ca` names authorities for TLS, but the address or `allow_plaintext` does without: use `rediss://`".to_owned());
+        return Err(
+            "`ca` names authorities for TLS, but the address or `allow_plaintext` does without: use `rediss://`".to_owned()
+        );
     }
     let remote = url.host_str().filter(|host| !socket && !is_local(host));
     match remote {
@@ -157,12 +159,19 @@ mod tests {
     use super::*;
 
     fn checked(url: &str, ca: bool, allow_plaintext: bool) -> Result<(), String> {
-        check(&config::Redis { url: url.to_owned(), ca: ca.then(|| "ca.pem".into()), allow_plaintext, ..config::Redis::default() })
+        check(&config::Redis {
+            url: url.to_owned(),
+            ca: ca.then(|| "ca.pem".into()),
+            allow_plaintext,
+            ..config::Redis::default()
+        })
     }
 
     #[test]
     fn other_machines_need_tls() {
-        for url in ["redis://127.0.0.1:6379", "redis://localhost/3", "redis://u:p@[::1]", "unix:///run/redis.sock", "rediss://r.example"] {
+        for url in
+            ["redis://127.0.0.1:6379", "redis://localhost/3", "redis://u:p@[::1]", "unix:///run/redis.sock", "rediss://r.example"]
+        {
             assert_eq!(checked(url, false, false), Ok(()), "{url}");
         }
         let why = checked("redis://u:hunter2@r.example", false, false).unwrap_err();

@@ -258,3 +258,73 @@ async fn without_redis_each_counts_for_itself() {
     wait("the return", || one.is("up")).await;
     assert_eq!(one.cluster.take("k", draw, 0).await, Some(0), "an empty Redis has forgotten");
 }
+
+/// A server that hangs is no better than one that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_noticed() {
+    let Some(server) = Server::start() else { return };
+    let node = Node::new(&server.settings(), &Connections::default()).start().await;
+    node.store("k");
+    let client = ::redis::Client::open(format!("unix://{}", server.socket().display())).unwrap();
+    let mut operator = client.get_multiplexed_async_connection().await.unwrap();
+    let _: () = ::redis::cmd("CLIENT").arg("PAUSE").arg(4000).arg("ALL").query_async(&mut operator).await.unwrap();
+    wait("the loss", || node.is("down")).await;
+    wait("the return", || node.is("up")).await;
+    assert!(!node.has("k"));
+}
+
+/// Over TLS the server proves its name, to who trusts its authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_verified() {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+    let Some(plain) = Server::start() else { return };
+    let path = |name: &str| plain.folder.path().join(name);
+    for name in ["ca", "other"] {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(path(&format!("{name}.pem")), authority.pem()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        std::fs::write(path(&format!("{name}-cert.pem")), certificate.pem()).unwrap();
+        std::fs::write(path(&format!("{name}-key.pem")), key.serialize_pem()).unwrap();
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = Command::new(&plain.program);
+    command
+        .args(["--port", "0", "--save", "", "--requirepass", "hunter2", "--tls-auth-clients", "no", "--tls-port"])
+        .arg(port.to_string());
+    for (setting, file) in
+        [("--tls-cert-file", "ca-cert.pem"), ("--tls-key-file", "ca-key.pem"), ("--tls-ca-cert-file", "ca.pem")]
+    {
+        command.arg(setting).arg(path(file));
+    }
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let _secure = Server { folder: tempfile::tempdir().unwrap(), program: plain.program.clone(), child: Some(child) };
+    wait_for("a server", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let settings = |host: &str, ca: Option<&str>, password: &str| {
+        let redis = config::Redis {
+            url: format!("rediss://{host}:{port}"),
+            password: Some(password.to_owned()),
+            ca: ca.map(path),
+            ..config::Redis::default()
+        };
+        config::Cluster { redis: Some(redis), ..config::Cluster::default() }
+    };
+    let none = Connections::default();
+    let node = Node::new(&settings("localhost", Some("ca.pem"), "hunter2"), &none).start().await;
+    assert_eq!(node.cluster.take("k", Draw::new(1, 1000, 1, 1), 0).await, Some(0));
+    for (host, ca, password) in [
+        ("localhost", Some("other.pem"), "hunter2"),
+        ("localhost", None, "hunter2"),
+        ("127.0.0.1", Some("ca.pem"), "hunter2"),
+        ("localhost", Some("ca.pem"), "hunter3"),
+    ] {
+        let mut node = Node::new(&settings(host, ca, password), &none);
+        node.running = node.cluster.start();
+        wait("the refusal", || node.is("down")).await;
+        let error = node.cluster.report().last_error.unwrap_or_default();
+        assert!(!error.contains("hunter"), "{error}");
+    }
+}

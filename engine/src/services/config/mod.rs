@@ -21,8 +21,8 @@ use crate::services::keys::KeyKind;
 pub use error::{ConfigError, ConfigErrors};
 pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, Redis, SearchScope, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, Cluster, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
-    Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
+    Audience, AuditTarget, ClientCertificate, Cluster, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging,
+    Monitoring, Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use units::{ListenAddress, Span};
 use values::Layer;
@@ -168,7 +168,10 @@ impl Config {
             refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
         }
         let name = &self.cluster.name;
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        if name.is_empty()
+            || name.len() > 64
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        {
             refuse("cluster", "`cluster.name` must be 1 to 64 letters, digits and `-_.`".to_owned());
         }
         let modifier = &self.instance_modifier;

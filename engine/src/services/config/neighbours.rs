@@ -112,9 +112,11 @@ impl From<RedisFields> for Redis {
 
 impl<'de> Deserialize<'de> for Redis {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or_map::<D, RedisFields, _>(deserializer, "the URL of a Redis server such as `rediss://redis.example`, or a map with `url`", |text| {
-            text.contains("://").then(|| Redis { url: text.to_owned(), ..Redis::default() })
-        })
+        text_or_map::<D, RedisFields, _>(
+            deserializer,
+            "the URL of a Redis server such as `rediss://redis.example`, or a map with `url`",
+            |text| text.contains("://").then(|| Redis { url: text.to_owned(), ..Redis::default() }),
+        )
     }
 }
 

@@ -13,7 +13,9 @@ use sqlx::{Connection as _, Database, Pool};
 use super::backend::{Backend, Session};
 use super::lease::Lease;
 use super::transaction::expired;
-use super::{BeginOptions, Channel, ConnectionConfig, Kind, QueryOptions, Rows, SettingsError, Statement, StatementError, StoreError};
+use super::{
+    BeginOptions, Channel, ConnectionConfig, Kind, QueryOptions, Rows, SettingsError, Statement, StatementError, StoreError,
+};
 use crate::data::value::Value;
 
 /// Connections at once unless the settings say otherwise.

@@ -22,7 +22,8 @@ pub(super) async fn open(server: &Server<Postgres>, name: &str) -> Result<Channe
     let pool = PoolOptions::<Driver>::new().max_connections(2).acquire_timeout(CONNECT).idle_timeout(None).max_lifetime(None);
     let pool = pool.connect_with(server.options().clone()).await.map_err(failed)?;
     // Gateways of another schema have other tables, and are no concern of these.
-    let schema: String = sqlx::query_scalar("select coalesce(current_schema()::text, '')").fetch_one(&pool).await.map_err(failed)?;
+    let schema: String =
+        sqlx::query_scalar("select coalesce(current_schema()::text, '')").fetch_one(&pool).await.map_err(failed)?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{name}\n{schema}").as_bytes());
     let channel = format!("gateways_{}", hex::encode(digest.as_ref().get(..12).unwrap_or_default()));
     let mut listener = PgListener::connect_with(&pool).await.map_err(failed)?;
