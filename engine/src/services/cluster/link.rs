@@ -14,7 +14,7 @@ pub(super) enum Carrier {
     /// Nothing: there are no other gateways, or none that could be told.
     Nothing,
     /// A Redis server.
-    Redis(Redis),
+    Redis(Box<Redis>),
     /// The database of a connection, by name.
     Database(String),
 }

@@ -141,7 +141,7 @@ impl Cluster {
         let carrier = match (&given.redis, chosen(given, connections)) {
             (Some(given_redis), _) => {
                 let redis = redis::Redis::new(given_redis, &given.name, home);
-                Carrier::Redis(redis.map_err(|error| format!("`cluster.redis`: {error}"))?)
+                Carrier::Redis(Box::new(redis.map_err(|error| format!("`cluster.redis`: {error}"))?))
             }
             (None, Some(name)) => match connections.get(name).map(|connection| connection.dialect()) {
                 Some(Dialect::Postgres) => Carrier::Database(name.to_owned()),
