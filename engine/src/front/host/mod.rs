@@ -10,6 +10,7 @@ mod inspect;
 mod opened;
 mod otlp;
 mod prebuilt;
+mod properties;
 mod receive;
 mod schema;
 mod status;
@@ -39,7 +40,6 @@ use crate::services::config::{Config, ListenAddress};
 use crate::services::identity::Passwords;
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
-use crate::services::store::Connections;
 use crate::services::telemetry::{self, AuditLog, AuditRecord, Level, Metrics};
 
 pub use changes::Changes;
@@ -49,6 +49,7 @@ pub use prebuilt::Prebuilt;
 pub use status::{Account, Status, has_served, read_status};
 
 use opened::{Beside, Files, Opened};
+use properties::{configured_ports, properties};
 
 /// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
@@ -550,24 +551,6 @@ fn origin(scheme: &str, address: SocketAddr) -> String {
 
 fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigErrors> {
     home.config_with(options.overlay.as_deref())
-}
-
-fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
-    let listeners = [("https.port", config.listeners.https), ("http.port", config.listeners.http)];
-    let port = |listener| if let ListenAddress::At(address) = listener { Some(address.port()) } else { None };
-    listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
-}
-
-/// Cluster properties, and facts that policies read in the same way.
-fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections: &Connections) -> BTreeMap<String, SmolStr> {
-    let mut properties = BTreeMap::from([("cluster.hostname".to_owned(), SmolStr::from(&*config.host_name.0))]);
-    properties.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), SmolStr::from(port.to_string()))));
-    properties.extend(connections.iter().map(|connection| {
-        let name = format!("connections.{}.dialect", connection.name().to_ascii_lowercase());
-        (name, SmolStr::new_static(connection.dialect().word()))
-    }));
-    properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
-    properties
 }
 
 fn build(options: &Options, config: &Config, sources: Sources, services: Arc<Services>) -> Result<(Site, String), Refused> {
