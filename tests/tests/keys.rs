@@ -141,6 +141,7 @@ fn keys_are_replaced_while_clients_go_on() {
 #[test]
 fn a_key_of_each_kind_is_replaced_by_one_of_its_kind() {
     let home = tempfile::tempdir().expect("a folder");
+    put(home.path(), "gateway.yaml", "");
     for kind in ["rsa3072", "p384", "p521", "ed25519"] {
         let made = command(home.path(), &["key", "create", kind, "--kind", kind]).expect("a command");
         assert!(made.success, "{}", made.stderr);
