@@ -196,21 +196,25 @@ impl PrivateKey {
 
     /// The public half as a JWK with `kid` and `use`.
     pub fn jwk(&self) -> Json {
-        let mut jwk = self.public.jwk_members().unwrap_or_default();
-        jwk.insert("kid".to_owned(), Json::from(self.kid.as_str()));
-        jwk.insert("use".to_owned(), Json::from("sig"));
-        Json::Object(jwk)
+        Json::Object(self.jwk_object())
     }
 
     /// The same with its certificate, if there is one.
     pub fn jwk_with_certificate(&self) -> Json {
-        let mut jwk = self.jwk();
+        let mut jwk = self.jwk_object();
         if let Some(certificate) = &self.certificate {
             use base64::Engine;
             let encode = |der: &CertificateDer<'_>| Json::from(base64::engine::general_purpose::STANDARD.encode(der));
-            jwk["x5t#S256"] = Json::from(certificate.thumbprint_sha256.as_str());
-            jwk["x5c"] = self.chain.iter().map(encode).collect();
+            jwk.insert("x5t#S256".to_owned(), Json::from(certificate.thumbprint_sha256.as_str()));
+            jwk.insert("x5c".to_owned(), self.chain.iter().map(encode).collect());
         }
+        Json::Object(jwk)
+    }
+
+    fn jwk_object(&self) -> serde_json::Map<String, Json> {
+        let mut jwk = self.public.jwk_members().unwrap_or_default();
+        jwk.insert("kid".to_owned(), Json::from(self.kid.as_str()));
+        jwk.insert("use".to_owned(), Json::from("sig"));
         jwk
     }
 

@@ -72,9 +72,9 @@ impl Assertion for CreateJwk {
         }
         let kid = self.kid.as_ref().map(|kid| kid.to_text(ctx)).unwrap_or_default();
         if !kid.is_empty()
-            && let Some(first) = keys.first_mut()
+            && let Some(first) = keys.first_mut().and_then(Json::as_object_mut)
         {
-            first["kid"] = Json::from(kid.as_str());
+            first.insert("kid".to_owned(), Json::from(kid.as_str()));
         }
         ctx.set(self.target, Value::json(serde_json::json!({ "keys": keys })));
         HELD
