@@ -23,7 +23,8 @@ async fn rows_go_in_pieces_while_others_write() {
         db.sql(&format!("insert into {table} values ('never', 0)"), &[]).await.unwrap();
         let writers: Vec<_> = (0..4)
             .map(|writer| {
-                let (connection, insert) = (db.connection.clone(), statement(&format!("insert into {table} values (?, 2000000)")));
+                let (connection, insert) =
+                    (db.connection.clone(), statement(&format!("insert into {table} values (?, 2000000)")));
                 tokio::spawn(async move {
                     for i in 0..50 {
                         let key = text(&format!("{writer} {i}"));
