@@ -45,7 +45,8 @@ impl Default for Board {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let part = uuid::Uuid::new_v4().simple().to_string();
         let name: String = name.chars().take(64).collect();
-        Board { node: format!("{name} {} {}", std::process::id(), &part[..8]), tasks: Mutex::default() }
+        let part = part.get(..8).unwrap_or_default();
+        Board { node: format!("{name} {} {part}", std::process::id()), tasks: Mutex::default() }
     }
 }
 

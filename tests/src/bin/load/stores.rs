@@ -89,7 +89,10 @@ fn on(name: &str, url: &str, options: &Options, bare: &Process, table: &mut Tabl
     };
     measure(table, "")?;
     let beside = format!(", beside {} tokens", options.stored);
-    if ["issuance", "validation, cached", "validation, not cached"].iter().any(|row| bench.wanted(&format!("{name}: {row}{beside}"))) {
+    if ["issuance", "validation, cached", "validation, not cached"]
+        .iter()
+        .any(|row| bench.wanted(&format!("{name}: {row}{beside}")))
+    {
         fill(&bench, options.stored, 4_000_000_000)?;
         measure(table, &beside)?;
     }

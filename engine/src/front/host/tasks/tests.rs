@@ -58,16 +58,28 @@ fn tasks_are_off_or_wait_for_their_day_or_run_once() {
     assert_eq!(late.due(3 * HOUR, &[task("once", 1000, once)]), [""; 0], "nobody knows whether it ran");
 }
 
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &to) } else { drop(std::fs::copy(entry.path(), to).unwrap()) }
+    }
+}
+
 /// A gateway with a task that writes down that it ran.
 struct Node {
     host: Arc<Host>,
     clock: Arc<Clock>,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Node {
-    async fn new(url: &str, table: &str, clock: &Arc<Clock>) -> Node {
+    /// With the keys of another one, because new ones take long to make.
+    async fn new(url: &str, table: &str, clock: &Arc<Clock>, like: Option<&Node>) -> Node {
         let home = tempfile::tempdir().unwrap();
+        if let Some(like) = like {
+            copy(&like.home.path().join("keys"), &home.path().join("keys"));
+        }
         let write = |path: &str, text: &str| {
             let path = home.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -83,7 +95,7 @@ impl Node {
         write("services/count.policy", &policy);
         let options = Options { clock: Some(Arc::clone(clock)), ..Options::default() };
         let host = Host::open(Home::at(home.path(), None), options).await.unwrap();
-        Node { host: Arc::new(host), clock: Arc::clone(clock), _home: home }
+        Node { host: Arc::new(host), clock: Arc::clone(clock), home }
     }
 
     async fn sql(&self, text: &str) -> i64 {
@@ -125,7 +137,8 @@ async fn of_two_gateways_one_runs_a_round_and_the_other_takes_over() {
     for url in databases(folder.path()) {
         let table = format!("t_{}", uuid::Uuid::new_v4().simple());
         let clock = Arc::new(Clock::default());
-        let (one, two) = (Node::new(&url, &table, &clock).await, Node::new(&url, &table, &clock).await);
+        let one = Node::new(&url, &table, &clock, None).await;
+        let two = Node::new(&url, &table, &clock, Some(&one)).await;
         one.sql(TABLE).await;
         one.sql(&format!("create table {table} (n bigint)")).await;
         let count = format!("select count(*) from {table}");
@@ -167,7 +180,8 @@ async fn without_the_table_every_gateway_runs_a_task() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("plain.db").display());
     let clock = Arc::new(Clock::default());
-    let (one, two) = (Node::new(&url, "counted", &clock).await, Node::new(&url, "counted", &clock).await);
+    let one = Node::new(&url, "counted", &clock, None).await;
+    let two = Node::new(&url, "counted", &clock, Some(&one)).await;
     one.sql("create table counted (n bigint)").await;
     for node in [&one, &two] {
         node.tick("counted").await;
