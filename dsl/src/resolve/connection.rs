@@ -41,13 +41,13 @@ pub(super) fn settle(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for (file, variable, from) in derived {
-        match settled(policies, index, &variable, &from) {
-            Ok(name) => {
-                let name = Some(Arc::new(name));
-                policies.iter_mut().filter(|policy| policy.file == file).for_each(|policy| policy.connection.clone_from(&name));
-            }
-            Err(diagnostic) => diagnostics.push(diagnostic),
-        }
+        let name = settled(policies, index, &variable, &from).unwrap_or_else(|diagnostic| {
+            diagnostics.push(diagnostic);
+            // A name that nobody asks about, so that one mistake is told once.
+            Expr::new(ExprKind::Raw(String::new()), variable.span.span)
+        });
+        let name = Some(Arc::new(name));
+        policies.iter_mut().filter(|policy| policy.file == file).for_each(|policy| policy.connection.clone_from(&name));
     }
 }
 
