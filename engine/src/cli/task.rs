@@ -61,7 +61,7 @@ fn row(name: &str, task: &TaskReport) -> Vec<String> {
 /// Milliseconds in the longest unit that fits.
 fn interval(millis: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    let fitting = units.iter().find(|(unit, _)| millis >= *unit && millis % unit == 0);
+    let fitting = units.iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit));
     fitting.map_or_else(|| format!("{millis}ms"), |(unit, name)| format!("{}{name}", millis / unit))
 }
 
