@@ -68,6 +68,7 @@ impl Host {
             providers: providers.collect(),
             cluster: services.cluster.report(),
             routes: routes.collect(),
+            tasks: self.task_reports().await,
             certificates: certificates.collect(),
         }
     }
