@@ -10,6 +10,7 @@ mod account;
 mod catalogue;
 mod check;
 mod command;
+mod db;
 mod fmt;
 mod keys;
 mod list;
@@ -116,6 +117,9 @@ enum Builtin {
     /// Manage private keys.
     #[command(subcommand)]
     Key(keys::KeyCommand),
+    /// Look after databases: their versions, what they lack, and copies of embedded ones.
+    #[command(subcommand)]
+    Db(db::DbCommand),
 }
 
 /// Why a subcommand failed: the message to print, and the exit code.
@@ -209,7 +213,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
     match &cli.command {
         Builtin::Key(_) => place.become_owner(KEYS)?,
         // The other commands write nothing to the home, or keep the owner of what they write.
-        Builtin::Serve(_) | Builtin::Check(_) | Builtin::Test(_) | Builtin::Status { .. } | Builtin::User(_) => {
+        Builtin::Serve(_) | Builtin::Check(_) | Builtin::Test(_) | Builtin::Status { .. } | Builtin::User(_) | Builtin::Db(_) => {
             place.become_owner(DATA)?
         }
         _ => {}
@@ -230,6 +234,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
         Builtin::Status { json } => status::run(place, json),
         Builtin::User(command) => user::run(place, &command),
         Builtin::Key(command) => keys::run(place, &command),
+        Builtin::Db(command) => db::run(place, &command),
     }
 }
 

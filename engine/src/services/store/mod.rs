@@ -13,12 +13,14 @@ mod mysql;
 mod postgres;
 mod rendered;
 mod server;
+mod shape;
 mod sqlite;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod transport;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,8 +32,10 @@ use smol_str::SmolStr;
 pub use backend::Pool;
 pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
+pub use sqlite::backup;
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
+pub use upgrade::Expected;
 
 use self::backend::Backend;
 use self::config::ConnectionConfig;

@@ -5,6 +5,7 @@ mod embedded;
 mod equality;
 mod everywhere;
 mod transport;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
