@@ -11,11 +11,6 @@ execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_
 prepare portcullis_change from @portcullis_change;
 execute portcullis_change;
 
-set @portcullis_table = 'oauth_client', @portcullis_column = 'registered_by', @portcullis_index = 'oc_idx_registered_by';
-execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_column, @portcullis_table, @portcullis_column;
-prepare portcullis_change from @portcullis_change;
-execute portcullis_change;
-
 set @portcullis_table = 'oauth_client_key', @portcullis_column = 'created_by', @portcullis_index = 'ock_idx_created_by';
 execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_column, @portcullis_table, @portcullis_column;
 prepare portcullis_change from @portcullis_change;

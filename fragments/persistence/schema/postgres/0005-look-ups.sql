@@ -2,8 +2,6 @@
 
 create index if not exists oc_idx_organization on oauth_client (organization);
 
-create index if not exists oc_idx_registered_by on oauth_client (registered_by);
-
 create index if not exists ock_idx_created_by on oauth_client_key (created_by);
 
 create index if not exists oat_idx_rexpiration on oauth_token (rexpiration);
