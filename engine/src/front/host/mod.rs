@@ -45,6 +45,7 @@ pub use changes::Changes;
 pub use handler::Front;
 pub use inspect::{Inspection, inspect};
 pub use prebuilt::Prebuilt;
+pub use schema::own_scripts;
 pub use status::{Account, Status, has_served, read_status};
 pub use tasks::{Ran, TaskReport};
 

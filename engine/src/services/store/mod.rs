@@ -15,12 +15,14 @@ mod pieces;
 mod postgres;
 mod rendered;
 mod server;
+mod shape;
 mod sqlite;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod transport;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,9 +36,11 @@ pub use channel::{Channel, ChannelSender};
 pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
 pub use pieces::Pieces;
+pub use sqlite::backup;
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
 pub(in crate::services) use transport::is_local;
+pub use upgrade::Expected;
 
 use self::backend::Backend;
 use self::config::ConnectionConfig;
