@@ -298,7 +298,11 @@ impl Targets {
 
     /// Whether the address decides about a target, or its name has already decided.
     pub fn asks_for_addresses(&self, target: &Target) -> bool {
-        !target.named || !self.private || self.only.is_some() || self.own.0.contains(&target.port) || self.deny.iter().any(Rule::is_of_addresses)
+        !target.named
+            || !self.private
+            || self.only.is_some()
+            || self.own.0.contains(&target.port)
+            || self.deny.iter().any(Rule::is_of_addresses)
     }
 }
 

@@ -213,19 +213,43 @@ fn clients_choose_public_targets_only() {
     let fine = |settings: &Settings, url: &str, address: &str| {
         let targets = Targets::new(settings).unwrap().of_clients(settings).unwrap();
         let target = targets.check(&url.parse().unwrap());
-        target.is_ok_and(|target| targets.asks_for_addresses(&target) && targets.admits(&target, address.parse().unwrap()).is_ok())
+        target
+            .is_ok_and(|target| targets.asks_for_addresses(&target) && targets.admits(&target, address.parse().unwrap()).is_ok())
     };
     let plain = Settings::default();
     for private in [
-        "127.0.0.1", "127.9.9.9", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-        "::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1",
+        "127.0.0.1",
+        "127.9.9.9",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "::127.0.0.1",
     ] {
         assert!(!fine(&plain, "https://rp.example/keys", private), "{private}");
         let url = if private.contains(':') { format!("https://[{private}]/keys") } else { format!("https://{private}/keys") };
         assert!(!fine(&plain, &url, private), "{url}");
     }
     // Other spellings of an address are that address.
-    for url in ["http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/", "http://127.1/", "http://localhost/", "http://a.localhost./"] {
+    for url in [
+        "http://2130706433/",
+        "http://0x7f.1/",
+        "http://0177.0.0.1/",
+        "http://127.1/",
+        "http://localhost/",
+        "http://a.localhost./",
+    ] {
         assert!(!fine(&plain, url, "127.0.0.1"), "{url}");
     }
     assert!(fine(&plain, "https://rp.example/keys", "93.184.216.34") && fine(&plain, "https://93.184.216.34/", "93.184.216.34"));
