@@ -240,7 +240,11 @@ impl Route {
             call.uri = target.uri.clone();
             let (answer, from) = if self.in_process && is_own(&target, ctx) {
                 ctx.services().outbound.admit(&target, self.public_only).await?;
-                (in_process(call.clone(), ctx).await?, From::Ourselves)
+                let answer = in_process(call.clone(), ctx).await?;
+                if call.max_bytes.is_some_and(|most| answer.body().len() > most) {
+                    return Err(CallError::new(Failed::Other, "the answer is larger than `max_bytes`"));
+                }
+                (answer, From::Ourselves)
             } else {
                 (traced(ctx, &target, call.clone()).await?, From::Another)
             };
