@@ -201,8 +201,11 @@ fn tried(lab: &Lab, claim: &str, value: &Value) {
         }
         "request_object_signing_alg_values_supported" => assert!(words(value).contains(&"RS256")),
         // The cases `openid/back-channel-logout` and `openid/front-channel-logout` have clients that are told.
-        "require_request_uri_registration" | "backchannel_logout_supported" | "backchannel_logout_session_supported"
-        | "frontchannel_logout_supported" | "frontchannel_logout_session_supported" => {
+        "require_request_uri_registration"
+        | "backchannel_logout_supported"
+        | "backchannel_logout_session_supported"
+        | "frontchannel_logout_supported"
+        | "frontchannel_logout_session_supported" => {
             assert_eq!(value, &Value::Bool(true));
         }
         "claim_types_supported" => assert_eq!(words(value), ["normal"]),
