@@ -151,6 +151,7 @@ impl Host {
         host.metrics.gauge("connections", move || connections.connections() as i64);
         host.metrics.gauge("unwritten_bytes", move || unwritten.unwritten() as i64);
         account::measure(&host);
+        account::report(&host);
         let exporter = host.exporter.lock().unwrap_or_else(PoisonError::into_inner).take();
         let sending = exporter.map(|exporter| exporter.start(&host));
         let claim = status::Claim::take(&host.home);
@@ -242,6 +243,7 @@ impl Host {
             told: config.logging.access || tracer.is_some(),
             access: config.logging.access,
             tracer,
+            report: Arc::default(),
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
         let migration = schema::Migration::collect(&config, &home, &sources, &gateway.connections);
