@@ -30,6 +30,16 @@ pub const ALGORITHMS: [(&str, &str); 10] = [
     ("EdDSA", "Ed25519"),
 ];
 
+/// Seconds since 1970, for a gateway that runs as a process of its own.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no policy sees this: the token is made outside, and the process has the system's clock"
+)]
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
 /// base64url without padding.
 pub fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

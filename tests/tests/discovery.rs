@@ -77,7 +77,7 @@ fn algorithms(lab: &Lab, value: &Value) {
 
 /// The form with which the client `signs` authenticates.
 fn assertion(lab: &Lab) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = portcullis_tests::jwt::now();
     let claims =
         serde_json::json!({"iss": "signs", "sub": "signs", "aud": "https://localhost:8443", "jti": "1", "exp": now + 300});
     let token = portcullis_tests::jwt::signed(&serde_json::json!({"alg": "ES256"}), &claims, &lab.key).expect("a token");

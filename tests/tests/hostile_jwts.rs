@@ -7,10 +7,9 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use portcullis_tests::jwt::{ALGORITHMS, KINDS, Key, b64, mac, raw, signed};
+use portcullis_tests::jwt::{ALGORITHMS, KINDS, Key, b64, mac, now, raw, signed};
 use portcullis_tests::load::{self, Target};
 use portcullis_tests::process::{Process, Start, command};
 use portcullis_tests::{block_on, put};
@@ -71,10 +70,6 @@ const TAKERS: [Taker; 2] = [
         },
     },
 ];
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
-}
 
 /// Keys of one party, by kind.
 struct Keys(Vec<(&'static str, Key)>);
