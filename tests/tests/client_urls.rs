@@ -210,7 +210,7 @@ fn private_addresses_are_not_called() {
         format!("https://rp.example@127.0.0.1:{port}/good"),
         format!("https://127.0.0.1:{port}\\@rp.example/good"),
         format!("ftp://127.0.0.1:{port}/good"),
-        format!("file:///proc/self/environ"),
+        "file:///proc/self/environ".to_owned(),
         format!("//127.0.0.1:{port}/good"),
         format!("HTTPS://127.0.0.1:{port}/good"),
         format!("https://127.0.0.1:{port}#/good"),
