@@ -29,6 +29,14 @@ pub struct Connection {
     pub allow_plaintext: bool,
     /// Most connections; for an embedded database, those that read. Default: 16; embedded: processors + 2.
     pub pool_size: Option<u32>,
+    /// Connections to a server that are kept open even while nobody needs them. Default: 0.
+    pub pool_min: Option<u32>,
+    /// A connection to a server that nobody used for so long is closed; `0s`: never. Default: 10m.
+    pub max_idle_time: Option<Span>,
+    /// A connection to a server that is so old is closed when it is free, and a new one made; `0s`: never. Default: 30m.
+    pub max_connection_age: Option<Span>,
+    /// SQL that tests a connection to a server that was idle, before it is used again. Default: what the database itself has for that.
+    pub test_query: Option<String>,
     /// For one statement. Default: 5s.
     pub statement_timeout: Option<Span>,
     /// For one `Transaction`; then it is rolled back, so that a stuck policy holds no locks. Default: 5s.
@@ -211,6 +219,14 @@ struct ConnectionFields {
     #[serde(default)]
     pool_size: Option<u32>,
     #[serde(default)]
+    pool_min: Option<u32>,
+    #[serde(default)]
+    max_idle_time: Option<Span>,
+    #[serde(default)]
+    max_connection_age: Option<Span>,
+    #[serde(default)]
+    test_query: Option<String>,
+    #[serde(default)]
     statement_timeout: Option<Span>,
     #[serde(default)]
     transaction_timeout: Option<Span>,
@@ -230,6 +246,10 @@ impl From<ConnectionFields> for Connection {
             ca: f.ca,
             allow_plaintext: f.allow_plaintext,
             pool_size: f.pool_size,
+            pool_min: f.pool_min,
+            max_idle_time: f.max_idle_time,
+            max_connection_age: f.max_connection_age,
+            test_query: f.test_query,
             statement_timeout: f.statement_timeout,
             transaction_timeout: f.transaction_timeout,
             wait_timeout: f.wait_timeout,

@@ -126,6 +126,26 @@ pub(super) trait Spelling: Sync {
 
     /// Finds the columns that treat different texts as equal: collation, table and column, or the text that created the table.
     fn loose_columns(&self) -> &'static str;
+
+    /// Lists the columns of all tables: table, column, type, most characters, character set, collation.
+    fn columns(&self) -> &'static str;
+
+    /// Lists the columns of all indexes in order: table, index, column, 1 if unique.
+    fn indexes(&self) -> &'static str;
+
+    /// The type of a text of so many characters, of a text without a practical limit, and of a number.
+    fn kind(&self, column: Column) -> String;
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// A text of so many characters.
+    Text(u64),
+    /// A text without a practical limit.
+    Long,
+    /// A whole number of 64 bits.
+    Number,
 }
 
 /// One side of a comparison.

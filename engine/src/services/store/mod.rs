@@ -14,12 +14,14 @@ mod pieces;
 mod postgres;
 mod rendered;
 mod server;
+mod shape;
 mod sqlite;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod transport;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,8 +34,10 @@ pub use backend::Pool;
 pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
 pub use pieces::Pieces;
+pub use sqlite::backup;
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
+pub use upgrade::Expected;
 
 use self::backend::Backend;
 use self::config::ConnectionConfig;

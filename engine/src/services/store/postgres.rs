@@ -12,11 +12,11 @@ use futures_util::TryStreamExt;
 use smol_str::SmolStr;
 use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode};
-use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Postgres as Driver, Statement as _, TypeInfo};
+use sqlx::{Arguments, AssertSqlSafe, Column as _, Either, Executor, Postgres as Driver, Statement as _, TypeInfo};
 
 pub(super) use self::types::number;
 use self::types::{Raw, bytes, encode, holds, read};
-use super::backend::{Backend, Database, Operand, Placeholders, Spelling};
+use super::backend::{Backend, Column, Database, Operand, Placeholders, Spelling};
 use super::rendered::{Role, mark};
 use super::server::{Server, Vendor};
 use super::transport::must_verify;
@@ -85,6 +85,28 @@ impl Spelling for Postgres {
          from information_schema.columns c left join pg_catalog.pg_collation p on p.collname = c.collation_name \
          where c.table_schema = current_schema() \
          and (c.udt_name in ('citext', 'bpchar') or not p.collisdeterministic) order by 2, c.ordinal_position"
+    }
+
+    fn columns(&self) -> &'static str {
+        "select table_name::text, column_name::text, data_type::text, character_maximum_length::bigint, null, null \
+         from information_schema.columns where table_schema = current_schema() order by table_name, ordinal_position"
+    }
+
+    fn indexes(&self) -> &'static str {
+        "select t.relname::text, i.relname::text, a.attname::text, x.indisunique::int::bigint \
+         from pg_index x join pg_class t on t.oid = x.indrelid join pg_class i on i.oid = x.indexrelid \
+         join pg_namespace n on n.oid = t.relnamespace \
+         cross join lateral unnest(x.indkey::int2[]) with ordinality as k (number, place) \
+         join pg_attribute a on a.attrelid = t.oid and a.attnum = k.number \
+         where n.nspname = current_schema() and x.indpred is null order by 1, 2, k.place"
+    }
+
+    fn kind(&self, column: Column) -> String {
+        match column {
+            Column::Text(length) => format!("varchar({length})"),
+            Column::Long => "text".to_owned(),
+            Column::Number => "bigint".to_owned(),
+        }
     }
 }
 

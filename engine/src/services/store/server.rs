@@ -94,12 +94,24 @@ impl<V: Vendor> Server<V> {
     async fn acquire(&self) -> Result<Lease<V::Driver>, StoreError> {
         let make = || async {
             let settings = V::settings(&self.config);
+            let test = self.config.test_query.clone();
+            let most = self.config.max_connections.unwrap_or(POOL_SIZE);
             PoolOptions::<V::Driver>::new()
-                .max_connections(self.config.max_connections.unwrap_or(POOL_SIZE))
+                .max_connections(most)
+                .min_connections(self.config.min_connections.min(most))
+                .idle_timeout(self.config.max_idle)
+                .max_lifetime(self.config.max_age)
                 .acquire_timeout(self.config.acquire_timeout)
                 .test_before_acquire(false)
-                .before_acquire(|connection, meta| {
-                    Box::pin(async move { Ok(meta.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) })
+                .before_acquire(move |connection, meta| {
+                    let test = test.clone();
+                    Box::pin(async move {
+                        Ok(meta.idle_for < TRUSTED_FOR
+                            || match test {
+                                Some(query) => V::raw(connection, query).await.is_ok(),
+                                None => connection.ping().await.is_ok(),
+                            })
+                    })
                 })
                 .after_connect(move |connection, _| {
                     let (needed, wished) = settings.clone();
