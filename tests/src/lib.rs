@@ -3,6 +3,7 @@
 
 pub mod directory;
 pub mod grants;
+pub mod jwt;
 pub mod load;
 pub mod process;
 pub mod servers;

@@ -361,6 +361,8 @@ pub struct Outbound {
     pub deny: Vec<String>,
     /// Whether this machine and private networks may be called. Default: yes.
     pub private_targets: bool,
+    /// Private hosts and addresses that may be called even where a client chose the URL, in the form of `allow`. Default: none.
+    pub client_targets: Vec<String>,
     /// Cookies of this gateway besides those that its policies set: `name`, or `beginning*`. Policies do not forward them with a
     /// client's request unless they name them, and no other server may set them.
     pub own_cookies: Vec<String>,
@@ -403,6 +405,7 @@ impl Default for Outbound {
             allow: Vec::new(),
             deny: Vec::new(),
             private_targets: true,
+            client_targets: Vec::new(),
             own_cookies: Vec::new(),
             forwarded: Forwarded::default(),
         }
