@@ -63,6 +63,9 @@ macro_rules! props {
             Prop::absent("max_bytes", Kind::Int, "Largest body of an answer. Left out: `outbound.response_bytes`."),
             Prop::optional("in_process", Kind::Bool, portcullis_dsl::spec::Literal::Bool(true), "Whether a call to this gateway itself runs the policy at once, without a \
                 connection. From inside a `Transaction` on an embedded database such a policy may read that database, but not change it."),
+            Prop::optional("repeatable", Kind::Bool, portcullis_dsl::spec::Literal::Bool(false), "Whether the server may get the call twice: \
+                it is made once more if the connection breaks before the whole answer has come. Nothing is repeated after `timeout`, or where no \
+                connection could be made."),
             Prop::optional("prefix", Kind::Prefix, portcullis_dsl::spec::Literal::Text("httpRouting"), "Prefix of the variables it sets."),
             $($more),*
         ]
@@ -101,6 +104,7 @@ struct Route {
     timeout: Option<Expr>,
     max_bytes: Option<Expr>,
     in_process: bool,
+    repeatable: Expr,
     /// Alias of the client certificate.
     key: Option<Expr>,
     reason_code: Option<Slot>,
@@ -153,6 +157,7 @@ impl Route {
             timeout: p.optional("timeout"),
             max_bytes: p.optional("max_bytes"),
             in_process: p.flag("in_process")?,
+            repeatable: p.value("repeatable"),
             key,
             reason_code: slot(p, "reasonCode"),
             latency: slot(p, "latency"),
@@ -237,7 +242,11 @@ impl Route {
                 ctx.services().outbound.admit(&target).await?;
                 (in_process(call.clone(), ctx).await?, From::Ourselves)
             } else {
-                (traced(ctx, &target, call.clone()).await?, From::Another)
+                let answer = match traced(ctx, &target, call.clone()).await {
+                    Err(error) if error.broken && self.repeatable.eval(ctx).to_bool() == Some(true) => traced(ctx, &target, call.clone()).await,
+                    answer => answer,
+                };
+                (answer?, From::Another)
             };
             let Some(next) = self.follow_redirects.then(|| redirect(&answer, last)).flatten() else { return Ok((answer, from)) };
             call.uri = next;
