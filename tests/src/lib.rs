@@ -4,6 +4,7 @@
 pub mod directory;
 pub mod grants;
 pub mod load;
+pub mod pair;
 pub mod process;
 
 use std::path::{Path, PathBuf};

@@ -31,6 +31,9 @@ pub(super) async fn run(host: Arc<Host>) {
         let mut ready = Vec::new();
         for task in site.library.tasks() {
             let ItemKind::Task { every } = &task.item.kind else { continue };
+            if !host.config().runs(&task.name) {
+                continue;
+            }
             let every = Duration::from_millis(every.node.millis().max(1000));
             let next = due.entry(task.name.clone()).or_insert_with(|| now + every.min(FIRST));
             if *next <= now {

@@ -243,7 +243,9 @@ impl Route {
                 (in_process(call.clone(), ctx).await?, From::Ourselves)
             } else {
                 let answer = match traced(ctx, &target, call.clone()).await {
-                    Err(error) if error.broken && self.repeatable.eval(ctx).to_bool() == Some(true) => traced(ctx, &target, call.clone()).await,
+                    Err(error) if error.broken && self.repeatable.eval(ctx).to_bool() == Some(true) => {
+                        traced(ctx, &target, call.clone()).await
+                    }
                     answer => answer,
                 };
                 (answer?, From::Another)
