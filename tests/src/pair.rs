@@ -47,13 +47,13 @@ pub fn caller() -> String {
 }
 
 impl Pair {
-    /// Starts both. `more` is written below the settings of the gateway for clients.
-    pub fn start(more: &str) -> Result<Pair> {
+    /// Starts both. `more` is written below the settings of both, `start` says how.
+    pub fn start(more: &str, start: &Start) -> Result<Pair> {
         let folder = tempfile::tempdir()?;
         let (front, behind) = (folder.path().join("front"), folder.path().join("behind"));
         let port = TcpListener::bind((BEHIND, 0))?.local_addr()?.port();
         put(&front, "gateway.yaml", &front_settings(more));
-        put(&behind, "gateway.yaml", &behind_settings(&caller()));
+        put(&behind, "gateway.yaml", &(behind_settings(&caller()) + more));
         say_where(&front, &format!("{BEHIND}:{port}"));
         // Listing the keys makes those of a new home.
         for home in [&front, &behind] {
@@ -62,8 +62,8 @@ impl Pair {
         let authority = |home: &Path| home.join("keys/ca.pem").display().to_string();
         run(&front, &["key", "trust", "add", "behind", &authority(&behind)])?;
         run(&behind, &["key", "trust", "add", "dmz", &authority(&front)])?;
-        let process = start_behind(&behind, port)?;
-        let front = Process::gateway(&front, &Start::default())?;
+        let process = start_behind(&behind, port, start)?;
+        let front = Process::gateway(&front, start)?;
         Ok(Pair { front, behind: Some(process), port, folder })
     }
 
@@ -84,7 +84,7 @@ impl Pair {
 
     /// Starts it again at the same address.
     pub fn restart_behind(&mut self) -> Result<()> {
-        self.behind = Some(start_behind(&self.behind_home(), self.port)?);
+        self.behind = Some(start_behind(&self.behind_home(), self.port, &Start::default())?);
         Ok(())
     }
 
@@ -114,8 +114,8 @@ pub fn run(home: &Path, words: &[&str]) -> Result<Said> {
     Ok(said)
 }
 
-fn start_behind(home: &Path, port: u16) -> Result<Process> {
+fn start_behind(home: &Path, port: u16, start: &Start) -> Result<Process> {
     let mut args = vec!["serve".to_owned(), "--home".to_owned(), home.display().to_string()];
     args.extend(["--https".to_owned(), format!("{BEHIND}:{port}"), "--http".to_owned(), format!("{BEHIND}:0")]);
-    Process::start(crate::process::portcullis()?, &args, &Start::default())
+    Process::start(crate::process::portcullis()?, &args, start)
 }

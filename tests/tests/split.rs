@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis_tests::grants::{Answer, GrantClient, prepare};
 use portcullis_tests::load::{self, Reply, Target};
 use portcullis_tests::pair::{BEHIND, Pair, caller, run, say_where};
-use portcullis_tests::process::command_with;
+use portcullis_tests::process::{Start, command_with};
 use portcullis_tests::{block_on, put};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,7 +28,7 @@ struct Flow {
 
 impl Flow {
     fn start() -> Flow {
-        let pair = Pair::start("").expect("two gateways");
+        let pair = Pair::start("", &Start::default()).expect("two gateways");
         prepare(&pair.front_home());
         let words = [
             "client",
@@ -48,7 +49,10 @@ impl Flow {
         let said = command_with(&pair.front_home(), &["user", "add", "alice"], "correct-horse-battery").expect("a user");
         assert!(said.success, "{}", said.stderr);
         let client = GrantClient::known(&word("client_id"), &word("client_secret")).at(&pair.front);
-        Flow { secret: word("client_secret"), client, pair }
+        let flow = Flow { secret: word("client_secret"), client, pair };
+        // The service that makes codes has been loaded.
+        assert!(soon(|| block_on(flow.client.code("nobody")).is_ok_and(|code| code.len() == 43)), "{}", flow.pair.front.log());
+        flow
     }
 
     fn send(&self, method: &str, target: &str, fields: &str, body: &str) -> Got {
@@ -57,7 +61,9 @@ impl Flow {
         let form = if body.is_empty() { "" } else { "Content-Type: application/x-www-form-urlencoded\r\n" };
         let request =
             format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}{form}Content-Length: {}\r\n\r\n{body}", body.len());
-        let (status, head, body) = block_on(load::once(origin, request.as_bytes())).expect("an answer");
+        // On a busy machine a handshake may take longer than the gateway waits for it.
+        let answer = (0..3).map(|_| block_on(load::once(origin, request.as_bytes()))).find_map(Result::ok);
+        let (status, head, body) = answer.unwrap_or_else(|| panic!("no answer: {}", self.pair.front.log()));
         (status, head, String::from_utf8_lossy(&body).into_owned())
     }
 
@@ -94,6 +100,15 @@ impl Browser {
                 self.0.push((name.to_owned(), value.to_owned()));
             }
         }
+    }
+
+    /// The page that a redirect leads to.
+    fn follow(&mut self, flow: &Flow, origin: &str, got: &Got) -> Got {
+        self.take(got);
+        let location = Reply { status: got.0, head: &got.1, body: b"" }.header("location").unwrap_or_default().to_owned();
+        let page = flow.send("GET", location.strip_prefix(origin).unwrap_or(&location), &self.field(origin), "");
+        self.take(&page);
+        page
     }
 
     fn field(&self, origin: &str) -> String {
@@ -145,12 +160,12 @@ fn the_whole_flow_runs_over_two_gateways() {
     };
     let wrong = form(&login, "username=alice&password=wrong&action=login");
     let again = flow.send("POST", "/auth/oauth/v2/authorize/login", &browser.field(&origin), &wrong);
-    assert_eq!(again.0, 401, "a wrong password: {again:?}");
-    browser.take(&again);
+    assert_eq!((again.0, code(&again)), (303, "3001202".to_owned()), "a wrong password: {again:?}");
+    let again = browser.follow(&flow, &origin, &again);
     let right = form(&again, "username=alice&password=correct-horse-battery&action=login");
     let consent = flow.send("POST", "/auth/oauth/v2/authorize/login", &browser.field(&origin), &right);
+    let consent = browser.follow(&flow, &origin, &consent);
     assert_eq!(consent.0, 200, "{consent:?}");
-    browser.take(&consent);
     let grant = form(&consent, "action=Grant");
     let granted = flow.send("POST", "/auth/oauth/v2/authorize/consent", &browser.field(&origin), &grant);
     let location = Reply { status: granted.0, head: &granted.1, body: b"" }.header("location").unwrap_or_default().to_owned();
@@ -254,24 +269,32 @@ fn while_the_gateway_behind_is_gone_nothing_is_answered_and_then_it_heals() {
 #[test]
 fn no_acknowledged_token_is_lost_when_the_gateway_behind_is_killed_under_load() {
     let mut flow = Flow::start();
+    let (enough, issued) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let kept = block_on(async {
         let mut tasks = Vec::new();
         for owner in 0..8 {
-            let client = flow.client.clone();
+            let (client, enough, issued) = (flow.client.clone(), Arc::clone(&enough), Arc::clone(&issued));
             tasks.push(tokio::spawn(async move {
-                let (mut kept, begun) = (Vec::new(), Instant::now());
-                while begun.elapsed() < Duration::from_secs(4) {
+                let mut kept = None;
+                while !enough.load(Ordering::Relaxed) {
                     let Ok(code) = client.code(&format!("owner{owner}")).await else { continue };
                     if let Ok(Answer::Tokens { access, .. }) = client.redeem(&code).await {
-                        kept = vec![access];
+                        kept = Some(access);
+                        issued.fetch_add(1, Ordering::Relaxed);
                     }
                 }
                 kept
             }));
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        let more = || {
+            let before = issued.load(Ordering::Relaxed);
+            tokio::task::block_in_place(|| soon(|| issued.load(Ordering::Relaxed) > before + 20))
+        };
+        assert!(more(), "{}", flow.pair.front.log());
         flow.pair.kill_behind().expect("an end");
         tokio::task::block_in_place(|| flow.pair.restart_behind()).expect("a start");
+        assert!(more(), "it does not heal: {}", flow.pair.front.log());
+        enough.store(true, Ordering::Relaxed);
         let mut kept = Vec::new();
         for task in tasks {
             kept.extend(task.await.expect("no panic"));
@@ -438,4 +461,37 @@ fn both_gateways_may_have_an_instance_modifier() {
     };
     assert!(soon(works), "{}", flow.pair.front.log());
     assert_eq!(flow.send("POST", "/auth/oauth/v2/token", "", &body).0, 404);
+}
+
+/// What serves clients must work without a database: only what stores, and what runs inside, speaks SQL.
+#[test]
+fn only_the_stores_speak_sql() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let inside = |path: &str| {
+        let stores = ["fragments/persistence", "fragments/tasks", "policies/commands"];
+        stores.iter().any(|folder| path.starts_with(folder))
+            || path.starts_with("policies/oauth/") && path.ends_with("gateway.policy")
+    };
+    let mut folders = vec![root.join("policies"), root.join("fragments")];
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&root).expect("a file of the tree").display().to_string();
+            if !name.ends_with(".policy") || inside(&name) {
+                continue;
+            }
+            read += 1;
+            let text = std::fs::read_to_string(&path).expect("a policy");
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for line in code {
+                let speaks = ["SqlQuery", "SqlDelete", "Transaction(", " SQL "].iter().any(|word| line.contains(word));
+                assert!(!speaks, "{name}: `{}` needs a database here, which a gateway in the DMZ does not have", line.trim());
+            }
+        }
+    }
+    assert!(read > 50, "{read} policies");
 }

@@ -61,8 +61,11 @@ impl Config {
         self.kit.0.is_empty() || of(&self.kits, true) || !of(&self.kits, false)
     }
 
-    /// What is wrong with `kit`.
+    /// What is wrong with `kit`. Without the shipped defaults nobody can say.
     pub(super) fn unknown_kit(&self) -> Option<String> {
+        if self.kits.is_empty() {
+            return None;
+        }
         let unknown = self.kit.0.iter().find(|name| !self.kits.contains_key(*name))?;
         let all = self.kits.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         Some(format!("there is no kit `{unknown}`; there are {all}"))

@@ -1,5 +1,6 @@
 //! Rows of the OAuth endpoints: an API behind a token, tokens issued, refreshed, redeemed for codes, revoked.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -61,10 +62,22 @@ fn issued(bench: &Bench<'_>, table: &mut Table, clients: &[Client], name: &str, 
     })
 }
 
+/// The scripts of clients that get tokens for themselves, anew for each round.
+pub fn issuing(bench: &Bench<'_>) -> Result<impl Fn() -> Vec<Box<dyn Script>> + use<>> {
+    let clients = clients(bench)?;
+    Ok(move || {
+        let repeat = |client| Box::new(Repeat(post(client, TOKEN, "grant_type=client_credentials"))) as Box<dyn Script>;
+        clients.iter().map(repeat).collect()
+    })
+}
+
 fn clients(bench: &Bench<'_>) -> Result<Vec<Client>> {
+    // A gateway may be asked twice.
+    static ROUND: AtomicU32 = AtomicU32::new(0);
+    let round = ROUND.fetch_add(1, Ordering::Relaxed);
     (0..bench.options.connections)
         .map(|index| {
-            let name = format!("Load {index}");
+            let name = format!("Load {round} {index}");
             let (id, secret) = bench.client(&name, "https://app.example/cb")?;
             let basic = base64(&format!("{id}:{secret}"));
             Ok(Client { id, basic })
