@@ -13,7 +13,16 @@ use portcullis_tests::case_files;
 const FOLDERS: [&str; 7] = ["authorize", "lifetimes", "protectedapi", "revoke", "scope", "token", "configuration"];
 
 /// Cases that are about one gateway, and why.
-const ONE: [(&str, &str); 0] = [];
+const ONE: [(&str, &str); 5] = [
+    (
+        "cases/authorize/error-page-way-back",
+        "the page knows the client for five minutes, also after it is disabled at the other gateway",
+    ),
+    ("cases/authorize/posted-again", "it counts seconds, of which two gateways on a busy machine need more"),
+    ("cases/configuration/store-elsewhere", "it names other hosts itself"),
+    ("cases/lifetimes/access-outlives-refresh", "it runs a clean-up, which is for the gateway with the database"),
+    ("cases/revoke/errors", "the revocation knows the client for five minutes, also after it is disabled at the other gateway"),
+];
 
 /// What the shipped configuration says of each store, and what stands there in this suite.
 const HERE: &str = "_server = \"localhost:8443\"";
