@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use smol_str::SmolStr;
 
+use super::trust::Anchors;
 use super::{KeyError, PrivateKey, State};
 use crate::data::certificate::Certificate;
 use crate::data::principal::Secret;
@@ -87,19 +88,19 @@ pub(super) fn read(folder: &Path) -> Result<State, KeyError> {
         let certificate = Certificate::from_text(&read_text(&authority)?).map_err(|error| wrong(&authority, error))?;
         state.authority = Some(Arc::new(certificate));
     }
-    state.trusted = trusted(folder)?.into_iter().flat_map(|(_, certificates)| certificates).collect();
+    state.trusted = trusted(folder)?.into_iter().flat_map(|anchors| anchors.certificates).collect();
     state.secrets = secrets(&folder.join(SECRETS))?;
     Ok(state)
 }
 
-/// The files with trusted certificates: name without the ending, and what is in them.
-pub(super) fn trusted(folder: &Path) -> Result<Vec<(String, Vec<Arc<Certificate>>)>, KeyError> {
+/// The files with trusted certificates, and what is in them.
+pub(super) fn trusted(folder: &Path) -> Result<Vec<Anchors>, KeyError> {
     let mut all = Vec::new();
     for path in list(&folder.join(TRUSTED))? {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
         if matches!(extension, "pem" | "crt" | "cer") {
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("").to_owned();
-            all.push((name, certificates_in(&path)?));
+            all.push(Anchors { name, certificates: certificates_in(&path)? });
         }
     }
     Ok(all)

@@ -18,8 +18,7 @@ pub struct Anchors {
 impl KeyStore {
     /// All trust anchors, by the names of their files.
     pub fn anchors(&self) -> Result<Vec<Anchors>, KeyError> {
-        let all = files::trusted(&self.folder)?;
-        Ok(all.into_iter().map(|(name, certificates)| Anchors { name, certificates }).collect())
+        files::trusted(&self.folder)
     }
 
     /// Trusts the certificates in a PEM file from now on, under a new name. Everything else in the file is left out, above all private
@@ -35,7 +34,7 @@ impl KeyStore {
         }
         {
             let _lock = files::lock(&self.folder)?;
-            if files::trusted(&self.folder)?.iter().any(|(known, _)| known == name) {
+            if files::trusted(&self.folder)?.iter().any(|known| known.name == name) {
                 return Err(KeyError::new(format!("`{name}` is trusted already; `key trust remove {name}` removes it")));
             }
             let pem: String = certificates.iter().map(|certificate| certificate.pem()).collect();
