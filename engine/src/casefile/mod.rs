@@ -24,6 +24,7 @@
 //! | `== only DIALECT…` | the case speaks of `sqlite`, `mysql` or `postgres`, and is not run on other databases |
 //! | `== user NAME PASSWORD [ROLE…]` | a user of the internal identity provider; one that is there already gets this password |
 //! | `== command [NAME:] WORDS…` | a command policy; its outputs become `{output}`, or `{NAME.output}`. Lines below: `fails`, or JSON |
+//! | `== task NAME` | runs a task now; it must succeed |
 //! | `== sql CONNECTION` | statements, each ending in `;` |
 //! | `== rows CONNECTION` | a query, an empty line, and the rows it must give: columns divided by ` \| ` |
 //! | `== request [https\|http] [cert=NAME] [note]` | request line, header lines, an empty line, the body; a form may take a line a parameter. `cert=NAME`: with a client certificate that nobody issued; `cert=ca:NAME`: that the gateway's authority issued |

@@ -104,6 +104,13 @@ impl Section<'_> {
                 StepKind::User { name, password, roles: words.collect() }
             }
             "command" => self.command(rest)?,
+            "task" => {
+                self.nothing_below()?;
+                if rest.is_empty() {
+                    return Err(self.wrong("`== task NAME`"));
+                }
+                StepKind::Task(rest.to_owned())
+            }
             "sql" => StepKind::Sql { connection: self.word(rest)?, text: self.text() },
             "rows" => self.rows(rest)?,
             "parallel" => {

@@ -102,6 +102,7 @@ impl CaseRun {
                     None => Ok(()),
                 }
             }
+            StepKind::Task(name) => self.task(name).await.map_err(here),
             StepKind::Sql { connection, text } => {
                 let text = self.expand(text, step)?;
                 self.sql(connection, &text).await.map_err(here)
@@ -275,6 +276,19 @@ impl CaseRun {
                 self.vars.set(format!("form:{name}"), value);
             }
             self.vars.set("action", action.unwrap_or_else(|| path.to_owned()));
+        }
+    }
+
+    async fn task(&self, name: &str) -> Result<(), String> {
+        let site = self.gateway.site();
+        if !site.library.tasks().any(|task| task.name == name) {
+            let names: Vec<&str> = site.library.tasks().map(|task| task.name.as_str()).collect();
+            return Err(format!("there is no task `{name}`; there are: {}", names.join(", ")));
+        }
+        match site.run_named(name, &[]).await {
+            Some((Ending::Held, _)) => Ok(()),
+            Some((Ending::Broken(fault), _)) => Err(format!("the task broke: {fault}")),
+            _ => Err("the task failed".to_owned()),
         }
     }
 

@@ -60,6 +60,8 @@ pub enum StepKind {
         /// JSON that its outputs must contain.
         expected: Option<(usize, String)>,
     },
+    /// Runs a task now; it must succeed.
+    Task(String),
     /// Statements to run.
     Sql {
         /// Connection.

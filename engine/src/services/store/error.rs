@@ -146,6 +146,9 @@ pub enum StatementError {
     /// A comparison that cannot be made bytewise.
     #[error("{0}")]
     Inexact(&'static str),
+    /// A name that is no plain one.
+    #[error("`{0}` is not the name of a table or column: use letters, digits and `_`")]
+    NotAName(String),
     /// No form of it for this dialect.
     #[error("there is no form of it for this database")]
     NoForm,

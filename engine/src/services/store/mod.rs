@@ -11,6 +11,7 @@ mod error;
 mod lease;
 mod mysql;
 mod nowhere;
+mod pieces;
 mod postgres;
 mod rendered;
 mod server;
@@ -31,6 +32,7 @@ use smol_str::SmolStr;
 pub use backend::Pool;
 pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
+pub use pieces::Pieces;
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
 
