@@ -67,6 +67,7 @@ impl Host {
             databases: databases.collect(),
             providers: providers.collect(),
             routes: routes.collect(),
+            tasks: self.task_reports().await,
             certificates: certificates.collect(),
         }
     }

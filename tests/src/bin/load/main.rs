@@ -5,6 +5,7 @@
 
 mod browser;
 mod flows;
+mod stores;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ service "Bench pair" at "/bench/pair" methods GET {
 }
 "##;
 
-const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--only TEXT]";
+const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--stored N] [--expired N] [--only TEXT]";
 
 struct Options {
     /// Length of one measurement.
@@ -46,6 +47,9 @@ struct Options {
     server_core: usize,
     client_core: usize,
     only: Option<String>,
+    /// How many tokens are stored beside those of the rows, and how many expired ones are cleaned away.
+    stored: usize,
+    expired: usize,
 }
 
 fn main() -> Result<()> {
@@ -76,6 +80,7 @@ fn main() -> Result<()> {
     browser::flows(&bench, &mut table)?;
     normal(&options, &bare, &mut table)?;
     split(&bench, &mut table)?;
+    stores::rows(&options, &bare, &mut table)?;
     bench.reload(&mut table)?;
     table.print();
     Ok(())
@@ -102,7 +107,7 @@ fn split(one: &Bench<'_>, table: &mut Table) -> Result<()> {
     let pair = Pair::start("logging: { level: warn, audit: off }\n", &start)?;
     let home = pair.behind_home();
     let two = Bench { gateway: &pair.front, home: &home, ..*one };
-    let (single, double) = (flows::issuing(one)?, flows::issuing(&two)?);
+    let (single, double) = (flows::issuing(one, "Single")?, flows::issuing(&two, "Double")?);
     let mut row = Row::new(name, None);
     for _ in 0..one.options.rounds {
         let single = measured(one.gateway, || one.run(one.https(), single()))?;
@@ -129,7 +134,16 @@ fn run_pinned(options: &Options) -> Result<()> {
 }
 
 fn options() -> Result<Options> {
-    let mut options = Options { seconds: 3.0, rounds: 5, connections: 64, server_core: 0, client_core: 1, only: None };
+    let mut options = Options {
+        seconds: 3.0,
+        rounds: 5,
+        connections: 64,
+        server_core: 0,
+        client_core: 1,
+        only: None,
+        stored: 10_000,
+        expired: 10_000,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().context(USAGE)?;
@@ -139,6 +153,8 @@ fn options() -> Result<Options> {
             "--connections" => options.connections = value.parse::<usize>()?.clamp(1, 1000),
             "--server-core" => options.server_core = value.parse()?,
             "--client-core" => options.client_core = value.parse()?,
+            "--stored" => options.stored = value.parse::<usize>()?.min(10_000_000),
+            "--expired" => options.expired = value.parse::<usize>()?.min(10_000_000),
             "--only" => options.only = Some(value),
             _ => bail!("{USAGE}"),
         }
