@@ -31,6 +31,7 @@ logging: { audit: log }
 monitoring: { listen: off }
 limits: { shutdown_timeout: 250ms }
 sample_data: false # a case begins with empty tables
+cluster: { redis: ~, connection: off } # each gateway is alone, unless a case says otherwise
 ";
 
 /// The common basis of all cases: an opened home with keys and tables, and compiled sets of policies.
@@ -45,6 +46,8 @@ pub struct Lab {
     server: Option<Server>,
     /// Whether each case runs on two gateways.
     split: bool,
+    /// SQL that makes the tables of each case before its gateway starts; empty: the gateway makes its own.
+    tables: Arc<str>,
 }
 
 /// The cluster property that tells the first of two gateways where the second one is.
@@ -102,6 +105,7 @@ impl Lab {
             prebuilt,
             server: None,
             split: false,
+            tables: "".into(),
         })
     }
 
@@ -118,6 +122,11 @@ impl Lab {
         Ok(Lab { server: Some(Server::new(server)?), ..self.clone() })
     }
 
+    /// The same cases on tables that somebody else made, with this SQL.
+    pub fn with_tables(&self, sql: &str) -> Lab {
+        Lab { tables: sql.into(), ..self.clone() }
+    }
+
     /// The dialect of its cases' databases.
     pub fn dialect(&self) -> Dialect {
         self.server.as_ref().map_or(Dialect::Sqlite, Server::dialect)
@@ -128,7 +137,7 @@ impl Lab {
         let Some(server) = &self.server else { return Ok(None) };
         let connections = self.settings.get("connections").and_then(Yaml::as_mapping);
         let names = connections.into_iter().flat_map(|connections| connections.keys()).filter_map(Yaml::as_str);
-        server.make(names).await.map(Some)
+        server.make(names, &self.tables).await.map(Some)
     }
 
     /// Runs a case on its own thread and runtime, so that it has its own log.
