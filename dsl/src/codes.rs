@@ -128,6 +128,8 @@ pub const UNUSED_CONNECTION: &str = "P0225";
 
 /// A name in another case than its declaration.
 pub const NAME_CASE: &str = "P0226";
+/// `connection … from "Policy"` where the policy does not say which connection that is.
+pub const UNKNOWN_CONNECTION: &str = "P0227";
 
 /// A literal is of the wrong type.
 pub const WRONG_TYPE: &str = "P0301";

@@ -31,6 +31,7 @@ logging: { audit: log }
 monitoring: { listen: off }
 limits: { shutdown_timeout: 250ms }
 sample_data: false # a case begins with empty tables
+cluster: { redis: ~, connection: off } # each gateway is alone, unless a case says otherwise
 ";
 
 /// The common basis of all cases: an opened home with keys and tables, and compiled sets of policies.
@@ -43,6 +44,8 @@ pub struct Lab {
     prebuilt: Arc<Prebuilt>,
     /// The server for the databases, unless they are embedded.
     server: Option<Server>,
+    /// SQL that makes the tables of each case before its gateway starts; empty: the gateway makes its own.
+    tables: Arc<str>,
 }
 
 impl Lab {
@@ -88,13 +91,25 @@ impl Lab {
         // Opened once, to create keys and tables and to compile the set that most cases use.
         let host = Host::open(Home::at(template.path(), shipped), options).await.map_err(|error| error.to_string())?;
         host.services().connections.close().await;
-        Ok(Lab { template: Arc::new(template), shipped: shipped.map(Path::to_owned), settings, prebuilt, server: None })
+        Ok(Lab {
+            template: Arc::new(template),
+            shipped: shipped.map(Path::to_owned),
+            settings,
+            prebuilt,
+            server: None,
+            tables: "".into(),
+        })
     }
 
     /// The same cases with databases on a server, `mysql://user@host/database` or `postgres://…`. The account must be allowed to
     /// create databases: each case gets new ones, which are dropped at its end.
     pub fn on(&self, server: &str) -> Result<Lab, String> {
         Ok(Lab { server: Some(Server::new(server)?), ..self.clone() })
+    }
+
+    /// The same cases on tables that somebody else made, with this SQL.
+    pub fn with_tables(&self, sql: &str) -> Lab {
+        Lab { tables: sql.into(), ..self.clone() }
     }
 
     /// The dialect of its cases' databases.
@@ -107,7 +122,7 @@ impl Lab {
         let Some(server) = &self.server else { return Ok(None) };
         let connections = self.settings.get("connections").and_then(Yaml::as_mapping);
         let names = connections.into_iter().flat_map(|connections| connections.keys()).filter_map(Yaml::as_str);
-        server.make(names).await.map(Some)
+        server.make(names, &self.tables).await.map(Some)
     }
 
     /// Runs a case on its own thread and runtime, so that it has its own log.

@@ -88,7 +88,7 @@ impl CaseRun {
     async fn step(&mut self, step: &Step) -> Result<(), Wrong> {
         let here = |message: String| (step.line, message);
         match &step.kind {
-            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) => Ok(()), // there from the start
+            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) | StepKind::AllCharacters => Ok(()), // there from the start
             StepKind::User { name, password, roles, attributes } => {
                 let (name, password) = (self.expand(name, step)?, self.expand(password, step)?);
                 self.gateway.add_user(&name, &password, roles, attributes).map_err(here)

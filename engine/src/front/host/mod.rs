@@ -34,6 +34,7 @@ use crate::policy::compile::names;
 use crate::policy::site::{Compiled, Site};
 use crate::services::Services;
 use crate::services::cache::Caches;
+use crate::services::cluster::{self, Cluster};
 use crate::services::config::{Config, ListenAddress};
 use crate::services::identity::Passwords;
 use crate::services::keys::KeyStore;
@@ -44,9 +45,11 @@ pub use changes::Changes;
 pub use handler::Front;
 pub use inspect::{Inspection, inspect};
 pub use prebuilt::Prebuilt;
+pub use schema::own_scripts;
 pub use status::{Account, Status, has_served, read_status};
+pub use tasks::{Ran, TaskReport};
 
-use opened::{Beside, Files, Making, Opened, made, properties};
+use opened::{Beside, Files, Making, Opened, configured_ports, made, properties, warn};
 
 /// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +60,7 @@ pub struct Options {
     pub http: Option<ListenAddress>,
     /// YAML on top of the home's settings.
     pub overlay: Option<String>,
-    /// A shared clock.
+    /// A shared clock, for tests: tasks then run only when they are asked to.
     pub clock: Option<Arc<Clock>>,
     /// A shared collection of compiled sets.
     pub prebuilt: Option<Arc<Prebuilt>>,
@@ -111,6 +114,7 @@ pub struct Host {
     runtime: tokio::runtime::Handle,
     /// What sends traces and metrics, until it begins to.
     exporter: Mutex<Option<otlp::Exporter>>,
+    tasks: tasks::Board,
 }
 
 /// State that reloads change, besides the site.
@@ -158,14 +162,15 @@ impl Host {
         let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
         {
             let mut live = host.live();
-            live.status.https = https.map(|address| origin("https", address));
-            live.status.http = http.map(|address| origin("http", address));
+            live.status.https = https.map(|address| status::origin("https", address));
+            live.status.http = http.map(|address| status::origin("http", address));
             live.speaks = claim.is_some();
             live.write_status(&host.home);
         }
+        let bus = host.services().cluster.start();
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
         let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
-        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending })
+        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending, bus })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -225,9 +230,12 @@ impl Host {
         if let Some(tracer) = tracer.clone() {
             metrics.sampled("spans_dropped", move || vec![(Vec::new(), tracer.dropped() as f64)]);
         }
+        let caches = Arc::new(Caches::new(Arc::clone(&metrics)));
+        let cluster = Cluster::open(&config.cluster, &connections, home.root(), &caches, &clock).map_err(StartError::new)?;
         let gateway = Services {
             clock,
-            caches: Arc::new(Caches::new(Arc::clone(&metrics))),
+            caches,
+            cluster: Arc::new(cluster),
             identity,
             passwords,
             attempts: Arc::default(),
@@ -272,6 +280,7 @@ impl Host {
             started,
             draining: AtomicBool::new(false),
             exporter: Mutex::new(exporter),
+            tasks: tasks::Board::default(),
         };
         Ok((host, server))
     }
@@ -390,7 +399,10 @@ impl Host {
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.migrate(migration, &config);
-        inspect::unserved(&config, &site.library).iter().for_each(|remark| tracing::warn!("{remark}"));
+        site.services.cluster.use_connections(&site.services.connections);
+        let mut unknown = inspect::unserved(&config, &site.library);
+        unknown.extend(inspect::no_tasks(&config, &site.library));
+        unknown.iter().for_each(|remark| tracing::warn!("{remark}"));
         self.site.store(Arc::new(site));
         if let Err(error) = telemetry::set_level(&config.logging) {
             // The level from the environment, which was valid at the start.
@@ -479,6 +491,7 @@ pub struct Serving {
     tasks: tokio::task::JoinHandle<()>,
     control: Option<tokio::task::JoinHandle<()>>,
     sending: Option<otlp::Sending>,
+    bus: Option<cluster::Running>,
 }
 
 impl Serving {
@@ -489,17 +502,17 @@ impl Serving {
 
     /// Where HTTPS is answered, as a URL without path.
     pub fn https(&self) -> Option<String> {
-        self.https.map(|address| origin("https", address))
+        self.https.map(|address| status::origin("https", address))
     }
 
     /// Where plain HTTP is answered, as a URL without path.
     pub fn http(&self) -> Option<String> {
-        self.http.map(|address| origin("http", address))
+        self.http.map(|address| status::origin("http", address))
     }
 
     /// Where the monitoring listener answers, as a URL without path.
     pub fn admin(&self) -> Option<String> {
-        self.admin_address.map(|address| origin("http", address))
+        self.admin_address.map(|address| status::origin("http", address))
     }
 
     /// Announces that it stops, and continues for `limits.drain_delay`, so that no more requests are sent here when it stops.
@@ -520,6 +533,10 @@ impl Serving {
         if let Some(admin) = self.admin {
             admin.shutdown().await;
         }
+        // After the last request, and before the databases close.
+        if let Some(bus) = self.bus {
+            bus.finish().await;
+        }
         // A hanging statement keeps its connection.
         if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {
             tracing::warn!("databases were still busy when the gateway stopped");
@@ -536,19 +553,8 @@ impl Serving {
     }
 }
 
-/// The address that is listened on, as a URL: `0.0.0.0` and `[::]` too, so that nobody takes an open listener for a local one.
-fn origin(scheme: &str, address: SocketAddr) -> String {
-    format!("{scheme}://{address}")
-}
-
 fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigErrors> {
     home.config_with(options.overlay.as_deref())
-}
-
-fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
-    let listeners = [("https.port", config.listeners.https), ("http.port", config.listeners.http)];
-    let port = |listener| if let ListenAddress::At(address) = listener { Some(address.port()) } else { None };
-    listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
 }
 
 /// Compiles the policies. `ready` is called after that, before anything is compared with the services.
@@ -576,12 +582,6 @@ fn build(
             let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
             Err(Refused { report, errors })
         }
-    }
-}
-
-fn warn(warnings: &str) {
-    if !warnings.is_empty() {
-        tracing::warn!("the policies load, with warnings:\n{warnings}");
     }
 }
 
