@@ -6,6 +6,7 @@ pub mod grants;
 pub mod jwt;
 pub mod load;
 pub mod process;
+pub mod servers;
 
 use std::path::{Path, PathBuf};
 

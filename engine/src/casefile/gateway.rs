@@ -31,6 +31,7 @@ logging: { audit: log }
 monitoring: { listen: off }
 limits: { shutdown_timeout: 250ms }
 sample_data: false # a case begins with empty tables
+cluster: { redis: ~, connection: off } # each gateway is alone, unless a case says otherwise
 ";
 
 /// The common basis of all cases: an opened home with keys and tables, and compiled sets of policies.

@@ -103,6 +103,10 @@ impl Route {
     /// Runs the service's policy to its answer.
     async fn answer(&self, site: &Site, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
         let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
+        if ctx.is_telling() {
+            // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
+            Box::pin(ctx.others_know()).await;
+        }
         if let exec::Ending::Broken(fault) = &ending {
             site.services.metrics.fault(fault.blame.word());
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
@@ -384,6 +388,7 @@ impl Site {
         }
         let correlation = ctx.request.correlation().clone();
         let ending = correlation.within(exec::run_observed(&self.program, &frame, &mut ctx, observer)).await;
+        Box::pin(ctx.others_know()).await;
         let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
         Some((ending, outputs))
     }

@@ -34,6 +34,7 @@ use crate::policy::compile::names;
 use crate::policy::site::{Compiled, Site};
 use crate::services::Services;
 use crate::services::cache::Caches;
+use crate::services::cluster::{self, Cluster};
 use crate::services::config::{Config, ListenAddress};
 use crate::services::identity::Passwords;
 use crate::services::keys::KeyStore;
@@ -48,7 +49,7 @@ pub use schema::own_scripts;
 pub use status::{Account, Status, has_served, read_status};
 pub use tasks::{Ran, TaskReport};
 
-use opened::{Beside, Files, Making, Opened, made, properties};
+use opened::{Beside, Files, Making, Opened, configured_ports, made, properties, warn};
 
 /// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
@@ -166,9 +167,10 @@ impl Host {
             live.speaks = claim.is_some();
             live.write_status(&host.home);
         }
+        let bus = host.services().cluster.start();
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
         let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
-        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending })
+        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending, bus })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -228,9 +230,12 @@ impl Host {
         if let Some(tracer) = tracer.clone() {
             metrics.sampled("spans_dropped", move || vec![(Vec::new(), tracer.dropped() as f64)]);
         }
+        let caches = Arc::new(Caches::new(Arc::clone(&metrics)));
+        let cluster = Cluster::open(&config.cluster, &connections, home.root(), &caches, &clock).map_err(StartError::new)?;
         let gateway = Services {
             clock,
-            caches: Arc::new(Caches::new(Arc::clone(&metrics))),
+            caches,
+            cluster: Arc::new(cluster),
             identity,
             passwords,
             attempts: Arc::default(),
@@ -394,6 +399,7 @@ impl Host {
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.migrate(migration, &config);
+        site.services.cluster.use_connections(&site.services.connections);
         let mut unknown = inspect::unserved(&config, &site.library);
         unknown.extend(inspect::no_tasks(&config, &site.library));
         unknown.iter().for_each(|remark| tracing::warn!("{remark}"));
@@ -485,6 +491,7 @@ pub struct Serving {
     tasks: tokio::task::JoinHandle<()>,
     control: Option<tokio::task::JoinHandle<()>>,
     sending: Option<otlp::Sending>,
+    bus: Option<cluster::Running>,
 }
 
 impl Serving {
@@ -526,6 +533,10 @@ impl Serving {
         if let Some(admin) = self.admin {
             admin.shutdown().await;
         }
+        // After the last request, and before the databases close.
+        if let Some(bus) = self.bus {
+            bus.finish().await;
+        }
         // A hanging statement keeps its connection.
         if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {
             tracing::warn!("databases were still busy when the gateway stopped");
@@ -544,12 +555,6 @@ impl Serving {
 
 fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigErrors> {
     home.config_with(options.overlay.as_deref())
-}
-
-fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
-    let listeners = [("https.port", config.listeners.https), ("http.port", config.listeners.http)];
-    let port = |listener| if let ListenAddress::At(address) = listener { Some(address.port()) } else { None };
-    listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
 }
 
 /// Compiles the policies. `ready` is called after that, before anything is compared with the services.
@@ -577,12 +582,6 @@ fn build(
             let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
             Err(Refused { report, errors })
         }
-    }
-}
-
-fn warn(warnings: &str) {
-    if !warnings.is_empty() {
-        tracing::warn!("the policies load, with warnings:\n{warnings}");
     }
 }
 

@@ -10,7 +10,8 @@ use smol_str::SmolStr;
 
 use super::StartError;
 use crate::services::Services;
-use crate::services::config::{Config, ProviderKind};
+use crate::services::cluster::Cluster;
+use crate::services::config::{Config, ListenAddress, ProviderKind};
 use crate::services::identity::{Passwords, Providers};
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
@@ -87,7 +88,12 @@ impl Opened {
             let ports = beside.ports.values().copied().collect();
             kept(opened, &mut problems).map(|opened| Arc::new(opened.beside(ports, &new.host_name.0).counting(beside.metrics)))
         };
+        if let Some(connections) = &connections {
+            let cluster = Cluster::open(&new.cluster, connections, beside.home, &services.caches, &services.clock);
+            kept(cluster.map_err(|error| vec![error]), &mut problems);
+        }
         match (connections, identity, outbound) {
+            _ if !problems.is_empty() => Err(problems),
             (Some(connections), Some(identity), Some(outbound)) => Ok(Opened { connections, identity, outbound }),
             _ => Err(problems),
         }
@@ -123,6 +129,13 @@ pub(super) fn made(making: Option<Making>) -> Result<(), StartError> {
     making.map_or(Ok(()), Making::end).map_err(|problems| StartError(problems.join("\n")))
 }
 
+/// Ports by property, as the settings have them.
+pub(super) fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
+    let listeners = [("https.port", config.listeners.https), ("http.port", config.listeners.http)];
+    let port = |listener| if let ListenAddress::At(address) = listener { Some(address.port()) } else { None };
+    listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
+}
+
 /// Cluster properties, and facts that policies read in the same way.
 pub(super) fn properties(
     config: &Config,
@@ -137,6 +150,13 @@ pub(super) fn properties(
     }));
     properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
     properties
+}
+
+/// Logs the warnings of policies that load.
+pub(super) fn warn(warnings: &str) {
+    if !warnings.is_empty() {
+        tracing::warn!("the policies load, with warnings:\n{warnings}");
+    }
 }
 
 fn kept<T, E: Display>(result: Result<T, Vec<E>>, problems: &mut Vec<String>) -> Option<T> {

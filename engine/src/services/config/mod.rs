@@ -20,10 +20,10 @@ use serde::Deserialize;
 use crate::services::keys::KeyKind;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
+pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, Redis, SearchScope, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
-    Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
+    Audience, AuditTarget, ClientCertificate, Cluster, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging,
+    Monitoring, Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use tasks::{Nodes, Task};
 pub use units::{ListenAddress, Span};
@@ -56,6 +56,8 @@ pub struct Config {
     /// Databases by the name that policies use.
     #[schemars(with = "BTreeMap<String, schema::TextOr<Connection>>")]
     pub connections: BTreeMap<String, Connection>,
+    /// The other gateways on the same databases.
+    pub cluster: Cluster,
     /// Folders of migration scripts by connection, each with a folder per dialect (`sqlite`, `mysql`, `postgres`). They are
     /// applied when the gateway starts; with an empty name an administrator has to do that.
     pub schemas: BTreeMap<String, String>,
@@ -171,6 +173,13 @@ impl Config {
         if !(0.0..=1.0).contains(&self.otlp.traces) {
             refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
         }
+        let name = &self.cluster.name;
+        if name.is_empty()
+            || name.len() > 64
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        {
+            refuse("cluster", "`cluster.name` must be 1 to 64 letters, digits and `-_.`".to_owned());
+        }
         for (name, task) in &self.tasks {
             for (key, why) in task.mistakes() {
                 refuse(key, format!("`tasks`, `{name}`: `{key}` {why}"));
@@ -221,6 +230,7 @@ impl Config {
         compare("logging.format", self.logging.format == new.logging.format);
         compare("monitoring", self.monitoring == new.monitoring);
         compare("otlp", self.otlp == new.otlp);
+        compare("cluster", self.cluster == new.cluster);
         compare("reload", self.reload == new.reload);
         changed
     }

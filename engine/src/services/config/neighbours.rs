@@ -64,6 +64,70 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// A Redis server. `redis: redis://127.0.0.1` is short for `redis: { url: … }`.
+#[derive(Clone, PartialEq, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub struct Redis {
+    /// `rediss://host:port/database`, `redis://…` without TLS, or `unix:///path`.
+    pub url: String,
+    /// User, if the URL contains none.
+    pub user: Option<String>,
+    /// Password, if the URL contains none.
+    pub password: Option<String>,
+    /// File (relative to the home) whose first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// PEM file (relative to the home) with the authorities of the server's certificate. Default: the public ones.
+    pub ca: Option<PathBuf>,
+    /// Whether a server on another machine may be used without TLS. Default: no.
+    pub allow_plaintext: bool,
+}
+
+/// Prints nothing of it, because URLs and passwords are secret.
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("redis([secret])")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedisFields {
+    url: String,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+    #[serde(default)]
+    password_file: Option<PathBuf>,
+    #[serde(default)]
+    ca: Option<PathBuf>,
+    #[serde(default)]
+    allow_plaintext: bool,
+}
+
+impl From<RedisFields> for Redis {
+    fn from(f: RedisFields) -> Self {
+        Redis {
+            url: f.url,
+            user: f.user,
+            password: f.password,
+            password_file: f.password_file,
+            ca: f.ca,
+            allow_plaintext: f.allow_plaintext,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Redis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_map::<D, RedisFields, _>(
+            deserializer,
+            "the URL of a Redis server such as `rediss://redis.example`, or a map with `url`",
+            |text| text.contains("://").then(|| Redis { url: text.to_owned(), ..Redis::default() }),
+        )
+    }
+}
+
 /// A user of a `federated` provider: found by the subject of a certificate, or by the certificate itself.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

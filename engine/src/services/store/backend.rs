@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use smol_str::SmolStr;
 use sqlparser::dialect::Dialect as Grammar;
 
-use super::{BeginOptions, ConnectionConfig, QueryOptions, Rows, SettingsError, Statement, StoreError};
+use super::{BeginOptions, Channel, ConnectionConfig, QueryOptions, Rows, SettingsError, Statement, StoreError};
 use crate::data::value::Value;
 
 /// A kind of database.
@@ -51,6 +51,11 @@ pub(super) trait Backend: Send + Sync {
 
     /// Applies the scripts (name, SQL) that were not yet applied.
     async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError>;
+
+    /// Opens a channel for messages between gateways; `None` if the database passes none on.
+    async fn channel(&self, _: &str) -> Option<Result<Channel, StoreError>> {
+        None
+    }
 
     /// The state of its pool, if it has one that was used.
     fn pool(&self) -> Option<Pool> {

@@ -4,6 +4,7 @@
 
 mod backend;
 mod bytewise;
+mod channel;
 mod collations;
 mod config;
 mod dialect;
@@ -31,12 +32,14 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 pub use backend::Pool;
+pub use channel::{Channel, ChannelSender};
 pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
 pub use pieces::Pieces;
 pub use sqlite::backup;
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
+pub(in crate::services) use transport::is_local;
 pub use upgrade::Expected;
 
 use self::backend::Backend;
@@ -190,6 +193,13 @@ impl Connection {
     /// Its connections, where it is on a server.
     pub fn pool(&self) -> Option<Pool> {
         self.0.backend.pool()
+    }
+
+    /// Opens a channel for messages to all gateways that use this database; they must give it the same name. An error for a database
+    /// that passes no messages on.
+    pub async fn channel(&self, name: &str) -> Result<Channel, StoreError> {
+        let none = || StoreError::new(Kind::Invalid, self.name(), "this database passes no messages on");
+        self.0.backend.channel(name).await.unwrap_or_else(|| Err(none()))
     }
 
     /// Whether the database answers.

@@ -1,6 +1,7 @@
 //! PostgreSQL. The server says which type each parameter must have, and values are converted to it here, because policies mostly
 //! have texts, and PostgreSQL, unlike the others, converts nothing by itself.
 
+mod channel;
 mod types;
 
 use std::fmt::Display;
@@ -20,7 +21,7 @@ use super::backend::{Backend, Column, Database, Operand, Placeholders, Spelling}
 use super::rendered::{Role, mark};
 use super::server::{Server, Vendor};
 use super::transport::must_verify;
-use super::{ConnectionConfig, Dialect, Kind, Rows, SettingsError, Statement, StoreError};
+use super::{Channel, ConnectionConfig, Dialect, Kind, Rows, SettingsError, Statement, StoreError};
 use crate::data::value::Value;
 
 /// The vendor.
@@ -210,6 +211,10 @@ impl Vendor for Postgres {
     fn lock_migrations(lock: i64) -> String {
         // Long scripts may take a while, and so may the gateway that was first.
         format!("SET statement_timeout = 0; SELECT pg_advisory_lock({lock})")
+    }
+
+    async fn channel(server: &Server<Postgres>, name: &str) -> Option<Result<Channel, StoreError>> {
+        Some(channel::open(server, name).await)
     }
 
     fn explain(error: &sqlx::Error) -> Option<(Kind, String)> {
