@@ -5,6 +5,7 @@ pub mod directory;
 pub mod grants;
 pub mod jwt;
 pub mod load;
+pub mod pair;
 pub mod process;
 pub mod servers;
 

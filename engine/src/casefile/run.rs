@@ -138,13 +138,12 @@ impl CaseRun {
                 Ok(())
             }
             StepKind::Delete(path) => {
-                std::fs::remove_file(self.gateway.path(path)).map_err(|error| here(format!("{path}: {error}")))?;
+                self.gateway.delete(path).map_err(|error| here(format!("{path}: {error}")))?;
                 self.edit = Some(self.gateway.reload());
                 Ok(())
             }
             StepKind::Rename(old, new) => {
-                std::fs::rename(self.gateway.path(old), self.gateway.path(new))
-                    .map_err(|error| here(format!("{old}: {error}")))?;
+                self.gateway.rename(old, new).map_err(|error| here(format!("{old}: {error}")))?;
                 self.edit = Some(self.gateway.reload());
                 Ok(())
             }

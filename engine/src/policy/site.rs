@@ -177,9 +177,14 @@ impl Compiled {
         Compiled { library: Arc::new(library), diagnostics, names, program }
     }
 
-    /// The set together with the services that outlive it; `None` if there are errors. `serves` is told a service's name and
-    /// whether it is declared `disabled`.
-    pub fn site(&self, services: Arc<Services>, instance_modifier: &str, serves: impl Fn(&str, bool) -> bool) -> Option<Site> {
+    /// The set together with the services that outlive it; `None` if there are errors. `serves` is told a service's name, its path,
+    /// and whether it is declared `disabled`.
+    pub fn site(
+        &self,
+        services: Arc<Services>,
+        instance_modifier: &str,
+        serves: impl Fn(&str, &str, bool) -> bool,
+    ) -> Option<Site> {
         let program = Arc::clone(self.program.as_ref()?);
         let modifier = match instance_modifier.trim_matches('/') {
             "" => SmolStr::default(),
@@ -197,7 +202,7 @@ impl Compiled {
         };
         for policy in self.library.services() {
             let ItemKind::Service(head) = &policy.item.kind else { continue };
-            if !serves(&policy.name, head.disabled) {
+            if !serves(&policy.name, &head.path.node, head.disabled) {
                 continue;
             }
             let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
@@ -240,7 +245,7 @@ impl Site {
         enabled: &[String],
     ) -> (Option<Site>, Arc<Library>, Vec<Diagnostic>) {
         let compiled = Compiled::new(sources);
-        let site = compiled.site(services, instance_modifier, |name, off| !off || enabled.iter().any(|own| own == name));
+        let site = compiled.site(services, instance_modifier, |name, _, off| !off || enabled.iter().any(|own| own == name));
         (site, compiled.library, compiled.diagnostics)
     }
 

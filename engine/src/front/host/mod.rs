@@ -576,7 +576,7 @@ fn build(
         let report = report + &render(&unknown, compiled.library.sources(), false);
         return Err(Refused { report, errors: unknown.len() });
     }
-    match compiled.site(services, &config.instance_modifier, |name, off| config.serves(name, off)) {
+    match compiled.site(services, &config.instance_modifier, |name, path, off| config.serves(name, path, off)) {
         Some(site) => Ok((site, report)),
         None => {
             let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();

@@ -63,6 +63,9 @@ macro_rules! props {
             Prop::absent("max_bytes", Kind::Int, "Largest body of an answer. Left out: `outbound.response_bytes`."),
             Prop::optional("in_process", Kind::Bool, portcullis_dsl::spec::Literal::Bool(true), "Whether a call to this gateway itself runs the policy at once, without a \
                 connection. From inside a `Transaction` on an embedded database such a policy may read that database, but not change it."),
+            Prop::optional("repeatable", Kind::Bool, portcullis_dsl::spec::Literal::Bool(false), "Whether the server may get the call twice: \
+                it is made once more if the connection breaks before the whole answer has come. Nothing is repeated after `timeout`, or where no \
+                connection could be made."),
             Prop::optional("public_only", Kind::Bool, portcullis_dsl::spec::Literal::Bool(false), "`true` where a client chose the URL: then \
                 this machine, private networks and addresses that belong to no single machine are called only where \
                 `outbound.client_targets` of `gateway.yaml` names them. A literal."),
@@ -104,6 +107,7 @@ struct Route {
     timeout: Option<Expr>,
     max_bytes: Option<Expr>,
     in_process: bool,
+    repeatable: Expr,
     public_only: bool,
     /// Alias of the client certificate.
     key: Option<Expr>,
@@ -157,6 +161,7 @@ impl Route {
             timeout: p.optional("timeout"),
             max_bytes: p.optional("max_bytes"),
             in_process: p.flag("in_process")?,
+            repeatable: p.value("repeatable"),
             public_only: p.flag("public_only")?,
             key,
             reason_code: slot(p, "reasonCode"),
@@ -246,7 +251,13 @@ impl Route {
                 }
                 (answer, From::Ourselves)
             } else {
-                (traced(ctx, &target, call.clone()).await?, From::Another)
+                let answer = match traced(ctx, &target, call.clone()).await {
+                    Err(error) if error.broken && self.repeatable.eval(ctx).to_bool() == Some(true) => {
+                        traced(ctx, &target, call.clone()).await
+                    }
+                    answer => answer,
+                };
+                (answer?, From::Another)
             };
             let Some(next) = self.follow_redirects.then(|| redirect(&answer, last)).flatten() else { return Ok((answer, from)) };
             call.uri = next;

@@ -14,7 +14,8 @@ use super::units::Span;
 #[derive(Clone, PartialEq, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields)]
 pub struct Connection {
-    /// `sqlite://path` (relative to the home), `mysql://host/name`, `postgres://host/name`.
+    /// `sqlite://path` (relative to the home), `mysql://host/name`, `postgres://host/name`; `none` for a gateway that has no database,
+    /// because another one stores everything for it.
     pub url: String,
     /// User, if the URL contains none.
     pub user: Option<String>,
@@ -327,7 +328,7 @@ impl<'de> Deserialize<'de> for Connection {
         text_or_map::<D, ConnectionFields, _>(
             deserializer,
             "a database URL such as `sqlite://data/main.db`, or a map with `url`",
-            |text| text.contains("://").then(|| Connection { url: text.to_owned(), ..Connection::default() }),
+            |text| (text == "none" || text.contains("://")).then(|| Connection { url: text.to_owned(), ..Connection::default() }),
         )
     }
 }

@@ -38,6 +38,9 @@ pub use policy::{OutboundError, Target, Targets, is_localhost, is_loopback};
 const IDLE_PER_HOST: usize = 32;
 /// Longest idle time.
 const IDLE_TIME: Duration = Duration::from_secs(50);
+/// How often the other end of an HTTP/2 connection is asked whether it is there while calls wait for it, and how long for an answer: all
+/// calls to a server share one connection, and one that broke silently must not hold them all up.
+const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(5));
 
 /// Why a call has no answer. Policies see the number as `reasonCode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +88,19 @@ pub struct CallError {
     pub failed: Failed,
     /// What happened. Never contains the URL's query.
     pub detail: String,
+    /// Whether there was a connection, and it broke: the server may have got the call.
+    pub broken: bool,
 }
 
 impl CallError {
     /// An error of this kind.
     pub fn new(failed: Failed, detail: impl Into<String>) -> Self {
-        CallError { failed, detail: detail.into() }
+        CallError { failed, detail: detail.into(), broken: false }
+    }
+
+    /// A connection that broke.
+    fn broken(detail: impl Into<String>) -> Self {
+        CallError { broken: true, ..CallError::new(Failed::Other, detail) }
     }
 }
 
@@ -280,6 +290,9 @@ impl Outbound {
         let connector = Connector::new(tls, self.settings.connect_timeout.0, Arc::clone(self.rules(public_only)));
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(PING.0)
+            .http2_keep_alive_timeout(PING.1)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIME)
             .build(connector);
@@ -308,7 +321,7 @@ impl Outbound {
 async fn read(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, CallError> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CallError::new(Failed::Other, format!("the answer was cut off: {error}")))?;
+        let frame = frame.map_err(|error| CallError::broken(format!("the answer was cut off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if all.len() + data.len() > limit {
             return Err(CallError::new(Failed::Other, format!("the answer is larger than {limit} bytes")));
@@ -333,7 +346,7 @@ fn explain(error: &hyper_util::client::legacy::Error) -> CallError {
         detail = format!("{detail}: {error}");
         cause = error.source();
     }
-    CallError::new(Failed::Other, detail)
+    if error.is_connect() { CallError::new(Failed::Other, detail) } else { CallError::broken(detail) }
 }
 
 #[cfg(test)]
