@@ -13,7 +13,7 @@ use portcullis_tests::case_files;
 const FOLDERS: [&str; 7] = ["authorize", "lifetimes", "protectedapi", "revoke", "scope", "token", "configuration"];
 
 /// Cases that are about one gateway, and why.
-const ONE: [(&str, &str); 5] = [
+const ONE: [(&str, &str); 6] = [
     (
         "cases/authorize/error-page-way-back",
         "the page knows the client for five minutes, also after it is disabled at the other gateway",
