@@ -61,7 +61,7 @@ impl Lab {
         settings.remove("listeners");
         overlay(&mut settings, parse_yaml(SETTINGS)?);
         // The shipped settings also name connections.
-        write(template.path(), config::FILE, &to_yaml(&settings)?)?;
+        write(template.path(), config::FILE, to_yaml(&settings)?.as_bytes())?;
         let home = Home::at(template.path(), shipped);
         let config = home.config().map_err(|error| error.to_string())?;
         let mut connections = Mapping::new();
@@ -79,7 +79,7 @@ impl Lab {
         if !stand_ins.is_empty() {
             overlay(&mut settings, Mapping::from_iter([("identity_providers".into(), stand_ins.into())]));
         }
-        write(template.path(), config::FILE, &to_yaml(&settings)?)?;
+        write(template.path(), config::FILE, to_yaml(&settings)?.as_bytes())?;
         for folder in [CUSTOMIZATIONS, SERVICES, KEYS, DATA] {
             private::make_folder(&template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
         }
@@ -162,7 +162,7 @@ impl CaseGateway {
         for step in &case.steps {
             let here = |message: String| Failure::new(&step.file, step.line, message);
             match &step.kind {
-                StepKind::File { path, text } => write(home.path(), path, text).map_err(here)?,
+                StepKind::File { path, content } => write(home.path(), path, content).map_err(here)?,
                 StepKind::Config(text) => {
                     // Read alone first, so that errors name the case's own lines.
                     Config::read([("== config", text.as_str())]).map_err(|error| here(error.to_string()))?;
@@ -171,7 +171,7 @@ impl CaseGateway {
                 _ => {}
             }
         }
-        to_yaml(&settings).and_then(|text| write(home.path(), config::FILE, &text)).map_err(failed)?;
+        to_yaml(&settings).and_then(|text| write(home.path(), config::FILE, text.as_bytes())).map_err(failed)?;
         let clock = Arc::new(Clock::default());
         let any = ListenAddress::At(([127, 0, 0, 1], 0).into());
         let options = Options {
@@ -237,15 +237,16 @@ impl CaseGateway {
     }
 
     /// Writes a file of its home. Settings are laid over those that the case began with: its databases stay its own.
-    pub(super) fn write(&self, path: &str, text: &str) -> Result<(), String> {
+    pub(super) fn write(&self, path: &str, content: &[u8]) -> Result<(), String> {
         if path == config::FILE
+            && let Ok(text) = str::from_utf8(content)
             && let Ok(own) = parse_yaml(text)
         {
             let mut settings = self.settings.clone();
             overlay(&mut settings, own);
-            return write(self.home.path(), path, &to_yaml(&settings)?);
+            return write(self.home.path(), path, to_yaml(&settings)?.as_bytes());
         }
-        write(self.home.path(), path, text)
+        write(self.home.path(), path, content)
     }
 
     /// Reloads as the watcher would after an edit; returns the report if the edit is refused.
@@ -300,12 +301,12 @@ impl io::Write for Log {
     }
 }
 
-fn write(home: &Path, path: &str, text: &str) -> Result<(), String> {
+fn write(home: &Path, path: &str, content: &[u8]) -> Result<(), String> {
     let target = home.join(path);
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).map_err(|error| format!("{path}: {error}"))?;
     }
-    fs::write(&target, text).map_err(|error| format!("{path}: {error}"))
+    fs::write(&target, content).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Copies a folder with everything below it; a missing one counts as empty.
