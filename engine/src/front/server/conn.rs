@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header, request};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -53,11 +53,15 @@ impl<H> Shared<H> {
         let mut builder = auto::Builder::new(Streams { patience: limits.write_timeout.0 });
         // No `pipeline_flush`: it holds an answer back while more bytes wait to be read, even if the answer (431, 400) is about
         // those bytes, or they are half a request.
-        builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.0); // `guard` enforces the time limit
+        //
+        // `guard` enforces the time limit. A header that is a little too large is read, so that its answer can be that of the service; hyper
+        // itself answers one that is much larger.
+        let most = limits.header_bytes.0.saturating_mul(2);
+        builder.http1().header_read_timeout(None).max_buf_size(most);
         builder
             .http2()
             .max_concurrent_streams(limits.http2_streams)
-            .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX));
+            .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX));
         let (http1, http2) = (builder.clone().http1_only(), builder.clone().http2_only());
         let memory = Memory::new(limits.body_memory.0);
         Shared { handler, limits, guards, memory, proxies, either: builder, http1, http2 }
@@ -200,7 +204,14 @@ async fn answer<H: Handler>(
     let correlation = Correlation::of(request.headers(), connection.shared.proxies.trusts(peer));
     let mut response = match handled(&connection, request, http2, &correlation).await {
         Ok(response) => response,
-        Err(status) => {
+        Err(Refused { status, request: Some(request) }) => match refused(&connection, *request, status, &correlation).await {
+            Some(response) => last(response),
+            None => {
+                connection.shared.handler.refused(status, peer, &correlation);
+                refusal(status)
+            }
+        },
+        Err(Refused { status, request: None }) => {
             connection.shared.handler.refused(status, peer, &correlation);
             refusal(status)
         }
@@ -212,38 +223,86 @@ async fn answer<H: Handler>(
     Ok(response.map(|body| Outgoing::new(body, guard, http2)))
 }
 
+/// A request that gets no answer of the handler, and its header if the handler may word the refusal.
+struct Refused {
+    status: StatusCode,
+    request: Option<Box<(request::Parts, ConnInfo)>>,
+}
+
+impl From<StatusCode> for Refused {
+    fn from(status: StatusCode) -> Self {
+        Refused { status, request: None }
+    }
+}
+
+/// The handler's words for a refusal.
+async fn refused<H: Handler>(
+    connection: &Arc<HttpConnection<H>>,
+    (head, info): (request::Parts, ConnInfo),
+    status: StatusCode,
+    correlation: &Correlation,
+) -> Option<Response<Bytes>> {
+    let limit = connection.shared.limits.request_timeout.0;
+    let reason = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+        StatusCode::REQUEST_TIMEOUT => "the body did not arrive in time",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "request line and header fields are too large",
+        StatusCode::SERVICE_UNAVAILABLE => "too many requests are being read; try again",
+        _ => "the body could not be read",
+    };
+    let run = {
+        let (connection, own) = (Arc::clone(connection), correlation.clone());
+        Box::pin(correlation.within(async move { connection.shared.handler.refuse(head, &info, status, reason, own).await }))
+    };
+    timeout(limit, ToTheEnd::new(run, limit, &connection.background)).await.ok()?.ok()?
+}
+
+/// Bytes of request line and header fields, as they are on the wire in HTTP/1.1.
+fn header_bytes(head: &request::Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    head.method.as_str().len() + target + "  HTTP/1.1".len() + 4 + fields
+}
+
 /// The handler's answer, or a status that refuses the request before or instead of it.
 async fn handled<H: Handler>(
     connection: &Arc<HttpConnection<H>>,
     request: Request<Incoming>,
     http2: bool,
     correlation: &Correlation,
-) -> Result<Response<Bytes>, StatusCode> {
+) -> Result<Response<Bytes>, Refused> {
     let shared = &connection.shared;
     let guard = connection.entered.guard();
     let limit = shared.limits.request_timeout.0;
     if http2 {
-        if guard.is_closed() {
-            return Err(StatusCode::SERVICE_UNAVAILABLE);
-        }
-        if timeout(limit, guard.room()).await.is_err() {
-            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        if guard.is_closed() || timeout(limit, guard.room()).await.is_err() {
+            return Err(StatusCode::SERVICE_UNAVAILABLE.into());
         }
     } else {
         guard.flushed().await; // the guard ends a connection that does not get this far
     }
-    // A client that keeps opening and resetting streams has to wait for the runs that this started.
+    // A client that keeps opening and resetting streams has to wait for the runs that this started. No service words this, because that
+    // would be one more run.
     if connection.background.load(Relaxed) >= shared.limits.http2_streams {
-        return Err(StatusCode::SERVICE_UNAVAILABLE);
+        return Err(StatusCode::SERVICE_UNAVAILABLE.into());
     }
     let (head, incoming) = request.into_parts();
     if !http2 {
         strict::framing(&head.headers)?;
     }
     let Ok(Origin { remote, direct }) = shared.proxies.origin(connection.info.remote, &head.headers) else {
-        return Err(StatusCode::BAD_REQUEST);
+        return Err(StatusCode::BAD_REQUEST.into());
     };
-    let (body, held) = body::read(incoming, &shared.limits, &connection.memory).await?;
+    let origin = move |info: &ConnInfo| ConnInfo { remote, direct, ..info.clone() };
+    let read = if header_bytes(&head) > shared.limits.header_bytes.0 {
+        Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else {
+        body::read(incoming, &shared.limits, &connection.memory).await
+    };
+    let (body, held) = match read {
+        Ok(read) => read,
+        Err(status) => return Err(Refused { status, request: Some(Box::new((head, origin(&connection.info)))) }),
+    };
     let run = {
         let connection = Arc::clone(connection);
         let own = correlation.clone();
@@ -253,7 +312,7 @@ async fn handled<H: Handler>(
             if remote == info.remote && direct {
                 return connection.shared.handler.handle(head, body, info, own).await;
             }
-            connection.shared.handler.handle(head, body, &ConnInfo { remote, direct, ..info.clone() }, own).await
+            connection.shared.handler.handle(head, body, &origin(info), own).await
         }))
     };
     match timeout(limit, ToTheEnd::new(run, limit, &connection.background)).await {
@@ -265,7 +324,7 @@ async fn handled<H: Handler>(
         }
         Err(_) => {
             tracing::warn!(request = %correlation.id(), ?limit, "a request was not answered in time; answered 504");
-            Err(StatusCode::GATEWAY_TIMEOUT)
+            Err(StatusCode::GATEWAY_TIMEOUT.into())
         }
     }
 }
@@ -278,6 +337,12 @@ fn refusal(status: StatusCode) -> Response<Bytes> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    last(response)
+}
+
+/// What a refusal says about the connection.
+fn last(mut response: Response<Bytes>) -> Response<Bytes> {
+    let status = response.status();
     // The next bytes on this connection may be the rest of an unread body.
     if matches!(
         status,
@@ -285,6 +350,7 @@ fn refusal(status: StatusCode) -> Response<Bytes> {
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::BAD_REQUEST
             | StatusCode::NOT_IMPLEMENTED
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             | StatusCode::SERVICE_UNAVAILABLE
     ) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

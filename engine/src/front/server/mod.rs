@@ -63,6 +63,18 @@ pub trait Handler: Send + Sync + 'static {
 
     /// A request of this peer was refused before it got here, with this status.
     fn refused(&self, _status: http::StatusCode, _peer: IpAddr, _correlation: &Correlation) {}
+
+    /// The answer to a request whose header was read and which is refused with this status, for this reason; `None` for the usual one.
+    fn refuse(
+        &self,
+        _head: request::Parts,
+        _conn: &ConnInfo,
+        _status: http::StatusCode,
+        _reason: &'static str,
+        _correlation: Correlation,
+    ) -> impl Future<Output = Option<Response<Bytes>>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// Bound listeners, not yet accepting.
