@@ -8,7 +8,8 @@ mod values;
 
 pub use self::conds::{BinaryOp, Bounds, Comparison, Cond, Multi, Predicate};
 pub use self::values::{
-    Allowed, ArithmeticOp, DurationLit, DurationUnit, Expr, ExprKind, Json, JsonMember, Part, PathStep, Range, Syntax, Type, VarRef,
+    Allowed, ArithmeticOp, DurationLit, DurationUnit, Expr, ExprKind, Json, JsonMember, Part, PathStep, Range, Syntax, Type,
+    VarRef,
 };
 use crate::span::{Span, Spanned};
 

@@ -50,7 +50,8 @@ impl Allowed {
         match self {
             Allowed::Range(range) => range.words(),
             Allowed::Choice(words) => {
-                let words: Vec<_> = words.iter().map(|word| if word.is_empty() { "empty".to_owned() } else { format!("`{word}`") }).collect();
+                let words: Vec<_> =
+                    words.iter().map(|word| if word.is_empty() { "empty".to_owned() } else { format!("`{word}`") }).collect();
                 match words.split_last() {
                     Some((last, [])) => last.clone(),
                     Some((last, others)) => format!("{} or {last}", others.join(", ")),

@@ -39,7 +39,11 @@ pub fn is_picture(path: &str) -> bool {
 }
 
 /// Media type and bytes of the picture that `data_uri file "path"` means, or what is wrong with it.
-pub(crate) fn find<'s>(sources: &'s Sources, from: FileId, path: &Spanned<String>) -> Result<(&'static str, &'s [u8]), Diagnostic> {
+pub(crate) fn find<'s>(
+    sources: &'s Sources,
+    from: FileId,
+    path: &Spanned<String>,
+) -> Result<(&'static str, &'s [u8]), Diagnostic> {
     let wrong = |message: String| Diagnostic::error(codes::BAD_PICTURE, message, path.span);
     let Some(kind) = kind(path) else {
         let ends: Vec<_> = KINDS.iter().flat_map(|kind| kind.ends).map(|end| format!("`.{end}`")).collect();
@@ -60,8 +64,12 @@ pub(crate) fn find<'s>(sources: &'s Sources, from: FileId, path: &Spanned<String
         }
     };
     if bytes.len() > MAX_PICTURE_BYTES {
-        return Err(wrong(format!("the picture `{}` is too large ({} KiB)", **path, bytes.len().div_ceil(1 << 10)))
-            .help(format!("each page contains it: make it smaller than {} KiB, or name its address on a web server", MAX_PICTURE_BYTES >> 10)));
+        return Err(wrong(format!("the picture `{}` is too large ({} KiB)", **path, bytes.len().div_ceil(1 << 10))).help(
+            format!(
+                "each page contains it: make it smaller than {} KiB, or name its address on a web server",
+                MAX_PICTURE_BYTES >> 10
+            ),
+        ));
     }
     let (at, mark) = kind.mark;
     if !bytes.get(at..).is_some_and(|rest| rest.starts_with(mark)) || bytes.is_empty() {

@@ -67,7 +67,9 @@ fn stmt(out: &mut String, depth: usize, stmt: &Stmt, prefix: &str) {
     match &stmt.kind {
         StmtKind::Set { target, ty, value } => line(format!("set {}{} {}", target.node, self::ty(ty), expr(value))),
         StmtKind::Default { target, ty, value } => line(format!("default {}{} {}", target.node, self::ty(ty), expr(value))),
-        StmtKind::Declare { target, ty, allowed } => line(format!("declare {}{}{}", target.node, self::ty(ty), self::allowed(allowed))),
+        StmtKind::Declare { target, ty, allowed } => {
+            line(format!("declare {}{}{}", target.node, self::ty(ty), self::allowed(allowed)))
+        }
         StmtKind::Include(name) => line(format!("include {:?}", name.node)),
         StmtKind::IncludeExtension(name) => line(format!("include-extension {:?}", name.node)),
         StmtKind::Call(call) => {

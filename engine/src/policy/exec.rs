@@ -126,7 +126,11 @@ pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) 
 }
 
 /// Runs only the error assertion of a service, for a request that the gateway itself refuses. `None` if it has none.
-pub fn refuse<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) -> Option<impl Future<Output = Ending> + Send + 'r> {
+pub fn refuse<'r>(
+    program: &'r Program,
+    frame: &'r FrameProgram,
+    ctx: &'r mut Ctx,
+) -> Option<impl Future<Output = Ending> + Send + 'r> {
     frame.fault_tail.map(|tail| run_from(program, frame, ctx, tail, Nobody))
 }
 

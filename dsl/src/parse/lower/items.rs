@@ -4,8 +4,8 @@ use pest::iterators::Pairs;
 
 use super::{Lower, Node, Rule, join_comments};
 use crate::ast::{
-    Allowed, Block, Call, Callee, Comment, Comments, Direction, DurationLit, Expr, ExprKind, File, FileConnection, Item, ItemKind, Name,
-    Param, ServiceHead,
+    Allowed, Block, Call, Callee, Comment, Comments, Direction, DurationLit, Expr, ExprKind, File, FileConnection, Item,
+    ItemKind, Name, Param, ServiceHead,
 };
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};

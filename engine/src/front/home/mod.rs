@@ -194,7 +194,8 @@ impl Home {
     /// the file.
     pub fn init_setting(&self, variable: &str, value: &str) -> Result<String, HomeError> {
         let unusable = |path: &Path, error: io::Error| HomeError::Unusable { path: path.to_owned(), error };
-        let files = self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?.texts;
+        let files =
+            self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?.texts;
         let (begins, wanted) = (format!("//set {variable} = "), format!("//set {variable} = \"{value}\""));
         let customizations = files.iter().filter(|file| file.path.starts_with("customizations/"));
         let known: Vec<(&ShippedFile, &str)> = customizations
@@ -269,8 +270,12 @@ impl Home {
             return Err(problems);
         }
         let mut sources = Sources::default();
-        let declared: Vec<&str> =
-            own.texts.iter().filter(|file| file.path.starts_with("customizations/")).flat_map(|file| targets(&file.text)).collect();
+        let declared: Vec<&str> = own
+            .texts
+            .iter()
+            .filter(|file| file.path.starts_with("customizations/"))
+            .flat_map(|file| targets(&file.text))
+            .collect();
         for file in &shipped.texts {
             let customization = file.path.starts_with("customizations/");
             if customization && (own.texts.iter().any(|own| own.path == file.path) || replaced(&file.text, &declared)) {

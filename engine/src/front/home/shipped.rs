@@ -49,7 +49,10 @@ impl Shipped {
     pub fn files(&self) -> Result<Files, Unreadable> {
         match self {
             Shipped::Embedded => {
-                let text = |(path, text): &(&'static str, &'static str)| ShippedFile { path: Cow::Borrowed(*path), text: Cow::Borrowed(*text) };
+                let text = |(path, text): &(&'static str, &'static str)| ShippedFile {
+                    path: Cow::Borrowed(*path),
+                    text: Cow::Borrowed(*text),
+                };
                 let picture = |(path, bytes): &(&str, &'static [u8])| ((*path).to_owned(), Ok(Arc::from(*bytes)));
                 Ok(Files {
                     texts: embedded::FILES.iter().map(text).collect(),

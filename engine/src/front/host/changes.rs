@@ -34,9 +34,9 @@ impl Changes {
             let Config {
                 host_name, security, instance_modifier, properties, enable, disable, identity_providers, outbound, ..
             } = config.clone();
-            let Config { connections, schemas, keys, secrets, logging, .. } = config.clone();
+            let Config { connections, schemas, keys, secrets, logging, limits, .. } = config.clone();
             let opened = (identity_providers, outbound, connections, schemas, keys, secrets);
-            let told = (logging.level, logging.access, logging.audit);
+            let told = (logging.level, logging.access, logging.audit, limits);
             (host_name, security, instance_modifier, properties, enable, disable, opened, told)
         };
         changes.settings = live(old_config) != live(new_config);
@@ -130,8 +130,9 @@ impl fmt::Display for Changes {
 fn contents(sources: &Sources) -> BTreeMap<&str, &[u8]> {
     let files = sources.files.iter().map(|file| (file.path.as_str(), file.text.as_bytes()));
     let data = sources.data.iter().map(|(path, text)| (path.as_str(), text.as_bytes()));
-    let pictures = sources.pictures.iter().map(|(path, picture)| {
-        (path.as_str(), picture.as_ref().map_or_else(|why| why.as_bytes(), |bytes| &**bytes))
-    });
+    let pictures = sources
+        .pictures
+        .iter()
+        .map(|(path, picture)| (path.as_str(), picture.as_ref().map_or_else(|why| why.as_bytes(), |bytes| &**bytes)));
     files.chain(data).chain(pictures).collect()
 }

@@ -81,7 +81,7 @@ impl Front {
             databases.into_iter().map(|(name, up)| (name, word(up).into())).collect();
         // One that is down keeps nobody from the others, so it is told and does not count.
         let services = self.host.services();
-        let identity = services.identity.states().map(|(name, up)| (name.to_owned(), word(up).into()));
+        let identity = services.identity.states().map(|(name, up)| (name.to_owned(), word(up.unwrap_or(true)).into()));
         let identity: serde_json::Map<String, serde_json::Value> = identity.collect();
         let status = self.host.status();
         let page = serde_json::json!({

@@ -10,6 +10,7 @@ mod inspect;
 mod opened;
 mod otlp;
 mod prebuilt;
+mod properties;
 mod receive;
 mod schema;
 mod status;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -29,7 +30,7 @@ use smol_str::SmolStr;
 
 use crate::data::time::{Clock, iso8601};
 use crate::front::home::{self, Home, Unreadable};
-use crate::front::server::{Running, Server, TlsServer};
+use crate::front::server::{Running, Server, TlsServer, Tuner};
 use crate::policy::compile::names;
 use crate::policy::site::{Compiled, Site};
 use crate::services::Services;
@@ -38,7 +39,6 @@ use crate::services::config::{Config, ListenAddress};
 use crate::services::identity::Passwords;
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
-use crate::services::store::Connections;
 use crate::services::telemetry::{self, AuditLog, AuditRecord, Level, Metrics};
 
 pub use changes::Changes;
@@ -48,6 +48,7 @@ pub use prebuilt::Prebuilt;
 pub use status::{Account, Status, has_served, read_status};
 
 use opened::{Beside, Files, Opened};
+use properties::{configured_ports, properties};
 
 /// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +111,8 @@ pub struct Host {
     /// Whether it was told to stop.
     draining: AtomicBool,
     runtime: tokio::runtime::Handle,
+    /// The limits of the running server.
+    tuner: OnceLock<Tuner>,
     /// What sends traces and metrics, until it begins to.
     exporter: Mutex<Option<otlp::Exporter>>,
 }
@@ -146,6 +149,7 @@ impl Host {
         let admin = admin::listen(&host.config()).map_err(StartError::new)?;
         let admin_address = admin.as_ref().and_then(Server::http_address);
         let running = server.start(Arc::new(Front::new(Arc::clone(&host), &host.config())));
+        let _ = host.tuner.set(running.tuner());
         let admin = admin.map(|server| admin::start(&host, server));
         let connections = running.counter();
         let unwritten = connections.clone();
@@ -181,6 +185,8 @@ impl Host {
         let metrics = Arc::new(Metrics::default());
         let dropped = audit.clone();
         metrics.gauge("audit_dropped", move || dropped.dropped() as i64);
+        let left_out = audit.clone();
+        metrics.gauge("audit_left_out", move || left_out.left_out() as i64);
         metrics.gauge("log_dropped", || telemetry::dropped_log_lines() as i64);
         // Bound before the policies are compiled, because they may read the ports.
         let (tls, server) = if listen {
@@ -267,6 +273,7 @@ impl Host {
             runtime,
             started,
             draining: AtomicBool::new(false),
+            tuner: OnceLock::new(),
             exporter: Mutex::new(exporter),
         };
         Ok((host, server))
@@ -391,6 +398,9 @@ impl Host {
         if let Err(error) = telemetry::set_level(&config.logging) {
             // The level from the environment, which was valid at the start.
             tracing::warn!("{error}");
+        }
+        if let Some(tuner) = self.tuner.get().filter(|_| live.config.limits != config.limits) {
+            tuner.tune(&config.limits);
         }
         live.status.pending_restart = self.started.needs_restart(&config).into_iter().map(str::to_owned).collect();
         live.config = Arc::new(config);
@@ -541,24 +551,6 @@ fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services
     home.config_with(options.overlay.as_deref())
 }
 
-fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
-    let listeners = [("https.port", config.listeners.https), ("http.port", config.listeners.http)];
-    let port = |listener| if let ListenAddress::At(address) = listener { Some(address.port()) } else { None };
-    listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
-}
-
-/// Cluster properties, and facts that policies read in the same way.
-fn properties(config: &Config, ports: &BTreeMap<&'static str, u16>, connections: &Connections) -> BTreeMap<String, SmolStr> {
-    let mut properties = BTreeMap::from([("cluster.hostname".to_owned(), SmolStr::from(&*config.host_name.0))]);
-    properties.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), SmolStr::from(port.to_string()))));
-    properties.extend(connections.iter().map(|connection| {
-        let name = format!("connections.{}.dialect", connection.name().to_ascii_lowercase());
-        (name, SmolStr::new_static(connection.dialect().word()))
-    }));
-    properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
-    properties
-}
-
 fn build(options: &Options, config: &Config, sources: Sources, services: Arc<Services>) -> Result<(Site, String), Refused> {
     let compiled = match &options.prebuilt {
         Some(prebuilt) => prebuilt.get(sources),
@@ -592,6 +584,8 @@ fn unreadable(problems: &[Unreadable]) -> Refused {
 
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
+mod limiting;
 #[cfg(test)]
 mod observing;
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub(super) async fn run(host: Arc<Host>) {
     loop {
         ticks.tick().await;
         let site = host.site();
+        site.services.audit.tell_left_out(site.services.clock.now_millis());
         let now = Instant::now();
         let mut ready = Vec::new();
         for task in site.library.tasks() {

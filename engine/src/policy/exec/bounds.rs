@@ -54,13 +54,20 @@ impl Bounds {
     fn chosen(&self, words: &[String], ctx: &mut Ctx) -> Result<(), Fault> {
         let meant = |value: &Value| {
             let text = value.as_text();
-            if words.iter().any(|word| *word == text) { Some(value.clone()) } else { Allowed::choice(words, &text).map(Value::from) }
+            if words.iter().any(|word| *word == text) {
+                Some(value.clone())
+            } else {
+                Allowed::choice(words, &text).map(Value::from)
+            }
         };
         let (wrong, chosen) = match ctx.get(self.slot) {
             Value::Undefined => return Ok(()),
             Value::List(values) => {
                 let chosen: Option<Vec<_>> = values.iter().map(meant).collect();
-                (values.iter().find(|value| meant(value).is_none()).cloned(), chosen.map(|values| Value::List(values.into_iter().collect::<Vec<_>>().into())))
+                (
+                    values.iter().find(|value| meant(value).is_none()).cloned(),
+                    chosen.map(|values| Value::List(values.into_iter().collect::<Vec<_>>().into())),
+                )
             }
             value => (Some(value.clone()), meant(value)),
         };
@@ -98,7 +105,6 @@ impl Bounds {
         let range = range.words();
         Err(ctx.misconfigured(format!("`{}` is out of its bounds: it must be {what} {range}, and is `{value}`", self.name)))
     }
-
 }
 
 fn holds(range: Range, number: f64) -> bool {
