@@ -9,10 +9,11 @@ const binary = process.env.PORTCULLIS;
 
 /**
  * Starts everything; `stop` ends it. `configuration`: statements for the authorization server's configuration; `scopes`: more for the client.
- * `relay` is a client with an https callback that sends the browser on: to an app's scheme, or to the first client's server.
+ * `settings`: a `gateway.yaml`. `relay` is a client with an https callback that sends the browser on: to an app's scheme, or to the first client's server.
  */
-export async function start(configuration = "", scopes = "") {
+export async function start(configuration = "", scopes = "", settings = "") {
     const home = mkdtempSync(join(tmpdir(), "portcullis-browser-"));
+    if (settings) writeFileSync(join(home, "gateway.yaml"), settings);
     if (configuration) {
         const name = "OTK Authorization Server Configuration";
         mkdirSync(join(home, "customizations", "authorization"), { recursive: true });
@@ -39,11 +40,13 @@ export async function start(configuration = "", scopes = "") {
     const port = await listening(gateway);
     cli(["user", "add", "alice"], "alice-password\n");
     cli(["user", "add", "bob"], "bob-password\n");
+    if (settings) cli(["user", "add", "admin"], "admin-password\n");
     const made = cli(["client", "add", "--name", "Example App", "--org", "Example", "--scope", `openid email read ${scopes}`.trim(), "--callback", app.callback, "--json"]);
     const { client_key, secret } = JSON.parse(made);
     const callback = `https://localhost:${port}/relay`;
     const relay = JSON.parse(cli(["client", "add", "--name", "Relay", "--org", "Example", "--scope", "read", "--callback", callback, "--json"]));
     return {
+        cli,
         relay: relay.client_key,
         origin: `https://localhost:${port}`,
         authority: join(home, "keys", "ca.pem"),

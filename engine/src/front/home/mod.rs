@@ -249,7 +249,12 @@ impl Home {
             own.as_deref().map(|text| (config::FILE, text)),
             overlay.map(|text| ("overlay", text)),
         ];
-        Config::read_in(&self.root, layers.into_iter().flatten())
+        let mut config = Config::read_in(&self.root, layers.into_iter().flatten())?;
+        if self.wants_samples(&config) {
+            let services = config.samples.services.clone();
+            config.enable.extend(services);
+        }
+        Ok(config)
     }
 
     /// Whether sample data are put into embedded databases and among the gateway's own users.

@@ -321,6 +321,8 @@ pub struct Samples {
     pub scripts: BTreeMap<String, String>,
     /// Users of the internal identity provider.
     pub users: Vec<SampleUser>,
+    /// Services that ship disabled and are served together with the sample data.
+    pub services: Vec<String>,
 }
 
 /// A sample user.

@@ -17,8 +17,9 @@ static SPEC: Spec = Spec {
         Prop::required("source", Kind::Value, "Text or message to read."),
         Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document; may be the source's own."),
         Prop::optional("object", Kind::Bool, Literal::Bool(false), "Whether it must be an object; a literal."),
+        Prop::absent("problem", Kind::Target(Type::String), "Variable that takes what is wrong with the text, and at which line and column."),
     ],
-    sets: &[sets("{target}", "the document")],
+    sets: &[sets("{target}", "the document"), sets("{problem}", "what is wrong, for whoever wrote the text; unchanged if nothing is")],
     fails: &["the source is not JSON, or undefined", "with `object: true`: it is not an object"],
     examples: &[
         example(
@@ -28,6 +29,11 @@ static SPEC: Spec = Spec {
             Expect::Sets("all", r#"{"in":{"a":1}}"#),
         ),
         example("not an object", r#"ParseJson(source: "[1]", target: "j", object: true)"#, Expect::Fails),
+        example(
+            "where it is wrong",
+            "set why = \"\"\nParseJson(source: \"{\\\"a\\\": 1,}\", target: \"j\", problem: \"why\") else Continue",
+            Expect::Sets("why", "trailing comma at line 1 column 9"),
+        ),
         example("not JSON", r#"ParseJson(source: "{a: 1}", target: "j")"#, Expect::Fails),
     ],
     ..Spec::PLAIN
@@ -35,19 +41,40 @@ static SPEC: Spec = Spec {
 
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
-    build: |p| Runnable::sync(ParseJson { source: p.value("source"), target: p.target("target")?, object: p.flag("object")? }),
+    build: |p| {
+        Runnable::sync(ParseJson {
+            source: p.value("source"),
+            target: p.target("target")?,
+            object: p.flag("object")?,
+            problem: p.optional_target("problem")?,
+        })
+    },
 };
 
 struct ParseJson {
     source: Expr,
     target: Slot,
     object: bool,
+    problem: Option<Slot>,
 }
 
 impl Assertion for ParseJson {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let Some(document) = crate::data::json::document(&self.source.eval(ctx)) else { return falsified("the source is not JSON") };
+        let source = self.source.eval(ctx);
+        let Some(document) = crate::data::json::document(&source) else {
+            if let Some(problem) = self.problem {
+                let why = match crate::data::json::read(source.as_text().as_bytes()) {
+                    Err(error) => error.to_string(),
+                    Ok(_) => "not usable".to_owned(),
+                };
+                ctx.set(problem, Value::from(why));
+            }
+            return falsified("the source is not JSON");
+        };
         if self.object && !document.is_object() {
+            if let Some(problem) = self.problem {
+                ctx.set(problem, Value::from("not an object"));
+            }
             return falsified("the source is not a JSON object");
         }
         ctx.set(self.target, Value::Json(document));

@@ -1,0 +1,188 @@
+// The OAuth Manager in a real browser: all that an administrator does there, with scripts and without.
+import assert from "node:assert/strict";
+import { start } from "./gateway.mjs";
+import { press } from "./press.mjs";
+import { accessible, fits, suite } from "./suite.mjs";
+
+const { test, shot, end } = await suite(process.argv[2]);
+const gateway = await start("", "", "sample_data: false\nmonitoring: { listen: \"off\" }\n");
+const manager = `${gateway.origin}/oauth/manager`;
+const heading = (page) => page.locator("h1").innerText();
+const said = (page) => page.locator(".message").innerText();
+
+async function signIn(page, name = "admin", at = manager) {
+    await page.goto(at);
+    assert.equal(await heading(page), "OAuth Manager");
+    await page.getByLabel("Username").fill(name);
+    await page.getByLabel("Password").fill(`${name}-password`);
+    await press(page, "Sign in");
+}
+
+for (const [scripts, javaScriptEnabled] of [["with scripts", true], ["without scripts", false]]) {
+    const name = `App ${scripts}`;
+    await test(`a client's life, ${scripts}`, { javaScriptEnabled }, async (page) => {
+        await signIn(page);
+        assert.equal(await heading(page), "Overview");
+        await press(page, "Clients", "link");
+        await press(page, "Register a client", "link");
+        await shot(page, `manager-register-${javaScriptEnabled}`);
+        await page.getByLabel("Name").fill("");
+        await page.getByLabel("Organization").fill("Example");
+        await page.getByLabel("Scope").fill("read write");
+        await page.getByLabel("Redirect URIs").fill("https://app.example/cb");
+        await page.getByLabel("Custom field of the key").fill("{\"a\": }");
+        // What the browser itself would stop is sent all the same.
+        await page.locator("form.wide").evaluate((form) => (form.noValidate = true));
+        await press(page, "Register");
+        assert.match(await said(page), /marked fields/);
+        assert.match(await page.locator("#name-problem").innerText(), /1 to 128/);
+        assert.match(await page.locator("#client_key_custom-problem").innerText(), /line 1 column 7/);
+        assert.equal(await page.getByLabel("Scope").inputValue(), "read write");
+        await shot(page, `manager-register-problems-${javaScriptEnabled}`);
+        await page.getByLabel("Name").fill(name);
+        await page.getByLabel("Custom field of the key").fill("{}");
+        await press(page, "Register");
+        assert.equal(await heading(page), "New credentials");
+        await shot(page, `manager-secret-${javaScriptEnabled}`);
+        const key = await page.locator("#shown-client-id").innerText();
+        assert.match(await page.locator("#shown-secret").innerText(), /^[\w-]{43}$/);
+        assert.equal(await page.getByRole("button", { name: "Copy" }).count(), javaScriptEnabled ? 2 : 0);
+        await press(page, "Go on", "link");
+        assert.equal(await heading(page), name);
+        await shot(page, `manager-client-${javaScriptEnabled}`);
+
+        await press(page, "Edit", "link");
+        await page.getByLabel("Description").fill("An application");
+        await press(page, "Save");
+        assert.equal(await said(page), "Saved.");
+
+        await press(page, "Add a key", "link");
+        await page.getByLabel("Environment").fill("iOS");
+        await press(page, "Add the key");
+        await press(page, "Go on", "link");
+        await page.getByLabel("Environment").fill("iOS");
+        await press(page, "Filter");
+        assert.equal(await page.locator("tbody tr").count(), 1);
+        await page.getByLabel("Environment").fill("");
+        await press(page, "Filter");
+        assert.equal(await page.locator("tbody tr").count(), 2);
+
+        await press(page, key, "link");
+        await shot(page, `manager-key-${javaScriptEnabled}`);
+        await page.getByLabel("Scope").fill("read");
+        await press(page, "Save");
+        assert.equal(await said(page), "Saved.");
+        await press(page, "New secret", "link");
+        await shot(page, `manager-new-secret-${javaScriptEnabled}`);
+        await press(page, "Make a new secret");
+        await press(page, "Go on", "link");
+        await press(page, "Disable tokens");
+        assert.match(await said(page), /Disabled 0/);
+        const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export" }).click()]);
+        assert.equal(file.suggestedFilename(), "client.json");
+        await press(page, "Revoke", "link");
+        await shot(page, `manager-revoke-${javaScriptEnabled}`);
+        await press(page, "Revoke the key");
+        assert.match(await said(page), /Revoked/);
+
+        await press(page, "Delete", "link");
+        assert.match(await page.locator(".lead").innerText(), /its keys \(1\)/);
+        await shot(page, `manager-delete-${javaScriptEnabled}`);
+        await press(page, "Delete the client");
+        assert.match(await said(page), /Deleted/);
+        await press(page, "Sign out");
+        assert.equal(await heading(page), "OAuth Manager");
+    });
+}
+
+await test("two administrators edit one client", {}, async (page, context) => {
+    await signIn(page, "admin", `${manager}/clients`);
+    await press(page, "Example App", "link");
+    await press(page, "Edit", "link");
+    const second = await context.newPage();
+    await second.goto(page.url());
+    await page.getByLabel("Description").fill("by the first");
+    await press(page, "Save");
+    await second.getByLabel("Description").fill("by the second");
+    await press(second, "Save");
+    assert.match(await said(second), /Somebody else changed this client meanwhile.*by the first/);
+    assert.equal(await second.getByLabel("Description").inputValue(), "by the second");
+    await shot(second, "manager-conflict");
+    await press(second, "Save");
+    assert.equal(await said(second), "Saved.");
+});
+
+await test("tokens: found, disabled, enabled, revoked", { javaScriptEnabled: false }, async (page, context) => {
+    const body = { grant_type: "password", username: "alice", password: "alice-password" };
+    const basic = Buffer.from(`${gateway.app.id}:${gateway.app.secret}`).toString("base64");
+    const answer = await context.request.post(`${gateway.origin}/auth/oauth/v2/token`, { form: body, headers: { Authorization: `Basic ${basic}` } });
+    assert.equal(answer.status(), 200);
+    await signIn(page, "admin", `${manager}/tokens`);
+    await page.getByLabel("Exactly").fill("alice");
+    await press(page, "Search");
+    await shot(page, "manager-tokens");
+    await press(page, "Disable");
+    assert.match(await said(page), /Disabled the token of alice/);
+    await press(page, "Enable");
+    assert.match(await said(page), /Enabled/);
+    await press(page, "Revoke");
+    assert.match(await page.locator(".none").innerText(), /no token/);
+});
+
+await test("a user sees nobody else's clients", { javaScriptEnabled: false }, async (page) => {
+    await signIn(page, "bob", `${manager}/clients`);
+    assert.match(await page.locator(".none").innerText(), /no client/);
+});
+
+await test("with the keyboard alone", {}, async (page) => {
+    await page.goto(manager);
+    await page.getByLabel("Username").focus();
+    await page.keyboard.type("admin");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("admin-password");
+    await Promise.all([page.waitForEvent("load"), page.keyboard.press("Enter")]);
+    await page.keyboard.press("Tab");
+    assert.equal(await page.locator(":focus").innerText(), "To the content");
+    for (let nth = 0; nth < 2; nth += 1) await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await Promise.all([page.waitForEvent("load"), page.keyboard.press("Enter")]);
+    assert.equal(await heading(page), "Tokens");
+});
+
+const long = "Anwendung-zur-Verwaltung-".repeat(5);
+const views = [["phone", { width: 390, height: 844 }], ["desk", { width: 1280, height: 900 }], ["4k", { width: 3840, height: 2160 }]];
+const seeded = [
+    ["client", "add", "--name", long.slice(0, 128), "--org", "مؤسسة الأمثلة", "--scope", Array.from({ length: 200 }, (_, nth) => `s${nth}`.slice(0, 2)).join(" ")],
+    ["client", "add", "--name", "تطبيق الأمثلة", "--org", "مؤسسة", "--scope", "read"],
+];
+for (const words of seeded) gateway.cli(words);
+for (const [size, viewport] of views) {
+    for (const colorScheme of ["light", "dark"]) {
+        await test(`nobody is kept out: ${size}, ${colorScheme}`, { viewport, colorScheme }, async (page) => {
+            await page.goto(manager);
+            await accessible(page);
+            await shot(page, `look-${size}-${colorScheme}-login`);
+            await signIn(page);
+            await accessible(page);
+            await fits(page);
+            await shot(page, `look-${size}-${colorScheme}-overview`);
+            for (const view of ["clients", "clients?view=register", "tokens", "clients?q=Anwendung"]) {
+                await page.goto(`${manager}/${view}`);
+                await accessible(page);
+                await fits(page);
+                await shot(page, `look-${size}-${colorScheme}-${view.replaceAll(/\W+/g, "-")}`);
+            }
+            await press(page, long.slice(0, 128), "link");
+            await accessible(page);
+            await fits(page);
+            await shot(page, `look-${size}-${colorScheme}-client`);
+            await Promise.all([page.waitForEvent("load"), page.locator("tbody a").first().click()]);
+            await accessible(page);
+            await fits(page);
+            await shot(page, `look-${size}-${colorScheme}-key`);
+        });
+    }
+}
+
+gateway.stop();
+process.exit((await end()) ? 1 : 0);
