@@ -237,6 +237,7 @@ fn a_home_is_never_overwritten() {
     assert!(Path::new(&place.home()).join("keys").is_dir());
 }
 
+/// systemd (`Type=notify`) hears when requests are answered, when files are read again, and when it stops.
 #[test]
 fn the_service_manager_is_told() {
     let place = Place::new();

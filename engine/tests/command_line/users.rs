@@ -144,5 +144,3 @@ fn what_root_does_leaves_the_home_to_its_owner() {
     }
     assert!(files > 10 && place.home().join("data/users.json").is_file() && place.home().join("keys/signer.key.pem").is_file());
 }
-
-/// systemd (`Type=notify`) hears when requests are answered, when files are read again, and when it stops.
