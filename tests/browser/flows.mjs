@@ -95,6 +95,53 @@ await test("sign in, allow, and the code is worth a token", {}, async (page) => 
     assert.ok(token.access_token);
 });
 
+for (const javaScriptEnabled of [true, false]) {
+    await test(`the answer as a form, ${javaScriptEnabled ? "which posts itself" : "by its button"}`, { javaScriptEnabled }, async (page) => {
+        await page.goto(authorize({ response_mode: "form_post", nonce: `n-${javaScriptEnabled}` }));
+        await signIn(page);
+        assert.equal(await heading(page), "Allow access?");
+        await press(page, "Allow");
+        if (javaScriptEnabled) {
+            await page.waitForURL(gateway.app.callback);
+        } else {
+            assert.equal(await heading(page), "Almost there");
+            await shot(page, "form-post");
+            await press(page, "Continue");
+        }
+        assert.equal(page.url(), gateway.app.callback);
+        const { code, state, iss } = gateway.app.posted();
+        assert.deepEqual([state, iss], ["s-1", "https://localhost:8443"]);
+        assert.ok((await redeem(code)).id_token);
+    });
+}
+
+await test("sign out where the application sends its user", {}, async (page) => {
+    await page.goto(authorize());
+    await signIn(page);
+    const { id_token } = await redeem((await allow(page)).code);
+    await page.goto(`${gateway.origin}/connect/session/end`);
+    assert.equal(await heading(page), "Sign out?");
+    await shot(page, "sign-out");
+    await page.goto(authorize({ prompt: "none" }));
+    assert.ok(answer(page).code, "still signed in");
+    await page.goto(`${gateway.origin}/connect/session/end?${new URLSearchParams({ id_token_hint: id_token })}`);
+    assert.equal(await heading(page), "You are signed out");
+    await page.goto(authorize({ prompt: "none" }));
+    assert.equal(answer(page).error, "login_required");
+});
+
+await test("sign out, asked", {}, async (page) => {
+    await page.goto(authorize());
+    await signIn(page);
+    await allow(page);
+    await page.goto(`${gateway.origin}/connect/session/end`);
+    await page.getByRole("button", { name: "Sign out" }).waitFor();
+    await press(page, "Sign out");
+    assert.equal(await heading(page), "You are signed out");
+    await page.goto(authorize({ prompt: "none" }));
+    assert.equal(answer(page).error, "login_required");
+});
+
 await test("with the keyboard alone", {}, async (page) => {
     await page.goto(authorize());
     await page.keyboard.type("alice");

@@ -75,12 +75,17 @@ function listening(gateway) {
 /** Where the client gets its answers: a page that shows nothing but that it was reached. */
 function client() {
     return new Promise((resolve) => {
+        let posted = "";
         const server = createServer((request, response) => {
+            if (request.method === "POST") {
+                posted = "";
+                request.on("data", (chunk) => (posted += chunk));
+            }
             response.setHeader("Content-Type", "text/html;charset=UTF-8");
             response.end("<!DOCTYPE html><html lang=\"en\"><title>App</title><h1>Back at the app</h1></html>");
         });
         server.listen(0, "127.0.0.1", () => {
-            resolve({ callback: `http://127.0.0.1:${server.address().port}/cb`, close: () => server.close() });
+            resolve({ callback: `http://127.0.0.1:${server.address().port}/cb`, posted: () => Object.fromEntries(new URLSearchParams(posted)), close: () => server.close() });
         });
     });
 }

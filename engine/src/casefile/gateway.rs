@@ -255,11 +255,17 @@ impl CaseGateway {
     }
 
     /// Adds a user of the internal identity provider.
-    pub(super) fn add_user(&self, name: &str, password: &str, roles: &[String]) -> Result<(), String> {
+    pub(super) fn add_user(
+        &self,
+        name: &str,
+        password: &str,
+        roles: &[String],
+        further: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(), String> {
         // A hash keeps the cost it was made with, so the provider's later checks are as cheap.
         let cheap = Arc::new(Passwords::new(Cost { memory: 64, passes: 1 }));
         let users = InternalUsers::new("", self.path(USERS_FILE), cheap);
-        let mut attributes = BTreeMap::new();
+        let mut attributes: BTreeMap<_, _> = further.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         match roles {
             [] => {}
             [role] => drop(attributes.insert("role".to_owned(), role.as_str().into())),

@@ -23,13 +23,15 @@
 //! | `== file PATH base64`, `== save PATH base64` | the same with bytes, such as a picture |
 //! | `== config` | YAML laid over `gateway.yaml` |
 //! | `== only DIALECT…` | the case speaks of `sqlite`, `mysql` or `postgres`, and is not run on other databases |
-//! | `== user NAME PASSWORD [ROLE…]` | a user of the internal identity provider; one that is there already gets this password |
+//! | `== user NAME PASSWORD [ROLE…]` | a user of the internal identity provider; one that is there already gets this password. Below: further attributes, as JSON |
 //! | `== command [NAME:] WORDS…` | a command policy; its outputs become `{output}`, or `{NAME.output}`. Lines below: `fails`, or JSON |
+//! | `== task NAME` | runs a task now; it must succeed |
 //! | `== sql CONNECTION` | statements, each ending in `;` |
 //! | `== rows CONNECTION` | a query, an empty line, and the rows it must give: columns divided by ` \| ` |
 //! | `== request [https\|http] [cert=NAME] [note]` | request line, header lines, an empty line, the body; a form may take a line a parameter. `cert=NAME`: with a client certificate that nobody issued; `cert=ca:NAME`: that the gateway's authority issued |
 //! | `== raw [https\|http]` | bytes to send as they are, with `\r \n \t \0 \xHH \\`; line ends in the file count for nothing |
 //! | `== response` | what must come back, see below |
+//! | `== token TOKEN by PATH`, `== token TOKEN by secret SECRET` | a signed token that the JWK set at this path verifies, or this secret. Below: JSON with its `header` and `payload` |
 //! | `== parallel N` | the next request is sent N times at once; in it, `{nth}` counts them from 1 |
 //! | `== responses` | then: lines `COUNTx STATUS [header: value]` (`COUNT+x`: or more), which must account for every answer |
 //! | `== clock +TIME` | moves the clock, e.g. `+3601s`, `+2h` |
@@ -59,6 +61,7 @@ mod run;
 mod scratch;
 mod step;
 mod text;
+mod token;
 
 pub use gateway::Lab;
 pub use step::{Case, Expectation, StepKind};

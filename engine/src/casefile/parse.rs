@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Failure;
 use super::order::check_order;
-use super::step::{Case, Expectation, Request, Step, StepKind};
+use super::step::{Case, Expectation, Request, Step, StepKind, TokenKey};
 use crate::data::encoding::Encoding;
 use crate::services::store::Dialect;
 
@@ -100,14 +100,34 @@ impl Section<'_> {
                 StepKind::Only(dialects.ok_or_else(|| self.wrong("`== only DIALECT…`, each of `sqlite`, `mysql`, `postgres`"))?)
             }
             "user" => {
-                self.nothing_below()?;
+                let attributes = match self.json_below() {
+                    Some((line, text)) => serde_json::from_str(&text)
+                        .map_err(|error| Failure::new(self.file, line, format!("this is no JSON object: {error}")))?,
+                    None => serde_json::Map::new(),
+                };
                 let mut words = words(rest).map_err(|message| self.wrong(message))?.into_iter();
                 let (Some(name), Some(password)) = (words.next(), words.next()) else {
                     return Err(self.wrong("`== user NAME PASSWORD [ROLE…]`"));
                 };
-                StepKind::User { name, password, roles: words.collect() }
+                StepKind::User { name, password, roles: words.collect(), attributes }
+            }
+            "token" => {
+                let words = words(rest).map_err(|message| self.wrong(message))?;
+                let (token, by) = match words.as_slice() {
+                    [token, by, path] if by == "by" && path.starts_with('/') => (token, TokenKey::Path(path.clone())),
+                    [token, by, kind, secret] if by == "by" && kind == "secret" => (token, TokenKey::Secret(secret.clone())),
+                    _ => return Err(self.wrong("`== token TOKEN by PATH` or `== token TOKEN by secret SECRET`")),
+                };
+                StepKind::Token { token: token.clone(), by, expected: self.json_below() }
             }
             "command" => self.command(rest)?,
+            "task" => {
+                self.nothing_below()?;
+                if rest.is_empty() {
+                    return Err(self.wrong("`== task NAME`"));
+                }
+                StepKind::Task(rest.to_owned())
+            }
             "sql" => StepKind::Sql { connection: self.word(rest)?, text: self.text() },
             "rows" => self.rows(rest)?,
             "parallel" => {
@@ -174,6 +194,13 @@ impl Section<'_> {
             Some((line, _)) => Err(Failure::new(self.file, line, "this section takes no lines below its heading")),
             None => Ok(()),
         }
+    }
+
+    /// The JSON below a heading, and its first line.
+    fn json_below(&self) -> Option<(usize, String)> {
+        let lines: Vec<(usize, &str)> = self.filled().collect();
+        let first = lines.first()?.0;
+        Some((first, lines.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")))
     }
 
     /// The lines that are neither empty nor comments.

@@ -64,10 +64,10 @@ async fn play(case: &Case, lab: &Lab, scratch: Option<&Scratch>) -> Result<(), F
     result
 }
 
-struct CaseRun {
-    gateway: CaseGateway,
-    client: Client,
-    vars: Vars,
+pub(super) struct CaseRun {
+    pub(super) gateway: CaseGateway,
+    pub(super) client: Client,
+    pub(super) vars: Vars,
     /// Which browser sends the requests.
     browser: String,
     /// Its cookies.
@@ -82,17 +82,18 @@ struct CaseRun {
 }
 
 /// The line, and what is wrong.
-type Wrong = (usize, String);
+pub(super) type Wrong = (usize, String);
 
 impl CaseRun {
     async fn step(&mut self, step: &Step) -> Result<(), Wrong> {
         let here = |message: String| (step.line, message);
         match &step.kind {
             StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) => Ok(()), // there from the start
-            StepKind::User { name, password, roles } => {
+            StepKind::User { name, password, roles, attributes } => {
                 let (name, password) = (self.expand(name, step)?, self.expand(password, step)?);
-                self.gateway.add_user(&name, &password, roles).map_err(here)
+                self.gateway.add_user(&name, &password, roles, attributes).map_err(here)
             }
+            StepKind::Token { token, by, expected } => self.token(step, token, by, expected.as_ref()).await,
             StepKind::Command { label, words, fails, expected } => {
                 let words = words.iter().map(|word| self.expand(word, step)).collect::<Result<Vec<_>, _>>()?;
                 let outputs = self.command(&words, *fails).await.map_err(here)?;
@@ -102,6 +103,7 @@ impl CaseRun {
                     None => Ok(()),
                 }
             }
+            StepKind::Task(name) => self.task(name).await.map_err(here),
             StepKind::Sql { connection, text } => {
                 let text = self.expand(text, step)?;
                 self.sql(connection, &text).await.map_err(here)
@@ -194,7 +196,7 @@ impl CaseRun {
         }
     }
 
-    fn expand(&self, text: &str, step: &Step) -> Result<String, Wrong> {
+    pub(super) fn expand(&self, text: &str, step: &Step) -> Result<String, Wrong> {
         self.vars.expand(text).map_err(|message| (step.line, message))
     }
 
@@ -276,6 +278,19 @@ impl CaseRun {
                 self.vars.set(format!("form:{name}"), value);
             }
             self.vars.set("action", action.unwrap_or_else(|| path.to_owned()));
+        }
+    }
+
+    async fn task(&self, name: &str) -> Result<(), String> {
+        let site = self.gateway.site();
+        if !site.library.tasks().any(|task| task.name == name) {
+            let names: Vec<&str> = site.library.tasks().map(|task| task.name.as_str()).collect();
+            return Err(format!("there is no task `{name}`; there are: {}", names.join(", ")));
+        }
+        match site.run_named(name, &[]).await {
+            Some((Ending::Held, _)) => Ok(()),
+            Some((Ending::Broken(fault), _)) => Err(format!("the task broke: {fault}")),
+            _ => Err("the task failed".to_owned()),
         }
     }
 

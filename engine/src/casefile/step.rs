@@ -48,6 +48,17 @@ pub enum StepKind {
         password: String,
         /// Roles.
         roles: Vec<String>,
+        /// Further attributes.
+        attributes: serde_json::Map<String, serde_json::Value>,
+    },
+    /// A signed token, and what must be in it.
+    Token {
+        /// The token.
+        token: String,
+        /// Path of a JWK set, or a secret.
+        by: TokenKey,
+        /// JSON, and its line.
+        expected: Option<(usize, String)>,
     },
     /// A command policy.
     Command {
@@ -60,6 +71,8 @@ pub enum StepKind {
         /// JSON that its outputs must contain.
         expected: Option<(usize, String)>,
     },
+    /// Runs a task now; it must succeed.
+    Task(String),
     /// Statements to run.
     Sql {
         /// Connection.
@@ -158,4 +171,13 @@ impl Case {
     pub fn is_about(&self, dialect: Dialect) -> bool {
         self.steps.iter().all(|step| !matches!(&step.kind, StepKind::Only(dialects) if !dialects.contains(&dialect)))
     }
+}
+
+/// What verifies a token.
+#[derive(Clone, Debug)]
+pub enum TokenKey {
+    /// The JWK set at this path of the gateway.
+    Path(String),
+    /// A shared secret.
+    Secret(String),
 }

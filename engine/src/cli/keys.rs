@@ -15,10 +15,11 @@ pub enum KeyCommand {
     /// List private keys.
     List,
     /// Create a key under a new alias.
-    Add {
+    #[command(alias = "add")]
+    Create {
         /// Alias.
         alias: String,
-        /// `rsa`, `ec` or `ed25519`.
+        /// `rsa`, `rsa3072`, `rsa4096`, `ec`, `p384`, `p521` or `ed25519`.
         #[arg(long, default_value = "ec")]
         kind: String,
     },
@@ -59,9 +60,9 @@ pub fn run(place: &Place, command: &KeyCommand) -> Done {
             }
             say(table(&["alias", "kid", "state", "kind", "certificate until"], rows));
         }
-        KeyCommand::Add { alias, kind } => {
+        KeyCommand::Create { alias, kind } => {
             let kind = KeyKind::parse(kind)
-                .ok_or_else(|| Failure { message: format!("`{kind}` is not a kind of key: rsa, ec or ed25519"), code: 2 })?;
+                .ok_or_else(|| Failure { message: format!("`{kind}` is not a kind of key: {}", KeyKind::WORDS), code: 2 })?;
             if keys.key(alias).is_some() {
                 return Err(Failure {
                     message: format!("a key `{alias}` already exists; `key rotate` creates a new one for it"),

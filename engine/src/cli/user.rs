@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
+use serde_json::Value as Json;
 
 use super::{Done, Failure, Place, say, table};
 use crate::data::principal::Secret;
@@ -27,6 +28,24 @@ pub enum UserCommand {
         /// E-mail address.
         #[arg(long)]
         email: Option<String>,
+        /// A further attribute, e.g. `given_name=Ann`; may be repeated. What reads as JSON is JSON: `email_verified=true`,
+        /// `address={"country":"NL"}`.
+        #[arg(long = "claim", value_name = "NAME=VALUE")]
+        claims: Vec<String>,
+    },
+    /// Change a user's role, e-mail address and further attributes. An empty value removes one.
+    Update {
+        /// Login name.
+        name: String,
+        /// Role, e.g. `admin`.
+        #[arg(long)]
+        role: Option<String>,
+        /// E-mail address.
+        #[arg(long)]
+        email: Option<String>,
+        /// A further attribute, as for `user add`.
+        #[arg(long = "claim", value_name = "NAME=VALUE")]
+        claims: Vec<String>,
     },
     /// Change a user's password. The new one is asked for, or is the first line of standard input.
     Password {
@@ -56,10 +75,19 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
     let home = place.home()?;
     let users = InternalUsers::new("internal", home.path(USERS_FILE), Arc::new(Passwords::default()));
     match command {
-        UserCommand::Add { name, role, email } => {
-            let known = [("role", role), ("email", email)];
-            let attributes: BTreeMap<_, _> =
-                known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))).collect();
+        UserCommand::Update { name, role, email, claims } => {
+            let changed = attributes(role, email, claims)?;
+            if changed.is_empty() {
+                return Err(Failure { message: "nothing to change: give --role, --email or --claim".to_owned(), code: 2 });
+            }
+            let names = changed.keys().cloned().collect::<Vec<_>>().join(", ");
+            users.set_attributes(name, changed)?;
+            recorded(&home, "user_changed", name)?;
+            say(format!("changed {name}: {names}"));
+        }
+        UserCommand::Add { name, role, email, claims } => {
+            let mut attributes = attributes(role, email, claims)?;
+            attributes.retain(|_, value| !value.is_null());
             users.add(name, &password(name)?, attributes, Clock::default().now_millis())?;
             recorded(&home, "user_added", name)?;
             say(format!("added {name}"));
@@ -94,6 +122,38 @@ pub fn run(place: &Place, command: &UserCommand) -> Done {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Longest value of an attribute, in bytes.
+const LONGEST: usize = 4096;
+
+/// The attributes that the arguments name; `null` for one that an empty value removes.
+fn attributes(role: &Option<String>, email: &Option<String>, claims: &[String]) -> Result<BTreeMap<String, Json>, Failure> {
+    let refuse = |message: String| Failure { message, code: 2 };
+    let mut all = BTreeMap::new();
+    let named = [("role", role), ("email", email)];
+    let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?, false)));
+    let mut given: Vec<(String, String, bool)> = named.collect();
+    for claim in claims {
+        let (name, value) = claim.split_once('=').ok_or_else(|| refuse(format!("--claim {claim}: write NAME=VALUE")))?;
+        given.push((name.to_owned(), value.to_owned(), true));
+    }
+    for (name, value, typed) in given {
+        let fits = !name.is_empty() && name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits {
+            return Err(refuse(format!("`{name}` cannot be the name of an attribute: 1 to 128 letters, digits and signs")));
+        }
+        if value.len() > LONGEST {
+            return Err(refuse(format!("the value of `{name}` is longer than {LONGEST} bytes")));
+        }
+        // A phone number such as `+31…`, or a text of digits with a leading zero, is no JSON and stays a text.
+        let json = serde_json::from_str::<Json>(&value).ok().filter(|_| typed);
+        let value = if value.is_empty() { Json::Null } else { json.unwrap_or(Json::String(value)) };
+        if all.insert(name.clone(), value).is_some() {
+            return Err(refuse(format!("`{name}` is given twice")));
+        }
+    }
+    Ok(all)
 }
 
 /// Has a change recorded in the audit log.

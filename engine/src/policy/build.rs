@@ -197,6 +197,17 @@ impl<'b> Build<'b> {
         self.optional_target(name)?.ok_or_else(|| self.refuse(name, "it must name a variable"))
     }
 
+    /// Literal texts: one, or a list of them.
+    pub fn texts(&mut self, name: &str) -> Result<Vec<String>, Diagnostic> {
+        let given = self.arg(name).map(|arg| (arg, &*arg.kind));
+        let texts: Option<Vec<String>> = match given {
+            Some((_, ExprKind::List(items))) => items.iter().map(|item| item.literal().map(str::to_owned)).collect(),
+            Some((arg, _)) => arg.literal().map(|text| vec![text.to_owned()]),
+            None => None,
+        };
+        texts.filter(|texts| !texts.is_empty()).ok_or_else(|| self.refuse(name, "it must be texts in quotes, without variables"))
+    }
+
     /// The variables that a `Variables` property names.
     pub fn variables(&mut self, name: &str) -> Result<Vec<Slot>, Diagnostic> {
         let given = self.arg(name).map(|arg| (arg, &*arg.kind));

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod outbound;
 pub mod private;
 pub mod rates;
+pub mod report;
 mod settings;
 pub mod stamp;
 pub mod store;
@@ -27,6 +28,7 @@ use crate::services::identity::{AttemptLimiter, Passwords, Providers};
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
 use crate::services::rates::Rates;
+use crate::services::report::Report;
 use crate::services::store::{Connection, Connections};
 use crate::services::telemetry::{AuditLog, Metrics, Tracer};
 use crate::services::turns::KeyedTurns;
@@ -69,6 +71,8 @@ pub struct Services {
     pub access: bool,
     /// Where spans of traces go; none where nobody wants them.
     pub tracer: Option<Arc<Tracer>>,
+    /// What the process says of itself.
+    pub report: Arc<Report>,
 }
 
 impl Services {

@@ -87,6 +87,47 @@ fn certificates(services: &Services) -> Vec<(String, i64)> {
     own.chain(keys.authority().map(|authority| ("ca".to_owned(), authority.not_after))).collect()
 }
 
+/// Lets policies show what the gateway says of itself.
+pub(super) fn report(host: &Arc<Host>) {
+    let gateway: Weak<Host> = Arc::downgrade(host);
+    host.services().report.made_by(move || gateway.upgrade().map(|host| told(&host)).unwrap_or_default());
+}
+
+/// What policies learn: nothing that has to be waited for, and where each service is written.
+fn told(host: &Host) -> serde_json::Value {
+    let (services, site) = (host.services(), host.site());
+    let files: BTreeMap<&str, &str> = site
+        .library
+        .services()
+        .map(|policy| (policy.name.as_str(), site.library.sources().get(policy.file).path.as_ref()))
+        .collect();
+    let mut endpoints: Vec<_> = site
+        .endpoints()
+        .map(|(name, path, methods)| {
+            let methods: Vec<String> = methods.iter().map(ToString::to_string).collect();
+            serde_json::json!({ "name": name.as_str(), "path": path, "methods": methods.join(" "), "file": files.get(name.as_str()) })
+        })
+        .collect();
+    endpoints.sort_by_key(|endpoint| endpoint.get("path").map(ToString::to_string));
+    let now = services.clock.now_millis();
+    let certificates: Vec<_> = certificates(&services)
+        .into_iter()
+        .map(|(alias, end)| serde_json::json!({ "alias": alias, "not_after": iso8601(end), "days_left": days(end, now) }))
+        .collect();
+    let databases: Vec<_> = services
+        .connections
+        .iter()
+        .map(|connection| serde_json::json!({ "name": connection.name().as_str(), "kind": connection.dialect().word() }))
+        .collect();
+    serde_json::json!({
+        "status": host.status(),
+        "ready": !host.is_draining(),
+        "databases": databases,
+        "certificates": certificates,
+        "endpoints": endpoints,
+    })
+}
+
 /// Registers the values that change by themselves with the metrics.
 pub(super) fn measure(host: &Arc<Host>) {
     let add = |name: &'static str, read: fn(&Host) -> Vec<Sample>| {

@@ -10,7 +10,6 @@ mod inspect;
 mod opened;
 mod otlp;
 mod prebuilt;
-mod properties;
 mod receive;
 mod schema;
 mod status;
@@ -47,8 +46,7 @@ pub use inspect::{Inspection, inspect};
 pub use prebuilt::Prebuilt;
 pub use status::{Account, Status, has_served, read_status};
 
-use opened::{Beside, Files, Opened};
-use properties::{configured_ports, properties};
+use opened::{Beside, Files, Making, Opened, configured_ports, made, properties};
 
 /// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
@@ -156,6 +154,7 @@ impl Host {
         host.metrics.gauge("connections", move || connections.connections() as i64);
         host.metrics.gauge("unwritten_bytes", move || unwritten.unwritten() as i64);
         account::measure(&host);
+        account::report(&host);
         let exporter = host.exporter.lock().unwrap_or_else(PoisonError::into_inner).take();
         let sending = exporter.map(|exporter| exporter.start(&host));
         let claim = status::Claim::take(&host.home);
@@ -176,7 +175,11 @@ impl Host {
         let config = read_config(&home, &options).map_err(StartError::new)?;
         let clock = options.clock.clone().unwrap_or_default();
         let keys = KeyStore::open(&home.path(home::KEYS), &config.host_name.0, clock.now_millis()).map_err(StartError::new)?;
-        opened::make_keys(&config, &keys, clock.now_millis()).map_err(|problems| StartError(problems.join("\n")))?;
+        let keys = Arc::new(keys);
+        let mut making = Some(Making::begin(&config, &keys, clock.now_millis()));
+        if config.keys.contains_key(&config.tls.key) {
+            made(making.take())?;
+        }
         if listen {
             home.open_to_others(&config).iter().for_each(|found| tracing::warn!("{found}"));
         }
@@ -208,7 +211,6 @@ impl Host {
             let bound = [("https.port", server.https_address()), ("http.port", server.http_address())];
             ports.extend(bound.into_iter().filter_map(|(name, address)| Some((name, address?.port()))));
         }
-        let keys = Arc::new(keys);
         let passwords = Arc::new(Passwords::default());
         schema::add_sample_users(&config, &home, &passwords, clock.now_millis()).map_err(StartError::new)?;
         let beside = Beside { home: home.root(), keys: &keys, passwords: &passwords, ports: &ports, metrics: &metrics };
@@ -246,11 +248,12 @@ impl Host {
             told: config.logging.access || tracer.is_some(),
             access: config.logging.access,
             tracer,
+            report: Arc::default(),
         };
         let sources = home.sources().map_err(|problems| StartError(unreadable(&problems).report))?;
         let migration = schema::Migration::collect(&config, &home, &sources, &gateway.connections);
-        let (site, warnings) =
-            build(&options, &config, sources, Arc::new(gateway)).map_err(|refused| StartError(refused.report))?;
+        let (site, warnings) = build(&options, &config, sources, Arc::new(gateway), || made(making))
+            .map_err(|refused| StartError(refused.report))?;
         warn(&warnings);
         let connections = migration.run().await;
         if listen {
@@ -389,7 +392,7 @@ impl Host {
         };
         let to_migrate = if live.config.schemas == config.schemas { new } else { gateway.connections.clone() };
         let migration = schema::Migration::collect(&config, &self.home, &sources, &to_migrate);
-        let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway))?;
+        let (site, warnings) = build(&self.options, &config, sources, Arc::new(gateway), || Ok(()))?;
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.migrate(migration, &config);
@@ -551,11 +554,19 @@ fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services
     home.config_with(options.overlay.as_deref())
 }
 
-fn build(options: &Options, config: &Config, sources: Sources, services: Arc<Services>) -> Result<(Site, String), Refused> {
+/// Compiles the policies. `ready` is called after that, before anything is compared with the services.
+fn build(
+    options: &Options,
+    config: &Config,
+    sources: Sources,
+    services: Arc<Services>,
+    ready: impl FnOnce() -> Result<(), StartError>,
+) -> Result<(Site, String), Refused> {
     let compiled = match &options.prebuilt {
         Some(prebuilt) => prebuilt.get(sources),
         None => Arc::new(Compiled::new(sources)),
     };
+    ready().map_err(|error| Refused { report: error.to_string(), errors: 1 })?;
     let report = render(&compiled.diagnostics, compiled.library.sources(), false);
     let unknown = names::unknown(&compiled.names, &services);
     if !unknown.is_empty() {

@@ -6,8 +6,11 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
+use super::StartError;
 use crate::services::Services;
-use crate::services::config::{Config, ProviderKind};
+use crate::services::config::{Config, ListenAddress, ProviderKind};
 use crate::services::identity::{Passwords, Providers};
 use crate::services::keys::KeyStore;
 use crate::services::outbound::Outbound;
@@ -93,10 +96,54 @@ impl Opened {
 
 /// Makes the keys and secrets that settings name and that are not there.
 pub(super) fn make_keys(config: &Config, keys: &KeyStore, now_millis: i64) -> Result<(), Vec<String>> {
-    let made = config.keys.iter().map(|(alias, kind)| keys.ensure_key(alias, *kind, now_millis).map(drop));
-    let made = made.chain(config.secrets.iter().map(|name| keys.ensure_secret(name).map(drop)));
+    let made = keys.ensure_keys(config.keys.iter().map(|(alias, kind)| (alias.as_str(), *kind)), now_millis);
+    let made = std::iter::once(made).chain(config.secrets.iter().map(|name| keys.ensure_secret(name).map(drop)));
     let problems: Vec<String> = made.filter_map(|made| made.err().map(|error| error.to_string())).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// [`make_keys`] on a thread of its own: an RSA key takes as long as all the rest of a first start.
+pub(super) struct Making(std::thread::JoinHandle<Result<(), Vec<String>>>);
+
+impl Making {
+    /// Begins.
+    pub(super) fn begin(config: &Config, keys: &Arc<KeyStore>, now_millis: i64) -> Making {
+        let (config, keys) = (config.clone(), Arc::clone(keys));
+        Making(std::thread::spawn(move || make_keys(&config, &keys, now_millis)))
+    }
+
+    /// Waits until all are there.
+    pub(super) fn end(self) -> Result<(), Vec<String>> {
+        self.0.join().unwrap_or_else(|_| Err(vec!["the thread that makes keys panicked".to_owned()]))
+    }
+}
+
+/// Waits for the keys of a first start.
+pub(super) fn made(making: Option<Making>) -> Result<(), StartError> {
+    making.map_or(Ok(()), Making::end).map_err(|problems| StartError(problems.join("\n")))
+}
+
+/// The ports of the listeners, by their property.
+pub(super) fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
+    let listeners = [("https.port", config.listeners.https), ("http.port", config.listeners.http)];
+    let port = |listener| if let ListenAddress::At(address) = listener { Some(address.port()) } else { None };
+    listeners.into_iter().filter_map(|(name, listener)| Some((name, port(listener)?))).collect()
+}
+
+/// Cluster properties, and facts that policies read in the same way.
+pub(super) fn properties(
+    config: &Config,
+    ports: &BTreeMap<&'static str, u16>,
+    connections: &Connections,
+) -> BTreeMap<String, SmolStr> {
+    let mut properties = BTreeMap::from([("cluster.hostname".to_owned(), SmolStr::from(&*config.host_name.0))]);
+    properties.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), SmolStr::from(port.to_string()))));
+    properties.extend(connections.iter().map(|connection| {
+        let name = format!("connections.{}.dialect", connection.name().to_ascii_lowercase());
+        (name, SmolStr::new_static(connection.dialect().word()))
+    }));
+    properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
+    properties
 }
 
 fn kept<T, E: Display>(result: Result<T, Vec<E>>, problems: &mut Vec<String>) -> Option<T> {

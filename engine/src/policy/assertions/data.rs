@@ -6,6 +6,7 @@ super::catalogue! {
     cache_remove,
     cache_store,
     cached,
+    sql_delete,
     sql_query,
     transaction,
 }

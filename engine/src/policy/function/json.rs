@@ -41,6 +41,23 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Value::json(document)
     })
     .giving(Gives::Json),
+    function(
+        "json_merge",
+        &["json", "other…"],
+        2,
+        "the JSON object with the members of further ones; of members of the same name the later one stays. What is not a JSON object adds \
+         nothing",
+        |args, _| {
+            let mut merged = serde_json::Map::new();
+            for document in args.iter().filter_map(json::document) {
+                if let Some(object) = document.as_object() {
+                    merged.extend(object.iter().map(|(name, value)| (name.clone(), value.clone())));
+                }
+            }
+            Value::json(serde_json::Value::Object(merged))
+        },
+    )
+    .giving(Gives::Json),
     function("json_array", &["list"], 1, "the values of a list as a JSON array", |args, _| {
         Value::json(serde_json::Value::Array(args[0].values().iter().map(Value::to_json).collect()))
     })

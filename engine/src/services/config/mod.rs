@@ -59,7 +59,7 @@ pub struct Config {
     pub sample_data: Option<bool>,
     /// The sample data. Set in the shipped defaults.
     pub samples: Samples,
-    /// Private keys created at first start if missing: alias and kind (`rsa`, `ec`, `ed25519`). The shipped defaults name those
+    /// Private keys created at first start if missing: alias and kind (`rsa`, `ec`, `ed25519` …). The shipped defaults name those
     /// that the policies need.
     pub keys: BTreeMap<String, KeyKind>,
     /// Secrets (`${secpass.<name>.plaintext}`) created at random at first start if missing.

@@ -45,7 +45,7 @@ scalars! {
     Network = "Network" { "type": "string" }
     HostName = "HostName" { "type": ["string", "integer"], "pattern": r"^[A-Za-z0-9.:-]{1,253}$" }
     Property = "Property" { "type": ["string", "number", "boolean"] }
-    KeyKind = "KeyKind" { "enum": ["rsa", "ec", "ed25519"] }
+    KeyKind = "KeyKind" { "enum": ["rsa", "rsa3072", "rsa4096", "ec", "p384", "p521", "ed25519"] }
     TlsVersion = "TlsVersion" { "enum": ["1.2", "1.3", 1.2, 1.3] }
     ForwardedHeader = "ForwardedHeader" { "type": "string", "pattern": "^([xX]-[fF]orwarded-[fF]or|[fF]orwarded)$" }
     Forwarded = "Forwarded" { "enum": ["X-Forwarded", "Forwarded", "off", false] }

@@ -159,6 +159,6 @@ impl<'de> Deserialize<'de> for ListenAddress {
 
 impl<'de> Deserialize<'de> for super::KeyKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        by_parse(deserializer, "a kind of key: `rsa`, `ec` or `ed25519`", super::KeyKind::parse)
+        by_parse(deserializer, "a kind of key: rsa, rsa3072, rsa4096, ec, p384, p521 or ed25519", super::KeyKind::parse)
     }
 }

@@ -20,6 +20,9 @@ use crate::data::value::Value;
 use crate::services::private;
 use crate::services::stamp::Stamp;
 
+/// Most attributes of a user.
+const MOST_ATTRIBUTES: usize = 100;
+
 /// A user as stored in the file.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,6 +157,24 @@ impl InternalUsers {
         self.change_account(name, |account| {
             account.password = hash;
             account.password_changed = now_millis.div_euclid(1000);
+        })
+    }
+
+    /// Changes attributes of a user; `null` removes one.
+    pub fn set_attributes(&self, name: &str, changed: BTreeMap<String, Json>) -> Result<(), UserError> {
+        self.change(|accounts| {
+            let account = accounts.get_mut(name).ok_or_else(|| UserError::Unknown(name.to_owned()))?;
+            for (attribute, value) in changed {
+                if value.is_null() {
+                    account.attributes.remove(&attribute);
+                } else {
+                    account.attributes.insert(attribute, value);
+                }
+            }
+            if account.attributes.len() > MOST_ATTRIBUTES {
+                return Err(UserError::Refused("a user has at most 100 attributes"));
+            }
+            Ok(())
         })
     }
 

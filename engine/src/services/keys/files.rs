@@ -78,7 +78,10 @@ pub(super) fn read(folder: &Path) -> Result<State, KeyError> {
     former.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
     for (_, key) in former {
         // A former key without a current one is ignored: its alias was removed.
-        if let Some(keys) = state.keys.get_mut(&key.alias) {
+        // A copy of the current one is about to become a former key.
+        if let Some(keys) = state.keys.get_mut(&key.alias)
+            && keys.iter().all(|other| other.kid != key.kid)
+        {
             keys.push(key);
         }
     }
@@ -141,15 +144,16 @@ pub(super) fn make_secret(folder: &Path, name: &str) -> Result<(), KeyError> {
     write(&path, format!("{}\n", URL_SAFE_NO_PAD.encode(bytes)).as_bytes(), true)
 }
 
-/// Makes the current key a former one by renaming it.
+/// Keeps a copy of the current key as a former one. The current one stays until another replaces it, so that whoever reads the folder
+/// meanwhile finds a key that signs.
 pub(super) fn set_aside(folder: &Path, alias: &str, kid: &str) -> Result<(), KeyError> {
     let former = format!("{alias}@{kid}");
-    for (from, to) in [
-        (certificate_path(folder, alias), certificate_path(folder, &former)),
-        (key_path(folder, alias), key_path(folder, &former)),
+    for (from, to, secret) in [
+        (certificate_path(folder, alias), certificate_path(folder, &former), false),
+        (key_path(folder, alias), key_path(folder, &former), true),
     ] {
         if from.exists() {
-            fs::rename(&from, &to).map_err(|error| failed(&from, &error))?;
+            write(&to, read_text(&from)?.as_bytes(), secret)?;
         }
     }
     Ok(())

@@ -150,23 +150,33 @@ impl KeyStore {
         let state = self.state.load();
         let named = |alias: &SmolStr| aliases.is_empty() || aliases.contains(&alias.as_str());
         let keys = state.keys.iter().filter(|(alias, _)| named(alias)).flat_map(|(_, keys)| keys);
-        json!({ "keys": keys.map(|key| key.jwk()).collect::<Vec<_>>() })
+        json!({ "keys": keys.map(|key| key.jwk_with_certificate()).collect::<Vec<_>>() })
     }
 
     /// Creates a key under a new alias, with a certificate of the gateway's authority. Does nothing if the alias exists.
     pub fn ensure_key(&self, alias: &str, kind: KeyKind, now_millis: i64) -> Result<Arc<PrivateKey>, KeyError> {
-        if let Some(key) = self.key(alias) {
-            return Ok(key);
+        self.ensure_keys([(alias, kind)], now_millis)?;
+        self.key(alias).ok_or_else(|| unknown(alias))
+    }
+
+    /// The same for several, which are then read at once.
+    pub fn ensure_keys<'a>(&self, wanted: impl IntoIterator<Item = (&'a str, KeyKind)>, now_millis: i64) -> Result<(), KeyError> {
+        let missing: Vec<_> = wanted.into_iter().filter(|(alias, _)| self.key(alias).is_none()).collect();
+        if missing.is_empty() {
+            return Ok(());
         }
-        files::check_name("alias", alias)?;
+        for (alias, _) in &missing {
+            files::check_name("alias", alias)?;
+        }
         {
             let _lock = files::lock(&self.folder)?;
-            if !files::key_path(&self.folder, alias).exists() {
-                authority::make(&self.folder, alias, kind, &authority::names_of(alias), now_millis)?;
+            for (alias, kind) in missing {
+                if !files::key_path(&self.folder, alias).exists() {
+                    authority::make(&self.folder, alias, kind, &authority::names_of(alias), now_millis)?;
+                }
             }
         }
-        self.reload()?;
-        self.key(alias).ok_or_else(|| unknown(alias))
+        self.reload()
     }
 
     /// Creates a new current key of the same kind. The old one stays to verify what it signed.
@@ -175,11 +185,7 @@ impl KeyStore {
             let _lock = files::lock(&self.folder)?;
             self.reload()?;
             let old = self.key(alias).ok_or_else(|| unknown(alias))?;
-            let kind = match old.public.family() {
-                Family::Rsa => KeyKind::Rsa,
-                Family::Ed25519 => KeyKind::Ed25519,
-                _ => KeyKind::P256,
-            };
+            let kind = old.kind();
             let names = old.certificate.as_deref().map_or_else(|| authority::names_of(alias), authority::host_names);
             files::set_aside(&self.folder, alias, &old.kid)?;
             authority::make(&self.folder, alias, kind, &names, now_millis)?;

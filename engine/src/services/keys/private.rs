@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
     Ed25519KeyPair, KeyPair, RsaKeyPair,
@@ -25,18 +25,33 @@ use crate::data::certificate::Certificate;
 pub enum KeyKind {
     /// RSA, 2048 bits.
     Rsa,
+    /// RSA, 3072 bits.
+    Rsa3072,
+    /// RSA, 4096 bits.
+    Rsa4096,
     /// NIST P-256.
     P256,
+    /// NIST P-384.
+    P384,
+    /// NIST P-521.
+    P521,
     /// Edwards curve 25519.
     Ed25519,
 }
 
 impl KeyKind {
-    /// By the words `rsa`, `ec`, `ed25519`.
+    /// The words for all kinds, for messages.
+    pub const WORDS: &str = "rsa, rsa3072, rsa4096, ec, p384, p521 or ed25519";
+
+    /// By one of [`KeyKind::WORDS`].
     pub fn parse(word: &str) -> Option<KeyKind> {
         match word.to_ascii_lowercase().as_str() {
-            "rsa" => Some(KeyKind::Rsa),
+            "rsa" | "rsa2048" => Some(KeyKind::Rsa),
+            "rsa3072" => Some(KeyKind::Rsa3072),
+            "rsa4096" => Some(KeyKind::Rsa4096),
             "ec" | "p256" | "p-256" => Some(KeyKind::P256),
+            "p384" | "p-384" => Some(KeyKind::P384),
+            "p521" | "p-521" => Some(KeyKind::P521),
             "ed25519" => Some(KeyKind::Ed25519),
             _ => None,
         }
@@ -118,12 +133,15 @@ impl PrivateKey {
     /// A new key in PKCS#8 form.
     pub(super) fn generate(kind: KeyKind) -> Result<PrivatePkcs8KeyDer<'static>, KeyError> {
         let failed = |_| KeyError::new("no key could be created: the random generator failed");
+        let rsa = |size| RsaKeyPair::generate(size).and_then(|pair| Ok(pair.as_der()?.as_ref().to_vec()));
+        let ec = |curve| EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new()).map(|document| document.as_ref().to_vec());
         let bytes = match kind {
-            KeyKind::Rsa => {
-                RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).and_then(|pair| Ok(pair.as_der()?.as_ref().to_vec()))
-            }
-            KeyKind::P256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-                .map(|document| document.as_ref().to_vec()),
+            KeyKind::Rsa => rsa(KeySize::Rsa2048),
+            KeyKind::Rsa3072 => rsa(KeySize::Rsa3072),
+            KeyKind::Rsa4096 => rsa(KeySize::Rsa4096),
+            KeyKind::P256 => ec(&ECDSA_P256_SHA256_FIXED_SIGNING),
+            KeyKind::P384 => ec(&ECDSA_P384_SHA384_FIXED_SIGNING),
+            KeyKind::P521 => ec(&ECDSA_P521_SHA512_FIXED_SIGNING),
             KeyKind::Ed25519 => Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map(|document| document.as_ref().to_vec()),
         };
         bytes.map(PrivatePkcs8KeyDer::from).map_err(failed)
@@ -163,11 +181,27 @@ impl PrivateKey {
         key.decrypt(algorithm, ciphertext, &mut plaintext, None).ok().map(|text| text.to_vec())
     }
 
-    /// The public half as a JWK with `kid` and `use`, and with the certificate if there is one.
+    /// The kind of key to make in its place: never a weaker one.
+    pub(super) fn kind(&self) -> KeyKind {
+        match (&self.pair, self.public.family()) {
+            (Pair::Rsa(pair), _) if pair.public_modulus_len() > 384 => KeyKind::Rsa4096,
+            (Pair::Rsa(pair), _) if pair.public_modulus_len() > 256 => KeyKind::Rsa3072,
+            (Pair::Rsa(_), _) => KeyKind::Rsa,
+            (Pair::Ed25519(_), _) => KeyKind::Ed25519,
+            (Pair::Ec(_), Family::P384) => KeyKind::P384,
+            (Pair::Ec(_), Family::P521) => KeyKind::P521,
+            (Pair::Ec(_), _) => KeyKind::P256,
+        }
+    }
+
+    /// The public half as a JWK with `kid` and `use`.
     pub fn jwk(&self) -> Json {
-        let mut jwk = self.public.jwk_members().unwrap_or_default();
-        jwk.insert("kid".to_owned(), Json::from(self.kid.as_str()));
-        jwk.insert("use".to_owned(), Json::from("sig"));
+        Json::Object(self.jwk_object())
+    }
+
+    /// The same with its certificate, if there is one.
+    pub fn jwk_with_certificate(&self) -> Json {
+        let mut jwk = self.jwk_object();
         if let Some(certificate) = &self.certificate {
             use base64::Engine;
             let encode = |der: &CertificateDer<'_>| Json::from(base64::engine::general_purpose::STANDARD.encode(der));
@@ -175,6 +209,13 @@ impl PrivateKey {
             jwk.insert("x5c".to_owned(), self.chain.iter().map(encode).collect());
         }
         Json::Object(jwk)
+    }
+
+    fn jwk_object(&self) -> serde_json::Map<String, Json> {
+        let mut jwk = self.public.jwk_members().unwrap_or_default();
+        jwk.insert("kid".to_owned(), Json::from(self.kid.as_str()));
+        jwk.insert("use".to_owned(), Json::from("sig"));
+        jwk
     }
 
     /// The private key itself, for TLS.

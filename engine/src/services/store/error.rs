@@ -1,4 +1,5 @@
-//! Errors of a database. A policy may handle one kind, [`Kind::Duplicate`]; everything else becomes a [`Fault`]. Texts never
+//! Errors of a database. A policy may handle two kinds, [`Kind::Duplicate`] and
+//! [`Kind::Constraint`]; everything else becomes a [`Fault`]. Texts never
 //! contain bound values, because these may be secrets.
 
 use std::borrow::Cow;
@@ -15,7 +16,7 @@ use crate::data::fault::{Blame, Fault};
 pub enum Kind {
     /// A row with this key exists already (a unique constraint).
     Duplicate,
-    /// Another constraint: not null, foreign key, check, a value too long.
+    /// Another constraint: not null, foreign key, check; a value too long, or with characters that the column cannot hold.
     Constraint,
     /// Locked by another transaction, or lost against one; trying again may succeed.
     Busy,
@@ -146,6 +147,9 @@ pub enum StatementError {
     /// A comparison that cannot be made bytewise.
     #[error("{0}")]
     Inexact(&'static str),
+    /// A name that is no plain one.
+    #[error("`{0}` is not the name of a table or column: use letters, digits and `_`")]
+    NotAName(String),
     /// No form of it for this dialect.
     #[error("there is no form of it for this database")]
     NoForm,

@@ -10,6 +10,7 @@ mod dialect;
 mod error;
 mod lease;
 mod mysql;
+mod pieces;
 mod postgres;
 mod rendered;
 mod server;
@@ -30,6 +31,7 @@ use smol_str::SmolStr;
 pub use backend::Pool;
 pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
+pub use pieces::Pieces;
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
 

@@ -176,7 +176,9 @@ impl Vendor for MySql {
         let database = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
         let kind = match database.number() {
             1022 | 1062 | 1169 | 1586 => Kind::Duplicate,
-            1048 | 1216 | 1217 | 1264 | 1265 | 1292 | 1364 | 1366 | 1406 | 1451 | 1452 | 3819 | 4025 => Kind::Constraint,
+            1048 | 1216 | 1217 | 1264 | 1265 | 1292 | 1364 | 1366 | 1406 | 1451 | 1452 | 3140 | 3819 | 4025 => Kind::Constraint,
+            // Texts that do not exist in a column's character set, in places where no NULL can stand for them.
+            1267 | 1270 | 1271 | 3854 | 3988 => Kind::Constraint,
             1205 | 1213 => Kind::Busy,
             1290 | 1792 | 1836 | 3989 => Kind::ReadOnly,
             1021 | 1040 | 1041 | 1044 | 1045 | 1049 | 1053 | 1114 | 1130 | 1152 | 1203 | 1226 => Kind::Unavailable,
@@ -234,7 +236,7 @@ impl Foreign {
 /// Whether the server refused to compare texts of different character sets.
 fn mixes_characters(error: &sqlx::Error) -> bool {
     let database = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
-    database.is_some_and(|error| matches!(error.number(), 1267 | 1270 | 1271))
+    database.is_some_and(|error| matches!(error.number(), 1267 | 1270 | 1271 | 3854 | 3988))
 }
 
 async fn query(

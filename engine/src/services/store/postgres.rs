@@ -147,7 +147,7 @@ impl Vendor for Postgres {
                 Role::Bytes => bytes(value, types.get(bind.param).map_or("", TypeInfo::name)),
                 Role::Probe if !holds(value, info.name()) => None,
                 Role::Value | Role::Order | Role::Probe | Role::Number => {
-                    encode(value, info.name()).map_err(|error| server.failed(Kind::Constraint, error.to_string()))?
+                    encode(value, info.name()).map_err(|error| server.failed(error.kind(), error.to_string()))?
                 }
             };
             arguments.add(raw.map(Raw)).map_err(|error| failed(sqlx::Error::Encode(error)))?;
@@ -199,7 +199,7 @@ impl Vendor for Postgres {
             "25006" => Kind::ReadOnly,
             "42501" => Kind::Forbidden,
             "57014" | "25P03" => Kind::Timeout,
-            "22001" | "22003" | "22021" => Kind::Constraint,
+            "22001" | "22003" | "22021" | "22P05" | "54000" => Kind::Constraint,
             _ => match &code[..2.min(code.len())] {
                 "23" => Kind::Constraint,
                 "08" | "53" | "57" | "58" | "28" | "3D" => Kind::Unavailable,

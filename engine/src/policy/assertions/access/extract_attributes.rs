@@ -33,6 +33,7 @@ static SPEC: Spec = Spec {
         sets("{prefix}.id", "identifier at the provider"),
         sets("{prefix}.provider", "name of the provider"),
         sets("{prefix}.enabled", "whether the user may log in"),
+        sets("{prefix}.attributes", "all attributes as a JSON object, for names that a policy does not know, or that are taken here"),
         sets(
             "{prefix}.*",
             "each attribute under its name, such as `email`, `role`, `groups`, or `password_changed` (seconds since 1970); unset \
@@ -106,6 +107,10 @@ impl AsyncAssertion for ExtractAttributes {
                 "id" => Value::Text(user.id.clone()),
                 "provider" => Value::Text(user.provider.clone()),
                 "enabled" => Value::Bool(user.enabled),
+                "attributes" => {
+                    let all = user.attributes.iter().map(|(name, value)| (name.clone(), value.to_json()));
+                    Value::json(serde_json::Value::Object(all.collect()))
+                }
                 name => user
                     .attributes
                     .iter()

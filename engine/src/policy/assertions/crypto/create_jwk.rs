@@ -1,7 +1,9 @@
 //! `CreateJwk`: the gateway's public keys, for others.
 
 use portcullis_dsl::ast::Type;
-use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
+use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
+
+use serde_json::Value as Json;
 
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -17,6 +19,8 @@ static SPEC: Spec = Spec {
               configuration.",
     props: &[
         Prop::required("aliases", Kind::Value, "Aliases of the keys: one, or a list."),
+        Prop::absent("kid", Kind::Text, "Identifier of the current key of the first alias, in place of its thumbprint; empty: the thumbprint."),
+        Prop::optional("certificates", Kind::Bool, Literal::Bool(true), "Whether the certificates of the keys are included (`x5c`). A literal."),
         Prop::required("target", Kind::Target(Type::Json), "Variable that takes the document `{ \"keys\": […] }`."),
     ],
     sets: &[sets("{target}", "the JWK set")],
@@ -26,6 +30,12 @@ static SPEC: Spec = Spec {
         "CreateJwk(aliases: [\"rsa\", \"ec\"], target: \"jwks\")\nset kinds = json_get(${jwks}, \"$.keys[*].kty\")\nset kinds = \
             \"${kinds|+}\"",
         Expect::Sets("kinds", "RSA+EC"),
+    ),
+    example(
+        "a name in place of the thumbprint, no certificates",
+        "CreateJwk(aliases: \"ec\", kid: \"mine\", certificates: false, target: \"jwks\")\nset first = json_get(${jwks}, \"$.keys[0]\")\n\
+            set got = \"${json_get(first, \"kid\")} ${json_keys(first)|,}\"",
+        Expect::Sets("got", "mine crv,kty,x,y,kid,use"),
     )],
     also: &["Create Json Web Key"],
     ..Spec::PLAIN
@@ -33,11 +43,18 @@ static SPEC: Spec = Spec {
 
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
-    build: |p| Runnable::sync(CreateJwk { aliases: p.value("aliases"), target: p.target("target")? }),
+    build: |p| Runnable::sync(CreateJwk {
+        aliases: p.value("aliases"),
+        kid: p.optional("kid"),
+        certificates: p.flag("certificates")?,
+        target: p.target("target")?,
+    }),
 };
 
 struct CreateJwk {
     aliases: Expr,
+    kid: Option<Expr>,
+    certificates: bool,
     target: Slot,
 }
 
@@ -51,7 +68,13 @@ impl Assertion for CreateJwk {
             if own.is_empty() {
                 return Err(ctx.misconfigured(format!("there is no private key `{alias}`")));
             }
-            keys.extend(own.iter().map(|key| key.jwk()));
+            keys.extend(own.iter().map(|key| if self.certificates { key.jwk_with_certificate() } else { key.jwk() }));
+        }
+        let kid = self.kid.as_ref().map(|kid| kid.to_text(ctx)).unwrap_or_default();
+        if !kid.is_empty()
+            && let Some(first) = keys.first_mut().and_then(Json::as_object_mut)
+        {
+            first.insert("kid".to_owned(), Json::from(kid.as_str()));
         }
         ctx.set(self.target, Value::json(serde_json::json!({ "keys": keys })));
         HELD

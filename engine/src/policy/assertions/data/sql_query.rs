@@ -1,5 +1,6 @@
 //! `SqlQuery`: one statement.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
-use crate::services::store::{Equality, QueryOptions, Rows, Statement};
+use crate::services::store::{Equality, Kind as Store, QueryOptions, Rows, Statement};
 use crate::data::value::Value;
 
 static SPEC: Spec = Spec {
@@ -55,8 +56,18 @@ static SPEC: Spec = Spec {
                             are several rows"),
         document("{prefix}.rows", "all rows, as a JSON array of objects"),
         sets("{prefix}.queryresult.count", "number of rows found or changed"),
+        sets(
+            "{prefix}.refused",
+            "why the database refused the values: `taken` (a unique value is already there) or `unfit` (a column cannot hold \
+             one: it is too long, or has characters that the column's character set lacks; or another constraint forbids it). \
+             Otherwise empty",
+        ),
     ],
-    fails: &["no row was found or changed", "a unique value is already taken"],
+    fails: &[
+        "no row was found or changed",
+        "a unique value is already taken",
+        "a column cannot hold a value, or another constraint forbids it: nothing is cut",
+    ],
     examples: &[
         example(
             "a value comes back",
@@ -91,6 +102,14 @@ static SPEC: Spec = Spec {
             Expect::Holds,
         ),
         example("no row", r#"SqlQuery(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Fails),
+        example(
+            "what no column can hold is told apart from what is taken",
+            r#"
+            SqlQuery(connection: "Test", query: sql "create table if not exists short (name varchar(3) check (length(name) <= 3))")
+            SqlQuery(connection: "Test", query: sql "insert into short values ('long')", prefix: "row") else Continue
+            "#,
+            Expect::Sets("row.refused", "unfit"),
+        ),
         example("no row is fine", r#"SqlQuery?(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Holds),
     ],
     optional: Some("no row was found or changed"),
@@ -116,7 +135,9 @@ pub static ENTRY: Entry = Entry {
         let prefix = p.literal("prefix")?;
         let count = p.slot(&format!("{prefix}.queryresult.count"));
         let rows = p.slot(&format!("{prefix}.rows"));
-        let columns = p.with_prefix(&prefix).into_iter().filter(|(_, slot)| Some(*slot) != count && Some(*slot) != rows).collect();
+        let refused = p.slot(&format!("{prefix}.refused"));
+        let own = [count, rows, refused];
+        let columns = p.with_prefix(&prefix).into_iter().filter(|(_, slot)| !own.contains(&Some(*slot))).collect();
         let max_rows = p.int("max_rows")?;
         let max_rows = usize::try_from(max_rows).map_err(|_| p.refuse("max_rows", "it must not be negative"))?;
         Runnable::io(SqlQuery {
@@ -126,6 +147,7 @@ pub static ENTRY: Entry = Entry {
             columns,
             count,
             rows,
+            refused,
             fail_if_none: counts_rows && !p.is_optional(),
             max_rows,
             timeout: p.optional("timeout"),
@@ -141,6 +163,7 @@ struct SqlQuery {
     columns: Vec<(String, Slot)>,
     count: Option<Slot>,
     rows: Option<Slot>,
+    refused: Option<Slot>,
     max_rows: usize,
     fail_if_none: bool,
     timeout: Option<Expr>,
@@ -168,12 +191,19 @@ impl AsyncAssertion for SqlQuery {
         }
         let rows = match result {
             Ok(rows) => rows,
-            Err(error) if error.is_duplicate() => {
+            Err(error) => {
+                let (refused, reason): (_, Cow<'static, str>) = match error.kind {
+                    Store::Duplicate => ("taken", "a unique value is already taken".into()),
+                    // The detail names the column, never the value.
+                    Store::Constraint => ("unfit", format!("a column cannot hold a value: {}", error.detail).into()),
+                    _ => return Err(error.into()),
+                };
                 ctx.set_if(self.count, 0);
-                return falsified("a unique value is already taken");
+                ctx.set_if(self.refused, refused);
+                return falsified(reason);
             }
-            Err(error) => return Err(error.into()),
         };
+        ctx.set_if(self.refused, "");
         let count = if rows.columns.is_empty() { rows.affected as i64 } else { rows.rows.len() as i64 };
         self.keep(rows, ctx)?;
         ctx.set_if(self.count, count);

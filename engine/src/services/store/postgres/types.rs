@@ -9,7 +9,7 @@ use sqlx::{Postgres, Row, Type, TypeInfo, ValueRef};
 use thiserror::Error;
 
 use crate::data::value::Value;
-use crate::services::store::rendered;
+use crate::services::store::{Kind, rendered};
 
 /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's time begins.
 const EPOCH: i64 = 946_684_800_000_000;
@@ -25,6 +25,16 @@ pub(super) enum Unfit {
     Column(String),
     #[error(transparent)]
     Driver(#[from] sqlx::Error),
+}
+
+impl Unfit {
+    /// What kind of error it is: only a value can be at fault, everything else is the statement.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Unfit::Value(_) => Kind::Constraint,
+            Unfit::Parameter(_) | Unfit::Column(_) | Unfit::Driver(_) => Kind::Invalid,
+        }
+    }
 }
 
 /// A value in its binary form.

@@ -4,6 +4,7 @@
 mod embedded;
 mod equality;
 mod everywhere;
+mod pieces;
 mod transport;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,229 @@
+//! Deletes any number of rows in pieces, along an index, so that no statement takes long, whoever writes meanwhile waits little, and
+//! what is done stays done however the run ends.
+
+use std::time::{Duration, Instant};
+
+use super::{Connection, Kind, QueryOptions, Statement, StatementError, StoreError};
+use crate::data::value::Value;
+
+/// How many rows the first piece looks at, and the most and the fewest that a later one does.
+const FIRST: i64 = 500;
+const MOST: i64 = 5000;
+const FEWEST: i64 = 50;
+/// How long a piece should take. Others wait for about as long.
+const GOAL: Duration = Duration::from_millis(40);
+/// A pause after each piece, by the time that it took. Where others write, too, a piece waits for them and the pause is longer by itself.
+const PAUSE: u32 = 5;
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a piece may fail, in a row, before the run does. Each further attempt is at half as many rows.
+const ATTEMPTS: u32 = 8;
+
+/// Rows to delete: those of a table that meet a condition.
+#[derive(Debug)]
+pub struct Pieces {
+    /// Statements without and with a place to begin after.
+    from_start: Steps,
+    further: Steps,
+    columns: usize,
+}
+
+/// The statements of one piece. Parameters: the place it begins after, the place where it ends, the condition's values.
+#[derive(Debug)]
+struct Steps {
+    /// Finds the place where the piece ends. Parameters: the place it begins after, the number of rows to pass over.
+    end: Statement,
+    /// Whether there is anything to delete, and its deletion: up to the end that was found, and up to the table's.
+    to_end: Work,
+    to_last: Work,
+}
+
+#[derive(Debug)]
+struct Work {
+    look: Statement,
+    delete: Statement,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many rows are gone.
+    pub rows: u64,
+    /// Whether the time was over before the end of the table.
+    pub more: bool,
+}
+
+impl Pieces {
+    /// The rows of `table` that meet the condition: texts with one parameter between each two. `along` are columns without NULL, best
+    /// the first ones of an index, that tell rows apart: many rows that they do not tell apart are one piece.
+    pub fn new(table: &str, along: &[&str], condition: &[String]) -> Result<Pieces, StatementError> {
+        if let Some(name) = std::iter::once(&table).chain(along).find(|name| !is_name(name)) {
+            return Err(StatementError::NotAName((*name).to_owned()));
+        }
+        if along.is_empty() {
+            return Err(StatementError::NotAName(String::new()));
+        }
+        let steps = |begins: bool| Steps::new(table, along, begins, condition);
+        Ok(Pieces { from_start: steps(false)?, further: steps(true)?, columns: along.len() })
+    }
+
+    /// Deletes the rows, in pieces that are durable one by one. Stops early after `time`.
+    pub async fn delete(&self, connection: &Connection, params: &[Value], time: Option<Duration>) -> Result<Deleted, StoreError> {
+        let until = time.and_then(|time| Instant::now().checked_add(time));
+        let mut deleted = Deleted::default();
+        let (mut after, mut size, mut failures) = (None, FIRST, 0);
+        loop {
+            let begun = Instant::now();
+            match self.piece(connection, params, after.as_deref(), size).await {
+                Ok((rows, end)) => {
+                    failures = 0;
+                    deleted.rows += rows;
+                    if end.is_none() {
+                        return Ok(deleted);
+                    }
+                    after = end;
+                    size = fitting(size, begun.elapsed());
+                }
+                // Another piece may be shorter, or luckier.
+                Err(error) if matches!(error.kind, Kind::Timeout | Kind::Busy) && failures < ATTEMPTS => {
+                    failures += 1;
+                    size = (size / 2).max(1);
+                }
+                Err(error) => return Err(error),
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                deleted.more = true;
+                return Ok(deleted);
+            }
+            tokio::time::sleep((begun.elapsed() * PAUSE).min(LONGEST_PAUSE)).await;
+        }
+    }
+
+    /// One piece: how many rows it deleted, and where it ended. `None`: at the end of the table.
+    async fn piece(
+        &self,
+        connection: &Connection,
+        params: &[Value],
+        after: Option<&[Value]>,
+        size: i64,
+    ) -> Result<(u64, Option<Vec<Value>>), StoreError> {
+        let steps = if after.is_some() { &self.further } else { &self.from_start };
+        let after = spread(after.unwrap_or_default());
+        let found = connection.run(&steps.end, &[&after[..], &[Value::Int(size - 1)]].concat(), QueryOptions::default()).await?;
+        let end = found.rows.into_iter().next();
+        if end.as_ref().is_some_and(|end| end.len() != self.columns || end.iter().any(Value::is_undefined)) {
+            let detail = "rows cannot be deleted along a column that is NULL";
+            return Err(StoreError::new(Kind::Invalid, connection.name(), detail));
+        }
+        let work = if end.is_some() { &steps.to_end } else { &steps.to_last };
+        let values = [&after, &spread(end.as_deref().unwrap_or_default()), params].concat();
+        // Most pieces of a table in use have nothing to delete; reading them locks nobody out.
+        let some = connection.run(&work.look, &values, QueryOptions::default()).await?;
+        if some.rows.is_empty() {
+            return Ok((0, end));
+        }
+        let rows = connection.run(&work.delete, &values, QueryOptions::default()).await?.affected;
+        Ok((rows, end))
+    }
+}
+
+/// A place as the parameters of [`Text::bound`].
+fn spread(place: &[Value]) -> Vec<Value> {
+    let last = place.len().saturating_sub(1);
+    place.iter().enumerate().flat_map(|(i, value)| std::iter::repeat_n(value.clone(), if i < last { 2 } else { 1 })).collect()
+}
+
+/// The next piece's size, by how long this one took.
+fn fitting(size: i64, took: Duration) -> i64 {
+    if took > GOAL * 2 {
+        (size / 2).max(FEWEST)
+    } else if took < GOAL / 2 {
+        (size * 2).min(MOST)
+    } else {
+        size
+    }
+}
+
+impl Steps {
+    fn new(table: &str, along: &[&str], begins: bool, condition: &[String]) -> Result<Steps, StatementError> {
+        let list = along.join(", ");
+        let mut end = Text::default();
+        end.add(&format!("select {list} from {table}"));
+        if begins {
+            end.add(" where ").bound(along, ">", ">");
+        }
+        end.add(&format!(" order by {list} limit 1 offset ")).value();
+        let work = |ends: bool| -> Result<Work, StatementError> {
+            let rest = |text: &mut Text| {
+                if begins {
+                    text.bound(along, ">", ">").add(" and ");
+                }
+                if ends {
+                    text.bound(along, "<", "<=").add(" and ");
+                }
+                text.add("(").append(condition).add("\n)");
+            };
+            let mut look = Text::default();
+            rest(look.add(&format!("select 1 from {table} where ")));
+            look.add(" limit 1");
+            let mut delete = Text::default();
+            rest(delete.add(&format!("delete from {table} where ")));
+            Ok(Work { look: look.statement()?, delete: delete.statement()? })
+        };
+        Ok(Steps { end: end.statement()?, to_end: work(true)?, to_last: work(false)? })
+    }
+}
+
+/// A statement in the making: texts, with one parameter between each two.
+#[derive(Default)]
+struct Text(Vec<String>);
+
+impl Text {
+    fn add(&mut self, text: &str) -> &mut Text {
+        match self.0.last_mut() {
+            Some(last) => last.push_str(text),
+            None => self.0.push(text.to_owned()),
+        }
+        self
+    }
+
+    fn value(&mut self) -> &mut Text {
+        self.0.push(String::new());
+        self
+    }
+
+    fn append(&mut self, texts: &[String]) -> &mut Text {
+        for (i, text) in texts.iter().enumerate() {
+            if i > 0 {
+                self.value();
+            }
+            self.add(text);
+        }
+        self
+    }
+
+    /// The condition that these columns are beyond a place, in the order of the first, where that is the same of the second, and so on.
+    /// Without `=`, which compares bytes here: what an index has in one place counts as the same.
+    fn bound(&mut self, columns: &[&str], beyond: &str, last: &str) -> &mut Text {
+        match columns {
+            [] => self,
+            [column] => self.add(&format!("{column} {last} ")).value(),
+            // The first comparison is for the index.
+            [column, rest @ ..] => {
+                self.add(&format!("({column} {beyond}= ")).value();
+                self.add(&format!(" and ({column} {beyond} ")).value().add(" or ");
+                self.bound(rest, beyond, last).add("))")
+            }
+        }
+    }
+
+    fn statement(&self) -> Result<Statement, StatementError> {
+        Statement::new(&self.0)
+    }
+}
+
+/// Whether this is the plain name of a table or column.
+fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}

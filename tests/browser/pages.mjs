@@ -1,0 +1,130 @@
+// The test clients, the account page and the start page in a real browser, with scripts and without.
+import assert from "node:assert/strict";
+import { start } from "./gateway.mjs";
+import { press } from "./press.mjs";
+import { accessible, fits, suite } from "./suite.mjs";
+
+const { test, shot, end } = await suite(process.argv[2]);
+const gateway = await start("", "", "sample_data: true\nmonitoring: { listen: \"off\" }\n");
+const heading = (page) => page.locator("h1").innerText();
+
+async function signIn(page, name = "sample") {
+    await page.getByLabel("Username").fill(name);
+    await page.getByLabel("Password").fill(`${name}-password`);
+    await press(page, "Sign in");
+}
+
+/** The section of one test client. */
+const part = (page, id) => page.locator(`#${id}`);
+const within = (page, id, name) =>
+    Promise.all([page.waitForEvent("load"), part(page, id).getByRole("button", { name, exact: true }).click()]);
+
+for (const [scripts, javaScriptEnabled] of [["with scripts", true], ["without scripts", false]]) {
+    await test(`each grant, ${scripts}`, { javaScriptEnabled }, async (page) => {
+        await page.goto(`${gateway.origin}/`);
+        assert.equal(await heading(page), "The gateway is running");
+        await shot(page, `start-${javaScriptEnabled}`);
+        await press(page, "Test clients", "link");
+
+        await within(page, "authcode", "Initiate");
+        assert.equal(await heading(page), "Sign in");
+        await signIn(page);
+        await press(page, "Allow");
+        assert.equal(await heading(page), "Test clients");
+        await within(page, "authcode", "Call API");
+        assert.match(await part(page, "authcode").innerText(), /"resource_owner":"sample"/);
+        await within(page, "authcode", "Refresh");
+        assert.match(await part(page, "authcode").innerText(), /grant_type=refresh_token[^]*HTTP 200/);
+        await shot(page, `test-clients-${javaScriptEnabled}`);
+
+        await within(page, "implicit", "Initiate");
+        if (!javaScriptEnabled) {
+            assert.equal(await heading(page), "The token has arrived");
+            await shot(page, "test-client-fragment");
+            await page.getByLabel("Address of this page").fill(page.url());
+            await press(page, "Go on");
+        } else {
+            await page.waitForURL(/\/oauth\/v2\/client#implicit$/);
+        }
+        assert.equal(await heading(page), "Test clients");
+        await within(page, "implicit", "Call API");
+        assert.match(await part(page, "implicit").innerText(), /"resource_owner":"sample"/);
+
+        await part(page, "password").getByLabel("Password").fill("sample-password");
+        await within(page, "password", "Initiate");
+        await within(page, "password", "Call API");
+        assert.match(await part(page, "password").innerText(), /"resource_owner":"sample"/);
+
+        await within(page, "credentials", "Initiate");
+        await within(page, "credentials", "Call API");
+        assert.match(await part(page, "credentials").innerText(), /"resource_owner":"OAuth2Client"/);
+        await within(page, "credentials", "Clear session");
+        assert.match(await part(page, "credentials").innerText(), /No token yet/);
+    });
+}
+
+await test("a user who denies comes back to the test client", { javaScriptEnabled: false }, async (page) => {
+    await page.goto(`${gateway.origin}/oauth/v2/client`);
+    await within(page, "authcode", "Initiate");
+    await signIn(page);
+    await press(page, "Deny");
+    assert.match(await part(page, "authcode").innerText(), /error=access_denied/);
+});
+
+await test("the account: an application and another login end", { javaScriptEnabled: false }, async (page, context) => {
+    const other = await context.browser().newContext({ ignoreHTTPSErrors: true });
+    const elsewhere = await other.newPage();
+    await elsewhere.goto(`${gateway.origin}/oauth/account`);
+    await signIn(elsewhere, "sample");
+    await page.goto(`${gateway.origin}/oauth/account`);
+    await shot(page, "account-login");
+    await signIn(page, "sample");
+    assert.equal(await heading(page), "My account");
+    await shot(page, "account");
+    await press(page, /End access/);
+    assert.match(await page.locator(".none").innerText(), /No application/);
+    for (;;) {
+        const rows = page.locator("tbody tr").filter({ hasNotText: "this browser" });
+        if ((await rows.count()) === 0) break;
+        await Promise.all([page.waitForEvent("load"), rows.first().getByRole("button").click()]);
+    }
+    await elsewhere.reload();
+    assert.equal(await elsewhere.getByRole("button", { name: "Sign in" }).count(), 1);
+    await press(page, "Sign out");
+    assert.equal(await page.getByRole("button", { name: "Sign in" }).count(), 1);
+    await other.close();
+});
+
+const views = [["phone", { width: 390, height: 844 }], ["desk", { width: 1280, height: 900 }], ["4k", { width: 3840, height: 2160 }]];
+for (const [size, viewport] of views) {
+    for (const colorScheme of ["light", "dark"]) {
+        await test(`nobody is kept out: ${size}, ${colorScheme}`, { viewport, colorScheme }, async (page) => {
+            const look = async (name) => {
+                await accessible(page);
+                await fits(page);
+                await shot(page, `look-${size}-${colorScheme}-${name}`);
+            };
+            await page.goto(`${gateway.origin}/`);
+            await look("start");
+            await page.goto(`${gateway.origin}/oauth/v2/client`);
+            await within(page, "credentials", "Initiate");
+            await look("test-clients");
+            await within(page, "authcode", "Initiate");
+            await look("login");
+            await signIn(page);
+            await page.getByRole("button", { name: "Allow" }).waitFor();
+            await look("consent");
+            await press(page, "Allow");
+            await page.goto(`${gateway.origin}/oauth/account`);
+            await look("account");
+            await page.goto(`${gateway.origin}/oauth/manager`);
+            await signIn(page, "admin");
+            await look("manager-state");
+            await page.goto(`${gateway.origin}/oauth/manager?view=endpoints`);
+            await look("manager-endpoints");
+        });
+    }
+}
+
+gateway.stop();
+process.exit((await end()) ? 1 : 0);
