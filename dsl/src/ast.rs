@@ -27,13 +27,16 @@ pub struct File {
     pub trailing: Vec<Comment>,
 }
 
-/// `connection "Main"` or `connection ${storage.tokens}`: the connection of all calls in the file that need one and name none.
+/// `connection "Main"`, `connection ${storage.tokens}` or `connection ${storage.tokens} from "Storage"`: the connection of all calls in
+/// the file that need one and name none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileConnection {
     /// Comments before it.
     pub leading: Vec<Comment>,
     /// Its name: a literal or a variable.
     pub value: Expr,
+    /// The policy whose literal value of that variable counts. Without it, the variable is one of each declaration in the file.
+    pub from: Option<Name>,
     /// Comment at the end of its line.
     pub trailing: Option<Comment>,
     /// Its text.

@@ -131,6 +131,8 @@ pub const BAD_PICTURE: &str = "P0227";
 
 /// A name in another case than its declaration.
 pub const NAME_CASE: &str = "P0226";
+/// `connection … from "Policy"` where the policy does not say which connection that is.
+pub const UNKNOWN_CONNECTION: &str = "P0227";
 
 /// A literal is of the wrong type.
 pub const WRONG_TYPE: &str = "P0301";

@@ -167,6 +167,8 @@ pub enum Kind {
     Key,
     /// The name of a connection in `gateway.yaml`, as a literal or an expression. A call that leaves it out uses its file's.
     Connection,
+    /// The word for a kind of database, literally or by an expression.
+    Dialect,
     /// A JSON object template or expression: `headers: json { "X-A": "b" }`.
     Object,
 }

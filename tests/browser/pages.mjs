@@ -63,6 +63,33 @@ for (const [scripts, javaScriptEnabled] of [["with scripts", true], ["without sc
     });
 }
 
+for (const [scripts, javaScriptEnabled] of [["with scripts", true], ["without scripts", false]]) {
+    for (const client of ["bcp", "icp"]) {
+        await test(`OpenID Connect, ${client}, ${scripts}`, { javaScriptEnabled }, async (page) => {
+            await page.goto(`${gateway.origin}/oauth/v2/client/${client}`);
+            await within(page, client, "Send");
+            await signIn(page);
+            assert.equal(await heading(page), "Allow access?");
+            await press(page, "Allow");
+            if (client === "icp" && !javaScriptEnabled) {
+                await page.getByLabel("Address of this page").fill(page.url());
+                await press(page, "Go on");
+            } else if (client === "icp") {
+                await page.waitForURL(/\/oauth\/v2\/client\/icp$/);
+            }
+            assert.equal(await heading(page), "OpenID Connect test client");
+            assert.match(await part(page, client).innerText(), /Verified: a published key/);
+            await shot(page, `openid-${client}-${javaScriptEnabled}`);
+            await within(page, client, "Claims");
+            assert.match(await part(page, client).innerText(), /userinfo[^]*HTTP 200/);
+            await within(page, client, "Resources");
+            assert.match(await part(page, client).innerText(), /"resource_owner":"sample"/);
+            await within(page, client, "Clear session");
+            assert.match(await part(page, client).innerText(), /No token yet/);
+        });
+    }
+}
+
 await test("a user who denies comes back to the test client", { javaScriptEnabled: false }, async (page) => {
     await page.goto(`${gateway.origin}/oauth/v2/client`);
     await within(page, "authcode", "Initiate");

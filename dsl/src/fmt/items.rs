@@ -12,6 +12,7 @@ impl Printer<'_> {
         if let Some(connection) = &file.connection {
             docs.extend(texts::leading(&connection.leading));
             docs.extend([text("connection "), self.connection_name(&connection.value)]);
+            docs.extend(connection.from.as_ref().map(|from| text(format!(" from {}", texts::quoted(from)))));
             docs.extend(connection.trailing.as_ref().map(texts::trailing));
             docs.push(Doc::Hard);
             if !file.items.is_empty() || !file.trailing.is_empty() {

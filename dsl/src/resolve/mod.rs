@@ -6,6 +6,7 @@
 
 mod build;
 mod check;
+mod connection;
 mod data;
 mod explain;
 mod failures;
@@ -61,6 +62,7 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     let mut diagnostics = Vec::new();
     let mut policies = Vec::new();
     let mut broken = HashSet::new();
+    let mut derived = Vec::new();
     for at in 0..sources.files.len() {
         let file = FileId(at as u32);
         let source = sources.get(file);
@@ -69,10 +71,15 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
             broken.insert(file);
         }
         diagnostics.extend(found);
-        let connection = tree.connection.map(|connection| Arc::new(connection.value));
+        let connection = tree.connection.map(|connection| {
+            if let Some(from) = connection.from {
+                derived.push((file, connection.value.clone(), from));
+            }
+            Arc::new(connection.value)
+        });
         policies.extend(tree.items.into_iter().map(|item| (file, source.origin, connection.clone(), item)));
     }
-    let policies: Vec<_> = policies
+    let mut policies: Vec<_> = policies
         .into_iter()
         .enumerate()
         .map(|(at, (file, origin, connection, item))| Policy {
@@ -88,6 +95,7 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     // A shipped policy keeps its name, whatever an operator declares.
     let (shipped, own): (Vec<_>, Vec<_>) = policies.iter().partition(|policy| policy.origin == Origin::Shipped);
     shipped.into_iter().chain(own).for_each(|policy| index.add(policy));
+    connection::settle(&mut policies, &index, derived, &mut diagnostics);
     let data = DataFiles::read(&policies, &mut sources, &mut diagnostics);
     let mut names = Names::new(catalogue);
     let mut gather = Gather { policies: &policies, index: &index, data: &data, names: &mut names };

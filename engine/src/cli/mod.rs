@@ -18,6 +18,7 @@ mod schema;
 mod serve;
 mod show;
 mod status;
+mod task;
 mod test;
 mod user;
 
@@ -110,6 +111,9 @@ enum Builtin {
         #[arg(long)]
         json: bool,
     },
+    /// Show tasks, or run one now.
+    #[command(subcommand)]
+    Task(task::TaskCommand),
     /// Manage users of the internal identity provider.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -209,9 +213,12 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
     match &cli.command {
         Builtin::Key(_) => place.become_owner(KEYS)?,
         // The other commands write nothing to the home, or keep the owner of what they write.
-        Builtin::Serve(_) | Builtin::Check(_) | Builtin::Test(_) | Builtin::Status { .. } | Builtin::User(_) => {
-            place.become_owner(DATA)?
-        }
+        Builtin::Serve(_)
+        | Builtin::Check(_)
+        | Builtin::Test(_)
+        | Builtin::Status { .. }
+        | Builtin::Task(_)
+        | Builtin::User(_) => place.become_owner(DATA)?,
         _ => {}
     }
     match cli.command {
@@ -228,6 +235,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
         Builtin::Completions { shell } => pages::completions(full(place), shell),
         Builtin::Manual { dir } => pages::manual(full(place), &dir),
         Builtin::Status { json } => status::run(place, json),
+        Builtin::Task(command) => task::run(place, &command),
         Builtin::User(command) => user::run(place, &command),
         Builtin::Key(command) => keys::run(place, &command),
     }

@@ -1,7 +1,7 @@
 //! Users of the gateway itself, and what root may do.
 
 use std::fs;
-use std::io::{BufRead, Read, Write};
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use crate::place::*;

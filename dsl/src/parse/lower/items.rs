@@ -458,11 +458,16 @@ impl Lower<'_> {
     /// `connection …` at the top of a file.
     fn connection(&mut self, node: Node<'_>, leading: Vec<Comment>, file: &mut File) {
         let span = self.span(&node);
-        let mut value = None;
+        let (mut value, mut from, mut derived) = (None, None, None);
         for child in node.into_inner() {
             let place = self.span(&child);
             match child.as_rule() {
                 Rule::kw_connection => self.spelling(&child, "connection"),
+                Rule::kw_from => {
+                    self.spelling(&child, "from");
+                    derived = Some(place);
+                }
+                _ if derived.is_some() => from = self.name(child),
                 Rule::colon | Rule::assign_sign => {
                     let help = "write the name after a blank: `connection \"Main\"`";
                     self.error(codes::BAD_CLAUSE, "`connection` takes no sign before its name", place, help);
@@ -492,7 +497,12 @@ impl Lower<'_> {
                 "move it before the first declaration",
             );
         } else {
-            file.connection = value.map(|value| FileConnection { leading, value, trailing: None, span: Spanned::new((), span) });
+            if let (Some(place), Some(ExprKind::Raw(_))) = (derived, value.as_ref().map(|value| &*value.kind)) {
+                let help = "write `connection \"Main\"`, or `connection ${name} from \"Policy\"`";
+                self.error(codes::BAD_CLAUSE, "only a variable can be `from` a policy", place, help);
+            }
+            let span = Spanned::new((), span);
+            file.connection = value.map(|value| FileConnection { leading, value, from, trailing: None, span });
         }
     }
 }

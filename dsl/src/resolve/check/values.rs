@@ -48,7 +48,7 @@ pub(crate) fn property(spec: &Spec, prop: &Prop, value: &Expr) -> Option<Diagnos
         },
         Kind::Template(syntax) => template(spec, prop, value, syntax),
         Kind::Regex => regex(value),
-        Kind::Provider | Kind::Key | Kind::Connection => {
+        Kind::Provider | Kind::Key | Kind::Connection | Kind::Dialect => {
             let wrong = is_literal(value) && !matches!(*value.kind, ExprKind::Text(_) | ExprKind::Raw(_));
             wrong.then(|| takes("a name").help("write it in quotes"))
         }

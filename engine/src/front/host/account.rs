@@ -63,6 +63,7 @@ impl Host {
             databases: databases.collect(),
             providers: providers.collect(),
             routes: routes.collect(),
+            tasks: self.task_reports().await,
             certificates: certificates.collect(),
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Account, Host, read_status, status};
+use super::{Account, Host, Ran, read_status, status};
 use crate::data::time::Clock;
 use crate::data::value::Value;
 use crate::front::home::{DATA, Home};
@@ -39,6 +39,8 @@ struct Other {
     record: Option<Record>,
     /// What it says of itself.
     account: bool,
+    /// The task to run.
+    task: Option<String>,
 }
 
 /// An event of the audit log.
@@ -98,6 +100,12 @@ pub async fn ask(home: &Home, command: &str, inputs: &[(String, Value)]) -> io::
 /// The report of the gateway that runs on this home; `None` if there is none.
 pub async fn account(home: &Home) -> io::Result<Option<Account>> {
     let Some(answer) = exchange(home, &Other { account: true, ..Other::default() }).await? else { return Ok(None) };
+    Ok(Some(serde_json::from_str(&answer)?))
+}
+
+/// Lets the gateway that runs on this home run a task now; `None` if there is none.
+pub async fn run_task(home: &Home, name: &str) -> io::Result<Option<Ran>> {
+    let Some(answer) = exchange(home, &Other { task: Some(name.to_owned()), ..Other::default() }).await? else { return Ok(None) };
     Ok(Some(serde_json::from_str(&answer)?))
 }
 
@@ -215,13 +223,15 @@ pub(super) fn remove(home: &Home) {
     let _ = std::fs::remove_file(home.path(DATA).join(SOCKET));
 }
 
-async fn serve(host: &Host, stream: UnixStream) -> io::Result<()> {
+async fn serve(host: &Arc<Host>, stream: UnixStream) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
     let other: Other = serde_json::from_str(&line)?;
     let mut answer = if other.account {
         serde_json::to_vec(&host.account().await)?
+    } else if let Some(name) = other.task {
+        serde_json::to_vec(&host.run_task(&name).await)?
     } else if let Some(Record { event, fields }) = other.record {
         let services = host.services();
         services.audit.record(AuditRecord::own(services.clock.now_millis(), Level::Info, &event, "", fields));

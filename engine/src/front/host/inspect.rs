@@ -154,8 +154,21 @@ fn listeners(home: &Home, config: &Config, options: &Options, found: &mut Inspec
 /// What is no mistake, and yet not as somebody wanted it: services that are switched on and do not exist, files that count for nothing.
 pub(super) fn remarks(home: &Home, config: &Config, library: &Library) -> Vec<String> {
     let mut remarks = unserved(config, library);
+    remarks.extend(no_tasks(config, library));
     remarks.extend(home.passed_over());
     remarks
+}
+
+/// Tasks that `tasks` names and that do not exist.
+pub(super) fn no_tasks(config: &Config, library: &Library) -> Vec<String> {
+    let unknown = config.tasks.keys().filter(|name| !library.tasks().any(|task| task.name == **name));
+    unknown
+        .map(|name| {
+            let near = portcullis_dsl::diagnostic::nearest(name, library.tasks().map(|task| task.name.as_str()));
+            let help = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            format!("`tasks` of gateway.yaml names `{name}`, but there is no such task{help}")
+        })
+        .collect()
 }
 
 /// Services that `enable` and `disable` name and that do not exist.

@@ -45,6 +45,7 @@ pub use handler::Front;
 pub use inspect::{Inspection, inspect};
 pub use prebuilt::Prebuilt;
 pub use status::{Account, Status, has_served, read_status};
+pub use tasks::{Ran, TaskReport};
 
 use opened::{Beside, Files, Making, Opened, configured_ports, made, properties};
 
@@ -57,7 +58,7 @@ pub struct Options {
     pub http: Option<ListenAddress>,
     /// YAML on top of the home's settings.
     pub overlay: Option<String>,
-    /// A shared clock.
+    /// A shared clock, for tests: tasks then run only when they are asked to.
     pub clock: Option<Arc<Clock>>,
     /// A shared collection of compiled sets.
     pub prebuilt: Option<Arc<Prebuilt>>,
@@ -113,6 +114,7 @@ pub struct Host {
     tuner: OnceLock<Tuner>,
     /// What sends traces and metrics, until it begins to.
     exporter: Mutex<Option<otlp::Exporter>>,
+    tasks: tasks::Board,
 }
 
 /// State that reloads change, besides the site.
@@ -161,8 +163,8 @@ impl Host {
         let socket = claim.as_ref().and_then(|_| control::listen(&host.home));
         {
             let mut live = host.live();
-            live.status.https = https.map(|address| origin("https", address));
-            live.status.http = http.map(|address| origin("http", address));
+            live.status.https = https.map(|address| status::origin("https", address));
+            live.status.http = http.map(|address| status::origin("http", address));
             live.speaks = claim.is_some();
             live.write_status(&host.home);
         }
@@ -278,6 +280,7 @@ impl Host {
             draining: AtomicBool::new(false),
             tuner: OnceLock::new(),
             exporter: Mutex::new(exporter),
+            tasks: tasks::Board::default(),
         };
         Ok((host, server))
     }
@@ -396,7 +399,9 @@ impl Host {
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.migrate(migration, &config);
-        inspect::unserved(&config, &site.library).iter().for_each(|remark| tracing::warn!("{remark}"));
+        let mut unknown = inspect::unserved(&config, &site.library);
+        unknown.extend(inspect::no_tasks(&config, &site.library));
+        unknown.iter().for_each(|remark| tracing::warn!("{remark}"));
         self.site.store(Arc::new(site));
         if let Err(error) = telemetry::set_level(&config.logging) {
             // The level from the environment, which was valid at the start.
@@ -498,17 +503,17 @@ impl Serving {
 
     /// Where HTTPS is answered, as a URL without path.
     pub fn https(&self) -> Option<String> {
-        self.https.map(|address| origin("https", address))
+        self.https.map(|address| status::origin("https", address))
     }
 
     /// Where plain HTTP is answered, as a URL without path.
     pub fn http(&self) -> Option<String> {
-        self.http.map(|address| origin("http", address))
+        self.http.map(|address| status::origin("http", address))
     }
 
     /// Where the monitoring listener answers, as a URL without path.
     pub fn admin(&self) -> Option<String> {
-        self.admin_address.map(|address| origin("http", address))
+        self.admin_address.map(|address| status::origin("http", address))
     }
 
     /// Announces that it stops, and continues for `limits.drain_delay`, so that no more requests are sent here when it stops.
@@ -543,11 +548,6 @@ impl Serving {
         let _ = tokio::task::spawn_blocking(move || audit.flush(FLUSHING)).await;
         left
     }
-}
-
-/// The address that is listened on, as a URL: `0.0.0.0` and `[::]` too, so that nobody takes an open listener for a local one.
-fn origin(scheme: &str, address: SocketAddr) -> String {
-    format!("{scheme}://{address}")
 }
 
 fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigErrors> {

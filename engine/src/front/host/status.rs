@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub struct Account {
     pub providers: BTreeMap<String, String>,
     /// Services by name.
     pub routes: BTreeMap<String, Endpoint>,
+    /// Tasks by name.
+    #[serde(default)]
+    pub tasks: BTreeMap<String, super::TaskReport>,
     /// Certificates of keys by alias, and of the gateway's authority.
     pub certificates: BTreeMap<String, Until>,
 }
@@ -185,4 +189,9 @@ pub fn read_status(home: &Home) -> Option<Status> {
 /// Whether a gateway has ever served this home.
 pub fn has_served(home: &Home) -> bool {
     home.path(DATA).join(LOCK).exists()
+}
+
+/// The address that is listened on, as a URL: `0.0.0.0` and `[::]` too, so that nobody takes an open listener for a local one.
+pub(super) fn origin(scheme: &str, address: SocketAddr) -> String {
+    format!("{scheme}://{address}")
 }

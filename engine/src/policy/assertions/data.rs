@@ -7,6 +7,7 @@ super::catalogue! {
     cache_store,
     cached,
     sql_delete,
+    sql_dialect,
     sql_query,
     transaction,
 }

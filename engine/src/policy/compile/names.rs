@@ -16,6 +16,7 @@ use crate::policy::codes;
 use crate::policy::ctx::Slot;
 use crate::policy::expr::Expr;
 use crate::services::Services;
+use crate::services::store::Dialect;
 
 /// What a name is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,8 @@ pub enum Named {
     Connection,
     /// `identity_providers`.
     Provider,
+    /// A kind of database.
+    Dialect,
     /// A key in `keys/`, or one of `keys` that is made at the next start.
     Key,
 }
@@ -128,6 +131,7 @@ impl<'a> Compiler<'a> {
                 Kind::Connection => Named::Connection,
                 Kind::Provider => Named::Provider,
                 Kind::Key => Named::Key,
+                Kind::Dialect => Named::Dialect,
                 _ => continue,
             };
             let given = call.args.iter().find(|arg| arg.name.node == prop.name).map(|arg| &arg.value);
@@ -150,10 +154,14 @@ pub fn unknown(names: &[UsedName], services: &Services) -> Vec<Diagnostic> {
     let providers: Vec<&str> = services.identity.names().collect();
     let aliases = services.keys.aliases();
     let keys: Vec<&str> = aliases.iter().map(SmolStr::as_str).collect();
+    let dialects = Dialect::ALL.map(Dialect::word);
     let mut found = Vec::new();
     let mut told = std::collections::HashSet::new();
     for used in names {
-        let (known, what, help) = match used.named {
+        let (known, what, help): (&[&str], _, _) = match used.named {
+            Named::Dialect => {
+                (&dialects, "driver for databases of the kind", "there are `sqlite`, `mysql` (and MariaDB), `postgres`")
+            }
             Named::Connection => (&connections, "connection", "add it to `connections` in gateway.yaml"),
             Named::Provider => (&providers, "identity provider", "add it to `identity_providers` in gateway.yaml"),
             Named::Key => (&keys, "private key", "add it to `keys` in gateway.yaml, or its files to keys/"),

@@ -7,6 +7,7 @@ mod error;
 mod neighbours;
 mod schema;
 mod sections;
+mod tasks;
 pub mod units;
 mod values;
 
@@ -24,9 +25,12 @@ pub use sections::{
     Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
     Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
+pub use tasks::{Nodes, Task};
 pub use units::{ListenAddress, Span};
 use values::Layer;
 pub(in crate::services) use values::files as files_of_values;
+#[cfg(test)]
+pub use {tasks::Weekday, units::Moment};
 
 /// Name of the operator's file in the home.
 pub const FILE: &str = "gateway.yaml";
@@ -73,6 +77,8 @@ pub struct Config {
     pub enable: Vec<String>,
     /// Names of services that shall not be served; their paths are answered with 404. Wins over `enable`.
     pub disable: Vec<String>,
+    /// When tasks run, by their names, where that is not as the policies say.
+    pub tasks: BTreeMap<String, Task>,
     /// Log and audit.
     pub logging: Logging,
     /// Calls to other servers.
@@ -164,6 +170,11 @@ impl Config {
         }
         if !(0.0..=1.0).contains(&self.otlp.traces) {
             refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
+        }
+        for (name, task) in &self.tasks {
+            for (key, why) in task.mistakes() {
+                refuse(key, format!("`tasks`, `{name}`: `{key}` {why}"));
+            }
         }
         let modifier = &self.instance_modifier;
         if !modifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')) {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::units::{Bytes, ListenAddress, Network, Span};
+use super::units::{Bytes, ListenAddress, Moment, Network, Span};
 use super::{Audience, AuditTarget, Config, Forwarded, ForwardedHeader, HostName, KeyKind, Property, TlsVersion};
 
 /// A map, or a text that stands for its most important field.
@@ -40,6 +40,7 @@ macro_rules! scalars {
 
 scalars! {
     Span = "Duration" { "type": ["string", "integer"], "pattern": r"^[0-9]+\s*(ms|s|m|min|h|d)?$", "minimum": 0 }
+    Moment = "Moment" { "type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}" }
     Bytes = "Size" { "type": ["string", "integer"], "pattern": r"^[0-9]+\s*([bB]|[kKmMgG][iI]?[bB])?$", "minimum": 0 }
     ListenAddress = "ListenAddress" { "type": ["string", "boolean"], "pattern": r"^([oO][fF][fF]|.*:[0-9]+)$" }
     Network = "Network" { "type": "string" }

@@ -140,6 +140,25 @@ fn the_shipped_template_is_true() {
 }
 
 #[test]
+fn tasks_have_an_interval_or_a_time() {
+    let config = own("tasks: { A: { every: 2h, days: [sat, sun], nodes: all }, B: { once: '2027-01-31T03:00:00Z' } }").unwrap();
+    assert_eq!(config.tasks["A"].every, Some(Span(std::time::Duration::from_secs(7200))));
+    assert_eq!((config.tasks["A"].enabled, config.tasks["A"].nodes), (true, Nodes::All));
+    assert_eq!(config.tasks["B"].once, Some(Moment(1_801_364_400_000)));
+    for (text, wrong) in [
+        ("tasks: { A: { every: 10ms } }", "`tasks`, `A`: `every` must be 1s or more"),
+        ("tasks: { A: { every: soon } }", "`soon` is not a duration"),
+        ("tasks: { A: { every: 1m, once: '2027-01-31T03:00:00Z' } }", "excludes `every`"),
+        ("tasks: { A: { once: tomorrow } }", "`tomorrow` is not a time"),
+        ("tasks: { A: { days: [someday] } }", "someday"),
+        ("tasks: { A: { nodes: two } }", "two"),
+    ] {
+        let error = own(text).unwrap_err().to_string();
+        assert!(error.contains(wrong), "{text}: {error}");
+    }
+}
+
+#[test]
 fn a_gateway_that_others_reach_needs_a_name() {
     let nameless = |text: &str| {
         let config = Config::read([("gateway.yaml", text)]).unwrap();

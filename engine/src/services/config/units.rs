@@ -28,6 +28,19 @@ impl Span {
     }
 }
 
+/// A moment, in milliseconds since 1970: `2027-01-31T03:00:00Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(pub i64);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_parse(deserializer, "a time such as `2027-01-31T03:00:00Z`", |text| {
+            let dated = text.get(4..5) == Some("-");
+            crate::data::time::parse(text).filter(|_| dated).map(Moment)
+        })
+    }
+}
+
 /// A size: `1 MiB`, `32 KiB`, `1000`, `5 MB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes(pub usize);

@@ -55,7 +55,7 @@ pub(super) static OWN: &[Described] = &[
     gauge("unwritten_bytes", &[], "Bytes of answers that clients have not read yet"),
     gauge("certificate_not_after_seconds", &["alias"], "When a certificate expires, in seconds since the epoch: of keys by alias, and of the gateway's authority"),
     gauge("certificate_days_left", &["alias"], "Whole days until then; negative after that"),
-    counter("task_runs", &["task", "result"], "Runs of tasks, by how they ended: done, failed, broken, too_long, panicked"),
+    counter("task_runs", &["task", "result"], "Runs of tasks, by how they ended: done, failed, broken, too_long, panicked, lost"),
     counter("reloads", &["result"], "Attempts to load a changed policy set: ok, failed"),
     gauge("last_reload_ok", &[], "Whether the last of them took effect"),
     gauge("generation", &[], "Number of the policy set being served, counted from 1"),

@@ -15,7 +15,7 @@ const REVOKE: &str = "/auth/oauth/v2/token/revoke";
 const MOST_PER_SECOND: f64 = 12_000.0;
 
 /// Each connection has its own client, so that they do not wait for each other's tokens, as in real life.
-struct Client {
+pub struct Client {
     id: String,
     basic: String,
 }
@@ -54,17 +54,27 @@ pub fn issued_only(bench: &Bench<'_>, table: &mut Table, name: &str) -> Result<(
     issued(bench, table, &clients(bench)?, name, None)
 }
 
-fn issued(bench: &Bench<'_>, table: &mut Table, clients: &[Client], name: &str, aim: Option<f64>) -> Result<()> {
+pub fn issued(bench: &Bench<'_>, table: &mut Table, clients: &[Client], name: &str, aim: Option<f64>) -> Result<()> {
     bench.row(table, name, Floor::TlsPost, aim, bench.https(), || {
-        let repeat = |client| Box::new(Repeat(post(client, TOKEN, "grant_type=client_credentials"))) as Box<dyn Script>;
+        let repeat = |client| Box::new(Repeat(issue(client))) as Box<dyn Script>;
         Ok(clients.iter().map(repeat).collect())
     })
 }
 
+/// Asks for a token of a client's own.
+pub fn issue(client: &Client) -> Vec<u8> {
+    post(client, TOKEN, "grant_type=client_credentials")
+}
+
 fn clients(bench: &Bench<'_>) -> Result<Vec<Client>> {
+    clients_named(bench, "Load")
+}
+
+/// A client for each connection.
+pub fn clients_named(bench: &Bench<'_>, name: &str) -> Result<Vec<Client>> {
     (0..bench.options.connections)
         .map(|index| {
-            let name = format!("Load {index}");
+            let name = format!("{name} {index}");
             let (id, secret) = bench.client(&name, "https://app.example/cb")?;
             let basic = base64(&format!("{id}:{secret}"));
             Ok(Client { id, basic })
@@ -87,7 +97,8 @@ fn post(client: &Client, path: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn token(target: Target, client: &Client, body: &str) -> Result<String> {
+/// A token of a client.
+pub fn token(target: Target, client: &Client, body: &str) -> Result<String> {
     member(target, client, body, "access_token")
 }
 

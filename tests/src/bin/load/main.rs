@@ -5,6 +5,7 @@
 
 mod browser;
 mod flows;
+mod stores;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ service "Bench pair" at "/bench/pair" methods GET {
 }
 "##;
 
-const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--only TEXT]";
+const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--stored N] [--expired N] [--only TEXT]";
 
 struct Options {
     /// Length of one measurement.
@@ -45,6 +46,9 @@ struct Options {
     server_core: usize,
     client_core: usize,
     only: Option<String>,
+    /// How many tokens are stored beside those of the rows, and how many expired ones are cleaned away.
+    stored: usize,
+    expired: usize,
 }
 
 fn main() -> Result<()> {
@@ -74,6 +78,7 @@ fn main() -> Result<()> {
     flows::rows(&bench, &mut table)?;
     browser::flows(&bench, &mut table)?;
     normal(&options, &bare, &mut table)?;
+    stores::rows(&options, &bare, &mut table)?;
     bench.reload(&mut table)?;
     table.print();
     Ok(())
@@ -106,7 +111,16 @@ fn run_pinned(options: &Options) -> Result<()> {
 }
 
 fn options() -> Result<Options> {
-    let mut options = Options { seconds: 3.0, rounds: 5, connections: 64, server_core: 0, client_core: 1, only: None };
+    let mut options = Options {
+        seconds: 3.0,
+        rounds: 5,
+        connections: 64,
+        server_core: 0,
+        client_core: 1,
+        only: None,
+        stored: 10_000,
+        expired: 10_000,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().context(USAGE)?;
@@ -116,6 +130,8 @@ fn options() -> Result<Options> {
             "--connections" => options.connections = value.parse::<usize>()?.clamp(1, 1000),
             "--server-core" => options.server_core = value.parse()?,
             "--client-core" => options.client_core = value.parse()?,
+            "--stored" => options.stored = value.parse::<usize>()?.min(10_000_000),
+            "--expired" => options.expired = value.parse::<usize>()?.min(10_000_000),
             "--only" => options.only = Some(value),
             _ => bail!("{USAGE}"),
         }

@@ -1,0 +1,110 @@
+//! `tasks` of `gateway.yaml`: when tasks run, and on which gateway.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::units::{Moment, Span};
+
+/// When a task runs. What is left out is as the policy says.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Task {
+    /// Whether it runs by itself. Default: yes. Otherwise only `portcullis task run` runs it.
+    pub enabled: bool,
+    /// Time from one run to the next, 1s or more. Default: what the policy says.
+    pub every: Option<Span>,
+    /// `one` (default): of the gateways that share the database of the task's file, one runs it at a time. `all`: each of them.
+    pub nodes: Nodes,
+    /// Days of the week, by UTC, on which it runs: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`. Default: all.
+    pub days: Vec<Weekday>,
+    /// Instead of again and again: once, at this time, such as `2027-01-31T03:00:00Z`.
+    pub once: Option<Moment>,
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Task { enabled: true, every: None, nodes: Nodes::One, days: Vec::new(), once: None }
+    }
+}
+
+/// Which gateways run a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Nodes {
+    /// One of those that share its database.
+    One,
+    /// Each.
+    All,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Weekday {
+    /// Monday.
+    Mon,
+    /// Tuesday.
+    Tue,
+    /// Wednesday.
+    Wed,
+    /// Thursday.
+    Thu,
+    /// Friday.
+    Fri,
+    /// Saturday.
+    Sat,
+    /// Sunday.
+    Sun,
+}
+
+impl Weekday {
+    /// The day of this time, by UTC.
+    pub fn of(millis: i64) -> Weekday {
+        use Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
+        // The first of January 1970 was a Thursday.
+        match millis.div_euclid(86_400_000).rem_euclid(7) {
+            0 => Thu,
+            1 => Fri,
+            2 => Sat,
+            3 => Sun,
+            4 => Mon,
+            5 => Tue,
+            _ => Wed,
+        }
+    }
+}
+
+impl Task {
+    /// Whether it may run on the day of this time.
+    pub fn on_day(&self, millis: i64) -> bool {
+        self.days.is_empty() || self.days.contains(&Weekday::of(millis))
+    }
+
+    /// What is wrong with it: the key, and why.
+    pub(super) fn mistakes(&self) -> Vec<(&'static str, &'static str)> {
+        let mut found = Vec::new();
+        if self.every.is_some_and(|every| every.0.as_secs() == 0) {
+            found.push(("every", "must be 1s or more; `enabled: false` turns a task off"));
+        }
+        if self.every.is_some() && self.once.is_some() {
+            found.push(("once", "excludes `every`: a task runs once or again and again"));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_utc() {
+        assert_eq!(Weekday::of(0), Weekday::Thu);
+        assert_eq!(Weekday::of(-1), Weekday::Wed);
+        // The second of February 2026 is a Monday.
+        let monday = crate::data::time::parse("2026-02-02T00:00:00Z").unwrap();
+        assert_eq!(Weekday::of(monday), Weekday::Mon);
+        let task = Task { days: vec![Weekday::Mon], ..Task::default() };
+        assert!(task.on_day(monday) && !task.on_day(monday - 1) && !task.on_day(monday + 86_400_000));
+    }
+}
