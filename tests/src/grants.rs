@@ -89,6 +89,22 @@ impl GrantClient {
         Ok(GrantClient { id: word("client_key")?, secret: word("secret")?, gateway: nowhere })
     }
 
+    /// A client that is registered already. [`GrantClient::at`] connects it to a gateway.
+    pub fn known(id: &str, secret: &str) -> GrantClient {
+        let nowhere = Target { address: ([127, 0, 0, 1], 0).into(), tls: true };
+        GrantClient { id: id.to_owned(), secret: secret.to_owned(), gateway: nowhere }
+    }
+
+    /// The same client, with another secret.
+    pub fn with_secret(&self, secret: &str) -> GrantClient {
+        GrantClient { secret: secret.to_owned(), ..self.clone() }
+    }
+
+    /// The same client, at this address.
+    pub fn through(&self, address: std::net::SocketAddr) -> GrantClient {
+        GrantClient { gateway: Target { address, tls: true }, ..self.clone() }
+    }
+
     /// The same client, of this gateway.
     pub fn at(&self, process: &Process) -> GrantClient {
         GrantClient { gateway: Target { address: process.https, tls: true }, ..self.clone() }
@@ -119,6 +135,11 @@ impl GrantClient {
     pub async fn is_alive(&self, access: &str) -> Result<bool> {
         let (status, _) = self.get("/oauth/v2/protectedapi/foo", &format!("Authorization: Bearer {access}\r\n")).await?;
         Ok(status == 200)
+    }
+
+    /// A GET without credentials.
+    pub async fn ask(&self, path: &str) -> Result<u16> {
+        self.get(path, "").await.map(|(status, _)| status)
     }
 
     async fn get(&self, path: &str, headers: &str) -> Result<(u16, String)> {

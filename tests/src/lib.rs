@@ -3,8 +3,11 @@
 
 pub mod directory;
 pub mod grants;
+pub mod jwt;
 pub mod load;
+pub mod pair;
 pub mod process;
+pub mod servers;
 
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use portcullis_tests::jwt::Key;
 use portcullis_tests::load::{self, Target};
 use portcullis_tests::process::{Process, Start, command};
 use portcullis_tests::{block_on, put};
@@ -9,6 +10,8 @@ use serde_json::Value;
 
 struct Lab {
     process: Process,
+    /// Of the client `signs`.
+    key: Key,
     _home: tempfile::TempDir,
 }
 
@@ -72,6 +75,15 @@ fn algorithms(lab: &Lab, value: &Value) {
     }
 }
 
+/// The form with which the client `signs` authenticates.
+fn assertion(lab: &Lab) -> String {
+    let now = portcullis_tests::jwt::now();
+    let claims =
+        serde_json::json!({"iss": "signs", "sub": "signs", "aud": "https://localhost:8443", "jti": "1", "exp": now + 300});
+    let token = portcullis_tests::jwt::signed(&serde_json::json!({"alg": "ES256"}), &claims, &lab.key).expect("a token");
+    format!("client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion={token}")
+}
+
 fn tried(lab: &Lab, claim: &str, value: &Value) {
     match claim {
         "issuer" => {
@@ -123,6 +135,12 @@ fn tried(lab: &Lab, claim: &str, value: &Value) {
                         assert!(answer.contains("invalid_grant"), "{answer}");
                         continue;
                     }
+                    // tests/hostile_jwts.rs tries each algorithm.
+                    "private_key_jwt" => {
+                        let answer = lab.token("", &format!("{grant}&{}", assertion(lab)));
+                        assert!(answer.contains("access_token"), "{answer}");
+                        continue;
+                    }
                     other => panic!("nobody knows how to try {other}"),
                 };
                 assert!(answer.contains("access_token"), "{method}: {answer}");
@@ -163,12 +181,14 @@ fn tried(lab: &Lab, claim: &str, value: &Value) {
             assert_eq!(lab.authorize("response_type=code&scope=openid&claims=1").0, 302);
         }
         "request_parameter_supported" => {
+            // The cases of `openid/request-object` go through signed ones.
             let (_, head, _) = lab.authorize("response_type=code&scope=openid&request=x.y.z");
-            assert_eq!((value, head.contains("error=request_not_supported")), (&Value::Bool(false), true), "{head}");
+            assert_eq!((value, head.contains("error=invalid_request_object")), (&Value::Bool(true), true), "{head}");
         }
         "request_uri_parameter_supported" => {
             let (_, head, _) = lab.authorize("response_type=code&scope=openid&request_uri=https%3A%2F%2Frp.example%2Fr");
-            assert_eq!((value, head.contains("error=request_uri_not_supported")), (&Value::Bool(false), true), "{head}");
+            // As `require_request_uri_registration` says; the case `openid/request-uri` goes through a registered one.
+            assert_eq!((value, head.contains("error=request_uri_not_supported")), (&Value::Bool(true), true), "{head}");
         }
         "authorization_response_iss_parameter_supported" => {
             let (_, head, _) = lab.authorize("response_type=code&scope=openid&prompt=none");
@@ -176,6 +196,18 @@ fn tried(lab: &Lab, claim: &str, value: &Value) {
         }
         // The cases of these names go through a whole login: openid/subjects, openid/userinfo, openid/code-flow.
         "subject_types_supported" => assert_eq!(words(value), ["pairwise", "public"]),
+        "token_endpoint_auth_signing_alg_values_supported" => {
+            assert_eq!(words(value), portcullis_tests::jwt::ALGORITHMS.map(|(name, _)| name));
+        }
+        "request_object_signing_alg_values_supported" => assert!(words(value).contains(&"RS256")),
+        // The cases `openid/back-channel-logout` and `openid/front-channel-logout` have clients that are told.
+        "require_request_uri_registration"
+        | "backchannel_logout_supported"
+        | "backchannel_logout_session_supported"
+        | "frontchannel_logout_supported"
+        | "frontchannel_logout_session_supported" => {
+            assert_eq!(value, &Value::Bool(true));
+        }
         "claim_types_supported" => assert_eq!(words(value), ["normal"]),
         "claims_supported" => assert!(words(value).len() > 10),
         other => panic!("nobody tries `{other}`: add a trial"),
@@ -186,7 +218,13 @@ fn tried(lab: &Lab, claim: &str, value: &Value) {
 fn each_claim_of_the_discovery_document_is_true() {
     let home = tempfile::tempdir().expect("a folder");
     put(home.path(), "gateway.yaml", "{}");
+    let key = Key::new("P-256").expect("a key");
+    let custom = serde_json::json!({"openid_registration": {"response": {
+        "token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [key.jwk("a")]}
+    }}})
+    .to_string();
     for client in [
+        &["--name", "Signs", "--client_id", "signs", "--client_key_custom", &custom][..],
         &["--name", "RP", "--client_id", "rp", "--client_secret", "rp-secret", "--callback", "https://rp.example/cb"][..],
         &["--name", "Mobile", "--client_id", "mobile", "--callback", "com.example.app:/cb", "--public"],
     ] {
@@ -196,7 +234,7 @@ fn each_claim_of_the_discovery_document_is_true() {
         assert!(added.success, "{}", added.stderr);
     }
     let process = Process::gateway(home.path(), &Start::default()).expect("a start");
-    let lab = Lab { process, _home: home };
+    let lab = Lab { process, key, _home: home };
     let (status, head, body) = lab.get("/.well-known/openid-configuration");
     assert_eq!(status, 200, "{body}");
     assert!(head.contains("content-type: application/json"), "{head}");

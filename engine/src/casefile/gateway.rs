@@ -31,6 +31,7 @@ logging: { audit: log }
 monitoring: { listen: off }
 limits: { shutdown_timeout: 250ms }
 sample_data: false # a case begins with empty tables
+cluster: { redis: ~, connection: off } # each gateway is alone, unless a case says otherwise
 ";
 
 /// The common basis of all cases: an opened home with keys and tables, and compiled sets of policies.
@@ -43,7 +44,16 @@ pub struct Lab {
     prebuilt: Arc<Prebuilt>,
     /// The server for the databases, unless they are embedded.
     server: Option<Server>,
+    /// Whether each case runs on two gateways.
+    split: bool,
+    /// SQL that makes the tables of each case before its gateway starts; empty: the gateway makes its own.
+    tables: Arc<str>,
 }
+
+/// The cluster property that tells the first of two gateways where the second one is.
+pub const BEHIND: &str = "case.behind";
+/// The address of the second gateway.
+const BEHIND_ADDRESS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(127, 0, 0, 2);
 
 impl Lab {
     /// Prepares cases over the shipped policies (of a source tree, if one is named). If an operator's home is named, its
@@ -88,13 +98,33 @@ impl Lab {
         // Opened once, to create keys and tables and to compile the set that most cases use.
         let host = Host::open(Home::at(template.path(), shipped), options).await.map_err(|error| error.to_string())?;
         host.services().connections.close().await;
-        Ok(Lab { template: Arc::new(template), shipped: shipped.map(Path::to_owned), settings, prebuilt, server: None })
+        Ok(Lab {
+            template: Arc::new(template),
+            shipped: shipped.map(Path::to_owned),
+            settings,
+            prebuilt,
+            server: None,
+            split: false,
+            tables: "".into(),
+        })
+    }
+
+    /// The same cases on two gateways each. The first one gets the requests and has no databases. Behind it, another one has them; it
+    /// runs the commands and the SQL of the case. `${gateway.case.behind}` is its host and port.
+    #[must_use]
+    pub fn split(&self) -> Lab {
+        Lab { split: true, ..self.clone() }
     }
 
     /// The same cases with databases on a server, `mysql://user@host/database` or `postgres://…`. The account must be allowed to
     /// create databases: each case gets new ones, which are dropped at its end.
     pub fn on(&self, server: &str) -> Result<Lab, String> {
         Ok(Lab { server: Some(Server::new(server)?), ..self.clone() })
+    }
+
+    /// The same cases on tables that somebody else made, with this SQL.
+    pub fn with_tables(&self, sql: &str) -> Lab {
+        Lab { tables: sql.into(), ..self.clone() }
     }
 
     /// The dialect of its cases' databases.
@@ -107,7 +137,7 @@ impl Lab {
         let Some(server) = &self.server else { return Ok(None) };
         let connections = self.settings.get("connections").and_then(Yaml::as_mapping);
         let names = connections.into_iter().flat_map(|connections| connections.keys()).filter_map(Yaml::as_str);
-        server.make(names).await.map(Some)
+        server.make(names, &self.tables).await.map(Some)
     }
 
     /// Runs a case on its own thread and runtime, so that it has its own log.
@@ -127,9 +157,9 @@ impl Lab {
 
 /// A running gateway of a case.
 pub(super) struct CaseGateway {
-    home: tempfile::TempDir,
-    settings: Mapping,
-    serving: Serving,
+    node: Node,
+    /// The gateway behind it that has the databases, if there are two.
+    behind: Option<Node>,
     clock: Arc<Clock>,
     log: Log,
     _logging: tracing::subscriber::DefaultGuard,
@@ -153,48 +183,59 @@ impl CaseGateway {
             .with_writer(move || writer.clone())
             .finish();
         let logging = tracing::subscriber::set_default(subscriber);
-        let home = tempfile::tempdir().map_err(|error| failed(format!("a temporary folder: {error}")))?;
-        copy(lab.template.path(), home.path()).map_err(|error| failed(format!("copying the home: {error}")))?;
         let mut settings = lab.settings.clone();
         if let Some(scratch) = scratch {
             settings.insert("connections".into(), scratch.settings().into());
         }
         for step in &case.steps {
             let here = |message: String| Failure::new(&step.file, step.line, message);
-            match &step.kind {
-                StepKind::File { path, content } => write(home.path(), path, content).map_err(here)?,
-                StepKind::Config(text) => {
-                    // Read alone first, so that errors name the case's own lines.
-                    Config::read([("== config", text.as_str())]).map_err(|error| here(error.to_string()))?;
-                    overlay(&mut settings, parse_yaml(text).map_err(here)?);
-                }
-                _ => {}
+            if let StepKind::Config(text) = &step.kind {
+                // Read alone first, so that errors name the case's own lines.
+                Config::read([("== config", text.as_str())]).map_err(|error| here(error.to_string()))?;
+                overlay(&mut settings, parse_yaml(text).map_err(here)?);
             }
         }
-        to_yaml(&settings).and_then(|text| write(home.path(), config::FILE, text.as_bytes())).map_err(failed)?;
         let clock = Arc::new(Clock::default());
-        let any = ListenAddress::At(([127, 0, 0, 1], 0).into());
-        let options = Options {
-            https: Some(any),
-            http: Some(any),
-            clock: Some(Arc::clone(&clock)),
-            prebuilt: Some(Arc::clone(&lab.prebuilt)),
-            ..Options::default()
-        };
-        let serving = Host::serve(Home::at(home.path(), lab.shipped.as_deref()), options)
-            .await
-            .map_err(|error| failed(format!("the gateway does not start:\n{error}")))?;
-        Ok(CaseGateway { home, settings, serving, clock, log, _logging: logging })
+        let mut behind = None;
+        if lab.split {
+            let mut own = settings.clone();
+            let more = format!(
+                "{{ host_name: {BEHIND_ADDRESS}, properties: {{ {BEHIND}: 'localhost:8443' }}, identity_providers: {{ Gateway as a \
+                 Client Identity Provider: {{ type: federated, trusted: [keys/ca.pem] }} }} }}"
+            );
+            overlay(&mut own, parse_yaml(&more).map_err(failed)?);
+            let node = Node::start(case, lab, own, BEHIND_ADDRESS, &clock).await?;
+            let port = node.serving.https().and_then(|origin| origin.rsplit_once(':')?.1.parse::<u16>().ok()).unwrap_or_default();
+            behind = Some(node);
+            let none = settings.get("connections").and_then(Yaml::as_mapping).cloned().unwrap_or_default();
+            settings.insert(
+                "connections".into(),
+                none.into_iter().map(|(name, _)| (name, "none".into())).collect::<Mapping>().into(),
+            );
+            let where_it_is = format!("properties: {{ {BEHIND}: '{BEHIND_ADDRESS}:{port}' }}");
+            overlay(&mut settings, parse_yaml(&where_it_is).map_err(failed)?);
+        }
+        let node = Node::start(case, lab, settings, std::net::Ipv4Addr::LOCALHOST, &clock).await?;
+        Ok(CaseGateway { node, behind, clock, log, _logging: logging })
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.behind.iter().chain([&self.node])
+    }
+
+    /// The gateway that has the databases.
+    fn store(&self) -> &Node {
+        self.behind.as_ref().unwrap_or(&self.node)
     }
 
     /// A client that trusts this gateway's authority.
     pub(super) fn client(&self) -> Result<Client, String> {
-        let authority = self.services().keys.authority().ok_or("the gateway has no authority")?;
+        let authority = self.node.serving.host().services().keys.authority().ok_or("the gateway has no authority")?;
         let address = |origin: Option<String>| origin.and_then(|origin| origin.split_once("://")?.1.parse().ok());
-        let (https, http) = (address(self.serving.https()), address(self.serving.http()));
+        let (https, http) = (address(self.node.serving.https()), address(self.node.serving.http()));
         let (Some(https), Some(http)) = (https, http) else { return Err("the gateway does not listen".to_owned()) };
         let client = Client::new(https, http, authority.der().to_vec().into()).map_err(|error| error.to_string())?;
-        let read = |name: &str| fs::read_to_string(self.home.path().join("keys").join(name)).ok();
+        let read = |name: &str| fs::read_to_string(self.node.home.path().join("keys").join(name)).ok();
         Ok(match (read("ca.pem"), read("ca.key.pem")) {
             (Some(certificate), Some(key)) => client.issuing(certificate, key),
             _ => client,
@@ -203,22 +244,22 @@ impl CaseGateway {
 
     /// Its HTTPS origin.
     pub(super) fn https(&self) -> String {
-        self.serving.https().unwrap_or_default().replace("127.0.0.1", "localhost")
+        self.node.serving.https().unwrap_or_default().replace("127.0.0.1", "localhost")
     }
 
     /// Its HTTP origin.
     pub(super) fn http(&self) -> String {
-        self.serving.http().unwrap_or_default().replace("127.0.0.1", "localhost")
+        self.node.serving.http().unwrap_or_default().replace("127.0.0.1", "localhost")
     }
 
-    /// The services of its policies.
+    /// The services of the policies, with the databases.
     pub(super) fn services(&self) -> Arc<Services> {
-        self.serving.host().services()
+        self.store().serving.host().services()
     }
 
-    /// The generation being served.
+    /// The generation that runs commands.
     pub(super) fn site(&self) -> Arc<Site> {
-        self.serving.host().site()
+        self.store().serving.host().site()
     }
 
     /// Moves its clock.
@@ -233,25 +274,27 @@ impl CaseGateway {
 
     /// A path in its home.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        self.home.path().join(path)
+        self.node.home.path().join(path)
     }
 
     /// Writes a file of its home. Settings are laid over those that the case began with: its databases stay its own.
     pub(super) fn write(&self, path: &str, content: &[u8]) -> Result<(), String> {
-        if path == config::FILE
-            && let Ok(text) = str::from_utf8(content)
-            && let Ok(own) = parse_yaml(text)
-        {
-            let mut settings = self.settings.clone();
-            overlay(&mut settings, own);
-            return write(self.home.path(), path, to_yaml(&settings)?.as_bytes());
-        }
-        write(self.home.path(), path, content)
+        self.nodes().try_for_each(|node| node.write(path, content))
+    }
+
+    /// Deletes a file of its home.
+    pub(super) fn delete(&self, path: &str) -> io::Result<()> {
+        self.nodes().try_for_each(|node| fs::remove_file(node.home.path().join(path)))
+    }
+
+    /// Renames a file of its home.
+    pub(super) fn rename(&self, old: &str, new: &str) -> io::Result<()> {
+        self.nodes().try_for_each(|node| fs::rename(node.home.path().join(old), node.home.path().join(new)))
     }
 
     /// Reloads as the watcher would after an edit; returns the report if the edit is refused.
     pub(super) fn reload(&self) -> Result<(), String> {
-        self.serving.host().reload().map(|_| ()).map_err(|refused| refused.report)
+        self.nodes().try_for_each(|node| node.serving.host().reload().map(|_| ()).map_err(|refused| refused.report))
     }
 
     /// Adds a user of the internal identity provider.
@@ -264,7 +307,6 @@ impl CaseGateway {
     ) -> Result<(), String> {
         // A hash keeps the cost it was made with, so the provider's later checks are as cheap.
         let cheap = Arc::new(Passwords::new(Cost { memory: 64, passes: 1 }));
-        let users = InternalUsers::new("", self.path(USERS_FILE), cheap);
         let mut attributes: BTreeMap<_, _> = further.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         match roles {
             [] => {}
@@ -272,11 +314,14 @@ impl CaseGateway {
             several => drop(attributes.insert("role".to_owned(), several.into())),
         }
         let password = Secret::new(password);
-        match users.add(name, &password, attributes, self.now_millis()) {
-            Err(UserError::Exists(_)) => users.set_password(name, &password, self.now_millis()),
-            added => added,
-        }
-        .map_err(|error| error.to_string())
+        self.nodes().try_for_each(|node| {
+            let users = InternalUsers::new("", node.home.path().join(USERS_FILE), Arc::clone(&cheap));
+            match users.add(name, &password, attributes.clone(), self.now_millis()) {
+                Err(UserError::Exists(_)) => users.set_password(name, &password, self.now_millis()),
+                added => added,
+            }
+            .map_err(|error| error.to_string())
+        })
     }
 
     /// What it has logged.
@@ -286,7 +331,61 @@ impl CaseGateway {
 
     /// Ends it.
     pub(super) async fn stop(self) {
-        self.serving.shutdown().await;
+        self.node.serving.shutdown().await;
+        if let Some(behind) = self.behind {
+            behind.serving.shutdown().await;
+        }
+    }
+}
+
+/// One gateway on a home of its own.
+struct Node {
+    home: tempfile::TempDir,
+    settings: Mapping,
+    serving: Serving,
+}
+
+impl Node {
+    async fn start(
+        case: &Case,
+        lab: &Lab,
+        settings: Mapping,
+        address: std::net::Ipv4Addr,
+        clock: &Arc<Clock>,
+    ) -> Result<Node, Failure> {
+        let failed = |message: String| Failure::new(&case.file, 1, message);
+        let home = tempfile::tempdir().map_err(|error| failed(format!("a temporary folder: {error}")))?;
+        copy(lab.template.path(), home.path()).map_err(|error| failed(format!("copying the home: {error}")))?;
+        for step in &case.steps {
+            if let StepKind::File { path, content } = &step.kind {
+                write(home.path(), path, content).map_err(|message| Failure::new(&step.file, step.line, message))?;
+            }
+        }
+        to_yaml(&settings).and_then(|text| write(home.path(), config::FILE, text.as_bytes())).map_err(failed)?;
+        let any = ListenAddress::At((address, 0).into());
+        let options = Options {
+            https: Some(any),
+            http: Some(any),
+            clock: Some(Arc::clone(clock)),
+            prebuilt: Some(Arc::clone(&lab.prebuilt)),
+            ..Options::default()
+        };
+        let serving = Host::serve(Home::at(home.path(), lab.shipped.as_deref()), options)
+            .await
+            .map_err(|error| failed(format!("the gateway does not start:\n{error}")))?;
+        Ok(Node { home, settings, serving })
+    }
+
+    fn write(&self, path: &str, content: &[u8]) -> Result<(), String> {
+        if path == config::FILE
+            && let Ok(text) = str::from_utf8(content)
+            && let Ok(own) = parse_yaml(text)
+        {
+            let mut settings = self.settings.clone();
+            overlay(&mut settings, own);
+            return write(self.home.path(), path, to_yaml(&settings)?.as_bytes());
+        }
+        write(self.home.path(), path, content)
     }
 }
 

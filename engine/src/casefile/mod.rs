@@ -23,6 +23,7 @@
 //! | `== file PATH base64`, `== save PATH base64` | the same with bytes, such as a picture |
 //! | `== config` | YAML laid over `gateway.yaml` |
 //! | `== only DIALECT…` | the case speaks of `sqlite`, `mysql` or `postgres`, and is not run on other databases |
+//! | `== needs all characters` | the case stores texts that tables of a three-byte character set cannot hold, and is not run on such |
 //! | `== user NAME PASSWORD [ROLE…]` | a user of the internal identity provider; one that is there already gets this password. Below: further attributes, as JSON |
 //! | `== command [NAME:] WORDS…` | a command policy; its outputs become `{output}`, or `{NAME.output}`. Lines below: `fails`, or JSON |
 //! | `== task NAME` | runs a task now; it must succeed |

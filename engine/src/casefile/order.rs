@@ -12,10 +12,10 @@ pub(super) fn check_order(file: &str, steps: &[Step]) -> Result<(), Failure> {
     for step in steps {
         let wrong = |message: &str| Err(Failure::new(&step.file, step.line, message));
         match &step.kind {
-            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) if acted => {
+            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) | StepKind::AllCharacters if acted => {
                 return wrong("this belongs before the first step; while the gateway runs, use `== save PATH`");
             }
-            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) => continue,
+            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) | StepKind::AllCharacters => continue,
             StepKind::Parallel(_) => parallel = true,
             StepKind::Request(_) | StepKind::Raw { .. } => asked = Some(std::mem::take(&mut parallel)),
             StepKind::Response(_) => match asked {

@@ -99,6 +99,11 @@ impl Section<'_> {
                 let dialects = dialects.filter(|dialects| !dialects.is_empty());
                 StepKind::Only(dialects.ok_or_else(|| self.wrong("`== only DIALECT…`, each of `sqlite`, `mysql`, `postgres`"))?)
             }
+            "needs" if rest == "all characters" => {
+                self.nothing_below()?;
+                StepKind::AllCharacters
+            }
+            "needs" => return Err(self.wrong("`== needs all characters`")),
             "user" => {
                 let attributes = match self.json_below() {
                     Some((line, text)) => serde_json::from_str(&text)

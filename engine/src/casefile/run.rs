@@ -88,7 +88,7 @@ impl CaseRun {
     async fn step(&mut self, step: &Step) -> Result<(), Wrong> {
         let here = |message: String| (step.line, message);
         match &step.kind {
-            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) => Ok(()), // there from the start
+            StepKind::File { .. } | StepKind::Config(_) | StepKind::Only(_) | StepKind::AllCharacters => Ok(()), // there from the start
             StepKind::User { name, password, roles, attributes } => {
                 let (name, password) = (self.expand(name, step)?, self.expand(password, step)?);
                 self.gateway.add_user(&name, &password, roles, attributes).map_err(here)
@@ -138,13 +138,12 @@ impl CaseRun {
                 Ok(())
             }
             StepKind::Delete(path) => {
-                std::fs::remove_file(self.gateway.path(path)).map_err(|error| here(format!("{path}: {error}")))?;
+                self.gateway.delete(path).map_err(|error| here(format!("{path}: {error}")))?;
                 self.edit = Some(self.gateway.reload());
                 Ok(())
             }
             StepKind::Rename(old, new) => {
-                std::fs::rename(self.gateway.path(old), self.gateway.path(new))
-                    .map_err(|error| here(format!("{old}: {error}")))?;
+                self.gateway.rename(old, new).map_err(|error| here(format!("{old}: {error}")))?;
                 self.edit = Some(self.gateway.reload());
                 Ok(())
             }

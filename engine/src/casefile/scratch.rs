@@ -37,8 +37,8 @@ impl Server {
     }
 
     /// Creates a database for each of these connections. On PostgreSQL it is a schema, which does as well and takes a hundredth
-    /// of the time.
-    pub(super) async fn make(&self, connections: impl Iterator<Item = &str>) -> Result<Scratch, String> {
+    /// of the time. `tables` is SQL to run in each.
+    pub(super) async fn make(&self, connections: impl Iterator<Item = &str>, tables: &str) -> Result<Scratch, String> {
         let mut scratch = Scratch { server: self.clone(), databases: Vec::new() };
         for connection in connections {
             let database = format!("portcullis_case_{}", uuid::Uuid::new_v4().simple());
@@ -49,6 +49,9 @@ impl Server {
             _ => format!("create schema {database}"),
         });
         self.run(create).await?;
+        if !tables.is_empty() {
+            scratch.fill(tables).await?;
+        }
         Ok(scratch)
     }
 
@@ -91,15 +94,36 @@ pub(super) struct Scratch {
 impl Scratch {
     /// `connections` of `gateway.yaml`.
     pub(super) fn settings(&self) -> Mapping {
-        let url = |database: &str| {
-            let mut url = self.server.url.clone();
-            match self.server.dialect {
-                Dialect::MySql => url.set_path(database),
-                _ => drop(url.query_pairs_mut().append_pair("options[search_path]", database)),
+        self.databases.iter().map(|(connection, database)| (connection.as_str().into(), self.url(database).into())).collect()
+    }
+
+    fn url(&self, database: &str) -> String {
+        let mut url = self.server.url.clone();
+        match self.server.dialect {
+            Dialect::MySql => url.set_path(database),
+            _ => drop(url.query_pairs_mut().append_pair("options[search_path]", database)),
+        }
+        url.to_string()
+    }
+
+    /// Runs SQL in each database.
+    async fn fill(&self, sql: &str) -> Result<(), String> {
+        for (_, database) in &self.databases {
+            let settings = config::Connection {
+                url: self.url(database),
+                statement_timeout: Some(config::Span(PATIENCE)),
+                ..config::Connection::default()
+            };
+            let all = Connections::open(&BTreeMap::from([("case".to_owned(), settings)]), Path::new(""));
+            let all = all.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+            let mut filled = Ok(());
+            for connection in all.iter() {
+                filled = connection.migrate(&[("tables of the case", sql)]).await.map_err(|error| error.to_string());
             }
-            url.to_string()
-        };
-        self.databases.iter().map(|(connection, database)| (connection.as_str().into(), url(database).into())).collect()
+            all.close().await;
+            filled?;
+        }
+        Ok(())
     }
 
     /// Drops them.

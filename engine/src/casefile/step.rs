@@ -40,6 +40,8 @@ pub enum StepKind {
     Config(String),
     /// The only databases that the case is about.
     Only(Vec<Dialect>),
+    /// The case stores texts that some character sets lack.
+    AllCharacters,
     /// A user of the internal identity provider.
     User {
         /// Login name.
@@ -167,6 +169,11 @@ pub struct Expectation {
 }
 
 impl Case {
+    /// Whether it stores texts that tables of a three-byte character set cannot hold.
+    pub fn needs_all_characters(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.kind, StepKind::AllCharacters))
+    }
+
     /// Whether the case is about databases of this kind.
     pub fn is_about(&self, dialect: Dialect) -> bool {
         self.steps.iter().all(|step| !matches!(&step.kind, StepKind::Only(dialects) if !dialects.contains(&dialect)))

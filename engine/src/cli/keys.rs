@@ -1,10 +1,12 @@
 //! `portcullis key`. A running gateway notices the changes.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::{Done, Failure, Place, say, table};
+use crate::data::certificate::Certificate;
 use crate::data::time::{Clock, iso8601};
 use crate::front::home::KEYS;
 use crate::services::keys::{KeyKind, KeyStore};
@@ -34,6 +36,29 @@ pub enum KeyCommand {
         alias: String,
         /// Identifier, as `key list` shows it.
         kid: String,
+    },
+    /// Manage trust anchors: authorities of other gateways and servers, or single certificates. They vouch for client certificates
+    /// (providers of type `federated` without `trusted`), and for the servers that policies call.
+    #[command(subcommand)]
+    Trust(TrustCommand),
+}
+
+/// What to do with trust anchors.
+#[derive(Subcommand)]
+pub enum TrustCommand {
+    /// List trust anchors: subject, expiry, fingerprint (SHA-256).
+    List,
+    /// Trust the certificates in a PEM file.
+    Add {
+        /// A name of your own, such as that of the other gateway.
+        name: String,
+        /// The file; it is copied to `keys/trusted/`.
+        file: PathBuf,
+    },
+    /// Trust them no longer.
+    Remove {
+        /// The name, as `key trust list` shows it.
+        name: String,
     },
 }
 
@@ -79,6 +104,44 @@ pub fn run(place: &Place, command: &KeyCommand) -> Done {
             keys.retire(alias, kid)?;
             say(format!("retired {kid} of {alias}: what it signed does not verify any more"));
         }
+        KeyCommand::Trust(command) => trust(&keys, command, now)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn trust(keys: &KeyStore, command: &TrustCommand, now: i64) -> Result<(), Failure> {
+    match command {
+        TrustCommand::List => {
+            let anchors = keys.anchors()?;
+            let rows = anchors.iter().flat_map(|anchor| {
+                anchor.certificates.iter().map(|certificate| {
+                    let late = if certificate.not_after < now { " (expired)" } else { "" };
+                    let until = format!("{}{late}", iso8601(certificate.not_after));
+                    vec![anchor.name.clone(), certificate.subject.clone(), until, fingerprint(certificate)]
+                })
+            });
+            say(table(&["name", "subject", "until", "fingerprint"], rows.collect()));
+        }
+        TrustCommand::Add { name, file } => {
+            for certificate in keys.trust(name, file, now)? {
+                let until = iso8601(certificate.not_after);
+                say(format!(
+                    "trusted as {name}: {}, until {until}, fingerprint {}",
+                    certificate.subject,
+                    fingerprint(&certificate)
+                ));
+            }
+        }
+        TrustCommand::Remove { name } => {
+            keys.distrust(name)?;
+            say(format!("removed {name}: it vouches for nobody any more"));
+        }
+    }
+    Ok(())
+}
+
+/// SHA-256 in the form that `openssl x509 -fingerprint -sha256` prints.
+fn fingerprint(certificate: &Certificate) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.der());
+    digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }

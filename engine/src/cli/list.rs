@@ -120,7 +120,7 @@ fn table(kind: Kind, library: &Library, config: &Config) -> Table {
             &["methods", "path", "service", "file"],
             library.services().filter_map(|policy| service(library, policy, config)).collect(),
         ),
-        Kind::Tasks => (&["task", "every", "file"], library.tasks().filter_map(|policy| task(library, policy)).collect()),
+        Kind::Tasks => (&["task", "every", "file"], library.tasks().filter_map(|policy| task(library, policy, config)).collect()),
         Kind::Commands => {
             let row = |policy: &Policy| vec![format!("portcullis {}", policy.name), file(library, policy), policy.doc()];
             (&["command", "file"], library.commands().map(row).collect())
@@ -153,13 +153,14 @@ fn service(library: &Library, policy: &Policy, config: &Config) -> Option<Vec<St
     let ItemKind::Service(head) = &policy.item.kind else { return None };
     let methods = head.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ");
     let methods = if methods.is_empty() { "any".to_owned() } else { methods };
-    let off = if config.serves(&policy.name, head.disabled) { "" } else { " (disabled)" };
+    let off = if config.serves(&policy.name, &head.path.node, head.disabled) { "" } else { " (disabled)" };
     Some(vec![methods, head.path.to_string(), format!("{}{off}", policy.name), file(library, policy), policy.doc()])
 }
 
-fn task(library: &Library, policy: &Policy) -> Option<Vec<String>> {
+fn task(library: &Library, policy: &Policy, config: &Config) -> Option<Vec<String>> {
     let ItemKind::Task { every } = &policy.item.kind else { return None };
-    Some(vec![policy.name.clone(), every.node.to_string(), file(library, policy), policy.doc()])
+    let off = if config.runs(&policy.name) { "" } else { " (disabled)" };
+    Some(vec![format!("{}{off}", policy.name), every.node.to_string(), file(library, policy), policy.doc()])
 }
 
 /// Whether a policy can be customized, and whether it is; `-` without a hook.

@@ -10,6 +10,7 @@ mod account;
 mod catalogue;
 mod check;
 mod command;
+mod db;
 mod fmt;
 mod keys;
 mod list;
@@ -120,6 +121,9 @@ enum Builtin {
     /// Manage private keys.
     #[command(subcommand)]
     Key(keys::KeyCommand),
+    /// Look after databases: their versions, what they lack, and copies of embedded ones.
+    #[command(subcommand)]
+    Db(db::DbCommand),
 }
 
 /// Why a subcommand failed: the message to print, and the exit code.
@@ -218,7 +222,8 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
         | Builtin::Test(_)
         | Builtin::Status { .. }
         | Builtin::Task(_)
-        | Builtin::User(_) => place.become_owner(DATA)?,
+        | Builtin::User(_)
+        | Builtin::Db(_) => place.become_owner(DATA)?,
         _ => {}
     }
     match cli.command {
@@ -238,6 +243,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
         Builtin::Task(command) => task::run(place, &command),
         Builtin::User(command) => user::run(place, &command),
         Builtin::Key(command) => keys::run(place, &command),
+        Builtin::Db(command) => db::run(place, &command),
     }
 }
 

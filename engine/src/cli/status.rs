@@ -57,6 +57,18 @@ fn tell(account: &Account) {
     for (name, state) in &account.providers {
         say(format!("identity provider {name}: {state}"));
     }
+    let cluster = &account.cluster;
+    match (cluster.bus.as_str(), cluster.state.as_str()) {
+        ("" | "none", _) => say("other gateways: none are told of changes"),
+        (bus, "up") => {
+            let limits = if cluster.limits == "shared" { "; limits count over all" } else { "; limits count for each" };
+            say(format!("other gateways: connected over {bus}, {} heard of{limits}", cluster.others));
+        }
+        (bus, state) => {
+            let error = cluster.last_error.as_deref().unwrap_or("not connected yet");
+            say(format!("other gateways: {state} ({bus}: {error})"));
+        }
+    }
     for (alias, until) in account.certificates.iter().filter(|(_, until)| until.days_left < SOON) {
         say(format!("certificate {alias} ends {} ({} days)", until.not_after, until.days_left));
     }

@@ -70,6 +70,25 @@ fn only(values: &[Value]) -> Option<&Value> {
 }
 
 impl Value {
+    /// Whether it is the same value of the same kind. Messages are compared by identity only.
+    pub fn is_same(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Undefined, Value::Undefined) => true,
+            (Value::Text(one), Value::Text(other)) => one == other,
+            (Value::Int(one), Value::Int(other)) | (Value::Time(one), Value::Time(other)) => one == other,
+            (Value::Decimal(one), Value::Decimal(other)) => one.to_bits() == other.to_bits(),
+            (Value::Bool(one), Value::Bool(other)) => one == other,
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other.iter()).all(|(one, other)| one.is_same(other))
+            }
+            (Value::Json(one), Value::Json(other)) => **one == **other,
+            (Value::Markup(syntax, one), Value::Markup(own, other)) => syntax == own && one == other,
+            (Value::Message(one), Value::Message(other)) => Arc::ptr_eq(one, other),
+            (Value::Certificate(one), Value::Certificate(other)) => one.der() == other.der(),
+            _ => false,
+        }
+    }
+
     /// Text from anything that makes one.
     pub fn text(text: impl Into<SmolStr>) -> Value {
         Value::Text(text.into())

@@ -16,6 +16,8 @@ use crate::data::value::Value;
 use crate::policy::answer::draft::Draft;
 use crate::policy::request::Request;
 use crate::services::Services;
+use crate::services::cache::{Author, Removal};
+use crate::services::cluster::Ticket;
 use crate::services::turns::KeyedTurn;
 
 /// A variable of the running frame. Slots are numbered within a frame; [`Ctx`] adds the frame's base.
@@ -104,6 +106,12 @@ pub struct Ctx {
     pub turns: Vec<KeyedTurn>,
     /// Open transactions, the innermost last.
     pub transactions: Vec<OpenTransaction>,
+    /// Who it is to the caches, and since when it reads.
+    pub author: Author,
+    /// What it removed from caches while a transaction is open.
+    removed: Vec<Removal>,
+    /// What it told other gateways last, so that the answer can wait until they were told.
+    told_others: Option<Ticket>,
     /// Name of the running service, task or command.
     pub service: SmolStr,
     /// Log fields that the policy sets for the request: names and values.
@@ -130,7 +138,11 @@ pub struct OpenTransaction {
 impl Ctx {
     /// A run over `request`, with no variables yet.
     pub fn new(environment: Arc<dyn Environment>, request: Request, service: SmolStr) -> Self {
+        let author = environment.services().caches.author();
         Ctx {
+            author,
+            removed: Vec::new(),
+            told_others: None,
             environment,
             request,
             response: Message::default(),
@@ -235,6 +247,46 @@ impl Ctx {
                     _ => unreachable!("made a message above"),
                 }
             }
+        }
+    }
+
+    /// Removes from caches of this gateway, and of all others of the cluster. While a transaction is open others wait for its end,
+    /// because until then they would read the old value again; so would this one, and removes it once more.
+    pub fn forget(&mut self, removal: Removal) {
+        self.author.removes();
+        self.services().caches.apply(&removal, self.author);
+        if self.transactions.is_empty() {
+            self.tell_others(vec![removal]);
+        } else {
+            self.removed.push(removal);
+        }
+    }
+
+    /// After a transaction has ended. Whether it was committed does not matter: a removal too many only costs a look-up.
+    pub(super) fn transaction_ended(&mut self) {
+        if self.transactions.is_empty() && !self.removed.is_empty() {
+            let removed = std::mem::take(&mut self.removed);
+            removed.iter().for_each(|removal| self.services().caches.apply(removal, self.author));
+            self.tell_others(removed);
+        }
+    }
+
+    /// Tells the other gateways what to remove.
+    pub fn tell_others(&mut self, removed: Vec<Removal>) {
+        if let Some(ticket) = self.services().cluster.tell(removed) {
+            self.told_others = Some(ticket);
+        }
+    }
+
+    /// Whether other gateways are being told something: then [`Ctx::others_know`] may wait.
+    pub fn is_telling(&self) -> bool {
+        self.told_others.is_some()
+    }
+
+    /// Waits, for a short time, until they were told.
+    pub async fn others_know(&mut self) {
+        if let Some(ticket) = self.told_others.take() {
+            self.services().cluster.told(ticket).await;
         }
     }
 

@@ -88,6 +88,12 @@ impl Request {
         self.correlation().id()
     }
 
+    /// Puts another query in the place of this one.
+    pub fn set_query(&mut self, query: &str) {
+        self.query = SmolStr::new(query);
+        self.query_parameters = OnceLock::new();
+    }
+
     /// Parameters of the URL.
     pub fn query_parameters(&self) -> &Parameters {
         self.query_parameters.get_or_init(|| Parameters::parse(self.query.as_bytes()))

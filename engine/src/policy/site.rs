@@ -108,6 +108,10 @@ impl Route {
             return Box::pin(self.refuse(site, ctx, head)).await;
         }
         let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
+        if ctx.is_telling() {
+            // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
+            Box::pin(ctx.others_know()).await;
+        }
         if let exec::Ending::Broken(fault) = &ending {
             site.services.metrics.fault(fault.blame.word());
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
@@ -192,9 +196,14 @@ impl Compiled {
         Compiled { library: Arc::new(library), diagnostics, names, program }
     }
 
-    /// The set together with the services that outlive it; `None` if there are errors. `serves` is told a service's name and
-    /// whether it is declared `disabled`.
-    pub fn site(&self, services: Arc<Services>, instance_modifier: &str, serves: impl Fn(&str, bool) -> bool) -> Option<Site> {
+    /// The set together with the services that outlive it; `None` if there are errors. `serves` is told a service's name, its path,
+    /// and whether it is declared `disabled`.
+    pub fn site(
+        &self,
+        services: Arc<Services>,
+        instance_modifier: &str,
+        serves: impl Fn(&str, &str, bool) -> bool,
+    ) -> Option<Site> {
         let program = Arc::clone(self.program.as_ref()?);
         let modifier = match instance_modifier.trim_matches('/') {
             "" => SmolStr::default(),
@@ -212,7 +221,7 @@ impl Compiled {
         };
         for policy in self.library.services() {
             let ItemKind::Service(head) = &policy.item.kind else { continue };
-            if !serves(&policy.name, head.disabled) {
+            if !serves(&policy.name, &head.path.node, head.disabled) {
                 continue;
             }
             let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
@@ -255,7 +264,7 @@ impl Site {
         enabled: &[String],
     ) -> (Option<Site>, Arc<Library>, Vec<Diagnostic>) {
         let compiled = Compiled::new(sources);
-        let site = compiled.site(services, instance_modifier, |name, off| !off || enabled.iter().any(|own| own == name));
+        let site = compiled.site(services, instance_modifier, |name, _, off| !off || enabled.iter().any(|own| own == name));
         (site, compiled.library, compiled.diagnostics)
     }
 
@@ -415,6 +424,7 @@ impl Site {
         }
         let correlation = ctx.request.correlation().clone();
         let ending = correlation.within(exec::run_observed(&self.program, &frame, &mut ctx, observer)).await;
+        Box::pin(ctx.others_know()).await;
         let outputs = frame.outputs.iter().map(|(name, slot)| (name.clone(), ctx.get(*slot).clone())).collect();
         Some((ending, outputs))
     }

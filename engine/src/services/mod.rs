@@ -1,6 +1,7 @@
 //! The services that outlive a generation of policies: the clock, connections, caches, keys, users.
 
 pub mod cache;
+pub mod cluster;
 pub mod config;
 pub mod identity;
 pub mod jose;
@@ -23,6 +24,7 @@ use smol_str::SmolStr;
 use crate::data::fault::{Blame, Fault};
 use crate::data::time::Clock;
 use crate::services::cache::Caches;
+use crate::services::cluster::Cluster;
 use crate::services::config::Security;
 use crate::services::identity::{AttemptLimiter, Passwords, Providers};
 use crate::services::keys::KeyStore;
@@ -43,6 +45,8 @@ pub struct Services {
     pub connections: Connections,
     /// Caches by name.
     pub caches: Arc<Caches>,
+    /// The other gateways.
+    pub cluster: Arc<Cluster>,
     /// Identity providers by name.
     pub identity: Arc<Providers>,
     /// Hashes and checks passwords.

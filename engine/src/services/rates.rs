@@ -22,6 +22,27 @@ struct Bucket {
     fills_in: AtomicI64,
 }
 
+/// Tokens to take from a bucket of a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Microseconds from empty to full.
+    pub fills_in: i64,
+    /// Microseconds in which as many tokens come as are taken.
+    pub taking: i64,
+}
+
+impl Draw {
+    /// `cost` tokens from a bucket that holds `burst` and gets `limit` in `per_millis`.
+    pub fn new(limit: i64, per_millis: i64, burst: i64, cost: i64) -> Draw {
+        /// A hundred years, which stays exact in every calculation.
+        const LONGEST: i64 = 3_200_000_000_000_000;
+        // In microseconds, so that even a thousand a second are evenly spaced.
+        let interval = (per_millis.saturating_mul(1000) / limit.max(1)).max(1);
+        let times = |count: i64| interval.saturating_mul(count.max(1)).min(LONGEST);
+        Draw { fills_in: times(burst), taking: times(cost) }
+    }
+}
+
 struct UntilFull;
 
 impl Expiry<String, Arc<Bucket>> for UntilFull {
@@ -67,16 +88,15 @@ impl Rates {
 
     /// The same for `cost` tokens at once. More than the bucket holds is never granted.
     pub fn take_several(&self, key: &str, limit: i64, per_millis: i64, burst: i64, cost: i64, now_millis: i64) -> i64 {
-        // In microseconds, so that even a thousand a second are evenly spaced.
+        self.draw(key, Draw::new(limit, per_millis, burst, cost), now_millis)
+    }
+
+    /// The same.
+    pub fn draw(&self, key: &str, draw: Draw, now_millis: i64) -> i64 {
         let now = now_millis.saturating_mul(1000);
-        let interval = (per_millis.saturating_mul(1000) / limit.max(1)).max(1);
-        let fills_in = interval.saturating_mul(burst.max(1));
-        let taking = interval.saturating_mul(cost.max(1));
+        let Draw { fills_in, taking } = draw;
         let room = fills_in.saturating_sub(taking);
-        let bucket =
-            self.0.get_with_by_ref(key, || Arc::new(Bucket { full_at: AtomicI64::new(now), fills_in: AtomicI64::new(fills_in) }));
-        // Policies may have changed their limits; the next attempt uses the new ones.
-        bucket.fills_in.store(fills_in, Ordering::Relaxed);
+        let bucket = self.bucket(key, draw, now);
         let taken = bucket.full_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
             let full_at = full_at.max(now);
             (full_at.saturating_sub(now) <= room).then(|| full_at.saturating_add(taking))
@@ -86,6 +106,23 @@ impl Rates {
             // A bucket that is full but too small would be ready at an earlier moment.
             Err(full_at) => ((full_at.max(now) - now).saturating_sub(room) + 999) / 1000,
         }
+    }
+
+    /// Notes what somebody else has granted, so that this gateway can go on alone. The bucket is never more than empty.
+    pub fn note(&self, key: &str, draw: Draw, now_millis: i64) {
+        let now = now_millis.saturating_mul(1000);
+        let bucket = self.bucket(key, draw, now);
+        let _ = bucket.full_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
+            Some(full_at.max(now).saturating_add(draw.taking).min(now.saturating_add(draw.fills_in)))
+        });
+    }
+
+    fn bucket(&self, key: &str, draw: Draw, now: i64) -> Arc<Bucket> {
+        let new = || Arc::new(Bucket { full_at: AtomicI64::new(now), fills_in: AtomicI64::new(draw.fills_in) });
+        let bucket = self.0.get_with_by_ref(key, new);
+        // Policies may have changed their limits; the next attempt uses the new ones.
+        bucket.fills_in.store(draw.fills_in, Ordering::Relaxed);
+        bucket
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::services::config::{Config, ConfigErrors, Misfit, ProviderKind, files_of_values};
 use crate::services::identity::{self, ProviderError};
-use crate::services::{store, telemetry};
+use crate::services::{cluster, store, telemetry};
 
 impl Config {
     /// Reads the shipped defaults and, on top, the operator's file. Each is `(path as shown in errors, text)`, the lowest first.
@@ -42,5 +42,7 @@ fn check(config: &Config) -> Vec<Misfit> {
     });
     let level = telemetry::filter(&config.logging.level).err();
     let level = level.map(|error| Misfit { entry: "logging".to_owned(), key: "level", message: error.to_string() });
-    connections.chain(providers).chain(level).collect()
+    let cluster = cluster::check(&config.cluster).err();
+    let cluster = cluster.map(|message| Misfit { entry: "cluster".to_owned(), key: "redis", message });
+    connections.chain(providers).chain(level).chain(cluster).collect()
 }

@@ -62,6 +62,7 @@ impl Host {
             ready: !self.is_draining(),
             databases: databases.collect(),
             providers: providers.collect(),
+            cluster: services.cluster.report(),
             routes: routes.collect(),
             tasks: self.task_reports().await,
             certificates: certificates.collect(),
@@ -148,6 +149,16 @@ pub(super) fn measure(host: &Arc<Host>) {
     add("cache_entries", |host| {
         host.services().caches.stats().into_iter().map(|cache| (vec![cache.id.to_string()], cache.entries as f64)).collect()
     });
+    add("bus_up", |host| vec![(Vec::new(), f64::from(u8::from(host.services().cluster.report().state == "up")))]);
+    add("limits_shared", |host| vec![(Vec::new(), f64::from(u8::from(host.services().cluster.report().limits == "shared")))]);
+    add("bus_gateways", |host| vec![(Vec::new(), host.services().cluster.report().others as f64)]);
+    add("bus_messages", |host| {
+        let report = host.services().cluster.report();
+        let counts = [("sent", report.sent), ("received", report.received), ("ignored", report.ignored)];
+        counts.into_iter().map(|(direction, count)| (vec![direction.to_owned()], count as f64)).collect()
+    });
+    add("bus_reconnects", |host| vec![(Vec::new(), host.services().cluster.report().reconnects as f64)]);
+    add("bus_flushes", |host| vec![(Vec::new(), host.services().cluster.report().flushes as f64)]);
     add("pool_connections", |host| {
         let services = host.services();
         let pools =

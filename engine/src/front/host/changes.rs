@@ -32,12 +32,21 @@ impl Changes {
         let mut changes = Changes { waiting: old_config.needs_restart(new_config), ..Changes::default() };
         let live = |config: &Config| {
             let Config {
-                host_name, security, instance_modifier, properties, enable, disable, identity_providers, outbound, ..
+                host_name,
+                security,
+                instance_modifier,
+                properties,
+                kit,
+                enable,
+                disable,
+                identity_providers,
+                outbound,
+                ..
             } = config.clone();
             let Config { connections, schemas, keys, secrets, logging, limits, .. } = config.clone();
             let opened = (identity_providers, outbound, connections, schemas, keys, secrets);
             let told = (logging.level, logging.access, logging.audit, limits);
-            (host_name, security, instance_modifier, properties, enable, disable, opened, told)
+            (host_name, security, instance_modifier, properties, kit, enable, disable, opened, told)
         };
         changes.settings = live(old_config) != live(new_config);
         // The library also contains the data files that policies name, so both kinds are compared by path.

@@ -28,12 +28,13 @@ use portcullis_dsl::{Severity, Sources};
 use smol_str::SmolStr;
 
 use crate::data::time::{Clock, iso8601};
-use crate::front::home::{self, Home, Unreadable};
+use crate::front::home::{self, Home};
 use crate::front::server::{Running, Server, TlsServer, Tuner};
 use crate::policy::compile::names;
 use crate::policy::site::{Compiled, Site};
 use crate::services::Services;
 use crate::services::cache::Caches;
+use crate::services::cluster::{self, Cluster};
 use crate::services::config::{Config, ListenAddress};
 use crate::services::identity::Passwords;
 use crate::services::keys::KeyStore;
@@ -44,10 +45,11 @@ pub use changes::Changes;
 pub use handler::Front;
 pub use inspect::{Inspection, inspect};
 pub use prebuilt::Prebuilt;
+pub use schema::own_scripts;
 pub use status::{Account, Status, has_served, read_status};
 pub use tasks::{Ran, TaskReport};
 
-use opened::{Beside, Files, Making, Opened, configured_ports, made, properties};
+use opened::{Beside, Files, Making, Opened, configured_ports, current_keys, made, properties, unreadable, warn};
 
 /// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
@@ -168,9 +170,10 @@ impl Host {
             live.speaks = claim.is_some();
             live.write_status(&host.home);
         }
+        let bus = host.services().cluster.start();
         let tasks = tokio::spawn(tasks::run(Arc::clone(&host)));
         let control = socket.map(|socket| tokio::spawn(control::run(Arc::clone(&host), socket)));
-        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending })
+        Ok(Serving { host, running, admin, https, http, admin_address, claim, tasks, control, sending, bus })
     }
 
     async fn prepare(home: Home, options: Options, listen: bool) -> Result<(Host, Option<Server>), StartError> {
@@ -232,9 +235,12 @@ impl Host {
         if let Some(tracer) = tracer.clone() {
             metrics.sampled("spans_dropped", move || vec![(Vec::new(), tracer.dropped() as f64)]);
         }
+        let caches = Arc::new(Caches::new(Arc::clone(&metrics)));
+        let cluster = Cluster::open(&config.cluster, &connections, home.root(), &caches, &clock).map_err(StartError::new)?;
         let gateway = Services {
             clock,
-            caches: Arc::new(Caches::new(Arc::clone(&metrics))),
+            caches,
+            cluster: Arc::new(cluster),
             identity,
             passwords,
             attempts: Arc::default(),
@@ -399,6 +405,7 @@ impl Host {
         warn(&warnings);
         changes.compare_values(&old.library, &site.library);
         self.migrate(migration, &config);
+        site.services.cluster.use_connections(&site.services.connections);
         let mut unknown = inspect::unserved(&config, &site.library);
         unknown.extend(inspect::no_tasks(&config, &site.library));
         unknown.iter().for_each(|remark| tracing::warn!("{remark}"));
@@ -476,11 +483,6 @@ impl Host {
     }
 }
 
-/// By alias, which key signs.
-fn current_keys(keys: &KeyStore) -> BTreeMap<SmolStr, String> {
-    keys.aliases().into_iter().filter_map(|alias| Some((alias.clone(), keys.key(&alias)?.kid.to_string()))).collect()
-}
-
 /// A serving gateway.
 pub struct Serving {
     host: Arc<Host>,
@@ -493,6 +495,7 @@ pub struct Serving {
     tasks: tokio::task::JoinHandle<()>,
     control: Option<tokio::task::JoinHandle<()>>,
     sending: Option<otlp::Sending>,
+    bus: Option<cluster::Running>,
 }
 
 impl Serving {
@@ -534,6 +537,10 @@ impl Serving {
         if let Some(admin) = self.admin {
             admin.shutdown().await;
         }
+        // After the last request, and before the databases close.
+        if let Some(bus) = self.bus {
+            bus.finish().await;
+        }
         // A hanging statement keeps its connection.
         if tokio::time::timeout(CLOSING, self.host.services().connections.close()).await.is_err() {
             tracing::warn!("databases were still busy when the gateway stopped");
@@ -573,24 +580,13 @@ fn build(
         let report = report + &render(&unknown, compiled.library.sources(), false);
         return Err(Refused { report, errors: unknown.len() });
     }
-    match compiled.site(services, &config.instance_modifier, |name, off| config.serves(name, off)) {
+    match compiled.site(services, &config.instance_modifier, |name, path, off| config.serves(name, path, off)) {
         Some(site) => Ok((site, report)),
         None => {
             let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
             Err(Refused { report, errors })
         }
     }
-}
-
-fn warn(warnings: &str) {
-    if !warnings.is_empty() {
-        tracing::warn!("the policies load, with warnings:\n{warnings}");
-    }
-}
-
-fn unreadable(problems: &[Unreadable]) -> Refused {
-    let lines: Vec<String> = problems.iter().map(Unreadable::to_string).collect();
-    Refused { report: lines.join("\n"), errors: lines.len() }
 }
 
 #[cfg(test)]

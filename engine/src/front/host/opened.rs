@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::StartError;
+use super::{Refused, StartError};
+use crate::front::home::Unreadable;
 use crate::services::Services;
+use crate::services::cluster::Cluster;
 use crate::services::config::{Config, ListenAddress, ProviderKind};
 use crate::services::identity::{Passwords, Providers};
 use crate::services::keys::KeyStore;
@@ -87,7 +89,12 @@ impl Opened {
             let ports = beside.ports.values().copied().collect();
             kept(opened, &mut problems).map(|opened| Arc::new(opened.beside(ports, &new.host_name.0).counting(beside.metrics)))
         };
+        if let Some(connections) = &connections {
+            let cluster = Cluster::open(&new.cluster, connections, beside.home, &services.caches, &services.clock);
+            kept(cluster.map_err(|error| vec![error]), &mut problems);
+        }
         match (connections, identity, outbound) {
+            _ if !problems.is_empty() => Err(problems),
             (Some(connections), Some(identity), Some(outbound)) => Ok(Opened { connections, identity, outbound }),
             _ => Err(problems),
         }
@@ -123,7 +130,18 @@ pub(super) fn made(making: Option<Making>) -> Result<(), StartError> {
     making.map_or(Ok(()), Making::end).map_err(|problems| StartError(problems.join("\n")))
 }
 
-/// The ports of the listeners, by their property.
+/// By alias, which key signs.
+pub(super) fn current_keys(keys: &KeyStore) -> BTreeMap<SmolStr, String> {
+    keys.aliases().into_iter().filter_map(|alias| Some((alias.clone(), keys.key(&alias)?.kid.to_string()))).collect()
+}
+
+/// What cannot be read, as a refusal of a reload.
+pub(super) fn unreadable(problems: &[Unreadable]) -> Refused {
+    let lines: Vec<String> = problems.iter().map(Unreadable::to_string).collect();
+    Refused { report: lines.join("\n"), errors: lines.len() }
+}
+
+/// Ports by property, as the settings have them.
 pub(super) fn configured_ports(config: &Config) -> BTreeMap<&'static str, u16> {
     let listeners = [("https.port", config.listeners.https), ("http.port", config.listeners.http)];
     let port = |listener| if let ListenAddress::At(address) = listener { Some(address.port()) } else { None };
@@ -144,6 +162,13 @@ pub(super) fn properties(
     }));
     properties.extend(config.properties.iter().map(|(name, value)| (name.to_ascii_lowercase(), SmolStr::from(&*value.0))));
     properties
+}
+
+/// Logs the warnings of policies that load.
+pub(super) fn warn(warnings: &str) {
+    if !warnings.is_empty() {
+        tracing::warn!("the policies load, with warnings:\n{warnings}");
+    }
 }
 
 fn kept<T, E: Display>(result: Result<T, Vec<E>>, problems: &mut Vec<String>) -> Option<T> {

@@ -133,6 +133,7 @@ impl Exporter {
             identity: None,
             timeout: Some(LIMIT),
             max_bytes: Some(1 << 20),
+            public_only: false,
         };
         let wrong = match self.client.call(call).await {
             Ok(answer) if answer.status().is_success() => None,

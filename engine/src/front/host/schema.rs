@@ -48,9 +48,7 @@ impl Migration {
         let mut all = Vec::new();
         for connection in connections.iter() {
             let mut scripts = Vec::new();
-            if let Some(tables) = config.schemas.get(connection.name().as_str()) {
-                scripts.extend(folder(sources, &format!("{tables}/{}", connection.dialect().word())));
-            }
+            scripts.extend(own_scripts(config, sources, connection));
             // Their keys and passwords are published: never put them into a database that others may share.
             if let Some(rows) = config.samples.scripts.get(connection.name().as_str())
                 && samples
@@ -144,11 +142,17 @@ fn report(connection: &Connection, error: &StoreError) {
         // An account that may only read and write rows is a good idea; somebody else then maintains the tables.
         tracing::warn!(
             connection = %connection.name(),
-            "the tables are used as they are: {error}. Their owner can apply it"
+            "the tables are used as they are: {error}. Their owner can apply it: `portcullis db migrate`"
         );
         return;
     }
     tracing::error!(connection = %connection.name(), "the tables cannot be updated, trying again: {error}");
+}
+
+/// The scripts that make a connection's tables, as (name, SQL).
+pub fn own_scripts(config: &Config, sources: &Sources, connection: &Connection) -> Vec<(String, String)> {
+    let tables = config.schemas.get(connection.name().as_str());
+    tables.map_or_else(Vec::new, |tables| folder(sources, &format!("{tables}/{}", connection.dialect().word())))
 }
 
 /// SQL files directly in a folder, as (name, text), in order of names.

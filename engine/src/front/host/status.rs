@@ -55,6 +55,9 @@ pub struct Account {
     pub databases: BTreeMap<String, Database>,
     /// Identity providers by name: `up`, `down`, or `not asked yet`.
     pub providers: BTreeMap<String, String>,
+    /// The other gateways.
+    #[serde(default)]
+    pub cluster: crate::services::cluster::Report,
     /// Services by name.
     pub routes: BTreeMap<String, Endpoint>,
     /// Tasks by name.

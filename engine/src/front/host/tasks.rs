@@ -112,7 +112,9 @@ impl Board {
 
 /// A task's policy, interval in milliseconds and settings.
 fn settings(host: &Host, task: &Policy) -> (i64, Task) {
-    let settings = host.config().tasks.get(&task.name).cloned().unwrap_or_default();
+    let mut settings = host.config().tasks.get(&task.name).cloned().unwrap_or_default();
+    // What belongs to a kit that this gateway does not serve is for another one.
+    settings.enabled &= host.config().runs(&task.name);
     let written = match &task.item.kind {
         ItemKind::Task { every } => every.node.millis(),
         _ => 0,

@@ -13,5 +13,6 @@ super::catalogue! {
     parse_json,
     remove_header,
     respond,
+    set_query,
     xml_to_json,
 }

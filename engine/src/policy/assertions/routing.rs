@@ -63,6 +63,12 @@ macro_rules! props {
             Prop::absent("max_bytes", Kind::Int, "Largest body of an answer. Left out: `outbound.response_bytes`."),
             Prop::optional("in_process", Kind::Bool, portcullis_dsl::spec::Literal::Bool(true), "Whether a call to this gateway itself runs the policy at once, without a \
                 connection. From inside a `Transaction` on an embedded database such a policy may read that database, but not change it."),
+            Prop::optional("repeatable", Kind::Bool, portcullis_dsl::spec::Literal::Bool(false), "Whether the server may get the call twice: \
+                it is made once more if the connection breaks before the whole answer has come. Nothing is repeated after `timeout`, or where no \
+                connection could be made."),
+            Prop::optional("public_only", Kind::Bool, portcullis_dsl::spec::Literal::Bool(false), "`true` where a client chose the URL: then \
+                this machine, private networks and addresses that belong to no single machine are called only where \
+                `outbound.client_targets` of `gateway.yaml` names them. A literal."),
             Prop::optional("prefix", Kind::Prefix, portcullis_dsl::spec::Literal::Text("httpRouting"), "Prefix of the variables it sets."),
             $($more),*
         ]
@@ -101,6 +107,8 @@ struct Route {
     timeout: Option<Expr>,
     max_bytes: Option<Expr>,
     in_process: bool,
+    repeatable: Expr,
+    public_only: bool,
     /// Alias of the client certificate.
     key: Option<Expr>,
     reason_code: Option<Slot>,
@@ -153,6 +161,8 @@ impl Route {
             timeout: p.optional("timeout"),
             max_bytes: p.optional("max_bytes"),
             in_process: p.flag("in_process")?,
+            repeatable: p.value("repeatable"),
+            public_only: p.flag("public_only")?,
             key,
             reason_code: slot(p, "reasonCode"),
             latency: slot(p, "latency"),
@@ -216,7 +226,7 @@ impl Route {
         let millis = self.timeout.as_ref().and_then(|timeout| super::data::millis(timeout, ctx));
         let timeout = millis.map(|millis| Duration::from_millis(millis.max(1) as u64));
         let max_bytes = self.max_bytes.as_ref().and_then(|max| max.eval(ctx).to_int()).and_then(|max| usize::try_from(max).ok());
-        Ok(Ok(Call { uri, method, headers, set, body, identity, timeout, max_bytes }))
+        Ok(Ok(Call { uri, method, headers, set, body, identity, timeout, max_bytes, public_only: self.public_only }))
     }
 
     /// Names of the client's fields to forward although they are meant for the gateway.
@@ -231,13 +241,23 @@ impl Route {
             if path::leads_up(call.uri.path()) {
                 return Err(CallError::new(Failed::BadUrl, "the URL's path contains `..`, perhaps escaped"));
             }
-            let target = ctx.services().outbound.check(&call.uri)?;
+            let target = ctx.services().outbound.check(&call.uri, self.public_only)?;
             call.uri = target.uri.clone();
             let (answer, from) = if self.in_process && is_own(&target, ctx) {
-                ctx.services().outbound.admit(&target).await?;
-                (in_process(call.clone(), ctx).await?, From::Ourselves)
+                ctx.services().outbound.admit(&target, self.public_only).await?;
+                let answer = in_process(call.clone(), ctx).await?;
+                if call.max_bytes.is_some_and(|most| answer.body().len() > most) {
+                    return Err(CallError::new(Failed::Other, "the answer is larger than `max_bytes`"));
+                }
+                (answer, From::Ourselves)
             } else {
-                (traced(ctx, &target, call.clone()).await?, From::Another)
+                let answer = match traced(ctx, &target, call.clone()).await {
+                    Err(error) if error.broken && self.repeatable.eval(ctx).to_bool() == Some(true) => {
+                        traced(ctx, &target, call.clone()).await
+                    }
+                    answer => answer,
+                };
+                (answer?, From::Another)
             };
             let Some(next) = self.follow_redirects.then(|| redirect(&answer, last)).flatten() else { return Ok((answer, from)) };
             call.uri = next;
@@ -247,7 +267,7 @@ impl Route {
                 call.headers.remove(header::CONTENT_TYPE);
                 call.set.remove(header::CONTENT_TYPE);
             }
-            if !ctx.services().outbound.check(&call.uri)?.same_origin(&target) {
+            if !ctx.services().outbound.check(&call.uri, self.public_only)?.same_origin(&target) {
                 // What was given to one server is for that server only (RFC 9110, section 15.4), above all credentials. Only the
                 // policy knows which fields are credentials.
                 if !call.body.is_empty() {

@@ -28,6 +28,24 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Value::from(member.and_then(|member| crate::services::jose::date(&member)).map(|seconds| seconds as i64))
         },
     ),
+    function(
+        "json_type",
+        &["json", "path"],
+        2,
+        "what a dotted path leads to: `object`, `array`, `string`, `number`, `boolean` or `null`; undefined when absent or not JSON",
+        |args, _| {
+            let document = json::document(&args[0]);
+            let member = document.and_then(|document| document.part_at(&args[1].as_text()));
+            Value::from(member.map(|member| match &*member {
+                serde_json::Value::Object(_) => "object",
+                serde_json::Value::Array(_) => "array",
+                serde_json::Value::String(_) => "string",
+                serde_json::Value::Number(_) => "number",
+                serde_json::Value::Bool(_) => "boolean",
+                serde_json::Value::Null => "null",
+            }))
+        },
+    ),
     function("json_without", &["json", "path"], 2, "the JSON without the member that a dotted path leads to", |args, _| {
         let Some(document) = json::document(&args[0]) else { return Value::Undefined };
         let mut document = serde_json::Value::clone(&document);

@@ -4,6 +4,7 @@
 //! Two files make one configuration: the shipped defaults (names that the shipped policies use) and, on top, the operator's.
 
 mod error;
+mod kits;
 mod neighbours;
 mod schema;
 mod sections;
@@ -20,10 +21,11 @@ use serde::Deserialize;
 use crate::services::keys::KeyKind;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, SearchScope, Synchronous};
+pub use kits::{Kit, Names};
+pub use neighbours::{Connection, FederatedUser, IdentityProvider, ProviderKind, Redis, SearchScope, Synchronous};
 pub use sections::{
-    Audience, AuditTarget, ClientCertificate, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging, Monitoring,
-    Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
+    Audience, AuditTarget, ClientCertificate, Cluster, Forwarded, ForwardedHeader, Limits, Listeners, LogFormat, Logging,
+    Monitoring, Otlp, Outbound, Reload, Samples, Security, Tls, TlsVersion,
 };
 pub use tasks::{Nodes, Task};
 pub use units::{ListenAddress, Span};
@@ -56,6 +58,8 @@ pub struct Config {
     /// Databases by the name that policies use.
     #[schemars(with = "BTreeMap<String, schema::TextOr<Connection>>")]
     pub connections: BTreeMap<String, Connection>,
+    /// The other gateways on the same databases.
+    pub cluster: Cluster,
     /// Folders of migration scripts by connection, each with a folder per dialect (`sqlite`, `mysql`, `postgres`). They are
     /// applied when the gateway starts; with an empty name an administrator has to do that.
     pub schemas: BTreeMap<String, String>,
@@ -73,6 +77,12 @@ pub struct Config {
     pub identity_providers: BTreeMap<String, IdentityProvider>,
     /// Cluster properties: `${gateway.<name>}`.
     pub properties: BTreeMap<String, Property>,
+    /// Names of the kits that this gateway serves: one, or a list. Default: all of them. `portcullis list services` shows which services
+    /// that gives.
+    #[schemars(with = "schema::TextOr<Vec<String>>")]
+    pub kit: Names,
+    /// The kits that there are. Set in the shipped defaults.
+    pub kits: BTreeMap<String, Kit>,
     /// Names of services that ship disabled and shall be served.
     pub enable: Vec<String>,
     /// Names of services that shall not be served; their paths are answered with 404. Wins over `enable`.
@@ -145,11 +155,17 @@ impl Config {
         for layer in &layers {
             merge(&mut merged, layer.parse::<Option<serde_yaml::Mapping>>()?.unwrap_or_default(), 1);
         }
-        serde_yaml::from_value(serde_yaml::Value::Mapping(merged)).map_err(|error| {
+        let config: Config = serde_yaml::from_value(serde_yaml::Value::Mapping(merged)).map_err(|error| {
             let last = layers.last();
             let error = ConfigError::new(last.map_or(FILE, |layer| layer.path), error.to_string());
-            layers.iter().fold(error, |error, layer| layer.hide(error)).into()
-        })
+            ConfigErrors::from(layers.iter().fold(error, |error, layer| layer.hide(error)))
+        })?;
+        // Which kits there are, only both files together say.
+        match (config.unknown_kit(), layers.last()) {
+            (Some(message), Some(layer)) => Err(ConfigError::at_key(layer.path, layer.text, "kit:", message).into()),
+            (Some(message), None) => Err(ConfigError::new(FILE, message).into()),
+            (None, _) => Ok(config),
+        }
     }
 
     /// What types alone cannot say: the key, and what is wrong with it.
@@ -171,6 +187,13 @@ impl Config {
         if !(0.0..=1.0).contains(&self.otlp.traces) {
             refuse("traces", "`otlp.traces` must be a share from 0 to 1".to_owned());
         }
+        let name = &self.cluster.name;
+        if name.is_empty()
+            || name.len() > 64
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        {
+            refuse("cluster", "`cluster.name` must be 1 to 64 letters, digits and `-_.`".to_owned());
+        }
         for (name, task) in &self.tasks {
             for (key, why) in task.mistakes() {
                 refuse(key, format!("`tasks`, `{name}`: `{key}` {why}"));
@@ -186,10 +209,10 @@ impl Config {
         }
     }
 
-    /// Whether a service of this name is served. `off`: it is declared `disabled`.
-    pub fn serves(&self, name: &str, off: bool) -> bool {
+    /// Whether a service of this name and path is served. `off`: it is declared `disabled`.
+    pub fn serves(&self, name: &str, path: &str, off: bool) -> bool {
         let named = |names: &[String]| names.iter().any(|own| own == name);
-        !named(&self.disable) && (!off || named(&self.enable))
+        !named(&self.disable) && (!off || named(&self.enable)) && self.kit_has(|kit| kit.has_path(path))
     }
 
     /// A warning if others can reach these listeners while the gateway still has the name that only works on this machine.
@@ -222,6 +245,7 @@ impl Config {
         compare("logging.format", self.logging.format == new.logging.format);
         compare("monitoring", self.monitoring == new.monitoring);
         compare("otlp", self.otlp == new.otlp);
+        compare("cluster", self.cluster == new.cluster);
         compare("reload", self.reload == new.reload);
         changed
     }

@@ -14,7 +14,8 @@ use super::units::Span;
 #[derive(Clone, PartialEq, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields)]
 pub struct Connection {
-    /// `sqlite://path` (relative to the home), `mysql://host/name`, `postgres://host/name`.
+    /// `sqlite://path` (relative to the home), `mysql://host/name`, `postgres://host/name`; `none` for a gateway that has no database,
+    /// because another one stores everything for it.
     pub url: String,
     /// User, if the URL contains none.
     pub user: Option<String>,
@@ -29,6 +30,14 @@ pub struct Connection {
     pub allow_plaintext: bool,
     /// Most connections; for an embedded database, those that read. Default: 16; embedded: processors + 2.
     pub pool_size: Option<u32>,
+    /// Connections to a server that are kept open even while nobody needs them. Default: 0.
+    pub pool_min: Option<u32>,
+    /// A connection to a server that nobody used for so long is closed; `0s`: never. Default: 10m.
+    pub max_idle_time: Option<Span>,
+    /// A connection to a server that is so old is closed when it is free, and a new one made; `0s`: never. Default: 30m.
+    pub max_connection_age: Option<Span>,
+    /// SQL that tests a connection to a server that was idle, before it is used again. Default: what the database itself has for that.
+    pub test_query: Option<String>,
     /// For one statement. Default: 5s.
     pub statement_timeout: Option<Span>,
     /// For one `Transaction`; then it is rolled back, so that a stuck policy holds no locks. Default: 5s.
@@ -53,6 +62,70 @@ pub enum Synchronous {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connection({}://[secret])", self.url.split(':').next().unwrap_or(""))
+    }
+}
+
+/// A Redis server. `redis: redis://127.0.0.1` is short for `redis: { url: … }`.
+#[derive(Clone, PartialEq, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub struct Redis {
+    /// `rediss://host:port/database`, `redis://…` without TLS, or `unix:///path`.
+    pub url: String,
+    /// User, if the URL contains none.
+    pub user: Option<String>,
+    /// Password, if the URL contains none.
+    pub password: Option<String>,
+    /// File (relative to the home) whose first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// PEM file (relative to the home) with the authorities of the server's certificate. Default: the public ones.
+    pub ca: Option<PathBuf>,
+    /// Whether a server on another machine may be used without TLS. Default: no.
+    pub allow_plaintext: bool,
+}
+
+/// Prints nothing of it, because URLs and passwords are secret.
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("redis([secret])")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedisFields {
+    url: String,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+    #[serde(default)]
+    password_file: Option<PathBuf>,
+    #[serde(default)]
+    ca: Option<PathBuf>,
+    #[serde(default)]
+    allow_plaintext: bool,
+}
+
+impl From<RedisFields> for Redis {
+    fn from(f: RedisFields) -> Self {
+        Redis {
+            url: f.url,
+            user: f.user,
+            password: f.password,
+            password_file: f.password_file,
+            ca: f.ca,
+            allow_plaintext: f.allow_plaintext,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Redis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_map::<D, RedisFields, _>(
+            deserializer,
+            "the URL of a Redis server such as `rediss://redis.example`, or a map with `url`",
+            |text| text.contains("://").then(|| Redis { url: text.to_owned(), ..Redis::default() }),
+        )
     }
 }
 
@@ -211,6 +284,14 @@ struct ConnectionFields {
     #[serde(default)]
     pool_size: Option<u32>,
     #[serde(default)]
+    pool_min: Option<u32>,
+    #[serde(default)]
+    max_idle_time: Option<Span>,
+    #[serde(default)]
+    max_connection_age: Option<Span>,
+    #[serde(default)]
+    test_query: Option<String>,
+    #[serde(default)]
     statement_timeout: Option<Span>,
     #[serde(default)]
     transaction_timeout: Option<Span>,
@@ -230,6 +311,10 @@ impl From<ConnectionFields> for Connection {
             ca: f.ca,
             allow_plaintext: f.allow_plaintext,
             pool_size: f.pool_size,
+            pool_min: f.pool_min,
+            max_idle_time: f.max_idle_time,
+            max_connection_age: f.max_connection_age,
+            test_query: f.test_query,
             statement_timeout: f.statement_timeout,
             transaction_timeout: f.transaction_timeout,
             wait_timeout: f.wait_timeout,
@@ -243,7 +328,7 @@ impl<'de> Deserialize<'de> for Connection {
         text_or_map::<D, ConnectionFields, _>(
             deserializer,
             "a database URL such as `sqlite://data/main.db`, or a map with `url`",
-            |text| text.contains("://").then(|| Connection { url: text.to_owned(), ..Connection::default() }),
+            |text| (text == "none" || text.contains("://")).then(|| Connection { url: text.to_owned(), ..Connection::default() }),
         )
     }
 }

@@ -362,6 +362,8 @@ pub struct Outbound {
     pub deny: Vec<String>,
     /// Whether this machine and private networks may be called. Default: yes.
     pub private_targets: bool,
+    /// Private hosts and addresses that may be called even where a client chose the URL, in the form of `allow`. Default: none.
+    pub client_targets: Vec<String>,
     /// Cookies of this gateway besides those that its policies set: `name`, or `beginning*`. Policies do not forward them with a
     /// client's request unless they name them, and no other server may set them.
     pub own_cookies: Vec<String>,
@@ -404,6 +406,7 @@ impl Default for Outbound {
             allow: Vec::new(),
             deny: Vec::new(),
             private_targets: true,
+            client_targets: Vec::new(),
             own_cookies: Vec::new(),
             forwarded: Forwarded::default(),
         }
@@ -428,6 +431,35 @@ impl Default for Otlp {
     fn default() -> Self {
         Otlp { endpoint: String::new(), headers: BTreeMap::new(), traces: 1.0, metrics: Span(Duration::from_secs(60)) }
     }
+}
+
+/// The other gateways on the same databases. What one of them changes, all know at once if they are connected.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    /// A Redis server over which they tell each other what to remove from caches. Default: none; then a PostgreSQL database among
+    /// `connections` passes messages on, and without one each gateway uses its caches until they expire.
+    #[schemars(with = "Option<super::schema::TextOr<super::Redis>>")]
+    pub redis: Option<super::Redis>,
+    /// The connection whose PostgreSQL database passes messages on where there is no `redis`, or `off`. Default: the first one of
+    /// PostgreSQL.
+    #[serde(deserialize_with = "connection_or_off")]
+    pub connection: Option<String>,
+    /// Gateways with the same name on the same server belong together. Default: `portcullis`.
+    pub name: String,
+    /// How long caches are used while there is no connection to the others. Default: 30s.
+    pub outdated: Span,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Cluster { redis: None, connection: None, name: "portcullis".to_owned(), outdated: Span(Duration::from_secs(30)) }
+    }
+}
+
+fn connection_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = scalar_text(deserializer, "the name of a connection, or `off`")?;
+    Ok(Some(if name == "false" { "off".to_owned() } else { name }))
 }
 
 /// How changes of files take effect.

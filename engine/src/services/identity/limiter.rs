@@ -15,9 +15,9 @@ const MAX_KEYS: usize = 262_144;
 const MAX_PROMISES: usize = 131_072;
 /// How far ahead promises reach, in milliseconds. A caller who would have to wait longer is told so but gets no promise, so that
 /// a flood of callers under one key cannot fill the memory.
-const HORIZON: i64 = 14_400_000;
+pub const HORIZON: i64 = 14_400_000;
 /// How long a promise is kept after its time, in milliseconds.
-const KEPT: i64 = HORIZON;
+pub const KEPT: i64 = HORIZON;
 
 /// The number of free attempts, and the waits of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,11 @@ impl Rule {
     pub fn new(key: &str, allowed: Attempts) -> Rule {
         Rule { key: digest(key), allowed }
     }
+
+    /// The limits.
+    pub fn allowed(&self) -> Attempts {
+        self.allowed
+    }
 }
 
 /// Keys contain what clients send; their digests have a fixed size.
@@ -56,6 +61,11 @@ fn digest(key: &str) -> Digest {
         *short = *full;
     }
     short
+}
+
+/// A key as others may see it.
+pub fn attempt_key(key: &str) -> String {
+    hex::encode(digest(key))
 }
 
 /// Counts attempts by key. Lives as long as the gateway.
@@ -223,6 +233,15 @@ impl AttemptLimiter {
             state.count(rule, now_millis);
         }
         Ok(())
+    }
+
+    /// Counts an attempt that somebody else has allowed, so that this gateway can go on alone.
+    pub fn note(&self, rules: &[Rule], claimant: Option<&str>, now_millis: i64) {
+        let mut state = self.state();
+        if let Some(claimant) = claimant {
+            state.promises.remove(&digest(claimant));
+        }
+        rules.iter().for_each(|rule| state.count(rule, now_millis));
     }
 
     /// The milliseconds to wait before the next attempt, and the count under the key with the most attempts. Counts nothing.

@@ -22,7 +22,7 @@ pub use error::ProviderError;
 pub use federated::{Federated, check as check_federated};
 pub use internal::{Account, InternalUsers, UserError};
 pub use ldap::{Ldap, check as check_directory};
-pub use limiter::{AttemptLimiter, Attempts, Rule};
+pub use limiter::{AttemptLimiter, Attempts, HORIZON, KEPT, Rule, attempt_key};
 pub use password::{Cost, Passwords};
 
 use crate::data::fault::{Blame, Fault};

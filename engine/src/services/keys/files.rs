@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use smol_str::SmolStr;
 
+use super::trust::Anchors;
 use super::{KeyError, PrivateKey, State};
 use crate::data::certificate::Certificate;
 use crate::data::principal::Secret;
@@ -90,21 +91,41 @@ pub(super) fn read(folder: &Path) -> Result<State, KeyError> {
         let certificate = Certificate::from_text(&read_text(&authority)?).map_err(|error| wrong(&authority, error))?;
         state.authority = Some(Arc::new(certificate));
     }
-    state.trusted = certificates(&folder.join(TRUSTED))?;
+    state.trusted = trusted(folder)?.into_iter().flat_map(|anchors| anchors.certificates).collect();
     state.secrets = secrets(&folder.join(SECRETS))?;
     Ok(state)
 }
 
-/// All certificates in the `.pem` and `.crt` files of a folder.
-fn certificates(folder: &Path) -> Result<Vec<Arc<Certificate>>, KeyError> {
+/// The files with trusted certificates, and what is in them.
+pub(super) fn trusted(folder: &Path) -> Result<Vec<Anchors>, KeyError> {
     let mut all = Vec::new();
-    for path in list(folder)? {
+    for path in list(&folder.join(TRUSTED))? {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
         if matches!(extension, "pem" | "crt" | "cer") {
-            all.extend(certificates_in(&path)?);
+            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("").to_owned();
+            all.push(Anchors { name, certificates: certificates_in(&path)? });
         }
     }
     Ok(all)
+}
+
+/// Adds a file of trusted certificates.
+pub(super) fn add_trusted(folder: &Path, name: &str, pem: &str) -> Result<(), KeyError> {
+    write(&folder.join(TRUSTED).join(format!("{name}.pem")), pem.as_bytes(), false)
+}
+
+/// Removes the file of trusted certificates with this name. Whether there was one.
+pub(super) fn remove_trusted(folder: &Path, name: &str) -> Result<bool, KeyError> {
+    let mut removed = false;
+    for extension in ["pem", "crt", "cer"] {
+        let path = folder.join(TRUSTED).join(format!("{name}.{extension}"));
+        match fs::remove_file(&path) {
+            Ok(()) => removed = true,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(&path, &error)),
+        }
+    }
+    Ok(removed)
 }
 
 /// All certificates in a PEM file.

@@ -17,6 +17,7 @@ mod public;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trust;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -78,7 +78,9 @@ pub fn verify_client(
     }
     let der = CertificateDer::from(certificate.der());
     let leaf = EndEntityCert::try_from(&der).map_err(Untrusted::Unreadable)?;
-    let authorities: Vec<CertificateDer<'_>> = trusted.iter().map(|trusted| CertificateDer::from(trusted.der())).collect();
+    // An authority that has expired vouches for nobody.
+    let authorities = trusted.iter().filter(|trusted| now_millis <= trusted.not_after);
+    let authorities: Vec<CertificateDer<'_>> = authorities.map(|trusted| CertificateDer::from(trusted.der())).collect();
     let anchors: Vec<_> = authorities.iter().filter_map(|authority| anchor_from_trusted_cert(authority).ok()).collect();
     let now = UnixTime::since_unix_epoch(Duration::from_millis(now_millis.max(0) as u64));
     leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, intermediates, now, KeyUsage::client_auth(), None, None)

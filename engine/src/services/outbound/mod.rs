@@ -38,6 +38,9 @@ pub use policy::{OutboundError, Target, Targets, is_localhost, is_loopback};
 const IDLE_PER_HOST: usize = 32;
 /// Longest idle time.
 const IDLE_TIME: Duration = Duration::from_secs(50);
+/// How often the other end of an HTTP/2 connection is asked whether it is there while calls wait for it, and how long for an answer: all
+/// calls to a server share one connection, and one that broke silently must not hold them all up.
+const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(5));
 
 /// Why a call has no answer. Policies see the number as `reasonCode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +88,19 @@ pub struct CallError {
     pub failed: Failed,
     /// What happened. Never contains the URL's query.
     pub detail: String,
+    /// Whether there was a connection, and it broke: the server may have got the call.
+    pub broken: bool,
 }
 
 impl CallError {
     /// An error of this kind.
     pub fn new(failed: Failed, detail: impl Into<String>) -> Self {
-        CallError { failed, detail: detail.into() }
+        CallError { failed, detail: detail.into(), broken: false }
+    }
+
+    /// A connection that broke.
+    fn broken(detail: impl Into<String>) -> Self {
+        CallError { broken: true, ..CallError::new(Failed::Other, detail) }
     }
 }
 
@@ -121,6 +131,8 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// Instead of the configured size of an answer.
     pub max_bytes: Option<usize>,
+    /// Whether the URL comes from a client: then private targets are refused unless `client_targets` of the settings names them.
+    pub public_only: bool,
 }
 
 impl Call {
@@ -141,11 +153,14 @@ type Pool = Client<Connector, Full<Bytes>>;
 pub struct Outbound {
     settings: Settings,
     targets: Arc<Targets>,
+    /// What may be called where a client chose the URL.
+    client_targets: Arc<Targets>,
     keys: Arc<KeyStore>,
     extra: Vec<CertificateDer<'static>>,
     metrics: Arc<Metrics>,
-    /// By the alias of the client certificate; the empty alias means none. Connections are never shared between aliases.
-    pools: Mutex<HashMap<String, Pool>>,
+    /// By the alias of the client certificate; the empty alias means none. Connections are never shared between aliases, nor between
+    /// URLs of policies and URLs of clients, because different rules allowed them.
+    pools: Mutex<HashMap<(String, bool), Pool>>,
 }
 
 impl fmt::Debug for Outbound {
@@ -170,10 +185,13 @@ impl Outbound {
                 return Err(wrong("there is no certificate in it".into()));
             }
         }
-        let targets = Arc::new(Targets::new(settings)?);
+        let targets = Targets::new(settings)?;
+        let client_targets = Arc::new(targets.of_clients(settings)?);
+        let targets = Arc::new(targets);
         Ok(Outbound {
             settings: settings.clone(),
             targets,
+            client_targets,
             keys: Arc::clone(keys),
             extra,
             metrics: Arc::default(),
@@ -183,6 +201,7 @@ impl Outbound {
 
     /// The same, with the gateway's own ports and name.
     pub fn beside(mut self, ports: Vec<u16>, name: &str) -> Outbound {
+        self.client_targets = Arc::new(Targets::clone(&self.client_targets).beside(ports.clone(), name));
         self.targets = Arc::new(Targets::clone(&self.targets).beside(ports, name));
         self
     }
@@ -199,15 +218,20 @@ impl Outbound {
     }
 
     /// Whether a URL may be called, as far as its text shows.
-    pub fn check(&self, uri: &Uri) -> Result<Target, CallError> {
-        self.targets.check(uri)
+    pub fn check(&self, uri: &Uri, public_only: bool) -> Result<Target, CallError> {
+        self.rules(public_only).check(uri)
+    }
+
+    fn rules(&self, public_only: bool) -> &Arc<Targets> {
+        if public_only { &self.client_targets } else { &self.targets }
     }
 
     /// Whether a target may be called, including its addresses: for calls without a connection.
-    pub async fn admit(&self, target: &Target) -> Result<(), CallError> {
+    pub async fn admit(&self, target: &Target, public_only: bool) -> Result<(), CallError> {
+        let rules = self.rules(public_only);
         match &target.host {
-            url::Host::Domain(name) if self.targets.asks_for_addresses(target) => {
-                connector::addresses(&self.targets, target, name).await.map(drop)
+            url::Host::Domain(name) if rules.asks_for_addresses(target) => {
+                connector::addresses(rules, target, name).await.map(drop)
             }
             _ => Ok(()),
         }
@@ -226,8 +250,8 @@ impl Outbound {
     /// Makes the call. The answer contains its whole body.
     pub async fn call(&self, call: Call) -> Result<Response<Bytes>, CallError> {
         let started = std::time::Instant::now();
-        let target = self.targets.check(&call.uri)?;
-        let pool = self.pool(call.identity.as_ref())?;
+        let target = self.check(&call.uri, call.public_only)?;
+        let pool = self.pool(call.identity.as_ref(), call.public_only)?;
         let limit = call.max_bytes.unwrap_or(self.settings.response_bytes.0);
         let patience = call.timeout.unwrap_or(self.settings.read_timeout.0);
         let headers = call.fields();
@@ -255,21 +279,24 @@ impl Outbound {
         answer
     }
 
-    fn pool(&self, identity: Option<&(String, Arc<CertifiedKey>)>) -> Result<Pool, CallError> {
-        let alias = identity.map_or("", |(alias, _)| alias.as_str());
+    fn pool(&self, identity: Option<&(String, Arc<CertifiedKey>)>, public_only: bool) -> Result<Pool, CallError> {
+        let name = (identity.map_or_else(String::new, |(alias, _)| alias.clone()), public_only);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(alias) {
+        if let Some(pool) = pools.get(&name) {
             return Ok(pool.clone());
         }
         let tls =
             self.tls(identity.map(|(_, key)| key)).map_err(|error| CallError::new(Failed::Other, format!("TLS: {error}")))?;
-        let connector = Connector::new(tls, self.settings.connect_timeout.0, Arc::clone(&self.targets));
+        let connector = Connector::new(tls, self.settings.connect_timeout.0, Arc::clone(self.rules(public_only)));
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(PING.0)
+            .http2_keep_alive_timeout(PING.1)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIME)
             .build(connector);
-        pools.insert(alias.to_owned(), pool.clone());
+        pools.insert(name, pool.clone());
         Ok(pool)
     }
 
@@ -294,7 +321,7 @@ impl Outbound {
 async fn read(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, CallError> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CallError::new(Failed::Other, format!("the answer was cut off: {error}")))?;
+        let frame = frame.map_err(|error| CallError::broken(format!("the answer was cut off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if all.len() + data.len() > limit {
             return Err(CallError::new(Failed::Other, format!("the answer is larger than {limit} bytes")));
@@ -319,7 +346,7 @@ fn explain(error: &hyper_util::client::legacy::Error) -> CallError {
         detail = format!("{detail}: {error}");
         cause = error.source();
     }
-    CallError::new(Failed::Other, detail)
+    if error.is_connect() { CallError::new(Failed::Other, detail) } else { CallError::broken(detail) }
 }
 
 #[cfg(test)]

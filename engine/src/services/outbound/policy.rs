@@ -19,13 +19,15 @@ pub struct Targets {
     allow: Vec<Rule>,
     deny: Vec<Rule>,
     private: bool,
+    /// If set, the only private targets: the URL comes from a client.
+    only: Option<Vec<Rule>>,
     /// Ports of this gateway's own listeners, and its name.
     own: (Vec<u16>, String),
 }
 
 impl Default for Targets {
     fn default() -> Self {
-        Targets { allow: Vec::new(), deny: Vec::new(), private: true, own: Default::default() }
+        Targets { allow: Vec::new(), deny: Vec::new(), private: true, only: None, own: Default::default() }
     }
 }
 
@@ -40,7 +42,7 @@ pub enum OutboundError {
     /// An entry of a list that cannot be read.
     #[error("outbound.{list}: {error}")]
     Rule {
-        /// `allow` or `deny`.
+        /// `allow`, `deny` or `client_targets`.
         list: &'static str,
         /// What is wrong.
         error: NoRule,
@@ -191,7 +193,15 @@ impl Targets {
         };
         let machine: Vec<Rule> = deny.iter().filter_map(local).collect();
         deny.extend(machine);
-        Ok(Targets { allow, deny, private: settings.private_targets, own: Default::default() })
+        Ok(Targets { allow, deny, private: settings.private_targets, only: None, own: Default::default() })
+    }
+
+    /// The same for URLs that clients choose: private targets only where the settings name them for that.
+    pub fn of_clients(&self, settings: &Settings) -> Result<Targets, OutboundError> {
+        let rules = settings.client_targets.iter().map(|text| Rule::parse(text));
+        let only = rules.collect::<Result<Vec<Rule>, NoRule>>();
+        let only = only.map_err(|error| OutboundError::Rule { list: "client_targets", error })?;
+        Ok(Targets { only: Some(only), ..self.clone() })
     }
 
     /// The same, with the gateway's own ports and name.
@@ -275,12 +285,24 @@ impl Targets {
         if !self.private && reached.iter().any(|address| is_private(*address)) {
             return refuse("the settings do not allow calls to private addresses (outbound.private_targets)");
         }
+        if let Some(only) = &self.only
+            && reached.iter().any(|address| is_private(*address))
+        {
+            let named = matches!(&target.host, Host::Domain(name) if only.iter().any(|rule| rule.names(name, target.port)));
+            if !named && !only.iter().any(|rule| rule.holds(canonical, target.port)) {
+                return refuse("a client chose this URL, and it leads to a private address (outbound.client_targets)");
+            }
+        }
         Ok(())
     }
 
     /// Whether the address decides about a target, or its name has already decided.
     pub fn asks_for_addresses(&self, target: &Target) -> bool {
-        !target.named || !self.private || self.own.0.contains(&target.port) || self.deny.iter().any(Rule::is_of_addresses)
+        !target.named
+            || !self.private
+            || self.only.is_some()
+            || self.own.0.contains(&target.port)
+            || self.deny.iter().any(Rule::is_of_addresses)
     }
 }
 

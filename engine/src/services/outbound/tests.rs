@@ -25,6 +25,7 @@ fn get(url: &str) -> Call {
         identity: None,
         timeout: None,
         max_bytes: None,
+        public_only: false,
     }
 }
 
@@ -203,4 +204,86 @@ fn the_host_that_is_called_is_the_one_that_was_checked() {
     {
         assert!(url.parse::<Uri>().map_or(true, |uri| targets.check(&uri).is_err()), "{url}");
     }
+}
+
+/// What a client may make the gateway call: public addresses, and what the settings name for that.
+#[test]
+fn clients_choose_public_targets_only() {
+    let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let fine = |settings: &Settings, url: &str, address: &str| {
+        let targets = Targets::new(settings).unwrap().of_clients(settings).unwrap();
+        let target = targets.check(&url.parse().unwrap());
+        target
+            .is_ok_and(|target| targets.asks_for_addresses(&target) && targets.admits(&target, address.parse().unwrap()).is_ok())
+    };
+    let plain = Settings::default();
+    for private in [
+        "127.0.0.1",
+        "127.9.9.9",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "::127.0.0.1",
+    ] {
+        assert!(!fine(&plain, "https://rp.example/keys", private), "{private}");
+        let url = if private.contains(':') { format!("https://[{private}]/keys") } else { format!("https://{private}/keys") };
+        assert!(!fine(&plain, &url, private), "{url}");
+    }
+    // Other spellings of an address are that address.
+    for url in [
+        "http://2130706433/",
+        "http://0x7f.1/",
+        "http://0177.0.0.1/",
+        "http://127.1/",
+        "http://localhost/",
+        "http://a.localhost./",
+    ] {
+        assert!(!fine(&plain, url, "127.0.0.1"), "{url}");
+    }
+    assert!(fine(&plain, "https://rp.example/keys", "93.184.216.34") && fine(&plain, "https://93.184.216.34/", "93.184.216.34"));
+    let named = Settings { client_targets: strings(&["rp.example:8443", "10.2.0.0/16"]), ..Settings::default() };
+    for (url, address, expected) in [
+        ("https://rp.example:8443/", "127.0.0.1", true),
+        ("https://rp.example/", "127.0.0.1", false),
+        ("https://a.rp.example:8443/", "127.0.0.1", false),
+        ("https://other.example/", "10.2.3.4", true),
+        ("https://10.2.3.4/", "10.2.3.4", true),
+        ("https://other.example/", "10.3.0.1", false),
+        ("https://other.example/", "93.184.216.34", true),
+    ] {
+        assert_eq!(fine(&named, url, address), expected, "{url} at {address}");
+    }
+    // `deny`, `allow` and `private_targets` still hold.
+    let denied = Settings { deny: strings(&["10.2.0.1"]), ..named.clone() };
+    assert!(!fine(&denied, "https://other.example/", "10.2.0.1"));
+    let closed = Settings { private_targets: false, ..named };
+    assert!(!fine(&closed, "https://rp.example:8443/", "127.0.0.1"));
+    let wrong = Settings { client_targets: strings(&["a b"]), ..Settings::default() };
+    assert!(Outbound::open(&wrong, Path::new("."), &Arc::default()).is_err());
+}
+
+/// A connection that a policy's own call left open is not used for a client's URL.
+#[tokio::test]
+async fn clients_do_not_share_connections_with_policies() {
+    let backend = Backend::start("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let outbound = outbound(&settings());
+    let url = format!("http://localhost:{}/", backend.port);
+    assert!(outbound.call(get(&url)).await.is_ok());
+    let error = outbound.call(Call { public_only: true, ..get(&url) }).await.unwrap_err();
+    assert_eq!(error.failed, Failed::BadUrl, "{error}");
+    assert_eq!(backend.take().len(), 1);
+    let target = outbound.check(&url.parse().unwrap(), true).unwrap();
+    assert!(outbound.admit(&target, true).await.is_err() && outbound.admit(&target, false).await.is_ok());
 }

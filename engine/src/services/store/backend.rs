@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use smol_str::SmolStr;
 use sqlparser::dialect::Dialect as Grammar;
 
-use super::{BeginOptions, ConnectionConfig, QueryOptions, Rows, SettingsError, Statement, StoreError};
+use super::{BeginOptions, Channel, ConnectionConfig, QueryOptions, Rows, SettingsError, Statement, StoreError};
 use crate::data::value::Value;
 
 /// A kind of database.
@@ -51,6 +51,11 @@ pub(super) trait Backend: Send + Sync {
 
     /// Applies the scripts (name, SQL) that were not yet applied.
     async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError>;
+
+    /// Opens a channel for messages between gateways; `None` if the database passes none on.
+    async fn channel(&self, _: &str) -> Option<Result<Channel, StoreError>> {
+        None
+    }
 
     /// The state of its pool, if it has one that was used.
     fn pool(&self) -> Option<Pool> {
@@ -126,6 +131,26 @@ pub(super) trait Spelling: Sync {
 
     /// Finds the columns that treat different texts as equal: collation, table and column, or the text that created the table.
     fn loose_columns(&self) -> &'static str;
+
+    /// Lists the columns of all tables: table, column, type, most characters, character set, collation.
+    fn columns(&self) -> &'static str;
+
+    /// Lists the columns of all indexes in order: table, index, column, 1 if unique.
+    fn indexes(&self) -> &'static str;
+
+    /// The type of a text of so many characters, of a text without a practical limit, and of a number.
+    fn kind(&self, column: Column) -> String;
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// A text of so many characters.
+    Text(u64),
+    /// A text without a practical limit.
+    Long,
+    /// A whole number of 64 bits.
+    Number,
 }
 
 /// One side of a comparison.

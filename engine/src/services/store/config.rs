@@ -22,6 +22,14 @@ pub(super) struct ConnectionConfig {
     pub allow_plaintext: bool,
     /// Most connections at once. For an embedded database: connections that read.
     pub max_connections: Option<u32>,
+    /// Connections to a server that stay open.
+    pub min_connections: u32,
+    /// Longest time that a connection to a server may be unused; `None`: for ever.
+    pub max_idle: Option<Duration>,
+    /// Longest life of a connection to a server; `None`: for ever.
+    pub max_age: Option<Duration>,
+    /// Tests a connection to a server before it is used again.
+    pub test_query: Option<String>,
     /// Whether an acknowledged write survives a power cut; embedded databases only.
     pub synchronous: Synchronous,
     /// Longest time for one statement.
@@ -51,6 +59,11 @@ impl ConnectionConfig {
             }
         }
         let span = |given: Option<config::Span>| given.map_or(Duration::from_secs(5), |span| span.0);
+        // 0 is for ever, as in other pools.
+        let life = |given: Option<config::Span>, minutes: u64| {
+            let time = given.map_or(Duration::from_secs(60 * minutes), |span| span.0);
+            (!time.is_zero()).then_some(time)
+        };
         Ok(ConnectionConfig {
             url: given.url.clone(),
             user: given.user.clone(),
@@ -58,6 +71,10 @@ impl ConnectionConfig {
             ca,
             allow_plaintext: given.allow_plaintext,
             max_connections: given.pool_size,
+            min_connections: given.pool_min.unwrap_or(0),
+            max_idle: life(given.max_idle_time, 10),
+            max_age: life(given.max_connection_age, 30),
+            test_query: given.test_query.clone(),
             synchronous: given.synchronous.unwrap_or(Synchronous::Full),
             statement_timeout: span(given.statement_timeout),
             transaction_timeout: span(given.transaction_timeout),

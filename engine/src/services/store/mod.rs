@@ -4,22 +4,26 @@
 
 mod backend;
 mod bytewise;
+mod channel;
 mod collations;
 mod config;
 mod dialect;
 mod error;
 mod lease;
 mod mysql;
+mod nowhere;
 mod pieces;
 mod postgres;
 mod rendered;
 mod server;
+mod shape;
 mod sqlite;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod transport;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,11 +33,15 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 pub use backend::Pool;
+pub use channel::{Channel, ChannelSender};
 pub use dialect::Dialect;
 pub use error::{Kind, SettingsError, StatementError, StoreError};
 pub use pieces::Pieces;
+pub use sqlite::backup;
 pub use statement::{Equality, Statement};
 pub use transaction::{BeginOptions, Transaction};
+pub(in crate::services) use transport::is_local;
+pub use upgrade::Expected;
 
 use self::backend::Backend;
 use self::config::ConnectionConfig;
@@ -68,6 +76,9 @@ pub struct Rows {
 
 /// What is wrong with a connection's settings, apart from files.
 pub fn check(given: &Config) -> Result<(), SettingsError> {
+    if given.url == nowhere::WORD {
+        return Ok(());
+    }
     let files = ConnectionConfig::new(&Config { password_file: None, ca: None, ..given.clone() }, Path::new(""))?;
     let config = ConnectionConfig { ca: given.ca.clone(), ..files };
     config.dialect()?.database().check(&config)
@@ -75,7 +86,7 @@ pub fn check(given: &Config) -> Result<(), SettingsError> {
 
 /// The file of an embedded database; `None` for what is a server, or cannot be opened.
 pub fn file(given: &Config, home: &Path) -> Option<PathBuf> {
-    let config = ConnectionConfig::new(given, home).ok()?;
+    let config = ConnectionConfig::new(given, home).ok().filter(|config| config.url != nowhere::WORD)?;
     config.dialect().ok()?.database().file(&config, home)
 }
 
@@ -146,8 +157,12 @@ impl Connection {
         if let Some(before) = before.filter(|before| before.0.config == config) {
             return Ok(before.clone());
         }
-        let dialect = config.dialect().map_err(|error| error.of(&name))?;
-        let backend = dialect.database().open(name.clone(), &config, home)?;
+        let (dialect, backend): (_, Arc<dyn Backend>) = if config.url == nowhere::WORD {
+            (Dialect::Sqlite, Arc::new(nowhere::Nowhere(name.clone())))
+        } else {
+            let dialect = config.dialect().map_err(|error| error.of(&name))?;
+            (dialect, dialect.database().open(name.clone(), &config, home)?)
+        };
         Ok(Connection(Arc::new(Inner { name, dialect, backend, config })))
     }
 
@@ -188,8 +203,23 @@ impl Connection {
         self.0.backend.pool()
     }
 
-    /// Whether the database answers.
+    /// Opens a channel for messages to all gateways that use this database; they must give it the same name. An error for a database
+    /// that passes no messages on.
+    pub async fn channel(&self, name: &str) -> Result<Channel, StoreError> {
+        let none = || StoreError::new(Kind::Invalid, self.name(), "this database passes no messages on");
+        self.0.backend.channel(name).await.unwrap_or_else(|| Err(none()))
+    }
+
+    /// Whether there is a database at all.
+    pub fn exists(&self) -> bool {
+        self.0.config.url != nowhere::WORD
+    }
+
+    /// Whether the database answers. One that this gateway is not to have is no trouble.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if !self.exists() {
+            return Ok(());
+        }
         let statement = Statement::new(&["select 1"]).map_err(|error| error.of(self.name()))?;
         self.run(&statement, &[], QueryOptions::default()).await.map(|_| ())
     }

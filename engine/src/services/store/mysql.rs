@@ -11,9 +11,9 @@ use futures_util::TryStreamExt;
 use smol_str::SmolStr;
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect};
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode};
-use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, MySql as Driver, Row, Statement as _, TypeInfo, ValueRef};
+use sqlx::{Arguments, AssertSqlSafe, Column as _, Either, Executor, MySql as Driver, Row, Statement as _, TypeInfo, ValueRef};
 
-use super::backend::{Backend, Database, Operand, Placeholders, Spelling};
+use super::backend::{Backend, Column, Database, Operand, Placeholders, Spelling};
 use super::rendered::{self, Bind, Rendered, Role, mark};
 use super::server::{Server, Vendor};
 use super::transport::must_verify;
@@ -78,6 +78,24 @@ impl Spelling for MySql {
         "select collation_name, table_name, column_name from information_schema.columns where table_schema = database() \
          and collation_name is not null and collation_name not in ('binary', 'utf8mb4_0900_bin') \
          and collation_name not like '%nopad_bin' order by table_name, ordinal_position"
+    }
+
+    fn columns(&self) -> &'static str {
+        "select table_name, column_name, column_type, character_maximum_length, character_set_name, collation_name \
+         from information_schema.columns where table_schema = database() order by table_name, ordinal_position"
+    }
+
+    fn indexes(&self) -> &'static str {
+        "select table_name, index_name, column_name, 1 - non_unique from information_schema.statistics \
+         where table_schema = database() order by table_name, index_name, seq_in_index"
+    }
+
+    fn kind(&self, column: Column) -> String {
+        match column {
+            Column::Text(length) => format!("varchar({length})"),
+            Column::Long => "longtext".to_owned(),
+            Column::Number => "bigint".to_owned(),
+        }
     }
 }
 

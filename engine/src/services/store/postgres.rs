@@ -1,6 +1,7 @@
 //! PostgreSQL. The server says which type each parameter must have, and values are converted to it here, because policies mostly
 //! have texts, and PostgreSQL, unlike the others, converts nothing by itself.
 
+mod channel;
 mod types;
 
 use std::fmt::Display;
@@ -12,15 +13,15 @@ use futures_util::TryStreamExt;
 use smol_str::SmolStr;
 use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode};
-use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Postgres as Driver, Statement as _, TypeInfo};
+use sqlx::{Arguments, AssertSqlSafe, Column as _, Either, Executor, Postgres as Driver, Statement as _, TypeInfo};
 
 pub(super) use self::types::number;
 use self::types::{Raw, bytes, encode, holds, read};
-use super::backend::{Backend, Database, Operand, Placeholders, Spelling};
+use super::backend::{Backend, Column, Database, Operand, Placeholders, Spelling};
 use super::rendered::{Role, mark};
 use super::server::{Server, Vendor};
 use super::transport::must_verify;
-use super::{ConnectionConfig, Dialect, Kind, Rows, SettingsError, Statement, StoreError};
+use super::{Channel, ConnectionConfig, Dialect, Kind, Rows, SettingsError, Statement, StoreError};
 use crate::data::value::Value;
 
 /// The vendor.
@@ -85,6 +86,28 @@ impl Spelling for Postgres {
          from information_schema.columns c left join pg_catalog.pg_collation p on p.collname = c.collation_name \
          where c.table_schema = current_schema() \
          and (c.udt_name in ('citext', 'bpchar') or not p.collisdeterministic) order by 2, c.ordinal_position"
+    }
+
+    fn columns(&self) -> &'static str {
+        "select table_name::text, column_name::text, data_type::text, character_maximum_length::bigint, null, null \
+         from information_schema.columns where table_schema = current_schema() order by table_name, ordinal_position"
+    }
+
+    fn indexes(&self) -> &'static str {
+        "select t.relname::text, i.relname::text, a.attname::text, x.indisunique::int::bigint \
+         from pg_index x join pg_class t on t.oid = x.indrelid join pg_class i on i.oid = x.indexrelid \
+         join pg_namespace n on n.oid = t.relnamespace \
+         cross join lateral unnest(x.indkey::int2[]) with ordinality as k (number, place) \
+         join pg_attribute a on a.attrelid = t.oid and a.attnum = k.number \
+         where n.nspname = current_schema() and x.indpred is null order by 1, 2, k.place"
+    }
+
+    fn kind(&self, column: Column) -> String {
+        match column {
+            Column::Text(length) => format!("varchar({length})"),
+            Column::Long => "text".to_owned(),
+            Column::Number => "bigint".to_owned(),
+        }
     }
 }
 
@@ -188,6 +211,10 @@ impl Vendor for Postgres {
     fn lock_migrations(lock: i64) -> String {
         // Long scripts may take a while, and so may the gateway that was first.
         format!("SET statement_timeout = 0; SELECT pg_advisory_lock({lock})")
+    }
+
+    async fn channel(server: &Server<Postgres>, name: &str) -> Option<Result<Channel, StoreError>> {
+        Some(channel::open(server, name).await)
     }
 
     fn explain(error: &sqlx::Error) -> Option<(Kind, String)> {

@@ -13,7 +13,9 @@ use sqlx::{Connection as _, Database, Pool};
 use super::backend::{Backend, Session};
 use super::lease::Lease;
 use super::transaction::expired;
-use super::{BeginOptions, ConnectionConfig, Kind, QueryOptions, Rows, SettingsError, Statement, StatementError, StoreError};
+use super::{
+    BeginOptions, Channel, ConnectionConfig, Kind, QueryOptions, Rows, SettingsError, Statement, StatementError, StoreError,
+};
 use crate::data::value::Value;
 
 /// Connections at once unless the settings say otherwise.
@@ -24,7 +26,7 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// A connection of a vendor's driver.
 pub(super) type Connection<V> = <<V as Vendor>::Driver as Database>::Connection;
 /// How such a connection is made.
-type Options<V> = <Connection<V> as sqlx::Connection>::Options;
+pub(super) type Options<V> = <Connection<V> as sqlx::Connection>::Options;
 
 /// What is special to one kind of server.
 pub(super) trait Vendor: Sized + Send + Sync + 'static {
@@ -72,6 +74,11 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
     /// Waits until no other gateway migrates this database. The lock belongs to the connection.
     fn lock_migrations(lock: i64) -> String;
 
+    /// Opens a channel for messages between gateways; `None` if the server passes none on.
+    fn channel(_: &Server<Self>, _: &str) -> impl Future<Output = Option<Result<Channel, StoreError>>> + Send {
+        async { None }
+    }
+
     /// What an error of the database itself means, without the values it may name; `None` for a driver error.
     fn explain(error: &sqlx::Error) -> Option<(Kind, String)>;
 }
@@ -94,12 +101,24 @@ impl<V: Vendor> Server<V> {
     async fn acquire(&self) -> Result<Lease<V::Driver>, StoreError> {
         let make = || async {
             let settings = V::settings(&self.config);
+            let test = self.config.test_query.clone();
+            let most = self.config.max_connections.unwrap_or(POOL_SIZE);
             PoolOptions::<V::Driver>::new()
-                .max_connections(self.config.max_connections.unwrap_or(POOL_SIZE))
+                .max_connections(most)
+                .min_connections(self.config.min_connections.min(most))
+                .idle_timeout(self.config.max_idle)
+                .max_lifetime(self.config.max_age)
                 .acquire_timeout(self.config.acquire_timeout)
                 .test_before_acquire(false)
-                .before_acquire(|connection, meta| {
-                    Box::pin(async move { Ok(meta.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) })
+                .before_acquire(move |connection, meta| {
+                    let test = test.clone();
+                    Box::pin(async move {
+                        Ok(meta.idle_for < TRUSTED_FOR
+                            || match test {
+                                Some(query) => V::raw(connection, query).await.is_ok(),
+                                None => connection.ping().await.is_ok(),
+                            })
+                    })
                 })
                 .after_connect(move |connection, _| {
                     let (needed, wished) = settings.clone();
@@ -161,6 +180,11 @@ impl<V: Vendor> Server<V> {
         error.of(&self.name)
     }
 
+    /// How its connections are made.
+    pub(super) fn options(&self) -> &Options<V> {
+        &self.options
+    }
+
     /// An error of this connection.
     pub(super) fn failed(&self, kind: Kind, detail: impl Into<std::borrow::Cow<'static, str>>) -> StoreError {
         StoreError::new(kind, &self.name, detail)
@@ -190,6 +214,10 @@ impl<V: Vendor> Backend for Server<V> {
             Err(_) if lock.is_some() => Err(self.failed(Kind::Busy, "the lock of the transaction was not granted in time")),
             Err(_) => Err(self.failed(Kind::Timeout, "the transaction could not be begun in time")),
         }
+    }
+
+    async fn channel(&self, name: &str) -> Option<Result<Channel, StoreError>> {
+        V::channel(self, name).await
     }
 
     async fn migrate(&self, scripts: Vec<(String, String)>) -> Result<(), StoreError> {

@@ -37,7 +37,7 @@ pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Resu
 
 /// Whether this is the machine itself: by address, or by the only name that always means it (RFC 6761, section 6.3). Other names
 /// may mean another machine tomorrow.
-fn is_local(host: &str) -> bool {
+pub(in crate::services) fn is_local(host: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => address.is_loopback(),

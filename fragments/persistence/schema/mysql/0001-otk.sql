@@ -95,4 +95,4 @@ create table if not exists otk_version (
     current_version char(10) not null
 ) engine = InnoDB default charset = utf8mb4 collate = utf8mb4_bin;
 
-insert into otk_version (current_version) select 'otk4.2.00' from dual where not exists (select 1 from otk_version);
+insert into otk_version (current_version) select 'otk4.1.00' from dual where not exists (select 1 from otk_version);

@@ -103,4 +103,4 @@ create table if not exists otk_version (
     current_version varchar(10) not null
 );
 
-insert into otk_version (current_version) select 'otk4.2.00' where not exists (select 1 from otk_version);
+insert into otk_version (current_version) select 'otk4.1.00' where not exists (select 1 from otk_version);

@@ -61,6 +61,12 @@ pub fn issued(bench: &Bench<'_>, table: &mut Table, clients: &[Client], name: &s
     })
 }
 
+/// The scripts of clients that get tokens for themselves, anew for each round.
+pub fn issuing(bench: &Bench<'_>, name: &str) -> Result<impl Fn() -> Vec<Box<dyn Script>> + use<>> {
+    let clients = clients_named(bench, name)?;
+    Ok(move || clients.iter().map(|client| Box::new(Repeat(issue(client))) as Box<dyn Script>).collect())
+}
+
 /// Asks for a token of a client's own.
 pub fn issue(client: &Client) -> Vec<u8> {
     post(client, TOKEN, "grant_type=client_credentials")

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use portcullis_tests::load::{self, Outcome, Reply, Script, Target};
+use portcullis_tests::pair::Pair;
 use portcullis_tests::process::{self, Process, Start, command};
 use portcullis_tests::{block_on, grants, put};
 
@@ -78,6 +79,7 @@ fn main() -> Result<()> {
     flows::rows(&bench, &mut table)?;
     browser::flows(&bench, &mut table)?;
     normal(&options, &bare, &mut table)?;
+    split(&bench, &mut table)?;
     stores::rows(&options, &bare, &mut table)?;
     bench.reload(&mut table)?;
     table.print();
@@ -93,6 +95,27 @@ fn normal(options: &Options, bare: &Process, table: &mut Table) -> Result<()> {
     let gateway = gateway(home.path(), options)?;
     let bench = Bench { options, bare, gateway: &gateway, home: home.path() };
     flows::issued_only(&bench, table, "client_credentials, synchronous=NORMAL")
+}
+
+/// The cost of the second gateway: one without a database asks another one, both on the server's core. The ratio is to a single gateway.
+fn split(one: &Bench<'_>, table: &mut Table) -> Result<()> {
+    let name = "client_credentials, two gateways (to one)";
+    if !one.wanted(name) {
+        return Ok(());
+    }
+    let start = Start { core: Some(one.options.server_core), ..Start::default() };
+    let pair = Pair::start("logging: { level: warn, audit: off }\n", &start)?;
+    let home = pair.behind_home();
+    let two = Bench { gateway: &pair.front, home: &home, ..*one };
+    let (single, double) = (flows::issuing(one, "Single")?, flows::issuing(&two, "Double")?);
+    let mut row = Row::new(name, None);
+    for _ in 0..one.options.rounds {
+        let single = measured(one.gateway, || one.run(one.https(), single()))?;
+        let double = measured(two.gateway, || two.run(two.https(), double()))?;
+        row.add(single, double);
+    }
+    table.row(row);
+    Ok(())
 }
 
 /// Runs this program again, on one core.

@@ -1,15 +1,18 @@
 //! `AttemptLimit`: slows down guessing.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 use serde_json::Value as Json;
 use smallvec::SmallVec;
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
+use crate::services::cluster::Attempt;
 use crate::services::identity::{Attempts, Rule};
 use crate::data::value::Value;
 
@@ -21,7 +24,9 @@ static SPEC: Spec = Spec {
               the wait. Put account and address into the key, so that nobody can lock out somebody else. Count before you check \
               the attempt, so that parallel attempts get no further than attempts one after the other; release it if it was \
               right. With several keys the attempt counts under all of them, or under none if one has to wait; the longest wait \
-              is reported. If strangers share a key, name the `claimant`: an announced wait is then a promise.",
+              is reported. If strangers share a key, name the `claimant`: an announced wait is then a promise. Attempts count over all \
+              gateways that share a Redis server (`cluster` in `gateway.yaml`); otherwise, and while that is away, each gateway \
+              counts for itself.",
     props: &[
         Prop::required(
             "key",
@@ -103,14 +108,14 @@ pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
         let prefix = p.literal("prefix")?;
-        Runnable::sync(AttemptLimit {
+        Runnable::io(AttemptLimit {
             action: p.choice(
                 "action",
                 &[
-                    ("attempt", Action::Attempt),
-                    ("check", Action::Check),
-                    ("release", Action::Release),
-                    ("success", Action::Success),
+                    ("attempt", Attempt::Count),
+                    ("check", Attempt::Look),
+                    ("release", Attempt::Release),
+                    ("success", Attempt::Success),
                 ],
             )?,
             key: p.value("key"),
@@ -125,16 +130,8 @@ pub static ENTRY: Entry = Entry {
     },
 };
 
-#[derive(Clone, Copy)]
-enum Action {
-    Attempt,
-    Check,
-    Release,
-    Success,
-}
-
 struct AttemptLimit {
-    action: Action,
+    action: Attempt,
     key: Expr,
     limit: Expr,
     window: Expr,
@@ -183,25 +180,38 @@ fn text(key: &Value) -> Cow<'_, str> {
     }
 }
 
-impl Assertion for AttemptLimit {
-    fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let limiter = &ctx.services().attempts;
+#[async_trait]
+impl AsyncAssertion for AttemptLimit {
+    async fn run(&self, ctx: &mut Ctx) -> Verdict {
+        let (limiter, cluster) = (Arc::clone(&ctx.services().attempts), Arc::clone(&ctx.services().cluster));
         let now = ctx.now_millis();
-        let keys = self.key.eval(ctx);
+        let values = self.key.eval(ctx);
         let claimant = self.claimant.as_ref().map(|claimant| claimant.to_text(ctx)).filter(|claimant| !claimant.is_empty());
-        let texts: SmallVec<[_; 8]> = keys.values().iter().map(text).collect();
-        let texts = texts.iter().map(AsRef::as_ref);
-        let (wait, count) = match self.action {
-            Action::Success => {
+        let claimant = claimant.as_deref();
+        let keys: Vec<String> = values.values().iter().map(|key| text(key).into_owned()).collect();
+        let counts = matches!(self.action, Attempt::Count | Attempt::Look);
+        let rules = if counts { self.rules(&values, ctx)? } else { SmallVec::new() };
+        // Nobody who makes no attempt has a claim to one.
+        let asked = cluster.attempt(self.action, &keys, &rules, claimant.filter(|_| self.action != Attempt::Look), now).await;
+        let texts = keys.iter().map(String::as_str);
+        // What is counted elsewhere is noted here too.
+        let (wait, count) = match (self.action, asked) {
+            (Attempt::Success, _) => {
                 limiter.succeeded(texts);
                 (0, 0)
             }
-            Action::Release => {
-                limiter.release(texts, claimant.as_deref(), now);
+            (Attempt::Release, _) => {
+                limiter.release(texts, claimant, now);
                 (0, 0)
             }
-            Action::Check => limiter.look(&self.rules(&keys, ctx)?, now),
-            Action::Attempt => (limiter.attempt(&self.rules(&keys, ctx)?, claimant.as_deref(), now).err().unwrap_or(0), 0),
+            (Attempt::Look, Some(asked)) => asked,
+            (Attempt::Look, None) => limiter.look(&rules, now),
+            (Attempt::Count, Some((0, _))) => {
+                limiter.note(&rules, claimant, now);
+                (0, 0)
+            }
+            (Attempt::Count, Some((wait, _))) => (wait, 0),
+            (Attempt::Count, None) => (limiter.attempt(&rules, claimant, now).err().unwrap_or(0), 0),
         };
         // Rounded up, so that a client that waits as announced is not refused.
         ctx.set_if(self.retry_after, (wait + 999) / 1000);

@@ -6,11 +6,13 @@ use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict};
+use crate::services::cache::Removal;
 
 static SPEC: Spec = Spec {
     name: "CacheFlush",
     category: "data",
-    summary: "Empties a named cache.",
+    summary: "Empties a named cache, on every gateway of the cluster. A run that has read its values before that does not store them any \
+              more. Inside a `Transaction` the others are told at its end.",
     props: &[Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so; with `#`, every one whose name \
             is that and a number.")],
     sets: &[],
@@ -34,7 +36,7 @@ struct CacheFlush {
 
 impl Assertion for CacheFlush {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        ctx.services().caches.flush(&self.cache.text(ctx));
+        ctx.forget(Removal::all(&self.cache.text(ctx)));
         HELD
     }
 }

@@ -6,11 +6,13 @@ use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict};
+use crate::services::cache::Removal;
 
 static SPEC: Spec = Spec {
     name: "CacheRemove",
     category: "data",
-    summary: "Removes the value under a key from a named cache, if there is one.",
+    summary: "Removes the value under a key from a named cache, if there is one, on every gateway of the cluster. A run that has read \
+              the value before that does not store it any more. Inside a `Transaction` the others are told at its end.",
     props: &[
         Prop::required("cache", Kind::Text, "Name of the cache; with `*` at its end, every cache whose name begins so; with `#`, every one whose name \
             is that and a number."),
@@ -46,7 +48,7 @@ struct CacheRemove {
 
 impl Assertion for CacheRemove {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        ctx.services().caches.remove(&self.cache.text(ctx), &self.key.text(ctx));
+        ctx.forget(Removal::key(&self.cache.text(ctx), &self.key.text(ctx)));
         HELD
     }
 }

@@ -6,12 +6,14 @@ use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict, falsified};
+use crate::services::cache::Removal;
 
 static SPEC: Spec = Spec {
     name: "CacheStore",
     category: "data",
-    summary: "Stores a value in a named cache of this gateway, in place of an older one under the key. Values keep their type; \
-              caches survive reloads.",
+    summary: "Stores a value in a named cache of this gateway, in place of an older one under the key, which other gateways then \
+              forget. Values keep their type; caches survive reloads. Nothing is stored while a `Transaction` is open, nor if the \
+              key was removed after the run began: the value may be outdated.",
     props: &[
         Prop::required("cache", Kind::Text, "Name of the cache, which is created with its first value."),
         Prop::required("key", Kind::Text, "Key."),
@@ -63,11 +65,16 @@ struct CacheStore {
 impl Assertion for CacheStore {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let limits = super::limits(&self.max_entries, &self.max_age, &self.max_size, ctx);
-        let caches = &ctx.services().caches;
-        if caches.store(&self.cache.text(ctx), self.key.to_text(ctx), self.value.eval(ctx), limits, ctx.now_millis()) {
-            HELD
-        } else {
-            falsified("the value is too large to be kept")
+        let (cache, key) = (self.cache.to_text(ctx), self.key.to_text(ctx));
+        if !ctx.transactions.is_empty() {
+            // Not valid for others, and it may never be.
+            ctx.forget(Removal::key(&cache, &key));
+            return HELD;
         }
+        let stored = ctx.services().caches.store(&cache, &key, self.value.eval(ctx), limits, ctx.now_millis(), ctx.author);
+        if stored.replaced {
+            ctx.tell_others(vec![Removal::key(&cache, &key)]);
+        }
+        if stored.fits { HELD } else { falsified("the value is too large to be kept") }
     }
 }

@@ -14,7 +14,7 @@ use crate::data::value::Value;
 use crate::policy::assertion::{Begin, BlockAssertion, BlockEnd, Entry, OpenBlock, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
-use crate::services::cache::Limits;
+use crate::services::cache::{Key, Limits, Removal};
 
 /// A request that waits longer for another one's block runs its own. Waiting only saves work, and two requests must not wait for
 /// each other forever.
@@ -26,7 +26,8 @@ static SPEC: Spec = Spec {
     name: "Cached",
     category: "data",
     summary: "Sets variables from a named cache of this gateway. If they are not there, the block runs and sets them, and they \
-              are stored if the block succeeds. Nothing else that the block does is stored.",
+              are stored if the block succeeds, unless the key was removed after the run began. Nothing else that the block does is \
+              stored.",
     props: &[
         Prop::required("cache", Kind::Text, "Name of the cache, which is created with its first value."),
         Prop::required("key", Kind::Text, "Key. Whatever the variables depend on must be part of it."),
@@ -223,16 +224,18 @@ impl OpenBlock for Loading {
         // The changes of an open transaction are not valid for others, and may never be.
         if ending == BlockEnd::Held && ctx.transactions.is_empty() {
             let values: Vec<Value> = self.keep.iter().map(|slot| ctx.get(*slot).clone()).collect();
-            let caches = &ctx.services().caches;
-            if values.iter().any(Value::is_undefined) {
-                caches.remove(&self.cache, &self.key);
+            let replaced = if values.iter().any(Value::is_undefined) {
+                ctx.services().caches.remove(&self.cache, Key::of(&self.key), ctx.author)
             } else {
                 let value = match <[Value; 1]>::try_from(values) {
                     Ok([value]) => value,
                     Err(values) => Value::list(values),
                 };
                 // A value that is too large is not stored; that only costs time.
-                caches.store(&self.cache, self.key.clone(), value, self.limits, ctx.now_millis());
+                ctx.services().caches.store(&self.cache, &self.key, value, self.limits, ctx.now_millis(), ctx.author).replaced
+            };
+            if replaced {
+                ctx.tell_others(vec![Removal::key(&self.cache, &self.key)]);
             }
         }
         end_turn(ctx, self.turn.as_deref());

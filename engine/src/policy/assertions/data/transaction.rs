@@ -80,15 +80,19 @@ impl OpenBlock for Open {
         let Some(open) = ctx.transactions.pop() else {
             return Err(Fault::new(Blame::Internal, "no transaction is open"));
         };
-        match ending {
-            BlockEnd::Held => open.handle.commit().await?,
+        let ended = match ending {
+            BlockEnd::Held => open.handle.commit().await.map_err(Fault::from),
             BlockEnd::Failed | BlockEnd::Abandoned => {
                 // If the rollback fails, the database itself rolls the transaction back.
                 if let Err(error) = open.handle.rollback().await {
                     tracing::warn!("rollback failed: {error}");
                 }
+                Ok(())
             }
-        }
+        };
+        // Even where the commit failed: it may have happened.
+        ctx.transaction_ended();
+        ended?;
         HELD
     }
 }

@@ -1,18 +1,23 @@
 //! `RateLimit`: so many runs in so much time, per key.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
+use crate::services::rates::Draw;
 
 static SPEC: Spec = Spec {
     name: "RateLimit",
     category: "traffic",
     summary: "Succeeds as long as a key stays within its rate: a bucket holds `burst` tokens and refills evenly with `limit` \
-              tokens every `per`. Each gateway counts for itself.",
+              tokens every `per`. It counts over all gateways that share a Redis server (`cluster` in `gateway.yaml`); otherwise, and \
+              while that is away, each gateway counts for itself.",
     props: &[
         Prop::required("key", Kind::Text, "Whom to count: an address, a user, a client. Runs with the same key and name share a bucket."),
         Prop::required("limit", Kind::Int, "How many runs are allowed in the time of `per`."),
@@ -50,7 +55,7 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        Runnable::sync(RateLimit {
+        Runnable::io(RateLimit {
             key: p.value("key"),
             limit: p.value("limit"),
             per: p.value("per"),
@@ -72,8 +77,9 @@ struct RateLimit {
     target: Slot,
 }
 
-impl Assertion for RateLimit {
-    fn run(&self, ctx: &mut Ctx) -> Verdict {
+#[async_trait]
+impl AsyncAssertion for RateLimit {
+    async fn run(&self, ctx: &mut Ctx) -> Verdict {
         let limit = self.limit.eval(ctx).to_int().filter(|limit| *limit > 0);
         let per = super::super::data::millis(&self.per, ctx).filter(|per| *per > 0);
         let burst = match &self.burst {
@@ -89,7 +95,17 @@ impl Assertion for RateLimit {
         // The length of the name comes first, so that a key cannot be mistaken for another key with a name.
         let (name, key) = (self.name.to_text(ctx), self.key.to_text(ctx));
         let key = format!("{} {name} {key}", name.len());
-        let wait = ctx.services().rates.take_several(&key, limit, per, burst, cost, ctx.now_millis());
+        let (draw, now) = (Draw::new(limit, per, burst, cost), ctx.now_millis());
+        let (cluster, rates) = (Arc::clone(&ctx.services().cluster), Arc::clone(&ctx.services().rates));
+        let wait = match cluster.take(&key, draw, now).await {
+            Some(wait) => {
+                if wait == 0 {
+                    rates.note(&key, draw, now);
+                }
+                wait
+            }
+            None => rates.draw(&key, draw, now),
+        };
         ctx.set(self.target, (wait + 999) / 1000);
         if wait > 0 { falsified("the rate is exceeded") } else { HELD }
     }

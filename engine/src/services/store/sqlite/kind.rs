@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use sqlparser::dialect::{Dialect as Grammar, SQLiteDialect};
 
 use super::file_path;
-use crate::services::store::backend::{Backend, Database, Operand, Placeholders, Spelling};
+use crate::services::store::backend::{Backend, Column, Database, Operand, Placeholders, Spelling};
 use crate::services::store::{ConnectionConfig, SettingsError, StoreError};
 
 /// The kind.
@@ -67,5 +67,25 @@ impl Spelling for Sqlite {
 
     fn loose_columns(&self) -> &'static str {
         "select sql from sqlite_master where type = 'table' and sql is not null order by name"
+    }
+
+    fn columns(&self) -> &'static str {
+        // A length in a type is only a remark here, so nothing is too short.
+        "select m.name, c.name, c.type, null, null, null from sqlite_master m join pragma_table_info(m.name) c \
+         where m.type = 'table' order by m.name, c.cid"
+    }
+
+    fn indexes(&self) -> &'static str {
+        "select m.name, l.name, i.name, l.\"unique\" from sqlite_master m join pragma_index_list(m.name) l \
+         join pragma_index_info(l.name) i where m.type = 'table' and l.partial = 0 and i.name is not null \
+         order by m.name, l.name, i.seqno"
+    }
+
+    fn kind(&self, column: Column) -> String {
+        match column {
+            Column::Text(length) => format!("varchar({length})"),
+            Column::Long => "text".to_owned(),
+            Column::Number => "bigint".to_owned(),
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! less than handing them to another thread. Writes go to one separate thread (see `writer`), which commits all waiting writes
 //! with a single sync of the disk.
 
+mod backup;
 mod execute;
 mod kind;
 mod session;
@@ -18,6 +19,7 @@ use rusqlite::OpenFlags;
 use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::backup::backup;
 use self::execute::{Deadline, Handle, store_error};
 pub(super) use self::kind::Sqlite;
 use self::session::InHand;

@@ -6,6 +6,7 @@ mod equality;
 mod everywhere;
 mod pieces;
 mod transport;
+mod upgrade;
 
 use std::collections::BTreeMap;
 

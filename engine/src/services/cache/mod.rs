@@ -1,8 +1,16 @@
 //! Caches by name. A cache is created with its first value and survives reloads of policies. Each caller decides what is stored,
 //! how long, and how much. Entries have their own expiry, so a moved clock expires them at once.
+//!
+//! A value is stored some time after it was read from where it is kept. If somebody changed it meanwhile and removed it from here,
+//! storing it would bring the old value back. So whoever stores says since when it reads, and a value that was removed since then is not
+//! stored ([`History`]).
+
+mod history;
+mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
@@ -12,6 +20,10 @@ use smol_str::SmolStr;
 
 use crate::data::value::Value;
 use crate::services::telemetry::Metrics;
+
+pub use history::Author;
+use history::History;
+pub use removal::{Key, Removal};
 
 /// Most caches at the same time. Policies choose the names; the limit protects against a policy that builds names from what
 /// clients send.
@@ -41,19 +53,41 @@ impl Default for Limits {
     }
 }
 
+/// What became of a value to store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Whether it fits: it is not larger than allowed, and there are not too many caches.
+    pub fits: bool,
+    /// Whether another value was there, which other gateways may have too.
+    pub replaced: bool,
+}
+
 /// All caches of a gateway.
-#[derive(Default)]
 pub struct Caches {
     // Read on each request, changed rarely, so readers take no lock.
     named: ArcSwap<BTreeMap<SmolStr, Arc<Named>>>,
     creating: Mutex<()>,
     /// Names that were only asked for.
     empty: Mutex<BTreeSet<SmolStr>>,
+    /// What was removed. Storing and removing hold it, so that each sees the other.
+    history: Mutex<History>,
+    /// The number of removals, for who begins to read.
+    moment: AtomicU64,
+    /// Since when removals elsewhere may be missed; `i64::MAX`: they are not.
+    distrusted: AtomicI64,
+    /// How long an entry may then be used, in milliseconds.
+    outdated: AtomicI64,
     metrics: Arc<Metrics>,
 }
 
+impl Default for Caches {
+    fn default() -> Self {
+        Caches::new(Arc::default())
+    }
+}
+
 struct Named {
-    entries: Quick<SmolStr, Entry, Weight>,
+    entries: Quick<Key, Entry, Weight>,
     /// The capacity of one shard.
     heaviest: u64,
     hits: Counter,
@@ -71,8 +105,8 @@ struct Entry {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<SmolStr, Entry> for Weight {
-    fn weight(&self, _: &SmolStr, entry: &Entry) -> u64 {
+impl Weighter<Key, Entry> for Weight {
+    fn weight(&self, _: &Key, entry: &Entry) -> u64 {
         entry.weight
     }
 }
@@ -93,29 +127,49 @@ pub struct Stats {
 impl Caches {
     /// No caches yet; hits and misses of each new one are counted there.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Caches { metrics, ..Caches::default() }
+        Caches {
+            named: ArcSwap::default(),
+            creating: Mutex::default(),
+            empty: Mutex::default(),
+            history: Mutex::default(),
+            moment: AtomicU64::new(0),
+            distrusted: AtomicI64::new(i64::MAX),
+            outdated: AtomicI64::new(0),
+            metrics,
+        }
     }
 
-    /// Stores a value under a key, in place of an older one. `false` if it is larger than allowed, or if there are too many
-    /// caches.
-    pub fn store(&self, id: &str, key: impl Into<SmolStr>, value: Value, limits: Limits, now_millis: i64) -> bool {
-        let key = key.into();
-        let bytes = size(&value) + key.len() as u64 + 64;
-        if size(&value) > limits.max_size || bytes > MAX_WEIGHT {
+    /// Somebody who begins to read now what it may store later.
+    pub fn author(&self) -> Author {
+        Author::since(self.moment.load(Ordering::SeqCst))
+    }
+
+    /// Stores a value under a key, in place of an older one, unless it was removed since its author began to read.
+    pub fn store(&self, id: &str, key: &str, value: Value, limits: Limits, now_millis: i64, author: Author) -> Stored {
+        let key = Key::of(key);
+        let size = size(&value);
+        let bytes = size + 128;
+        let too_large = size > limits.max_size || bytes > MAX_WEIGHT;
+        if too_large || limits.max_age_millis <= 0 || limits.max_entries == 0 {
             // The value that is already there is outdated.
-            self.remove(id, &key);
-            return false;
+            let replaced = self.remove(id, key, author);
+            return Stored { fits: !too_large, replaced };
         }
-        if limits.max_age_millis <= 0 || limits.max_entries == 0 {
-            self.remove(id, &key);
-            return true;
-        }
-        let Some(named) = self.get(id).or_else(|| self.create(id, limits.max_entries)) else { return false };
+        let Some(named) = self.get(id).or_else(|| self.create(id, limits.max_entries)) else {
+            return Stored { fits: false, replaced: false };
+        };
         // Its real size, but at least the share of one entry, so that both number and bytes are bounded.
         let weight = bytes.max((MAX_BYTES / limits.max_entries.max(FEW)).min(named.heaviest));
         let expires = now_millis.saturating_add(limits.max_age_millis);
+        let history = self.history();
+        if history.outdates(id, &key, author) {
+            return Stored { fits: true, replaced: false };
+        }
+        let before = named.entries.peek(&key).filter(|before| now_millis < before.expires);
+        let replaced = before.is_some_and(|before| !before.value.is_same(&value));
         named.entries.insert(key, Entry { value, stored: now_millis, expires, weight });
-        true
+        drop(history);
+        Stored { fits: true, replaced }
     }
 
     /// The value under a key, unless it has expired or is older than `max_age_millis`.
@@ -124,39 +178,73 @@ impl Caches {
             self.missed_nothing(id);
             return None;
         };
-        let found = named.entries.get(key).filter(|entry| {
-            let alive = now_millis < entry.expires;
-            if !alive {
-                named.entries.remove_if(key, |entry| now_millis >= entry.expires);
+        let key = Key::of(key);
+        let distrusted = self.distrusted.load(Ordering::Acquire);
+        let outdated = self.outdated.load(Ordering::Relaxed);
+        let alive = |entry: &Entry| {
+            now_millis < entry.expires
+                && (distrusted == i64::MAX || now_millis < entry.stored.max(distrusted).saturating_add(outdated))
+        };
+        let found = named.entries.get(&key).filter(|entry| {
+            let alive_now = alive(entry);
+            if !alive_now {
+                named.entries.remove_if(&key, |entry| !alive(entry));
             }
-            alive && max_age_millis.is_none_or(|max_age| now_millis - entry.stored < max_age)
+            alive_now && max_age_millis.is_none_or(|max_age| now_millis - entry.stored < max_age)
         });
         let counter = if found.is_some() { &named.hits } else { &named.misses };
         counter.inc();
         found.map(|entry| entry.value)
     }
 
+    /// Does what was removed here, or on another gateway.
+    pub fn apply(&self, removal: &Removal, author: Author) {
+        match &removal.key {
+            Some(key) => drop(self.remove(&removal.cache, *key, author)),
+            None => self.flush(&removal.cache, author),
+        }
+    }
+
     /// Removes a value; returns whether there was one. `name*` means every cache whose name begins like this.
-    pub fn remove(&self, id: &str, key: &str) -> bool {
+    pub fn remove(&self, id: &str, key: Key, author: Author) -> bool {
+        let mut history = self.history();
+        self.moment.store(history.removed(key, author), Ordering::SeqCst);
         let mut found = false;
         for named in self.meant(id) {
-            found |= named.entries.remove(key).is_some();
+            found |= named.entries.remove(&key).is_some();
         }
         found
     }
 
     /// Empties a cache. `name*` means every cache whose name begins like this.
-    pub fn flush(&self, id: &str) {
+    pub fn flush(&self, id: &str, author: Author) {
+        let mut history = self.history();
+        self.moment.store(history.flushed(id, author), Ordering::SeqCst);
         for named in self.meant(id) {
             named.entries.clear();
         }
     }
 
-    /// Empties all caches.
+    /// Empties all caches, and stores nothing that anybody has begun to read.
     pub fn flush_all(&self) {
+        let mut history = self.history();
+        self.moment.store(history.forget_everything(), Ordering::SeqCst);
         for named in self.named.load().values() {
             named.entries.clear();
         }
+    }
+
+    /// From now on removals elsewhere may be missed, until [`Caches::trust`]. So entries are used for at most so many milliseconds
+    /// more.
+    pub fn distrust(&self, now_millis: i64, outdated_millis: i64) {
+        self.outdated.store(outdated_millis, Ordering::Relaxed);
+        let _ = self.distrusted.compare_exchange(i64::MAX, now_millis, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// From now on removals elsewhere are known. What was stored before may be outdated, so all caches are emptied.
+    pub fn trust(&self) {
+        self.flush_all();
+        self.distrusted.store(i64::MAX, Ordering::Release);
     }
 
     /// Counters of all caches, by name.
@@ -178,18 +266,20 @@ impl Caches {
         }
     }
 
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn get(&self, id: &str) -> Option<Arc<Named>> {
         self.named.load().get(id).cloned()
     }
 
-    /// The cache of this name; for `name*`, all whose names begin like this; for `name#`, all whose names are `name` and a
-    /// number.
+    /// The caches that a name means: [`removal::means`].
     fn meant(&self, id: &str) -> Vec<Arc<Named>> {
         let Some(start) = id.strip_suffix(['*', '#']) else { return self.get(id).into_iter().collect() };
-        let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
         let named = self.named.load();
-        let begin_so = named.range(SmolStr::new(start)..).map_while(|(id, named)| Some((id.strip_prefix(start)?, named)));
-        begin_so.filter(|(rest, _)| id.ends_with('*') || number(rest)).map(|(_, named)| Arc::clone(named)).collect()
+        let begin_so = named.range(SmolStr::new(start)..).take_while(|(name, _)| name.starts_with(start));
+        begin_so.filter(|(name, _)| removal::means(id, name)).map(|(_, named)| Arc::clone(named)).collect()
     }
 
     fn create(&self, id: &str, max_entries: u64) -> Option<Arc<Named>> {
@@ -249,100 +339,4 @@ fn json_size(json: &serde_json::Value) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits { max_entries: 10, max_age_millis: 1000, max_size: 100 };
-
-    #[test]
-    fn the_first_miss_counts() {
-        let metrics = Arc::new(Metrics::default());
-        let caches = Caches::new(Arc::clone(&metrics));
-        for n in 0..2 {
-            assert_eq!(text(&caches, "new", "a", n), None);
-        }
-        caches.store("new", "a", Value::text("x"), LIMITS, 2);
-        assert!(text(&caches, "new", "a", 3).is_some() && text(&caches, "new", "b", 3).is_none());
-        for n in 0..10_000 {
-            assert_eq!(text(&caches, &format!("other {n}"), "a", 3), None);
-        }
-        let page = metrics.page();
-        let count = |line: &str| page.lines().filter(|found| found.starts_with(line)).count();
-        assert_eq!(count("portcullis_cache_lookups_total{cache=\"new\",result=\"miss\"} 3"), 1, "{page}");
-        assert_eq!(count("portcullis_cache_lookups_total{cache=\"new\",result=\"hit\"} 1"), 1, "{page}");
-        assert!(count("portcullis_cache_lookups_total{cache=\"other") <= MAX_CACHES);
-    }
-
-    fn text(caches: &Caches, id: &str, key: &str, now: i64) -> Option<String> {
-        caches.lookup(id, key, None, now).map(|value| value.as_text().into_owned())
-    }
-
-    #[test]
-    fn values_live_as_long_as_they_may() {
-        let caches = Caches::default();
-        assert!(caches.store("a", "k", Value::from("v"), LIMITS, 0));
-        assert_eq!(text(&caches, "a", "k", 999).as_deref(), Some("v"));
-        assert_eq!(text(&caches, "b", "k", 0), None, "caches do not share keys");
-        assert!(caches.lookup("a", "k", Some(500), 499).is_some());
-        assert!(caches.lookup("a", "k", Some(500), 500).is_none(), "the reader may want a fresher one");
-        assert_eq!(text(&caches, "a", "k", 1000), None);
-        assert_eq!(caches.stats()[0], Stats { id: "a".into(), hits: 2, misses: 2, entries: 0 });
-    }
-
-    #[test]
-    fn a_star_means_every_cache_whose_name_begins_so() {
-        let caches = Caches::default();
-        for id in ["a", "a30", "a60", "b"] {
-            caches.store(id, "k", Value::from("1"), LIMITS, 0);
-            caches.store(id, "x", Value::from("1"), LIMITS, 0);
-        }
-        assert!(caches.remove("a*", "k"));
-        assert!(!caches.remove("a*", "k"));
-        caches.flush("a3*");
-        let left = ["a", "a30", "a60", "b"].map(|id| (text(&caches, id, "k", 0).is_some(), text(&caches, id, "x", 0).is_some()));
-        assert_eq!(left, [(false, true), (false, false), (false, true), (true, true)]);
-    }
-
-    #[test]
-    fn values_are_replaced_removed_and_flushed() {
-        let caches = Caches::default();
-        caches.store("a", "k", Value::from("1"), LIMITS, 0);
-        caches.store("a", "k", Value::from("2"), LIMITS, 0);
-        assert_eq!(text(&caches, "a", "k", 0).as_deref(), Some("2"));
-        assert!(caches.remove("a", "k"));
-        assert!(!caches.remove("a", "k"));
-        caches.store("a", "x", Value::from("1"), LIMITS, 0);
-        caches.flush("a");
-        assert_eq!(text(&caches, "a", "x", 0), None);
-    }
-
-    #[test]
-    fn number_and_size_are_bounded() {
-        for max_entries in [FEW, 20, 100, 5000] {
-            let caches = Caches::default();
-            let limits = Limits { max_entries, ..LIMITS };
-            for i in 0..max_entries * 3 {
-                assert!(caches.store("a", i.to_string(), Value::from("v"), limits, 0));
-            }
-            let entries = caches.stats()[0].entries;
-            assert!(entries <= max_entries && entries >= max_entries * 3 / 4, "{entries} of {max_entries}");
-            let last = (max_entries * 3 - 1).to_string();
-            assert!(text(&caches, "a", &last, 0).is_some(), "the newest is there, of {max_entries}");
-        }
-        let caches = Caches::default();
-        caches.store("a", "k", Value::from("old"), LIMITS, 0);
-        assert!(!caches.store("a", "k", Value::from("x".repeat(101)), LIMITS, 0));
-        assert_eq!(text(&caches, "a", "k", 0), None, "a value too large does not leave an older one behind");
-        assert!(caches.store("a", "k", Value::from("v"), Limits { max_age_millis: 0, ..LIMITS }, 0));
-        assert_eq!(text(&caches, "a", "k", 0), None);
-    }
-
-    #[test]
-    fn there_is_an_end_to_new_caches() {
-        let caches = Caches::default();
-        for i in 0..MAX_CACHES {
-            assert!(caches.store(&i.to_string(), "k", Value::from("v"), LIMITS, 0));
-        }
-        assert!(!caches.store("one more", "k", Value::from("v"), LIMITS, 0));
-    }
-}
+mod tests;

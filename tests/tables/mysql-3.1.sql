@@ -1,0 +1,94 @@
+-- The tables of a toolkit 3.1.1, in its character set and collation, for tests.
+
+create table oauth_client (
+    client_ident varchar(128) not null,
+    name varchar(128) not null,
+    type varchar(128) not null default 'oob',
+    description varchar(256),
+    organization varchar(128) not null,
+    registered_by varchar(128) not null,
+    created bigint not null default 0,
+    primary key (client_ident),
+    constraint uk_oc_name unique (name)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_client_key (
+    client_key varchar(128) not null,
+    secret varchar(128) not null,
+    scope varchar(512) not null default 'oob',
+    callback varchar(256) not null default 'oob',
+    environment varchar(128) not null default 'ALL',
+    expiration bigint not null default 0,
+    status varchar(128) not null,
+    created bigint not null default 0,
+    created_by varchar(128) not null,
+    client_ident varchar(128) not null,
+    client_name varchar(128) not null,
+    primary key (client_key),
+    constraint ock_fk_clientIdent foreign key (client_ident) references oauth_client (client_ident) on delete cascade
+) engine = InnoDB default charset = utf8;
+
+create table oauth_token (
+    otk_token_id varchar(128) not null,
+    token varchar(128),
+    secret varchar(128),
+    expiration bigint not null,
+    scope varchar(512),
+    resource_owner varchar(128) not null,
+    created bigint default 0,
+    rtoken varchar(128),
+    rexpiration bigint default 0,
+    status varchar(128) not null,
+    client_key varchar(128) not null,
+    client_name varchar(128) not null,
+    primary key (otk_token_id),
+    unique (token),
+    unique (rtoken)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_initiate (
+    token varchar(128) not null,
+    secret varchar(128),
+    expiration bigint not null default 0,
+    scope varchar(4096),
+    resource_owner varchar(128),
+    created bigint default 0,
+    verifier varchar(128),
+    callback varchar(256),
+    client_key varchar(128) not null,
+    client_name varchar(128) not null,
+    primary key (token)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_session (
+    session_key varchar(128) not null,
+    session_group varchar(128) not null,
+    expiration bigint not null,
+    value mediumtext not null,
+    primary key (session_key, session_group)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_id_token (
+    resource_owner varchar(128) not null,
+    azp varchar(128) not null,
+    sub varchar(128),
+    jwt_id varchar(128),
+    jwt mediumtext not null,
+    salt varchar(128),
+    shared_secret varchar(128),
+    shared_secret_type varchar(128),
+    iss varchar(128) not null,
+    expiration bigint not null,
+    constraint pk_mag_id_token primary key (resource_owner, azp)
+) engine = InnoDB default charset = utf8;
+
+create table otk_version (
+    current_version char(10) not null
+) engine = InnoDB default charset = utf8;
+
+insert into otk_version (current_version) values ('otk3.1.01');
+insert into oauth_client (client_ident, name, organization, registered_by, created) values ('app', 'App', 'Acme', 'ann', 1400000000123);
+insert into oauth_client_key (client_key, secret, status, created, created_by, client_ident, client_name)
+    values ('key', 'secret', 'ENABLED', 1400000000, 'ann', 'app', 'App');
+insert into oauth_token (otk_token_id, token, expiration, resource_owner, status, client_key, client_name)
+    values ('id', 'access', 4102444800, 'alice', 'ENABLED', 'key', 'App');

@@ -1,0 +1,136 @@
+-- The tables of a live toolkit 4.6, in its character set and collation, for tests.
+
+create table oauth_client (
+    client_ident varchar(255) not null,
+    name varchar(255) not null,
+    type varchar(128) not null default 'oob',
+    description varchar(256),
+    organization varchar(128) not null,
+    registered_by varchar(128) not null,
+    created bigint not null default 0,
+    custom longtext,
+    software_statement longtext,
+    primary key (client_ident),
+    index oc_idx_clientname (name)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_client_key (
+    client_key varchar(255) not null,
+    secret mediumtext not null,
+    scope varchar(4000) not null default 'oob',
+    callback varchar(2048) not null default 'oob',
+    environment varchar(128) not null default 'ALL',
+    expiration bigint not null default 0,
+    status varchar(128) not null,
+    created bigint not null default 0,
+    created_by varchar(128) not null,
+    client_ident varchar(255) not null,
+    client_name varchar(255) not null,
+    custom longtext,
+    serviceIds varchar(256),
+    accountPlanMappingIds varchar(256),
+    masterkey_flag tinyint not null default 0,
+    hashing_metadata varchar(256),
+    resources varchar(4000),
+    primary key (client_key),
+    constraint ock_fk_clientIdent foreign key (client_ident) references oauth_client (client_ident) on delete cascade,
+    index ock_idx_clientident (client_ident)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_token (
+    otk_token_id varchar(128) not null,
+    token varchar(128),
+    secret varchar(128),
+    expiration bigint not null,
+    scope varchar(4000),
+    resource_owner varchar(128) not null,
+    created bigint default 0,
+    rtoken varchar(128),
+    rexpiration bigint default 0,
+    status varchar(128) not null,
+    client_key varchar(255) not null,
+    client_name varchar(255) not null,
+    client_ident varchar(255) not null,
+    custom longtext,
+    resources varchar(4000),
+    primary key (otk_token_id, expiration),
+    unique (token, expiration),
+    unique (rtoken, expiration),
+    index oat_idx_expiration (expiration),
+    index oat_idx_rexpiration (rexpiration),
+    index oat_idx_rowner_client (resource_owner, client_key),
+    index oat_idx_rowner (resource_owner),
+    index oat_idx_client (client_key),
+    index oat_idx_rowner_client_ident (resource_owner, client_ident)
+) engine = InnoDB default charset = utf8
+    partition by hash (expiration div 900) partitions 4;
+
+create table oauth_initiate (
+    token varchar(128) not null,
+    secret varchar(128),
+    expiration bigint not null default 0,
+    scope varchar(4000),
+    resource_owner varchar(128),
+    created bigint default 0,
+    verifier varchar(128),
+    callback varchar(256),
+    client_key varchar(255) not null,
+    client_name varchar(255) not null,
+    custom longtext,
+    primary key (token),
+    index oi_idx_expiration (expiration)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_session (
+    session_key varchar(128) not null,
+    session_group varchar(128) not null,
+    expiration bigint not null,
+    value mediumtext not null,
+    primary key (session_key, session_group),
+    index os_idx_expiration (expiration)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_id_token (
+    resource_owner varchar(128) not null,
+    azp varchar(255) not null,
+    sub varchar(255),
+    jwt_id varchar(512),
+    jwt mediumtext not null,
+    salt varchar(384),
+    shared_secret mediumtext,
+    shared_secret_type varchar(128),
+    iss varchar(255) not null,
+    expiration bigint not null,
+    constraint pk_mag_id_token primary key (resource_owner, azp),
+    index oaidt_idx_azp (azp),
+    index oaidt_idx_expiration (expiration)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_device_initiate (
+    device_code varchar(128) not null,
+    user_code varchar(128) not null,
+    expiration bigint not null default 0,
+    created bigint default 0,
+    scope varchar(4000),
+    resource_owner varchar(128),
+    resources varchar(4000),
+    client_key varchar(255) not null,
+    client_name varchar(255) not null,
+    status varchar(128),
+    last_polled_time bigint default 0,
+    custom longtext,
+    primary key (device_code),
+    unique (user_code)
+) engine = InnoDB default charset = utf8;
+
+create table oauth_token_revocation_list (
+    token varchar(128) not null,
+    expiration bigint not null,
+    primary key (token)
+) engine = InnoDB default charset = utf8;
+
+create table otk_version (
+    current_version char(10) not null
+) engine = InnoDB default charset = utf8;
+
+insert into otk_version (current_version) values ('otk4.6.00');
