@@ -25,7 +25,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use portcullis_dsl::diagnostic::render;
 use portcullis_dsl::{Severity, Sources};
-use smol_str::SmolStr;
 
 use crate::data::time::{Clock, iso8601};
 use crate::front::home::{self, Home};
