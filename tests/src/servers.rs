@@ -88,7 +88,8 @@ impl Drop for Redis {
 pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
-    open: watch::Sender<bool>,
+    /// How often it was cut or mended: it is open while the number is even.
+    changes: watch::Sender<u64>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -98,34 +99,35 @@ impl Proxy {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
-        let open = watch::Sender::new(true);
-        let state = open.clone();
+        let changes = watch::Sender::new(0);
+        let state = changes.clone();
         runtime.spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut state = state.subscribe();
-                if !*state.borrow() {
+                let begun = *state.borrow();
+                if begun % 2 == 1 {
                     continue;
                 }
                 tokio::spawn(async move {
                     let Ok(mut server) = TcpStream::connect(server).await else { return };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                        _ = state.wait_for(|open| !open) => {}
+                        _ = state.wait_for(|now| *now != begun) => {}
                     }
                 });
             }
         });
-        Ok(Proxy { address, open, runtime: Some(runtime) })
+        Ok(Proxy { address, changes, runtime: Some(runtime) })
     }
 
     /// Cuts it.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.changes.send_modify(|changes| *changes |= 1);
     }
 
     /// Mends it.
     pub fn mend(&self) {
-        self.open.send_replace(true);
+        self.changes.send_modify(|changes| *changes += *changes % 2);
     }
 }
 

@@ -19,6 +19,7 @@ const ONE: [(&str, &str); 5] = [
         "the page knows the client for five minutes, also after it is disabled at the other gateway",
     ),
     ("cases/authorize/posted-again", "it counts seconds, of which two gateways on a busy machine need more"),
+    ("cases/configuration/three-databases-race", "a service of its own uses the databases, which only the gateway behind has"),
     ("cases/configuration/store-elsewhere", "it names other hosts itself"),
     ("cases/lifetimes/access-outlives-refresh", "it runs a clean-up, which is for the gateway with the database"),
     ("cases/revoke/errors", "the revocation knows the client for five minutes, also after it is disabled at the other gateway"),

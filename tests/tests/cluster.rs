@@ -310,11 +310,6 @@ fn a_lost_bus_or_gateway_heals_by_itself() {
                 proxy.cut();
                 assert!(gateways.at(1).code(&gateways.owner).await.is_err_or_empty(), "{name}: there is no database");
                 proxy.mend();
-                // Nothing that was acknowledged is lost.
-                for node in 0..NODES {
-                    let client = gateways.at(node);
-                    soon(&format!("{name}: the database"), async || client.is_alive(&token).await.expect("an answer")).await;
-                }
             }
             // They find one another again, and tell single removals.
             for node in &gateways.nodes {
@@ -325,7 +320,11 @@ fn a_lost_bus_or_gateway_heals_by_itself() {
                     node.log()
                 );
             }
-            assert_eq!(gateways.alive(&token).await, [true; NODES], "{name}");
+            // Nothing that was acknowledged is lost. A request that is given a connection which was just cut may still fail.
+            for node in 0..NODES {
+                let client = gateways.at(node);
+                soon(&format!("{name}: the database"), async || client.is_alive(&token).await.expect("an answer")).await;
+            }
 
             // One gateway is killed while it answers, and starts again.
             let client = gateways.at(2);
