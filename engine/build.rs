@@ -1,4 +1,4 @@
-//! Embeds `policies/`, `fragments/` and `customizations/` in the binary: a table of path and text, in `$OUT_DIR/shipped.rs`.
+//! Embeds `policies/`, `fragments/` and `customizations/` in the binary: tables of path and content, in `$OUT_DIR/shipped.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,8 +24,14 @@ fn main() {
     }
     files.sort();
     let mut table = String::from("/// Path and text of every shipped file, by path.\npub static FILES: &[(&str, &str)] = &[\n");
-    for (path, file) in files {
+    let (texts, pictures): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(_, file)| std::fs::read(file).is_ok_and(|bytes| String::from_utf8(bytes).is_ok()));
+    for (path, file) in texts {
         writeln!(table, "    ({path:?}, include_str!({file:?})),").expect("a string takes everything");
+    }
+    table.push_str("];\n\n/// Path and bytes of every shipped picture, by path.\npub static PICTURES: &[(&str, &[u8])] = &[\n");
+    for (path, file) in pictures {
+        writeln!(table, "    ({path:?}, include_bytes!({file:?})),").expect("a string takes everything");
     }
     table.push_str("];\n");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("set by cargo")).join("shipped.rs");

@@ -8,7 +8,8 @@ mod values;
 
 pub use self::conds::{BinaryOp, Bounds, Comparison, Cond, Multi, Predicate};
 pub use self::values::{
-    ArithmeticOp, DurationLit, DurationUnit, Expr, ExprKind, Json, JsonMember, Part, PathStep, Range, Syntax, Type, VarRef,
+    Allowed, ArithmeticOp, DurationLit, DurationUnit, Expr, ExprKind, Json, JsonMember, Part, PathStep, Range, Syntax, Type,
+    VarRef,
 };
 use crate::span::{Span, Spanned};
 
@@ -157,8 +158,8 @@ pub struct Param {
     pub optional: bool,
     /// Declared type; a value that cannot be converted fails the call.
     pub ty: Option<Spanned<Type>>,
-    /// The bounds of an output's value.
-    pub range: Option<Spanned<Range>>,
+    /// The values that an output may have.
+    pub allowed: Option<Spanned<Allowed>>,
     /// Value if the call passes none. Variables in it are the *caller's*; one that the caller lacks is undefined.
     pub default: Option<Expr>,
     /// Documentation.
@@ -223,14 +224,14 @@ pub enum StmtKind {
         /// Value.
         value: Expr,
     },
-    /// `declare name: type range`: declares a variable, which is undefined until something sets it.
+    /// `declare name: type range`, `declare name: "a" | "b"`: declares a variable, which is undefined until something sets it.
     Declare {
         /// Variable.
         target: Name,
         /// Type that values set here must have.
         ty: Option<Spanned<Type>>,
-        /// The bounds of these values.
-        range: Option<Spanned<Range>>,
+        /// Which of these values.
+        allowed: Option<Spanned<Allowed>>,
     },
     /// `include "N"` (a fragment), or `include "#N"` (the hook of N's `#policy`, in N only).
     Include(Name),

@@ -126,6 +126,9 @@ pub const NEVER_INCLUDED: &str = "P0224";
 /// `connection …` at the top of a file in which nothing uses it.
 pub const UNUSED_CONNECTION: &str = "P0225";
 
+/// `data_uri file "…"` names a file that is no picture, or too large.
+pub const BAD_PICTURE: &str = "P0227";
+
 /// A name in another case than its declaration.
 pub const NAME_CASE: &str = "P0226";
 /// `connection … from "Policy"` where the policy does not say which connection that is.

@@ -19,7 +19,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use fmt::{FormatError, format};
 pub use parse::{parse, parse_json_template, parse_template};
 pub use resolve::{
-    Access, AddressPlace, Edit, Frame, Hook, Library, Policy, PolicyId, Settable, Step, address_places, load, visit,
+    Access, AddressPlace, Edit, Frame, Hook, Library, Policy, PolicyId, Settable, Step, address_places, load, picture, visit,
 };
 pub use span::{FileId, Origin, Source, Sources, Span, Spanned};
 pub use sql::SqlScanner;

@@ -1,6 +1,8 @@
 //! The place of a piece of text: a file and two byte offsets.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Index of a source file in a [`Sources`] table.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
@@ -92,7 +94,9 @@ pub struct Sources {
     /// Policy files; a [`FileId`] is an index here.
     pub files: Vec<Source>,
     /// Data files by path: text that a policy pulls in with `file "…"`.
-    pub data: std::collections::BTreeMap<String, String>,
+    pub data: BTreeMap<String, String>,
+    /// Pictures by path, for `data_uri file "…"`: their bytes, or why they cannot be used.
+    pub pictures: BTreeMap<String, Result<Arc<[u8]>, String>>,
 }
 
 impl Sources {
@@ -121,9 +125,22 @@ impl Sources {
     /// Resolves the path in `file "…"` against the folder of the policy that names it: an own data file first, then a shipped one of
     /// the same relative path.
     pub fn data_path(&self, from: FileId, path: &str) -> Option<&str> {
+        self.beside(from, path).iter().find_map(|path| self.data.get_key_value(path).map(|(path, _)| path.as_str()))
+    }
+
+    /// The picture of `data_uri file "…"`, found in the same way. One that is text, such as SVG, is among the data files.
+    pub fn picture(&self, from: FileId, path: &str) -> Option<Result<&[u8], &str>> {
+        self.beside(from, path).iter().find_map(|path| {
+            let text = || self.data.get(path).map(|text| Ok(text.as_bytes()));
+            self.pictures.get(path).map(|picture| picture.as_deref().map_err(String::as_str)).or_else(text)
+        })
+    }
+
+    /// The paths that one in a policy file may mean, the nearest first.
+    fn beside(&self, from: FileId, path: &str) -> [String; 2] {
         let folder = self.get(from).path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let own = if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
-        [own.as_str(), path].iter().find_map(|path| self.data.get_key_value(*path).map(|(path, _)| path.as_str()))
+        [own, path.to_owned()]
     }
 }
 

@@ -99,6 +99,9 @@ pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "D
 /// The syntaxes of templates, by the word before one.
 pub(crate) const SYNTAXES: [Syntax; 6] = [Syntax::Text, Syntax::Json, Syntax::Xml, Syntax::Html, Syntax::Url, Syntax::Sql];
 
+/// The word before `file` for a picture.
+pub(crate) const DATA_URI: &str = "data_uri";
+
 /// Statement words of other languages, and what to write here.
 pub(crate) const FOREIGN: [(&[&str], &str); 12] = [
     (&["return"], "a policy returns no value: `Stop` fails, `Continue` succeeds, `set` stores a value"),

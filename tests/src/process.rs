@@ -35,6 +35,8 @@ pub struct Start {
     pub core: Option<usize>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// Nobody reads its standard output after the first line that follows its addresses.
+    pub hangs_up: bool,
 }
 
 impl Process {
@@ -67,8 +69,8 @@ impl Process {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let (stdout, log) = (Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(String::new())));
         let (lines, listening) = channel();
-        follow(child.stdout.take(), Arc::clone(&stdout), Some(lines));
-        follow(child.stderr.take(), Arc::clone(&log), None);
+        follow(child.stdout.take(), Arc::clone(&stdout), Some(lines), start.hangs_up);
+        follow(child.stderr.take(), Arc::clone(&log), None, false);
         let found = wait_for_addresses(&listening, begun);
         let Some((https, http)) = found else {
             let _ = child.kill();
@@ -167,8 +169,8 @@ impl Drop for Process {
     }
 }
 
-/// Collects a stream's text, and passes its lines on.
-fn follow(stream: Option<impl Read + Send + 'static>, text: Arc<Mutex<String>>, lines: Option<Sender<String>>) {
+/// Collects a stream's text, and passes its lines on. Closes it, if wanted, once nobody takes them.
+fn follow(stream: Option<impl Read + Send + 'static>, text: Arc<Mutex<String>>, lines: Option<Sender<String>>, hangs_up: bool) {
     let Some(stream) = stream else { return };
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines() {
@@ -177,8 +179,11 @@ fn follow(stream: Option<impl Read + Send + 'static>, text: Arc<Mutex<String>>, 
                 text.push_str(&line);
                 text.push('\n');
             }
-            if let Some(lines) = &lines {
-                let _ = lines.send(line);
+            if let Some(lines) = &lines
+                && lines.send(line).is_err()
+                && hangs_up
+            {
+                return;
             }
         }
     });

@@ -41,7 +41,7 @@ fn every_event_is_on_the_page_of_audit_records() {
             quoted(&root().join(folder), "policy", start, &mut found);
         }
     }
-    for folder in ["engine/src/front", "engine/src/cli"] {
+    for folder in ["engine/src/front", "engine/src/cli", "engine/src/services/telemetry"] {
         for start in ["audit(\"", "event: \"", "event = \"", "{ \"key_", "recorded(&home, \""] {
             let mut here = BTreeSet::new();
             quoted(&root().join(folder), "rs", start, &mut here);
@@ -106,5 +106,21 @@ fn a_moved_audit_file_is_opened_anew_on_hangup() {
     wait("the file is there again", || file.exists());
     assert_eq!(get(&process, "/oauth/v2/protectedapi/foo"), 401);
     wait("a record in the new file", || holds(&file, "access_refused"));
+    assert!(process.terminate().expect("an end"), "{}", process.log());
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_costs_records_and_one_line_of_the_log() {
+    let home = tempfile::tempdir().expect("a folder");
+    put(home.path(), "gateway.yaml", "logging: { audit: stdout }\nmonitoring: { listen: \"off\" }\n");
+    let mut process = Process::gateway(home.path(), &Start { hangs_up: true, ..Start::default() }).expect("a start");
+    let complaints = || process.log().matches("the audit log cannot be written").count();
+    let answered = || assert_eq!(get(&process, "/oauth/v2/protectedapi/foo"), 401);
+    wait("the first record that cannot be written", || {
+        answered();
+        complaints() > 0
+    });
+    (0..20).for_each(|_| answered());
+    assert_eq!(complaints(), 1, "{}", process.log());
     assert!(process.terminate().expect("an end"), "{}", process.log());
 }

@@ -289,3 +289,56 @@ fn requests_are_answered_and_the_process_ends_whatever_the_reader_of_the_log_doe
         }
     }
 }
+
+#[test]
+fn a_home_can_begin_with_the_documented_defaults() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let home = dir.path().join("home");
+    let path = home.display().to_string();
+    let refused = command(&home, &["init", &path, "--compatibility", "otk-4.2"]).expect("a run");
+    assert!(
+        !refused.success && refused.stderr.contains("`compatibility` cannot be \"otk-4.2\": known is otk-4.1"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!home.join("customizations").exists(), "nothing is made where the value is refused");
+
+    let made = command(&home, &["init", &path, "--compatibility", "otk-4.1"]).expect("a run");
+    assert!(made.success, "{}", made.stderr);
+    let file = home.join("customizations/configuration/#otk-compatibility-configuration.policy");
+    let text = fs::read_to_string(file).expect("the customization");
+    assert!(text.lines().any(|line| line == "    set compatibility = \"otk-4.1\""), "{text}");
+    let checked = command(&home, &["check"]).expect("a run");
+    assert!(checked.success, "{}{}", checked.stdout, checked.stderr);
+    let explained = command(&home, &["explain", "compatibility"]).expect("a run");
+    assert!(explained.stdout.contains("otk-4.1"), "{}", explained.stdout);
+
+    // A public client needs no PKCE, as it was documented.
+    put(&home, "gateway.yaml", "sample_data: false\nmonitoring: { listen: \"off\" }\n");
+    let added = [
+        "client",
+        "add",
+        "--name",
+        "App",
+        "--org",
+        "Acme",
+        "--public",
+        "--client_id",
+        "app",
+        "--callback",
+        "https://app.example/cb",
+    ];
+    let added = command(&home, &added).expect("a run");
+    assert!(added.success, "{}", added.stderr);
+    let mut process = Process::gateway(&home, &Start::default()).expect("a start");
+    let ask = "/auth/oauth/v2/authorize?response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&state=x";
+    let request = format!("GET {ask} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let (status, _, body) =
+        block_on(load::once(Target { address: process.https, tls: true }, request.as_bytes())).expect("an answer");
+    assert!(status == 200 && String::from_utf8_lossy(&body).contains("Sign in"), "{status}");
+    assert!(process.terminate().expect("an end"), "{}", process.log());
+
+    // A home that has the file already keeps it.
+    let again = command(&home, &["init", &path, "--compatibility", "otk-4.1"]).expect("a run");
+    assert!(!again.success, "{}", again.stdout);
+}

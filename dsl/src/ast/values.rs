@@ -35,6 +35,38 @@ impl Range {
     }
 }
 
+/// The values that an output or a declared variable may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// `1..3600`
+    Range(Range),
+    /// `"page" | "redirect"`: one of these words; for a list, each of its values. The case of letters makes no difference.
+    Choice(Vec<String>),
+}
+
+impl Allowed {
+    /// In a sentence: "from 1 to 3600", "`page` or `redirect`".
+    pub fn words(&self) -> String {
+        match self {
+            Allowed::Range(range) => range.words(),
+            Allowed::Choice(words) => {
+                let words: Vec<_> =
+                    words.iter().map(|word| if word.is_empty() { "empty".to_owned() } else { format!("`{word}`") }).collect();
+                match words.split_last() {
+                    Some((last, [])) => last.clone(),
+                    Some((last, others)) => format!("{} or {last}", others.join(", ")),
+                    None => String::new(),
+                }
+            }
+        }
+    }
+
+    /// The allowed word that a text means, in its own spelling.
+    pub fn choice(words: &[String], text: &str) -> Option<String> {
+        words.iter().find(|word| word.eq_ignore_ascii_case(text)).cloned()
+    }
+}
+
 /// Data types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -187,6 +219,8 @@ pub enum ExprKind {
     Template(Syntax, Vec<Part>),
     /// `html file "login.html"`, with any syntax word; `json file` reads a JSON template.
     File(Syntax, Spanned<String>),
+    /// `data_uri file "logo.png"`: a picture as an address that contains it.
+    DataUri(Spanned<String>),
 }
 
 /// Integer arithmetic.

@@ -4,6 +4,7 @@ use super::doc::{Doc, concat, group, indent, list, text};
 use super::{Printer, texts};
 use crate::ast::*;
 use crate::span::Spanned;
+use crate::words::DATA_URI;
 
 impl Printer<'_> {
     pub fn expr(&self, expr: &Expr) -> Doc {
@@ -22,6 +23,7 @@ impl Printer<'_> {
             ExprKind::Condition(cond) => concat([text("("), group(indent(self.cond(cond))), text(")")]),
             ExprKind::Json(json) => concat([text("json "), self.json(json, false)]),
             ExprKind::Template(syntax, parts) => self.template(expr, syntax.word(), parts),
+            ExprKind::DataUri(path) => text(format!("{} file {}", DATA_URI, texts::quoted(path))),
             ExprKind::File(syntax, path) => text(format!("{} file {}", syntax.word(), texts::quoted(path))),
         }
     }
@@ -214,8 +216,16 @@ fn bounds(bounds: &Bounds) -> String {
     format!("{}..{}", number(bounds.min), number(bounds.max))
 }
 
-/// `: int 1..3600`, or the parts that exist.
-pub fn typed(ty: &Option<Spanned<Type>>, range: &Option<Spanned<Range>>) -> String {
-    let ty = ty.as_ref().map_or(String::new(), |ty| format!(": {}", type_word(ty.node)));
-    range.as_ref().map_or(ty.clone(), |range| format!("{ty} {}", range.node.word()))
+/// `: int 1..3600`, `: "page" | "redirect"`, or the parts that exist.
+pub fn typed(ty: &Option<Spanned<Type>>, allowed: &Option<Spanned<Allowed>>) -> String {
+    let word = ty.as_ref().map_or(String::new(), |ty| format!(": {}", type_word(ty.node)));
+    match allowed.as_ref().map(|allowed| &allowed.node) {
+        None => word,
+        Some(Allowed::Range(range)) => format!("{word} {}", range.word()),
+        Some(Allowed::Choice(words)) => {
+            let words = words.iter().map(|word| texts::quoted(word)).collect::<Vec<_>>().join(" | ");
+            // Text is what a choice is of, unless it says otherwise.
+            if ty.as_ref().is_none_or(|ty| ty.node == Type::String) { format!(": {words}") } else { format!("{word} {words}") }
+        }
+    }
 }

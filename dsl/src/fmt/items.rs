@@ -85,7 +85,7 @@ impl Printer<'_> {
             Direction::Out => "out",
         };
         let mark = if param.optional { "?" } else { "" };
-        let head = format!("{direction} {}{mark}{}", param.name.node, typed(&param.ty, &param.range));
+        let head = format!("{direction} {}{mark}{}", param.name.node, typed(&param.ty, &param.allowed));
         match &param.default {
             Some(value) => joined(format!("{head} = "), self.expr(value)),
             None => text(head),

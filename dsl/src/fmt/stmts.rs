@@ -98,7 +98,7 @@ impl Printer<'_> {
         match &stmt.kind {
             StmtKind::Set { target, ty, value } => self.assignment("set", target, ty, value),
             StmtKind::Default { target, ty, value } => self.assignment("default", target, ty, value),
-            StmtKind::Declare { target, ty, range } => text(format!("declare {}{}", target.node, typed(ty, range))),
+            StmtKind::Declare { target, ty, allowed } => text(format!("declare {}{}", target.node, typed(ty, allowed))),
             StmtKind::Include(name) => text(format!("include {}", texts::quoted(name))),
             StmtKind::IncludeExtension(name) => text(format!("include extension {}", texts::quoted(name))),
             StmtKind::Call(call) => match &call.block {

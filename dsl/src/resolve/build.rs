@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::ast::{Range, Type};
+use crate::ast::{Allowed, Type};
 use crate::resolve::frame::Frame;
 use crate::resolve::index::{Policy, PolicyId};
 use crate::resolve::names::{Names, Sym};
@@ -72,16 +72,16 @@ impl<'a> Builder<'a> {
         let mut slots: Vec<(Sym, SmolStr)> = Vec::new();
         let mut wildcards: Vec<Sym> = Vec::new();
         let mut documents: Vec<Sym> = Vec::new();
-        let mut bounds: Vec<(Sym, Type, Range)> = Vec::new();
+        let mut bounds: Vec<(Sym, Type, Allowed)> = Vec::new();
         let mut items: Vec<(Sym, &SmolStr)> = Vec::new();
         for member in &members {
             for event in &self.events[member.policy.index()] {
                 match event {
                     Event::Set { name, spelling, by: SetBy::Item, .. } => items.push((*name, spelling)),
                     Event::Set { name, spelling, by, .. } => self.add(&mut slots, *name, spelling, *by),
-                    Event::Declare { name, spelling, ty, range, .. } => {
+                    Event::Declare { name, spelling, ty, allowed, .. } => {
                         self.add(&mut slots, *name, spelling, SetBy::Assignment);
-                        bounds.extend(ty.zip(*range).map(|(ty, range)| (*name, ty, range)));
+                        bounds.extend(ty.zip(allowed.clone()).map(|(ty, allowed)| (*name, ty, allowed)));
                     }
                     Event::Wildcard { prefix } if !self.wildcard[prefix.index()] => {
                         self.wildcard[prefix.index()] = true;

@@ -225,7 +225,7 @@ impl Library {
             Direction::Out if param.failure => "fails with",
             Direction::Out => "out",
         };
-        let typed = param.ty.as_ref().map(|ty| param.range.as_ref().map_or(ty.span, |range| ty.span.to(range.span)));
+        let typed = param.ty.as_ref().map(|ty| param.allowed.as_ref().map_or(ty.span, |allowed| ty.span.to(allowed.span)));
         let ty = typed.map_or_else(String::new, |span| format!(": {}", self.one_line(span)));
         let default = param.default.as_ref().map_or_else(String::new, |value| format!(" = {}", self.one_line(value.span.span)));
         let comments = param.leading.iter().chain(&param.trailing);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::ast::{Range, Type};
+use crate::ast::{Allowed, Type};
 use crate::resolve::names::{Names, Sym};
 use crate::spec::Builtin;
 
@@ -22,7 +22,7 @@ pub struct Frame {
     /// By slot: whether the variable holds JSON, so that what follows its name is a member.
     json: Vec<bool>,
     /// Variables with bounds.
-    bounds: Vec<(Sym, Type, Range)>,
+    bounds: Vec<(Sym, Type, Allowed)>,
     /// The items of loops under the loop's own prefix.
     items: Vec<Sym>,
 }
@@ -54,7 +54,7 @@ impl Frame {
         slots: Vec<(Sym, SmolStr)>,
         mut documents: Vec<Sym>,
         json: Vec<bool>,
-        bounds: Vec<(Sym, Type, Range)>,
+        bounds: Vec<(Sym, Type, Allowed)>,
         items: Vec<Sym>,
     ) -> Self {
         documents.sort_unstable();
@@ -74,10 +74,10 @@ impl Frame {
         self.slots.get(slot).map_or("", |(_, spelling)| spelling)
     }
 
-    /// The bounds that a slot's variable was declared with.
-    pub fn bounds(&self, slot: usize) -> Option<(Type, Range)> {
+    /// The values that a slot's variable may have by its declaration.
+    pub fn bounds(&self, slot: usize) -> Option<(Type, &Allowed)> {
         let (sym, _) = self.slots.get(slot)?;
-        self.bounds.iter().find(|(name, ..)| name == sym).map(|(_, ty, range)| (*ty, *range))
+        self.bounds.iter().find(|(name, ..)| name == sym).map(|(_, ty, allowed)| (*ty, allowed))
     }
 
     /// The slot for the item of a loop with this prefix, if no other variable has the name.

@@ -14,6 +14,7 @@ mod frame;
 mod hooks;
 mod index;
 mod names;
+pub mod picture;
 mod steps;
 mod summary;
 pub mod visit;
@@ -196,6 +197,11 @@ impl Library {
     /// Path and text of the data file that `file "path"` means in the policy file `from`.
     pub fn data(&self, from: FileId, path: &str) -> Option<(&str, &str)> {
         self.inner.data.text(from, path)
+    }
+
+    /// Media type and bytes of the picture that `data_uri file "path"` means.
+    pub fn picture(&self, from: FileId, path: &crate::span::Spanned<String>) -> Option<(&'static str, &[u8])> {
+        picture::find(self.sources(), from, path).ok()
     }
 
     /// That file as text with variables.

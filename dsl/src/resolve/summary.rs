@@ -9,7 +9,7 @@
 use smol_str::SmolStr;
 
 use crate::ast::{
-    Arg, Block, Call, Callee, Direction, Expr, ExprKind, GroupKind, ItemKind, Name, Range, Stmt, StmtKind, Syntax, Type, VarRef,
+    Allowed, Arg, Block, Call, Callee, Direction, Expr, ExprKind, GroupKind, ItemKind, Name, Stmt, StmtKind, Syntax, Type, VarRef,
 };
 use crate::parse::is_variable_name;
 use crate::resolve::data::DataFiles;
@@ -28,7 +28,7 @@ pub(crate) enum Event {
     /// A variable is set. `maybe`: only on some paths through the policy.
     Set { name: Sym, spelling: SmolStr, span: Span, value: Option<Span>, by: SetBy, maybe: bool, holds: Holds },
     /// A variable is declared, by a statement or as an output, but not set.
-    Declare { name: Sym, spelling: SmolStr, span: Span, ty: Option<Type>, range: Option<Range> },
+    Declare { name: Sym, spelling: SmolStr, span: Span, ty: Option<Type>, allowed: Option<Allowed> },
     /// All variables with this prefix count as set.
     Wildcard { prefix: Sym },
     /// Members of the JSON document in this variable may be read by their names.
@@ -99,7 +99,7 @@ impl Gather<'_> {
             };
             walk.set(&param.name, param.name.span, param.default.as_ref().map(|value| value.span.span), by, holds);
             if param.direction == Direction::Out {
-                walk.declare(&param.name, param.ty.as_ref(), param.range.as_ref());
+                walk.declare(&param.name, param.ty.as_ref(), param.allowed.as_ref());
             }
         }
         if let ItemKind::Command(params) = &policy.item.kind {
@@ -153,6 +153,7 @@ impl<'w> Walk<'w, '_> {
             },
             ExprKind::Template(Syntax::Text, _) | ExprKind::File(..) | ExprKind::Var(_) => Holds::Open,
             ExprKind::Template(..) => Holds::Other("a template"),
+            ExprKind::DataUri(_) => Holds::Other("a text"),
         }
     }
 
@@ -176,10 +177,10 @@ impl<'w> Walk<'w, '_> {
         }
     }
 
-    fn declare(&mut self, target: &Name, ty: Option<&Spanned<Type>>, range: Option<&Spanned<Range>>) {
+    fn declare(&mut self, target: &Name, ty: Option<&Spanned<Type>>, allowed: Option<&Spanned<Allowed>>) {
         let name = self.all.names.intern(target);
-        let (ty, range) = (ty.map(|ty| ty.node), range.map(|range| range.node));
-        self.events.push(Event::Declare { name, spelling: target.as_str().into(), span: target.span, ty, range });
+        let (ty, allowed) = (ty.map(|ty| ty.node), allowed.map(|allowed| allowed.node.clone()));
+        self.events.push(Event::Declare { name, spelling: target.as_str().into(), span: target.span, ty, allowed });
     }
 
     fn read(&mut self, name: &str, span: Span) {
@@ -383,7 +384,7 @@ impl<'w> Visit<'w> for Walk<'w, '_> {
                 let holds = self.assigned(ty, value);
                 self.set(target, target.span, Some(value.span.span), SetBy::Default, holds);
             }
-            StmtKind::Declare { target, ty, range } => self.declare(target, ty.as_ref(), range.as_ref()),
+            StmtKind::Declare { target, ty, allowed } => self.declare(target, ty.as_ref(), allowed.as_ref()),
             StmtKind::Include(name) => match name.strip_prefix('#') {
                 Some(own) if same(own, &self.policy.name) && self.policy.kind() != Kind::Customize => {
                     self.include(Kind::Customize, own, stmt.span.span);

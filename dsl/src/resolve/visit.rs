@@ -160,7 +160,8 @@ pub fn walk_expr<'a, V: Visit<'a> + ?Sized>(v: &mut V, expr: &'a Expr) {
         | ExprKind::Decimal(_)
         | ExprKind::Bool(_)
         | ExprKind::Duration(_)
-        | ExprKind::File(..) => {}
+        | ExprKind::File(..)
+        | ExprKind::DataUri(_) => {}
     }
 }
 

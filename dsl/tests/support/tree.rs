@@ -67,7 +67,9 @@ fn stmt(out: &mut String, depth: usize, stmt: &Stmt, prefix: &str) {
     match &stmt.kind {
         StmtKind::Set { target, ty, value } => line(format!("set {}{} {}", target.node, self::ty(ty), expr(value))),
         StmtKind::Default { target, ty, value } => line(format!("default {}{} {}", target.node, self::ty(ty), expr(value))),
-        StmtKind::Declare { target, ty, range } => line(format!("declare {}{}{}", target.node, self::ty(ty), self::range(range))),
+        StmtKind::Declare { target, ty, allowed } => {
+            line(format!("declare {}{}{}", target.node, self::ty(ty), self::allowed(allowed)))
+        }
         StmtKind::Include(name) => line(format!("include {:?}", name.node)),
         StmtKind::IncludeExtension(name) => line(format!("include-extension {:?}", name.node)),
         StmtKind::Call(call) => {
@@ -124,13 +126,17 @@ fn params(list: &[Param]) -> String {
         let default = param.default.as_ref().map_or(String::new(), |value| format!(" = {}", expr(value)));
         let docs: String = param.leading.iter().chain(&param.trailing).map(|c| format!(" // {:?}", c.text)).collect();
         let mark = if param.optional { "?" } else { "" };
-        format!("{direction} {}{mark}{}{}{default}{docs}", param.name.node, ty(&param.ty), range(&param.range))
+        format!("{direction} {}{mark}{}{}{default}{docs}", param.name.node, ty(&param.ty), allowed(&param.allowed))
     };
     format!("({})", list.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
-fn range(range: &Option<portcullis_dsl::Spanned<Range>>) -> String {
-    range.as_ref().map_or(String::new(), |range| format!(" {}", range.node.word()))
+fn allowed(allowed: &Option<portcullis_dsl::Spanned<Allowed>>) -> String {
+    match allowed.as_ref().map(|allowed| &allowed.node) {
+        None => String::new(),
+        Some(Allowed::Range(range)) => format!(" {}", range.word()),
+        Some(Allowed::Choice(words)) => format!(" {words:?}"),
+    }
 }
 
 fn ty(ty: &Option<portcullis_dsl::Spanned<Type>>) -> String {
@@ -228,6 +234,7 @@ fn expr(expr: &Expr) -> String {
         ExprKind::Json(json) => format!("json {}", self::json(json)),
         ExprKind::Template(syntax, list) => format!("{syntax:?} {}", parts(list)),
         ExprKind::File(syntax, path) => format!("{syntax:?} file {:?}", path.node),
+        ExprKind::DataUri(path) => format!("picture {:?}", path.node),
     }
 }
 

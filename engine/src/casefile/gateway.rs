@@ -71,7 +71,7 @@ impl Lab {
         settings.remove("listeners");
         overlay(&mut settings, parse_yaml(SETTINGS)?);
         // The shipped settings also name connections.
-        write(template.path(), config::FILE, &to_yaml(&settings)?)?;
+        write(template.path(), config::FILE, to_yaml(&settings)?.as_bytes())?;
         let home = Home::at(template.path(), shipped);
         let config = home.config().map_err(|error| error.to_string())?;
         let mut connections = Mapping::new();
@@ -89,7 +89,7 @@ impl Lab {
         if !stand_ins.is_empty() {
             overlay(&mut settings, Mapping::from_iter([("identity_providers".into(), stand_ins.into())]));
         }
-        write(template.path(), config::FILE, &to_yaml(&settings)?)?;
+        write(template.path(), config::FILE, to_yaml(&settings)?.as_bytes())?;
         for folder in [CUSTOMIZATIONS, SERVICES, KEYS, DATA] {
             private::make_folder(&template.path().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
         }
@@ -278,8 +278,8 @@ impl CaseGateway {
     }
 
     /// Writes a file of its home. Settings are laid over those that the case began with: its databases stay its own.
-    pub(super) fn write(&self, path: &str, text: &str) -> Result<(), String> {
-        self.nodes().try_for_each(|node| node.write(path, text))
+    pub(super) fn write(&self, path: &str, content: &[u8]) -> Result<(), String> {
+        self.nodes().try_for_each(|node| node.write(path, content))
     }
 
     /// Deletes a file of its home.
@@ -357,11 +357,11 @@ impl Node {
         let home = tempfile::tempdir().map_err(|error| failed(format!("a temporary folder: {error}")))?;
         copy(lab.template.path(), home.path()).map_err(|error| failed(format!("copying the home: {error}")))?;
         for step in &case.steps {
-            if let StepKind::File { path, text } = &step.kind {
-                write(home.path(), path, text).map_err(|message| Failure::new(&step.file, step.line, message))?;
+            if let StepKind::File { path, content } = &step.kind {
+                write(home.path(), path, content).map_err(|message| Failure::new(&step.file, step.line, message))?;
             }
         }
-        to_yaml(&settings).and_then(|text| write(home.path(), config::FILE, &text)).map_err(failed)?;
+        to_yaml(&settings).and_then(|text| write(home.path(), config::FILE, text.as_bytes())).map_err(failed)?;
         let any = ListenAddress::At((address, 0).into());
         let options = Options {
             https: Some(any),
@@ -376,15 +376,16 @@ impl Node {
         Ok(Node { home, settings, serving })
     }
 
-    fn write(&self, path: &str, text: &str) -> Result<(), String> {
+    fn write(&self, path: &str, content: &[u8]) -> Result<(), String> {
         if path == config::FILE
+            && let Ok(text) = str::from_utf8(content)
             && let Ok(own) = parse_yaml(text)
         {
             let mut settings = self.settings.clone();
             overlay(&mut settings, own);
-            return write(self.home.path(), path, &to_yaml(&settings)?);
+            return write(self.home.path(), path, to_yaml(&settings)?.as_bytes());
         }
-        write(self.home.path(), path, text)
+        write(self.home.path(), path, content)
     }
 }
 
@@ -405,12 +406,12 @@ impl io::Write for Log {
     }
 }
 
-fn write(home: &Path, path: &str, text: &str) -> Result<(), String> {
+fn write(home: &Path, path: &str, content: &[u8]) -> Result<(), String> {
     let target = home.join(path);
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).map_err(|error| format!("{path}: {error}"))?;
     }
-    fs::write(&target, text).map_err(|error| format!("{path}: {error}"))
+    fs::write(&target, content).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Copies a folder with everything below it; a missing one counts as empty.

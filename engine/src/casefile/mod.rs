@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `== include FILE` | the sections of another file, relative to this one, stand here |
 //! | `== customization PATH`, `== file PATH` | a file of the home (`customizations/` is put before the first if it is missing) |
+//! | `== file PATH base64`, `== save PATH base64` | the same with bytes, such as a picture |
 //! | `== config` | YAML laid over `gateway.yaml` |
 //! | `== only DIALECT…` | the case speaks of `sqlite`, `mysql` or `postgres`, and is not run on other databases |
 //! | `== needs all characters` | the case stores texts that tables of a three-byte character set cannot hold, and is not run on such |

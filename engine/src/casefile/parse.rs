@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Failure;
 use super::order::check_order;
 use super::step::{Case, Expectation, Request, Step, StepKind, TokenKey};
+use crate::data::encoding::Encoding;
 use crate::services::store::Dialect;
 
 /// Deepest nesting of included files.
@@ -85,9 +86,12 @@ impl Section<'_> {
         Ok(match word {
             "customization" => {
                 let path = if rest.starts_with("customizations/") { rest.to_owned() } else { format!("customizations/{rest}") };
-                StepKind::File { path: self.path(&path)?, text: self.text() }
+                StepKind::File { path: self.path(&path)?, content: self.text().into_bytes() }
             }
-            "file" => StepKind::File { path: self.path(rest)?, text: self.text() },
+            "file" => {
+                let (path, content) = self.content(rest)?;
+                StepKind::File { path, content }
+            }
             "config" => StepKind::Config(self.text()),
             "only" => {
                 self.nothing_below()?;
@@ -153,7 +157,10 @@ impl Section<'_> {
                 let millis = rest.strip_prefix('+').and_then(millis);
                 StepKind::Clock(millis.ok_or_else(|| self.wrong("`== clock +TIME`, e.g. `+3601s`, `+2h`, `+250ms`"))?)
             }
-            "save" => StepKind::Save { path: self.path(rest)?, text: self.text() },
+            "save" => {
+                let (path, content) = self.content(rest)?;
+                StepKind::Save { path, content }
+            }
             "delete" => {
                 self.nothing_below()?;
                 StepKind::Delete(self.path(rest)?)
@@ -214,6 +221,13 @@ impl Section<'_> {
             text.push('\n');
         }
         text
+    }
+
+    /// `PATH`, and the text below; `PATH base64`, and the bytes that it means.
+    fn content(&self, rest: &str) -> Result<(String, Vec<u8>), Failure> {
+        let Some(path) = rest.strip_suffix(" base64") else { return Ok((self.path(rest)?, self.text().into_bytes())) };
+        let bytes = Encoding::Base64.decode(&self.text()).ok_or_else(|| self.wrong("this is not Base64"))?;
+        Ok((self.path(path.trim_end())?, bytes))
     }
 
     fn word(&self, rest: &str) -> Result<String, Failure> {

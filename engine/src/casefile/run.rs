@@ -132,8 +132,8 @@ impl CaseRun {
                 self.gateway.advance(*millis);
                 Ok(())
             }
-            StepKind::Save { path, text } => {
-                self.gateway.write(path, text).map_err(here)?;
+            StepKind::Save { path, content } => {
+                self.gateway.write(path, content).map_err(here)?;
                 self.edit = Some(self.gateway.reload());
                 Ok(())
             }

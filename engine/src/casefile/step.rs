@@ -34,7 +34,7 @@ pub enum StepKind {
         /// Path in the home.
         path: String,
         /// Content.
-        text: String,
+        content: Vec<u8>,
     },
     /// YAML over `gateway.yaml`.
     Config(String),
@@ -113,7 +113,7 @@ pub enum StepKind {
         /// Path in the home.
         path: String,
         /// Content.
-        text: String,
+        content: Vec<u8>,
     },
     /// Deletes a file and reloads.
     Delete(String),

@@ -60,9 +60,9 @@ fn a_case_is_read() {
     let case = Case::parse("t.case", CASE).unwrap();
     assert_eq!(case.title, "A used code is refused.");
     let kinds: Vec<&StepKind> = case.steps.iter().map(|step| &step.kind).collect();
-    let StepKind::File { path, text } = kinds[0] else { panic!("{kinds:?}") };
+    let StepKind::File { path, content } = kinds[0] else { panic!("{kinds:?}") };
     assert_eq!(path, "customizations/configuration/#limits.policy");
-    assert_eq!(text, "customize \"Limits\" {\n    set most = 3\n}\n");
+    assert_eq!(content, b"customize \"Limits\" {\n    set most = 3\n}\n");
     let StepKind::Command { label, words, fails: false, expected: Some((9, _)) } = kinds[2] else { panic!("{:?}", kinds[2]) };
     assert_eq!((label.as_deref(), words.len()), (Some("app"), 5));
     let StepKind::Request(request) = kinds[3] else { panic!("{:?}", kinds[3]) };

@@ -1,4 +1,4 @@
-//! Parts of the command line. `engine/tests/command_line.rs` tests on the built program what whole commands print.
+//! Parts of the command line. `engine/tests/command_line` tests on the built program what whole commands print.
 
 use super::*;
 

@@ -10,9 +10,8 @@ use http::{Response, StatusCode};
 use smol_str::SmolStr;
 
 use self::draft::Draft;
-use crate::policy::ctx::Ctx;
+use crate::policy::ctx::{Ctx, Refused};
 use crate::policy::exec::Ending;
-use crate::policy::reads::Unreadable;
 
 /// An extension of an answer that says who gave it, if requested.
 #[derive(Clone, Debug, Default)]
@@ -97,16 +96,26 @@ fn build(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<By
     response
 }
 
-/// The service reads a part of the request that cannot be read.
-pub fn unreadable(what: &Unreadable) -> Response<Bytes> {
+/// The answer where no service gives one: the status, its name and the reason as a line of text.
+pub fn plain(status: StatusCode, reason: &str) -> Response<Bytes> {
     let mut headers = uncached();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    build(StatusCode::BAD_REQUEST, headers, Bytes::from(format!("400 Bad Request: {what}\n")))
+    let colon = if reason.is_empty() { "" } else { ": " };
+    build(status, headers, Bytes::from(format!("{status}{colon}{reason}\n")))
 }
 
-/// No service at this path.
-pub fn not_found() -> Response<Bytes> {
-    build(StatusCode::NOT_FOUND, uncached(), Bytes::new())
+/// The answer of a service's error assertion to a request that the gateway refuses. Status, `Allow` and the fields against caches are the
+/// gateway's, whatever the assertion says.
+pub fn refused(ctx: &mut Ctx, ending: Ending, refused: Refused) -> Response<Bytes> {
+    let worded = ctx.draft.is_some() || ctx.error_draft.is_some();
+    let mut response = if worded { answer(ctx, ending) } else { plain(refused.status, &refused.reason) };
+    *response.status_mut() = refused.status;
+    for (name, value) in uncached().into_iter().chain(refused.headers) {
+        if let Some(name) = name {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 /// Fields that keep an answer out of caches, those of HTTP/1.0 too.
@@ -126,18 +135,14 @@ pub fn without_body(response: &mut Response<Bytes>) {
     }
 }
 
-/// A path that the gateway and the server behind it could read differently.
-pub fn bad_path(reason: &str) -> Response<Bytes> {
-    let mut headers = uncached();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    build(StatusCode::BAD_REQUEST, headers, Bytes::from(format!("400 Bad Request: {reason}\n")))
+/// The service does not answer this method (RFC 9110, section 15.5.6).
+pub fn method_not_allowed(allow: &str) -> Refused {
+    let allow = HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow));
+    let reason = "the service does not answer this method".to_owned();
+    Refused { status: StatusCode::METHOD_NOT_ALLOWED, reason, headers: allow.into_iter().collect() }
 }
 
-/// The service does not answer this method (RFC 9110, section 15.5.6).
-pub fn method_not_allowed(allow: &str) -> Response<Bytes> {
-    let mut headers = uncached();
-    if let Ok(allow) = HeaderValue::from_str(allow) {
-        headers.insert(header::ALLOW, allow);
-    }
-    build(StatusCode::METHOD_NOT_ALLOWED, headers, Bytes::new())
+/// The service cannot have this request.
+pub fn bad_request(reason: impl ToString) -> Refused {
+    Refused { status: StatusCode::BAD_REQUEST, reason: reason.to_string(), headers: HeaderMap::new() }
 }

@@ -241,7 +241,7 @@ impl<'a> Compiler<'a> {
     /// Checks the bounds of outputs, whatever set them.
     fn outputs_within(&mut self, policy: &'a Policy, scope: Scope<'a>) {
         let outputs = self.library.params(policy).iter().filter(|param| param.direction == ast::Direction::Out);
-        for param in outputs.filter(|param| param.range.is_some()) {
+        for param in outputs.filter(|param| param.allowed.is_some()) {
             let slot = self.slot(&param.name, scope);
             if let Some(bounds) = statements::bounds(slot, scope) {
                 self.code.emit(Op::Within(Box::new(bounds)), param.name.span, Label::NEXT, Label::NEXT);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::Response;
+use http::{HeaderMap, Response, StatusCode};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
@@ -71,6 +71,17 @@ pub struct Refusal {
     pub failed: Option<(u32, std::borrow::Cow<'static, str>)>,
 }
 
+/// A request that the gateway refuses before or instead of the service's policy. The service's error assertion words the answer.
+#[derive(Debug)]
+pub struct Refused {
+    /// The answer's status.
+    pub status: StatusCode,
+    /// Why, for the client. Never contains the request's own text.
+    pub reason: String,
+    /// Fields that the answer has in any case.
+    pub headers: HeaderMap,
+}
+
 /// One run of a policy.
 pub struct Ctx {
     /// The generation of policies that this run uses.
@@ -85,6 +96,8 @@ pub struct Ctx {
     pub error_draft: Option<Arc<dyn ErrorAnswer>>,
     /// Where the policy refused, once it has.
     pub refusal: Option<Box<Refusal>>,
+    /// The gateway refuses the request: only the error assertion runs.
+    pub refused: Option<Box<Refused>>,
     /// Credentials gathered so far.
     pub credentials: SmallVec<[Credential; 1]>,
     /// Users authenticated so far, the latest last.
@@ -136,6 +149,7 @@ impl Ctx {
             draft: None,
             error_draft: None,
             refusal: None,
+            refused: None,
             credentials: SmallVec::new(),
             users: SmallVec::new(),
             turns: Vec::new(),

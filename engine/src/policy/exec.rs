@@ -125,8 +125,26 @@ pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) 
     run_observed(program, frame, ctx, Nobody)
 }
 
+/// Runs only the error assertion of a service, for a request that the gateway itself refuses. `None` if it has none.
+pub fn refuse<'r>(
+    program: &'r Program,
+    frame: &'r FrameProgram,
+    ctx: &'r mut Ctx,
+) -> Option<impl Future<Output = Ending> + Send + 'r> {
+    frame.fault_tail.map(|tail| run_from(program, frame, ctx, tail, Nobody))
+}
+
 /// Runs it and reports each step to an observer.
-pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, mut observer: O) -> Ending {
+pub fn run_observed<'r, O: Observer + 'r>(
+    program: &'r Program,
+    frame: &'r FrameProgram,
+    ctx: &'r mut Ctx,
+    observer: O,
+) -> impl Future<Output = Ending> + Send + 'r {
+    run_from(program, frame, ctx, frame.entry, observer)
+}
+
+async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, entry: u32, mut observer: O) -> Ending {
     ctx.base = 0;
     ctx.slots.reserve(frame.slots + CALLEES);
     if ctx.slots.len() < frame.slots {
@@ -134,7 +152,7 @@ pub async fn run_observed<O: Observer>(program: &Program, frame: &FrameProgram, 
     }
     let mut run =
         Run { calls: Vec::new(), loops: Vec::new(), blocks: Vec::new(), handlers: Vec::new(), broken: None, failed: None };
-    let mut pc = frame.entry;
+    let mut pc = entry;
     loop {
         let Some(instr) = program.code.get(pc as usize) else {
             abandon(ctx, &mut run, 0).await;

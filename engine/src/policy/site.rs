@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use http::Method;
+use http::{Method, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use portcullis_dsl::ast::ItemKind;
 use portcullis_dsl::spec::Catalogue;
@@ -15,7 +15,7 @@ use smol_str::SmolStr;
 use crate::data::path::{self, Form};
 use crate::data::value::Value;
 use crate::policy::compile::names::UsedName;
-use crate::policy::ctx::{Ctx, Environment};
+use crate::policy::ctx::{Ctx, Environment, Refused};
 use crate::policy::exec::observer::{Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Program};
 use crate::policy::request::Request;
@@ -102,6 +102,11 @@ pub enum Routed<'s, 'p> {
 impl Route {
     /// Runs the service's policy to its answer.
     async fn answer(&self, site: &Site, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
+        if let Some(refused) = ctx.refused.as_deref() {
+            let (service, request, status) = (&self.name, ctx.request.id(), refused.status.as_u16());
+            tracing::debug!(%service, %request, status, "refused before the policy: {}", refused.reason);
+            return Box::pin(self.refuse(site, ctx, head)).await;
+        }
         let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
         if ctx.is_telling() {
             // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
@@ -136,10 +141,24 @@ impl Route {
         }
     }
 
-    /// An answer before the policy began.
-    fn early(&self, site: &Site, request: &Request, mut response: http::Response<bytes::Bytes>) -> http::Response<bytes::Bytes> {
-        self.metrics.answered(response.status().as_u16(), request.started.elapsed());
-        self.tell(site, &mut response, Vec::new());
+    /// The answer to a request that the gateway refuses, in the words of the service's error assertion.
+    async fn refuse(&self, site: &Site, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
+        let ending = match exec::refuse(&site.program, &self.frame, &mut ctx) {
+            Some(run) => run.await,
+            None => exec::Ending::Failed,
+        };
+        if let exec::Ending::Broken(fault) = &ending {
+            site.services.metrics.fault(fault.blame.word());
+            let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
+            tracing::error!(%service, %request, place = fault.place, blame, "fault in the error assertion: {fault}");
+        }
+        let Some(refused) = ctx.refused.take() else { return answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "") };
+        let mut response = answer::refused(&mut ctx, ending, *refused);
+        if head {
+            answer::without_body(&mut response);
+        }
+        self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
+        self.tell(site, &mut response, std::mem::take(&mut ctx.told));
         response
     }
 }
@@ -308,7 +327,7 @@ impl Site {
     pub fn handle(self: &Arc<Self>, request: Request) -> impl Future<Output = http::Response<bytes::Bytes>> + Send + use<> {
         // Prepared before the future is made, and boxed: futures are copied when they are made, and every request contains this
         // one.
-        let begun = self.begin(request);
+        let begun = self.begin(request, None);
         let site = Arc::clone(self);
         async move {
             match begun {
@@ -318,17 +337,28 @@ impl Site {
         }
     }
 
+    /// Answers a request that the server refuses, in the words of the service that it is for. `None` if it is for none.
+    pub fn refuse(
+        self: &Arc<Self>,
+        request: Request,
+        refused: Refused,
+    ) -> Option<impl Future<Output = http::Response<bytes::Bytes>> + Send + use<>> {
+        let (route, ctx, head) = self.begin(request, Some(refused)).ok()?;
+        let site = Arc::clone(self);
+        Some(async move { route.answer(&site, ctx, head).await })
+    }
+
     /// Finds the service; an answer where there is none, or not for this method. HEAD where only GET is served runs as GET, which policies see,
     /// and the body is left out of the answer, as the last value says (RFC 9110, section 9.3.2).
-    fn begin(self: &Arc<Self>, mut request: Request) -> Result<Begun, http::Response<bytes::Bytes>> {
+    fn begin(self: &Arc<Self>, mut request: Request, refused: Option<Refused>) -> Result<Begun, http::Response<bytes::Bytes>> {
         let path = path::upper_escapes(&request.path);
         let (endpoint, rest) = match self.route(&path) {
             Routed::To(endpoint, rest) => (endpoint, rest.len()),
-            Routed::Nowhere => return Err(answer::not_found()),
+            Routed::Nowhere => return Err(answer::plain(StatusCode::NOT_FOUND, "")),
             Routed::Refused(reason) => {
                 self.services.metrics.refused(400);
                 tracing::debug!(request = %request.id(), reason, "a path is refused");
-                return Err(answer::bad_path(reason));
+                return Err(answer::plain(StatusCode::BAD_REQUEST, reason));
             }
         };
         let mut head = false;
@@ -337,30 +367,31 @@ impl Site {
             found = endpoint.route(&Method::GET);
             head = found.is_some();
         }
-        let Some(route) = found.or_else(|| endpoint.routes.first()).map(Arc::clone) else { return Err(answer::not_found()) };
+        let Some(route) = found.or_else(|| endpoint.routes.first()).map(Arc::clone) else {
+            return Err(answer::plain(StatusCode::NOT_FOUND, ""));
+        };
+        let mut refused = refused.or_else(|| found.is_none().then(|| answer::method_not_allowed(&endpoint.allow)));
         if found.is_none() {
-            return Err(route.early(self, &request, answer::method_not_allowed(&endpoint.allow)));
-        }
-        if head {
+            head = request.method == Method::HEAD;
+        } else if head {
             request.method = Method::GET;
         }
         if !route.raw_paths
             && let Ok(Form::Unusual(reason)) = path::form(&path)
         {
             self.services.metrics.refused(400);
-            return Err(answer::bad_path(reason));
+            refused.get_or_insert_with(|| answer::bad_request(reason));
         }
         // INVARIANT: policies see and forward the same bytes that led to the service.
         if let (false, Cow::Owned(path)) = (route.raw_paths, path) {
             request.path = path.into();
         }
-        if let Err(unreadable) = route.frame.reads.check(&request) {
-            let (service, request_id) = (&route.name, request.id());
-            tracing::debug!(%service, request = %request_id, "refused before the policy: {unreadable}");
-            return Err(route.early(self, &request, answer::unreadable(&unreadable)));
+        if let (None, Err(unreadable)) = (&refused, route.frame.reads.check(&request)) {
+            refused = Some(answer::bad_request(unreadable));
         }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
-        let ctx = Box::new(Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
+        let mut ctx = Box::new(Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
+        ctx.refused = refused.map(Box::new);
         Ok((route, ctx, head))
     }
 

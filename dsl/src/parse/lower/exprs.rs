@@ -7,7 +7,7 @@ use crate::codes;
 use crate::diagnostic::nearest;
 use crate::parse::{MAX_CHAIN, parts};
 use crate::span::{Span, Spanned};
-use crate::words::SYNTAXES;
+use crate::words::{DATA_URI, SYNTAXES};
 
 impl Lower<'_> {
     /// A value. A condition in its place is reported.
@@ -321,6 +321,11 @@ impl Lower<'_> {
         if let Some(syntax) = SYNTAXES.into_iter().find(|syntax| syntax.word() == word) {
             return Some(syntax);
         }
+        if word == DATA_URI {
+            let span = self.span(node);
+            self.error(codes::UNKNOWN_SYNTAX, "`data_uri` takes a file", span, "write `data_uri file \"logo.png\"`");
+            return None;
+        }
         let names = SYNTAXES.map(Syntax::word).into_iter();
         let help = match nearest(word, names.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -352,6 +357,10 @@ impl Lower<'_> {
     fn file_text(&mut self, node: Node<'_>) -> Option<ExprKind> {
         let mut children = self.children(node).into_iter();
         let word = children.next()?;
+        if word.as_str().eq_ignore_ascii_case(DATA_URI) {
+            self.spelling(&word, DATA_URI);
+            return Some(ExprKind::DataUri(self.plain_text(&children.next()?)?));
+        }
         let syntax = self.syntax(&word);
         let path = self.plain_text(&children.next()?)?;
         Some(ExprKind::File(syntax?, path))

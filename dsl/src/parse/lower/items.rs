@@ -4,8 +4,8 @@ use pest::iterators::Pairs;
 
 use super::{Lower, Node, Rule, join_comments};
 use crate::ast::{
-    Block, Call, Callee, Comment, Comments, Direction, DurationLit, Expr, ExprKind, File, FileConnection, Item, ItemKind, Name,
-    Param, Range, ServiceHead, Type,
+    Allowed, Block, Call, Callee, Comment, Comments, Direction, DurationLit, Expr, ExprKind, File, FileConnection, Item,
+    ItemKind, Name, Param, ServiceHead,
 };
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -203,7 +203,7 @@ impl Lower<'_> {
             failure: true,
             optional: false,
             ty: None,
-            range: None,
+            allowed: None,
             default: None,
             leading: Vec::new(),
             trailing: None,
@@ -376,7 +376,7 @@ impl Lower<'_> {
     fn param(&mut self, node: Node<'_>) -> Option<Param> {
         let span = self.span(&node);
         let (mut direction, mut name, mut ty, mut default) = (None, None, None, None);
-        let (mut optional, mut range) = (None, None);
+        let (mut optional, mut allowed) = (None, None);
         for child in self.children(node) {
             match child.as_rule() {
                 Rule::direction => {
@@ -404,17 +404,22 @@ impl Lower<'_> {
                 Rule::variable_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::optional_mark => optional = Some(self.span(&child)),
                 Rule::type_word => ty = self.ty(&child),
-                Rule::range => range = self.range_of(&child, ty.as_ref()),
+                Rule::range => allowed = self.range_of(&child, ty.as_ref()),
+                Rule::choices => allowed = self.choices_of(child, &mut ty),
                 Rule::value => default = self.expr(child),
                 rule => unreachable_rule(rule),
             }
         }
         let name: Name = name?;
         let optional = optional.is_some_and(|mark| self.may_be_optional(&name, direction, default.as_ref(), mark));
-        if let (Some(found), Some(Direction::In)) = (&range, direction) {
-            let help = format!("test it in the body: `${{{}}} as int >= 1 else Stop`", name.node);
-            self.error(codes::BAD_BOUNDS, "bounds are for outputs", found.span, help);
-            range = None;
+        if let (Some(found), Some(Direction::In)) = (&allowed, direction) {
+            let (what, test) = match found.node {
+                Allowed::Range(_) => ("bounds", "as int >= 1"),
+                Allowed::Choice(_) => ("choices", "in [\"a\", \"b\"]"),
+            };
+            let help = format!("test it in the body: `${{{}}} {test} else Stop`", name.node);
+            self.error(codes::BAD_BOUNDS, format!("{what} are for outputs"), found.span, help);
+            allowed = None;
         }
         if direction.is_none() {
             let message = format!("the parameter `{}` has no direction", name.node);
@@ -426,7 +431,7 @@ impl Lower<'_> {
             failure: false,
             optional,
             ty,
-            range,
+            allowed,
             default,
             leading: Vec::new(),
             trailing: None,
@@ -448,39 +453,6 @@ impl Lower<'_> {
             return false;
         }
         true
-    }
-
-    /// Bounds after a type.
-    pub fn range_of(&mut self, node: &Node<'_>, ty: Option<&Spanned<Type>>) -> Option<Spanned<Range>> {
-        let span = self.span(node);
-        let (min, max) = node.as_str().split_once("..")?;
-        let mut bound = |text: &str| match text {
-            "" => Some(None),
-            text => match text.parse() {
-                Ok(number) => Some(Some(number)),
-                Err(_) => {
-                    self.error(codes::NUMBER_RANGE, format!("`{text}` is too large"), span, "use a smaller bound");
-                    None
-                }
-            },
-        };
-        let range = Range { min: bound(min)?, max: bound(max)? };
-        if let (Some(min), Some(max)) = (range.min, range.max)
-            && min > max
-        {
-            self.error(codes::BAD_BOUNDS, format!("no value is from {min} to {max}"), span, "put the smaller one first");
-            return None;
-        }
-        if let Some(ty) = ty.filter(|ty| !matches!(ty.node, Type::Int | Type::Decimal | Type::String)) {
-            self.error(
-                codes::BAD_BOUNDS,
-                "this type has no bounds",
-                span.to(ty.span),
-                "only numbers have bounds, and texts for their length",
-            );
-            return None;
-        }
-        Some(Spanned::new(range, span))
     }
 
     /// `connection …` at the top of a file.

@@ -1,6 +1,7 @@
 //! Grammar to tree. Only this folder names `Rule`, and each rule has one function. No function guesses the meaning of text that
 //! it does not know: errors are reported and left out of the tree.
 
+mod allowed;
 mod blocks;
 mod calls;
 mod conds;

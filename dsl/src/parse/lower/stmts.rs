@@ -89,7 +89,7 @@ impl Lower<'_> {
     }
 
     fn declare(&mut self, node: Node<'_>) -> Option<StmtKind> {
-        let (mut target, mut ty, mut range) = (None, None, None);
+        let (mut target, mut ty, mut allowed) = (None, None, None);
         for child in self.children(node) {
             match child.as_rule() {
                 Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
@@ -97,11 +97,12 @@ impl Lower<'_> {
                     self.name_in_braces(&child, "declared", |name| format!("declare {name}"));
                 }
                 Rule::type_word => ty = self.ty(&child),
-                Rule::range => range = self.range_of(&child, ty.as_ref()),
+                Rule::range => allowed = self.range_of(&child, ty.as_ref()),
+                Rule::choices => allowed = self.choices_of(child, &mut ty),
                 rule => unreachable_rule(rule),
             }
         }
-        Some(StmtKind::Declare { target: target?, ty, range })
+        Some(StmtKind::Declare { target: target?, ty, allowed })
     }
 
     fn missing_set(&mut self, node: Node<'_>) -> Option<StmtKind> {

@@ -95,6 +95,7 @@ fn expected_word(rule: Rule) -> Option<&'static str> {
         Rule::kw_empty => "`empty`",
         Rule::kw_case => "`case`",
         Rule::bounds | Rule::range => "bounds such as `1..10`",
+        Rule::choices => "choices such as `\"a\" | \"b\"`",
         Rule::duration => "a duration such as `5m`",
         Rule::method => "an HTTP method",
         Rule::json_object | Rule::json_array => "`{` or `[`",

@@ -10,8 +10,10 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::resolve::check::{Set, calls, routes, templates, values};
 use crate::resolve::index::Policy;
+use crate::resolve::picture;
 use crate::resolve::visit::{self, Visit};
 use crate::span::Origin;
+use crate::words::DATA_URI;
 
 pub(crate) fn check(set: &Set<'_>, policy: &Policy, found: &mut Vec<Diagnostic>) {
     let mut walk = Local { set, policy, found, template: None };
@@ -90,6 +92,10 @@ impl<'s> Local<'s, '_> {
             let near = nearest(path, files.iter().map(String::as_str));
             let error = Diagnostic::error(codes::UNKNOWN_FILE, message, path.span);
             self.found.push(match near {
+                _ if set.sources.picture(from, path).is_some() => {
+                    let error = Diagnostic::error(codes::UNKNOWN_FILE, format!("the file `{}` is not text", **path), path.span);
+                    error.help(format!("write `{DATA_URI} file \"{}\"` for the address of a picture", **path))
+                }
                 Some(near) => error.help(format!("did you mean `{near}`?")),
                 None => error.help("paths are relative to the folder of the policy"),
             });
@@ -148,6 +154,7 @@ impl<'s> Visit<'s> for Local<'s, '_> {
             }
             ExprKind::Template(syntax, parts) => self.checked_template(*syntax, parts),
             ExprKind::File(syntax, path) => self.file(*syntax, path),
+            ExprKind::DataUri(path) => self.found.extend(picture::find(self.set.sources, self.policy.file, path).err()),
             _ => visit::walk_expr(self, expr),
         }
     }

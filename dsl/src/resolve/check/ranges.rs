@@ -1,9 +1,9 @@
-//! Checks literals against the types and bounds of outputs and declared variables, wherever in the frame they are set. This
+//! Checks literals against the types, bounds and choices of outputs and declared variables, wherever in the frame they are set. This
 //! matters most in customizations, where an operator learns of a mistake before it has any effect.
 
 use std::collections::HashSet;
 
-use crate::ast::{Expr, Range, Stmt, StmtKind, Type};
+use crate::ast::{Allowed, Expr, Stmt, StmtKind, Type};
 use crate::diagnostic::Diagnostic;
 use crate::resolve::build::Space;
 use crate::resolve::check::{Set, values};
@@ -15,7 +15,7 @@ use crate::span::Span;
 struct Declared<'a> {
     name: &'a str,
     ty: Type,
-    range: Option<Range>,
+    allowed: Option<&'a Allowed>,
     span: Span,
 }
 
@@ -36,12 +36,12 @@ pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn declared<'a>(set: &Set<'a>, space: &Space) -> Vec<Declared<'a>> {
+fn declared<'a>(set: &'a Set<'_>, space: &Space) -> Vec<Declared<'a>> {
     let events = space.members.iter().filter_map(|member| set.events.get(member.policy.index())).flatten();
     events
         .filter_map(|event| match event {
-            Event::Declare { name, span, ty: Some(ty), range, .. } => {
-                Some(Declared { name: set.names.text(*name), ty: *ty, range: *range, span: *span })
+            Event::Declare { name, span, ty: Some(ty), allowed, .. } => {
+                Some(Declared { name: set.names.text(*name), ty: *ty, allowed: allowed.as_ref(), span: *span })
             }
             _ => None,
         })
@@ -67,7 +67,7 @@ impl<'a> Visit<'a> for Walk<'_> {
 
 fn problem(target: &str, value: &Expr, declared: &Declared<'_>) -> Option<Diagnostic> {
     if let Some(wrong) = values::conversion(value, declared.ty, target) {
-        let whole = || declared.range.map_or_else(String::new, |range| format!(" {}", range.words()));
+        let whole = || declared.allowed.map_or_else(String::new, |allowed| format!(" {}", allowed.words()));
         let has_unit = value.literal().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
         return Some(match declared.ty {
             Type::Int if has_unit => wrong.help(format!("write a whole number{}, without a unit", whole())),
@@ -75,5 +75,5 @@ fn problem(target: &str, value: &Expr, declared: &Declared<'_>) -> Option<Diagno
             _ => wrong,
         });
     }
-    values::range(value, declared.ty, declared.range?, target)
+    values::allowed(value, declared.ty, declared.allowed?, target)
 }

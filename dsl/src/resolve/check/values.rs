@@ -1,9 +1,9 @@
 //! Checks literals against the kinds of properties and the declared types of variables. Expressions with variables are checked
 //! when they run, literals here.
 
-use crate::ast::{Expr, ExprKind, Range, Syntax, Type};
+use crate::ast::{Allowed, Expr, ExprKind, Range, Syntax, Type};
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::parse::is_variable_name;
 use crate::spec::{Kind, Prop, Spec};
 
@@ -75,7 +75,7 @@ pub(crate) fn is_literal(value: &Expr) -> bool {
         ExprKind::Text(_) => value.literal().is_some(),
         ExprKind::List(items) => items.iter().all(is_literal),
         ExprKind::Group(inner) => is_literal(inner),
-        ExprKind::Json(_) | ExprKind::Template(..) | ExprKind::File(..) => false,
+        ExprKind::Json(_) | ExprKind::Template(..) | ExprKind::File(..) | ExprKind::DataUri(_) => false,
         ExprKind::Var(_) | ExprKind::Function(..) | ExprKind::Arithmetic(..) | ExprKind::Condition(_) => false,
     }
 }
@@ -95,6 +95,7 @@ fn describe(value: &Expr) -> &'static str {
         ExprKind::Group(inner) => describe(inner),
         ExprKind::Json(_) => "JSON",
         ExprKind::Template(..) | ExprKind::File(..) => "a template",
+        ExprKind::DataUri(_) => "a picture",
     }
 }
 
@@ -211,8 +212,43 @@ pub(crate) fn conversion(value: &Expr, ty: Type, target: &str) -> Option<Diagnos
     })
 }
 
-/// A literal outside the bounds of its variable. Another check looks at types.
-pub(crate) fn range(value: &Expr, ty: Type, range: Range, target: &str) -> Option<Diagnostic> {
+/// A literal that its variable cannot have. Another check looks at types.
+pub(crate) fn allowed(value: &Expr, ty: Type, allowed: &Allowed, target: &str) -> Option<Diagnostic> {
+    match (allowed, &*value.kind) {
+        (_, ExprKind::Group(value)) => self::allowed(value, ty, allowed, target),
+        (Allowed::Range(bounds), _) => range(value, ty, *bounds, target),
+        (Allowed::Choice(_), ExprKind::List(items)) => items.iter().find_map(|item| self::allowed(item, ty, allowed, target)),
+        // The last value of `coalesce` is the one if there is no other, and any of them may be.
+        (Allowed::Choice(_), ExprKind::Function(name, args)) if name.eq_ignore_ascii_case("coalesce") => {
+            args.iter().find_map(|arg| self::allowed(arg, ty, allowed, target))
+        }
+        (Allowed::Choice(words), _) => choice(value, words, target),
+    }
+}
+
+/// A literal that is none of the words.
+fn choice(value: &Expr, words: &[String], target: &str) -> Option<Diagnostic> {
+    let text = match &*value.kind {
+        ExprKind::Int(number) => number.to_string(),
+        ExprKind::Decimal(number) => number.clone(),
+        ExprKind::Bool(value) => value.to_string(),
+        ExprKind::Duration(duration) => duration.to_string(),
+        _ => value.literal()?.to_owned(),
+    };
+    if Allowed::choice(words, &text).is_some() {
+        return None;
+    }
+    let all = Allowed::Choice(words.to_vec()).words();
+    let help = match nearest(&text, words.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`? it must be {all}"),
+        None => format!("it must be {all}"),
+    };
+    let shown = if text.is_empty() { "empty".to_owned() } else { format!("`{text}`") };
+    Some(Diagnostic::error(codes::UNKNOWN_WORD, format!("`{target}` cannot be {shown}"), value.span.span).help(help))
+}
+
+/// A literal outside the bounds of its variable.
+fn range(value: &Expr, ty: Type, range: Range, target: &str) -> Option<Diagnostic> {
     let value = inner(value);
     let number = match (ty, &*value.kind) {
         (Type::Int | Type::Decimal, ExprKind::Int(number)) => Some(*number),

@@ -25,7 +25,7 @@ use crate::services::config::{self, Config, ConfigError, ConfigErrors};
 use crate::services::private;
 
 pub use read::{Unreadable, is_log};
-pub use shipped::{Shipped, ShippedFile};
+pub use shipped::{Files, Shipped, ShippedFile};
 
 /// Folder of hooks and extensions.
 pub const CUSTOMIZATIONS: &str = "customizations";
@@ -146,7 +146,8 @@ impl Home {
         if is_checkout(&self.root) {
             return Ok(made);
         }
-        let files = self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?;
+        let Files { texts: files, pictures } =
+            self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?;
         for folder in [CUSTOMIZATIONS, SERVICES] {
             let path = self.path(folder);
             if !path.is_dir() {
@@ -155,11 +156,13 @@ impl Home {
                 made.push(format!("{folder}/"));
             }
         }
-        for file in &files {
-            let (target, name) = if file.path == TEMPLATE {
+        let texts = files.iter().map(|file| (&*file.path, file.text.as_bytes()));
+        let pictures = pictures.iter().filter_map(|(path, picture)| Some((path.as_str(), &**picture.as_ref().ok()?)));
+        for (path, content) in texts.chain(pictures) {
+            let (target, name) = if path == TEMPLATE {
                 (self.path(config::FILE), config::FILE)
-            } else if file.path.starts_with("customizations/") {
-                (self.path(&*file.path), &*file.path)
+            } else if path.starts_with("customizations/") {
+                (self.path(path), path)
             } else {
                 continue;
             };
@@ -176,7 +179,7 @@ impl Home {
             match options.open(&target) {
                 Ok(mut open) => {
                     private::adopt(&target);
-                    io::Write::write_all(&mut open, file.text.as_bytes()).map_err(|error| unusable(&target, error))?;
+                    io::Write::write_all(&mut open, content).map_err(|error| unusable(&target, error))?;
                     made.push(name.to_owned());
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -191,7 +194,8 @@ impl Home {
     /// the file.
     pub fn init_setting(&self, variable: &str, value: &str) -> Result<String, HomeError> {
         let unusable = |path: &Path, error: io::Error| HomeError::Unusable { path: path.to_owned(), error };
-        let files = self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?;
+        let files =
+            self.shipped.files().map_err(|problem| unusable(&problem.path, io::Error::other(problem.message.clone())))?.texts;
         let (begins, wanted) = (format!("//set {variable} = "), format!("//set {variable} = \"{value}\""));
         let customizations = files.iter().filter(|file| file.path.starts_with("customizations/"));
         let known: Vec<(&ShippedFile, &str)> = customizations
@@ -263,7 +267,7 @@ impl Home {
     pub fn sources(&self) -> Result<Sources, Vec<Unreadable>> {
         let mut problems = Vec::new();
         let shipped = self.shipped.files().map_err(|problem| vec![problem])?;
-        let mut own = Vec::new();
+        let mut own = Files::default();
         for folder in [CUSTOMIZATIONS, SERVICES] {
             read::folder(&self.path(folder), folder, &mut own, &mut problems);
         }
@@ -271,19 +275,25 @@ impl Home {
             return Err(problems);
         }
         let mut sources = Sources::default();
-        let declared: Vec<&str> =
-            own.iter().filter(|file| file.path.starts_with("customizations/")).flat_map(|file| targets(&file.text)).collect();
-        for file in &shipped {
+        let declared: Vec<&str> = own
+            .texts
+            .iter()
+            .filter(|file| file.path.starts_with("customizations/"))
+            .flat_map(|file| targets(&file.text))
+            .collect();
+        for file in &shipped.texts {
             let customization = file.path.starts_with("customizations/");
-            if customization && (own.iter().any(|own| own.path == file.path) || replaced(&file.text, &declared)) {
+            if customization && (own.texts.iter().any(|own| own.path == file.path) || replaced(&file.text, &declared)) {
                 continue;
             }
             add(&mut sources, file, if customization { Origin::Customization } else { Origin::Shipped });
         }
-        for file in &own {
+        for file in &own.texts {
             let origin = if file.path.starts_with("customizations/") { Origin::Customization } else { Origin::Operator };
             add(&mut sources, file, origin);
         }
+        sources.pictures = shipped.pictures;
+        sources.pictures.extend(own.pictures);
         Ok(sources)
     }
 }

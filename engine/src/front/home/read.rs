@@ -6,9 +6,10 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use portcullis_dsl::picture::{self, MAX_PICTURE_BYTES};
 use thiserror::Error;
 
-use super::ShippedFile;
+use super::shipped::{Files, Picture, ShippedFile};
 
 /// Largest policy or data file.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -95,14 +96,34 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, FileError> {
     }
 }
 
-/// Reads every policy and text file below `folder`, by path. Skips what editors leave beside a file (`.x.swp`, `x~`, `#x#`), and
-/// files that are neither policies nor text, such as pictures: only `file "…"` could use them, and it needs text.
-pub(super) fn folder(folder: &Path, name: &str, files: &mut Vec<ShippedFile>, problems: &mut Vec<Unreadable>) {
-    walk(folder, name, 0, files, problems);
-    files.sort_by(|a, b| a.path.cmp(&b.path));
+/// Reads a picture. What cannot be used is only told if a policy names it.
+fn picture(path: &Path) -> Option<Picture> {
+    let metadata = fs::metadata(path).ok()?;
+    if !metadata.is_file() {
+        return Some(Err(FileError::Irregular.to_string()));
+    }
+    let most = MAX_PICTURE_BYTES as u64;
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    Some(match read {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => Err(error.to_string()),
+        Ok(_) if bytes.len() as u64 > most => {
+            let (is, most) = (metadata.len().max(most + 1).div_ceil(1 << 10), most >> 10);
+            Err(format!("it is too large ({is} KiB; at most {most} KiB, because each page contains it)"))
+        }
+        Ok(_) => Ok(bytes.into()),
+    })
 }
 
-fn walk(folder: &Path, name: &str, depth: usize, files: &mut Vec<ShippedFile>, problems: &mut Vec<Unreadable>) {
+/// Reads every policy, text file and picture below `folder`, by path. Skips what editors leave beside a file (`.x.swp`, `x~`, `#x#`),
+/// and all other files: nothing could use them.
+pub(super) fn folder(folder: &Path, name: &str, files: &mut Files, problems: &mut Vec<Unreadable>) {
+    walk(folder, name, 0, files, problems);
+    files.texts.sort_by(|a, b| a.path.cmp(&b.path));
+}
+
+fn walk(folder: &Path, name: &str, depth: usize, files: &mut Files, problems: &mut Vec<Unreadable>) {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return,
@@ -136,8 +157,12 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Vec<ShippedFile>, p
             }
             continue;
         }
+        if picture::is_picture(own) {
+            files.pictures.extend(self::picture(&path).map(|picture| (relative, picture)));
+            continue;
+        }
         match text(&path) {
-            Ok(Some(text)) => files.push(ShippedFile { path: Cow::Owned(relative), text: Cow::Owned(text) }),
+            Ok(Some(text)) => files.texts.push(ShippedFile { path: Cow::Owned(relative), text: Cow::Owned(text) }),
             Ok(None) => {} // vanished since the folder was listed, or a link to nowhere
             Err(error) if policy => problems.push(Unreadable { path, message: error.to_string() }),
             Err(_) => {}

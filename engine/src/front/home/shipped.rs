@@ -1,7 +1,9 @@
 //! The read-only files: embedded in the binary, or for development read from a source tree.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::read::{self, Unreadable};
 
@@ -30,16 +32,35 @@ pub struct ShippedFile {
     pub text: Cow<'static, str>,
 }
 
+/// A picture's bytes, or why they cannot be used.
+pub(super) type Picture = Result<Arc<[u8]>, String>;
+
+/// The files of some folders.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Policies and other texts, by path.
+    pub texts: Vec<ShippedFile>,
+    /// Pictures by path.
+    pub(super) pictures: BTreeMap<String, Picture>,
+}
+
 impl Shipped {
     /// All shipped files, by path.
-    pub fn files(&self) -> Result<Vec<ShippedFile>, Unreadable> {
+    pub fn files(&self) -> Result<Files, Unreadable> {
         match self {
-            Shipped::Embedded => Ok(embedded::FILES
-                .iter()
-                .map(|(path, text)| ShippedFile { path: Cow::Borrowed(path), text: Cow::Borrowed(text) })
-                .collect()),
+            Shipped::Embedded => {
+                let text = |(path, text): &(&'static str, &'static str)| ShippedFile {
+                    path: Cow::Borrowed(*path),
+                    text: Cow::Borrowed(*text),
+                };
+                let picture = |(path, bytes): &(&str, &'static [u8])| ((*path).to_owned(), Ok(Arc::from(*bytes)));
+                Ok(Files {
+                    texts: embedded::FILES.iter().map(text).collect(),
+                    pictures: embedded::PICTURES.iter().map(picture).collect(),
+                })
+            }
             Shipped::Directory(dir) => {
-                let (mut files, mut problems) = (Vec::new(), Vec::new());
+                let (mut files, mut problems) = (Files::default(), Vec::new());
                 for folder in FOLDERS {
                     read::folder(&dir.join(folder), folder, &mut files, &mut problems);
                 }

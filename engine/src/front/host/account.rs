@@ -47,12 +47,8 @@ impl Host {
             let up = answers.get(&name).copied().unwrap_or_default();
             (name, Database { state: state(up), kind: connection.dialect().word().to_owned() })
         });
-        let asked = self.metrics.providers();
-        let providers = self.config().identity_providers.keys().cloned().collect::<Vec<_>>();
-        let providers = providers.into_iter().map(|name| {
-            let known = asked.get(&name).map_or_else(|| "not asked yet".to_owned(), |up| state(*up));
-            (name, known)
-        });
+        let providers =
+            services.identity.states().map(|(name, up)| (name.to_owned(), up.map_or_else(|| "not asked yet".to_owned(), state)));
         let routes = site.endpoints().map(|(name, path, methods)| {
             let methods = methods.iter().map(ToString::to_string).collect();
             (name.to_string(), Endpoint { path: path.to_owned(), methods })
@@ -146,7 +142,9 @@ pub(super) fn measure(host: &Arc<Host>) {
     };
     add("ready", |host| vec![(Vec::new(), f64::from(u8::from(!host.is_draining())))]);
     add("provider_up", |host| {
-        host.metrics.providers().into_iter().map(|(name, up)| (vec![name], f64::from(u8::from(up)))).collect()
+        let services = host.services();
+        let asked = services.identity.states().filter_map(|(name, up)| Some((vec![name.to_owned()], f64::from(u8::from(up?)))));
+        asked.collect()
     });
     add("cache_entries", |host| {
         host.services().caches.stats().into_iter().map(|cache| (vec![cache.id.to_string()], cache.entries as f64)).collect()

@@ -43,26 +43,22 @@ impl Changes {
                 outbound,
                 ..
             } = config.clone();
-            let Config { connections, schemas, keys, secrets, logging, .. } = config.clone();
+            let Config { connections, schemas, keys, secrets, logging, limits, .. } = config.clone();
             let opened = (identity_providers, outbound, connections, schemas, keys, secrets);
-            let told = (logging.level, logging.access, logging.audit);
+            let told = (logging.level, logging.access, logging.audit, limits);
             (host_name, security, instance_modifier, properties, kit, enable, disable, opened, told)
         };
         changes.settings = live(old_config) != live(new_config);
         // The library also contains the data files that policies name, so both kinds are compared by path.
-        let texts = |sources: &Sources| -> BTreeMap<String, String> {
-            let files = sources.files.iter().map(|file| (file.path.clone(), file.text.clone()));
-            files.chain(sources.data.iter().map(|(path, text)| (path.clone(), text.clone()))).collect()
-        };
-        let (old, new) = (texts(old), texts(new));
+        let (old, new) = (contents(old), contents(new));
         for (path, text) in &new {
             match old.get(path) {
-                None => changes.files.push(('+', path.clone())),
-                Some(before) if before != text => changes.files.push(('~', path.clone())),
+                None => changes.files.push(('+', (*path).to_owned())),
+                Some(before) if before != text => changes.files.push(('~', (*path).to_owned())),
                 Some(_) => {}
             }
         }
-        changes.files.extend(old.keys().filter(|path| !new.contains_key(*path)).map(|path| ('-', path.clone())));
+        changes.files.extend(old.keys().filter(|path| !new.contains_key(*path)).map(|path| ('-', (*path).to_owned())));
         changes
     }
 
@@ -137,4 +133,15 @@ impl fmt::Display for Changes {
         }
         f.write_str(&parts.join("; "))
     }
+}
+
+/// All files by path.
+fn contents(sources: &Sources) -> BTreeMap<&str, &[u8]> {
+    let files = sources.files.iter().map(|file| (file.path.as_str(), file.text.as_bytes()));
+    let data = sources.data.iter().map(|(path, text)| (path.as_str(), text.as_bytes()));
+    let pictures = sources
+        .pictures
+        .iter()
+        .map(|(path, picture)| (path.as_str(), picture.as_ref().map_or_else(|why| why.as_bytes(), |bytes| &**bytes)));
+    files.chain(data).chain(pictures).collect()
 }

@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use super::{Host, receive};
 use crate::front::server::{ConnInfo, Handler};
 use crate::policy::answer::Told;
+use crate::policy::ctx::Refused;
 use crate::policy::site::Routed;
 use crate::services::config::{Audience, Config, Monitoring, Security};
 use crate::services::telemetry::{Attribute, Correlation, Side, Span, Tracer, unix_nanos};
@@ -80,7 +81,7 @@ impl Front {
             databases.into_iter().map(|(name, up)| (name, word(up).into())).collect();
         // One that is down keeps nobody from the others, so it is told and does not count.
         let services = self.host.services();
-        let identity = services.identity.states().map(|(name, up)| (name.to_owned(), word(up).into()));
+        let identity = services.identity.states().map(|(name, up)| (name.to_owned(), word(up.unwrap_or(true)).into()));
         let identity: serde_json::Map<String, serde_json::Value> = identity.collect();
         let status = self.host.status();
         let page = serde_json::json!({
@@ -125,6 +126,34 @@ impl Handler for Front {
             }
             response
         })
+    }
+
+    /// In the words of the service that the request is for.
+    fn refuse(
+        &self,
+        head: request::Parts,
+        conn: &ConnInfo,
+        status: StatusCode,
+        reason: &'static str,
+        correlation: Correlation,
+    ) -> impl Future<Output = Option<Response<Bytes>>> + Send {
+        let site = self.host.site.load_full();
+        let logged = site.services.told.then(|| Box::new(Access::begin(&head, conn, &correlation, self.access_log(), None)));
+        let refused = Refused { status, reason: reason.to_owned(), headers: HeaderMap::new() };
+        let request = receive::request(head, Bytes::new(), conn).ok();
+        let answer = request.and_then(|request| site.refuse(request.with(correlation), refused));
+        let (metrics, security, secure) = (Arc::clone(&self.host.metrics), site.services.security, conn.secure);
+        async move {
+            let mut response = answer?.await;
+            metrics.refused(status.as_u16());
+            if security == Security::Strict {
+                harden(response.headers_mut(), secure);
+            }
+            if let Some(logged) = logged {
+                (*logged).end(&mut response);
+            }
+            Some(response)
+        }
     }
 
     fn refused(&self, status: StatusCode, peer: IpAddr, correlation: &Correlation) {

@@ -19,17 +19,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use portcullis_dsl::diagnostic::render;
 use portcullis_dsl::{Severity, Sources};
-use smol_str::SmolStr;
 
 use crate::data::time::{Clock, iso8601};
-use crate::front::home::{self, Home, Unreadable};
-use crate::front::server::{Running, Server, TlsServer};
+use crate::front::home::{self, Home};
+use crate::front::server::{Running, Server, TlsServer, Tuner};
 use crate::policy::compile::names;
 use crate::policy::site::{Compiled, Site};
 use crate::services::Services;
@@ -49,7 +48,7 @@ pub use schema::own_scripts;
 pub use status::{Account, Status, has_served, read_status};
 pub use tasks::{Ran, TaskReport};
 
-use opened::{Beside, Files, Making, Opened, configured_ports, made, properties, warn};
+use opened::{Beside, Files, Making, Opened, configured_ports, current_keys, made, properties, unreadable, warn};
 
 /// Options for starting a host, beyond the settings of its home.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +111,8 @@ pub struct Host {
     /// Whether it was told to stop.
     draining: AtomicBool,
     runtime: tokio::runtime::Handle,
+    /// The limits of the running server.
+    tuner: OnceLock<Tuner>,
     /// What sends traces and metrics, until it begins to.
     exporter: Mutex<Option<otlp::Exporter>>,
     tasks: tasks::Board,
@@ -149,6 +150,7 @@ impl Host {
         let admin = admin::listen(&host.config()).map_err(StartError::new)?;
         let admin_address = admin.as_ref().and_then(Server::http_address);
         let running = server.start(Arc::new(Front::new(Arc::clone(&host), &host.config())));
+        let _ = host.tuner.set(running.tuner());
         let admin = admin.map(|server| admin::start(&host, server));
         let connections = running.counter();
         let unwritten = connections.clone();
@@ -190,6 +192,8 @@ impl Host {
         let metrics = Arc::new(Metrics::default());
         let dropped = audit.clone();
         metrics.gauge("audit_dropped", move || dropped.dropped() as i64);
+        let left_out = audit.clone();
+        metrics.gauge("audit_left_out", move || left_out.left_out() as i64);
         metrics.gauge("log_dropped", || telemetry::dropped_log_lines() as i64);
         // Bound before the policies are compiled, because they may read the ports.
         let (tls, server) = if listen {
@@ -279,6 +283,7 @@ impl Host {
             runtime,
             started,
             draining: AtomicBool::new(false),
+            tuner: OnceLock::new(),
             exporter: Mutex::new(exporter),
             tasks: tasks::Board::default(),
         };
@@ -408,6 +413,9 @@ impl Host {
             // The level from the environment, which was valid at the start.
             tracing::warn!("{error}");
         }
+        if let Some(tuner) = self.tuner.get().filter(|_| live.config.limits != config.limits) {
+            tuner.tune(&config.limits);
+        }
         live.status.pending_restart = self.started.needs_restart(&config).into_iter().map(str::to_owned).collect();
         live.config = Arc::new(config);
         Ok(changes)
@@ -472,11 +480,6 @@ impl Host {
             Err(error) => tracing::error!(%error, "keys cannot be read; the old ones stay in use"),
         }
     }
-}
-
-/// By alias, which key signs.
-fn current_keys(keys: &KeyStore) -> BTreeMap<SmolStr, String> {
-    keys.aliases().into_iter().filter_map(|alias| Some((alias.clone(), keys.key(&alias)?.kid.to_string()))).collect()
 }
 
 /// A serving gateway.
@@ -585,13 +588,10 @@ fn build(
     }
 }
 
-fn unreadable(problems: &[Unreadable]) -> Refused {
-    let lines: Vec<String> = problems.iter().map(Unreadable::to_string).collect();
-    Refused { report: lines.join("\n"), errors: lines.len() }
-}
-
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
+mod limiting;
 #[cfg(test)]
 mod observing;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::StartError;
+use super::{Refused, StartError};
+use crate::front::home::Unreadable;
 use crate::services::Services;
 use crate::services::cluster::Cluster;
 use crate::services::config::{Config, ListenAddress, ProviderKind};
@@ -127,6 +128,17 @@ impl Making {
 /// Waits for the keys of a first start.
 pub(super) fn made(making: Option<Making>) -> Result<(), StartError> {
     making.map_or(Ok(()), Making::end).map_err(|problems| StartError(problems.join("\n")))
+}
+
+/// By alias, which key signs.
+pub(super) fn current_keys(keys: &KeyStore) -> BTreeMap<SmolStr, String> {
+    keys.aliases().into_iter().filter_map(|alias| Some((alias.clone(), keys.key(&alias)?.kid.to_string()))).collect()
+}
+
+/// What cannot be read, as a refusal of a reload.
+pub(super) fn unreadable(problems: &[Unreadable]) -> Refused {
+    let lines: Vec<String> = problems.iter().map(Unreadable::to_string).collect();
+    Refused { report: lines.join("\n"), errors: lines.len() }
 }
 
 /// Ports by property, as the settings have them.

@@ -40,6 +40,7 @@ impl std::fmt::Debug for Prebuilt {
 
 fn same(a: &Sources, b: &Sources) -> bool {
     a.data == b.data
+        && a.pictures == b.pictures
         && a.files.len() == b.files.len()
         && a.files.iter().zip(&b.files).all(|(a, b)| a.path == b.path && a.origin == b.origin && a.text == b.text)
 }

@@ -134,6 +134,8 @@ pub(super) async fn run(host: Arc<Host>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        let services = host.services();
+        services.audit.tell_left_out(services.clock.now_millis());
         while runs.try_join_next().is_some() {}
         for name in ready(&host) {
             let host = Arc::clone(&host);

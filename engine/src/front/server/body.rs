@@ -14,23 +14,23 @@ use crate::services::config::Limits;
 /// not enough, because one client can begin many.
 pub(super) struct Memory {
     used: AtomicUsize,
-    most: usize,
+    pub(super) most: AtomicUsize,
     above: Option<Arc<Memory>>,
 }
 
 impl Memory {
     /// For a server.
     pub(super) fn new(most: usize) -> Arc<Memory> {
-        Arc::new(Memory { used: AtomicUsize::new(0), most, above: None })
+        Arc::new(Memory { used: AtomicUsize::new(0), most: AtomicUsize::new(most), above: None })
     }
 
     /// For a connection of it.
     pub(super) fn share(self: &Arc<Self>, most: usize) -> Arc<Memory> {
-        Arc::new(Memory { used: AtomicUsize::new(0), most, above: Some(Arc::clone(self)) })
+        Arc::new(Memory { used: AtomicUsize::new(0), most: AtomicUsize::new(most), above: Some(Arc::clone(self)) })
     }
 
     fn take(&self, bytes: usize) -> bool {
-        let fits = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.most);
+        let fits = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.most.load(Relaxed));
         if self.used.fetch_update(Relaxed, Relaxed, fits).is_err() {
             return false;
         }

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header, request};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -26,8 +27,8 @@ use super::guard::{Entered, Guard, Guards};
 use super::outgoing::{Outgoing, Streams};
 use super::proxies::{Origin, Proxies};
 use super::run::ToTheEnd;
+use super::tuned::{Tuned, Tuner};
 use super::{ConnInfo, Handler, Place, TlsServer, strict};
-use crate::services::config::Limits;
 use crate::services::telemetry::{Correlation, REQUEST_ID};
 
 /// How long a closed connection is still read.
@@ -36,37 +37,24 @@ const LINGER: Duration = Duration::from_secs(1);
 /// State shared by all connections.
 pub(super) struct Shared<H> {
     handler: Arc<H>,
-    limits: Arc<Limits>,
+    tuned: Arc<ArcSwap<Tuned>>,
     guards: Arc<Guards>,
     /// For the bodies of all running requests.
     memory: Arc<Memory>,
     proxies: Arc<Proxies>,
-    /// For plain TCP: HTTP/2 begins with its preface, everything else is HTTP/1.
-    either: auto::Builder<Streams>,
-    /// For TLS, where ALPN has chosen the protocol.
-    http1: auto::Builder<Streams>,
-    http2: auto::Builder<Streams>,
 }
 
 impl<H> Shared<H> {
-    pub(super) fn new(handler: Arc<H>, limits: Arc<Limits>, guards: Arc<Guards>, proxies: Arc<Proxies>) -> Self {
-        let mut builder = auto::Builder::new(Streams { patience: limits.write_timeout.0 });
-        // No `pipeline_flush`: it holds an answer back while more bytes wait to be read, even if the answer (431, 400) is about
-        // those bytes, or they are half a request.
-        builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.0); // `guard` enforces the time limit
-        builder
-            .http2()
-            .max_concurrent_streams(limits.http2_streams)
-            .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX));
-        let (http1, http2) = (builder.clone().http1_only(), builder.clone().http2_only());
-        let memory = Memory::new(limits.body_memory.0);
-        Shared { handler, limits, guards, memory, proxies, either: builder, http1, http2 }
+    pub(super) fn new(handler: Arc<H>, tuner: &Tuner, proxies: Arc<Proxies>) -> Self {
+        let (tuned, guards, memory) = (Arc::clone(&tuner.tuned), Arc::clone(&tuner.guards), Arc::clone(&tuner.memory));
+        Shared { handler, tuned, guards, memory, proxies }
     }
 }
 
 /// One connection, as its requests see it. It counts as open until the last request has ended.
 struct HttpConnection<H> {
     shared: Arc<Shared<H>>,
+    tuned: Arc<Tuned>,
     info: ConnInfo,
     entered: Entered,
     /// For the bodies of its requests.
@@ -89,8 +77,9 @@ pub(super) async fn serve<H: Handler>(
     let Ok(local) = stream.local_addr() else { return };
     let entered = shared.guards.enter(shared.proxies.trusts(remote.ip()));
     let mut info = ConnInfo { remote, local, secure: tls.is_some(), direct: true, client_certificate: None };
+    let tuned = shared.tuned.load_full();
     let Some(tls) = tls else {
-        return drive(stream, &Arc::clone(&shared).either, info, shared, entered, place).await;
+        return drive(stream, &Arc::clone(&tuned).either, tuned, info, shared, entered, place).await;
     };
     // The guard ends a handshake that makes no progress, like a header.
     match entered.guard().unless_closing(tls.accept(stream)).await {
@@ -98,9 +87,9 @@ pub(super) async fn serve<H: Handler>(
             let session = stream.get_ref().1;
             info.client_certificate = super::tls::client_certificate(session);
             let http2 = session.alpn_protocol() == Some(b"h2");
-            let builders = Arc::clone(&shared);
+            let builders = Arc::clone(&tuned);
             let builder = if http2 { &builders.http2 } else { &builders.http1 };
-            drive(stream, builder, info, shared, entered, place).await;
+            drive(stream, builder, tuned, info, shared, entered, place).await;
         }
         Some(Err(error)) => tracing::debug!(%remote, %error, "TLS handshake failed"),
         None => {}
@@ -127,6 +116,7 @@ impl Socket for TlsStream<TcpStream> {
 async fn drive<S, H>(
     stream: S,
     builder: &auto::Builder<Streams>,
+    tuned: Arc<Tuned>,
     info: ConnInfo,
     shared: Arc<Shared<H>>,
     entered: Entered,
@@ -139,9 +129,9 @@ async fn drive<S, H>(
     let remote = info.remote;
     let left = Arc::new(Mutex::new(None));
     let io = TokioIo::new(Guarded { stream: Some(stream), guard: Arc::clone(&guard), left: Arc::clone(&left) });
-    let memory = shared.memory.share(shared.limits.connection_body_memory());
+    let memory = shared.memory.share(tuned.limits.connection_body_memory());
     let background = Arc::default();
-    let connection = Arc::new(HttpConnection { shared, info, entered, memory, background, _place: place });
+    let connection = Arc::new(HttpConnection { shared, tuned, info, entered, memory, background, _place: place });
     let _open = Arc::clone(&connection);
     let mut told = false;
     let ended = {
@@ -200,7 +190,14 @@ async fn answer<H: Handler>(
     let correlation = Correlation::of(request.headers(), connection.shared.proxies.trusts(peer));
     let mut response = match handled(&connection, request, http2, &correlation).await {
         Ok(response) => response,
-        Err(status) => {
+        Err(Refused { status, request: Some(request) }) => match refused(&connection, *request, status, &correlation).await {
+            Some(response) => last(response),
+            None => {
+                connection.shared.handler.refused(status, peer, &correlation);
+                refusal(status)
+            }
+        },
+        Err(Refused { status, request: None }) => {
             connection.shared.handler.refused(status, peer, &correlation);
             refusal(status)
         }
@@ -209,7 +206,48 @@ async fn answer<H: Handler>(
     if let Ok(id) = HeaderValue::from_str(correlation.id()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    Ok(response.map(|body| Outgoing::new(body, guard, http2)))
+    Ok(response.map(|body| Outgoing::new(body, guard, http2, correlation.id())))
+}
+
+/// A request that gets no answer of the handler, and its header if the handler may word the refusal.
+struct Refused {
+    status: StatusCode,
+    request: Option<Box<(request::Parts, ConnInfo)>>,
+}
+
+impl From<StatusCode> for Refused {
+    fn from(status: StatusCode) -> Self {
+        Refused { status, request: None }
+    }
+}
+
+/// The handler's words for a refusal.
+async fn refused<H: Handler>(
+    connection: &Arc<HttpConnection<H>>,
+    (head, info): (request::Parts, ConnInfo),
+    status: StatusCode,
+    correlation: &Correlation,
+) -> Option<Response<Bytes>> {
+    let limit = connection.tuned.limits.request_timeout.0;
+    let reason = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+        StatusCode::REQUEST_TIMEOUT => "the body did not arrive in time",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "request line and header fields are too large",
+        StatusCode::SERVICE_UNAVAILABLE => "too many requests are being read; try again",
+        _ => "the body could not be read",
+    };
+    let run = {
+        let (connection, own) = (Arc::clone(connection), correlation.clone());
+        Box::pin(correlation.within(async move { connection.shared.handler.refuse(head, &info, status, reason, own).await }))
+    };
+    timeout(limit, ToTheEnd::new(run, limit, &connection.background, correlation.id())).await.ok()?.ok()?
+}
+
+/// Bytes of request line and header fields, as they are on the wire in HTTP/1.1.
+fn header_bytes(head: &request::Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    head.method.as_str().len() + target + "  HTTP/1.1".len() + 4 + fields
 }
 
 /// The handler's answer, or a status that refuses the request before or instead of it.
@@ -218,32 +256,40 @@ async fn handled<H: Handler>(
     request: Request<Incoming>,
     http2: bool,
     correlation: &Correlation,
-) -> Result<Response<Bytes>, StatusCode> {
-    let shared = &connection.shared;
+) -> Result<Response<Bytes>, Refused> {
+    let (shared, limits) = (&connection.shared, &connection.tuned.limits);
     let guard = connection.entered.guard();
-    let limit = shared.limits.request_timeout.0;
+    let limit = limits.request_timeout.0;
     if http2 {
-        if guard.is_closed() {
-            return Err(StatusCode::SERVICE_UNAVAILABLE);
-        }
-        if timeout(limit, guard.room()).await.is_err() {
-            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        if guard.is_closed() || timeout(limit, guard.room()).await.is_err() {
+            return Err(StatusCode::SERVICE_UNAVAILABLE.into());
         }
     } else {
         guard.flushed().await; // the guard ends a connection that does not get this far
     }
-    // A client that keeps opening and resetting streams has to wait for the runs that this started.
-    if connection.background.load(Relaxed) >= shared.limits.http2_streams {
-        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    // A client that keeps opening and resetting streams has to wait for the runs that this started. No service words this, because that
+    // would be one more run.
+    if connection.background.load(Relaxed) >= limits.http2_streams {
+        return Err(StatusCode::SERVICE_UNAVAILABLE.into());
     }
     let (head, incoming) = request.into_parts();
     if !http2 {
         strict::framing(&head.headers)?;
     }
-    let Ok(Origin { remote, direct }) = shared.proxies.origin(connection.info.remote, &head.headers) else {
-        return Err(StatusCode::BAD_REQUEST);
+    let Ok(Origin { remote, direct }) = correlation.around(|| shared.proxies.origin(connection.info.remote, &head.headers))
+    else {
+        return Err(StatusCode::BAD_REQUEST.into());
     };
-    let (body, held) = body::read(incoming, &shared.limits, &connection.memory).await?;
+    let origin = move |info: &ConnInfo| ConnInfo { remote, direct, ..info.clone() };
+    let read = if header_bytes(&head) > limits.header_bytes.0 {
+        Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else {
+        body::read(incoming, limits, &connection.memory).await
+    };
+    let (body, held) = match read {
+        Ok(read) => read,
+        Err(status) => return Err(Refused { status, request: Some(Box::new((head, origin(&connection.info)))) }),
+    };
     let run = {
         let connection = Arc::clone(connection);
         let own = correlation.clone();
@@ -253,10 +299,10 @@ async fn handled<H: Handler>(
             if remote == info.remote && direct {
                 return connection.shared.handler.handle(head, body, info, own).await;
             }
-            connection.shared.handler.handle(head, body, &ConnInfo { remote, direct, ..info.clone() }, own).await
+            connection.shared.handler.handle(head, body, &origin(info), own).await
         }))
     };
-    match timeout(limit, ToTheEnd::new(run, limit, &connection.background)).await {
+    match timeout(limit, ToTheEnd::new(run, limit, &connection.background, correlation.id())).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(_)) => {
             // The panic hook has printed message and place; the gateway continues.
@@ -265,7 +311,7 @@ async fn handled<H: Handler>(
         }
         Err(_) => {
             tracing::warn!(request = %correlation.id(), ?limit, "a request was not answered in time; answered 504");
-            Err(StatusCode::GATEWAY_TIMEOUT)
+            Err(StatusCode::GATEWAY_TIMEOUT.into())
         }
     }
 }
@@ -278,6 +324,12 @@ fn refusal(status: StatusCode) -> Response<Bytes> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    last(response)
+}
+
+/// What a refusal says about the connection.
+fn last(mut response: Response<Bytes>) -> Response<Bytes> {
+    let status = response.status();
     // The next bytes on this connection may be the rest of an unread body.
     if matches!(
         status,
@@ -285,6 +337,7 @@ fn refusal(status: StatusCode) -> Response<Bytes> {
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::BAD_REQUEST
             | StatusCode::NOT_IMPLEMENTED
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             | StatusCode::SERVICE_UNAVAILABLE
     ) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -59,6 +59,8 @@ pub(super) struct Guard {
     last_taken: AtomicU64,
     /// Further requests wait while there are more unwritten bytes than this.
     most_unwritten: usize,
+    /// As when it was opened.
+    times: Times,
     room: Notify,
     /// Pieces by the round in which they were handed out: alternately the current and the previous round.
     round: AtomicUsize,
@@ -74,12 +76,12 @@ struct Shared {
     clock: AtomicU64,
     /// Unwritten bytes of answers, on all connections.
     unwritten: AtomicUsize,
-    limits: Times,
-    most_unwritten: usize,
+    most_unwritten: AtomicUsize,
     all: Mutex<HashMap<u64, Arc<Guard>>>,
 }
 
 /// Limits in milliseconds.
+#[derive(Clone, Copy)]
 struct Times {
     header: u64,
     idle: u64,
@@ -167,7 +169,7 @@ impl Guard {
             self.last_taken.store(self.now(), Relaxed);
         }
         self.answers.fetch_add(1, Relaxed);
-        if self.guards.unwritten.fetch_add(bytes, Relaxed) + bytes > self.guards.most_unwritten {
+        if self.guards.unwritten.fetch_add(bytes, Relaxed) + bytes > self.guards.most_unwritten.load(Relaxed) {
             self.guards.make_room();
         }
     }
@@ -270,7 +272,7 @@ impl Guard {
     }
 
     fn judge(&self, now: u64) -> u8 {
-        let Times { header, idle, write, grace, closing } = self.guards.limits;
+        let Times { header, idle, write, grace, closing } = self.times;
         let longer = |mark: &AtomicU64, limit: u64| {
             let since = mark.load(Relaxed);
             since > 0 && now.saturating_sub(since) > limit
@@ -329,36 +331,60 @@ impl Drop for Active<'_> {
 /// All connections of a server.
 pub(super) struct Guards {
     shared: Arc<Shared>,
-    period: Duration,
+    /// For connections that are opened from now on.
+    times: Mutex<Times>,
+    /// How often the limits are enforced, in milliseconds.
+    period: AtomicU64,
     next: AtomicU64,
     closing: AtomicBool,
     /// The share of the memory for unwritten answers that one peer may take.
-    connection_unwritten: usize,
+    connection_unwritten: AtomicUsize,
+}
+
+impl Times {
+    fn new(limits: &Limits) -> Times {
+        let millis = |duration: Duration| duration.as_millis() as u64;
+        let (header, idle, write) = (limits.header_timeout.0, limits.idle_timeout.0, limits.write_timeout.0);
+        Times {
+            header: millis(header),
+            idle: millis(idle),
+            write: millis(write),
+            grace: millis(idle).min(GRACE_MILLIS),
+            closing: millis(limits.shutdown_timeout.0),
+        }
+    }
+
+    fn period(self) -> u64 {
+        (self.header.min(self.idle).min(self.write) / 8).clamp(10, 500)
+    }
 }
 
 impl Guards {
     pub(super) fn new(limits: &Limits) -> Self {
-        let millis = |duration: Duration| duration.as_millis() as u64;
-        let (header, idle, write) = (limits.header_timeout.0, limits.idle_timeout.0, limits.write_timeout.0);
+        let times = Times::new(limits);
         Guards {
             shared: Arc::new(Shared {
                 clock: AtomicU64::new(1),
                 unwritten: AtomicUsize::new(0),
-                limits: Times {
-                    header: millis(header),
-                    idle: millis(idle),
-                    write: millis(write),
-                    grace: millis(idle).min(GRACE_MILLIS),
-                    closing: millis(limits.shutdown_timeout.0),
-                },
-                most_unwritten: limits.answer_memory.0,
+                most_unwritten: AtomicUsize::new(limits.answer_memory.0),
                 all: Mutex::new(HashMap::new()),
             }),
-            period: (header.min(idle).min(write) / 8).clamp(Duration::from_millis(10), Duration::from_millis(500)),
+            times: Mutex::new(times),
+            period: AtomicU64::new(times.period()),
             next: AtomicU64::new(0),
             closing: AtomicBool::new(false),
-            connection_unwritten: limits.connection_answer_memory.0.max(1),
+            connection_unwritten: AtomicUsize::new(limits.connection_answer_memory.0.max(1)),
         }
+    }
+
+    /// The limits of connections that are opened from now on.
+    pub(super) fn tune(&self, limits: &Limits) {
+        let times = Times::new(limits);
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner) = times;
+        self.shared.most_unwritten.store(limits.answer_memory.0, Relaxed);
+        self.connection_unwritten.store(limits.connection_answer_memory.0.max(1), Relaxed);
+        // Never less often, because open connections keep their limits.
+        self.period.fetch_min(times.period(), Relaxed);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -387,7 +413,8 @@ impl Guards {
             unwritten: AtomicUsize::new(0),
             answers: AtomicU32::new(0),
             last_taken: AtomicU64::new(0),
-            most_unwritten: if many { usize::MAX } else { self.connection_unwritten },
+            most_unwritten: if many { usize::MAX } else { self.connection_unwritten.load(Relaxed) },
+            times: *self.times.lock().unwrap_or_else(PoisonError::into_inner),
             room: Notify::new(),
             round: AtomicUsize::new(0),
             round_since: AtomicU64::new(0),
@@ -422,10 +449,8 @@ impl Guards {
     /// Advances the coarse clock and enforces the limits until the server has stopped and every connection is gone.
     pub(super) async fn reap(self: Arc<Self>, stopped: watch::Receiver<bool>) {
         let start = Instant::now();
-        let mut ticks = tokio::time::interval(self.period);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::time::sleep(Duration::from_millis(self.period.load(Relaxed))).await;
             let now = 1 + start.elapsed().as_millis() as u64;
             self.shared.clock.store(now, Relaxed);
             let all = self.shared.all();

@@ -12,13 +12,15 @@ pub(crate) mod proxies;
 mod run;
 mod strict;
 mod tls;
+mod tuned;
 
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Response, request};
 use tokio::net::{TcpListener, TcpSocket};
@@ -28,11 +30,14 @@ use crate::data::certificate::Certificate;
 use crate::services::config::{Limits, ListenAddress, Listeners};
 use crate::services::telemetry::Correlation;
 
+use body::Memory;
 use guard::Guards;
 use peers::{Peer, Peers};
 use proxies::Proxies;
+use tuned::Tuned;
 
 pub use tls::TlsServer;
+pub use tuned::Tuner;
 
 /// The facts about a connection that apply to its requests.
 #[derive(Clone, Debug)]
@@ -63,6 +68,18 @@ pub trait Handler: Send + Sync + 'static {
 
     /// A request of this peer was refused before it got here, with this status.
     fn refused(&self, _status: http::StatusCode, _peer: IpAddr, _correlation: &Correlation) {}
+
+    /// The answer to a request whose header was read and which is refused with this status, for this reason; `None` for the usual one.
+    fn refuse(
+        &self,
+        _head: request::Parts,
+        _conn: &ConnInfo,
+        _status: http::StatusCode,
+        _reason: &'static str,
+        _correlation: Correlation,
+    ) -> impl Future<Output = Option<Response<Bytes>>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// Bound listeners, not yet accepting.
@@ -132,14 +149,24 @@ impl Server {
 
     /// Starts to accept connections.
     pub fn start<H: Handler>(self, handler: Arc<H>) -> Running {
-        let guards = Arc::new(Guards::new(&self.limits));
+        let limits = &*self.limits;
+        let most = peers::open_files(limits.max_connections);
+        let tuner = Tuner {
+            tuned: Arc::new(ArcSwap::from_pointee(Tuned::new(limits.clone()))),
+            guards: Arc::new(Guards::new(limits)),
+            memory: Memory::new(limits.body_memory.0),
+            peers: Arc::new(Peers::new(limits.connections_per_address)),
+            permits: Arc::new(Semaphore::new(most)),
+            places: Arc::new(Mutex::new(most)),
+        };
         let places = Arc::new(Places {
-            permits: Arc::new(Semaphore::new(peers::open_files(self.limits.max_connections))),
-            peers: Arc::new(Peers::new(self.limits.connections_per_address)),
+            permits: Arc::clone(&tuner.permits),
+            peers: Arc::clone(&tuner.peers),
             proxies: Arc::clone(&self.proxies),
         });
+        let guards = Arc::clone(&tuner.guards);
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(conn::Shared::new(handler, Arc::clone(&self.limits), Arc::clone(&guards), self.proxies));
+        let shared = Arc::new(conn::Shared::new(handler, &tuner, self.proxies));
         if let Some((listener, tls)) = self.https {
             tokio::spawn(accept(listener, Some(tls), Arc::clone(&shared), Arc::clone(&places), stopped.clone()));
         }
@@ -147,7 +174,7 @@ impl Server {
             tokio::spawn(accept(listener, None, shared, places, stopped.clone()));
         }
         tokio::spawn(Arc::clone(&guards).reap(stopped));
-        Running { guards, stop, patience: self.limits.shutdown_timeout.0 }
+        Running { guards, stop, patience: self.limits.shutdown_timeout.0, tuner }
     }
 }
 
@@ -231,6 +258,7 @@ pub struct Running {
     guards: Arc<Guards>,
     stop: watch::Sender<bool>,
     patience: Duration,
+    tuner: Tuner,
 }
 
 /// Counts a server's connections.
@@ -253,6 +281,11 @@ impl Running {
     /// Counts connections, even after the server.
     pub fn counter(&self) -> ConnectionCounter {
         ConnectionCounter(Arc::clone(&self.guards))
+    }
+
+    /// Changes the limits of new connections.
+    pub fn tuner(&self) -> Tuner {
+        self.tuner.clone()
     }
 
     /// Stops accepting, lets running requests finish, and closes every connection. Returns the number of connections that did not

@@ -7,13 +7,14 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use smol_str::SmolStr;
 
 use super::guard::{Guard, PIECE};
 
@@ -28,6 +29,8 @@ struct Flow {
     begun: AtomicBool,
     /// Completely written pieces.
     taken: AtomicU32,
+    /// The id of its request.
+    request: OnceLock<SmolStr>,
 }
 
 /// Runs HTTP/2 streams. A stream whose peer does not read a piece of the answer within `patience` is reset.
@@ -64,7 +67,8 @@ async fn run<F: Future>(stream: F, patience: Duration) {
             return;
         }
         if flow.taken.load(Relaxed) == taken {
-            tracing::debug!("a stream was reset: its peer does not read the answer");
+            let request = flow.request.get().map(SmolStr::as_str);
+            tracing::debug!(request, "a stream was reset: its peer does not read the answer");
             return; // dropping the stream resets it
         }
     }
@@ -84,13 +88,14 @@ struct Counted {
 
 impl Outgoing {
     /// The body of an answer on this connection.
-    pub(super) fn new(rest: Bytes, guard: &Arc<Guard>, http2: bool) -> Outgoing {
+    pub(super) fn new(rest: Bytes, guard: &Arc<Guard>, http2: bool, request: &SmolStr) -> Outgoing {
         if rest.is_empty() || (!http2 && rest.len() <= PIECE) {
             return Outgoing { rest, counted: None };
         }
         let flow = FLOW.try_with(Arc::clone).ok();
         if let Some(flow) = &flow {
             flow.begun.store(true, Relaxed);
+            let _ = flow.request.set(request.clone());
         }
         guard.owe(rest.len());
         Outgoing { rest, counted: Some(Counted { guard: Arc::clone(guard), flow }) }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::data::network;
@@ -28,7 +29,7 @@ pub(super) fn open_files(connections: usize) -> usize {
 
 /// Connections by address.
 pub(super) struct Peers {
-    most: usize,
+    pub(super) most: AtomicUsize,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Peer {
 
 impl Peers {
     pub(super) fn new(most: usize) -> Peers {
-        Peers { most, open: Mutex::default() }
+        Peers { most: AtomicUsize::new(most), open: Mutex::default() }
     }
 
     /// One more connection of this address; `None` if it has too many.
@@ -48,7 +49,7 @@ impl Peers {
         let address = network::caller(address).addr();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_insert(0);
-        if *count >= self.most {
+        if *count >= self.most.load(Relaxed) {
             return None;
         }
         *count += 1;

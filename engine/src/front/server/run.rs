@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::time::timeout;
 
 /// The run panicked.
@@ -23,12 +24,14 @@ pub(super) struct ToTheEnd<T: Send + 'static> {
     begun: bool,
     limit: Duration,
     background: Arc<AtomicU32>,
+    /// The request, for the log.
+    request: SmolStr,
 }
 
 impl<T: Send + 'static> ToTheEnd<T> {
     /// A run. `background` counts the runs that continue without anybody waiting.
-    pub(super) fn new(run: Boxed<T>, limit: Duration, background: &Arc<AtomicU32>) -> Self {
-        ToTheEnd { run: Some(run), begun: false, limit, background: Arc::clone(background) }
+    pub(super) fn new(run: Boxed<T>, limit: Duration, background: &Arc<AtomicU32>, request: &SmolStr) -> Self {
+        ToTheEnd { run: Some(run), begun: false, limit, background: Arc::clone(background), request: request.clone() }
     }
 }
 
@@ -60,10 +63,11 @@ impl<T: Send + 'static> Drop for ToTheEnd<T> {
         // Without a runtime, the process is ending.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (limit, background) = (self.limit, Arc::clone(&self.background));
+        let request = std::mem::take(&mut self.request);
         background.fetch_add(1, Relaxed);
         runtime.spawn(async move {
             if timeout(limit, std::future::poll_fn(|cx| step(&mut run, cx))).await.is_err() {
-                tracing::warn!(?limit, "a request that nobody waits for did not end in time and was aborted");
+                tracing::warn!(%request, ?limit, "a request that nobody waits for did not end in time and was aborted");
             }
             // The run's resources (its place among the connections) are released before it counts as gone.
             drop(run);

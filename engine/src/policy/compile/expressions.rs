@@ -7,6 +7,7 @@ use portcullis_dsl::span::Span;
 use portcullis_dsl::{Access, Diagnostic};
 
 use super::{Compiler, Scope};
+use crate::data::encoding::Encoding;
 use crate::data::json::Path;
 use crate::data::value::Value;
 use crate::policy::codes;
@@ -57,6 +58,12 @@ impl<'a> Compiler<'a> {
             ExprKind::Json(json) => folded(self.json(json, scope)),
             ExprKind::Template(syntax, parts) => self.template(*syntax, parts, scope, span),
             ExprKind::File(syntax, path) => self.data_file(*syntax, path, scope, span),
+            ExprKind::DataUri(path) => match self.library.picture(scope.file(), path) {
+                Some((media_type, bytes)) => {
+                    Expr::constant(format!("data:{media_type};base64,{}", Encoding::Base64.encode(bytes)).as_str())
+                }
+                None => Expr::Const(Value::Undefined),
+            },
         }
     }
 

@@ -230,7 +230,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// An assignment, and the check of its variable's declared bounds.
+    /// An assignment, and the check of its variable's declared bounds or choices.
     fn assigned(&mut self, assignment: Op, slot: Slot, scope: Scope<'a>, span: Span, ok: Label, no: Label) {
         let Some(bounds) = bounds(slot, scope) else { return self.code.emit(assignment, span, ok, no) };
         let set = self.code.label();
@@ -323,8 +323,8 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// The declared bounds of a variable.
+/// The declared bounds or choices of a variable.
 pub(super) fn bounds(slot: Slot, scope: Scope<'_>) -> Option<Bounds> {
-    let (ty, range) = scope.frame.bounds(slot.0 as usize)?;
-    Some(Bounds { slot, ty, range, name: scope.frame.name(slot.0 as usize).into() })
+    let (ty, allowed) = scope.frame.bounds(slot.0 as usize)?;
+    Some(Bounds { slot, ty, allowed: allowed.clone(), name: scope.frame.name(slot.0 as usize).into() })
 }

@@ -239,7 +239,8 @@ impl Config {
         };
         compare("listeners", self.listeners == new.listeners);
         compare("tls", self.tls == new.tls);
-        compare("limits", self.limits == new.limits);
+        compare("limits.drain_delay", self.limits.drain_delay == new.limits.drain_delay);
+        compare("limits.shutdown_timeout", self.limits.shutdown_timeout == new.limits.shutdown_timeout);
         compare("sample_data", (self.sample_data, &self.samples) == (new.sample_data, &new.samples));
         compare("logging.format", self.logging.format == new.logging.format);
         compare("monitoring", self.monitoring == new.monitoring);

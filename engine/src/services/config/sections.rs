@@ -127,7 +127,8 @@ pub enum ClientCertificate {
     Required,
 }
 
-/// Limits for one client.
+/// Limits for one client. They are live: connections that are opened after a change have the new ones. Only `drain_delay` and
+/// `shutdown_timeout` need a restart.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {

@@ -79,6 +79,7 @@ pub struct Providers(BTreeMap<String, Arc<Watched>>);
 /// A provider, and what came of asking it last.
 struct Watched {
     provider: Arc<dyn IdentityProvider>,
+    asked: AtomicBool,
     down: AtomicBool,
 }
 
@@ -86,6 +87,7 @@ impl Watched {
     /// Notes whether it could be asked.
     fn noted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
         self.down.store(result.is_err(), Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
         result
     }
 }
@@ -149,7 +151,7 @@ impl Providers {
 
     /// Adds a provider, in place of one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, provider: Arc<dyn IdentityProvider>) {
-        self.0.insert(name.into(), Arc::new(Watched { provider, down: AtomicBool::new(false) }));
+        self.0.insert(name.into(), Arc::new(Watched { provider, asked: AtomicBool::new(false), down: AtomicBool::new(false) }));
     }
 
     /// Names of all of them.
@@ -157,9 +159,12 @@ impl Providers {
         self.0.keys().map(String::as_str)
     }
 
-    /// All of them by name, and whether each could be asked when it was asked last. One that nobody has asked yet counts as up.
-    pub fn states(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.0.iter().map(|(name, provider)| (name.as_str(), !provider.down.load(Ordering::Relaxed)))
+    /// All of them by name, and whether each could be asked when it was asked last; `None` for one that nobody has asked yet.
+    pub fn states(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
+        self.0.iter().map(|(name, provider)| {
+            let asked = provider.asked.load(Ordering::Relaxed);
+            (name.as_str(), asked.then(|| !provider.down.load(Ordering::Relaxed)))
+        })
     }
 
     /// The provider of this name. If there is none, that is a configuration fault.

@@ -19,6 +19,7 @@ use crate::data::time;
 use crate::services::config::AuditTarget;
 use crate::services::private::only_owner;
 use crate::services::telemetry::plain;
+use crate::services::telemetry::throttle::Throttle;
 
 /// Most lines waiting to be written.
 const QUEUE: usize = 8192;
@@ -133,7 +134,7 @@ pub const OWN_FIELDS: [&str; 8] = ["time", "level", "event", "service", "request
 
 /// The target of records. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct AuditLog(Sink);
+pub struct AuditLog(Sink, Arc<Throttle>);
 
 #[derive(Clone, Debug, Default)]
 enum Sink {
@@ -155,13 +156,13 @@ impl AuditLog {
     /// Opens the target; a relative file name is relative to `home`.
     pub fn open(target: &AuditTarget, home: &Path) -> io::Result<AuditLog> {
         let Some(out) = Out::open(target, home)? else {
-            return Ok(AuditLog(if *target == AuditTarget::Log { Sink::Log } else { Sink::Off }));
+            return Ok(AuditLog(if *target == AuditTarget::Log { Sink::Log } else { Sink::Off }, Arc::default()));
         };
         let (queue, orders) = sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
         let lost = Arc::clone(&dropped);
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || write(out, &orders, &lost))?;
-        Ok(AuditLog(Sink::Writer(queue, dropped)))
+        Ok(AuditLog(Sink::Writer(queue, dropped), Arc::default()))
     }
 
     /// Writes one record before returning, for a process that then ends. The ordinary log belongs to the gateway only.
@@ -212,6 +213,26 @@ impl AuditLog {
                 }
             }
         }
+    }
+
+    /// Whether one more record of an event is kept, of which a minute may have `most`. The others are counted.
+    pub fn admits(&self, event: &str, most: u64, now_millis: i64) -> bool {
+        self.tell_left_out(now_millis);
+        self.1.admits(event, most, now_millis)
+    }
+
+    /// Records how many records were left out in minutes that are over.
+    pub fn tell_left_out(&self, now_millis: i64) {
+        for (of, records) in self.1.told(now_millis) {
+            let event = "records_left_out";
+            let fields = [("of".to_owned(), of.as_str().into()), ("records".to_owned(), records.into())];
+            self.record(AuditRecord::own(now_millis, Level::Warning, event, "", fields.into_iter().collect()));
+        }
+    }
+
+    /// How many records were left out, because strangers caused too many.
+    pub fn left_out(&self) -> u64 {
+        self.1.left_out()
     }
 
     /// How many records could not be kept.
@@ -346,14 +367,17 @@ fn write(mut out: Out, orders: &Receiver<Order>, lost: &AtomicU64) {
     while let Ok(first) = orders.recv() {
         let mut next = Some(first);
         let mut waiting = Vec::new();
+        let (mut written, mut failed) = (false, false);
         while let Some(order) = next {
             match order {
-                Order::Write(level, event, line) => {
-                    if let Err(error) = out.write(level, &event, &line) {
+                Order::Write(level, event, line) => match out.write(level, &event, &line) {
+                    Ok(()) => written = true,
+                    Err(error) => {
+                        failed = true;
                         lost.fetch_add(1, Ordering::Relaxed);
                         complain(&error, &mut complained);
                     }
-                }
+                },
                 Order::Flush(done) => waiting.push(done),
                 Order::Reopen => match out.reopen() {
                     Ok(()) => complained = false,
@@ -363,7 +387,8 @@ fn write(mut out: Out, orders: &Receiver<Order>, lost: &AtomicU64) {
             next = orders.try_recv().ok();
         }
         match out.flush() {
-            Ok(()) => complained = false,
+            // Only a record that was written shows that it works again: after an error, there may be nothing left to flush.
+            Ok(()) => complained &= failed || !written,
             Err(error) => complain(&error, &mut complained),
         }
         // Whoever waits no longer is told in vain.

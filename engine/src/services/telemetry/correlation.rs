@@ -80,6 +80,11 @@ impl Correlation {
         CURRENT.scope(self.id.clone(), run)
     }
 
+    /// The same for what does not wait.
+    pub fn around<T>(&self, run: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self.id.clone(), run)
+    }
+
     /// Tells the next server, unless a policy does.
     pub fn send(&self, set: &mut HeaderMap) {
         if !set.contains_key(&REQUEST_ID)
@@ -130,8 +135,8 @@ impl Trace {
     }
 }
 
-/// The request that is being worked on here, for the log.
-pub(super) fn current() -> Option<SmolStr> {
+/// The request that is being worked on here, for lines of the log that are written elsewhere.
+pub fn current() -> Option<SmolStr> {
     CURRENT.try_with(SmolStr::clone).ok()
 }
 

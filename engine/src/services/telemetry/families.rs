@@ -67,6 +67,7 @@ pub(super) static OWN: &[Described] = &[
     gauge("generation", &[], "Number of the policy set being served, counted from 1"),
     gauge("ready", &[], "Whether the gateway accepts requests: 0 after it was told to stop"),
     counter("audit_dropped", &[], "Audit records that could not be kept"),
+    counter("audit_left_out", &[], "Audit records that were left out, because strangers caused too many in a minute"),
     counter("spans_dropped", &[], "Spans of traces that could not be kept"),
     counter("log_dropped", &[], "Log lines that nobody read in time"),
     gauge("build_info", &["version"], "1, and the version"),

@@ -124,8 +124,6 @@ pub struct Metrics {
     backend_latency: Family<Backend, Histogram, fn() -> Histogram>,
     generation: Gauge,
     reloaded: Gauge,
-    /// Whether the provider answered the last time.
-    providers: Mutex<BTreeMap<String, bool>>,
     known_backends: Mutex<BTreeMap<String, ()>>,
 }
 
@@ -153,7 +151,6 @@ impl Default for Metrics {
             backend_latency: Family::new_with_constructor(histogram),
             generation: Gauge::default(),
             reloaded: Gauge::default(),
-            providers: Mutex::default(),
             known_backends: Mutex::default(),
             registry: Mutex::default(),
         };
@@ -220,23 +217,6 @@ impl Metrics {
     /// An identity provider was asked.
     pub fn login(&self, provider: &str, login: Login) {
         self.logins.get_or_create(&LoginResult { provider: provider.to_owned(), result: login.word() }).inc();
-        if login != Login::Busy {
-            self.provider(provider, login != Login::Broken);
-        }
-    }
-
-    /// An identity provider answered, or could not.
-    pub fn provider(&self, provider: &str, answered: bool) {
-        let mut providers = locked(&self.providers);
-        match providers.get_mut(provider) {
-            Some(up) => *up = answered,
-            None => drop(providers.insert(provider.to_owned(), answered)),
-        }
-    }
-
-    /// Whether each identity provider that was asked answered the last time.
-    pub fn providers(&self) -> BTreeMap<String, bool> {
-        locked(&self.providers).clone()
     }
 
     /// Another server was called: its host and port, the class of its answer's status (`2xx`) or what went wrong.

@@ -6,6 +6,7 @@ mod families;
 mod metrics;
 pub mod plain;
 mod process;
+mod throttle;
 mod trace;
 
 use std::io;
@@ -19,7 +20,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 use crate::services::config::{LogFormat, Logging};
 
 pub use audit::{AuditLog, AuditRecord, Level, OWN_FIELDS, in_log, wanted_in_log};
-pub use correlation::{Correlation, REQUEST_ID, TRACEPARENT, TRACESTATE};
+pub use correlation::{Correlation, REQUEST_ID, TRACEPARENT, TRACESTATE, current as current_request};
 pub use metrics::{Login, Metrics, Sample, ServiceMetrics};
 
 pub use trace::{Attribute, Side, Span, Tracer, unix_nanos};

@@ -28,6 +28,8 @@ static SPEC: Spec = Spec {
         Prop::optional("sink", Kind::OneOf(&["audit", "log"]), Literal::Text("audit"), "Where it goes: to what `logging.audit` names, or to \
             the ordinary log, which suits texts that are long or for looking at only."),
         Prop::absent("logger", Kind::Text, "A name for who records it."),
+        Prop::absent("limit", Kind::Int, "For events that strangers can cause: how many records of this event a minute may have. The others \
+            are counted, and when the minute is over, one record (`records_left_out`) says how many. 0: no limit."),
     ],
     sets: &[],
     fails: &[],
@@ -38,6 +40,7 @@ static SPEC: Spec = Spec {
             r#"AuditDetail(event: "order_placed", fields: json { "order": "${request.http.parameter.order}" }, logger: "orders")"#,
             Expect::Holds,
         ),
+        example("what strangers can cause", r#"AuditDetail(event: "order_refused", level: "fine", limit: 600)"#, Expect::Holds),
         example("for the log only", r#"AuditDetail(message: "step 1", level: "fine", sink: "log")"#, Expect::Holds),
     ],
     also: &["Add Audit Detail", "Add Audit Details", "Audit Messages in Policy"],
@@ -66,6 +69,7 @@ pub static ENTRY: Entry = Entry {
             level: p.choice("level", &levels)?,
             log: p.choice("sink", &[("audit", false), ("log", true)])?,
             logger: p.optional("logger"),
+            limit: p.optional("limit"),
         })
     },
 };
@@ -78,6 +82,7 @@ struct AuditDetail {
     /// Whether it goes to the ordinary log, whatever settings say of audit records.
     log: bool,
     logger: Option<Expr>,
+    limit: Option<Expr>,
 }
 
 impl Assertion for AuditDetail {
@@ -88,7 +93,12 @@ impl Assertion for AuditDetail {
             return HELD;
         }
         let text = |expr: &Option<Expr>| expr.as_ref().map(|expr| expr.to_text(ctx)).unwrap_or_default();
-        let (event, logger, message) = (text(&self.event), text(&self.logger), text(&self.message));
+        let event = text(&self.event);
+        let limit = self.limit.as_ref().and_then(|limit| u64::try_from(limit.eval(ctx).to_int()?).ok()).filter(|limit| *limit > 0);
+        if limit.is_some_and(|limit| !audit.admits(&event, limit, ctx.now_millis())) {
+            return HELD;
+        }
+        let (logger, message) = (text(&self.logger), text(&self.message));
         let mut fields: Map<String, Json> =
             ctx.told.iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
         if let Some(Json::Object(more)) = self.fields.as_ref().map(|fields| fields.eval(ctx).to_json()) {

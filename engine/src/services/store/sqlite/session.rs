@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use smol_str::SmolStr;
 use tokio::sync::oneshot;
 
 use super::File;
@@ -14,6 +15,7 @@ use crate::data::value::Value;
 use crate::services::store::backend::Session;
 use crate::services::store::transaction::expired;
 use crate::services::store::{Kind, QueryOptions, Rows, Statement, StoreError};
+use crate::services::telemetry::current_request;
 
 /// What the writer needs to serve a transaction.
 pub(super) struct Begin {
@@ -21,6 +23,8 @@ pub(super) struct Begin {
     pub(super) ended: Receiver<End>,
     /// How long it may last after it began.
     pub(super) timeout: Duration,
+    /// The request that it is for.
+    pub(super) request: Option<SmolStr>,
     /// Until when its turn must have come.
     pub(super) start_by: Instant,
     /// Receives the end of its time.
@@ -68,7 +72,8 @@ impl InHand {
         let (started, answer) = oneshot::channel();
         let loan = Arc::new(Loan::default());
         let start_by = Instant::now() + file.busy;
-        (Begin { loan: Arc::clone(&loan), ended, timeout, start_by, started }, Asked { file, loan, end, answer })
+        let request = current_request();
+        (Begin { loan: Arc::clone(&loan), ended, timeout, start_by, started, request }, Asked { file, loan, end, answer })
     }
 
     async fn finish(self, make: impl FnOnce(oneshot::Sender<Result<(), StoreError>>) -> End) -> Result<(), StoreError> {

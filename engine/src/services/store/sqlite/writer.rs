@@ -265,7 +265,7 @@ impl Writer {
             }
             Err(RecvTimeoutError::Disconnected) => handle.control("ROLLBACK TO portcullis"),
             Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!(error = %expired(&self.file.name), "transaction undone");
+                tracing::warn!(request = begin.request.as_deref(), error = %expired(&self.file.name), "transaction undone");
                 handle.control("ROLLBACK TO portcullis")
             }
         };
