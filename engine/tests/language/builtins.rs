@@ -9,11 +9,13 @@ const NAMES: [(&str, &str); 3] =
     [("gateway.time.*", "utc"), ("request.ssl.clientCertificate.*", "subject"), ("secpass.*", "example.plaintext")];
 
 /// Variables that this request leaves undefined or empty.
-const ABSENT: [&str; 7] = [
+const ABSENT: [&str; 9] = [
     "request.authenticatedUser",
     "request.authenticatedUser.id",
     "request.authenticatedUser.providerId",
     "request.authenticatedUsers",
+    "request.refused.reason",
+    "request.refused.status",
     "request.ssl.clientCertificate",
     "request.ssl.clientCertificate.*",
     "service.instanceModifier",
