@@ -172,6 +172,8 @@ fn no_policy_redirects_with_307_or_308() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "policy") {
                 let text = fs::read_to_string(&path).expect("a policy");
+                // `fail 307` is an error's own number, and no status.
+                let text = text.replace("fail 307", "fail").replace("fail 308", "fail");
                 let code = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
                 let mut words = code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()));
                 assert!(!words.any(|word| word == "307" || word == "308"), "{}", path.display());
