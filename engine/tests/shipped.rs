@@ -31,11 +31,12 @@ fn shipped_policies_compile_without_a_diagnostic() {
 }
 
 /// Files that the examples need beside the policy.
-const BESIDE: [(&str, &str); 4] = [
-    ("authorization/example.css", "h1 { color: red }"),
-    ("authorization/login.html", "<form></form>"),
-    ("authorization/page.html", "<html></html>"),
-    ("id_token/accounts.example.com.jwks", r#"{"keys":[]}"#),
+const BESIDE: [(&str, &[u8]); 5] = [
+    ("authorization/example.css", b"h1 { color: red }"),
+    ("authorization/login.html", b"<form></form>"),
+    ("authorization/logo.png", b"\x89PNG\r\n\x1a\n"),
+    ("authorization/page.html", b"<html></html>"),
+    ("id_token/accounts.example.com.jwks", br#"{"keys":[]}"#),
 ];
 
 /// A file with its examples as policy. An example begins with a line with `//` and no blank after it, and continues as long as
@@ -69,7 +70,7 @@ fn policies(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn every_example_in_the_files_to_edit_compiles() {
     let home = tempfile::tempdir().expect("a folder");
-    let put = |path: &str, text: &str| {
+    let put = |path: &str, text: &[u8]| {
         let path = home.path().join(path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, text).expect("written");
@@ -84,10 +85,10 @@ fn every_example_in_the_files_to_edit_compiles() {
         let (own, other) = uncommented(&text);
         let path = file.strip_prefix(&customizations).expect("below it").display().to_string();
         assert_ne!(own, text, "{path} has no example");
-        put(&format!("customizations/{path}"), &own);
+        put(&format!("customizations/{path}"), own.as_bytes());
         if !other.is_empty() {
             services += 1;
-            put(&format!("services/example-{services}.policy"), &other);
+            put(&format!("services/example-{services}.policy"), other.as_bytes());
         }
     }
     assert!(files.len() > 20 && services == 1, "{} files, {services} services", files.len());

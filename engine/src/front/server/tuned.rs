@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use arc_swap::ArcSwap;
 use hyper_util::server::conn::auto;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::Memory;
 use super::guard::Guards;
@@ -70,14 +71,15 @@ impl Tuner {
         let permits = Arc::clone(&self.permits);
         let gone = self.permits.forget_permits(before.saturating_sub(wanted));
         let left = before.saturating_sub(wanted).saturating_sub(gone);
-        if left > 0 {
-            tokio::spawn(async move {
-                for _ in 0..left {
-                    if let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-                        permit.forget();
-                    }
+        if let Ok(left @ 1..) = u32::try_from(left) {
+            // All at once, and in the queue before this returns: a connection that comes later waits behind them.
+            let mut taken = Box::pin(permits.acquire_many_owned(left));
+            match taken.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(taken) => taken.into_iter().for_each(OwnedSemaphorePermit::forget),
+                Poll::Pending => {
+                    drop(tokio::spawn(async move { taken.await.into_iter().for_each(OwnedSemaphorePermit::forget) }))
                 }
-            });
+            }
         }
     }
 }
