@@ -61,39 +61,47 @@ fn wait(mut done: impl FnMut() -> bool, failed: impl FnOnce() -> String) {
 fn no_request_fails_while_files_are_saved_and_each_meets_one_version() {
     let (home, process) = start();
     let newest = Arc::new(AtomicU64::new(0));
-    let scripts: Vec<Box<dyn Script>> = (0..64)
-        .map(|_| {
-            let newest = Arc::clone(&newest);
-            let mut last = 0u64;
-            Box::new(move |answer: Option<&Reply<'_>>, request: &mut Vec<u8>| {
-                if let Some(answer) = answer {
-                    let text = std::str::from_utf8(answer.body).unwrap_or("");
-                    let (a, b) = text.split_once(' ').unwrap_or((text, ""));
-                    assert_eq!(a, b, "two versions in one answer: {text}");
-                    let version = a.parse().unwrap_or_else(|_| panic!("not a version: {text}"));
-                    assert!(version >= last, "{version} after {last}");
-                    last = version;
-                    newest.fetch_max(version, Ordering::Relaxed);
-                }
-                request.extend_from_slice(b"GET /pair HTTP/1.1\r\nHost: localhost\r\n\r\n");
-                true
-            }) as Box<dyn Script>
-        })
-        .collect();
+    let scripts = || -> Vec<Box<dyn Script>> {
+        (0..64)
+            .map(|_| {
+                let newest = Arc::clone(&newest);
+                let mut last = 0u64;
+                Box::new(move |answer: Option<&Reply<'_>>, request: &mut Vec<u8>| {
+                    if let Some(answer) = answer {
+                        let text = std::str::from_utf8(answer.body).unwrap_or("");
+                        let (a, b) = text.split_once(' ').unwrap_or((text, ""));
+                        assert_eq!(a, b, "two versions in one answer: {text}");
+                        let version = a.parse().unwrap_or_else(|_| panic!("not a version: {text}"));
+                        assert!(version >= last, "{version} after {last}");
+                        last = version;
+                        newest.fetch_max(version, Ordering::Relaxed);
+                    }
+                    request.extend_from_slice(b"GET /pair HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                    true
+                }) as Box<dyn Script>
+            })
+            .collect()
+    };
     let target = Target { address: process.http, tls: false };
     let time = Duration::from_secs(4);
-    let outcome = block_on(async {
-        let running = tokio::spawn(load::run(target, scripts, time));
-        let begun = Instant::now();
-        let mut version = 0;
-        while begun.elapsed() < time {
-            version += 1;
-            put(home.path(), HOOK, &pair(version));
-            tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut version = 0;
+    // On a slow machine an unoptimised gateway under load needs seconds to compile all policies.
+    for _ in 0..10 {
+        let outcome = block_on(async {
+            let running = tokio::spawn(load::run(target, scripts(), time));
+            let begun = Instant::now();
+            while begun.elapsed() < time {
+                version += 1;
+                put(home.path(), HOOK, &pair(version));
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            running.await.expect("no answer was wrong").expect("connections")
+        });
+        assert_eq!((outcome.bad, outcome.broken), (0, 0), "{outcome:?}\n{}", process.log());
+        if newest.load(Ordering::Relaxed) >= 2 {
+            break;
         }
-        running.await.expect("no answer was wrong").expect("connections")
-    });
-    assert_eq!((outcome.bad, outcome.broken), (0, 0), "{outcome:?}\n{}", process.log());
+    }
     assert!(newest.load(Ordering::Relaxed) >= 2, "saves took effect under load: {}", newest.load(Ordering::Relaxed));
 }
 
