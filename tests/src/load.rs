@@ -180,7 +180,9 @@ async fn read_reply(stream: &mut Box<dyn Stream>, buffer: &mut Vec<u8>) -> Resul
             break at + 4;
         }
     };
-    let length = content_length(&buffer[..head]).context("no Content-Length")?;
+    // RFC 9110, section 8.6: an answer without content has no such header.
+    let empty = matches!(buffer.get(9..12), Some(b"204" | b"304"));
+    let length = if empty { 0 } else { content_length(&buffer[..head]).context("no Content-Length")? };
     while buffer.len() < head + length {
         if stream.read_buf(buffer).await? == 0 {
             bail!("the connection was closed");
