@@ -297,7 +297,7 @@ fn a_home_can_begin_with_the_documented_defaults() {
     let path = home.display().to_string();
     let refused = command(&home, &["init", &path, "--compatibility", "otk-4.2"]).expect("a run");
     assert!(
-        !refused.success && refused.stderr.contains("`compatibility` cannot be \"otk-4.2\": known is \"otk-4.1\""),
+        !refused.success && refused.stderr.contains("`compatibility` cannot be \"otk-4.2\": it can be \"otk-4.1\""),
         "{}",
         refused.stderr
     );

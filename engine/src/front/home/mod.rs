@@ -205,7 +205,7 @@ impl Home {
             .collect();
         let Some((file, line)) = known.iter().find(|(_, line)| line.trim() == wanted) else {
             let values: Vec<&str> = known.iter().filter_map(|(_, line)| line.trim().strip_prefix(&begins)).collect();
-            let message = format!("`{variable}` cannot be \"{value}\": known is {}", values.join(", "));
+            let message = format!("`{variable}` cannot be \"{value}\": it can be {}", values.join(", "));
             return Err(unusable(&self.root, io::Error::new(io::ErrorKind::InvalidInput, message)));
         };
         let target = self.path(&*file.path);
