@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::header::AsHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -15,6 +14,8 @@ use crate::data::value::Value;
 
 /// Most parameters a form or query may have; one with more counts as malformed.
 pub const MAX_PARAMETERS: usize = 1000;
+/// Among up to this many fields, a name is found sooner by comparing names than by hashing it.
+const FEW: usize = 16;
 
 /// Headers, status, body.
 #[derive(Clone, Default, Debug)]
@@ -79,7 +80,7 @@ impl Message {
 
     /// The `Content-Type` field, empty when there is none.
     pub fn content_type(&self) -> Cow<'_, str> {
-        self.header(header::CONTENT_TYPE).unwrap_or_default()
+        self.header(&header::CONTENT_TYPE).unwrap_or_default()
     }
 
     /// Whether the media type (without parameters) is this one, in any case.
@@ -88,8 +89,13 @@ impl Message {
     }
 
     /// The first field of this name as text.
-    pub fn header(&self, name: impl AsHeaderName) -> Option<Cow<'_, str>> {
-        self.headers.get(name).map(field_text)
+    pub fn header(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
+        let value = if self.headers.len() <= FEW {
+            self.headers.iter().find_map(|(own, value)| (own == name).then_some(value))
+        } else {
+            self.headers.get(name)
+        };
+        value.map(field_text)
     }
 
     /// Adds a field after those of the same name; a name or value that HTTP does not allow is refused.

@@ -4,6 +4,7 @@ pub mod bounds;
 pub mod compare;
 pub mod observer;
 pub mod program;
+pub mod quick;
 mod shown;
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn truth(&mut self, value: &ast::Expr, scope: Scope<'a>, negate: bool) -> Compare {
-        Compare { mode: Multi::All, left: self.expr(value, scope), ty: None, test: Test::True, negate, ignore_case: false }
+        Compare::new(Multi::All, self.expr(value, scope), None, Test::True).negated(negate)
     }
 
     fn comparison(&mut self, comparison: &Comparison, scope: Scope<'a>, negate: bool) -> Option<Compare> {
@@ -110,6 +110,6 @@ impl<'a> Compiler<'a> {
             },
         };
         let ty = comparison.ty.as_ref().map(|ty| ty.node);
-        Some(Compare { mode: comparison.mode, left, ty, test, negate, ignore_case: comparison.ignore_case })
+        Some(Compare::new(comparison.mode, left, ty, test).negated(negate).ignoring_case(comparison.ignore_case))
     }
 }

@@ -7,6 +7,7 @@ use portcullis_dsl::ast::{BinaryOp, Bounds, Multi, Type};
 
 use crate::data::value::{Value, parse_decimal};
 use crate::policy::ctx::Ctx;
+use crate::policy::exec::quick::Quick;
 use crate::policy::expr::{Expr, View};
 
 /// A comparison, ready to run.
@@ -23,6 +24,8 @@ pub struct Compare {
     pub negate: bool,
     /// `ignoring case`.
     pub ignore_case: bool,
+    /// The test, if its right side is constant.
+    quick: Option<Quick>,
 }
 
 /// Comparisons joined to a boolean value. Negation is already applied in the comparisons.
@@ -77,9 +80,31 @@ pub enum Test {
 }
 
 impl Compare {
+    /// A comparison of `left`, with neither `not` nor `ignoring case`.
+    pub fn new(mode: Multi, left: Expr, ty: Option<Type>, test: Test) -> Compare {
+        let quick = Quick::of(&test, ty);
+        Compare { mode, left, ty, test, negate: false, ignore_case: false, quick }
+    }
+
+    /// `not` it.
+    pub fn negated(self, negate: bool) -> Compare {
+        Compare { negate, ..self }
+    }
+
+    /// The same `ignoring case`.
+    pub fn ignoring_case(self, ignore_case: bool) -> Compare {
+        let quick = if ignore_case { None } else { self.quick };
+        Compare { ignore_case, quick, ..self }
+    }
+
     /// Whether it is true.
     pub fn holds(&self, ctx: &Ctx) -> bool {
         let left = self.left.view(ctx);
+        if let Some(quick) = &self.quick
+            && let Some(passed) = quick.passes(&left)
+        {
+            return passed != self.negate;
+        }
         match &self.test {
             Test::Empty => {
                 return left.is_empty() != self.negate;
@@ -167,6 +192,13 @@ impl Compare {
         values.iter().any(|value| self.same(&value.as_text(), &wanted))
     }
 
+    fn is(&self, value: &Value, text: &str) -> bool {
+        match value {
+            Value::Text(own) if !self.ignore_case => own == text,
+            value => self.same(&value.as_text(), text),
+        }
+    }
+
     fn same(&self, left: &str, right: &str) -> bool {
         if self.ignore_case { eq_ignoring_case(left, right) } else { left == right }
     }
@@ -208,9 +240,9 @@ impl Compare {
             Test::StartsWith(right) => self.folded(left, &right.text(ctx), |left, right| left.starts_with(right)),
             Test::EndsWith(right) => self.folded(left, &right.text(ctx), |left, right| left.ends_with(right)),
             Test::In(right) => match right.view(ctx) {
-                View::Value(value) => value.values().iter().any(|value| self.same(&value.as_text(), left)),
+                View::Value(value) => value.values().iter().any(|value| self.is(value, left)),
                 View::Text(text) => self.same(text, left),
-                View::Owned(value) => value.values().iter().any(|value| self.same(&value.as_text(), left)),
+                View::Owned(value) => value.values().iter().any(|value| self.is(value, left)),
             },
             Test::Matches(regex) => regex.is_match(left),
             Test::MatchesText(pattern) => crate::policy::pattern::cached(&pattern.text(ctx), self.ignore_case)?.is_match(left),
@@ -263,7 +295,7 @@ fn compare_typed(left: &Value, right: &Value, ignore_case: bool) -> Ordering {
     }
 }
 
-fn ordered(op: BinaryOp, ordering: Ordering) -> bool {
+pub(super) fn ordered(op: BinaryOp, ordering: Ordering) -> bool {
     match op {
         BinaryOp::Eq => ordering.is_eq(),
         BinaryOp::Ne => ordering.is_ne(),
