@@ -8,6 +8,7 @@ pub mod quick;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 
 use std::borrow::Cow;
 
@@ -33,6 +34,7 @@ pub enum Ending {
 }
 
 /// The control state of one run, besides the variables in [`Ctx`].
+#[derive(Default)]
 struct Run {
     calls: Vec<Activation>,
     loops: Vec<LoopState>,
@@ -104,6 +106,17 @@ struct LoopState {
     next: usize,
 }
 
+impl LoopState {
+    fn over(list: Value) -> LoopState {
+        let values = match list {
+            Value::Undefined => Value::list([]),
+            Value::Json(document) => document.into_list_or_value(),
+            other => other,
+        };
+        LoopState { values, next: 0 }
+    }
+}
+
 /// An open `HandleErrors`: how far to unwind, and where to continue.
 struct Handler {
     at: u32,
@@ -151,8 +164,7 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
     if ctx.slots.len() < frame.slots {
         ctx.slots.resize_with(frame.slots, Value::default);
     }
-    let mut run =
-        Run { calls: Vec::new(), loops: Vec::new(), blocks: Vec::new(), handlers: Vec::new(), broken: None, failed: None };
+    let mut run = Run::default();
     let mut pc = entry;
     loop {
         let Some(instr) = program.code.get(pc as usize) else {
@@ -178,7 +190,10 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
             Op::Sync(assertion) => assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome)),
             Op::Async(assertion) => assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome)),
             Op::Call(site) => {
-                if call(ctx, &mut run, site, pc) {
+                if let (Some(known), false) = (&site.known, O::WATCHES) {
+                    known.iter().for_each(|(slot, value)| ctx.set(*slot, value.clone()));
+                    Ok(instr.ok)
+                } else if call(ctx, &mut run, site, pc) {
                     Ok(site.entry)
                 } else {
                     run.failed = Some((pc, format!("an input of `{}` has the wrong type", site.name).into()));
@@ -190,12 +205,7 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
             }
             Op::Return(held) => ret(ctx, &mut run, program, *held),
             Op::LoopBegin(list) => {
-                let values = match list.eval(ctx) {
-                    Value::Undefined => Value::list([]),
-                    Value::Json(document) => document.into_list_or_value(),
-                    other => other,
-                };
-                run.loops.push(LoopState { values, next: 0 });
+                run.loops.push(LoopState::over(list.eval(ctx)));
                 Ok(instr.ok)
             }
             Op::LoopNext(data) => next_round(ctx, &mut run, data).map(|goes_on| if goes_on { instr.ok } else { instr.no }),

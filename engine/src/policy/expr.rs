@@ -204,11 +204,11 @@ impl Expr {
             Expr::Json(node) => Value::json(node.eval(ctx)),
             Expr::List(items) => Value::list(items.iter().map(|item| item.eval(ctx))),
             Expr::Call(function, args) => match &args[..] {
-                [] => (function.call)(&Args(&[]), ctx),
-                [one] => (function.call)(&Args(&[one.eval(ctx)]), ctx),
-                [one, two] => (function.call)(&Args(&[one.eval(ctx), two.eval(ctx)]), ctx),
-                [one, two, three] => (function.call)(&Args(&[one.eval(ctx), two.eval(ctx), three.eval(ctx)]), ctx),
-                more => (function.call)(&Args(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>()), ctx),
+                [] => function.call(&Args(&[]), ctx),
+                [one] => function.call(&Args(&[one.eval(ctx)]), ctx),
+                [one, two] => function.call(&Args(&[one.eval(ctx), two.eval(ctx)]), ctx),
+                [one, two, three] => function.call(&Args(&[one.eval(ctx), two.eval(ctx), three.eval(ctx)]), ctx),
+                more => function.call(&Args(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>()), ctx),
             },
             Expr::Member(source, path) => {
                 let found = |value: &Value| json::document(value).map_or(Value::Undefined, |document| document.get(path));

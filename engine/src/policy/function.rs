@@ -19,8 +19,16 @@ mod uris;
 pub struct Function {
     /// Its description for authors.
     pub spec: FunctionSpec,
-    /// Its implementation. The compiler has checked the number of arguments.
-    pub call: fn(&Args<'_>, &Ctx) -> Value,
+    code: Code,
+}
+
+/// An implementation. The compiler has checked the number of arguments.
+#[derive(Clone, Copy)]
+enum Code {
+    /// The same arguments always give the same value.
+    Pure(fn(&Args<'_>) -> Value),
+    /// The value also depends on the request or the time.
+    OfRun(fn(&Args<'_>, &Ctx) -> Value),
 }
 
 /// The values that a function is called with.
@@ -75,21 +83,45 @@ pub fn get(name: &str) -> Option<&'static Function> {
     all().find(|function| function.spec.name == name)
 }
 
-/// Short form of a function.
+/// A function of its arguments alone.
 const fn function(
+    name: &'static str,
+    params: &'static [&'static str],
+    required: usize,
+    doc: &'static str,
+    call: fn(&Args<'_>) -> Value,
+) -> Function {
+    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, code: Code::Pure(call) }
+}
+
+/// A function that also reads the request or the clock.
+const fn function_of_run(
     name: &'static str,
     params: &'static [&'static str],
     required: usize,
     doc: &'static str,
     call: fn(&Args<'_>, &Ctx) -> Value,
 ) -> Function {
-    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, call }
+    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, code: Code::OfRun(call) }
 }
 
 impl Function {
+    /// The value for these arguments.
+    pub fn call(&self, args: &Args<'_>, ctx: &Ctx) -> Value {
+        match self.code {
+            Code::Pure(call) => call(args),
+            Code::OfRun(call) => call(args, ctx),
+        }
+    }
+
+    /// Whether the same arguments always give the same value.
+    pub fn is_pure(&self) -> bool {
+        matches!(self.code, Code::Pure(_))
+    }
+
     /// The function, marked as giving JSON or one of its arguments.
     const fn giving(self, gives: Gives) -> Function {
-        let Function { spec: FunctionSpec { name, params, required, doc, .. }, call } = self;
-        Function { spec: FunctionSpec { name, params, required, doc, gives }, call }
+        let Function { spec: FunctionSpec { name, params, required, doc, .. }, code } = self;
+        Function { spec: FunctionSpec { name, params, required, doc, gives }, code }
     }
 }

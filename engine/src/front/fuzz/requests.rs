@@ -142,7 +142,7 @@ pub(super) fn uri(data: &[u8]) {
     for name in ["with_query", "with_fragment"] {
         let Some(function) = crate::policy::function::get(name) else { continue };
         let args = [Value::from(uri.as_str()), Value::json(serde_json::json!({ "state": value }))];
-        let made = (function.call)(&crate::policy::function::Args(&args), &ctx).as_text().into_owned();
+        let made = function.call(&crate::policy::function::Args(&args), &ctx).as_text().into_owned();
         let (Ok(before), Ok(after)) = (url::Url::parse(&uri), url::Url::parse(&made)) else { continue };
         assert_eq!((before.scheme(), before.host_str(), before.port()), (after.scheme(), after.host_str(), after.port()));
         // An address with an opaque path may or may not keep a blank before the query.

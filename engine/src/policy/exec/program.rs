@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
+use crate::data::value::Value;
 use crate::policy::ctx::{Refusal, Slot};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
@@ -166,6 +167,8 @@ pub struct CallSite {
     pub failure: Option<(Slot, Slot)>,
     /// Name of the callee.
     pub name: SmolStr,
+    /// What the call sets in the caller's slots, if that is the same in every run: then it is not entered.
+    pub known: Option<Box<[(Slot, Value)]>>,
 }
 
 /// A policy with variables of its own.

@@ -12,7 +12,7 @@ pub(super) static FUNCTIONS: &[Function] = &[function(
     1,
     "the network of an IP address, such as `192.0.2.0/24`; by default 32 bits for IPv4 and 64 for IPv6, because one customer \
      has all addresses of such a network; anything else stays as it is",
-    |args, _| {
+    |args| {
         let Ok(address) = args[0].as_text().trim().parse::<IpAddr>() else { return args[0].clone() };
         let bits = |index: usize, most: u8, otherwise: u8| {
             let given = args.given(index).and_then(|bits| bits.to_int());

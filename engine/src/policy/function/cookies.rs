@@ -1,10 +1,10 @@
 //! Functions on cookies.
 
-use super::{Function, function};
+use super::{Function, function_of_run};
 use crate::data::value::Value;
 use crate::policy::vars::cookies;
 
-pub(super) static FUNCTIONS: &[Function] = &[function(
+pub(super) static FUNCTIONS: &[Function] = &[function_of_run(
     "cookie",
     &["name"],
     1,

@@ -13,7 +13,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         2,
         "what a member name, a dotted path or a `$…` JSONPath (RFC 9535) leads to; arrays and several results are lists; \
          undefined when absent, `null` or not JSON",
-        |args, _| json::document(&args[0]).map_or(Value::Undefined, |document| document.find(&args[1].as_text())),
+        |args| json::document(&args[0]).map_or(Value::Undefined, |document| document.find(&args[1].as_text())),
     )
     .giving(Gives::Json),
     function(
@@ -22,7 +22,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         2,
         "the whole seconds of a date in a token (`exp`, `nbf`, `iat`: RFC 7519, section 2); undefined if absent or not a number \
          from 0 to the year 9999. A text with digits is not a date",
-        |args, _| {
+        |args| {
             let document = json::document(&args[0]);
             let member = document.and_then(|document| document.part_at(&args[1].as_text()));
             Value::from(member.and_then(|member| crate::services::jose::date(&member)).map(|seconds| seconds as i64))
@@ -33,7 +33,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &["json", "path"],
         2,
         "what a dotted path leads to: `object`, `array`, `string`, `number`, `boolean` or `null`; undefined when absent or not JSON",
-        |args, _| {
+        |args| {
             let document = json::document(&args[0]);
             let member = document.and_then(|document| document.part_at(&args[1].as_text()));
             Value::from(member.map(|member| match &*member {
@@ -46,7 +46,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             }))
         },
     ),
-    function("json_without", &["json", "path"], 2, "the JSON without the member that a dotted path leads to", |args, _| {
+    function("json_without", &["json", "path"], 2, "the JSON without the member that a dotted path leads to", |args| {
         let Some(document) = json::document(&args[0]) else { return Value::Undefined };
         let mut document = serde_json::Value::clone(&document);
         let path = args[1].as_text();
@@ -65,7 +65,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         2,
         "the JSON object with the members of further ones; of members of the same name the later one stays. What is not a JSON object adds \
          nothing",
-        |args, _| {
+        |args| {
             let mut merged = serde_json::Map::new();
             for document in args.iter().filter_map(json::document) {
                 if let Some(object) = document.as_object() {
@@ -76,11 +76,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         },
     )
     .giving(Gives::Json),
-    function("json_array", &["list"], 1, "the values of a list as a JSON array", |args, _| {
+    function("json_array", &["list"], 1, "the values of a list as a JSON array", |args| {
         Value::json(serde_json::Value::Array(args[0].values().iter().map(Value::to_json).collect()))
     })
     .giving(Gives::Json),
-    function("json_keys", &["json"], 1, "the member names of a JSON object", |args, _| {
+    function("json_keys", &["json"], 1, "the member names of a JSON object", |args| {
         let document = json::document(&args[0]);
         let object = document.as_deref().and_then(serde_json::Value::as_object);
         Value::list(object.into_iter().flat_map(|object| object.keys()).map(|key| Value::from(key.as_str())))

@@ -6,7 +6,7 @@ use super::{Function, function};
 use crate::data::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    function("split", &["text", "separator"], 2, "the parts of a text between separators; an empty text has none", |args, _| {
+    function("split", &["text", "separator"], 2, "the parts of a text between separators; an empty text has none", |args| {
         let (text, separator) = (args[0].as_text(), args[1].as_text());
         if text.is_empty() {
             return Value::list([]);
@@ -16,7 +16,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
         Value::list(text.split(&*separator).map(Value::from))
     }),
-    function("words", &["text"], 1, "the words of a text between blanks, none of them empty", |args, _| {
+    function("words", &["text"], 1, "the words of a text between blanks, none of them empty", |args| {
         let text = args[0].as_text();
         Value::list(text.split_whitespace().map(Value::from))
     }),
@@ -25,7 +25,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &["list", "separator"],
         2,
         "the values of a list as one text; undefined if the separators alone take more than 16 MiB",
-        |args, _| {
+        |args| {
             let separator = args[1].as_text();
             if !args[0].is_joinable(&separator) {
                 return Value::Undefined;
@@ -35,21 +35,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Value::from(out)
         },
     ),
-    function("count", &["list"], 1, "how many values there are", |args, _| Value::Int(args[0].values().len() as i64)),
-    function("first", &["list"], 1, "the first value", |args, _| args[0].values().first().cloned().unwrap_or_default())
+    function("count", &["list"], 1, "how many values there are", |args| Value::Int(args[0].values().len() as i64)),
+    function("first", &["list"], 1, "the first value", |args| args[0].values().first().cloned().unwrap_or_default())
         .giving(Gives::Argument),
-    function("last", &["list"], 1, "the last value", |args, _| args[0].values().last().cloned().unwrap_or_default())
+    function("last", &["list"], 1, "the last value", |args| args[0].values().last().cloned().unwrap_or_default())
         .giving(Gives::Argument),
-    function("at", &["list", "index"], 2, "the value at an index counted from zero", |args, _| {
+    function("at", &["list", "index"], 2, "the value at an index counted from zero", |args| {
         let index = args[1].to_int().and_then(|index| usize::try_from(index).ok());
         index.and_then(|index| args[0].values().get(index).cloned()).unwrap_or_default()
     })
     .giving(Gives::Argument),
-    function("append", &["list", "value…"], 1, "the list with further values; lists among them are flattened", |args, _| {
+    function("append", &["list", "value…"], 1, "the list with further values; lists among them are flattened", |args| {
         Value::list(args.iter().flat_map(|arg| arg.values().iter().cloned()))
     })
     .giving(Gives::Argument),
-    function("unique", &["list"], 1, "the list without repetitions", |args, _| {
+    function("unique", &["list"], 1, "the list without repetitions", |args| {
         let mut seen = std::collections::HashSet::new();
         Value::list(args[0].values().iter().filter(|value| seen.insert(value.to_text())).cloned())
     })
@@ -59,16 +59,16 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &["list", "other"],
         2,
         "the values of a list that are also in the other one, in the first one's order",
-        |args, _| {
+        |args| {
             let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
             Value::list(args[0].values().iter().filter(|value| other.contains(&value.to_text())).cloned())
         },
     ),
-    function("difference", &["list", "other"], 2, "the values of a list that are not in the other one", |args, _| {
+    function("difference", &["list", "other"], 2, "the values of a list that are not in the other one", |args| {
         let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
         Value::list(args[0].values().iter().filter(|value| !other.contains(&value.to_text())).cloned())
     }),
-    function("coalesce", &["value", "other…"], 1, "the first value that is not empty", |args, _| {
+    function("coalesce", &["value", "other…"], 1, "the first value that is not empty", |args| {
         args.iter().find(|arg| !arg.is_empty()).cloned().unwrap_or_default()
     })
     .giving(Gives::Argument),

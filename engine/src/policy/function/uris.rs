@@ -13,7 +13,7 @@ use crate::data::json;
 use crate::data::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    function("url_encode", &["text"], 1, "percent-encoded except letters, digits and `-._~` (RFC 3986)", |args, _| {
+    function("url_encode", &["text"], 1, "percent-encoded except letters, digits and `-._~` (RFC 3986)", |args| {
         Value::from(utf8_percent_encode(&args[0].as_text(), COMPONENT).to_string())
     }),
     function(
@@ -21,12 +21,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &["text"],
         1,
         "with percent-escapes decoded; undefined if one is broken or the result is not UTF-8",
-        |args, _| Value::from(encoding::percent_decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok())),
+        |args| Value::from(encoding::percent_decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok())),
     ),
-    function("form_encode", &["text"], 1, "encoded as a form value: like `url_encode`, with `+` for blanks", |args, _| {
+    function("form_encode", &["text"], 1, "encoded as a form value: like `url_encode`, with `+` for blanks", |args| {
         Value::from(Encoding::Form.encode(args[0].as_text().as_bytes()))
     }),
-    function("form_decode", &["text"], 1, "a decoded form value; undefined if an escape is broken", |args, _| {
+    function("form_decode", &["text"], 1, "a decoded form value; undefined if an escape is broken", |args| {
         Value::from(Encoding::Form.decode(&args[0].as_text()).and_then(|bytes| String::from_utf8(bytes).ok()))
     }),
     function(
@@ -35,7 +35,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         2,
         "the URI with parameters added to its query, before its fragment; empty values are left out, an array gives several \
             parameters",
-        |args, _| {
+        |args| {
             let uri = args[0].as_text();
             let (front, fragment) = match uri.split_once('#') {
                 Some((front, fragment)) => (front, Some(fragment)),
@@ -64,7 +64,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &["uri", "json { \"name\"?: value }"],
         2,
         "the URI with parameters added to its fragment; empty values are left out, an array gives several parameters",
-        |args, _| {
+        |args| {
             let mut out = args[0].as_text().into_owned();
             let mut mark = match out.split_once('#') {
                 None => "#",
@@ -79,13 +79,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Value::from(out)
         },
     ),
-    function("base64", &["text"], 1, "Base64 of the text's UTF-8 (RFC 4648, section 4)", |args, _| {
+    function("base64", &["text"], 1, "Base64 of the text's UTF-8 (RFC 4648, section 4)", |args| {
         Value::from(STANDARD.encode(&*args[0].as_text()))
     }),
-    function("base64url", &["text"], 1, "base64url of the text's UTF-8, without padding (RFC 4648, section 5)", |args, _| {
+    function("base64url", &["text"], 1, "base64url of the text's UTF-8, without padding (RFC 4648, section 5)", |args| {
         Value::from(URL_SAFE_NO_PAD.encode(&*args[0].as_text()))
     }),
-    function("hex", &["text"], 1, "hexadecimal digits of the text's UTF-8, lower case", |args, _| {
+    function("hex", &["text"], 1, "hexadecimal digits of the text's UTF-8, lower case", |args| {
         Value::from(hex::encode(&*args[0].as_text()))
     }),
 ];
