@@ -74,3 +74,46 @@ fn an_address_that_is_not_there_is_an_internal_fault() {
         }
     }
 }
+
+/// What the first call of the service does without being entered: how many variables it sets.
+fn known(text: &str) -> Option<usize> {
+    let mut sources = Sources::default();
+    sources.add("services/test.policy", text, Origin::Operator);
+    let (site, library, diagnostics) = Site::build(sources, Arc::new(Services::default()), "", &[]);
+    let site = site.unwrap_or_else(|| panic!("{}", portcullis_dsl::diagnostic::render(&diagnostics, library.sources(), false)));
+    let service = library.services().next().expect("a service");
+    let entry = site.program.frames.get(&service.id).expect("a program").entry;
+    let calls = site.program.code.iter().skip(entry as usize).filter_map(|instr| match &instr.op {
+        Op::Call(site) => Some(site.known.as_ref().map(|known| known.len())),
+        _ => None,
+    });
+    calls.into_iter().next().expect("a call")
+}
+
+#[test]
+fn calls_that_do_the_same_in_every_run_are_not_entered() {
+    let call = |body: &str| {
+        known(&format!(
+            "assertion \"Settings\" (in custom: json = ${{custom}}, in name = \"x\", out age: int 1..100, out word, out list) {{ {body} }}
+             assertion \"Inner\" (in n: int = 1, out age) {{ set age = ${{n}} + 1 }}
+             service \"S\" at \"/s\" {{ set custom = json_get(${{request.json}}, \"custom\")\n \"Settings\" (custom: \"\", name: ${{request.http.method}})
+               Respond(body: \"${{age}} ${{word}} ${{list}}\") }}"
+        ))
+    };
+    assert_eq!(call("set age = 5\n set word = \"w\"\n if ${age} > 3 { set list = [\"a\", ${word}] }"), Some(3));
+    assert_eq!(call("\"Inner\" (n: 6)\n ForEach item in [\"a\", \"b\"] { set word = ${item.current} }"), Some(2));
+    assert_eq!(call("if ${custom} is not empty { set age = ${custom.age} }\n set word = upper(\"w\")"), Some(1));
+    // An unknown variable may be passed on; it may not decide, nor be given.
+    assert_eq!(call("set word = \"w\"\n set other = ${name}"), Some(1));
+    assert_eq!(call("set word = ${name}"), None);
+    assert_eq!(call("if ${name} == \"GET\" { set word = \"w\" }"), None);
+    // The time, the request and the gateway differ.
+    for changing in ["now()", "${request.http.method}", "${gateway.time}", "${service.name}", "cookie(\"a\")"] {
+        assert_eq!(call(&format!("set word = {changing}")), None, "{changing}");
+    }
+    // What does more than setting variables happens in every run.
+    assert_eq!(call("set word = \"w\"\n AuditDetail(message: \"m\")"), None);
+    assert_eq!(call("set word = \"w\"\n GenerateUuid(target: \"other\")"), None);
+    assert_eq!(call("set word = \"w\"\n Stop"), None);
+    assert_eq!(call("set age = 250 + 250"), None, "out of its bounds: a fault in every run");
+}

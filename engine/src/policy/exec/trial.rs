@@ -157,10 +157,10 @@ impl<'p> Trial<'p> {
                 given.push((activation.base + outer.0 as usize, self.is_unknown(*inner)));
             }
         }
-        if let Some((inner, outer)) = site.failure {
-            if !held || self.is_unknown(inner) || !self.ctx.get(inner).is_undefined() {
-                given.push((activation.base + outer.0 as usize, self.is_unknown(inner)));
-            }
+        if let Some((inner, outer)) = site.failure
+            && (!held || self.is_unknown(inner) || !self.ctx.get(inner).is_undefined())
+        {
+            given.push((activation.base + outer.0 as usize, self.is_unknown(inner)));
         }
         let next = ret(&mut self.ctx, &mut self.run, self.program, held).ok()?;
         self.unknown.truncate(self.ctx.slots.len());
