@@ -49,6 +49,27 @@ fn parameters_come_first_in_the_order_of_their_declaration() {
 }
 
 #[test]
+fn a_policy_is_customized_by_what_takes_part_in_it_wherever_that_stands() {
+    let library = library(&[
+        ("a.policy", r#"service "s" at "/s" errors "e" { include "f"; Respond() }"#),
+        ("b.policy", r#"service "t" at "/t" errors "e" { include "g"; Respond() }"#),
+        ("f.policy", r##"fragment "f" { "h" (); include "g"; include "g" }"##),
+        ("g.policy", r##"fragment "g" { set g = 1; include "#g"; Respond(body: ${g}) }"##),
+        ("h.policy", r##"assertion "h" { include extension "x"; include "#h" }"##),
+        ("e.policy", r#"assertion "e" (in number, out code) { set code = ${number} }"#),
+        ("customizations/h.policy", r#"customize "h" { } extension "x" { Respond() }"#),
+        ("customizations/g.policy", r#"customize "g" { set g = 2 }"#),
+    ]);
+    let files = |name: &str| {
+        let policy = library.services().find(|policy| policy.name == name).expect("a service");
+        let by = library.customizations_in(policy);
+        by.into_iter().map(|policy| format!("{} {}", library.sources().get(policy.file).path, policy.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(files("s"), ["customizations/g.policy g", "customizations/h.policy x"]);
+    assert_eq!(files("t"), ["customizations/g.policy g"]);
+}
+
+#[test]
 fn what_is_included_shares_the_frame_and_a_called_assertion_gives_its_outputs() {
     let library = library(&[
         ("a.policy", r#"service "s" at "/s" errors "e" { include "f"; Respond(body: ${code}) }"#),

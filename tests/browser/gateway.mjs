@@ -6,6 +6,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const binary = process.env.PORTCULLIS;
+/** Where the gateways store: the embedded database, or a new database of this PostgreSQL server for each. */
+const server = process.env.BROWSER_DATABASE;
+
+/** A new, empty database of the server: its address, and how it goes. */
+function scratch() {
+    const name = `browser_${process.pid}_${Math.random().toString(36).slice(2)}`;
+    const sql = (text) => execFileSync("psql", [server, "-qX", "-v", "ON_ERROR_STOP=1", "-c", text], { stdio: ["ignore", "ignore", "inherit"] });
+    sql(`create database ${name}`);
+    const url = new URL(server);
+    url.pathname = `/${name}`;
+    return { url: url.href, drop: () => sql(`drop database ${name} with (force)`) };
+}
 
 /**
  * Starts everything; `stop` ends it. `configuration`: statements for the authorization server's configuration; `scopes`: more for the client.
@@ -13,6 +25,8 @@ const binary = process.env.PORTCULLIS;
  */
 export async function start(configuration = "", scopes = "", settings = "") {
     const home = mkdtempSync(join(tmpdir(), "portcullis-browser-"));
+    const database = server ? scratch() : undefined;
+    if (database) settings += `connections: { OAuth: "${database.url}" }\n`;
     if (settings) writeFileSync(join(home, "gateway.yaml"), settings);
     if (configuration) {
         const name = "OTK Authorization Server Configuration";
@@ -55,6 +69,7 @@ export async function start(configuration = "", scopes = "", settings = "") {
         stop() {
             gateway.kill("SIGTERM");
             app.close();
+            database?.drop();
             rmSync(home, { recursive: true, force: true });
         },
     };

@@ -1,5 +1,6 @@
 // The test clients, the account page and the start page in a real browser, with scripts and without.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { start } from "./gateway.mjs";
 import { press } from "./press.mjs";
 import { accessible, fits, suite } from "./suite.mjs";
@@ -126,12 +127,48 @@ await test("the account: an application and another login end", { javaScriptEnab
     await other.close();
 });
 
-const views = [["phone", { width: 390, height: 844 }], ["desk", { width: 1280, height: 900 }], ["4k", { width: 3840, height: 2160 }]];
-for (const [size, viewport] of views) {
+await test("README's first five minutes", {}, async (page) => {
+    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+    const words = (text) => assert.ok(readme.replaceAll(/\s+/g, " ").includes(text), `README does not say: ${text}`);
+    await page.goto(`${gateway.origin}/`);
+    words("Follow *Test clients*");
+    await press(page, "Test clients", "link");
+    words('press *Initiate* under "Authorization code"');
+    await within(page, "authcode", "Initiate");
+    words("sign in as `sample`, and allow the access");
+    await signIn(page);
+    await press(page, "Allow");
+    assert.match(await part(page, "authcode").innerText(), /Sent[^]*grant_type=authorization_code[^]*Came back[^]*HTTP 200/);
+    words("*Call API* shows the API's answer");
+    await within(page, "authcode", "Call API");
+    assert.match(await part(page, "authcode").innerText(), /"resource_owner":"sample"/);
+    words("OAuth Manager (https://localhost:8443/oauth/manager) `sample` sees the tokens");
+    await press(page, "OAuth Manager", "link");
+    await signIn(page);
+    await press(page, "Tokens", "link");
+    assert.match(await page.locator("tbody").innerText(), /sample[^]*OAuth2Client/);
+    await press(page, "Sign out");
+    words("`portcullis user add admin` makes a user who sees all clients, and the state of the gateway");
+    await signIn(page, "admin");
+    assert.match(await page.locator(".facts").innerText(), /running since/);
+    await press(page, "Clients", "link");
+    assert.match(await page.locator("tbody").innerText(), /OAuth2Client/);
+    await shot(page, "readme");
+});
+
+// 200 % zoom in a window of 1280 × 900 shows what half of it shows. How the pages look does not depend on the database.
+const views = process.env.BROWSER_DATABASE ? [] : [
+    ["phone", { viewport: { width: 390, height: 844 } }],
+    ["desk", { viewport: { width: 1280, height: 900 } }],
+    ["zoom", { viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 }],
+    ["4k", { viewport: { width: 3840, height: 2160 } }],
+];
+for (const [size, view] of views) {
     for (const colorScheme of ["light", "dark"]) {
-        await test(`nobody is kept out: ${size}, ${colorScheme}`, { viewport, colorScheme }, async (page) => {
+        await test(`nobody is kept out: ${size}, ${colorScheme}`, { ...view, colorScheme }, async (page) => {
             const look = async (name) => {
-                await accessible(page);
+                // Other windows have the same elements and colours.
+                if (["phone", "desk"].includes(size)) await accessible(page);
                 await fits(page);
                 await shot(page, `look-${size}-${colorScheme}-${name}`);
             };

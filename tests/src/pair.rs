@@ -28,7 +28,7 @@ pub struct Pair {
 /// Settings of the gateway for clients. `more` stands below them.
 fn front_settings(more: &str) -> String {
     format!(
-        "host_name: {FRONT}\nkit: dmz-oauth2\nconnections: {{ OAuth: none }}\nsample_data: false\nmonitoring: {{ listen: off }}\n{more}"
+        "host_name: {FRONT}\nkit: [dmz-oauth2, internal-tools]\nconnections: {{ OAuth: none }}\nsample_data: false\nmonitoring: {{ listen: off }}\n{more}"
     )
 }
 

@@ -10,10 +10,11 @@ use portcullis::{Case, Lab};
 use portcullis_tests::case_files;
 
 /// Folders of cases.
-const FOLDERS: [&str; 7] = ["authorize", "lifetimes", "protectedapi", "revoke", "scope", "token", "configuration"];
+const FOLDERS: [&str; 9] =
+    ["account", "authorize", "lifetimes", "manager", "protectedapi", "revoke", "scope", "token", "configuration"];
 
 /// Cases that are about one gateway, and why.
-const ONE: [(&str, &str); 6] = [
+const ONE: [(&str, &str); 7] = [
     (
         "cases/authorize/error-page-way-back",
         "the page knows the client for five minutes, also after it is disabled at the other gateway",
@@ -22,6 +23,7 @@ const ONE: [(&str, &str); 6] = [
     ("cases/configuration/three-databases-race", "a service of its own uses the databases, which only the gateway behind has"),
     ("cases/configuration/store-elsewhere", "it names other hosts itself"),
     ("cases/lifetimes/access-outlives-refresh", "it runs a clean-up, which is for the gateway with the database"),
+    ("cases/manager/overview", "it shows the state of a database, which only the gateway behind has"),
     ("cases/revoke/errors", "the revocation knows the client for five minutes, also after it is disabled at the other gateway"),
 ];
 

@@ -472,9 +472,7 @@ fn only_the_stores_speak_sql() {
             "fragments/openid/otk-back-channel-logout.policy",
             "fragments/persistence",
             "fragments/tasks",
-            "fragments/manager",
             "policies/commands",
-            "policies/oauth/manager",
         ];
         stores.iter().any(|folder| path.starts_with(folder))
             || path.starts_with("policies/oauth/") && path.ends_with("gateway.policy")

@@ -86,6 +86,25 @@ impl Library {
         }
     }
 
+    /// The customizations and extensions that take part in a policy, through all that it includes and calls, in the order of their files.
+    pub fn customizations_in(&self, policy: &Policy) -> Vec<&Policy> {
+        let mut seen = vec![false; self.policies().len()];
+        let mut waiting = vec![policy.id];
+        let mut found = Vec::new();
+        while let Some(id) = waiting.pop() {
+            let Some(seen) = seen.get_mut(id.index()).filter(|seen| !**seen) else { continue };
+            *seen = true;
+            found.extend(self.policies().get(id.index()).filter(|policy| policy.origin == Origin::Customization));
+            waiting.extend(self.inner.events.get(id.index()).into_iter().flatten().filter_map(|event| match event {
+                Event::Include { to, .. } | Event::Call { to, .. } => Some(*to),
+                _ => None,
+            }));
+        }
+        found.retain(|policy| policy.has_body());
+        found.sort_by_key(|policy| &self.sources().get(policy.file).path);
+        found
+    }
+
     /// The variables that hooks may set, in the order of policies and of their text.
     pub fn settable(&self) -> Vec<Settable> {
         self.policies().iter().flat_map(|policy| self.settable_in(policy)).collect()

@@ -49,7 +49,8 @@
 //! `{*}` stands for anything and `{*:name}` keeps it as `{name}`. There are `{https}` and `{http}` (origins), `{now}` (epoch seconds),
 //! `{form:NAME}` (a field of the last page), `{action}` (its form's action), `{cookie:NAME}`, and functions, which nest:
 //! `{base64:…}`, `{base64url:…}`, `{unbase64url:…}`, `{url:…}`, `{lower:…}`, `{upper:…}`, `{sha256:…}` (base64url), `{hs256:KEY:…}`
-//! (base64url), `{part:SEPARATOR:INDEX:…}`, `{repeat:COUNT:…}`, `{random:LENGTH}`, `{add:NUMBER:NUMBER}`.
+//! (base64url), `{part:SEPARATOR:INDEX:…}`, `{repeat:COUNT:…}`, `{list:COUNT:…}` (divided by commas, `{nth}` in it counts from 1),
+//! `{random:LENGTH}`, `{add:NUMBER:NUMBER}`.
 
 mod client;
 mod cookies;

@@ -11,7 +11,7 @@ use rand::distr::Alphanumeric;
 
 /// Unreserved characters stay as they are (RFC 3986, section 2.3).
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Longest text that `{repeat:…}` makes.
+/// Longest text that `{repeat:…}` and `{list:…}` make.
 const MAX_REPEATED: usize = 16 << 20;
 
 /// A part of a text or pattern.
@@ -149,6 +149,22 @@ impl Vars {
                     return Err(format!("`{{{inner}}}` would be larger than 16 MiB"));
                 }
                 text.repeat(count)
+            }
+            "list" => {
+                let (count, text) = two()?;
+                let mut vars = self.clone();
+                let mut list = String::new();
+                for nth in 1..=number(count)? {
+                    vars.set("nth", nth.to_string());
+                    if nth > 1 {
+                        list.push(',');
+                    }
+                    list.push_str(&vars.expand(text)?);
+                    if list.len() > MAX_REPEATED {
+                        return Err(format!("`{{{inner}}}` would be larger than 16 MiB"));
+                    }
+                }
+                list
             }
             "add" => {
                 let (a, b) = two()?;

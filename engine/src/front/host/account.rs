@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Response, StatusCode};
+use portcullis_dsl::{Origin, Policy};
 
 use super::Host;
 use super::handler::plain;
@@ -95,19 +96,26 @@ pub(super) fn report(host: &Arc<Host>) {
     host.services().report.made_by(move || gateway.upgrade().map(|host| told(&host)).unwrap_or_default());
 }
 
-/// What policies learn: nothing that has to be waited for, and where each service is written.
+/// What policies learn: nothing that has to be waited for, and of each service where it is written and who wrote it.
 fn told(host: &Host) -> serde_json::Value {
     let (services, site) = (host.services(), host.site());
-    let files: BTreeMap<&str, &str> = site
-        .library
-        .services()
-        .map(|policy| (policy.name.as_str(), site.library.sources().get(policy.file).path.as_ref()))
-        .collect();
+    let library = &site.library;
+    let policies: BTreeMap<&str, &Policy> = library.services().map(|policy| (policy.name.as_str(), policy)).collect();
+    let path = |policy: &Policy| library.sources().get(policy.file).path.clone();
     let mut endpoints: Vec<_> = site
         .endpoints()
-        .map(|(name, path, methods)| {
+        .map(|(name, address, methods)| {
             let methods: Vec<String> = methods.iter().map(ToString::to_string).collect();
-            serde_json::json!({ "name": name.as_str(), "path": path, "methods": methods.join(" "), "file": files.get(name.as_str()) })
+            let policy = policies.get(name.as_str());
+            let customized: Vec<String> = policy.map_or_else(Vec::new, |policy| library.customizations_in(policy).into_iter().map(path).collect());
+            serde_json::json!({
+                "name": name.as_str(),
+                "path": address,
+                "methods": methods.join(" "),
+                "file": policy.map(|policy| path(policy)),
+                "own": policy.is_some_and(|policy| policy.origin == Origin::Operator),
+                "customized": customized,
+            })
         })
         .collect();
     endpoints.sort_by_key(|endpoint| endpoint.get("path").map(ToString::to_string));

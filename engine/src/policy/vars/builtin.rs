@@ -169,7 +169,7 @@ static BUILTINS: &[Variable] = &[
     value("gateway.security", Text, "`standard` or `strict`: `security` in `gateway.yaml`", |ctx| Value::from(ctx.services().security.word())),
     value("gateway.services", List, "names of the services that are served", |ctx| texts(ctx.environment.served().into_iter())),
     value("gateway.identityProviders", List, "names of the identity providers of `gateway.yaml`", |ctx| Value::list(ctx.services().identity.names().map(Value::from))),
-    value("gateway.report", Json, "what the gateway says of itself, as `/status` does, with the file of each service; databases are named, not asked", |ctx| crate::data::json::value(&ctx.services().report.now())),
+    value("gateway.report", Json, "what the gateway says of itself, as `/status` does, with the file of each service and those that customize it; databases are named, not asked", |ctx| crate::data::json::value(&ctx.services().report.now())),
     family("gateway.*", Text, "a property of `gateway.yaml`; undefined if there is none of that name", |name| {
         Some(A::ValueOf(|ctx, name| Value::from(ctx.services().properties.get(name).cloned()), name.to_ascii_lowercase().into()))
     }),

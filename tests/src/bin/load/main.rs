@@ -5,6 +5,7 @@
 
 mod browser;
 mod flows;
+mod lists;
 mod stores;
 mod table;
 
@@ -37,7 +38,7 @@ service "Bench pair" at "/bench/pair" methods GET {
 }
 "##;
 
-const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--stored N] [--expired N] [--only TEXT]";
+const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--stored N] [--expired N] [--listed N] [--only TEXT]";
 
 struct Options {
     /// Length of one measurement.
@@ -50,6 +51,8 @@ struct Options {
     /// How many tokens are stored beside those of the rows, and how many expired ones are cleaned away.
     stored: usize,
     expired: usize,
+    /// How many clients the lists of the manager have; ten times as many tokens.
+    listed: usize,
 }
 
 fn main() -> Result<()> {
@@ -81,6 +84,7 @@ fn main() -> Result<()> {
     normal(&options, &bare, &mut table)?;
     split(&bench, &mut table)?;
     stores::rows(&options, &bare, &mut table)?;
+    lists::rows(&options, &bare, &mut table)?;
     bench.reload(&mut table)?;
     table.print();
     Ok(())
@@ -143,6 +147,7 @@ fn options() -> Result<Options> {
         only: None,
         stored: 10_000,
         expired: 10_000,
+        listed: 1_000,
     };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
@@ -155,6 +160,7 @@ fn options() -> Result<Options> {
             "--client-core" => options.client_core = value.parse()?,
             "--stored" => options.stored = value.parse::<usize>()?.min(10_000_000),
             "--expired" => options.expired = value.parse::<usize>()?.min(10_000_000),
+            "--listed" => options.listed = value.parse::<usize>()?.min(1_000_000),
             "--only" => options.only = Some(value),
             _ => bail!("{USAGE}"),
         }

@@ -13,7 +13,7 @@ use super::table::{Aim, Table};
 use super::{Bench, Floor, Options, Repeat, flows, gateway, get, runtime};
 
 /// An API that asks the database each time, and rows to fill the table of tokens.
-const SERVICES: &str = r##"
+pub const SERVICES: &str = r##"
 service "Bench validation" at "/bench/validation" methods GET {
     "OTK Require OAuth 2.0 Token" (cache_lifetime: 0)
     Respond(body: "valid\n")
@@ -50,7 +50,7 @@ service "Bench left" at "/bench/left" methods GET {
 const FILLED: usize = 2_000;
 
 /// The databases: the embedded one, and the servers that the environment names.
-fn databases() -> Vec<(&'static str, String)> {
+pub fn databases() -> Vec<(&'static str, String)> {
     let server = |name, variable: &str| Some((name, std::env::var(variable).ok().filter(|url| !url.is_empty())?));
     let servers = [server("MySQL", "PORTCULLIS_TEST_MYSQL"), server("PostgreSQL", "PORTCULLIS_TEST_POSTGRES")];
     std::iter::once(("SQLite", String::new())).chain(servers.into_iter().flatten()).collect()
@@ -100,7 +100,7 @@ fn on(name: &str, url: &str, options: &Options, bare: &Process, table: &mut Tabl
 }
 
 /// Fills the table of tokens.
-fn fill(bench: &Bench<'_>, rows: usize, expiration: i64) -> Result<()> {
+pub fn fill(bench: &Bench<'_>, rows: usize, expiration: i64) -> Result<()> {
     for _ in 0..rows.div_ceil(FILLED) {
         let request = get(&format!("/bench/fill?expiration={expiration}"));
         let (status, ..) = block_on(load::once(bench.http(), &request))?;
