@@ -201,6 +201,11 @@ fn tried(lab: &Lab, claim: &str, value: &Value) {
         "token_endpoint_auth_signing_alg_values_supported" => {
             assert_eq!(words(value), portcullis_tests::jwt::ALGORITHMS.map(|(name, _)| name));
         }
+        // The case `openid/userinfo-encrypted` decrypts.
+        "userinfo_encryption_alg_values_supported" => assert_eq!(words(value), ["RSA-OAEP", "RSA-OAEP-256"]),
+        "userinfo_encryption_enc_values_supported" => {
+            assert_eq!(words(value), ["A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM"]);
+        }
         "request_object_signing_alg_values_supported" => assert!(words(value).contains(&"RS256")),
         // The cases `openid/back-channel-logout` and `openid/front-channel-logout` have clients that are told.
         "require_request_uri_registration"
