@@ -8,7 +8,7 @@ addEventListener("message", async ({ data, origin, source }) => {
     }
     const [, client, state, salt] = parts;
     const login = /(?:^|;\s*)__Host-l7otk2s=([^;]*)/.exec(document.cookie)?.[1] ?? "";
-    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${client} ${origin} ${login} ${salt}`));
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode([client, origin, login, salt].join(" ")));
     const text = btoa(String.fromCharCode(...new Uint8Array(digest))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-    source.postMessage(login && `${text}.${salt}` === state ? "unchanged" : "changed", origin);
+    source.postMessage(login && [text, salt].join(".") === state ? "unchanged" : "changed", origin);
 });
