@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import * as oauth from "oauth4webapi";
 import * as openid from "openid-client";
+import { check, User } from "./user.mjs";
 
 const { ORIGIN, ISSUER, CALLBACK, CLIENT_ID, CLIENT_SECRET, PUBLIC_ID, PASSWORD } = process.env;
 const api = new URL(`${ORIGIN}/oauth/v2/protectedapi/foo`);
-// The gateway has no metadata document; this is what it would say.
+// What its metadata document says, at the port that this gateway happened to get.
 const server = {
     issuer: ISSUER,
     authorization_endpoint: `${ORIGIN}/auth/oauth/v2/authorize`,
@@ -17,35 +18,8 @@ const server = {
 const confidential = { client: { client_id: CLIENT_ID }, auth: oauth.ClientSecretBasic(CLIENT_SECRET) };
 const open = { client: { client_id: PUBLIC_ID }, auth: oauth.None() };
 
-async function check(name, body) {
-    try {
-        await body();
-        console.log(`ok - ${name}`);
-    } catch (error) {
-        console.log(`not ok - ${name}: ${error} ${error.cause ? JSON.stringify(error.cause) : ""}`.replaceAll("\n", " "));
-    }
-}
-
-const entities = { "&quot;": '"', "&#39;": "'", "&#x27;": "'", "&lt;": "<", "&gt;": ">", "&amp;": "&" };
-const unescape = (text) => text.replaceAll(/&(?:quot|#39|#x27|lt|gt|amp);/g, (entity) => entities[entity]);
-const attribute = (tag, name) => unescape(new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1] ?? "");
-
 /** What the user does: sign in, then allow. Returns where the browser is sent. */
-async function browse(url) {
-    let page = await fetch(url);
-    for (const answers of [{ username: "alice", password: PASSWORD, action: "login" }, { action: "Grant" }]) {
-        assert.equal(page.status, 200);
-        const text = await page.text();
-        const fields = new URLSearchParams(answers);
-        for (const [tag] of text.matchAll(/<input\b[^>]*>/g)) {
-            if (attribute(tag, "type") === "hidden") fields.set(attribute(tag, "name"), attribute(tag, "value"));
-        }
-        const action = attribute(/<form\b[^>]*>/.exec(text)?.[0] ?? "", "action");
-        page = await fetch(new URL(action, page.url), { method: "POST", body: fields, redirect: "manual" });
-    }
-    assert.equal(page.status, 302);
-    return new URL(page.headers.get("location"));
-}
+const browse = (url) => new User("alice", PASSWORD).go(url, CALLBACK);
 
 async function reads(token, status = 200) {
     const answer = await fetch(api, { headers: { authorization: `Bearer ${token}` } });

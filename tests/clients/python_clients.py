@@ -1,8 +1,7 @@
 """requests-oauthlib and Authlib against a gateway; `run` starts it and says where it is."""
 import os
 import warnings
-from html.parser import HTMLParser
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 # The redirect URI is a loopback address without TLS, which oauthlib refuses to read otherwise.
 os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
@@ -19,6 +18,8 @@ from openapi_spec_validator import OpenAPIV2SpecValidator
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
+from user import User, check, equal
+
 ORIGIN, ISSUER, CALLBACK = (os.environ[name] for name in ("ORIGIN", "ISSUER", "CALLBACK"))
 ID, SECRET, PUBLIC, PASSWORD = (os.environ[name] for name in ("CLIENT_ID", "CLIENT_SECRET", "PUBLIC_ID", "PASSWORD"))
 AUTHORIZE = f"{ORIGIN}/auth/oauth/v2/authorize"
@@ -30,50 +31,11 @@ SCOPE = ["read", "write"]
 PLAIN = "plain-verifier-" * 3
 
 
-def check(name, body):
-    try:
-        body()
-        print(f"ok - {name}", flush=True)
-    except Exception as error:
-        print(f"not ok - {name}: {type(error).__name__}: {error}".replace("\n", " "), flush=True)
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} instead of {wanted!r}"
-
-
-class Form(HTMLParser):
-    """The form of a page: where it goes, and its hidden fields."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.action, self.fields = None, {}
-        self.feed(page)
-        assert self.action, f"no form in {page[:200]!r}"
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        if tag == "form" and self.action is None:
-            self.action = attrs["action"]
-        elif tag == "input" and attrs.get("type") == "hidden":
-            self.fields[attrs["name"]] = attrs.get("value", "")
-
-
 def browse(url):
     """What the user does: sign in, then allow. Returns where the browser is sent."""
-    with requests.Session() as browser:
-        page = browser.get(url)
-        for answers in ({"username": "alice", "password": PASSWORD, "action": "login"}, {"action": "Grant"}):
-            equal(page.status_code, 200)
-            form = Form(page.text)
-            page = browser.post(urljoin(page.url, form.action), data={**form.fields, **answers}, allow_redirects=False)
-            if page.status_code == 303:  # from the password to the consent page
-                page = browser.get(urljoin(page.url, page.headers["Location"]), allow_redirects=False)
-        equal(page.status_code, 302)
-        location = page.headers["Location"]
-        assert location.startswith(f"{CALLBACK}?"), location
-        equal(parse_qs(urlsplit(location).query).get("iss"), [ISSUER])
-        return location
+    location, _ = User("alice", PASSWORD).go(url, f"{CALLBACK}?")
+    equal(parse_qs(urlsplit(location).query).get("iss"), [ISSUER])
+    return location
 
 
 def api(token, status=200):

@@ -18,8 +18,8 @@ service "Make code" at "/make-code" {
         client_name: ${client_name},
         at_expiration: now() + 300,
         resource_owner: ${request.http.query.owner},
-        scope.granted: "READ",
-        session_output: "{}",
+        scope.granted: coalesce(${request.http.query.scope}, "READ"),
+        session_output: json { "auth_time": now(), "acr": "0", "otk": {} },
         redirect_uri: ""
     )
     Respond(body: ${code})

@@ -11,6 +11,8 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{encoding::AsDer, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 /// The kinds of key.
@@ -71,6 +73,17 @@ impl Key {
             "RSA" => Key::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048).map_err(refused)?)),
             "Ed25519" => Key::Ed(Box::new(Ed25519KeyPair::generate().map_err(refused)?)),
             _ => Key::Ec(kind, Box::new(EcdsaKeyPair::generate(curve(kind)).map_err(refused)?)),
+        })
+    }
+
+    /// A key of one of the [`KINDS`], from PKCS #8 in PEM.
+    pub fn read(kind: &'static str, pem: &str) -> Result<Key> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| anyhow!("{kind}: {error}"))?;
+        let (der, refused) = (der.secret_pkcs8_der(), |error| anyhow!("{kind}: {error}"));
+        Ok(match kind {
+            "RSA" => Key::Rsa(Box::new(RsaKeyPair::from_pkcs8(der).map_err(refused)?)),
+            "Ed25519" => Key::Ed(Box::new(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(refused)?)),
+            _ => Key::Ec(kind, Box::new(EcdsaKeyPair::from_pkcs8(curve(kind), der).map_err(refused)?)),
         })
     }
 

@@ -1,11 +1,14 @@
 //! The gateway as its clients see it. The suites are in `tests/`, the cases in `cases/` and `attacks/`, the load tool in
 //! `src/bin`. Here is what several of them need: a gateway process that is started, watched and killed, and a home to run it in.
 
+pub mod browser;
 pub mod directory;
 pub mod grants;
+pub mod hostile;
 pub mod jwt;
 pub mod load;
 pub mod pair;
+pub mod party;
 pub mod process;
 pub mod servers;
 

@@ -44,6 +44,9 @@ mail: ann@example.com
 mail: lee@example.com
 employeeType: admin
 manager: cn=Team\\, Blue,ou=groups,dc=example
+telephoneNumber: +31 20 555 1234
+postalAddress: Main Street 1
+preferredLanguage: nl-NL
 sAMAccountName: ANNLEE
 userAccountControl: 512
 userPassword: correct horse
@@ -388,8 +391,17 @@ async fn many_at_once_get_each_their_own_answer(directory: Directory) {
 
 /// The complete path: the providers of a customization, the login page and the password grant.
 fn users_of_a_directory_log_in(directory: &Directory, lab: &Lab) -> Result<(), Failed> {
-    let case = include_str!("directory.case")
-        .replace("{SETTINGS}", settings(directory, "group_base: 'ou=groups,dc=example'").trim_end());
+    run(include_str!("directory.case"), &settings(directory, "group_base: 'ou=groups,dc=example'"), lab)
+}
+
+/// The attributes of the directory in id_tokens and at userinfo.
+fn clients_learn_what_the_directory_says(directory: &Directory, lab: &Lab) -> Result<(), Failed> {
+    let mapping = "attributes: { phone_number: telephoneNumber, address: postalAddress, locale: preferredLanguage, email_verified: employeeType }";
+    run(include_str!("directory-claims.case"), &settings(directory, mapping), lab)
+}
+
+fn run(case: &str, settings: &str, lab: &Lab) -> Result<(), Failed> {
+    let case = case.replace("{SETTINGS}", settings.trim_end());
     let case = Case::parse(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/directory.case"), &case)
         .map_err(|failure| failure.to_string())?;
     lab.run(&case).map_err(|failure| failure.to_string().into())
@@ -418,13 +430,17 @@ fn main() -> ExitCode {
         a_directory_that_does_not_answer_is_a_fault_in_time,
         many_at_once_get_each_their_own_answer,
     ];
-    trials.push(
-        Trial::test("users_of_a_directory_log_in", || {
+    let cases: [(&str, fn(&Directory, &Lab) -> Result<(), Failed>); 2] = [
+        ("users_of_a_directory_log_in", users_of_a_directory_log_in),
+        ("clients_learn_what_the_directory_says", clients_learn_what_the_directory_says),
+    ];
+    trials.extend(cases.map(|(name, case)| {
+        let trial = Trial::test(name, move || {
             let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
             let lab = block_on(Lab::new(Some(&checkout), None))?;
-            users_of_a_directory_log_in(&directory(), &lab)
-        })
-        .with_ignored_flag(missing),
-    );
+            case(&directory(), &lab)
+        });
+        trial.with_ignored_flag(missing)
+    }));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -172,8 +172,10 @@ fn tried(lab: &Lab, claim: &str, value: &Value) {
             }
         }
         "ui_locales_supported" => {
-            let page = lab.authorize("response_type=code&scope=openid").2;
-            assert!(words(value).iter().any(|locale| page.contains(&format!("lang=\"{}\"", &locale[..2]))), "{page}");
+            for locale in words(value) {
+                let page = lab.authorize(&format!("response_type=code&scope=openid&ui_locales={locale}")).2;
+                assert!(page.contains(&format!("lang=\"{locale}\"")), "{locale}: {page}");
+            }
         }
         "claims_parameter_supported" => {
             let status = lab.authorize("response_type=code&scope=openid&claims=%7B%22userinfo%22%3A%7B%22name%22%3Anull%7D%7D").0;
@@ -198,6 +200,11 @@ fn tried(lab: &Lab, claim: &str, value: &Value) {
         "subject_types_supported" => assert_eq!(words(value), ["pairwise", "public"]),
         "token_endpoint_auth_signing_alg_values_supported" => {
             assert_eq!(words(value), portcullis_tests::jwt::ALGORITHMS.map(|(name, _)| name));
+        }
+        // The case `openid/userinfo-encrypted` decrypts.
+        "userinfo_encryption_alg_values_supported" => assert_eq!(words(value), ["RSA-OAEP", "RSA-OAEP-256"]),
+        "userinfo_encryption_enc_values_supported" => {
+            assert_eq!(words(value), ["A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM"]);
         }
         "request_object_signing_alg_values_supported" => assert!(words(value).contains(&"RS256")),
         // The cases `openid/back-channel-logout` and `openid/front-channel-logout` have clients that are told.

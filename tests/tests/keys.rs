@@ -1,6 +1,8 @@
 //! Keys that sign: made at the first start, replaced while clients go on, and published as long as what they signed may come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -158,4 +160,66 @@ fn a_key_of_each_kind_is_replaced_by_one_of_its_kind() {
     assert!(!again.success && again.stderr.contains("already exists"), "{}", again.stderr);
     let unknown = command(home.path(), &["key", "create", "other", "--kind", "dsa"]).expect("a command");
     assert!(!unknown.success && unknown.stderr.contains("is not a kind of key"), "{}", unknown.stderr);
+}
+
+/// Sets it when it is dropped, also by a failure.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Keys change once a second while clients, each with the keys that it once loaded, check tokens. `PORTCULLIS_ROTATIONS` says how often; it
+/// prints how much was checked.
+#[test]
+fn no_token_fails_while_keys_rotate_under_load() {
+    let rotations: usize = std::env::var("PORTCULLIS_ROTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let home = tempfile::tempdir().expect("a folder");
+    put(home.path(), "services/sign.policy", SIGN);
+    put(home.path(), "gateway.yaml", "reload: { settle: 20ms }");
+    let process = Process::gateway(home.path(), &Start::default()).expect("a start");
+    let before = kids(&set(&process));
+    let over = AtomicBool::new(false);
+    let (mut checked, mut loaded, mut seen) = (0, 0, BTreeSet::new());
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut client, mut checked, mut seen) = (Client::default(), 0, BTreeSet::new());
+                    while !over.load(Ordering::Relaxed) {
+                        for token in tokens(&process) {
+                            assert!(client.accepts(&process, &token), "{token}\n{}", process.log());
+                            seen.insert(jsonwebtoken::decode_header(&token).expect("a header").kid);
+                            checked += 1;
+                        }
+                    }
+                    (checked, client.loaded, seen)
+                })
+            })
+            .collect();
+        let end = End(&over);
+        for round in 0..rotations {
+            let begun = Instant::now();
+            let alias = ["id_token_rsa", "id_token_p256", "id_token_ed25519"][round % 3];
+            let rotated = command(home.path(), &["key", "rotate", alias]).expect("a command");
+            assert!(rotated.success, "{}", rotated.stderr);
+            let new = rotated.stdout.split_whitespace().nth(2).expect("a kid").to_owned();
+            while !kids(&set(&process)).contains(&new) {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(Duration::from_secs(1).saturating_sub(begun.elapsed()));
+        }
+        drop(end);
+        for client in clients {
+            let (own, times, kids) = client.join().expect("every token is accepted");
+            checked += own;
+            loaded += times;
+            seen.extend(kids);
+        }
+    });
+    println!("{rotations} rotations: {checked} tokens of {} keys verified, none refused; key sets were loaded {loaded} times", seen.len());
+    assert_eq!(kids(&set(&process)).len(), before.len() + rotations);
+    assert!(checked > 0 && loaded >= 4);
 }

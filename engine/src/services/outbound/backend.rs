@@ -15,7 +15,12 @@ pub(crate) struct Backend {
 impl Backend {
     /// Gives this answer to every request; with an empty one it never answers.
     pub(crate) async fn start(answer: impl Into<String>) -> Backend {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Backend::at("127.0.0.1:0", answer).await
+    }
+
+    /// The same at this address.
+    pub(crate) async fn at(address: &str, answer: impl Into<String>) -> Backend {
+        let listener = TcpListener::bind(address).await.unwrap();
         let (port, heads) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
         let (kept, answer) = (Arc::clone(&heads), answer.into());
         tokio::spawn(async move {

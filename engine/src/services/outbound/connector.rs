@@ -84,13 +84,37 @@ fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
+/// Who knows the addresses of names.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Names {
+    /// The system.
+    #[default]
+    System,
+    /// A test: each look-up, of whatever name, gets the next answer.
+    #[cfg(test)]
+    Scripted(Arc<std::sync::Mutex<std::collections::VecDeque<Vec<std::net::IpAddr>>>>),
+}
+
+impl Names {
+    async fn look_up(&self, name: &str, port: u16) -> Vec<SocketAddr> {
+        match self {
+            Names::System => tokio::net::lookup_host((name, port)).await.map(Iterator::collect).unwrap_or_default(),
+            #[cfg(test)]
+            Names::Scripted(answers) => {
+                let next = answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+                next.unwrap_or_default().into_iter().map(|address| (address, port).into()).collect()
+            }
+        }
+    }
+}
+
 /// The addresses of a name to which connections are allowed. A name can lead anywhere, and somewhere else at the next look-up, so
 /// rules on addresses are applied here.
 pub(super) async fn addresses(targets: &Targets, target: &Target, name: &str) -> Result<Vec<SocketAddr>, CallError> {
     let found: Vec<SocketAddr> = if is_localhost(name) {
         vec![(Ipv4Addr::LOCALHOST, target.port).into(), (Ipv6Addr::LOCALHOST, target.port).into()]
     } else {
-        tokio::net::lookup_host((name, target.port)).await.map(Iterator::collect).unwrap_or_default()
+        targets.names.look_up(name, target.port).await
     };
     let mut refused = None;
     let mut allowed = Vec::new();

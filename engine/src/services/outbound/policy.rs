@@ -10,6 +10,7 @@ use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 use url::Host;
 
+use super::connector::Names;
 use super::{CallError, Failed};
 use crate::services::config::Outbound as Settings;
 
@@ -23,11 +24,13 @@ pub struct Targets {
     only: Option<Vec<Rule>>,
     /// Ports of this gateway's own listeners, and its name.
     own: (Vec<u16>, String),
+    /// Who knows their addresses.
+    pub(super) names: Names,
 }
 
 impl Default for Targets {
     fn default() -> Self {
-        Targets { allow: Vec::new(), deny: Vec::new(), private: true, only: None, own: Default::default() }
+        Targets { allow: Vec::new(), deny: Vec::new(), private: true, only: None, own: Default::default(), names: Names::default() }
     }
 }
 
@@ -193,7 +196,7 @@ impl Targets {
         };
         let machine: Vec<Rule> = deny.iter().filter_map(local).collect();
         deny.extend(machine);
-        Ok(Targets { allow, deny, private: settings.private_targets, only: None, own: Default::default() })
+        Ok(Targets { allow, deny, private: settings.private_targets, only: None, own: Default::default(), names: Names::default() })
     }
 
     /// The same for URLs that clients choose: private targets only where the settings name them for that.

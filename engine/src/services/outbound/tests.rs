@@ -274,6 +274,48 @@ fn clients_choose_public_targets_only() {
     assert!(Outbound::open(&wrong, Path::new("."), &Arc::default()).is_err());
 }
 
+/// DNS rebinding: a name that leads to an allowed address when it is checked, and to a private one when it is used.
+#[tokio::test]
+async fn a_name_that_changes_its_address_leads_to_no_private_one() {
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+    let private = Backend::start(OK).await;
+    let allowed = Backend::at(&format!("127.0.0.2:{}", private.port), OK).await;
+    let settings = Settings { client_targets: vec!["127.0.0.2".to_owned()], ..settings() };
+    let mut outbound = outbound(&settings);
+    let answers = Arc::new(Mutex::new(std::collections::VecDeque::<Vec<std::net::IpAddr>>::new()));
+    let mut targets = policy::Targets::clone(&outbound.client_targets);
+    targets.names = connector::Names::Scripted(Arc::clone(&answers));
+    outbound.client_targets = Arc::new(targets);
+    let says = |rounds: &[&[&str]]| {
+        *answers.lock().unwrap() =
+            rounds.iter().map(|found| found.iter().map(|address| address.parse().unwrap()).collect()).collect();
+    };
+    let call = || Call { public_only: true, ..get(&format!("http://rp.example:{}/", private.port)) };
+
+    // One look-up a connection: what is checked is what is connected to.
+    says(&[&["127.0.0.2"], &["127.0.0.1"]]);
+    assert!(outbound.call(call()).await.is_ok());
+    assert_eq!((allowed.take().len(), answers.lock().unwrap().len()), (1, 1));
+    // The next connection meets the other answer, and is refused.
+    assert_eq!(outbound.call(call()).await.unwrap_err().failed, Failed::BadUrl);
+    // Checked before, used later.
+    says(&[&["127.0.0.2"], &["127.0.0.1"]]);
+    let target = outbound.check(&call().uri, true).unwrap();
+    assert!(outbound.admit(&target, true).await.is_ok());
+    assert_eq!(outbound.call(call()).await.unwrap_err().failed, Failed::BadUrl);
+    // Several addresses at once: only the allowed one is tried, wherever it stands.
+    for found in [["127.0.0.1", "127.0.0.2"], ["127.0.0.2", "127.0.0.1"], ["::ffff:127.0.0.1", "127.0.0.2"]] {
+        says(&[&found]);
+        assert!(outbound.call(call()).await.is_ok(), "{found:?}");
+    }
+    assert_eq!(allowed.take().len(), 3);
+    for found in ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "0.0.0.0", "::ffff:7f00:1"] {
+        says(&[&[found]]);
+        assert_eq!(outbound.call(call()).await.unwrap_err().failed, Failed::BadUrl, "{found}");
+    }
+    assert_eq!(private.take().len(), 0, "somebody came");
+}
+
 /// A connection that a policy's own call left open is not used for a client's URL.
 #[tokio::test]
 async fn clients_do_not_share_connections_with_policies() {

@@ -9,15 +9,22 @@ use portcullis_tests::{block_on, grants};
 use super::table::Table;
 use super::{Bench, Floor, Repeat};
 
-const TOKEN: &str = "/auth/oauth/v2/token";
+pub const TOKEN: &str = "/auth/oauth/v2/token";
 const REVOKE: &str = "/auth/oauth/v2/token/revoke";
 /// What a script may use up in a second; more than this machine can do.
-const MOST_PER_SECOND: f64 = 12_000.0;
+pub const MOST_PER_SECOND: f64 = 12_000.0;
 
 /// Each connection has its own client, so that they do not wait for each other's tokens, as in real life.
 pub struct Client {
     id: String,
     basic: String,
+}
+
+impl Client {
+    /// Its client_id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 pub fn rows(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
@@ -78,14 +85,26 @@ fn clients(bench: &Bench<'_>) -> Result<Vec<Client>> {
 
 /// A client for each connection.
 pub fn clients_named(bench: &Bench<'_>, name: &str) -> Result<Vec<Client>> {
+    clients_with(bench, name, &["--scope", "READ"])
+}
+
+/// The same, registered with further words.
+pub fn clients_with(bench: &Bench<'_>, name: &str, more: &[&str]) -> Result<Vec<Client>> {
     (0..bench.options.connections)
         .map(|index| {
             let name = format!("{name} {index}");
-            let (id, secret) = bench.client(&name, "https://app.example/cb")?;
+            let (id, secret) = bench.client_with(&name, "https://app.example/cb", more)?;
             let basic = base64(&format!("{id}:{secret}"));
             Ok(Client { id, basic })
         })
         .collect()
+}
+
+/// The header of a JWT.
+pub fn header(token: &str) -> Option<serde_json::Value> {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').next()?).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 fn base64(text: &str) -> String {
@@ -93,7 +112,7 @@ fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-fn post(client: &Client, path: &str, body: &str) -> Vec<u8> {
+pub fn post(client: &Client, path: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {}\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
@@ -128,7 +147,7 @@ fn refresh(target: Target, client: &Client, codes: &[String]) -> Result<Box<dyn 
     }))
 }
 
-fn redeem(client: &Client, codes: Vec<String>) -> Box<dyn Script> {
+pub fn redeem(client: &Client, codes: Vec<String>) -> Box<dyn Script> {
     each(client, codes, |client, code| post(client, TOKEN, &format!("grant_type=authorization_code&code={code}")))
 }
 
@@ -158,7 +177,7 @@ fn codes(bench: &Bench<'_>, clients: &[Client], each: usize) -> Result<Vec<Vec<S
 
 /// Sends a request `each` times for every client, all clients in parallel, before anything is measured; returns the tokens or
 /// codes.
-fn gather(
+pub fn gather(
     bench: &Bench<'_>,
     clients: &[Client],
     each: usize,

@@ -6,6 +6,7 @@
 mod browser;
 mod flows;
 mod lists;
+mod openid;
 mod stores;
 mod table;
 
@@ -80,6 +81,7 @@ fn main() -> Result<()> {
     let bench = Bench { options: &options, bare: &bare, gateway: &gateway, home: home.path() };
     bench.respond(&mut table)?;
     flows::rows(&bench, &mut table)?;
+    openid::rows(&bench, &mut table)?;
     browser::flows(&bench, &mut table)?;
     normal(&options, &bare, &mut table)?;
     split(&bench, &mut table)?;
@@ -356,8 +358,12 @@ impl Bench<'_> {
 
     /// Registers a client; returns its key and secret.
     fn client(&self, name: &str, callback: &str) -> Result<(String, String)> {
-        let args = ["client", "add", "--name", name, "--org", "Load", "--scope", "READ", "--callback", callback, "--json"];
-        let made = self.command(&args)?;
+        self.client_with(name, callback, &["--scope", "READ"])
+    }
+
+    fn client_with(&self, name: &str, callback: &str, more: &[&str]) -> Result<(String, String)> {
+        let args = ["client", "add", "--name", name, "--org", "Load", "--callback", callback, "--json"];
+        let made = self.command(&[&args[..], more].concat())?;
         let (key, secret) = made["client_key"].as_str().zip(made["secret"].as_str()).context("no credentials")?;
         Ok((key.to_owned(), secret.to_owned()))
     }
