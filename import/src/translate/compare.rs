@@ -121,7 +121,7 @@ impl Translator<'_> {
     fn binary(&mut self, test: &Test<'_>, comparison: &dyn Fn(Predicate) -> Comparison) -> Cond {
         let right = test.text("rightValue").to_owned();
         let not = test.is("negated");
-        let mut value = |own: &mut Self| own.value_right(&right);
+        let value = |own: &mut Self| own.value_right(&right);
         let simple = |comparison: Comparison| Cond::Compare(Box::new(comparison));
         let cased = |comparison: Comparison| {
             let ignore_case = !test.is_case_sensitive() && has_letters(&right) && comparison.ty.is_none();

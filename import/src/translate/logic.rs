@@ -2,7 +2,7 @@
 
 use portcullis_dsl::ast::*;
 
-use super::build::{self, arg, as_int, boolean, call, function, int, is_variable, lit, name, native, pattern, set, stmt, text, var};
+use super::build::{self, arg, as_int, boolean, call, function, int, is_variable, lit, name, native, pattern, set, stmt, var};
 use super::{Made, Translator};
 use crate::model::{Prop, Step};
 use crate::names::Target;
@@ -380,11 +380,6 @@ impl Translator<'_> {
             args.push(arg("quantity", self.number(step.text("quantity"))));
         }
         Made::exact(call(native("GenerateUuid", args)))
-    }
-
-    /// A text with the parts of a source; for callers in other files.
-    pub fn text_of(&mut self, source: &str) -> Expr {
-        text(self.parts(source))
     }
 }
 

@@ -210,6 +210,7 @@ impl Translator<'_> {
         self.at = (step.number, step.line);
         self.needs = None;
         let outer = std::mem::take(&mut self.before);
+        let (comments, disabled) = (self.out.comments, self.out.disabled);
         let mark = self.out.grades.len();
         self.out.grades.push((step.number, step.kind.clone(), Grade::Exact));
         let made = match self.refused.get(&step.number) {
@@ -236,8 +237,10 @@ impl Translator<'_> {
             Made::Missing(needs) => {
                 // What is inside is lost with it.
                 self.out.grades.truncate(mark + 1);
+                (self.out.comments, self.out.disabled) = (comments, disabled);
                 let mut inside = Vec::new();
-                step.children.iter().for_each(|child| child.walk(&mut |step| inside.push((step.number, step.kind.clone(), Grade::Missing))));
+                let mut each = |step: &Step| inside.push((step.number, step.kind.clone(), Grade::Missing));
+                step.children.iter().for_each(|child| child.walk(&mut each));
                 self.out.grades.extend(inside);
                 self.find(Topic::Missing, &format!("{}: {needs}", step.kind));
                 before.clear();
