@@ -16,7 +16,7 @@ mod sql;
 mod words;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use fmt::{FormatError, format};
+pub use fmt::{FormatError, format, lay_out};
 pub use parse::{parse, parse_json_template, parse_template};
 pub use resolve::{
     Access, AddressPlace, Edit, Frame, Hook, Library, Policy, PolicyId, Settable, Step, address_places, load, picture, visit,

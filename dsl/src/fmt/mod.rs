@@ -60,13 +60,23 @@ pub fn format(text: &str) -> Result<String, FormatError> {
     Err(FormatError::Unsound)
 }
 
+/// Lays out a tree that a program built: its spans are empty, so no author says where lines are broken. A tree that its text would not
+/// give back (a comment with a line break, a name that no variable has) is refused.
+pub fn lay_out(tree: &File) -> Result<String, FormatError> {
+    let printed = doc::render(&Printer { text: "", built: true }.file(tree), WIDTH);
+    if read(&printed).map_err(FormatError::Syntax)? != *tree {
+        return Err(FormatError::Unsound);
+    }
+    format(&printed)
+}
+
 fn read(text: &str) -> Result<File, Vec<Diagnostic>> {
     let (tree, diagnostics) = parse(FileId::default(), text);
     if diagnostics.is_empty() { Ok(tree) } else { Err(diagnostics) }
 }
 
 fn print(tree: &File, text: &str) -> String {
-    let printer = Printer { text };
+    let printer = Printer { text, built: false };
     doc::render(&printer.file(tree), WIDTH)
 }
 
@@ -74,6 +84,8 @@ fn print(tree: &File, text: &str) -> String {
 #[derive(Clone, Copy)]
 struct Printer<'a> {
     text: &'a str,
+    /// There is no author: every block is broken but the shortest, and texts of several lines are `"""` texts.
+    built: bool,
 }
 
 impl<'a> Printer<'a> {

@@ -69,6 +69,9 @@ impl Printer<'_> {
         if block.stmts.is_empty() {
             return Some(text("{}"));
         }
+        if self.built && !matches!(block.stmts.as_slice(), [Stmt { kind, .. }] if is_short(kind)) {
+            return None;
+        }
         let mut docs = vec![text("{ ")];
         for (n, stmt) in block.stmts.iter().enumerate() {
             if n > 0 {
@@ -195,6 +198,26 @@ impl Printer<'_> {
         let first = docs.next().unwrap_or(text(""));
         let rest = docs.flat_map(|doc| [Doc::Line, text("else "), doc]);
         group(concat([first, indent(Doc::Concat(rest.collect()))]))
+    }
+}
+
+/// A statement without blocks, of which one fits between braces on a line.
+fn is_short(kind: &StmtKind) -> bool {
+    match kind {
+        StmtKind::Group { .. } | StmtKind::If { .. } | StmtKind::ForEach { .. } | StmtKind::HandleErrors { .. } => false,
+        StmtKind::Call(call) => call.block.is_none(),
+        StmtKind::Else(left, right) => is_short(&left.kind) && is_short(&right.kind),
+        StmtKind::Set { .. }
+        | StmtKind::Default { .. }
+        | StmtKind::Declare { .. }
+        | StmtKind::Include(_)
+        | StmtKind::IncludeExtension(_)
+        | StmtKind::Raise(_)
+        | StmtKind::Continue
+        | StmtKind::Stop
+        | StmtKind::Done
+        | StmtKind::Fail(_)
+        | StmtKind::Check(_) => true,
     }
 }
 

@@ -99,7 +99,10 @@ impl Printer<'_> {
     /// A template in the quotes that its author chose.
     pub fn template(&self, expr: &Expr, word: &str, parts: &[Part]) -> Doc {
         let source = self.source(expr.span.span);
-        let Some(inside) = source[word.len().min(source.len())..].trim_start().strip_prefix("\"\"\"") else {
+        let written = source[word.len().min(source.len())..].trim_start().strip_prefix("\"\"\"");
+        // A built text begins on the line after the quotes.
+        let built = (self.built && fits_block(parts)).then_some("\n");
+        let Some(inside) = written.or(built) else {
             return text(format!("{word} {}", quoted_parts(parts)));
         };
         let mut body = String::new();
@@ -126,6 +129,19 @@ impl Printer<'_> {
         lines.push(text("\"\"\""));
         concat([text(format!("{word} \"\"\"")), indent(Doc::Concat(lines))])
     }
+}
+
+/// Whether a text has several lines and a `"""` text keeps all of it: no line of blanks only, nothing at a line's end that editors take
+/// away, nothing that would become an escape there.
+fn fits_block(parts: &[Part]) -> bool {
+    let texts = || parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None });
+    let whole: String = parts.iter().map(|part| if let Part::Text(text) = part { text.as_str() } else { "x" }).collect();
+    let plain = |c: char| c == '\n' || c == '\t' || !invisible(c);
+    whole.contains('\n')
+        && whole.chars().all(plain)
+        && whole.split('\n').all(|line| line.trim_end() == line)
+        && !whole.ends_with('"')
+        && texts().all(|text| !text.ends_with('\\') && !text.contains("\\${") && !text.contains("\\\"\"\"") && !text.ends_with('"'))
 }
 
 /// A comment as written. The text after the slashes is not changed: it may be policy text that is commented out.

@@ -250,7 +250,15 @@ impl<'w> Walk<'w, '_> {
         if let Some(block) = &call.block {
             self.block(block);
         }
-        let named = call.args.iter().filter(|arg| spec.prop(&arg.name).is_some_and(|prop| prop.kind == PropKind::Variables));
+        let sets = |name: &str| spec.sets.iter().any(|sets| sets.name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name));
+        let is_list = |arg: &&Arg| spec.prop(&arg.name).is_some_and(|prop| prop.kind == PropKind::Variables);
+        // Variables that an assertion itself sets, by a list of their names.
+        for name in call.args.iter().filter(|arg| is_list(arg) && sets(&arg.name)).flat_map(|arg| names(&arg.value)) {
+            if let Some(text) = name.literal().filter(|text| is_variable_name(text)) {
+                self.set(text, name.span.span, Some(call.span.span), SetBy::Native, Holds::Open);
+            }
+        }
+        let named = call.args.iter().filter(|arg| is_list(arg) && !sets(&arg.name));
         for name in named.flat_map(|arg| names(&arg.value)) {
             if let Some(text) = name.literal().filter(|text| is_variable_name(text)) {
                 let span = name.span.span;
@@ -258,7 +266,11 @@ impl<'w> Walk<'w, '_> {
                 self.read(text, Span { start: span.start + 1, end: span.end - 1, ..span });
             }
         }
-        for sets in spec.sets {
+        let is_listed = |pattern: &str| {
+            let prop = pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).and_then(|name| spec.prop(name));
+            prop.is_some_and(|prop| prop.kind == PropKind::Variables)
+        };
+        for sets in spec.sets.iter().filter(|sets| !is_listed(sets.name)) {
             let Some((name, arg)) = expand(sets.name, call, spec) else {
                 self.events.extend(lacks_name(sets.name, call).then_some(Event::Unresolved));
                 continue;

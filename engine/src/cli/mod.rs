@@ -12,6 +12,7 @@ mod check;
 mod command;
 mod db;
 mod fmt;
+mod import;
 mod keys;
 mod list;
 mod pages;
@@ -78,6 +79,8 @@ enum Builtin {
     Check(check::CheckArgs),
     /// Format policy files.
     Fmt(fmt::FmtArgs),
+    /// Turn exports of the API gateway whose policies are trees into policies of this one. Changes nothing in the home without `--apply`.
+    Import(import::ImportArgs),
     /// Run case files: what exists, what is sent, what must come back.
     Test(test::TestArgs),
     /// List services, tasks, commands, hooks, variables and assertions: where each is written, and whether it is customized.
@@ -231,6 +234,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
         Builtin::Init { dir, compatibility } => init(&dir, compatibility.as_deref(), place),
         Builtin::Check(args) => check::run(place, &args),
         Builtin::Fmt(args) => fmt::run(place, &args),
+        Builtin::Import(args) => import::run(place, &args),
         Builtin::Test(args) => test::run(place, &args),
         Builtin::List(args) => list::run(place, &args),
         Builtin::Show { name } => show::show(place, &name),

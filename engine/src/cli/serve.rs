@@ -33,6 +33,9 @@ pub struct ServeArgs {
     /// HTTP address, likewise.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     http: Option<ListenAddress>,
+    /// Serve also imported services that can come to a step without translation; a request that comes there is refused.
+    #[arg(long)]
+    allow_unsupported: bool,
 }
 
 fn address(text: &str) -> Result<ListenAddress, NoAddress> {
@@ -64,7 +67,7 @@ pub fn run(place: &Place, args: &ServeArgs) -> Done {
 }
 
 async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) -> Done {
-    let options = Options { https: args.https, http: args.http, ..Options::default() };
+    let options = Options { https: args.https, http: args.http, allow_unsupported: args.allow_unsupported, ..Options::default() };
     let serving = tokio::select! {
         serving = Host::serve(home, options) => serving?,
         () = signals.stop() => return Ok(ExitCode::SUCCESS),

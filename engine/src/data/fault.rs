@@ -38,6 +38,8 @@ pub enum Blame {
     Configuration,
     /// A bug of the gateway.
     Internal,
+    /// A step of an imported policy that has no translation. No `HandleErrors` catches it: what it would have decided is not known.
+    Unsupported,
 }
 
 impl Blame {
@@ -49,6 +51,7 @@ impl Blame {
             Blame::Store => "store",
             Blame::Configuration => "configuration",
             Blame::Internal => "internal",
+            Blame::Unsupported => "unsupported",
         }
     }
 }

@@ -16,6 +16,8 @@ pub const BAD_REGEX: &str = "P0404";
 pub const BAD_TEMPLATE: &str = "P0405";
 /// A connection, identity provider or key that `gateway.yaml` does not have.
 pub const UNKNOWN_NAME: &str = "P0406";
+/// A step of an imported policy that has no translation.
+pub const UNSUPPORTED: &str = "P0407";
 /// The compiler could not compile what the checks allowed: a bug of the gateway. The policies do not load.
 pub const DEFECT: &str = "P0499";
 

@@ -452,6 +452,10 @@ async fn recover(
     pc: u32,
 ) -> Result<u32, Fault> {
     let fault = fault.at(|| program.place(pc));
+    if fault.blame == Blame::Unsupported {
+        // What the step would have decided is not known, so nothing may continue after it.
+        run.handlers.clear();
+    }
     let Some(handler) = run.handlers.pop() else {
         let Some(tail) = frame.fault_tail.filter(|_| run.broken.is_none()) else {
             abandon(ctx, run, 0).await;

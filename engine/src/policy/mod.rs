@@ -12,6 +12,7 @@ pub mod expr;
 pub mod function;
 pub mod pattern;
 pub mod reads;
+pub mod unsupported;
 pub mod request;
 pub mod runnable;
 pub mod site;

@@ -1,7 +1,7 @@
 //! One generation of policies: the program, its routes, and the run of a request on them.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -19,7 +19,7 @@ use crate::policy::ctx::{Ctx, Environment, Refused};
 use crate::policy::exec::observer::{Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Program};
 use crate::policy::request::Request;
-use crate::policy::{answer, assertions, compile, exec, function, vars};
+use crate::policy::{answer, assertions, compile, exec, function, unsupported, vars};
 use crate::services::Services;
 use crate::services::telemetry::ServiceMetrics;
 
@@ -176,6 +176,8 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
     /// Names of `gateway.yaml` that the policies will ask for.
     pub names: Vec<UsedName>,
+    /// Services that can come to a step without translation.
+    pub unsupported: HashSet<String>,
     /// Instructions; `None` if there are errors.
     program: Option<Arc<Program>>,
 }
@@ -193,7 +195,8 @@ impl Compiled {
             diagnostics.extend(found);
             program = (!broken(&diagnostics)).then(|| Arc::new(made));
         }
-        Compiled { library: Arc::new(library), diagnostics, names, program }
+        let unsupported = unsupported::services(&library, &diagnostics);
+        Compiled { library: Arc::new(library), diagnostics, names, unsupported, program }
     }
 
     /// The set together with the services that outlive it; `None` if there are errors. `serves` is told a service's name, its path,

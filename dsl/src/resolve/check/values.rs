@@ -122,7 +122,7 @@ fn name(prop: &Prop, value: &Expr) -> Option<Diagnostic> {
     let what = match prop.kind {
         Kind::Target(_) => "the name of the variable to set",
         Kind::Prefix => "the prefix of the variables it sets",
-        Kind::Variables => "the names of variables that its block sets",
+        Kind::Variables => "the names of variables",
         _ => "the name of a message variable",
     };
     match (value.literal(), &*value.kind) {

@@ -61,6 +61,8 @@ pub struct Options {
     pub overlay: Option<String>,
     /// A shared clock, for tests: tasks then run only when they are asked to.
     pub clock: Option<Arc<Clock>>,
+    /// Serve also what can come to a step without translation.
+    pub allow_unsupported: bool,
     /// A shared collection of compiled sets.
     pub prebuilt: Option<Arc<Prebuilt>>,
 }
@@ -579,7 +581,14 @@ fn build(
         let report = report + &render(&unknown, compiled.library.sources(), false);
         return Err(Refused { report, errors: unknown.len() });
     }
-    match compiled.site(services, &config.instance_modifier, |name, path, off| config.serves(name, path, off)) {
+    let allowed = |name: &str| options.allow_unsupported || !compiled.unsupported.contains(name);
+    let serves = |name: &str, path: &str, off: bool| config.serves(name, path, off) && allowed(name);
+    if !options.allow_unsupported && !compiled.unsupported.is_empty() {
+        let mut left_out: Vec<&str> = compiled.unsupported.iter().map(String::as_str).collect();
+        left_out.sort_unstable();
+        tracing::warn!("not served, because they can come to a step without translation: {}", left_out.join(", "));
+    }
+    match compiled.site(services, &config.instance_modifier, serves) {
         Some(site) => Ok((site, report)),
         None => {
             let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();

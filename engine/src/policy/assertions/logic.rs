@@ -9,4 +9,5 @@ super::catalogue! {
     regex_match,
     regex_replace,
     split,
+    unsupported,
 }

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
-use crate::data::fault::{Blame, Fault, HELD, Verdict, falsified};
+use crate::data::fault::{Blame, Fault, HELD, Outcome, Verdict, falsified};
 use crate::services::store::{Equality, Kind as Store, QueryOptions, Rows, Statement};
 use crate::data::value::Value;
 
@@ -49,6 +49,13 @@ static SPEC: Spec = Spec {
              that whoever wants to change or delete one waits. What was read is then still true when its consequences are \
              written.",
         ),
+        Prop::optional(
+            "on_fault",
+            Kind::OneOf(&["fault", "fail"]),
+            Literal::Text("fault"),
+            "What it is if the database cannot be asked, or refuses the statement: a fault, or a failure, after which the policy \
+             goes on. The log tells it either way. A literal.",
+        ),
         Prop::absent("timeout", Kind::Duration, "Longest time it may take. Left out: the connection's `statement_timeout`."),
     ],
     sets: &[
@@ -64,6 +71,7 @@ static SPEC: Spec = Spec {
         ),
     ],
     fails: &[
+        "with `on_fault: \"fail\"`: the database cannot be asked, or refuses the statement",
         "no row was found or changed",
         "a unique value is already taken",
         "a column cannot hold a value, or another constraint forbids it: nothing is cut",
@@ -151,6 +159,7 @@ pub static ENTRY: Entry = Entry {
             fail_if_none: counts_rows && !p.is_optional(),
             max_rows,
             timeout: p.optional("timeout"),
+            fault_fails: p.choice("on_fault", &[("fault", false), ("fail", true)])?,
         })
     },
 };
@@ -167,6 +176,8 @@ struct SqlQuery {
     max_rows: usize,
     fail_if_none: bool,
     timeout: Option<Expr>,
+    /// Whether a fault of the database is a failure.
+    fault_fails: bool,
 }
 
 #[async_trait]
@@ -196,6 +207,10 @@ impl AsyncAssertion for SqlQuery {
                     Store::Duplicate => ("taken", "a unique value is already taken".into()),
                     // The detail names the column, never the value.
                     Store::Constraint => ("unfit", format!("a column cannot hold a value: {}", error.detail).into()),
+                    _ if self.fault_fails => {
+                        ctx.set_if(self.count, 0);
+                        return Ok(self.failed(ctx, &error.into()));
+                    }
                     _ => return Err(error.into()),
                 };
                 ctx.set_if(self.count, 0);
@@ -212,6 +227,13 @@ impl AsyncAssertion for SqlQuery {
 }
 
 impl SqlQuery {
+    /// A fault that the policy takes for a failure; the log has it all the same.
+    fn failed(&self, ctx: &Ctx, fault: &Fault) -> Outcome {
+        let (service, request, blame) = (&ctx.service, ctx.request.id(), fault.blame.word());
+        tracing::error!(%service, %request, blame, "a query failed, and the policy goes on: {fault}");
+        Outcome::Falsified(Cow::Borrowed("the database cannot be asked, or refuses the statement"))
+    }
+
     fn keep(&self, rows: Rows, ctx: &mut Ctx) -> Result<(), Fault> {
         if let Some(slot) = self.rows {
             let objects = rows.rows.iter().map(|row| {

@@ -1,0 +1,239 @@
+//! `portcullis import`: exports of the gateway whose policies are trees.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use portcullis_dsl::{Origin, Severity, Sources};
+use portcullis_import::{Imported, Input, Options, Otk, OutFile, Problem, Shipped, report};
+
+use super::{Done, Failure, NO, Place, say};
+use crate::front::home::Home;
+use crate::policy::site::{Compiled, catalogue};
+
+/// Deepest folder that is looked into.
+const MAX_DEPTH: usize = 32;
+/// Most files that are read.
+const MAX_FILES: usize = 100_000;
+
+/// Options of `import`.
+#[derive(Args)]
+#[command(after_help = "Exit codes: 0 imported, 1 the result does not load or a file is in the way, 2 the command line is not understood.")]
+pub struct ImportArgs {
+    /// Exports: bundles (XML), GraphQL bundles (JSON), folders of either, projects of the developer's plug-in.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Where to write. Default: a folder below `import/` in the home, named after what is imported.
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+    /// Where calls of the toolkit's assertions go: to those that this gateway ships, where the inputs fit, or to imported ones.
+    #[arg(long, value_enum, default_value = "shipped")]
+    otk: Toolkit,
+    /// Also put the policies into the home, if they load. No file is overwritten.
+    #[arg(long)]
+    apply: bool,
+    /// The report as JSON, to standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Toolkit {
+    /// What this gateway ships.
+    Shipped,
+    /// What the export has.
+    Imported,
+}
+
+pub fn run(place: &Place, args: &ImportArgs) -> Done {
+    let home = place.any_home()?;
+    let mut inputs = Vec::new();
+    for file in &args.files {
+        let root = if file.is_dir() { file.as_path() } else { file.parent().unwrap_or(Path::new("")) };
+        collect(file, root, 0, &mut inputs)?;
+    }
+    inputs.sort_by(|a, b| a.path.cmp(&b.path));
+    let options = Options {
+        otk: match args.otk {
+            Toolkit::Shipped => Otk::Shipped,
+            Toolkit::Imported => Otk::Imported,
+        },
+    };
+    let base = home.sources().map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure { message: lines.join("\n"), code: 1 }
+    })?;
+    let mut shipped = base.clone();
+    shipped.files.retain(|file| file.origin == Origin::Shipped);
+    let (library, _) = portcullis_dsl::load(shipped, &catalogue());
+    let made = portcullis_import::import(&inputs, &Shipped::of(&library), &options, &mut |files| check(&base, files));
+    let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(fingerprint(&inputs, args.otk)));
+    let mut files = made.files.clone();
+    files.extend(reports(&made)?);
+    let mut written = write(&folder, &files)?;
+    let applied = if args.apply { Some(apply(&home, &made)?) } else { None };
+    if args.json {
+        say(serde_json::to_string_pretty(&made.report)?);
+    } else {
+        tell(&made, &folder, &written, applied.as_ref());
+    }
+    if let Some(applied) = applied {
+        written.kept.extend(applied.kept);
+    }
+    Ok(if made.errors.is_empty() && written.kept.is_empty() { ExitCode::SUCCESS } else { NO })
+}
+
+/// Reads a file, or the files of a folder, under paths relative to `root`.
+fn collect(path: &Path, root: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<(), Failure> {
+    let named = |error: &dyn std::fmt::Display| Failure { message: format!("{}: {error}", path.display()), code: 1 };
+    if path.is_dir() {
+        if depth > MAX_DEPTH {
+            return Err(named(&format!("folders are nested more than {MAX_DEPTH} deep")));
+        }
+        let mut entries: Vec<PathBuf> = Vec::new();
+        for entry in fs::read_dir(path).map_err(|error| named(&error))? {
+            entries.push(entry.map_err(|error| named(&error))?.path());
+        }
+        entries.sort();
+        let hidden = |path: &Path| path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        return entries.iter().filter(|path| !hidden(path)).try_for_each(|path| collect(path, root, depth + 1, inputs));
+    }
+    if inputs.len() >= MAX_FILES {
+        return Err(named(&format!("more than {MAX_FILES} files")));
+    }
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    let wanted = ["xml", "bundle", "json", "yaml", "yml", "properties", "code"];
+    let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if depth > 0 && !wanted.contains(&end.as_str()) {
+        return Ok(());
+    }
+    let size = fs::metadata(path).map_err(|error| named(&error))?.len();
+    // The reader reports a file that is too large; there is no need to have all of it.
+    let limit = portcullis_import::read::MAX_BYTES as u64 + 1;
+    let bytes = match size > limit {
+        true => vec![b' '; portcullis_import::read::MAX_BYTES + 1],
+        false => fs::read(path).map_err(|error| named(&error))?,
+    };
+    inputs.push(Input { path: relative.to_string_lossy().replace('\\', "/"), bytes });
+    Ok(())
+}
+
+/// What the gateway finds wrong with files, beside those of the home.
+fn check(base: &Sources, files: &[OutFile]) -> Vec<Problem> {
+    let mut sources = base.clone();
+    sources.files.retain(|source| !files.iter().any(|file| file.path == source.path));
+    for file in files {
+        let origin = if file.path.starts_with("customizations/") { Origin::Customization } else { Origin::Operator };
+        sources.add(file.path.clone(), file.text.clone(), origin);
+    }
+    let compiled = Compiled::new(sources);
+    let sources = compiled.library.sources();
+    let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let problem = |found: &portcullis_dsl::Diagnostic| {
+        let source = sources.get(found.span.file);
+        let (start, end) = (found.span.start as usize, found.span.end as usize);
+        Problem {
+            path: source.path.clone(),
+            offset: start,
+            text: source.text.get(start..end).unwrap_or("").to_owned(),
+            code: found.code.to_owned(),
+            message: found.message.clone(),
+        }
+    };
+    let own = |problem: &Problem| files.iter().any(|file| file.path == problem.path);
+    errors.map(problem).filter(own).collect()
+}
+
+/// A name for what is imported: the same for the same files.
+fn fingerprint(inputs: &[Input], otk: Toolkit) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes.iter().chain(&[0]) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    add(&[otk as u8]);
+    for input in inputs {
+        add(input.path.as_bytes());
+        add(&input.bytes);
+    }
+    format!("{hash:016x}")
+}
+
+fn reports(made: &Imported) -> Result<[OutFile; 3], Failure> {
+    let file = |path: &str, text| OutFile { path: path.to_owned(), text };
+    Ok([
+        file("report.html", report::html(&made.report)),
+        file("report.md", report::markdown(&made.report)),
+        file("report.json", serde_json::to_string_pretty(&made.report)? + "\n"),
+    ])
+}
+
+/// What became of files.
+#[derive(Default)]
+struct Written {
+    made: usize,
+    same: usize,
+    /// Those that are there with another content.
+    kept: Vec<PathBuf>,
+}
+
+/// Writes files that are not there.
+fn write(folder: &Path, files: &[OutFile]) -> Result<Written, Failure> {
+    let mut written = Written::default();
+    for file in files {
+        let path = folder.join(&file.path);
+        let named = |error: std::io::Error| Failure { message: format!("{}: {error}", path.display()), code: 1 };
+        match fs::read(&path) {
+            Ok(there) if there == file.text.as_bytes() => written.same += 1,
+            Ok(_) => written.kept.push(path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if let Some(parent) = path.parent() {
+                    fs::create_dir_all(parent).map_err(named)?;
+                }
+                fs::write(&path, &file.text).map_err(named)?;
+                written.made += 1;
+            }
+            Err(error) => return Err(named(error)),
+        }
+    }
+    Ok(written)
+}
+
+/// Puts what loads into the home. Settings are merged by hand.
+fn apply(home: &Home, made: &Imported) -> Result<Written, Failure> {
+    if !made.errors.is_empty() {
+        let message = format!("nothing was put into the home: {} errors are left, see the report", made.errors.len());
+        return Err(Failure { message, code: 1 });
+    }
+    let taken = |file: &&OutFile| ["services/", "customizations/", "keys/trusted/"].iter().any(|start| file.path.starts_with(start));
+    let files: Vec<OutFile> = made.files.iter().filter(taken).cloned().collect();
+    write(home.root(), &files)
+}
+
+fn tell(made: &Imported, folder: &Path, written: &Written, applied: Option<&Written>) {
+    let steps = &made.report.steps;
+    let [green, yellow, red] = made.report.lights;
+    say(format!("{} policies: {green} green, {yellow} yellow, {red} red", made.report.policies.len()));
+    say(format!(
+        "{} steps: {} one to one, {} by rewriting, {} without translation; {} comments, {} switched off, {} in shipped policies",
+        steps.read, steps.exact, steps.rewritten, steps.missing, steps.comments, steps.disabled, steps.shipped
+    ));
+    for error in &made.errors {
+        say(format!("error: {}: {} ({})", error.path, error.message, error.code));
+    }
+    files("in", folder, written);
+    match applied {
+        Some(applied) => files("put into the home:", Path::new(""), applied),
+        None => say(format!("nothing was changed in the home; read {}", folder.join("report.md").display())),
+    }
+}
+
+fn files(what: &str, folder: &Path, written: &Written) {
+    let there = if written.same > 0 { format!(", {} were there already", written.same) } else { String::new() };
+    say(format!("{what} {}: {} files{there}", folder.display(), written.made).replace(" :", ":"));
+    for path in &written.kept {
+        say(format!("left as it is, because its content differs: {}", path.display()));
+    }
+}

@@ -1,0 +1,368 @@
+//! From an export to files and a report.
+
+mod unit;
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::entities;
+use crate::model::{Export, Place, Role};
+use crate::names::{Becomes, Names, find_policy};
+use crate::read::{Input, read};
+use crate::report::*;
+use crate::{Imported, Options, OutFile, Problem, Shipped};
+use unit::{Head, Unit};
+
+/// How often what the checks refuse is translated in another way.
+const ROUNDS: usize = 12;
+
+/// The code of a variable that nothing sets.
+const UNKNOWN_VARIABLE: &str = "P0216";
+/// Codes of a service's path.
+const PATHS: [&str; 3] = ["P0134", "P0220", "P0221"];
+
+/// Translates an export. `check` says what the gateway finds wrong with files, errors only; a step with an error becomes `Unsupported`,
+/// and a variable that nothing sets is declared.
+pub fn import(inputs: &[Input], shipped: &Shipped, options: &Options, check: &mut dyn FnMut(&[OutFile]) -> Vec<Problem>) -> Imported {
+    let export = read(inputs);
+    let names = Names::new(&export, shipped, options);
+    let mut units = units(&export, &names, shipped);
+    units.iter_mut().for_each(|unit| unit.make(&export, &names));
+    let mut errors = Vec::new();
+    for _ in 0..ROUNDS {
+        errors = check(&files_of(&units));
+        let mut changed = HashSet::new();
+        for problem in &errors {
+            let Some(at) = units.iter().position(|unit| unit.path == problem.path) else { continue };
+            if let Some(unit) = units.get_mut(at)
+                && settle(unit, problem)
+            {
+                changed.insert(at);
+            }
+        }
+        if changed.is_empty() {
+            break;
+        }
+        for at in changed {
+            if let Some(unit) = units.get_mut(at) {
+                unit.make(&export, &names);
+            }
+        }
+    }
+    let made = entities::translate(&export);
+    let report = report(inputs, &export, &names, &units, &made, &errors);
+    let mut files = files_of(&units);
+    files.extend(made.files.into_iter().map(|(path, text)| OutFile { path, text }));
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Imported { files, report, errors }
+}
+
+fn files_of(units: &[Unit]) -> Vec<OutFile> {
+    units.iter().map(|unit| OutFile { path: unit.path.clone(), text: unit.text.clone() }).collect()
+}
+
+/// Changes what a unit will be, so that a problem goes away. `false` if nothing helps.
+fn settle(unit: &mut Unit, problem: &Problem) -> bool {
+    if problem.code == UNKNOWN_VARIABLE {
+        let name = root(problem.text.trim_matches('"'));
+        return translate_name(&name) && unit.declares.insert(name);
+    }
+    if PATHS.contains(&problem.code.as_str()) && !unit.moved {
+        unit.moved = true;
+        return true;
+    }
+    let Some(step) = unit.step_at(problem.offset) else { return false };
+    let why = format!("{} ({})", problem.message, problem.code);
+    unit.refused.insert(step, why).is_none()
+}
+
+fn translate_name(name: &str) -> bool {
+    crate::translate::build::is_variable(name)
+}
+
+/// The variable behind a name that nothing sets: without a part that any message, list or moment has.
+fn root(name: &str) -> String {
+    const PARTS: [&str; 14] = [
+        ".mainpart", ".http.", ".contenttype", ".seconds", ".millis", ".utc", ".length", ".size", ".json", ".subject", ".issuer", ".serial",
+        ".compact", ".originalmainpart",
+    ];
+    let lower = name.to_ascii_lowercase();
+    let ends = |part: &&str| if part.ends_with('.') { lower.find(*part) } else { lower.ends_with(*part).then(|| lower.len() - part.len()) };
+    let at = PARTS.iter().filter_map(|part| ends(&part)).min().unwrap_or(name.len());
+    name.get(..at).unwrap_or(name).to_owned()
+}
+
+/// What is written: a file each.
+fn units(export: &Export, names: &Names, shipped: &Shipped) -> Vec<Unit> {
+    let _ = shipped;
+    let mut paths = Paths::default();
+    let mut units = Vec::new();
+    for (at, (policy, becomes)) in export.policies.iter().zip(&names.becomes).enumerate() {
+        let folder = |own: &str| paths_of(&policy.folder, own);
+        let (head, path) = match becomes {
+            Becomes::Shipped(_) => continue,
+            Becomes::Service(name) => (Head::Service(name.clone()), folder(name)),
+            Becomes::Fragment(name) => (Head::Fragment(name.clone()), folder(name)),
+            Becomes::Body(encass) => {
+                let Some(Some(name)) = names.assertions.get(*encass) else { continue };
+                (Head::Assertion(*encass, name.clone()), folder(name))
+            }
+            Becomes::Customize(name) => {
+                let file = names.file_of(name).map(str::to_owned);
+                (Head::Customize(name.clone()), file.unwrap_or_else(|| format!("customizations/#{}.policy", file_name(name))))
+            }
+            Becomes::Extension(name) => {
+                let file = names.file_of(name).map(str::to_owned);
+                (Head::Extension(name.clone()), file.unwrap_or_else(|| format!("customizations/{}.policy", file_name(name))))
+            }
+        };
+        units.push(Unit::new(paths.free(&path), head, Some(at)));
+    }
+    for (at, encass) in export.encasses.iter().enumerate() {
+        let has_body = names.becomes.iter().any(|becomes| *becomes == Becomes::Body(at));
+        if let (Some(Some(name)), false) = (names.assertions.get(at), has_body) {
+            let body = find_policy(export, &encass.policy);
+            let folder = body.and_then(|body| export.policies.get(body)).map(|policy| policy.folder.clone()).unwrap_or_default();
+            units.push(Unit::new(paths.free(&paths_of(&folder, name)), Head::Wrapper(at, name.clone()), None));
+        }
+    }
+    for (at, task) in export.tasks.iter().enumerate() {
+        if let (Some(name), Ok(every)) = (names.tasks.get(at), every(&task.cron))
+            && !task.once
+            && task.enabled
+        {
+            let path = paths.free(&paths_of(&["tasks".to_owned()], name));
+            units.push(Unit::new(path, Head::Task(at, name.clone(), every), None));
+        }
+    }
+    units
+}
+
+/// Paths that are taken; case does not tell files apart everywhere.
+#[derive(Default)]
+struct Paths(HashSet<String>);
+
+impl Paths {
+    fn free(&mut self, wanted: &str) -> String {
+        let (stem, end) = wanted.strip_suffix(".policy").map_or((wanted, ""), |stem| (stem, ".policy"));
+        let mut path = wanted.to_owned();
+        let mut number = 1;
+        while !self.0.insert(path.to_lowercase()) {
+            number += 1;
+            path = format!("{stem} ({number}){end}");
+        }
+        path
+    }
+}
+
+/// Deepest folder that is kept; the gateway reads no deeper than 16.
+const FOLDERS: usize = 12;
+
+fn paths_of(folder: &[String], name: &str) -> String {
+    let mut path = String::from("services/");
+    for part in folder.iter().take(FOLDERS) {
+        path.push_str(&file_name(part));
+        path.push('/');
+    }
+    format!("{path}{}.policy", file_name(name))
+}
+
+/// A name as a file's: without what file systems or the gateway's reader take amiss.
+pub(crate) fn file_name(name: &str) -> String {
+    let fits = |c: char| if c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '=' | '(' | ')' | '+' | ',' | '\'') { c } else { '-' };
+    let name: String = name.chars().map(fits).collect();
+    let name = name.trim().trim_start_matches('.').trim_end_matches(['.', ' ']);
+    let end = name.floor_char_boundary(120);
+    let name = name.get(..end).unwrap_or(name).trim();
+    let is_log = name.to_ascii_lowercase().ends_with(".log");
+    match name {
+        "" => "unnamed".to_owned(),
+        name if is_log => name.replace('.', "-"),
+        name => name.to_owned(),
+    }
+}
+
+/// How often a cron expression runs, if it is an even beat: `0 */13 * * * ?` is every 13 minutes.
+pub(crate) fn every(cron: &str) -> Result<portcullis_dsl::ast::DurationLit, String> {
+    use portcullis_dsl::ast::{DurationLit, DurationUnit};
+    let fields: Vec<&str> = cron.split_whitespace().collect();
+    let any = |field: &str| matches!(field, "*" | "?");
+    let step = |field: &str| -> Option<u64> {
+        let (from, step) = field.split_once('/')?;
+        let step: u64 = step.parse().ok()?;
+        (matches!(from, "*" | "0") && step > 0).then_some(step)
+    };
+    let fixed = |field: &str| field.parse::<u32>().is_ok();
+    let even = |count: u64, of: u64| of.checked_rem(count) == Some(0);
+    let duration = |count, unit| Ok(DurationLit { count, unit });
+    match fields.as_slice() {
+        [second, minute, hour, rest @ ..] if (2..=4).contains(&rest.len()) && rest.iter().all(|field| any(field)) => {
+            match (*second, *minute, *hour) {
+                (second, minute, hour) if any(minute) && any(hour) => match step(second) {
+                    Some(count) => duration(count, DurationUnit::Seconds),
+                    None if fixed(second) => duration(1, DurationUnit::Minutes),
+                    None => Err(cron.to_owned()),
+                },
+                (second, minute, hour) if fixed(second) && any(hour) => match step(minute) {
+                    Some(count) => duration(count, DurationUnit::Minutes),
+                    None if fixed(minute) => duration(1, DurationUnit::Hours),
+                    None => Err(cron.to_owned()),
+                },
+                (second, minute, hour) if fixed(second) && fixed(minute) => match step(hour) {
+                    Some(count) if even(count, 24) || count < 24 => duration(count, DurationUnit::Hours),
+                    None if fixed(hour) => duration(1, DurationUnit::Days),
+                    _ => Err(cron.to_owned()),
+                },
+                _ => Err(cron.to_owned()),
+            }
+        }
+        _ => Err(cron.to_owned()),
+    }
+}
+
+fn report(
+    inputs: &[Input],
+    export: &Export,
+    names: &Names,
+    units: &[Unit],
+    made: &entities::Made,
+    errors: &[Problem],
+) -> Report {
+    let mut report = Report { inputs: inputs.iter().map(|input| input.path.clone()).collect(), ..Report::default() };
+    let by_policy: BTreeMap<usize, &Unit> = units.iter().filter_map(|unit| Some((unit.policy?, unit))).collect();
+    let mut told: Vec<Told> = Vec::new();
+    let tell = |topic, message: String, place: &Place, told: &mut Vec<Told>| {
+        told.push(Told { topic, policy: String::new(), from: place.to_string(), to: String::new(), message });
+    };
+    for damage in &export.damage {
+        tell(Topic::Damage, damage.why.clone(), &damage.place, &mut told);
+    }
+    for (at, (policy, becomes)) in export.policies.iter().zip(&names.becomes).enumerate() {
+        let guid = if policy.guid.is_empty() { policy.id.clone() } else { policy.guid.clone() };
+        let read = policy.body.as_ref().map_or(0, |body| body.count() - 1);
+        let mut own = PolicyReport {
+            name: policy.name.clone(),
+            becomes: words(becomes, names),
+            guid,
+            from: policy.place.to_string(),
+            to: String::new(),
+            light: Light::Green,
+            steps: Steps { read, ..Steps::default() },
+            places: Vec::new(),
+        };
+        match by_policy.get(&at) {
+            None => own.steps.shipped = read,
+            Some(unit) => {
+                unit.count(&mut own);
+                let findings: Vec<Told> = unit.findings();
+                let bad = policy.body.is_err() || own.steps.missing > 0 || errors.iter().any(|error| error.path == unit.path);
+                let notable = |told: &&Told| !matches!(told.topic, Topic::Rewritten | Topic::Note);
+                own.light = match () {
+                    () if bad => Light::Red,
+                    () if findings.iter().any(|told| notable(&told)) => Light::Yellow,
+                    () => Light::Green,
+                };
+                told.extend(findings);
+            }
+        }
+        if let Err(damage) = &policy.body {
+            tell(Topic::Damage, format!("the policy `{}`: {}", policy.name, damage.why), &damage.place, &mut told);
+        }
+        if let Role::Special(what) = &policy.role {
+            own.light = own.light.max(Light::Yellow);
+            let message = format!("`{}` ran at a moment of its own there ({what}); nothing runs it here", policy.name);
+            tell(Topic::Trap(22), message, &policy.place, &mut told);
+        }
+        if let Role::Service(service) = &policy.role {
+            if service.soap {
+                tell(Topic::Note, format!("`{}` spoke SOAP: its WSDL is not looked at", policy.name), &policy.place, &mut told);
+            }
+            if by_policy.get(&at).is_some_and(|unit| unit.moved) || service.path.is_empty() {
+                let message = format!("service `{}`: its path `{}` cannot be one here, or is taken; it is switched off", policy.name, service.path);
+                own.light = own.light.max(Light::Yellow);
+                tell(Topic::Name, message, &policy.place, &mut told);
+            }
+        }
+        report.steps.add(&own.steps);
+        if let Some(count) = report.lights.get_mut(own.light as usize) {
+            *count += 1;
+        }
+        report.policies.push(own);
+    }
+    for renamed in &names.renamed {
+        let message = format!("`{}` is called `{}` here: {}", renamed.from, renamed.to, renamed.why);
+        tell(Topic::Name, message, &Place::default(), &mut told);
+    }
+    for error in errors {
+        let message = format!("{} ({})", error.message, error.code);
+        told.push(Told { topic: Topic::Missing, policy: String::new(), from: String::new(), to: error.path.clone(), message });
+    }
+    for (message, place) in &made.security {
+        tell(Topic::Security, message.clone(), place, &mut told);
+    }
+    report.entities = tasks(export, names);
+    report.entities.extend(made.told.iter().cloned());
+    told.sort_by(|a, b| (a.topic, &a.message, &a.to, &a.from).cmp(&(b.topic, &b.message, &b.to, &b.from)));
+    report.findings = told;
+    report.files = units.iter().map(|unit| unit.path.clone()).chain(made.files.iter().map(|(path, _)| path.clone())).collect();
+    report.files.sort();
+    report
+}
+
+fn words(becomes: &Becomes, names: &Names) -> String {
+    match becomes {
+        Becomes::Service(name) => format!("service \"{name}\""),
+        Becomes::Fragment(name) => format!("fragment \"{name}\""),
+        Becomes::Body(encass) => {
+            let name = names.assertions.get(*encass).and_then(Option::as_deref).unwrap_or("");
+            format!("assertion \"{name}\"")
+        }
+        Becomes::Customize(name) => format!("customize \"{name}\""),
+        Becomes::Extension(name) => format!("extension \"{name}\""),
+        Becomes::Shipped(name) => format!("shipped: {name}"),
+    }
+}
+
+fn tasks(export: &Export, names: &Names) -> Vec<EntityReport> {
+    let mut all = Vec::new();
+    for (task, name) in export.tasks.iter().zip(&names.tasks) {
+        let (result, by_hand) = match every(&task.cron) {
+            _ if task.once => ("it ran once; nothing is left to do".to_owned(), false),
+            _ if !task.enabled => ("it was switched off".to_owned(), false),
+            Ok(every) => (format!("task \"{name}\" every {every}"), false),
+            Err(cron) => (format!("its times `{cron}` are no even beat: write a `task … every`"), true),
+        };
+        all.push(EntityReport { kind: "task".to_owned(), name: task.name.clone(), from: task.place.to_string(), result, by_hand });
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_beat_is_a_duration() {
+        let cases = [
+            ("0 */13 * * * ?", Some("13m")),
+            ("0 0/5 * * * ?", Some("5m")),
+            ("*/30 * * * * ?", Some("30s")),
+            ("0 0 */2 * * ?", Some("2h")),
+            ("0 0 3 * * ?", Some("1d")),
+            ("0 15 * * * ?", Some("1h")),
+            ("0 0 3 * * MON", None),
+            ("", None),
+        ];
+        for (cron, expected) in cases {
+            assert_eq!(every(cron).ok().map(|every| every.to_string()).as_deref(), expected, "{cron}");
+        }
+    }
+
+    #[test]
+    fn names_are_file_names() {
+        assert_eq!(file_name("a/b:c"), "a-b-c");
+        assert_eq!(file_name("..x. "), "x");
+        assert_eq!(file_name("a.log"), "a-log");
+        assert_eq!(root("resp.http.status"), "resp");
+        assert_eq!(root("session.client_id"), "session.client_id");
+    }
+}
