@@ -269,8 +269,9 @@ impl<'k> Matrix<'k> {
             }
         }
         let claims = self.claims();
-        let token =
-            raw(&json!({"alg": "ES256", "kid": self.own.kid("P-256")}).to_string(), claims.to_string(), |message| self.own.of("P-256").sign_asn1(message));
+        let token = raw(&json!({"alg": "ES256", "kid": self.own.kid("P-256")}).to_string(), claims.to_string(), |message| {
+            self.own.of("P-256").sign_asn1(message)
+        });
         self.add("ES256 with a signature in ASN.1", token);
     }
 
@@ -458,7 +459,9 @@ impl<'k> Matrix<'k> {
         // A token in a token: the outer one says nothing.
         self.add(
             "nested",
-            raw(&json!({"alg": "RS256", "kid": self.own.kid("RSA"), "cty": "JWT"}).to_string(), &token, |message| self.own.of("RSA").sign("RS256", message)),
+            raw(&json!({"alg": "RS256", "kid": self.own.kid("RSA"), "cty": "JWT"}).to_string(), &token, |message| {
+                self.own.of("RSA").sign("RS256", message)
+            }),
         );
         self.add("nested, outer unsigned", raw(r#"{"alg":"none","cty":"JWT"}"#, &token, |_| Ok(Vec::new())));
         for header in [

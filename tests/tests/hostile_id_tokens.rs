@@ -42,10 +42,26 @@ impl Lab {
         let user = command_with(home.path(), &["user", "add", "alice"], "alice-password\n").expect("a command");
         assert!(user.success, "{}", user.stderr);
         let custom = json!({"post_logout_redirect_uris": ["https://web.example/bye"]}).to_string();
-        for (id, callback, custom) in [("web", "https://web.example/cb", custom.as_str()), ("other", "https://other.example/cb", "{}")] {
+        for (id, callback, custom) in
+            [("web", "https://web.example/cb", custom.as_str()), ("other", "https://other.example/cb", "{}")]
+        {
             let words = [
-                "client", "add", "--name", id, "--org", "Tests", "--client_id", id, "--client_secret", "secret-of-the-client", "--scope",
-                "openid", "--callback", callback, "--client_key_custom", custom,
+                "client",
+                "add",
+                "--name",
+                id,
+                "--org",
+                "Tests",
+                "--client_id",
+                id,
+                "--client_secret",
+                "secret-of-the-client",
+                "--scope",
+                "openid",
+                "--callback",
+                callback,
+                "--client_key_custom",
+                custom,
             ];
             let said = command(home.path(), &words).expect("a command");
             assert!(said.success, "{}{}", said.stdout, said.stderr);

@@ -219,7 +219,10 @@ fn no_token_fails_while_keys_rotate_under_load() {
             seen.extend(kids);
         }
     });
-    println!("{rotations} rotations: {checked} tokens of {} keys verified, none refused; key sets were loaded {loaded} times", seen.len());
+    println!(
+        "{rotations} rotations: {checked} tokens of {} keys verified, none refused; key sets were loaded {loaded} times",
+        seen.len()
+    );
     assert_eq!(kids(&set(&process)).len(), before.len() + rotations);
     assert!(checked > 0 && loaded >= 4);
 }

@@ -22,10 +22,25 @@ fn a_logout_that_waits_survives_kill_9() {
     settings("tasks: { \"OTK Back-Channel Logout\": { enabled: false } }\n");
     let mut process = Process::gateway(home.path(), &Start::default()).expect("a start");
     assert!(command_with(home.path(), &["user", "add", "alice"], "alice-password\n").expect("a command").success);
-    let custom = json!({"openid_registration": {"response": {"backchannel_logout_uri": format!("https://{}/out", party.address)}}});
+    let custom =
+        json!({"openid_registration": {"response": {"backchannel_logout_uri": format!("https://{}/out", party.address)}}});
     let words = [
-        "client", "add", "--name", "Web", "--org", "Tests", "--client_id", "web", "--client_secret", "web-secret", "--scope", "openid",
-        "--callback", "https://web.example/cb", "--client_key_custom", &custom.to_string(),
+        "client",
+        "add",
+        "--name",
+        "Web",
+        "--org",
+        "Tests",
+        "--client_id",
+        "web",
+        "--client_secret",
+        "web-secret",
+        "--scope",
+        "openid",
+        "--callback",
+        "https://web.example/cb",
+        "--client_key_custom",
+        &custom.to_string(),
     ];
     let said = command(home.path(), &words).expect("a command");
     assert!(said.success, "{}", said.stderr);

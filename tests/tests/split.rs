@@ -468,12 +468,8 @@ fn both_gateways_may_have_an_instance_modifier() {
 fn only_the_stores_speak_sql() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let inside = |path: &str| {
-        let stores = [
-            "fragments/openid/otk-back-channel-logout.policy",
-            "fragments/persistence",
-            "fragments/tasks",
-            "policies/commands",
-        ];
+        let stores =
+            ["fragments/openid/otk-back-channel-logout.policy", "fragments/persistence", "fragments/tasks", "policies/commands"];
         stores.iter().any(|folder| path.starts_with(folder))
             || path.starts_with("policies/oauth/") && path.ends_with("gateway.policy")
     };

@@ -114,7 +114,10 @@ fn placeholders_nest_and_unknown_ones_are_named() {
         "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
     );
     assert_eq!(vars.expand("{part:.:1:a.b.c}{repeat:3:z}{add:3:-1}").unwrap(), "bzzz2");
-    assert_eq!(vars.expand("[{list:3:{\"id\": \"a{nth}\", \"x\": {}}}]{list:0:z}").unwrap(), "[{\"id\": \"a1\", \"x\": {}},{\"id\": \"a2\", \"x\": {}},{\"id\": \"a3\", \"x\": {}}]");
+    assert_eq!(
+        vars.expand("[{list:3:{\"id\": \"a{nth}\", \"x\": {}}}]{list:0:z}").unwrap(),
+        "[{\"id\": \"a1\", \"x\": {}},{\"id\": \"a2\", \"x\": {}},{\"id\": \"a3\", \"x\": {}}]"
+    );
     assert_eq!(vars.expand("a { color: red }").unwrap(), "a { color: red }");
     assert!(vars.expand("{secrt}").unwrap_err().contains("did you mean `{secret}`"));
     assert!(vars.expand("{form:csrf}").unwrap_err().contains("no field `csrf`"));

@@ -19,7 +19,9 @@ const MAX_FILES: usize = 100_000;
 
 /// Options of `import`.
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 imported, 1 the result does not load or a file is in the way, 2 the command line is not understood.")]
+#[command(
+    after_help = "Exit codes: 0 imported, 1 the result does not load or a file is in the way, 2 the command line is not understood."
+)]
 pub struct ImportArgs {
     /// Exports: bundles (XML), GraphQL bundles (JSON), folders of either, projects of the developer's plug-in.
     #[arg(required = true, value_name = "FILE")]
@@ -207,7 +209,8 @@ fn apply(home: &Home, made: &Imported) -> Result<Written, Failure> {
         let message = format!("nothing was put into the home: {} errors are left, see the report", made.errors.len());
         return Err(Failure { message, code: 1 });
     }
-    let taken = |file: &&OutFile| ["services/", "customizations/", "keys/trusted/"].iter().any(|start| file.path.starts_with(start));
+    let taken =
+        |file: &&OutFile| ["services/", "customizations/", "keys/trusted/"].iter().any(|start| file.path.starts_with(start));
     let files: Vec<OutFile> = made.files.iter().filter(taken).cloned().collect();
     write(home.root(), &files)
 }

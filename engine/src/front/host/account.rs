@@ -107,7 +107,8 @@ fn told(host: &Host) -> serde_json::Value {
         .map(|(name, address, methods)| {
             let methods: Vec<String> = methods.iter().map(ToString::to_string).collect();
             let policy = policies.get(name.as_str());
-            let customized: Vec<String> = policy.map_or_else(Vec::new, |policy| library.customizations_in(policy).into_iter().map(path).collect());
+            let customized: Vec<String> =
+                policy.map_or_else(Vec::new, |policy| library.customizations_in(policy).into_iter().map(path).collect());
             serde_json::json!({
                 "name": name.as_str(),
                 "path": address,

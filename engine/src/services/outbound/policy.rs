@@ -30,7 +30,14 @@ pub struct Targets {
 
 impl Default for Targets {
     fn default() -> Self {
-        Targets { allow: Vec::new(), deny: Vec::new(), private: true, only: None, own: Default::default(), names: Names::default() }
+        Targets {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            private: true,
+            only: None,
+            own: Default::default(),
+            names: Names::default(),
+        }
     }
 }
 
@@ -196,7 +203,14 @@ impl Targets {
         };
         let machine: Vec<Rule> = deny.iter().filter_map(local).collect();
         deny.extend(machine);
-        Ok(Targets { allow, deny, private: settings.private_targets, only: None, own: Default::default(), names: Names::default() })
+        Ok(Targets {
+            allow,
+            deny,
+            private: settings.private_targets,
+            only: None,
+            own: Default::default(),
+            names: Names::default(),
+        })
     }
 
     /// The same for URLs that clients choose: private targets only where the settings name them for that.

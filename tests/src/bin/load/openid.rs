@@ -12,7 +12,8 @@ use super::{Bench, Floor, get};
 const USER: &str = "load-openid";
 
 pub fn rows(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
-    let names = ["RS256", "ES256", "EdDSA"].map(|algorithm| (algorithm, format!("authorization_code with an id_token, {algorithm}")));
+    let names =
+        ["RS256", "ES256", "EdDSA"].map(|algorithm| (algorithm, format!("authorization_code with an id_token, {algorithm}")));
     let userinfo = "userinfo";
     if names.iter().any(|(_, name)| bench.wanted(name)) || bench.wanted(userinfo) {
         bench.user(USER, "load-password")?;
