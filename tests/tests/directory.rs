@@ -430,7 +430,8 @@ fn main() -> ExitCode {
         a_directory_that_does_not_answer_is_a_fault_in_time,
         many_at_once_get_each_their_own_answer,
     ];
-    let cases: [(&str, fn(&Directory, &Lab) -> Result<(), Failed>); 2] = [
+    type Look = fn(&Directory, &Lab) -> Result<(), Failed>;
+    let cases: [(&str, Look); 2] = [
         ("users_of_a_directory_log_in", users_of_a_directory_log_in),
         ("clients_learn_what_the_directory_says", clients_learn_what_the_directory_says),
     ];
