@@ -144,6 +144,8 @@ await test("sign out, asked", {}, async (page) => {
 
 await test("with the keyboard alone", {}, async (page) => {
     await page.goto(authorize());
+    // The page puts the focus there when it is first shown.
+    await page.locator("#username:focus").waitFor();
     await page.keyboard.type("alice");
     await page.keyboard.press("Tab");
     await page.keyboard.type("alice-password");

@@ -142,6 +142,7 @@ await test("a user sees nobody else's clients", { javaScriptEnabled: false }, as
 await test("with the keyboard alone", {}, async (page) => {
     await page.goto(manager);
     await page.getByLabel("Username").focus();
+    await page.locator("input[name=username]:focus").waitFor();
     await page.keyboard.type("admin");
     await page.keyboard.press("Tab");
     await page.keyboard.type("admin-password");
