@@ -123,7 +123,7 @@ await test("tokens: found, disabled, enabled, revoked", { javaScriptEnabled: fal
     const answer = await context.request.post(`${gateway.origin}/auth/oauth/v2/token`, { form: body, headers: { Authorization: `Basic ${basic}` } });
     assert.equal(answer.status(), 200);
     await signIn(page, "admin", `${manager}/tokens`);
-    await page.getByLabel("Exactly").fill("alice");
+    await page.getByLabel("Exact value").fill("alice");
     await press(page, "Search");
     await shot(page, "manager-tokens");
     await press(page, "Disable");

@@ -128,6 +128,7 @@ fn told(host: &Host) -> serde_json::Value {
     let databases: Vec<_> = services
         .connections
         .iter()
+        .filter(|connection| !connection.is_nowhere())
         .map(|connection| serde_json::json!({ "name": connection.name().as_str(), "kind": connection.dialect().word() }))
         .collect();
     serde_json::json!({

@@ -171,6 +171,11 @@ impl Connection {
         &self.0.name
     }
 
+    /// Whether there is no database: it is `none` in `gateway.yaml`.
+    pub fn is_nowhere(&self) -> bool {
+        self.0.config.url == nowhere::WORD
+    }
+
     /// Which SQL it speaks.
     pub fn dialect(&self) -> Dialect {
         self.0.dialect
