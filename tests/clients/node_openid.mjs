@@ -130,9 +130,8 @@ async function withOauth4webapi(type, mode, method) {
             ? oauth.validateAuthResponse(server, client, await parameters(answer), state)
             : await oauth.validateCodeIdTokenResponse(server, client, answer, nonce, state);
     const exchanged = await oauth.authorizationCodeGrantRequest(server, client, auth, given, CALLBACK, verifier);
-    const kept = exchanged.clone();
     const first = await oauth.processAuthorizationCodeResponse(server, client, exchanged, { expectedNonce: nonce, requireIdToken: true });
-    await oauth.validateApplicationLevelSignature(server, kept);
+    await oauth.validateApplicationLevelSignature(server, exchanged);
     const { sub } = oauth.getValidatedIdTokenClaims(first);
     const userinfo = async (token) => oauth.processUserInfoResponse(server, client, sub, await oauth.userInfoRequest(server, client, token));
     assert.equal((await userinfo(first.access_token)).email, "alice@example.com");

@@ -6,6 +6,7 @@ from itertools import cycle
 import requests
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import ClientSecretJWT, PrivateKeyJWT
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken, HybridIDToken, ImplicitIDToken
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
@@ -43,8 +44,7 @@ def register(response_type, method):
 
 def session_of(client, method):
     secret = OWN if method == "private_key_jwt" else client.get("client_secret")
-    session = OAuth2Session(client["client_id"], secret, token_endpoint_auth_method=method, redirect_uri=CALLBACK,
-                            scope="openid email", code_challenge_method="S256")
+    session = OAuth2Session(client["client_id"], secret, token_endpoint_auth_method=method, redirect_uri=CALLBACK, scope="openid email")
     if method == "private_key_jwt":
         session.register_client_auth_method(PrivateKeyJWT(SERVER["token_endpoint"], headers={"kid": "rp"}))
     if method == "client_secret_jwt":
@@ -74,7 +74,8 @@ def flow(response_type, mode, method):
     user, client = User("alice", PASSWORD), register(response_type, method)
     session = session_of(client, method)
     nonce = f"nonce of {client['client_id']}"
-    more = {"code_verifier": VERIFIER} if "code" in response_type else {}
+    # The library itself sends a challenge for the response type `code` only.
+    more = {"code_challenge": create_s256_code_challenge(VERIFIER), "code_challenge_method": "S256"} if "code" in response_type else {}
     url, state = session.create_authorization_url(SERVER["authorization_endpoint"], response_type=response_type, response_mode=mode,
                                                   nonce=nonce, **more)
     answer = parameters(user.go(url, CALLBACK))
