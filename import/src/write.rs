@@ -25,7 +25,7 @@ const PATHS: [&str; 3] = ["P0134", "P0220", "P0221"];
 pub fn import(inputs: &[Input], shipped: &Shipped, options: &Options, check: &mut dyn FnMut(&[OutFile]) -> Vec<Problem>) -> Imported {
     let export = read(inputs);
     let names = Names::new(&export, shipped, options);
-    let mut units = units(&export, &names, shipped);
+    let mut units = units(&export, &names);
     units.iter_mut().for_each(|unit| unit.make(&export, &names));
     let mut errors = Vec::new();
     for _ in 0..ROUNDS {
@@ -92,8 +92,7 @@ fn root(name: &str) -> String {
 }
 
 /// What is written: a file each.
-fn units(export: &Export, names: &Names, shipped: &Shipped) -> Vec<Unit> {
-    let _ = shipped;
+fn units(export: &Export, names: &Names) -> Vec<Unit> {
     let mut paths = Paths::default();
     let mut units = Vec::new();
     for (at, (policy, becomes)) in export.policies.iter().zip(&names.becomes).enumerate() {
@@ -115,6 +114,12 @@ fn units(export: &Export, names: &Names, shipped: &Shipped) -> Vec<Unit> {
                 (Head::Extension(name.clone()), file.unwrap_or_else(|| format!("customizations/{}.policy", file_name(name))))
             }
         };
+        if let Some(fragment) = names.shared.get(&at) {
+            let own = paths.free(&folder(fragment));
+            units.push(Unit::new(paths.free(&path), Head::Shared(at, words_name(&head)), None));
+            units.push(Unit::new(own, Head::Fragment(fragment.clone()), Some(at)));
+            continue;
+        }
         units.push(Unit::new(paths.free(&path), head, Some(at)));
     }
     for (at, encass) in export.encasses.iter().enumerate() {
@@ -135,6 +140,10 @@ fn units(export: &Export, names: &Names, shipped: &Shipped) -> Vec<Unit> {
         }
     }
     units
+}
+
+fn words_name(head: &Head) -> String {
+    if let Head::Customize(name) = head { name.clone() } else { String::new() }
 }
 
 /// Paths that are taken; case does not tell files apart everywhere.

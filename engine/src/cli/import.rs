@@ -65,7 +65,8 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
         Failure { message: lines.join("\n"), code: 1 }
     })?;
     let mut shipped = base.clone();
-    shipped.files.retain(|file| file.origin == Origin::Shipped);
+    // Customizations say which file fills which place.
+    shipped.files.retain(|file| file.origin != Origin::Operator);
     let (library, _) = portcullis_dsl::load(shipped, &catalogue());
     let made = portcullis_import::import(&inputs, &Shipped::of(&library), &options, &mut |files| check(&base, files));
     let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(fingerprint(&inputs, args.otk)));
