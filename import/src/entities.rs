@@ -37,7 +37,13 @@ pub fn translate(export: &Export) -> Made {
 }
 
 fn told(made: &mut Made, kind: &str, name: &str, place: &crate::model::Place, result: impl Into<String>, by_hand: bool) {
-    made.told.push(EntityReport { kind: kind.to_owned(), name: name.to_owned(), from: place.to_string(), result: result.into(), by_hand });
+    made.told.push(EntityReport {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        from: place.to_string(),
+        result: result.into(),
+        by_hand,
+    });
 }
 
 /// What to do with an entity that nothing here stands for.
@@ -46,7 +52,10 @@ fn advice(kind: &str) -> &'static str {
     let all: [(&[&str], &str); 9] = [
         (&["user"], "add it with `portcullis user add`: its password's hash cannot be taken over"),
         (&["privatekey", "keys", "sslkey"], "export it as PEM and put it into `keys/`: `portcullis key` lists what is there"),
-        (&["storedpassword", "securepassword", "secret"], "write its value into a file of `secrets`; policies read it as `${secpass.NAME.plaintext}`"),
+        (
+            &["storedpassword", "securepassword", "secret"],
+            "write its value into a file of `secrets`; policies read it as `${secpass.NAME.plaintext}`",
+        ),
         (&["listenport", "activeconnector", "interfacetag"], "set `listeners` in gateway.yaml"),
         (&["role", "rbac"], "roles of administrators have nothing that stands for them here"),
         (&["jms", "mq", "email"], "messages come over HTTP here"),
@@ -66,9 +75,13 @@ fn quoted(text: &str) -> String {
 fn properties(export: &Export, yaml: &mut String, made: &mut Made) {
     let is_secret = |name: &str, hidden: bool| {
         let lower = name.to_ascii_lowercase();
-        hidden || lower.contains("secret") || lower.contains("password") || toolkit().secrets.iter().any(|own| own.eq_ignore_ascii_case(name))
+        hidden
+            || lower.contains("secret")
+            || lower.contains("password")
+            || toolkit().secrets.iter().any(|own| own.eq_ignore_ascii_case(name))
     };
-    let (secret, plain): (Vec<_>, Vec<_>) = export.properties.iter().partition(|property| is_secret(&property.name, property.hidden));
+    let (secret, plain): (Vec<_>, Vec<_>) =
+        export.properties.iter().partition(|property| is_secret(&property.name, property.hidden));
     if !plain.is_empty() {
         yaml.push_str("properties:\n");
     }
@@ -91,19 +104,39 @@ fn connections(export: &Export, yaml: &mut String, made: &mut Made) {
     }
     for database in &export.databases {
         if database.password.is_some() {
-            made.security.push((format!("the password of the database `{}` stands in the export", database.name), database.place.clone()));
+            made.security
+                .push((format!("the password of the database `{}` stands in the export", database.name), database.place.clone()));
         }
         match url(database) {
             Some(url) => {
-                let _ = writeln!(yaml, "  {}:\n    url: {} # FILL IN: the password, as ${{file:…}}", quoted(&database.name), quoted(&url));
+                let _ = writeln!(
+                    yaml,
+                    "  {}:\n    url: {} # FILL IN: the password, as ${{file:…}}",
+                    quoted(&database.name),
+                    quoted(&url)
+                );
                 if let Some(pool) = database.pool.as_deref().and_then(|pool| pool.trim().parse::<u32>().ok()) {
                     let _ = writeln!(yaml, "    max_connections: {pool}");
                 }
-                told(made, "database", &database.name, &database.place, "a connection of gateway.yaml; fill in the password", true);
+                told(
+                    made,
+                    "database",
+                    &database.name,
+                    &database.place,
+                    "a connection of gateway.yaml; fill in the password",
+                    true,
+                );
             }
             None => {
                 let _ = writeln!(yaml, "  # FILL IN: {} was {}", database.name, database.url.replace(['\n', '\r'], " "));
-                told(made, "database", &database.name, &database.place, format!("this gateway does not speak to `{}`", database.url), true);
+                told(
+                    made,
+                    "database",
+                    &database.name,
+                    &database.place,
+                    format!("this gateway does not speak to `{}`", database.url),
+                    true,
+                );
             }
         }
     }
@@ -124,7 +157,8 @@ fn url(database: &Database) -> Option<String> {
 }
 
 fn providers(export: &Export, yaml: &mut String, made: &mut Made) {
-    let directories: Vec<&Provider> = export.providers.iter().filter(|provider| provider.kind.to_ascii_uppercase().contains("LDAP")).collect();
+    let directories: Vec<&Provider> =
+        export.providers.iter().filter(|provider| provider.kind.to_ascii_uppercase().contains("LDAP")).collect();
     if !directories.is_empty() {
         yaml.push_str("identity_providers:\n");
     }
@@ -137,12 +171,21 @@ fn providers(export: &Export, yaml: &mut String, made: &mut Made) {
         if !provider.bind_dn.is_empty() {
             let _ = writeln!(yaml, "    bind_dn: {} # FILL IN: bind_password", quoted(&provider.bind_dn));
         }
-        told(made, "directory", &provider.name, &provider.place, "an identity provider of gateway.yaml; look at its filters", true);
+        told(
+            made,
+            "directory",
+            &provider.name,
+            &provider.place,
+            "an identity provider of gateway.yaml; look at its filters",
+            true,
+        );
     }
     for provider in export.providers.iter().filter(|provider| !directories.iter().any(|own| std::ptr::eq(*own, *provider))) {
         let result = match provider.kind.to_ascii_lowercase() {
             kind if kind.contains("internal") => "this gateway has one of its own; add its users with `portcullis user add`",
-            kind if kind.contains("fed") || kind == "fips" => "add `identity_providers` with `type: federated` and its certificates",
+            kind if kind.contains("fed") || kind == "fips" => {
+                "add `identity_providers` with `type: federated` and its certificates"
+            }
             _ => "there is nothing that stands for it here",
         };
         told(made, "identity provider", &provider.name, &provider.place, result, true);

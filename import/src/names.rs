@@ -7,7 +7,7 @@ use portcullis_dsl::ast::{Direction, ItemKind, Type};
 
 use crate::known::toolkit;
 use crate::model::{Encass, Export, Policy, Role};
-use crate::{Otk, Options};
+use crate::{Options, Otk};
 
 /// An input of an assertion.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,8 @@ impl Shipped {
     /// Of the policies that a gateway without any own ones has.
     pub fn of(library: &Library) -> Shipped {
         let mut shipped = Shipped::default();
-        let own = |policies: Vec<&portcullis_dsl::Policy>| policies.into_iter().map(|policy| policy.name.to_lowercase()).collect();
+        let own =
+            |policies: Vec<&portcullis_dsl::Policy>| policies.into_iter().map(|policy| policy.name.to_lowercase()).collect();
         shipped.services = own(library.services().collect());
         shipped.tasks = own(library.tasks().collect());
         for policy in library.policies() {
@@ -96,7 +97,8 @@ impl Shipped {
 
     /// The place to fill that a policy of this name is for.
     fn hook(&self, name: &str) -> Option<&(String, bool, String)> {
-        let other = toolkit().hooks.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(name)).map(|(_, ours)| ours.to_lowercase());
+        let other =
+            toolkit().hooks.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(name)).map(|(_, ours)| ours.to_lowercase());
         self.hooks.get(&name.to_lowercase()).or_else(|| self.hooks.get(&other?))
     }
 }
@@ -184,10 +186,13 @@ impl Names {
         // What a policy includes that is not imported counts for nothing.
         let replaced = |policy: &Policy| {
             let owners = export.encasses.iter().filter(|encass| {
-                find_policy(export, &encass.policy).and_then(|at| export.policies.get(at)).is_some_and(|own| std::ptr::eq(own, policy))
+                find_policy(export, &encass.policy)
+                    .and_then(|at| export.policies.get(at))
+                    .is_some_and(|own| std::ptr::eq(own, policy))
             });
             let mut owners = owners.peekable();
-            let own = |encass: &Encass| shipped.assertions.get(&encass.name.to_lowercase()).filter(|_| options.otk == Otk::Shipped);
+            let own =
+                |encass: &Encass| shipped.assertions.get(&encass.name.to_lowercase()).filter(|_| options.otk == Otk::Shipped);
             owners.peek().is_some() && owners.all(|encass| own(encass).is_some_and(|own| fits(own, encass)))
         };
         let used = included(export, &replaced);
@@ -207,7 +212,11 @@ impl Names {
                         .inputs
                         .iter()
                         .filter(|input| input.prompt)
-                        .map(|input| Input { name: input.name.clone(), message: input.ty.eq_ignore_ascii_case("message"), required: false })
+                        .map(|input| Input {
+                            name: input.name.clone(),
+                            message: input.ty.eq_ignore_ascii_case("message"),
+                            required: false,
+                        })
                         .collect(),
                     shipped: false,
                 },
@@ -227,7 +236,9 @@ impl Names {
         for (at, policy) in export.policies.iter().enumerate() {
             let becomes = match &policy.role {
                 Role::Service(_) => Becomes::Service(services.free(&policy.name, &mut names.renamed)),
-                Role::Fragment | Role::Special(_) => names.fragment_or_body(at, policy, &bodies, &used, shipped, &mut fragments, options),
+                Role::Fragment | Role::Special(_) => {
+                    names.fragment_or_body(at, policy, &bodies, &used, shipped, &mut fragments, options)
+                }
             };
             if let Becomes::Extension(name) = &becomes {
                 let keys = [&policy.guid, &policy.id].into_iter().filter(|key| !key.is_empty()).map(|key| key.to_lowercase());
@@ -279,7 +290,8 @@ impl Names {
             }
             return if *extension { Becomes::Extension(name.clone()) } else { Becomes::Customize(name.clone()) };
         }
-        let owners: Vec<usize> = bodies.iter().enumerate().filter(|(_, body)| **body == Some(at)).map(|(owner, _)| owner).collect();
+        let owners: Vec<usize> =
+            bodies.iter().enumerate().filter(|(_, body)| **body == Some(at)).map(|(owner, _)| owner).collect();
         let shared = is_used(used, policy);
         match owners.as_slice() {
             [owner] if !shared => match self.assertions.get(*owner) {
@@ -293,7 +305,11 @@ impl Names {
             _ => {
                 let name = fragments.free(&policy.name, &mut self.renamed);
                 if policy.name.starts_with('#') {
-                    self.renamed.push(Renamed { from: policy.name.clone(), to: name.clone(), why: "a name with `#` is the hook of a shipped policy" });
+                    self.renamed.push(Renamed {
+                        from: policy.name.clone(),
+                        to: name.clone(),
+                        why: "a name with `#` is the hook of a shipped policy",
+                    });
                 }
                 Becomes::Fragment(name)
             }

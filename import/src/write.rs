@@ -22,7 +22,12 @@ const PATHS: [&str; 3] = ["P0134", "P0220", "P0221"];
 
 /// Translates an export. `check` says what the gateway finds wrong with files, errors only; a step with an error becomes `Unsupported`,
 /// and a variable that nothing sets is declared.
-pub fn import(inputs: &[Input], shipped: &Shipped, options: &Options, check: &mut dyn FnMut(&[OutFile]) -> Vec<Problem>) -> Imported {
+pub fn import(
+    inputs: &[Input],
+    shipped: &Shipped,
+    options: &Options,
+    check: &mut dyn FnMut(&[OutFile]) -> Vec<Problem>,
+) -> Imported {
     let export = read(inputs);
     let names = Names::new(&export, shipped, options);
     let mut units = units(&export, &names);
@@ -82,11 +87,25 @@ fn translate_name(name: &str) -> bool {
 /// The variable behind a name that nothing sets: without a part that any message, list or moment has.
 fn root(name: &str) -> String {
     const PARTS: [&str; 14] = [
-        ".mainpart", ".http.", ".contenttype", ".seconds", ".millis", ".utc", ".length", ".size", ".json", ".subject", ".issuer", ".serial",
-        ".compact", ".originalmainpart",
+        ".mainpart",
+        ".http.",
+        ".contenttype",
+        ".seconds",
+        ".millis",
+        ".utc",
+        ".length",
+        ".size",
+        ".json",
+        ".subject",
+        ".issuer",
+        ".serial",
+        ".compact",
+        ".originalmainpart",
     ];
     let lower = name.to_ascii_lowercase();
-    let ends = |part: &&str| if part.ends_with('.') { lower.find(*part) } else { lower.ends_with(*part).then(|| lower.len() - part.len()) };
+    let ends = |part: &&str| {
+        if part.ends_with('.') { lower.find(*part) } else { lower.ends_with(*part).then(|| lower.len() - part.len()) }
+    };
     let at = PARTS.iter().filter_map(|part| ends(&part)).min().unwrap_or(name.len());
     name.get(..at).unwrap_or(name).to_owned()
 }
@@ -177,7 +196,9 @@ fn paths_of(folder: &[String], name: &str) -> String {
 
 /// A name as a file's: without what file systems or the gateway's reader take amiss.
 pub(crate) fn file_name(name: &str) -> String {
-    let fits = |c: char| if c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '=' | '(' | ')' | '+' | ',' | '\'') { c } else { '-' };
+    let fits = |c: char| {
+        if c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '=' | '(' | ')' | '+' | ',' | '\'') { c } else { '-' }
+    };
     let name: String = name.chars().map(fits).collect();
     let name = name.trim().trim_start_matches('.').trim_end_matches(['.', ' ']);
     let end = name.floor_char_boundary(120);
@@ -228,14 +249,7 @@ pub(crate) fn every(cron: &str) -> Result<portcullis_dsl::ast::DurationLit, Stri
     }
 }
 
-fn report(
-    inputs: &[Input],
-    export: &Export,
-    names: &Names,
-    units: &[Unit],
-    made: &entities::Made,
-    errors: &[Problem],
-) -> Report {
+fn report(inputs: &[Input], export: &Export, names: &Names, units: &[Unit], made: &entities::Made, errors: &[Problem]) -> Report {
     let mut report = Report { inputs: inputs.iter().map(|input| input.path.clone()).collect(), ..Report::default() };
     let by_policy: BTreeMap<usize, &Unit> = units.iter().filter_map(|unit| Some((unit.policy?, unit))).collect();
     let mut told: Vec<Told> = Vec::new();
@@ -286,7 +300,10 @@ fn report(
                 tell(Topic::Note, format!("`{}` spoke SOAP: its WSDL is not looked at", policy.name), &policy.place, &mut told);
             }
             if by_policy.get(&at).is_some_and(|unit| unit.moved) || service.path.is_empty() {
-                let message = format!("service `{}`: its path `{}` cannot be one here, or is taken; it is switched off", policy.name, service.path);
+                let message = format!(
+                    "service `{}`: its path `{}` cannot be one here, or is taken; it is switched off",
+                    policy.name, service.path
+                );
                 own.light = own.light.max(Light::Yellow);
                 tell(Topic::Name, message, &policy.place, &mut told);
             }
@@ -340,7 +357,13 @@ fn tasks(export: &Export, names: &Names) -> Vec<EntityReport> {
             Ok(every) => (format!("task \"{name}\" every {every}"), false),
             Err(cron) => (format!("its times `{cron}` are no even beat: write a `task … every`"), true),
         };
-        all.push(EntityReport { kind: "task".to_owned(), name: task.name.clone(), from: task.place.to_string(), result, by_hand });
+        all.push(EntityReport {
+            kind: "task".to_owned(),
+            name: task.name.clone(),
+            from: task.place.to_string(),
+            result,
+            by_hand,
+        });
     }
     all
 }

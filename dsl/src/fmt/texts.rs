@@ -141,7 +141,8 @@ fn fits_block(parts: &[Part]) -> bool {
         && whole.chars().all(plain)
         && whole.split('\n').all(|line| line.trim_end() == line)
         && !whole.ends_with('"')
-        && texts().all(|text| !text.ends_with('\\') && !text.contains("\\${") && !text.contains("\\\"\"\"") && !text.ends_with('"'))
+        && texts()
+            .all(|text| !text.ends_with('\\') && !text.contains("\\${") && !text.contains("\\\"\"\"") && !text.ends_with('"'))
 }
 
 /// A comment as written. The text after the slashes is not changed: it may be policy text that is commented out.

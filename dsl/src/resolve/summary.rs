@@ -250,7 +250,9 @@ impl<'w> Walk<'w, '_> {
         if let Some(block) = &call.block {
             self.block(block);
         }
-        let sets = |name: &str| spec.sets.iter().any(|sets| sets.name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name));
+        let sets = |name: &str| {
+            spec.sets.iter().any(|sets| sets.name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name))
+        };
         let is_list = |arg: &&Arg| spec.prop(&arg.name).is_some_and(|prop| prop.kind == PropKind::Variables);
         // Variables that an assertion itself sets, by a list of their names.
         for name in call.args.iter().filter(|arg| is_list(arg) && sets(&arg.name)).flat_map(|arg| names(&arg.value)) {

@@ -19,7 +19,9 @@ const MAX_FILES: usize = 100_000;
 
 /// Options of `import`.
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 imported, 1 the result does not load or a file is in the way, 2 the command line is not understood.")]
+#[command(
+    after_help = "Exit codes: 0 imported, 1 the result does not load or a file is in the way, 2 the command line is not understood."
+)]
 pub struct ImportArgs {
     /// Exports: bundles (XML), GraphQL bundles (JSON), folders of either, projects of the developer's plug-in.
     #[arg(required = true, value_name = "FILE")]
@@ -208,7 +210,8 @@ fn apply(home: &Home, made: &Imported) -> Result<Written, Failure> {
         let message = format!("nothing was put into the home: {} errors are left, see the report", made.errors.len());
         return Err(Failure { message, code: 1 });
     }
-    let taken = |file: &&OutFile| ["services/", "customizations/", "keys/trusted/"].iter().any(|start| file.path.starts_with(start));
+    let taken =
+        |file: &&OutFile| ["services/", "customizations/", "keys/trusted/"].iter().any(|start| file.path.starts_with(start));
     let files: Vec<OutFile> = made.files.iter().filter(taken).cloned().collect();
     write(home.root(), &files)
 }
@@ -224,16 +227,16 @@ fn tell(made: &Imported, folder: &Path, written: &Written, applied: Option<&Writ
     for error in &made.errors {
         say(format!("error: {}: {} ({})", error.path, error.message, error.code));
     }
-    files("in", folder, written);
+    files(&format!("in {}", folder.display()), written);
     match applied {
-        Some(applied) => files("put into the home:", Path::new(""), applied),
+        Some(applied) => files("put into the home", applied),
         None => say(format!("nothing was changed in the home; read {}", folder.join("report.md").display())),
     }
 }
 
-fn files(what: &str, folder: &Path, written: &Written) {
+fn files(what: &str, written: &Written) {
     let there = if written.same > 0 { format!(", {} were there already", written.same) } else { String::new() };
-    say(format!("{what} {}: {} files{there}", folder.display(), written.made).replace(" :", ":"));
+    say(format!("{what}: {} files{there}", written.made));
     for path in &written.kept {
         say(format!("left as it is, because its content differs: {}", path.display()));
     }

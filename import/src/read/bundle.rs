@@ -81,7 +81,10 @@ impl Reader<'_> {
             mappings.into_iter().for_each(|mapping| self.mapping(mapping));
             return;
         }
-        if root.descendants().any(|node| node.tag_name().name() == "Policy" && node.tag_name().namespace().is_some_and(|ns| ns.contains("policy"))) {
+        if root
+            .descendants()
+            .any(|node| node.tag_name().name() == "Policy" && node.tag_name().namespace().is_some_and(|ns| ns.contains("policy")))
+        {
             let mut remarks = Vec::new();
             let body = policy_steps(text, 1, &mut remarks);
             let policy = loose_policy(self.path, body.map_err(|(line, why)| Damage { place: Place::new(self.path, line), why }));
@@ -156,7 +159,8 @@ impl Reader<'_> {
             return;
         };
         let attribute = |name: &str| detail.attribute(name).or_else(|| entity.attribute(name)).unwrap_or("").to_owned();
-        let mut sources = entity.descendants().filter(|node| node.tag_name().name() == "Resource" && node.attribute("type") == Some("policy"));
+        let mut sources =
+            entity.descendants().filter(|node| node.tag_name().name() == "Resource" && node.attribute("type") == Some("policy"));
         let mut remarks = Vec::new();
         let body = match sources.next() {
             Some(source) => {
@@ -277,7 +281,11 @@ fn service(detail: Node<'_, '_>) -> Service {
     let verbs = mapping.and_then(|mapping| child(mapping, "Verbs"));
     Service {
         path: mapping.map(|mapping| text_of(mapping, "UrlPattern").trim().to_owned()).unwrap_or_default(),
-        methods: verbs.into_iter().flat_map(|verbs| children(verbs, "Verb")).map(|verb| all_text(verb).trim().to_owned()).collect(),
+        methods: verbs
+            .into_iter()
+            .flat_map(|verbs| children(verbs, "Verb"))
+            .map(|verb| all_text(verb).trim().to_owned())
+            .collect(),
         enabled: text_of(detail, "Enabled") != "false",
         soap: property(detail, "soap").is_some_and(|soap| soap == "true"),
     }

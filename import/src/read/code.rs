@@ -20,8 +20,9 @@ pub fn parse(text: &str) -> Result<Value, (usize, String)> {
     match serde_json::from_str(text) {
         Ok(value) => Ok(value),
         Err(error) if text.trim_start().starts_with(['{', '[']) => Err((error.line(), format!("not JSON: {error}"))),
-        Err(_) => serde_yaml::from_str(text)
-            .map_err(|error| (error.location().map_or(1, |at| at.line()), format!("not YAML: {error}"))),
+        Err(_) => {
+            serde_yaml::from_str(text).map_err(|error| (error.location().map_or(1, |at| at.line()), format!("not YAML: {error}")))
+        }
     }
 }
 

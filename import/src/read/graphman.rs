@@ -33,7 +33,9 @@ pub fn read(path: &Arc<str>, text: &str, files: &[File], export: &mut Export) {
 /// An array of objects with names.
 fn is_entities(value: &Value) -> bool {
     value.as_array().is_some_and(|items| {
-        let named = |item: &Value| item.get("name").is_some() || item.get("alias").is_some() || item.get("goid").is_some() || item.get("key").is_some();
+        let named = |item: &Value| {
+            item.get("name").is_some() || item.get("alias").is_some() || item.get("goid").is_some() || item.get("key").is_some()
+        };
         items.first().is_some_and(named)
     })
 }
@@ -80,7 +82,9 @@ impl Reader<'_> {
             });
         } else if entity.contains_key("certBase64") {
             self.export.certificates.push(Certificate { name: name(), encoded: text(entity, "certBase64"), place });
-        } else if entity.contains_key("serverUrls") || matches!(kind, "ldaps" | "simpleLdaps" | "fips" | "internalIdps" | "federatedIdps") {
+        } else if entity.contains_key("serverUrls")
+            || matches!(kind, "ldaps" | "simpleLdaps" | "fips" | "internalIdps" | "federatedIdps")
+        {
             let urls = entity.get("serverUrls").and_then(Value::as_array).into_iter().flatten();
             self.export.providers.push(Provider {
                 id: first(entity, &["goid", "guid"]),
@@ -100,7 +104,9 @@ impl Reader<'_> {
                 enabled: !text(entity, "status").eq_ignore_ascii_case("DISABLED"),
                 place,
             });
-        } else if entity.contains_key("value") && (kind.to_ascii_lowercase().starts_with("clusterpropert") || entity.contains_key("hiddenProperty")) {
+        } else if entity.contains_key("value")
+            && (kind.to_ascii_lowercase().starts_with("clusterpropert") || entity.contains_key("hiddenProperty"))
+        {
             let hidden = entity.get("hiddenProperty").and_then(Value::as_bool).unwrap_or(false);
             self.export.properties.push(Property { name: name(), value: text(entity, "value"), hidden, place });
         } else if kind != "folders" && kind != "folder" && !name().is_empty() {
@@ -130,7 +136,10 @@ impl Reader<'_> {
     }
 
     fn body(&mut self, policy: &Object, name: &str, place: &Place) -> Result<Step, Damage> {
-        let damage = |(line, why): (usize, String)| Damage { place: Place { line: if line > 1 { line } else { place.line }, ..place.clone() }, why };
+        let damage = |(line, why): (usize, String)| Damage {
+            place: Place { line: if line > 1 { line } else { place.line }, ..place.clone() },
+            why,
+        };
         for form in ["xml", "json", "yaml", "code"] {
             match policy.get(form) {
                 Some(Value::String(text)) if !text.trim().is_empty() => return self.written(text, place),
@@ -214,7 +223,9 @@ impl Reader<'_> {
             guid: text(entity, "guid"),
             id: text(entity, "goid"),
             name: text(entity, "name"),
-            policy: Some(first(entity, &["policyGuid", "policyName"])).filter(|name| !name.is_empty()).unwrap_or_else(|| policy.to_owned()),
+            policy: Some(first(entity, &["policyGuid", "policyName"]))
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| policy.to_owned()),
             inputs: inputs.into_iter().map(|(_, argument)| argument).collect(),
             outputs: list("encassResults").map(argument).collect(),
             doc: text(entity, "description"),
@@ -241,11 +252,15 @@ fn first(entity: &Object, names: &[&str]) -> String {
 }
 
 fn is_policy(kind: &str, entity: &Object) -> bool {
-    entity.contains_key("policyType") || entity.contains_key("resolutionPath") || matches!(kind, "policyFragments" | "globalPolicies")
+    entity.contains_key("policyType")
+        || entity.contains_key("resolutionPath")
+        || matches!(kind, "policyFragments" | "globalPolicies")
 }
 
 fn role(kind: &str, entity: &Object) -> Role {
-    let is_service = entity.contains_key("resolutionPath") || entity.contains_key("serviceType") || kind.to_ascii_lowercase().contains("service");
+    let is_service = entity.contains_key("resolutionPath")
+        || entity.contains_key("serviceType")
+        || kind.to_ascii_lowercase().contains("service");
     if is_service {
         let methods = entity.get("methodsAllowed").and_then(Value::as_array).into_iter().flatten();
         return Role::Service(Service {

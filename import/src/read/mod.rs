@@ -58,7 +58,12 @@ pub fn read(inputs: &[Input]) -> Export {
         } else if is_policy_code(&file.path) {
             code::loose(&file.path, &file.text, &mut export);
         } else {
-            damaged(&mut export, &file.path, 1, "this is no export: neither XML nor JSON nor a file of a plug-in project".to_owned());
+            damaged(
+                &mut export,
+                &file.path,
+                1,
+                "this is no export: neither XML nor JSON nor a file of a plug-in project".to_owned(),
+            );
         }
     }
     project.read(&files, &mut export);
@@ -98,7 +103,8 @@ fn is_policy_code(path: &str) -> bool {
 
 /// A policy that came as a file alone: its name and folders are those of the file.
 fn loose_policy(path: &Arc<str>, body: Result<Step, Damage>) -> Policy {
-    let mut folder: Vec<String> = path.split('/').map(str::to_owned).filter(|part| !matches!(part.as_str(), "" | "." | "..")).collect();
+    let mut folder: Vec<String> =
+        path.split('/').map(str::to_owned).filter(|part| !matches!(part.as_str(), "" | "." | "..")).collect();
     let file = folder.pop().unwrap_or_default();
     let end = file.find(".policy").or_else(|| file.rfind('.')).unwrap_or(file.len());
     let name = file.get(..end).unwrap_or(&file).to_owned();

@@ -59,7 +59,9 @@ impl Project {
             match descriptor(file) {
                 Some("static") => properties(file, export),
                 Some(kind) => match code::parse(&file.text) {
-                    Ok(Value::Object(entries)) => entries.iter().for_each(|(name, entry)| describe(kind, name, entry, file, export)),
+                    Ok(Value::Object(entries)) => {
+                        entries.iter().for_each(|(name, entry)| describe(kind, name, entry, file, export))
+                    }
                     Ok(Value::Null) => {}
                     Ok(_) => damaged(export, &file.path, 1, "a descriptor is a map of names".to_owned()),
                     Err((line, why)) => damaged(export, &file.path, line, why),
@@ -91,7 +93,8 @@ fn describe(kind: &str, name: &str, entry: &Value, file: &File, export: &mut Exp
         Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
         _ => String::new(),
     };
-    let line = file.text.lines().position(|line| line.trim_matches([' ', '"', ':', '\'']).starts_with(name)).map_or(1, |at| at + 1);
+    let line =
+        file.text.lines().position(|line| line.trim_matches([' ', '"', ':', '\'']).starts_with(name)).map_or(1, |at| at + 1);
     let place = Place::new(&file.path, line);
     let short = name.rsplit('/').next().unwrap_or(name).to_owned();
     let folder = || name.rsplit_once('/').map(|(folder, _)| folder.split('/').map(str::to_owned).collect()).unwrap_or_default();
@@ -109,7 +112,13 @@ fn describe(kind: &str, name: &str, entry: &Value, file: &File, export: &mut Exp
             match export.policies.iter().position(|policy| policy.guid == path) {
                 Some(at) => {
                     if let Some(policy) = export.policies.get(at) {
-                        let service = Policy { name: short, folder: folder(), role: Role::Service(service), id: name.to_owned(), ..policy.clone() };
+                        let service = Policy {
+                            name: short,
+                            folder: folder(),
+                            role: Role::Service(service),
+                            id: name.to_owned(),
+                            ..policy.clone()
+                        };
                         // The policy stays a fragment only where something else names it; a service has it as its body.
                         if let Some(policy) = export.policies.get_mut(at) {
                             *policy = service;
@@ -133,7 +142,8 @@ fn describe(kind: &str, name: &str, entry: &Value, file: &File, export: &mut Exp
             let list = |key: &str| entry.get(key).and_then(Value::as_array).into_iter().flatten();
             let argument = |value: &Value| {
                 let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-                let prompt = ["requireExplicit", "prompt", "guiPrompt"].iter().any(|key| value.get(*key) == Some(&Value::Bool(true)));
+                let prompt =
+                    ["requireExplicit", "prompt", "guiPrompt"].iter().any(|key| value.get(*key) == Some(&Value::Bool(true)));
                 Argument { name: text("name"), ty: text("type"), prompt, label: text("label") }
             };
             export.encasses.push(Encass {
@@ -143,7 +153,12 @@ fn describe(kind: &str, name: &str, entry: &Value, file: &File, export: &mut Exp
                 policy: if text("policy").is_empty() { name.to_owned() } else { own(&text("policy")) },
                 inputs: list("arguments").map(argument).collect(),
                 outputs: list("results").map(argument).collect(),
-                doc: entry.get("properties").and_then(|own| own.get("description")).and_then(Value::as_str).unwrap_or("").to_owned(),
+                doc: entry
+                    .get("properties")
+                    .and_then(|own| own.get("description"))
+                    .and_then(Value::as_str)
+                    .unwrap_or("")
+                    .to_owned(),
                 place,
             });
         }

@@ -14,7 +14,8 @@ pub fn parse(text: &str) -> Result<Document<'_>, Refusal> {
         return Err((line, format!("elements are nested deeper than {MAX_DEPTH}")));
     }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: 20_000_000, ..ParsingOptions::default() };
-    Document::parse_with_options(text, options).map_err(|error| (error.pos().row as usize, format!("not well-formed XML: {error}")))
+    Document::parse_with_options(text, options)
+        .map_err(|error| (error.pos().row as usize, format!("not well-formed XML: {error}")))
 }
 
 /// The line where elements are nested too deep, if there is one.

@@ -62,9 +62,8 @@ impl Translator<'_> {
         };
         match (named("xpathExpression"), named("passwordExpression")) {
             (Some(username), Some(password)) => {
-                let known = [&username, &password].map(|value| {
-                    Cond::Compare(Box::new(compare((*value).clone(), Predicate::NotEmpty)))
-                });
+                let known =
+                    [&username, &password].map(|value| Cond::Compare(Box::new(compare((*value).clone(), Predicate::NotEmpty))));
                 self.credentials = Some((username, password));
                 Made::rewritten(vec![check(Cond::And(known.to_vec()))], "the next authentication takes these variables")
             }

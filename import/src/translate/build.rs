@@ -182,7 +182,8 @@ pub fn docs(text: &str) -> Vec<Comment> {
 
 /// Whether a text can name a variable.
 pub fn is_variable(name: &str) -> bool {
-    let segment = |segment: &str| !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let segment =
+        |segment: &str| !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') && name.split('.').all(segment)
 }
 

@@ -2,7 +2,7 @@
 
 use portcullis_dsl::ast::Type;
 
-use super::build::{arg, boolean, call, lit, list, native, or_else, set, var};
+use super::build::{arg, boolean, call, list, lit, native, or_else, set, var};
 use super::{Made, Translator};
 use crate::model::Step;
 
@@ -38,7 +38,12 @@ impl Translator<'_> {
         };
         if ty == "message" {
             let kept = self.fresh("decoded");
-            let kind = if step.text("targetContentType").is_empty() { "text/xml; charset=utf-8" } else { step.text("targetContentType") }.to_owned();
+            let kind = if step.text("targetContentType").is_empty() {
+                "text/xml; charset=utf-8"
+            } else {
+                step.text("targetContentType")
+            }
+            .to_owned();
             let _ = self.target_name(&to);
             if matches!(to.to_ascii_lowercase().as_str(), "request" | "response") {
                 return Made::missing("another body of the request itself");
@@ -53,7 +58,10 @@ impl Translator<'_> {
                     arg("replace", boolean(true)),
                 ],
             );
-            return Made::rewritten(vec![first, set(&to, Some(Type::Message), var(&kept)), call(header)], "the result becomes a message");
+            return Made::rewritten(
+                vec![first, set(&to, Some(Type::Message), var(&kept)), call(header)],
+                "the result becomes a message",
+            );
         }
         Made::exact(encode(self, &to, source))
     }
@@ -141,7 +149,8 @@ impl Translator<'_> {
         if step.is("encryptPayload") {
             return Made::missing("a token that is encrypted in the same step");
         }
-        let source = ["sourceVariable", "sourcePayload", "source"].iter().find_map(|name| step.some(name)).unwrap_or("").to_owned();
+        let source =
+            ["sourceVariable", "sourcePayload", "source"].iter().find_map(|name| step.some(name)).unwrap_or("").to_owned();
         let target = ["targetVariable", "target"].iter().find_map(|name| step.some(name)).unwrap_or("").to_owned();
         let algorithm = ["signatureAlgorithm", "algorithm"].iter().find_map(|name| step.some(name)).unwrap_or("HS256").to_owned();
         if !SECRET.iter().chain(&PAIR).any(|known| *known == algorithm) {
@@ -154,7 +163,11 @@ impl Translator<'_> {
         let kept = format!("{target}.compact");
         let mut args = vec![arg("payload", payload), arg("algorithm", lit(&algorithm))];
         if SECRET.contains(&algorithm.as_str()) {
-            let secret = ["signatureSecretKey", "signatureSecret", "secret"].iter().find_map(|name| step.some(name)).unwrap_or("").to_owned();
+            let secret = ["signatureSecretKey", "signatureSecret", "secret"]
+                .iter()
+                .find_map(|name| step.some(name))
+                .unwrap_or("")
+                .to_owned();
             args.push(arg("secret", self.text(&secret)));
         } else {
             let alias = step.some("keyAlias").or(step.some("privateKeyAlias")).unwrap_or("").to_owned();
@@ -175,7 +188,10 @@ impl Translator<'_> {
         if let Some(headers) = step.some("sourceHeaders").filter(|_| own).map(str::to_owned) {
             let parsed = self.fresh("headers");
             let source = self.value(&headers);
-            made.push(call(native("ParseJson", vec![arg("source", source), arg("target", lit(&parsed)), arg("object", boolean(true))])));
+            made.push(call(native(
+                "ParseJson",
+                vec![arg("source", source), arg("target", lit(&parsed)), arg("object", boolean(true))],
+            )));
             args.push(arg("headers", var(&parsed)));
         }
         args.push(arg("target", self.target_name(&kept)));

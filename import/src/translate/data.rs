@@ -70,7 +70,14 @@ impl Translator<'_> {
         let trimmed: Vec<&str> = unquoted.lines().map(str::trim_end).collect();
         let lines: Vec<&str> = trimmed.into_iter().filter(|line| !line.is_empty()).collect();
         let parts = self.parts(&dedent(&lines));
-        let parts = parts.into_iter().map(|part| if let Part::Var(mut var) = part { var.delimiter = None; Part::Var(var) } else { part });
+        let parts = parts.into_iter().map(|part| {
+            if let Part::Var(mut var) = part {
+                var.delimiter = None;
+                Part::Var(var)
+            } else {
+                part
+            }
+        });
         Ok(build::expr(ExprKind::Template(Syntax::Sql, parts.collect())))
     }
 
@@ -164,7 +171,9 @@ fn dedent(lines: &[&str]) -> String {
     let indent = |line: &&str| line.len() - line.trim_start_matches(' ').len();
     // The first line stands behind a tag: its indentation says nothing.
     let common = lines.iter().skip(1).map(indent).min().unwrap_or(0);
-    let cut = |(n, line): (usize, &&str)| if n == 0 { line.trim_start().to_owned() } else { line.get(common..).unwrap_or("").to_owned() };
+    let cut = |(n, line): (usize, &&str)| {
+        if n == 0 { line.trim_start().to_owned() } else { line.get(common..).unwrap_or("").to_owned() }
+    };
     lines.iter().enumerate().map(cut).collect::<Vec<_>>().join("\n")
 }
 

@@ -66,6 +66,9 @@ impl Translator<'_> {
                 Made::exact(set(&target, None, value))
             }
             "message" | "xml" => self.set_message(step, &target, &source),
+            "int" if !source.contains("${") && source.trim().parse::<i64>().is_err() => {
+                Made::rewritten(vec![stmt(StmtKind::Stop)], format!("`{source}` is never a whole number, so the step fails"))
+            }
             "int" => {
                 let value = self.number(&source);
                 Made::exact(set(&target, Some(Type::Int), value))
@@ -131,7 +134,9 @@ impl Translator<'_> {
         }
         let base = match (source.trim(), format.as_str()) {
             ("", _) => function("now", Vec::new()),
-            (source, "" | "auto" | "<auto>" | "<Timestamp>" | "<Millisecond Timestamp>" | "<Second Timestamp>") if offset.is_empty() => {
+            (source, "" | "auto" | "<auto>" | "<Timestamp>" | "<Millisecond Timestamp>" | "<Second Timestamp>")
+                if offset.is_empty() =>
+            {
                 let value = self.text(source);
                 return Made::exact(set(target, Some(Type::DateTime), value));
             }
@@ -209,7 +214,9 @@ impl Translator<'_> {
     pub fn encapsulated(&mut self, step: &Step) -> Made {
         let (guid, own) = (step.text("guid").to_owned(), step.text("name").to_owned());
         let given: Vec<(String, String)> = match step.props.get("parameters") {
-            Some(Prop::Map(map)) => map.iter().map(|(name, value)| (name.clone(), value.text().unwrap_or("").to_owned())).collect(),
+            Some(Prop::Map(map)) => {
+                map.iter().map(|(name, value)| (name.clone(), value.text().unwrap_or("").to_owned())).collect()
+            }
             _ => Vec::new(),
         };
         let target = match self.names.assertion(&guid, &own, given.iter().map(|(name, _)| name.as_str())) {
@@ -225,7 +232,10 @@ impl Translator<'_> {
         let mut args = Vec::new();
         for (name, value) in given {
             let Some(input) = target.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(&name)) else {
-                self.find(crate::report::Topic::Dropped, &format!("`{}` has no input `{name}`; it counted for nothing there", target.name));
+                self.find(
+                    crate::report::Topic::Dropped,
+                    &format!("`{}` has no input `{name}`; it counted for nothing there", target.name),
+                );
                 continue;
             };
             let value = match input.message && is_variable(&value) {
@@ -295,7 +305,9 @@ impl Translator<'_> {
         let mut args = vec![arg("source", source), arg("pattern", expression)];
         let ignores_case = step.is("caseInsensitive").then(|| arg("ignore_case", boolean(true)));
         let plain = dot_all(&regex) == regex;
-        let exact = |made: Vec<Stmt>| if plain { Made::Exact(made) } else { Made::rewritten(made, "a dot also matches line breaks: `(?s)`") };
+        let exact = |made: Vec<Stmt>| {
+            if plain { Made::Exact(made) } else { Made::rewritten(made, "a dot also matches line breaks: `(?s)`") }
+        };
         if !step.is("replace") {
             if let Some(captures) = step.some("captureVar") {
                 args.push(arg("captures", self.target_name(captures)));
@@ -319,11 +331,8 @@ impl Translator<'_> {
         if target != "response" {
             return exact(made);
         }
-        let args = vec![
-            arg("status", var("response.http.status")),
-            arg("type", var("response.contentType")),
-            arg("body", var(&kept)),
-        ];
+        let args =
+            vec![arg("status", var("response.http.status")), arg("type", var("response.contentType")), arg("body", var(&kept))];
         made.push(call(native("Respond", args)));
         self.responded = true;
         Made::rewritten(made, "the changed response is drafted anew")
@@ -338,7 +347,10 @@ impl Translator<'_> {
 
     /// `Split`
     pub fn split(&mut self, step: &Step) -> Made {
-        let mut args = vec![arg("source", self.source(step.text("inputVariable"))), arg("target", self.target_name(step.text("outputVariable")))];
+        let mut args = vec![
+            arg("source", self.source(step.text("inputVariable"))),
+            arg("target", self.target_name(step.text("outputVariable"))),
+        ];
         let separator = step.text("splitPattern").to_owned();
         let separator = if step.is("splitPatternRegEx") { separator } else { regex::escape(&separator) };
         if let Err(why) = compiles(&separator) {
@@ -353,7 +365,10 @@ impl Translator<'_> {
 
     /// `Join`
     pub fn join(&mut self, step: &Step) -> Made {
-        let mut args = vec![arg("source", self.source(step.text("inputVariable"))), arg("target", self.target_name(step.text("outputVariable")))];
+        let mut args = vec![
+            arg("source", self.source(step.text("inputVariable"))),
+            arg("target", self.target_name(step.text("outputVariable"))),
+        ];
         if step.text("separator") != "," {
             args.push(arg("separator", lit(step.text("separator"))));
         }
@@ -370,9 +385,13 @@ impl Translator<'_> {
             return Made::Missing(why);
         }
         if pairs.iter().all(|(key, _)| !key.contains("${")) {
-            let members = pairs.iter().map(|(key, value)| (build::literal_parts(&dot_all(key)), false, Json::Value(self.text(value))));
+            let members =
+                pairs.iter().map(|(key, value)| (build::literal_parts(&dot_all(key)), false, Json::Value(self.text(value))));
             let map = build::object(members.collect());
-            return Made::exact(call(native("MapValue", vec![arg("source", source), arg("map", map), arg("target", target_name)])));
+            return Made::exact(call(native(
+                "MapValue",
+                vec![arg("source", source), arg("map", map), arg("target", target_name)],
+            )));
         }
         let arms = pairs.iter().map(|(key, value)| {
             let found = call(native("RegexMatch", vec![arg("source", source.clone()), arg("pattern", self.text(&dot_all(key)))]));

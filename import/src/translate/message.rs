@@ -2,7 +2,7 @@
 
 use portcullis_dsl::ast::{BinaryOp, Cond, Json, Predicate};
 
-use super::build::{self, arg, as_int, boolean, call, check, compare, int, is_variable, lit, list, native, pattern, var};
+use super::build::{self, arg, as_int, boolean, call, check, compare, int, is_variable, list, lit, native, pattern, var};
 use super::logic::{compiles, lines, pair};
 use super::{Made, Translator, text};
 use crate::model::{Prop, Step};
@@ -23,7 +23,9 @@ impl Translator<'_> {
                     .any(|start| name.starts_with(start))
             };
             if text::names(source).any(client) {
-                self.security(&format!("what a client sent goes unescaped into a body of {word}: write `json {{ … }}`, `xml` or `html`"));
+                self.security(&format!(
+                    "what a client sent goes unescaped into a body of {word}: write `json {{ … }}`, `xml` or `html`"
+                ));
             }
         }
         self.text(source)
@@ -57,7 +59,8 @@ impl Translator<'_> {
         if !body.is_empty() {
             args.push(arg("body", self.body(&body, &kind)));
         }
-        let headers: Vec<(String, String)> = step.props.get("extraHeaders").map(Prop::list).unwrap_or(&[]).iter().map(pair).collect();
+        let headers: Vec<(String, String)> =
+            step.props.get("extraHeaders").map(Prop::list).unwrap_or(&[]).iter().map(pair).collect();
         if !headers.is_empty() {
             args.push(arg("headers", self.object(&headers)));
         }
@@ -114,7 +117,8 @@ impl Translator<'_> {
         let operation = step.text("operation").to_ascii_uppercase();
         if operation == "REMOVE" {
             let criteria = attributes("cookieCriteria");
-            let name = criteria.iter().find(|(own, _)| own == "name").and_then(|(_, value)| value.clone()).or_else(|| find("name"));
+            let name =
+                criteria.iter().find(|(own, _)| own == "name").and_then(|(_, value)| value.clone()).or_else(|| find("name"));
             let Some(name) = name else { return Made::missing("removing cookies that are not named") };
             args.extend([arg("operation", lit("remove")), arg("name", self.text(&name))]);
             return Made::exact(call(native("ManageCookie", args)));
@@ -270,7 +274,11 @@ impl Translator<'_> {
         let fields = build::expr(portcullis_dsl::ast::ExprKind::Json(Json::Array(all)));
         let mut args = vec![arg("fields", fields)];
         args.extend(step.is("disallowOtherFields").then(|| arg("others", boolean(false))));
-        let methods: Vec<_> = [("allowGet", "GET"), ("allowPost", "POST")].iter().filter(|(own, _)| step.is(own)).map(|(_, word)| lit(word)).collect();
+        let methods: Vec<_> = [("allowGet", "GET"), ("allowPost", "POST")]
+            .iter()
+            .filter(|(own, _)| step.is(own))
+            .map(|(_, word)| lit(word))
+            .collect();
         let allowed = Cond::Compare(Box::new(compare(var("request.http.method"), Predicate::In(list(methods)))));
         Made::exact_all(vec![check(allowed), call(native("FormFields", args))])
     }
@@ -309,7 +317,11 @@ impl Translator<'_> {
             Some(kilobytes) => int(kilobytes.saturating_mul(1024)),
             None => {
                 let kilobytes = build::function("int", vec![self.text(&limit)]);
-                build::expr(portcullis_dsl::ast::ExprKind::Arithmetic(portcullis_dsl::ast::ArithmeticOp::Mul, kilobytes, int(1024)))
+                build::expr(portcullis_dsl::ast::ExprKind::Arithmetic(
+                    portcullis_dsl::ast::ArithmeticOp::Mul,
+                    kilobytes,
+                    int(1024),
+                ))
             }
         };
         Made::exact(call(native("MessageSizeLimit", vec![arg("target", self.target_name(&target)), arg("bytes", bytes)])))

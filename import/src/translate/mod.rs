@@ -106,7 +106,13 @@ pub fn policy(names: &Names, policy: &str, place: &Place, body: &Step, refused: 
 impl Translator<'_> {
     fn find(&mut self, topic: Topic, message: &str) {
         let place = Place { line: self.at.1, ..self.place.clone() };
-        self.out.findings.push(Finding { topic, policy: self.policy.to_owned(), place, step: self.at.0, message: message.to_owned() });
+        self.out.findings.push(Finding {
+            topic,
+            policy: self.policy.to_owned(),
+            place,
+            step: self.at.0,
+            message: message.to_owned(),
+        });
     }
 
     /// A place where the gateways differ, by its number in the guide.
@@ -182,13 +188,7 @@ impl Translator<'_> {
         self.out.grades.truncate(grades);
         self.out.comments = comments;
         self.out.disabled = disabled;
-        let body = Item {
-            leading: Vec::new(),
-            kind: ItemKind::Fragment,
-            name: name("x"),
-            body: block,
-            span: Span::default(),
-        };
+        let body = Item { leading: Vec::new(), kind: ItemKind::Fragment, name: name("x"), body: block, span: Span::default() };
         let file = File { connection: None, items: vec![body], trailing: Vec::new() };
         let mut lines = build::comments("switched off:");
         match portcullis_dsl::lay_out(&file) {
@@ -296,7 +296,8 @@ impl Translator<'_> {
             "Include" => self.include(step),
             "Encapsulated" => self.encapsulated(step),
             "RaiseError" => {
-                let text = if step.text("errorMessage").is_empty() { "raised".to_owned() } else { step.text("errorMessage").to_owned() };
+                let text =
+                    if step.text("errorMessage").is_empty() { "raised".to_owned() } else { step.text("errorMessage").to_owned() };
                 let value = self.text(&text);
                 Made::exact(stmt(StmtKind::Raise(value)))
             }

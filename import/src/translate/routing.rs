@@ -91,7 +91,9 @@ impl Translator<'_> {
         if let Some(login) = step.some("login") {
             let password = step.text("password").to_owned();
             if !password.contains("${") && !password.is_empty() {
-                self.security("a password of a call stands in the policy: keep it as a secret and write `${secpass.NAME.plaintext}`");
+                self.security(
+                    "a password of a call stands in the policy: keep it as a secret and write `${secpass.NAME.plaintext}`",
+                );
             }
             args.extend([arg("user", self.text(login)), arg("password", self.text(&password))]);
         }
@@ -103,7 +105,8 @@ impl Translator<'_> {
         if let Some(size) = step.some("responseSize").filter(|size| *size != "-1" && *size != "0") {
             args.push(arg("max_bytes", self.number(size)));
         }
-        for ignored in ["connectionTimeout", "maxRetries", "gzipEncodeDownstream", "tlsVersion", "tlsCipherSuites", "httpVersion"] {
+        for ignored in ["connectionTimeout", "maxRetries", "gzipEncodeDownstream", "tlsVersion", "tlsCipherSuites", "httpVersion"]
+        {
             if step.gives(ignored) && !matches!(step.text(ignored), "" | "-1" | "false" | "any") {
                 self.note(&format!("`{ignored}` of a call is a setting of the whole gateway here"));
             }
@@ -133,7 +136,10 @@ impl Translator<'_> {
             members.push((build::literal_parts("Authorization"), false, Json::Value(value)));
         }
         if !all && request.eq_ignore_ascii_case("request") {
-            self.trap(8, "header fields of the request were forwarded only where a rule named them; here the message's fields are sent");
+            self.trap(
+                8,
+                "header fields of the request were forwarded only where a rule named them; here the message's fields are sent",
+            );
         }
         (!members.is_empty()).then(|| build::object(members))
     }

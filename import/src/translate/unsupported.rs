@@ -2,15 +2,23 @@
 
 use portcullis_dsl::ast::{Comment, Stmt};
 
-use super::build::{arg, call, comments, is_variable, lit, list, native};
+use super::build::{arg, call, comments, is_variable, list, lit, native};
 use crate::model::{Prop, Step};
 
 /// The longest value that is shown.
 const SHOWN: usize = 20_000;
 
 /// Properties that name a variable that the step would set.
-const SETS: [&str; 8] =
-    ["outputVariable", "outputVar", "targetVariable", "targetOutputVariable", "variableName", "target", "responseTarget", "variableToSet"];
+const SETS: [&str; 8] = [
+    "outputVariable",
+    "outputVar",
+    "targetVariable",
+    "targetOutputVariable",
+    "variableName",
+    "target",
+    "responseTarget",
+    "variableToSet",
+];
 
 /// `Unsupported(…)` for a step.
 pub fn statement(step: &Step, needs: &str) -> Stmt {

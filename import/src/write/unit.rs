@@ -127,8 +127,11 @@ impl Unit {
             Head::Assertion(encass, _) | Head::Wrapper(encass, _) => {
                 let encass = export.encasses.get(*encass);
                 leading.extend(encass.map(|encass| origin(&encass.guid, "")).unwrap_or_default());
-                leading.extend(encass.filter(|encass| !encass.doc.trim().is_empty()).map(|encass| docs(&encass.doc)).unwrap_or_default());
-                let (inputs, outputs) = encass.map(|encass| (encass.inputs.as_slice(), encass.outputs.as_slice())).unwrap_or_default();
+                leading.extend(
+                    encass.filter(|encass| !encass.doc.trim().is_empty()).map(|encass| docs(&encass.doc)).unwrap_or_default(),
+                );
+                let (inputs, outputs) =
+                    encass.map(|encass| (encass.inputs.as_slice(), encass.outputs.as_slice())).unwrap_or_default();
                 ItemKind::Assertion(params(inputs, outputs))
             }
             Head::Task(_, _, every) => ItemKind::Task { every: at(*every) },
@@ -143,7 +146,10 @@ impl Unit {
         }
         let mut body = self.body(export, names, policy);
         for name in self.declares.iter().rev() {
-            body.stmts.insert(0, stmt(StmtKind::Declare { target: crate::translate::build::name(name.clone()), ty: None, allowed: None }));
+            body.stmts.insert(
+                0,
+                stmt(StmtKind::Declare { target: crate::translate::build::name(name.clone()), ty: None, allowed: None }),
+            );
         }
         Item { leading, kind, name: name(self.name()), body, span: Span::default() }
     }
@@ -169,7 +175,10 @@ impl Unit {
             Head::Task(task, ..) => export.tasks.get(*task).map(|task| task.policy.as_str()),
             _ => None,
         };
-        let target = key.and_then(|key| find_policy(export, key)).and_then(|at| export.policies.get(at)).and_then(|policy| names.fragment_of(policy));
+        let target = key
+            .and_then(|key| find_policy(export, key))
+            .and_then(|at| export.policies.get(at))
+            .and_then(|policy| names.fragment_of(policy));
         match target {
             Some(target) => block(vec![stmt(StmtKind::Include(name(target.name.clone())))]),
             None => block(vec![unreadable(&format!("the policy `{}`, which the export lacks", key.unwrap_or("")))]),
@@ -193,7 +202,8 @@ impl Unit {
     /// Counts its steps, and says where each is.
     pub fn count(&self, report: &mut PolicyReport) {
         let lines = Lines::new(&self.text);
-        report.to = format!("{}:{}", self.path, self.text.lines().position(|line| !line.starts_with("//")).map_or(1, |at| at + 1));
+        report.to =
+            format!("{}:{}", self.path, self.text.lines().position(|line| !line.starts_with("//")).map_or(1, |at| at + 1));
         let steps = &mut report.steps;
         steps.comments = self.outcome.comments;
         steps.disabled = self.outcome.disabled;
@@ -246,7 +256,8 @@ fn origin(guid: &str, version: &str) -> Vec<Comment> {
 
 fn service(policy: Option<&Policy>, name: &str, moved: bool) -> ItemKind {
     let none = Service { enabled: true, ..Service::default() };
-    let service = policy.and_then(|policy| if let Role::Service(service) = &policy.role { Some(service) } else { None }).unwrap_or(&none);
+    let service =
+        policy.and_then(|policy| if let Role::Service(service) = &policy.role { Some(service) } else { None }).unwrap_or(&none);
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let mut methods: Vec<String> = service.methods.iter().map(|method| method.to_ascii_uppercase()).collect();
     methods.retain(|method| known.contains(&method.as_str()));
