@@ -45,18 +45,12 @@ pub struct Toolkit {
     /// Aliases of private keys.
     #[serde(default)]
     pub keys: BTreeMap<String, String>,
-    /// What begins a name of the toolkit itself.
-    #[serde(default)]
-    pub prefixes: Vec<String>,
     /// Properties of the gateway that are secrets, whatever their name says.
     #[serde(default)]
     pub secrets: Vec<String>,
     /// Variables whose values must not be in an audit text.
     #[serde(default)]
     pub confidential: Vec<String>,
-    /// What `#…` policies ended in `Raise`, which is not needed here.
-    #[serde(default)]
-    pub raising: Vec<String>,
 }
 
 static TOOLKIT: LazyLock<Toolkit> = LazyLock::new(|| table(include_str!("../data/toolkit.yaml")));

@@ -129,6 +129,9 @@ pub struct Names {
     calls: HashMap<String, Target>,
     shipped: HashMap<String, Target>,
     hooks: HashSet<String>,
+    extensions: HashMap<String, String>,
+    /// By policy: the fragment that holds the body of a customization which imported policies include, too.
+    pub shared: HashMap<usize, String>,
     providers: HashMap<String, String>,
     files: HashMap<String, String>,
     paths: HashSet<String>,
@@ -180,7 +183,19 @@ impl Names {
             names.providers.entry(id.to_owned()).or_insert_with(|| internal.clone());
         }
         let bodies: Vec<Option<usize>> = export.encasses.iter().map(|encass| body_of(export, encass)).collect();
-        let used = included(export);
+        // What a policy includes that is not imported counts for nothing.
+        let replaced = |policy: &Policy| {
+            let owners = export.encasses.iter().filter(|encass| {
+                find_policy(export, &encass.policy)
+                    .and_then(|at| export.policies.get(at))
+                    .is_some_and(|own| std::ptr::eq(own, policy))
+            });
+            let mut owners = owners.peekable();
+            let own =
+                |encass: &Encass| shipped.assertions.get(&encass.name.to_lowercase()).filter(|_| options.otk == Otk::Shipped);
+            owners.peek().is_some() && owners.all(|encass| own(encass).is_some_and(|own| fits(own, encass)))
+        };
+        let used = included(export, &replaced);
         let mut taken_assertions = Taken(shipped.assertions.keys().cloned().collect());
         for (at, encass) in export.encasses.iter().enumerate() {
             let own = shipped.assertions.get(&encass.name.to_lowercase()).filter(|_| options.otk == Otk::Shipped);
@@ -225,7 +240,20 @@ impl Names {
                     names.fragment_or_body(at, policy, &bodies, &used, shipped, &mut fragments, options)
                 }
             };
-            if let Becomes::Fragment(name) = &becomes {
+            if let Becomes::Extension(name) = &becomes {
+                let keys = [&policy.guid, &policy.id].into_iter().filter(|key| !key.is_empty()).map(|key| key.to_lowercase());
+                names.extensions.extend(keys.map(|key| (key, name.clone())));
+            }
+            let fragment = match &becomes {
+                Becomes::Fragment(name) => Some(name.clone()),
+                Becomes::Customize(name) if is_used(&used, policy) => {
+                    let name = fragments.free(&format!("{name} (own values)"), &mut names.renamed);
+                    names.shared.insert(at, name.clone());
+                    Some(name)
+                }
+                _ => None,
+            };
+            if let Some(name) = &fragment {
                 let target = Target { name: name.clone(), inputs: Vec::new(), shipped: false };
                 for key in [&policy.guid, &policy.id] {
                     if !key.is_empty() {
@@ -264,8 +292,7 @@ impl Names {
         }
         let owners: Vec<usize> =
             bodies.iter().enumerate().filter(|(_, body)| **body == Some(at)).map(|(owner, _)| owner).collect();
-        let shared = [&policy.guid, &policy.id].iter().any(|key| !key.is_empty() && used.contains(&key.to_lowercase()))
-            || used.contains(&format!("name:{}", policy.name.to_lowercase()));
+        let shared = is_used(used, policy);
         match owners.as_slice() {
             [owner] if !shared => match self.assertions.get(*owner) {
                 Some(None) => Becomes::Shipped(policy.name.clone()),
@@ -297,6 +324,11 @@ impl Names {
             let path = name.trim_end_matches(".xml").to_lowercase();
             self.fragments.get(&path).filter(|_| !path.is_empty())
         })
+    }
+
+    /// The extension behind an include.
+    pub fn extension(&self, guid: &str) -> Option<&str> {
+        self.extensions.get(&guid.to_lowercase()).filter(|_| !guid.is_empty()).map(String::as_str)
     }
 
     /// The fragment that holds the body of an assertion or task.
@@ -336,6 +368,12 @@ impl Names {
     }
 }
 
+/// Whether some policy includes this one.
+fn is_used(used: &HashSet<String>, policy: &Policy) -> bool {
+    [&policy.guid, &policy.id].iter().any(|key| !key.is_empty() && used.contains(&key.to_lowercase()))
+        || used.contains(&format!("name:{}", policy.name.to_lowercase()))
+}
+
 /// Whether calls of an assertion may go to the shipped one: it knows every input that a call can give.
 fn fits(shipped: &Target, encass: &Encass) -> bool {
     let knows = |name: &str| shipped.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name));
@@ -362,10 +400,13 @@ pub fn find_policy(export: &Export, key: &str) -> Option<usize> {
 }
 
 /// What some policy includes, by GUID and by name, and what tasks run.
-fn included(export: &Export) -> HashSet<String> {
+fn included(export: &Export, ships: &dyn Fn(&Policy) -> bool) -> HashSet<String> {
     let mut found = HashSet::new();
     for policy in &export.policies {
         let Ok(body) = &policy.body else { continue };
+        if ships(policy) {
+            continue;
+        }
         body.walk(&mut |step| {
             if step.kind == "Include" {
                 let (guid, name) = (step.text("policyGuid"), step.text("policyName"));

@@ -30,7 +30,7 @@ pub fn import(
 ) -> Imported {
     let export = read(inputs);
     let names = Names::new(&export, shipped, options);
-    let mut units = units(&export, &names, shipped);
+    let mut units = units(&export, &names);
     units.iter_mut().for_each(|unit| unit.make(&export, &names));
     let mut errors = Vec::new();
     for _ in 0..ROUNDS {
@@ -111,8 +111,7 @@ fn root(name: &str) -> String {
 }
 
 /// What is written: a file each.
-fn units(export: &Export, names: &Names, shipped: &Shipped) -> Vec<Unit> {
-    let _ = shipped;
+fn units(export: &Export, names: &Names) -> Vec<Unit> {
     let mut paths = Paths::default();
     let mut units = Vec::new();
     for (at, (policy, becomes)) in export.policies.iter().zip(&names.becomes).enumerate() {
@@ -134,6 +133,12 @@ fn units(export: &Export, names: &Names, shipped: &Shipped) -> Vec<Unit> {
                 (Head::Extension(name.clone()), file.unwrap_or_else(|| format!("customizations/{}.policy", file_name(name))))
             }
         };
+        if let Some(fragment) = names.shared.get(&at) {
+            let own = paths.free(&folder(fragment));
+            units.push(Unit::new(paths.free(&path), Head::Shared(at, words_name(&head)), None));
+            units.push(Unit::new(own, Head::Fragment(fragment.clone()), Some(at)));
+            continue;
+        }
         units.push(Unit::new(paths.free(&path), head, Some(at)));
     }
     for (at, encass) in export.encasses.iter().enumerate() {
@@ -154,6 +159,10 @@ fn units(export: &Export, names: &Names, shipped: &Shipped) -> Vec<Unit> {
         }
     }
     units
+}
+
+fn words_name(head: &Head) -> String {
+    if let Head::Customize(name) = head { name.clone() } else { String::new() }
 }
 
 /// Paths that are taken; case does not tell files apart everywhere.

@@ -67,7 +67,8 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
         Failure { message: lines.join("\n"), code: 1 }
     })?;
     let mut shipped = base.clone();
-    shipped.files.retain(|file| file.origin == Origin::Shipped);
+    // Customizations say which file fills which place.
+    shipped.files.retain(|file| file.origin != Origin::Operator);
     let (library, _) = portcullis_dsl::load(shipped, &catalogue());
     let made = portcullis_import::import(&inputs, &Shipped::of(&library), &options, &mut |files| check(&base, files));
     let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(fingerprint(&inputs, args.otk)));
@@ -226,16 +227,16 @@ fn tell(made: &Imported, folder: &Path, written: &Written, applied: Option<&Writ
     for error in &made.errors {
         say(format!("error: {}: {} ({})", error.path, error.message, error.code));
     }
-    files("in", folder, written);
+    files(&format!("in {}", folder.display()), written);
     match applied {
-        Some(applied) => files("put into the home:", Path::new(""), applied),
+        Some(applied) => files("put into the home", applied),
         None => say(format!("nothing was changed in the home; read {}", folder.join("report.md").display())),
     }
 }
 
-fn files(what: &str, folder: &Path, written: &Written) {
+fn files(what: &str, written: &Written) {
     let there = if written.same > 0 { format!(", {} were there already", written.same) } else { String::new() };
-    say(format!("{what} {}: {} files{there}", folder.display(), written.made).replace(" :", ":"));
+    say(format!("{what}: {} files{there}", written.made));
     for path in &written.kept {
         say(format!("left as it is, because its content differs: {}", path.display()));
     }

@@ -45,7 +45,11 @@ fn grouped<'r>(report: &'r Report, word: &str) -> BTreeMap<String, Vec<&'r Told>
 
 /// Places, in words: the first few, and how many more.
 fn places(all: &[&Told]) -> String {
-    let one = |told: &&Told| if told.to.is_empty() { told.from.clone() } else { format!("{} (from {})", told.to, told.from) };
+    let one = |told: &&Told| match (told.to.as_str(), told.from.as_str()) {
+        ("", from) => from.to_owned(),
+        (to, "") => to.to_owned(),
+        (to, from) => format!("{to} (from {from})"),
+    };
     let shown: Vec<String> = all.iter().take(20).map(one).collect();
     let more = all.len().saturating_sub(20);
     if more == 0 { shown.join(", ") } else { format!("{}, and {more} more (see report.json)", shown.join(", ")) }
@@ -75,7 +79,9 @@ pub fn markdown(report: &Report) -> String {
         if !groups.is_empty() {
             let _ = writeln!(out, "\n## {title}\n");
             for (message, all) in groups {
-                let _ = writeln!(out, "- {}: {}", cell(&message), cell(&places(&all)));
+                let places = places(&all);
+                let colon = if places.is_empty() { "" } else { ": " };
+                let _ = writeln!(out, "- {}{colon}{}", cell(&message), cell(&places));
             }
         }
     }

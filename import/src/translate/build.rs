@@ -141,12 +141,32 @@ pub fn or_else(left: Stmt, right: Stmt) -> Stmt {
 pub fn comments(text: &str) -> Vec<Comment> {
     let plain = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') { ' ' } else { c };
     let line = |line: &str| {
-        let line: String = line.trim_end().chars().map(plain).collect();
+        let line: String = unwrapped(line.trim_end()).chars().map(plain).collect();
         let text = if line.is_empty() || line.starts_with(' ') { line } else { format!(" {line}") };
         Comment { text: text.trim_end().to_owned(), ..Comment::default() }
     };
     text.replace("\r\n", "\n").replace('\r', "\n").split('\n').map(line).collect()
 }
+
+/// A line without the runs of blanks that an export gets when a tool wraps its attributes: they stand where a line was broken.
+pub fn unwrapped(line: &str) -> String {
+    let (lead, text) = line.split_at(line.len() - line.trim_start().len());
+    let mut out = lead.to_owned();
+    let mut blanks = 0;
+    for c in text.chars() {
+        if c == ' ' {
+            blanks += 1;
+            continue;
+        }
+        out.push_str(&" ".repeat(if blanks >= WRAPPED { 1 } else { blanks }));
+        blanks = 0;
+        out.push(c);
+    }
+    out
+}
+
+/// As many blanks in a row are a broken line, not a text.
+pub const WRAPPED: usize = 20;
 
 /// A comment on one line.
 pub fn comment(text: &str) -> Comment {
@@ -156,7 +176,8 @@ pub fn comment(text: &str) -> Comment {
 
 /// Documentation lines.
 pub fn docs(text: &str) -> Vec<Comment> {
-    comments(text).into_iter().map(|comment| Comment { doc: true, ..comment }).collect()
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("\n");
+    comments(lines.trim()).into_iter().map(|comment| Comment { doc: true, ..comment }).collect()
 }
 
 /// Whether a text can name a variable.

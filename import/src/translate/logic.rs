@@ -66,6 +66,9 @@ impl Translator<'_> {
                 Made::exact(set(&target, None, value))
             }
             "message" | "xml" => self.set_message(step, &target, &source),
+            "int" if !source.contains("${") && source.trim().parse::<i64>().is_err() => {
+                Made::rewritten(vec![stmt(StmtKind::Stop)], format!("`{source}` is never a whole number, so the step fails"))
+            }
             "int" => {
                 let value = self.number(&source);
                 Made::exact(set(&target, Some(Type::Int), value))
@@ -195,6 +198,10 @@ impl Translator<'_> {
         let (guid, own) = (step.text("policyGuid"), step.text("policyName"));
         match self.names.fragment(guid, own) {
             Some(Target { name: own, .. }) => Made::exact(stmt(StmtKind::Include(name(own.clone())))),
+            None if self.names.extension(guid).is_some() => {
+                let own = self.names.extension(guid).unwrap_or("").to_owned();
+                Made::exact(stmt(StmtKind::IncludeExtension(name(own))))
+            }
             None if self.names.is_hook(own) => Made::Nothing(format!("`{own}` is filled by the shipped policy itself")),
             None => {
                 let which = if own.is_empty() { guid } else { own };
@@ -236,6 +243,12 @@ impl Translator<'_> {
                 false => self.text(&value),
             };
             args.push(arg(&input.name, value));
+        }
+        for input in target.inputs.iter().filter(|input| input.required) {
+            // There the caller's variable of this name was taken silently.
+            if !args.iter().any(|arg: &Arg| arg.name.eq_ignore_ascii_case(&input.name)) && is_variable(&input.name) {
+                args.push(arg(&input.name, var(&input.name)));
+            }
         }
         let callee = Callee::Encapsulated(name(target.name.clone()));
         let made = call(Call { callee, ..native("", args) });

@@ -213,6 +213,7 @@ impl Translator<'_> {
         let (comments, disabled) = (self.out.comments, self.out.disabled);
         let mark = self.out.grades.len();
         self.out.grades.push((step.number, step.kind.clone(), Grade::Exact));
+        self.look_for_wraps(step);
         let made = match self.refused.get(&step.number) {
             Some(why) => Made::Missing(why.clone()),
             None => self.made(step),
@@ -265,6 +266,17 @@ impl Translator<'_> {
             return vec![all];
         }
         stmts
+    }
+
+    /// Texts in which a tool broke lines: what was one blank, or none, are many now.
+    fn look_for_wraps(&mut self, step: &Step) {
+        let run = " ".repeat(build::WRAPPED);
+        let wrapped = |prop: &Prop| prop.text().is_some_and(|text| !text.contains('\n') && text.trim().contains(&run));
+        let found = step.props.iter().find(|(_, prop)| wrapped(prop) || prop.map().is_some_and(|map| map.values().any(wrapped)));
+        if let Some((name, _)) = found {
+            let name = name.clone();
+            self.trap(20, &format!("`{name}` has a run of blanks, as if a tool had broken its line: look at the text"));
+        }
     }
 
     fn made(&mut self, step: &Step) -> Made {

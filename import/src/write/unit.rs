@@ -28,6 +28,8 @@ pub enum Head {
     Customize(String),
     /// `extension`
     Extension(String),
+    /// `customize` that includes the fragment with a policy's body.
+    Shared(usize, String),
 }
 
 /// A file.
@@ -110,7 +112,7 @@ impl Unit {
     fn name(&self) -> &str {
         match &self.head {
             Head::Service(name) | Head::Fragment(name) | Head::Customize(name) | Head::Extension(name) => name,
-            Head::Assertion(_, name) | Head::Wrapper(_, name) | Head::Task(_, name, _) => name,
+            Head::Assertion(_, name) | Head::Wrapper(_, name) | Head::Task(_, name, _) | Head::Shared(_, name) => name,
         }
     }
 
@@ -119,7 +121,7 @@ impl Unit {
         let mut leading = Vec::new();
         let kind = match &self.head {
             Head::Fragment(_) => ItemKind::Fragment,
-            Head::Customize(_) => ItemKind::Customize,
+            Head::Customize(_) | Head::Shared(..) => ItemKind::Customize,
             Head::Extension(_) => ItemKind::Extension,
             Head::Service(name) => service(policy, name, self.moved),
             Head::Assertion(encass, _) | Head::Wrapper(encass, _) => {
@@ -162,6 +164,11 @@ impl Unit {
                 }
                 Err(damage) => block(vec![unreadable(&format!("{} ({})", damage.why, damage.place))]),
             };
+        }
+        if let Head::Shared(at, _) = &self.head
+            && let Some(fragment) = names.shared.get(at)
+        {
+            return block(vec![stmt(StmtKind::Include(name(fragment.clone())))]);
         }
         let key = match &self.head {
             Head::Wrapper(encass, _) => export.encasses.get(*encass).map(|encass| encass.policy.as_str()),

@@ -1,0 +1,258 @@
+//! What is read of exports in each format, and of damaged ones.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
+use portcullis_import::report::{Steps, markdown};
+use portcullis_import::{Imported, Input, Options, OutFile, Problem, Shipped, import};
+
+/// Imports files without what only the gateway's checks know.
+fn imported(files: &[(&str, &str)]) -> Imported {
+    let inputs: Vec<Input> =
+        files.iter().map(|(path, text)| Input { path: (*path).to_owned(), bytes: text.as_bytes().to_vec() }).collect();
+    let parses = &mut |files: &[OutFile]| {
+        let mut problems = Vec::new();
+        for file in files {
+            let (_, found) = portcullis_dsl::parse(portcullis_dsl::FileId(0), &file.text);
+            problems.extend(found.iter().map(|found| Problem {
+                path: file.path.clone(),
+                offset: found.span.start as usize,
+                text: String::new(),
+                code: found.code.to_owned(),
+                message: found.message.clone(),
+            }));
+        }
+        problems
+    };
+    let made = import(&inputs, &Shipped::default(), &Options::default(), parses);
+    assert!(made.report.steps.balance(), "{:?}", made.report.steps);
+    assert_eq!(made.errors, [], "{:#?}", made.files);
+    made
+}
+
+fn text<'m>(made: &'m Imported, path: &str) -> &'m str {
+    let file = made.files.iter().find(|file| file.path == path);
+    file.map_or_else(|| panic!("no {path} in {:?}", made.report.files), |file| &file.text)
+}
+
+fn says(made: &Imported, what: &str) {
+    assert!(made.report.findings.iter().any(|told| told.message.contains(what)), "{}", markdown(&made.report));
+}
+
+const HEAD: &str = r#"<wsp:Policy xmlns:L7p="http://www.layer7tech.com/ws/policy" xmlns:wsp="http://schemas.xmlsoap.org/ws/2002/12/policy"><wsp:All wsp:Usage="Required">"#;
+
+fn policy(steps: &str) -> String {
+    format!("{HEAD}{steps}</wsp:All></wsp:Policy>")
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn item(name: &str, policy: &str) -> String {
+    format!(
+        "<l7:Item><l7:Name>{name}</l7:Name><l7:Id>{name}</l7:Id><l7:Type>POLICY</l7:Type><l7:Resource><l7:Policy guid=\"g-{name}\" \
+         id=\"{name}\"><l7:PolicyDetail guid=\"g-{name}\" id=\"{name}\"><l7:Name>{name}</l7:Name><l7:PolicyType>Include</l7:PolicyType>\
+         </l7:PolicyDetail><l7:Resources><l7:ResourceSet tag=\"policy\"><l7:Resource type=\"policy\">{}</l7:Resource></l7:ResourceSet>\
+         </l7:Resources></l7:Policy></l7:Resource></l7:Item>\n",
+        escaped(policy)
+    )
+}
+
+fn bundle(items: &str) -> String {
+    format!(
+        "<l7:Bundle xmlns:l7=\"http://ns.l7tech.com/2010/04/gateway-management\"><l7:References>\n{items}</l7:References></l7:Bundle>"
+    )
+}
+
+const SET: &str = r#"<L7p:SetVariable><L7p:Expression stringValue="a"/><L7p:VariableToSet stringValue="x"/></L7p:SetVariable>"#;
+
+#[test]
+fn comments_stay_on_their_side_and_what_is_off_translates_back() {
+    let comment = |side: &str, text: &str| {
+        format!(r#"<L7p:entry><L7p:key stringValue="{side}.COMMENT"/><L7p:value stringValue="{text}"/></L7p:entry>"#)
+    };
+    let with = format!(
+        r#"<L7p:SetVariable><L7p:AssertionComment assertionComment="included"><L7p:Properties mapValue="included">{}{}</L7p:Properties></L7p:AssertionComment><L7p:Expression stringValue="b"/><L7p:VariableToSet stringValue="y"/></L7p:SetVariable>"#,
+        comment("LEFT", "before"),
+        comment("RIGHT", "behind")
+    );
+    let off = SET.replace("<L7p:Expression", "<L7p:Enabled booleanValue=\"false\"/><L7p:Expression");
+    let group = format!(
+        r#"<wsp:OneOrMore wsp:Usage="Required">{SET}<L7p:FalseAssertion/><L7p:assertionComment><L7p:Properties mapValue="included">{}</L7p:Properties></L7p:assertionComment></wsp:OneOrMore>"#,
+        comment("RIGHT", "or else")
+    );
+    let made = imported(&[("a.xml", &bundle(&item("A", &policy(&format!("{with}{off}{group}")))))]);
+    let expected = "// exported as g-A\nfragment \"A\" {\n    // before\n    set y = \"b\" // behind\n    // switched off:\n    // set x = \"a\"\n    AtLeastOne \
+                    \"or else\" {\n        set x = \"a\"\n        Stop\n    }\n}\n";
+    assert_eq!(text(&made, "services/A.policy"), expected);
+    let steps = Steps { read: 5, exact: 4, disabled: 1, ..Steps::default() };
+    assert_eq!(made.report.steps, steps);
+}
+
+#[test]
+fn a_step_without_translation_is_kept_beside_its_statement() {
+    let made = imported(&[(
+        "a.xml",
+        &bundle(&item(
+            "A",
+            &policy(r#"<L7p:Teleport><L7p:Where stringValue="far"/><L7p:OutputVariable stringValue="out"/></L7p:Teleport>"#),
+        )),
+    )]);
+    let text = text(&made, "services/A.policy");
+    assert!(text.contains("// original: Teleport\n") && text.contains("//   where: far\n"), "{text}");
+    assert!(text.contains("Unsupported(step: \"Teleport\"") && text.contains("sets: [\"out\"]"), "{text}");
+    assert_eq!(made.report.steps.missing, 1);
+}
+
+#[test]
+fn a_policy_as_json_yaml_or_code_is_the_same() {
+    let json = r#"{"All":[{"SetVariable":{"expression":"a ${b}","variable":"x"},".properties":{".left.comment":"why"}},{"Comment":"note"},{"HandleErrors":{"variablePrefix":"h",".children":[{"True":{}}]}},{"False":{},".properties":{".enabled":false}}]}"#;
+    let yaml = "All:\n- SetVariable:\n    expression: a ${b}\n    variable: x\n  .properties:\n    .left.comment: why\n- Comment: note\n- HandleErrors:\n    variablePrefix: h\n    .children:\n    - 'True': {}\n- 'False': {}\n  .properties:\n    .enabled: false\n";
+    let entity = |form: &str, policy: &str| {
+        format!(r#"{{"policyFragments":[{{"name":"A","guid":"g","folderPath":"/F/G","policy":{{"{form}":{policy}}}}}]}}"#)
+    };
+    let quoted = |text: &str| serde_json::to_string(text).unwrap();
+    let all = [
+        imported(&[("a.json", &entity("json", &quoted(json)))]),
+        imported(&[("a.json", &entity("yaml", &quoted(yaml)))]),
+        imported(&[("a.json", &entity("code", json))]),
+        imported(&[
+            ("f/A.fragment.json", r#"{"name":"A","guid":"g","folderPath":"/F/G","policy":{"yaml":"{A.policy.yaml}"}}"#),
+            ("f/A.policy.yaml", yaml),
+        ]),
+    ];
+    for (n, made) in all.iter().enumerate() {
+        let text = text(made, "services/F/G/A.policy");
+        for part in [
+            "    // why\n    set x = \"a ${b}\"\n",
+            "    // note\n",
+            "HandleErrors \"h\" { Continue }",
+            "    // switched off:\n    // Stop\n",
+        ] {
+            assert!(text.contains(part), "{n}: {part}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_project_of_the_plug_in_is_read() {
+    let made = imported(&[
+        ("p/config/services.yml", "api/hello:\n  url: /hello/*\n  httpMethods: [GET]\n"),
+        (
+            "p/config/encass.yml",
+            "parts/Greet:\n  policy: parts/greet.xml\n  arguments:\n  - {name: who, type: string, requireExplicit: true}\n  results:\n  - {name: said, type: string}\n",
+        ),
+        ("p/config/static.properties", "limit=5\n"),
+        (
+            "p/policy/api/hello.xml",
+            &policy(
+                r#"<L7p:Encapsulated><L7p:EncapsulatedAssertionConfigName encassName="parts/Greet"/><L7p:Parameters mapValue="included"><L7p:entry><L7p:key stringValue="who"/><L7p:value stringValue="me"/></L7p:entry></L7p:Parameters></L7p:Encapsulated>"#,
+            ),
+        ),
+        (
+            "p/policy/parts/greet.xml",
+            &policy(
+                r#"<L7p:SetVariable><L7p:Expression stringValue="hi ${who}"/><L7p:VariableToSet stringValue="said"/></L7p:SetVariable>"#,
+            ),
+        ),
+    ]);
+    assert!(text(&made, "services/api/hello.policy").contains("\"Greet\" (who: \"me\")"));
+    assert!(text(&made, "services/parts/Greet.policy").contains("assertion \"Greet\" (in who?, out said)"));
+    assert!(text(&made, "gateway.yaml").contains("\"limit\": \"5\""));
+}
+
+#[test]
+fn damaged_input_costs_only_itself() {
+    // Cut off in the middle of the second item.
+    let whole = bundle(&(item("A", &policy(SET)) + &item("B", &policy(SET))));
+    let cut = &whole[..whole.rfind("</l7:Resource>").unwrap()];
+    let made = imported(&[("cut.xml", cut), ("good.xml", &bundle(&item("C", &policy(SET))))]);
+    assert!(text(&made, "services/A.policy").contains("set x = \"a\"") && text(&made, "services/C.policy").contains("set x"));
+    says(&made, "this item has no end");
+    // A policy that is not XML, in a bundle that is.
+    let made = imported(&[("a.xml", &bundle(&(item("A", "<wsp:Policy><broken") + &item("B", &policy(SET)))))]);
+    assert!(text(&made, "services/A.policy").contains("Unsupported(step: \"policy\""));
+    assert!(text(&made, "services/B.policy").contains("set x = \"a\""));
+    says(&made, "not well-formed XML");
+    // Entities that could make a text of gigabytes, and levels without end.
+    let bomb = "<!DOCTYPE a [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;\">]><a>&b;</a>";
+    let deep = "<a>".repeat(100_000);
+    let made = imported(&[("bomb.xml", bomb), ("deep.xml", &deep), ("json.json", "{\"policies\": [{"), ("text.txt", "hello")]);
+    for part in ["not well-formed XML", "nested deeper", "not JSON", "this is no export"] {
+        says(&made, part);
+    }
+    // Base64 with wrong padding is read; what is none is reported.
+    let step = |text: &str| {
+        format!(
+            r#"<L7p:SetVariable><L7p:Base64Expression stringValue="{text}"/><L7p:VariableToSet stringValue="x"/></L7p:SetVariable>"#
+        )
+    };
+    let made = imported(&[("a.xml", &bundle(&item("A", &policy(&(step("YWI==") + &step("%%"))))))]);
+    assert!(text(&made, "services/A.policy").contains("set x = \"ab\""));
+    says(&made, "not Base64");
+}
+
+#[test]
+fn names_and_mappings_decide_what_is_called_how() {
+    let mapping = "<l7:Mappings><l7:Mapping action=\"NewOrUpdate\" srcId=\"A\" type=\"POLICY\"><l7:Properties><l7:Property key=\"MapBy\">\
+                   <l7:StringValue>name</l7:StringValue></l7:Property><l7:Property key=\"MapTo\"><l7:StringValue>Z</l7:StringValue></l7:Property>\
+                   </l7:Properties></l7:Mapping><l7:Mapping action=\"Ignore\" srcId=\"B\" type=\"POLICY\"/></l7:Mappings>";
+    let text_of =
+        bundle(&(item("A", &policy(SET)) + &item("B", &policy(SET)))).replace("</l7:Bundle>", &format!("{mapping}</l7:Bundle>"));
+    let made = imported(&[("a.xml", &text_of)]);
+    assert_eq!(made.report.files, ["services/Z.policy"]);
+    // The same export again, in another file, is no second policy.
+    let one = bundle(&item("A", &policy(SET)));
+    assert_eq!(imported(&[("a.xml", &one), ("b.xml", &one)]).report.files, ["services/A.policy"]);
+    // Two policies of one name are two.
+    let other = one.replace("g-A", "g-other");
+    assert_eq!(imported(&[("a.xml", &one), ("b.xml", &other)]).report.files, ["services/A (2).policy", "services/A.policy"]);
+}
+
+#[test]
+fn any_text_can_be_written() {
+    for source in [
+        "\u{0}a\u{1}",
+        "a\\",
+        "\\${x}",
+        "\"\"\"",
+        "${a|\"}",
+        "${a b}",
+        "${",
+        "line\n   \n\ttab \n",
+        "é\u{202e}\u{feff}",
+        "$$${x}${y[0]}${z.length}",
+        "\\",
+    ] {
+        let quoted: String = source
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('"', "&quot;")
+            .replace('\n', "&#10;")
+            .replace('\t', "&#9;")
+            .replace(['\u{0}', '\u{1}'], "");
+        let steps = format!(
+            r#"<L7p:SetVariable><L7p:Expression stringValue="{quoted}"/><L7p:VariableToSet stringValue="x"/></L7p:SetVariable><L7p:CommentAssertion><L7p:Comment stringValue="{quoted}"/></L7p:CommentAssertion><L7p:JdbcQuery><L7p:ConnectionName stringValue="c"/><L7p:SqlQuery stringValue="select {quoted}"/></L7p:JdbcQuery>"#
+        );
+        let made = imported(&[("a.xml", &bundle(&item("A", &policy(&steps))))]);
+        assert_eq!(made.report.steps.read, 3, "{source:?}");
+    }
+}
+
+/// 1,000 policies of 15 steps. How long it takes is for the report of whoever runs it.
+#[test]
+fn many_policies_are_imported() {
+    let steps = SET.repeat(10) + &"<L7p:TrueAssertion/>".repeat(5);
+    let all: String = (0..1000).map(|n| item(&format!("P{n}"), &policy(&steps))).collect();
+    let begun = std::time::Instant::now();
+    let made = imported(&[("a.xml", &bundle(&all))]);
+    println!("1000 policies: {:?}", begun.elapsed());
+    assert_eq!(made.report.steps.read, 15_000);
+    assert_eq!(made.files.len(), 1000);
+}

@@ -1,0 +1,146 @@
+//! Imports: a bundle with every assertion that has a translation is imported, loads, runs, and answers what it answers on the old
+//! gateway (`tests/import/answers.yaml`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+
+use portcullis_tests::process::{Process, Start, command};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    request: String,
+    status: u16,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+fn of(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("import").join(name)
+}
+
+/// A home with the database that the bundle's queries name.
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a folder");
+    let settings = "connections:\n  Things: sqlite://data/things.db\nlogging: { level: info }\n";
+    fs::write(home.path().join("gateway.yaml"), settings).expect("the folder is writable");
+    home
+}
+
+fn ask(http: SocketAddr, line: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(http).expect("it listens");
+    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("it answers");
+    let all = String::from_utf8_lossy(&all).into_owned();
+    let (head, body) = all.split_once("\r\n\r\n").expect("an answer");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, head.to_owned(), body.to_owned())
+}
+
+fn import(home: &Path, words: &[&str]) -> (bool, String) {
+    let mut all = vec!["import"];
+    all.extend(words);
+    let said = command(home, &all).expect("it runs");
+    (said.success, said.stdout + &said.stderr)
+}
+
+#[test]
+fn every_service_of_an_import_answers_as_before() {
+    let home = home();
+    let bundle = of("assertions.xml").display().to_string();
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(success, "{said}");
+    let answers: Vec<Answer> = serde_yaml::from_str(&fs::read_to_string(of("answers.yaml")).expect("a file")).expect("answers");
+    let start = Start { args: vec!["--allow-unsupported".to_owned()], ..Start::default() };
+    let gateway = Process::gateway(home.path(), &start).expect("it starts");
+    let mut wrong = Vec::new();
+    for answer in &answers {
+        let (status, head, body) = ask(gateway.http, &answer.request);
+        if status != answer.status || answer.body.as_ref().is_some_and(|expected| *expected != body) {
+            wrong.push(format!("{}: expected {} {:?}, got {status} {body:?}", answer.request, answer.status, answer.body));
+        }
+        for (name, value) in &answer.headers {
+            let field = format!("{name}: {value}").to_ascii_lowercase();
+            if !head.to_ascii_lowercase().lines().any(|line| line == field) {
+                wrong.push(format!("{}: no field `{field}` in {head}", answer.request));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), gateway.log());
+}
+
+#[test]
+fn a_service_that_can_come_to_an_untranslated_step_is_not_served() {
+    let home = home();
+    let bundle = of("assertions.xml").display().to_string();
+    assert!(import(home.path(), &[&bundle, "--apply"]).0);
+    let gateway = Process::gateway(home.path(), &Start::default()).expect("it starts");
+    let http = gateway.http;
+    assert_eq!(ask(http, "GET /i/missing/arm").0, 404);
+    assert_eq!(ask(http, "GET /i/set").0, 200);
+    assert!(gateway.logs(|log| log.contains("i missing reached")), "{}", gateway.log());
+    let check = command(home.path(), &["check"]).expect("it runs");
+    assert!(check.success && check.stderr.contains("P0407"), "{}{}", check.stdout, check.stderr);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_a_second_one_neither() {
+    let home = home();
+    let bundle = of("assertions.xml").display().to_string();
+    let (success, said) = import(home.path(), &[&bundle]);
+    assert!(success && said.contains("nothing was changed in the home"), "{said}");
+    assert!(!home.path().join("services").exists());
+    let (success, said) = import(home.path(), &[&bundle]);
+    assert!(success && said.contains(": 0 files, "), "{said}");
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(success, "{said}");
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(success && said.matches(": 0 files, ").count() == 2, "{said}");
+    // What somebody changed stays.
+    let changed = home.path().join("services/Things/i set.policy");
+    fs::write(&changed, "service \"i set\" at \"/i/set\" {}\n").expect("the folder is writable");
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(!success && said.contains("left as it is"), "{said}");
+    assert!(fs::read_to_string(&changed).expect("a file").ends_with("{}\n"));
+}
+
+#[test]
+fn the_report_names_every_step_and_no_secret() {
+    let home = home();
+    let bundle = of("assertions.xml").display().to_string();
+    let (success, said) = import(home.path(), &[&bundle, "--json"]);
+    assert!(success, "{said}");
+    let report: Value = serde_json::from_str(&said).expect("JSON");
+    let count = |name: &str| report["steps"][name].as_u64().expect("a number");
+    let sum: u64 = ["exact", "rewritten", "missing", "comments", "disabled", "shipped"].iter().map(|name| count(name)).sum();
+    assert_eq!(count("read"), sum, "{}", report["steps"]);
+    assert_eq!(count("missing"), 2);
+    for policy in report["policies"].as_array().expect("policies") {
+        for step in policy["places"].as_array().expect("places") {
+            // Nothing stands for this one.
+            if step["kind"] == "ExportVariables" {
+                continue;
+            }
+            assert_ne!(step["line"], 0, "a step without a place: {} of {}", step, policy["name"]);
+        }
+    }
+    let folder = home.path().join("import");
+    let folder = fs::read_dir(folder).expect("a folder").next().expect("an import").expect("a folder").path();
+    for file in ["report.md", "report.html", "report.json", "gateway.yaml"] {
+        let text = fs::read_to_string(folder.join(file)).expect("a file");
+        assert!(!text.contains("not-for-the-report") && !text.contains(": clear"), "{file}");
+    }
+    let settings = fs::read_to_string(folder.join("gateway.yaml")).expect("a file");
+    for part in ["\"things.limit\": \"12\"", "mysql://thing@db.example:3306/things", "ldaps://ldap.example"] {
+        assert!(settings.contains(part), "{part}: {settings}");
+    }
+    assert!(folder.join("services/tasks/Clean often.policy").exists());
+}
