@@ -218,6 +218,11 @@ impl Connection {
         self.dialect() != Dialect::Sqlite
     }
 
+    /// Whether messages between gateways may go through it: a pooler takes them and passes nothing on.
+    pub fn passes_messages(&self) -> bool {
+        self.dialect() == Dialect::Postgres && !self.0.config.pooler
+    }
+
     /// Whether there is a database at all.
     pub fn exists(&self) -> bool {
         self.0.config.url != nowhere::WORD

@@ -132,7 +132,10 @@ impl<V: Vendor> Server<V> {
                 given = &mut given => {
                     return given.map(|connection| Lease::new(connection, &self.lent)).map_err(|error| self.error(&error));
                 }
-                () = &mut lost => self.reach.known()?,
+                () = &mut lost => {
+                    let gone = || self.failed(Kind::Unavailable, "the server does not answer");
+                    return Err(self.reach.known().err().unwrap_or_else(gone));
+                }
                 () = &mut soon, if !asked => {
                     asked = true;
                     // Where all connections are lent, waiting says nothing about the server.
@@ -148,7 +151,10 @@ impl<V: Vendor> Server<V> {
     async fn ask(&self) -> Result<(), StoreError> {
         let Ok(_asking) = self.reach.asking.try_lock() else { return Ok(()) };
         match tokio::time::timeout(self.config.acquire_timeout, Connection::<V>::connect_with(&self.options)).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(connection)) => {
+                let _ = tokio::time::timeout(SOON, connection.close()).await;
+                Ok(())
+            }
             Ok(Err(error @ sqlx::Error::Io(_))) => Err(self.reach.is_down(self.error(&error))),
             // The server answers, if only to say that it is starting, or full.
             Ok(Err(_)) => Ok(()),
