@@ -24,6 +24,8 @@ pub struct Spec {
     pub block: bool,
     /// When `Name?(…)` succeeds in addition; without it, the assertion takes no `?`.
     pub optional: Option<&'static str>,
+    /// Running it twice is the same as running it once, but for variables. A transaction in which everything is so can be tried again.
+    pub repeatable: bool,
     /// What it is called where policies are trees that one clicks together, for those who come from there.
     pub also: &'static [&'static str],
     /// Former properties, each with what to write instead.
@@ -43,6 +45,7 @@ impl Spec {
         fails: &[],
         block: false,
         optional: None,
+        repeatable: false,
         also: &[],
         former: &[],
         examples: &[],

@@ -181,6 +181,38 @@ fn a_home_must_exist() {
 }
 
 #[test]
+fn a_transaction_that_changes_another_database_is_told() {
+    let place = place(&(LOCAL.to_owned() + "connections: { A: sqlite://data/a.db, B: sqlite://data/b.db }\n"));
+    put(
+        place.path(),
+        "home/services/torn.policy",
+        r#"
+        /// Where it writes is set here.
+        fragment "Places" { set one = "A"; set two = "B" }
+        assertion "Note" (in text) {
+            SqlQuery(connection: "B", query: sql "insert into note values (${text})")
+        }
+        assertion "Look" () { SqlQuery?(connection: "B", query: sql "select text from note", prefix: "row") }
+        service "Torn" at "/torn" {
+            include "Places"
+            Transaction(connection: ${one}) {
+                SqlQuery(connection: "A", query: sql "delete from a")
+                SqlQuery(connection: ${two}, query: sql "delete from b")
+                "Note" (text: "a")
+                // What only reads may be anywhere.
+                "Look" ()
+            }
+            "Note" (text: "after it")
+        }
+        "#,
+    );
+    let (errors, warnings, code) = checked(place.path());
+    let torn: Vec<_> = warnings.iter().filter(|warning| warning.contains("inside a transaction")).collect();
+    assert_eq!((errors.len(), torn.len(), code), (0, 2, 0), "{errors:?} {warnings:?}");
+    assert!(torn.iter().all(|warning| warning.contains("`B`") && warning.contains("`A`")), "{torn:?}");
+}
+
+#[test]
 fn twenty_thousand_warnings_take_no_more_a_warning_than_two_hundred() {
     let policy = |count: usize| {
         let sets: String = (0..count).map(|n| format!("    set a{n} = 1\n")).collect();

@@ -148,14 +148,23 @@ impl GrantClient {
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
-    async fn token(&self, grant: &str) -> Result<Answer> {
+    /// A request to the token endpoint.
+    pub fn token_request(&self, grant: &str) -> String {
         let form = format!("{grant}&client_id={}&client_secret={}", self.id, self.secret);
-        let request = format!(
+        format!(
             "POST /auth/oauth/v2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
              Content-Length: {}\r\n\r\n{form}",
             form.len()
-        );
-        let (status, head, body) = load::once(self.gateway, request.as_bytes()).await?;
+        )
+    }
+
+    /// What the token endpoint answers: status, head, body.
+    pub async fn exchange(&self, grant: &str) -> Result<(u16, String, Vec<u8>)> {
+        load::once(self.gateway, self.token_request(grant).as_bytes()).await
+    }
+
+    async fn token(&self, grant: &str) -> Result<Answer> {
+        let (status, head, body) = self.exchange(grant).await?;
         let reply = load::Reply { status, head: &head, body: &body };
         match (status, reply.member("access_token"), reply.member("refresh_token"), reply.header("x-ca-err")) {
             (200, Some(access), Some(refresh), _) => Ok(Answer::Tokens { access, refresh }),

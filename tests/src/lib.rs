@@ -2,6 +2,7 @@
 //! `src/bin`. Here is what several of them need: a gateway process that is started, watched and killed, and a home to run it in.
 
 pub mod browser;
+pub mod databases;
 pub mod directory;
 pub mod grants;
 pub mod hostile;

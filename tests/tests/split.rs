@@ -250,7 +250,7 @@ fn while_the_gateway_behind_is_gone_nothing_is_answered_and_then_it_heals() {
         format!("grant_type=refresh_token&refresh_token={refresh}"),
     ] {
         let got = flow.token(&grant);
-        assert_eq!((got.0, code(&got)), (500, CLOSED.to_owned()), "{grant}: {got:?}");
+        assert_eq!((got.0, code(&got)), (503, CLOSED.to_owned()), "{grant}: {got:?}");
     }
     assert_eq!(code(&flow.api(&access)), "000", "nobody can say whether it is valid");
     let target = format!("/auth/oauth/v2/authorize?response_type=code&client_id={}", flow.client.id);

@@ -167,5 +167,5 @@ fn the_manager_changes_what_is_stored_behind() {
     pair.kill_behind().expect("an end");
     let mut admin = Browser { pair: &pair, cookies };
     let got = admin.get("/oauth/manager/clients");
-    assert!(got.0 == 500 && !got.2.contains("There is no client"), "{got:?}");
+    assert!(got.0 == 503 && !got.2.contains("There is no client"), "{got:?}");
 }

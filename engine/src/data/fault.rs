@@ -67,6 +67,10 @@ pub struct Fault {
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// A policy raised it on purpose (`Raise`).
     pub raised: bool,
+    /// What was asked for may be possible at another time: the answer is 503.
+    pub passing: bool,
+    /// A transaction lost against others and was undone: it may be tried again at once.
+    pub lost: bool,
     /// `path:line:column` of what was being run, once it is known.
     pub place: Option<String>,
 }
@@ -74,7 +78,7 @@ pub struct Fault {
 impl Fault {
     /// A fault without an underlying error.
     pub fn new(blame: Blame, context: impl Into<Cow<'static, str>>) -> Self {
-        Fault { blame, context: context.into(), cause: None, raised: false, place: None }
+        Fault { blame, context: context.into(), cause: None, raised: false, passing: false, lost: false, place: None }
     }
 
     /// A fault with its cause.

@@ -33,12 +33,14 @@ pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {
                 build(status, response.headers, response.body)
             }
         },
-        Ending::Failed | Ending::Broken(_) => failed(ctx, matches!(ending, Ending::Broken(_))),
+        Ending::Failed => failed(ctx, None),
+        Ending::Broken(fault) => failed(ctx, Some(fault.passing)),
     }
 }
 
-/// The answer of a failed policy: the error assertion's draft, the customized error, a challenge for missing credentials, or 500.
-fn failed(ctx: &mut Ctx, broken: bool) -> Response<Bytes> {
+/// The answer of a failed policy: the error assertion's draft, the customized error, a challenge for missing credentials, or 500; 503 after
+/// a fault that passes. `broken` says of a fault whether it passes.
+fn failed(ctx: &mut Ctx, broken: Option<bool>) -> Response<Bytes> {
     if let Some(draft) = ctx.draft.take() {
         return drafted(draft, survivors(ctx));
     }
@@ -48,10 +50,11 @@ fn failed(ctx: &mut Ctx, broken: bool) -> Response<Bytes> {
         return drafted(draft, survivors(ctx));
     }
     let headers = survivors(ctx);
-    if !broken && headers.contains_key(header::WWW_AUTHENTICATE) {
+    if broken.is_none() && headers.contains_key(header::WWW_AUTHENTICATE) {
         return build(StatusCode::UNAUTHORIZED, headers, Bytes::new());
     }
-    build(StatusCode::INTERNAL_SERVER_ERROR, headers, Bytes::new())
+    let status = if broken == Some(true) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+    build(status, headers, Bytes::new())
 }
 
 /// Headers that go out although the policy failed: all that do not describe a body.

@@ -18,6 +18,8 @@ pub const BAD_TEMPLATE: &str = "P0405";
 pub const UNKNOWN_NAME: &str = "P0406";
 /// A step of an imported policy that has no translation.
 pub const UNSUPPORTED: &str = "P0407";
+/// A change of one database inside a transaction of another.
+pub const TORN_TRANSACTION: &str = "P0408";
 /// The compiler could not compile what the checks allowed: a bug of the gateway. The policies do not load.
 pub const DEFECT: &str = "P0499";
 

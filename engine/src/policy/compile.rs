@@ -137,6 +137,7 @@ impl<'a> Compiler<'a> {
             outputs: Vec::new(),
             failure: None,
             reads: Reads::default(),
+            changes: Vec::new(),
             span: policy.item.name.span,
         };
         self.code.place(entry);
@@ -196,6 +197,8 @@ impl<'a> Compiler<'a> {
         }
         program.entry = self.code.address(entry);
         program.reads = std::mem::take(&mut self.reads);
+        program.changes = self.flow.changed();
+        self.diagnostics.extend(self.flow.torn());
         self.names.extend(self.flow.names());
         let program = Arc::new(program);
         self.frames.insert(policy.id, program.clone());

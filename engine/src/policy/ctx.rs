@@ -82,6 +82,14 @@ pub struct Refused {
     pub headers: HeaderMap,
 }
 
+impl Refused {
+    /// A database does not answer, or something else that the policy needs.
+    pub fn for_now() -> Refused {
+        let reason = "the request cannot be answered at the moment; try again later".to_owned();
+        Refused { status: StatusCode::SERVICE_UNAVAILABLE, reason, headers: HeaderMap::new() }
+    }
+}
+
 /// One run of a policy.
 pub struct Ctx {
     /// The generation of policies that this run uses.
@@ -106,6 +114,8 @@ pub struct Ctx {
     pub turns: Vec<KeyedTurn>,
     /// Open transactions, the innermost last.
     pub transactions: Vec<OpenTransaction>,
+    /// How much was done that cannot be undone: a transaction in which it grows is not tried again.
+    pub outside: u32,
     /// Who it is to the caches, and since when it reads.
     pub author: Author,
     /// What it removed from caches while a transaction is open.
@@ -154,6 +164,7 @@ impl Ctx {
             users: SmallVec::new(),
             turns: Vec::new(),
             transactions: Vec::new(),
+            outside: 0,
             service,
             told: Vec::new(),
             slots: Vec::new(),

@@ -1,5 +1,6 @@
 //! The executor: one loop over one flat program. It does not recurse, and only yields when an assertion does I/O.
 
+mod again;
 pub mod bounds;
 pub mod compare;
 pub mod observer;
@@ -17,7 +18,9 @@ use portcullis_dsl::ast::Type;
 use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
 use crate::policy::assertion::{Begin, BlockEnd, OpenBlock};
-use crate::policy::ctx::{Ctx, Refusal, Slot};
+use crate::policy::ctx::{Ctx, Refusal, Refused, Slot};
+use crate::services::store::Again;
+use again::Checkpoint;
 use compare::Compare;
 use observer::{Ended, Nobody, Observer};
 use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
@@ -45,6 +48,10 @@ struct Run {
     broken: Option<Fault>,
     /// The last failure, and its reason if it gave one.
     failed: Option<(u32, Cow<'static, str>)>,
+    /// The beginnings of open blocks that may be run again, the innermost last.
+    checkpoints: Vec<Checkpoint>,
+    /// A block that is about to be run again, and the attempts that it has left.
+    retrying: Option<(u32, Again)>,
 }
 
 impl Run {
@@ -187,8 +194,14 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
             }
             Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
             Op::Test(compare) => Ok(run.condition(ctx, program, pc, instr, compare)),
-            Op::Sync(assertion) => assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome)),
-            Op::Async(assertion) => assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome)),
+            Op::Sync(assertion, twice) => {
+                ctx.outside += u32::from(!twice);
+                assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome))
+            }
+            Op::Async(assertion, twice) => {
+                ctx.outside += u32::from(!twice);
+                assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome))
+            }
             Op::Call(site) => {
                 if let (Some(known), false) = (&site.known, O::WATCHES) {
                     known.iter().for_each(|(slot, value)| ctx.set(*slot, value.clone()));
@@ -226,6 +239,9 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
             Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
             Op::Begin(assertion) => match assertion.begin(ctx).await {
                 Ok(Begin::Run(open)) => {
+                    if open.runs_again() {
+                        run.may_return_to(ctx, pc);
+                    }
                     run.blocks.push(open);
                     Ok(instr.ok)
                 }
@@ -235,8 +251,10 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
             },
             Op::EndBlock(ending) => match run.blocks.pop() {
                 Some(open) => match open.end(ctx, *ending).await {
-                    Ok(outcome) if *ending == BlockEnd::Held => Ok(run.after(pc, instr, outcome)),
-                    Ok(_) => Ok(instr.no),
+                    Ok(outcome) => {
+                        run.forget_checkpoints();
+                        Ok(if *ending == BlockEnd::Held { run.after(pc, instr, outcome) } else { instr.no })
+                    }
                     Err(fault) => Err(fault),
                 },
                 None => Err(defect("no block is open")),
@@ -429,6 +447,7 @@ async fn abandon(ctx: &mut Ctx, run: &mut Run, depth: usize) {
             tracing::warn!("leaving a block failed: {fault}");
         }
     }
+    run.forget_checkpoints();
 }
 
 /// Leaves everything that is open, back to the service's own frame.
@@ -456,12 +475,20 @@ async fn recover(
         // What the step would have decided is not known, so nothing may continue after it.
         run.handlers.clear();
     }
+    if fault.lost
+        && let Some(beginning) = Box::pin(again::try_again(ctx, run, &fault)).await
+    {
+        return Ok(beginning);
+    }
     let Some(handler) = run.handlers.pop() else {
         let Some(tail) = frame.fault_tail.filter(|_| run.broken.is_none()) else {
             abandon(ctx, run, 0).await;
             return Err(run.broken.take().unwrap_or(fault));
         };
         unwind_to_service(ctx, run, frame).await;
+        if fault.passing {
+            ctx.refused = Some(Box::new(Refused::for_now()));
+        }
         run.broken = Some(fault);
         return Ok(tail);
     };

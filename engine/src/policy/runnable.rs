@@ -19,6 +19,11 @@ pub trait Assertion: Send + Sync {
 pub trait AsyncAssertion: Send + Sync {
     /// Answers.
     async fn run(&self, ctx: &mut Ctx) -> Verdict;
+
+    /// Whether it changes the database of its connection.
+    fn changes_database(&self) -> bool {
+        false
+    }
 }
 
 /// An assertion around a block: `Name(…) { … }`. Its spec says `block: true`.
@@ -44,6 +49,11 @@ pub trait OpenBlock: Send {
     /// After the block, once. The result only counts if the block succeeded: if the block failed, the assertion fails, and if it
     /// was abandoned, nobody asks.
     async fn end(self: Box<Self>, ctx: &mut Ctx, ending: BlockEnd) -> Verdict;
+
+    /// Whether the block may be run again from its beginning if it breaks because it lost against others ([`Fault::lost`]).
+    fn runs_again(&self) -> bool {
+        false
+    }
 }
 
 /// How a block ended.

@@ -1,7 +1,8 @@
-//! Assertions about who may call from where, and how often.
+//! Assertions about who may call from where, how often, and when.
 
 super::catalogue! {
     cors,
     rate_limit,
     take_turn,
+    unavailable,
 }

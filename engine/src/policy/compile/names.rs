@@ -55,14 +55,22 @@ pub(super) struct Flow {
     uses: Vec<(Named, Source)>,
     /// Whether the frame asks which providers there are: then one that is not there is no mistake.
     asks: bool,
+    /// The connections of the transactions around what is being compiled.
+    open: Vec<Source>,
+    /// The connections that are changed.
+    changed: Vec<Source>,
+    /// A transaction's connection, and another one that is changed within it, perhaps.
+    across: Vec<(Source, Source)>,
 }
 
-struct Source {
+#[derive(Clone)]
+pub(super) struct Source {
     from: From,
     span: Span,
     origin: Origin,
 }
 
+#[derive(Clone)]
 enum From {
     Texts(Vec<SmolStr>),
     Variable(Slot),
@@ -95,6 +103,61 @@ impl Flow {
     /// Notes that a built-in variable is read.
     pub(super) fn reads(&mut self, builtin: &str) {
         self.asks |= builtin.eq_ignore_ascii_case(PROVIDERS);
+    }
+
+    /// A database is changed.
+    pub(super) fn changes(&mut self, connection: Source) {
+        self.across.extend(self.open.iter().map(|open| (open.clone(), connection.clone())));
+        self.changed.push(connection);
+    }
+
+    /// What is called changes these.
+    pub(super) fn calls(&mut self, changed: &[SmolStr], span: Span, origin: Origin) {
+        let source = |name: &SmolStr| Source { from: From::Texts(vec![name.clone()]), span, origin };
+        changed.iter().for_each(|name| self.changes(source(name)));
+    }
+
+    /// A transaction begins.
+    pub(super) fn begins(&mut self, connection: Source) {
+        self.changes(connection.clone());
+        self.open.push(connection);
+    }
+
+    /// The innermost one ends.
+    pub(super) fn ends(&mut self) {
+        self.open.pop();
+    }
+
+    fn connections(&self, source: &Source) -> Vec<SmolStr> {
+        let mut found = Vec::new();
+        self.follow(Named::Connection, source, MAX_STEPS, &mut found);
+        found.into_iter().map(|used| used.name).collect()
+    }
+
+    /// Names of the connections that the frame changes.
+    pub(super) fn changed(&self) -> Vec<SmolStr> {
+        let mut names: Vec<SmolStr> = self.changed.iter().flat_map(|source| self.connections(source)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// A warning for each change of a database inside the transaction of another one.
+    pub(super) fn torn(&self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for (outer, inner) in &self.across {
+            let around = self.connections(outer);
+            let Some(other) = self.connections(inner).into_iter().find(|name| !around.is_empty() && !around.contains(name))
+            else {
+                continue;
+            };
+            let message =
+                format!("this changes connection `{other}` inside a transaction of connection `{}`", around.join("`, `"));
+            let help = "no transaction is on two connections: this change stays, even if the transaction is rolled back; move it out \
+                        of the block, to where either half alone does no harm";
+            found.push(Diagnostic::warning(codes::TORN_TRANSACTION, message, inner.span).help(help));
+        }
+        found
     }
 
     /// The names that the frame will ask for.
@@ -141,6 +204,14 @@ impl<'a> Compiler<'a> {
             let source = Source::new(&value, given.span.span, self.origin(given.span.span));
             self.flow.uses.push((named, source));
         }
+    }
+
+    /// The connection that a call names, as the connection of what stands at the call.
+    pub(super) fn connection_of(&mut self, spec: &'static Spec, call: &'a Call, scope: Scope<'a>) -> Option<Source> {
+        let prop = spec.props.iter().find(|prop| matches!(prop.kind, Kind::Connection))?;
+        let given = call.args.iter().find(|arg| arg.name.node == prop.name).map(|arg| &arg.value);
+        let value = self.expr(given.or(scope.policy.connection.as_deref())?, scope);
+        Some(Source::new(&value, call.span.span, self.origin(call.span.span)))
     }
 
     pub(super) fn origin(&self, span: Span) -> Origin {

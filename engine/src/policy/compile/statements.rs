@@ -194,6 +194,8 @@ impl<'a> Compiler<'a> {
             Callee::Encapsulated(_) => {
                 let Some(callee) = self.callee(call) else { return self.defective("the assertion is missing", span) };
                 let site = self.call_site(call, &callee, scope);
+                let origin = self.origin(span);
+                self.flow.calls(&callee.changes, span, origin);
                 self.code.emit(Op::Call(Box::new(site)), span, ok, no);
             }
             Callee::Native(name) => {
@@ -201,20 +203,30 @@ impl<'a> Compiler<'a> {
                     return self.defective("the assertion is missing", span);
                 };
                 self.uses_names(entry.spec, call, scope);
+                let connection = self.connection_of(entry.spec, call, scope);
                 let mut host = BuildSite { compiler: self, scope };
                 let built = (entry.build)(&mut Build { compiler: &mut host, spec: entry.spec, call });
                 match built {
-                    Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion), span, ok, no),
-                    Ok(Runnable::Async(assertion)) => self.code.emit(Op::Async(assertion), span, ok, no),
+                    Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion, entry.spec.repeatable), span, ok, no),
+                    Ok(Runnable::Async(assertion)) => {
+                        if let Some(connection) = connection.filter(|_| assertion.changes_database()) {
+                            self.flow.changes(connection);
+                        }
+                        self.code.emit(Op::Async(assertion, entry.spec.repeatable), span, ok, no);
+                    }
                     Ok(Runnable::Block(assertion)) => {
                         let (body, held, failed) = (self.code.label(), self.code.label(), self.code.label());
                         self.code.emit(Op::Begin(assertion), span, body, no);
                         // Where the executor continues if the block is skipped: the instruction after `Begin`.
                         self.code.emit(Op::Jump, span, ok, ok);
                         self.code.place(body);
+                        let transaction = connection.map(|connection| self.flow.begins(connection)).is_some();
                         match &call.block {
                             Some(block) => self.block(block, scope, held, failed),
                             None => return self.defective("the block is missing", span),
+                        }
+                        if transaction {
+                            self.flow.ends();
                         }
                         self.code.place(held);
                         self.code.emit(Op::EndBlock(BlockEnd::Held), span, ok, no);

@@ -77,10 +77,10 @@ pub enum Op {
     Within(Box<Bounds>),
     /// A comparison.
     Test(Compare),
-    /// An assertion without I/O.
-    Sync(Box<dyn Assertion>),
-    /// An assertion with I/O.
-    Async(Box<dyn AsyncAssertion>),
+    /// An assertion without I/O, and whether it may run twice.
+    Sync(Box<dyn Assertion>, bool),
+    /// An assertion with I/O, and whether it may run twice.
+    Async(Box<dyn AsyncAssertion>, bool),
     /// Enters an encapsulated assertion.
     Call(Box<CallSite>),
     /// Leaves one.
@@ -190,6 +190,8 @@ pub struct FrameProgram {
     pub failure: Option<(SmolStr, Slot)>,
     /// What it and everything that it calls read of the request.
     pub reads: Reads,
+    /// The connections that it and everything that it calls change, as far as that is known.
+    pub changes: Vec<SmolStr>,
     /// Its name in the source.
     pub span: Span,
 }

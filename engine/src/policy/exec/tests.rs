@@ -34,6 +34,7 @@ fn run_code(code: Vec<(Op, u32, u32)>) -> Ending {
         outputs: Vec::new(),
         failure: None,
         reads: crate::policy::reads::Reads::default(),
+        changes: Vec::new(),
         span: Span::default(),
     };
     let mut ctx = Ctx::new(Arc::new(site.unwrap()), Request::new(Method::GET, ""), "test".into());

@@ -98,7 +98,7 @@ static BUILTINS: &[Variable] = &[
     plain("request.contentType", Text, "`Content-Type`", || A::Request(Part::ContentType)),
     plain("request.size", Int, "bytes of the body", || A::Request(Part::Size)),
     value("request.id", Text, "identifier of the request: in the log, in audit records, in `X-Request-Id` of the answer", |ctx| Value::Text(ctx.request.id().clone())),
-    value("request.refused.status", Int, "status with which the gateway itself refuses the request, before the service's policy: 400, 405, 408, 413, 431, 503. Only the service's error assertion runs then; otherwise it is undefined", |ctx| ctx.refused.as_ref().map_or(Value::Undefined, |refused| Value::Int(i64::from(refused.status.as_u16())))),
+    value("request.refused.status", Int, "status with which the gateway itself refuses the request, before the service's policy: 400, 405, 408, 413, 431, 503. Only the service's error assertion runs then. 503 also where the policy broke off because a database, or what it declared `Unavailable`, does not answer. Otherwise it is undefined", |ctx| ctx.refused.as_ref().map_or(Value::Undefined, |refused| Value::Int(i64::from(refused.status.as_u16())))),
     value("request.refused.reason", Text, "why, for the client", |ctx| ctx.refused.as_ref().map_or(Value::Undefined, |refused| Value::from(refused.reason.as_str()))),
     value("request.time", DateTime, "when it arrived", |ctx| Value::Time(ctx.now_millis() - elapsed(ctx))),
     value("request.elapsedTime", Int, "milliseconds since it arrived", |ctx| Value::Int(elapsed(ctx))),

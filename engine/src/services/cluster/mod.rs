@@ -26,7 +26,7 @@ use self::message::Message;
 use crate::data::time::Clock;
 use crate::services::cache::{Caches, Removal};
 use crate::services::config;
-use crate::services::store::{Connections, Dialect};
+use crate::services::store::Connections;
 
 pub use bus::Running;
 pub use counters::Attempt;
@@ -119,7 +119,7 @@ fn chosen<'a>(given: &'a config::Cluster, connections: &'a Connections) -> Optio
         Some("off") => None,
         Some(name) => Some(name),
         None => {
-            connections.iter().find(|connection| connection.dialect() == Dialect::Postgres).map(|found| found.name().as_str())
+            connections.iter().find(|connection| connection.passes_messages()).map(|found| found.name().as_str())
         }
     }
 }
@@ -143,11 +143,11 @@ impl Cluster {
                 let redis = redis::Redis::new(given_redis, &given.name, home);
                 Carrier::Redis(Box::new(redis.map_err(|error| format!("`cluster.redis`: {error}"))?))
             }
-            (None, Some(name)) => match connections.get(name).map(|connection| connection.dialect()) {
-                Some(Dialect::Postgres) => Carrier::Database(name.to_owned()),
-                Some(_) => {
+            (None, Some(name)) => match connections.get(name).map(|connection| connection.passes_messages()) {
+                Some(true) => Carrier::Database(name.to_owned()),
+                Some(false) => {
                     return Err(format!(
-                        "`cluster.connection`: `{name}` is no PostgreSQL database, and no other passes messages on"
+                        "`cluster.connection`: `{name}` is no PostgreSQL database, or is behind a pooler, and no other passes messages on"
                     ));
                 }
                 None => return Err(format!("`cluster.connection`: there is no connection `{name}`")),

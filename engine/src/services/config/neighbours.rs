@@ -38,6 +38,9 @@ pub struct Connection {
     pub max_connection_age: Option<Span>,
     /// SQL that tests a connection to a server that was idle, before it is used again. Default: what the database itself has for that.
     pub test_query: Option<String>,
+    /// Whether a pooler that gives each transaction another session is before the server: PgBouncer in transaction mode. Nothing is kept
+    /// in a session then. The same as `?statement-cache-capacity=0` in the address. Default: false.
+    pub pooler: bool,
     /// For one statement. Default: 5s.
     pub statement_timeout: Option<Span>,
     /// For one `Transaction`; then it is rolled back, so that a stuck policy holds no locks. Default: 5s.
@@ -292,6 +295,8 @@ struct ConnectionFields {
     #[serde(default)]
     test_query: Option<String>,
     #[serde(default)]
+    pooler: bool,
+    #[serde(default)]
     statement_timeout: Option<Span>,
     #[serde(default)]
     transaction_timeout: Option<Span>,
@@ -315,6 +320,7 @@ impl From<ConnectionFields> for Connection {
             max_idle_time: f.max_idle_time,
             max_connection_age: f.max_connection_age,
             test_query: f.test_query,
+            pooler: f.pooler,
             statement_timeout: f.statement_timeout,
             transaction_timeout: f.transaction_timeout,
             wait_timeout: f.wait_timeout,

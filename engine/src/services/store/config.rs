@@ -30,6 +30,8 @@ pub(super) struct ConnectionConfig {
     pub max_age: Option<Duration>,
     /// Tests a connection to a server before it is used again.
     pub test_query: Option<String>,
+    /// Whether each transaction may get another session, from a pooler between here and the server.
+    pub pooler: bool,
     /// Whether an acknowledged write survives a power cut; embedded databases only.
     pub synchronous: Synchronous,
     /// Longest time for one statement.
@@ -75,6 +77,8 @@ impl ConnectionConfig {
             max_idle: life(given.max_idle_time, 10),
             max_age: life(given.max_connection_age, 30),
             test_query: given.test_query.clone(),
+            // What other programs say in the address for the same purpose.
+            pooler: given.pooler || given.url.split(['?', '&']).skip(1).any(|word| word == "statement-cache-capacity=0"),
             synchronous: given.synchronous.unwrap_or(Synchronous::Full),
             statement_timeout: span(given.statement_timeout),
             transaction_timeout: span(given.transaction_timeout),

@@ -76,6 +76,9 @@ pub enum SettingsError {
     /// A setting for servers on an embedded database.
     #[error("`ca` and `allow_plaintext` are for database servers")]
     ServersOnly,
+    /// A setting for PostgreSQL on another database.
+    #[error("`pooler` is for PostgreSQL")]
+    Pooler,
     /// An embedded database without a file.
     #[error("the address must name a file, as in sqlite://data/x.db")]
     NoFile,
@@ -188,6 +191,11 @@ impl StoreError {
     pub(super) fn leaves_connection(&self) -> bool {
         !matches!(self.kind, Kind::Unavailable | Kind::Timeout)
     }
+
+    /// Whether it says nothing about the statement: at another time the same would succeed.
+    fn passes(&self) -> bool {
+        matches!(self.kind, Kind::Busy | Kind::ReadOnly | Kind::Unavailable | Kind::Timeout)
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -202,6 +210,7 @@ impl std::error::Error for StoreError {}
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Fault {
         let blame = if error.kind == Kind::Invalid { Blame::Configuration } else { Blame::Store };
-        Fault::because(blame, "query failed", error)
+        let (passing, lost) = (error.passes(), error.kind == Kind::Busy);
+        Fault { passing, lost, ..Fault::because(blame, "query failed", error) }
     }
 }

@@ -2,6 +2,8 @@
 //! (an aborted request, an unfinished transaction) is closed instead, so that the server rolls back what was open.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sqlx::Database;
 use sqlx::pool::PoolConnection;
@@ -10,11 +12,14 @@ use sqlx::pool::PoolConnection;
 pub(super) struct Lease<DB: Database> {
     connection: PoolConnection<DB>,
     in_order: bool,
+    /// How many are lent.
+    lent: Arc<AtomicUsize>,
 }
 
 impl<DB: Database> Lease<DB> {
-    pub(super) fn new(connection: PoolConnection<DB>) -> Self {
-        Lease { connection, in_order: false }
+    pub(super) fn new(connection: PoolConnection<DB>, lent: &Arc<AtomicUsize>) -> Self {
+        lent.fetch_add(1, Ordering::Relaxed);
+        Lease { connection, in_order: false, lent: Arc::clone(lent) }
     }
 
     /// Returns it, known to be clean.
@@ -39,6 +44,7 @@ impl<DB: Database> DerefMut for Lease<DB> {
 
 impl<DB: Database> Drop for Lease<DB> {
     fn drop(&mut self) {
+        self.lent.fetch_sub(1, Ordering::Relaxed);
         if !self.in_order {
             self.connection.close_on_drop();
         }

@@ -2,6 +2,7 @@
 //! statements mean. A database that is down does not prevent the start: each use then gives a [`StoreError`], and works again as
 //! soon as the database does.
 
+mod again;
 mod backend;
 mod bytewise;
 mod channel;
@@ -14,6 +15,7 @@ mod mysql;
 mod nowhere;
 mod pieces;
 mod postgres;
+mod reach;
 mod rendered;
 mod server;
 mod shape;
@@ -32,6 +34,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
+pub use again::Again;
 pub use backend::Pool;
 pub use channel::{Channel, ChannelSender};
 pub use dialect::Dialect;
@@ -213,6 +216,16 @@ impl Connection {
     pub async fn channel(&self, name: &str) -> Result<Channel, StoreError> {
         let none = || StoreError::new(Kind::Invalid, self.name(), "this database passes no messages on");
         self.0.backend.channel(name).await.unwrap_or_else(|| Err(none()))
+    }
+
+    /// Whether a transaction may lose against others, and is then undone as a whole. On an embedded database only one writes at a time.
+    pub fn loses_transactions(&self) -> bool {
+        self.dialect() != Dialect::Sqlite
+    }
+
+    /// Whether messages between gateways may go through it: a pooler takes them and passes nothing on.
+    pub fn passes_messages(&self) -> bool {
+        self.dialect() == Dialect::Postgres && !self.0.config.pooler
     }
 
     /// Whether there is a database at all.

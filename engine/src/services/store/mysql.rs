@@ -33,6 +33,9 @@ impl Database for MySql {
     }
 
     fn check(&self, config: &ConnectionConfig) -> Result<(), SettingsError> {
+        if config.pooler {
+            return Err(SettingsError::Pooler);
+        }
         MySql::options(config).map(|_| ())
     }
 
@@ -186,7 +189,7 @@ impl Vendor for MySql {
         Some(format!("DO RELEASE_LOCK('{}')", name(lock)))
     }
 
-    fn lock_migrations(_: i64) -> String {
+    fn lock_migrations(_: i64, _: bool) -> String {
         "SELECT GET_LOCK('portcullis_migration', 60)".to_owned()
     }
 

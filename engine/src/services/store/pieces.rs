@@ -25,12 +25,16 @@ pub struct Pieces {
     from_start: Steps,
     further: Steps,
     columns: usize,
+    /// How many values the bounds take.
+    bounds: usize,
 }
 
-/// The statements of one piece. Parameters: the place it begins after, the place where it ends, the condition's values.
+/// The statements of one piece. Parameters: the place it begins after, the place where it ends, the values of the bounds and the
+/// condition.
 #[derive(Debug)]
 struct Steps {
-    /// Finds the place where the piece ends. Parameters: the place it begins after, the number of rows to pass over.
+    /// Finds the place where the piece ends. Parameters: the place it begins after, the values of the bounds, the number of rows to pass
+    /// over.
     end: Statement,
     /// Whether there is anything to delete, and its deletion: up to the end that was found, and up to the table's.
     to_end: Work,
@@ -53,20 +57,23 @@ pub struct Deleted {
 }
 
 impl Pieces {
-    /// The rows of `table` that meet the condition: texts with one parameter between each two. `along` are columns without NULL, best
-    /// the first ones of an index, that tell rows apart: many rows that they do not tell apart are one piece.
-    pub fn new(table: &str, along: &[&str], condition: &[String]) -> Result<Pieces, StatementError> {
+    /// The rows of `table` within the bounds that meet the condition: texts with one parameter between each two; an empty list is none.
+    /// `along` are columns without NULL, best the first ones of an index, that tell rows apart: many rows that they do not tell apart
+    /// are one piece. Rows beyond the bounds are not even looked at, if the index serves them, too.
+    pub fn new(table: &str, along: &[&str], bounds: &[String], condition: &[String]) -> Result<Pieces, StatementError> {
         if let Some(name) = std::iter::once(&table).chain(along).find(|name| !is_name(name)) {
             return Err(StatementError::NotAName((*name).to_owned()));
         }
         if along.is_empty() {
             return Err(StatementError::NotAName(String::new()));
         }
-        let steps = |begins: bool| Steps::new(table, along, begins, condition);
-        Ok(Pieces { from_start: steps(false)?, further: steps(true)?, columns: along.len() })
+        let steps = |begins: bool| Steps::new(table, along, begins, bounds, condition);
+        let (columns, bounds) = (along.len(), bounds.len().saturating_sub(1));
+        Ok(Pieces { from_start: steps(false)?, further: steps(true)?, columns, bounds })
     }
 
-    /// Deletes the rows, in pieces that are durable one by one. Stops early after `time`.
+    /// Deletes the rows, in pieces that are durable one by one. Stops early after `time`. `params`: the values of the bounds, then those of
+    /// the condition.
     pub async fn delete(&self, connection: &Connection, params: &[Value], time: Option<Duration>) -> Result<Deleted, StoreError> {
         let until = time.and_then(|time| Instant::now().checked_add(time));
         let mut deleted = Deleted::default();
@@ -74,14 +81,14 @@ impl Pieces {
         loop {
             let begun = Instant::now();
             match self.piece(connection, params, after.as_deref(), size).await {
-                Ok((rows, end)) => {
+                Ok((rows, end, took)) => {
                     failures = 0;
                     deleted.rows += rows;
                     if end.is_none() {
                         return Ok(deleted);
                     }
                     after = end;
-                    size = fitting(size, begun.elapsed());
+                    size = fitting(size, took);
                 }
                 // Another piece may be shorter, or luckier.
                 Err(error) if matches!(error.kind, Kind::Timeout | Kind::Busy) && failures < ATTEMPTS => {
@@ -98,17 +105,20 @@ impl Pieces {
         }
     }
 
-    /// One piece: how many rows it deleted, and where it ended. `None`: at the end of the table.
+    /// One piece: how many rows it deleted, where it ended (`None`: at the end of the table), and how long the deletion took, which is
+    /// how long others wait. Finding rows holds up nobody, and smaller pieces would find more often.
     async fn piece(
         &self,
         connection: &Connection,
         params: &[Value],
         after: Option<&[Value]>,
         size: i64,
-    ) -> Result<(u64, Option<Vec<Value>>), StoreError> {
+    ) -> Result<(u64, Option<Vec<Value>>, Duration), StoreError> {
         let steps = if after.is_some() { &self.further } else { &self.from_start };
         let after = spread(after.unwrap_or_default());
-        let found = connection.run(&steps.end, &[&after[..], &[Value::Int(size - 1)]].concat(), QueryOptions::default()).await?;
+        let bounds = params.get(..self.bounds).unwrap_or_default();
+        let found = [&after[..], bounds, &[Value::Int(size - 1)]].concat();
+        let found = connection.run(&steps.end, &found, QueryOptions::default()).await?;
         let end = found.rows.into_iter().next();
         if end.as_ref().is_some_and(|end| end.len() != self.columns || end.iter().any(Value::is_undefined)) {
             let detail = "rows cannot be deleted along a column that is NULL";
@@ -119,10 +129,29 @@ impl Pieces {
         // Most pieces of a table in use have nothing to delete; reading them locks nobody out.
         let some = connection.run(&work.look, &values, QueryOptions::default()).await?;
         if some.rows.is_empty() {
-            return Ok((0, end));
+            return Ok((0, end, Duration::ZERO));
         }
+        let begun = Instant::now();
         let rows = connection.run(&work.delete, &values, QueryOptions::default()).await?.affected;
-        Ok((rows, end))
+        Ok((rows, end, begun.elapsed()))
+    }
+}
+
+#[cfg(test)]
+impl Pieces {
+    /// All its statements, each with whether it only runs where fewer rows than one piece has are left.
+    pub(super) fn statements(&self) -> Vec<(&Statement, bool)> {
+        let mut all = Vec::new();
+        for Steps { end, to_end, to_last } in [&self.from_start, &self.further] {
+            all.extend([
+                (end, false),
+                (&to_end.look, false),
+                (&to_end.delete, false),
+                (&to_last.look, true),
+                (&to_last.delete, true),
+            ]);
+        }
+        all
     }
 }
 
@@ -144,12 +173,15 @@ fn fitting(size: i64, took: Duration) -> i64 {
 }
 
 impl Steps {
-    fn new(table: &str, along: &[&str], begins: bool, condition: &[String]) -> Result<Steps, StatementError> {
+    fn new(table: &str, along: &[&str], begins: bool, bounds: &[String], condition: &[String]) -> Result<Steps, StatementError> {
         let list = along.join(", ");
         let mut end = Text::default();
         end.add(&format!("select {list} from {table}"));
         if begins {
             end.add(" where ").bound(along, ">", ">");
+        }
+        if !bounds.is_empty() {
+            end.add(if begins { " and (" } else { " where (" }).append(bounds).add("\n)");
         }
         end.add(&format!(" order by {list} limit 1 offset ")).value();
         let work = |ends: bool| -> Result<Work, StatementError> {
@@ -160,7 +192,8 @@ impl Steps {
                 if ends {
                     text.bound(along, "<", "<=").add(" and ");
                 }
-                text.add("(").append(condition).add("\n)");
+                let both = !bounds.is_empty() && !condition.is_empty();
+                text.add("(").append(bounds).add(if both { "\n) and (" } else { "" }).append(condition).add("\n)");
             };
             let mut look = Text::default();
             rest(look.add(&format!("select 1 from {table} where ")));

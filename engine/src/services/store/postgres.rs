@@ -49,6 +49,12 @@ impl Database for Postgres {
     }
 }
 
+/// The settings that end what takes too long.
+fn timeouts(config: &ConnectionConfig, set: &str) -> String {
+    let (statement, idle) = (config.statement_timeout.as_millis(), config.transaction_timeout.as_millis());
+    format!("{set} statement_timeout = {statement}; {set} idle_in_transaction_session_timeout = {idle}")
+}
+
 /// Types whose values have only one form, whatever their text.
 const NOT_TEXT: &str = "^(smallint|integer|bigint|numeric|real|double|boolean|money|date|time|interval|uuid|bytea|oid|json|bit)";
 
@@ -134,16 +140,24 @@ impl Vendor for Postgres {
         if let Some(password) = &config.password {
             options = options.password(password);
         }
-        Ok(options.statement_cache_capacity(512))
+        Ok(match config.pooler {
+            // Nothing prepared is there at the next use, and a pooler takes no other parameters than its own.
+            true => options.statement_cache_capacity(0).extra_float_digits(None),
+            false => options.statement_cache_capacity(512),
+        })
     }
 
     fn settings(config: &ConnectionConfig) -> (String, Option<String>) {
-        let settings = format!(
-            "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET default_transaction_isolation = 'read committed'",
-            config.statement_timeout.as_millis(),
-            config.transaction_timeout.as_millis(),
-        );
+        if config.pooler {
+            return (String::new(), None);
+        }
+        let settings = format!("{}; SET default_transaction_isolation = 'read committed'", timeouts(config, "SET"));
         (settings, None)
+    }
+
+    fn apart(config: &ConnectionConfig) -> Option<String> {
+        let timeouts = timeouts(config, "SET LOCAL");
+        config.pooler.then(|| format!("BEGIN ISOLATION LEVEL READ COMMITTED; DEALLOCATE ALL; {timeouts}"))
     }
 
     async fn raw(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
@@ -173,7 +187,7 @@ impl Vendor for Postgres {
                     encode(value, info.name()).map_err(|error| server.failed(error.kind(), error.to_string()))?
                 }
             };
-            arguments.add(raw.map(Raw)).map_err(|error| failed(sqlx::Error::Encode(error)))?;
+            arguments.add(Raw(raw, info.clone())).map_err(|error| failed(sqlx::Error::Encode(error)))?;
         }
         let columns = prepared.columns().iter().map(|column| column.name().into()).collect();
         let mut rows = Rows { columns, ..Rows::default() };
@@ -197,7 +211,7 @@ impl Vendor for Postgres {
         lock: Option<i64>,
         _: Duration,
     ) -> Result<bool, StoreError> {
-        server.control(connection, "BEGIN").await?;
+        server.control(connection, server.apart().unwrap_or("BEGIN")).await?;
         if let Some(lock) = lock {
             server.control(connection, format!("SELECT pg_advisory_xact_lock({lock})")).await?;
         }
@@ -208,12 +222,19 @@ impl Vendor for Postgres {
         None
     }
 
-    fn lock_migrations(lock: i64) -> String {
+    fn lock_migrations(lock: i64, transaction: bool) -> String {
         // Long scripts may take a while, and so may the gateway that was first.
-        format!("SET statement_timeout = 0; SELECT pg_advisory_lock({lock})")
+        match transaction {
+            true => format!("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({lock})"),
+            false => format!("SET statement_timeout = 0; SELECT pg_advisory_lock({lock})"),
+        }
     }
 
     async fn channel(server: &Server<Postgres>, name: &str) -> Option<Result<Channel, StoreError>> {
+        // A pooler takes `LISTEN`, and passes nothing on.
+        if server.apart().is_some() {
+            return None;
+        }
         Some(channel::open(server, name).await)
     }
 

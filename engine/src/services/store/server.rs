@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -10,8 +11,10 @@ use smol_str::SmolStr;
 use sqlx::pool::PoolOptions;
 use sqlx::{Connection as _, Database, Pool};
 
+use super::again::Again;
 use super::backend::{Backend, Session};
 use super::lease::Lease;
+use super::reach::{Reach, SOON};
 use super::transaction::expired;
 use super::{
     BeginOptions, Channel, ConnectionConfig, Kind, QueryOptions, Rows, SettingsError, Statement, StatementError, StoreError,
@@ -48,6 +51,12 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
     /// The settings for a new connection: those that must succeed, and those that only some versions understand.
     fn settings(config: &ConnectionConfig) -> (String, Option<String>);
 
+    /// The statements that begin every transaction of a connection that a pooler lends for one transaction only: nothing that another
+    /// one left there counts, and the settings end with it. `None`: there is no such pooler.
+    fn apart(_: &ConnectionConfig) -> Option<String> {
+        None
+    }
+
     /// Runs SQL of the gateway's own, or a script.
     fn raw(connection: &mut Connection<Self>, sql: String) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
@@ -71,8 +80,8 @@ pub(super) trait Vendor: Sized + Send + Sync + 'static {
     /// Releases the lock of a finished transaction; `None` if it ended with the transaction.
     fn unlock(lock: i64) -> Option<String>;
 
-    /// Waits until no other gateway migrates this database. The lock belongs to the connection.
-    fn lock_migrations(lock: i64) -> String;
+    /// Waits until no other gateway migrates this database. The lock belongs to the connection, or to the transaction.
+    fn lock_migrations(lock: i64, transaction: bool) -> String;
 
     /// Opens a channel for messages between gateways; `None` if the server passes none on.
     fn channel(_: &Server<Self>, _: &str) -> impl Future<Output = Option<Result<Channel, StoreError>>> + Send {
@@ -89,20 +98,75 @@ pub(super) struct Server<V: Vendor> {
     options: Options<V>,
     config: ConnectionConfig,
     pool: tokio::sync::OnceCell<Pool<V::Driver>>,
+    /// Connections that are lent.
+    lent: Arc<AtomicUsize>,
+    reach: Reach,
+    /// What begins a transaction behind a pooler.
+    apart: Option<String>,
 }
 
 impl<V: Vendor> Server<V> {
     pub(super) fn new(name: SmolStr, config: &ConnectionConfig) -> Result<Self, StoreError> {
         let options = V::options(config).map_err(|error| error.of(&name))?;
         let options = sqlx::ConnectOptions::disable_statement_logging(options);
-        Ok(Server { name, options, config: config.clone(), pool: tokio::sync::OnceCell::new() })
+        let (pool, lent, apart) = (tokio::sync::OnceCell::new(), Arc::default(), V::apart(config));
+        Ok(Server { name, options, config: config.clone(), pool, lent, reach: Reach::default(), apart })
     }
 
+    fn most(&self) -> u32 {
+        self.config.max_connections.unwrap_or(POOL_SIZE)
+    }
+
+    /// A connection, as soon as there is one; an error where the pool's time is over, or the server cannot be reached.
     async fn acquire(&self) -> Result<Lease<V::Driver>, StoreError> {
+        self.reach.known()?;
+        let pool = self.pool().await;
+        let mut lost = std::pin::pin!(self.reach.lost.notified());
+        lost.as_mut().enable();
+        let mut given = std::pin::pin!(pool.acquire());
+        let mut soon = std::pin::pin!(tokio::time::sleep(SOON));
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                biased;
+                given = &mut given => {
+                    return given.map(|connection| Lease::new(connection, &self.lent)).map_err(|error| self.error(&error));
+                }
+                () = &mut lost => {
+                    let gone = || self.failed(Kind::Unavailable, "the server does not answer");
+                    return Err(self.reach.known().err().unwrap_or_else(gone));
+                }
+                () = &mut soon, if !asked => {
+                    asked = true;
+                    // Where all connections are lent, waiting says nothing about the server.
+                    if self.lent.load(Ordering::Relaxed) < self.most() as usize {
+                        self.ask().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds out whether the server can be reached, unless somebody else does.
+    async fn ask(&self) -> Result<(), StoreError> {
+        let Ok(_asking) = self.reach.asking.try_lock() else { return Ok(()) };
+        match tokio::time::timeout(self.config.acquire_timeout, Connection::<V>::connect_with(&self.options)).await {
+            Ok(Ok(connection)) => {
+                let _ = tokio::time::timeout(SOON, connection.close()).await;
+                Ok(())
+            }
+            Ok(Err(error @ sqlx::Error::Io(_))) => Err(self.reach.is_down(self.error(&error))),
+            // The server answers, if only to say that it is starting, or full.
+            Ok(Err(_)) => Ok(()),
+            Err(_) => Err(self.reach.is_down(self.failed(Kind::Unavailable, "the server does not answer"))),
+        }
+    }
+
+    async fn pool(&self) -> &Pool<V::Driver> {
         let make = || async {
             let settings = V::settings(&self.config);
             let test = self.config.test_query.clone();
-            let most = self.config.max_connections.unwrap_or(POOL_SIZE);
+            let most = self.most();
             PoolOptions::<V::Driver>::new()
                 .max_connections(most)
                 .min_connections(self.config.min_connections.min(most))
@@ -123,7 +187,9 @@ impl<V: Vendor> Server<V> {
                 .after_connect(move |connection, _| {
                     let (needed, wished) = settings.clone();
                     Box::pin(async move {
-                        V::raw(connection, needed).await?;
+                        if !needed.is_empty() {
+                            V::raw(connection, needed).await?;
+                        }
                         if let Some(wished) = wished {
                             let _ = V::raw(connection, wished).await;
                         }
@@ -132,7 +198,7 @@ impl<V: Vendor> Server<V> {
                 })
                 .connect_lazy_with(self.options.clone())
         };
-        self.pool.get_or_init(make).await.acquire().await.map(Lease::new).map_err(|error| self.error(&error))
+        self.pool.get_or_init(make).await
     }
 
     async fn execute(
@@ -151,9 +217,37 @@ impl<V: Vendor> Server<V> {
         }
     }
 
+    /// Runs a statement that is a transaction by itself.
+    async fn single(
+        &self,
+        connection: &mut Lease<V::Driver>,
+        statement: &Statement,
+        params: &[Value],
+        options: QueryOptions,
+    ) -> Result<Rows, StoreError> {
+        let Some(begin) = &self.apart else { return self.execute(connection, statement, params, options).await };
+        self.control(connection, begin.as_str()).await?;
+        let result = self.execute(connection, statement, params, options).await;
+        match &result {
+            Ok(_) => self.control(connection, "COMMIT").await?,
+            Err(error) if error.leaves_connection() => self.control(connection, "ROLLBACK").await?,
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// What begins a transaction, where that is not the vendor's own.
+    pub(super) fn apart(&self) -> Option<&str> {
+        self.apart.as_deref()
+    }
+
     /// Runs SQL of the gateway's own.
     pub(super) async fn control(&self, connection: &mut Connection<V>, sql: impl Into<String> + Send) -> Result<(), StoreError> {
-        V::raw(connection, sql.into()).await.map_err(|error| self.error(&error))
+        let sql = sql.into();
+        if sql.is_empty() {
+            return Ok(());
+        }
+        V::raw(connection, sql).await.map_err(|error| self.error(&error))
     }
 
     /// What an error means.
@@ -194,12 +288,21 @@ impl<V: Vendor> Server<V> {
 #[async_trait]
 impl<V: Vendor> Backend for Server<V> {
     async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
-        let mut connection = self.acquire().await?;
-        let result = self.execute(&mut connection, statement, params, options).await;
-        if result.as_ref().map_or_else(StoreError::leaves_connection, |_| true) {
-            connection.give_back();
+        let (mut again, mut reread) = (Again::default(), false);
+        loop {
+            let mut connection = self.acquire().await?;
+            let result = self.single(&mut connection, statement, params, options).await;
+            if result.as_ref().map_or_else(StoreError::leaves_connection, |_| true) {
+                connection.give_back();
+            }
+            match result {
+                // The server has undone it: by itself it is a transaction.
+                Err(error) if again.after(&error).await => tracing::debug!("a statement is tried again: {error}"),
+                // A server that was started again has cut what the pool still has. Reading twice harms nobody.
+                Err(error) if error.kind == Kind::Unavailable && statement.only_reads() && !reread => reread = true,
+                result => return result,
+            }
         }
-        result
     }
 
     async fn begin(self: Arc<Self>, options: BeginOptions<'_>) -> Result<Box<dyn Session>, StoreError> {
@@ -208,7 +311,7 @@ impl<V: Vendor> Backend for Server<V> {
         let until = Instant::now() + timeout;
         let lock = options.lock.map(hash);
         match tokio::time::timeout(timeout, V::begin(&self, &mut connection, lock, timeout)).await {
-            Ok(Ok(true)) => Ok(Box::new(InHand { server: self, connection, until, lock })),
+            Ok(Ok(true)) => Ok(Box::new(InHand { server: self, connection, until, lock, lost: false })),
             Ok(Err(error)) => Err(error),
             Ok(Ok(false)) => Err(self.failed(Kind::Busy, "the lock of the transaction was not granted in time")),
             Err(_) if lock.is_some() => Err(self.failed(Kind::Busy, "the lock of the transaction was not granted in time")),
@@ -225,12 +328,26 @@ impl<V: Vendor> Backend for Server<V> {
         let applied = statement(&["select 1 from portcullis_migration where name = ", ""])?;
         let record = statement(&["insert into portcullis_migration (name, applied) values (", &format!(", {})", V::NOW)])?;
         let mut connection = self.acquire().await?;
-        self.control(&mut connection, V::lock_migrations(hash("portcullis_migration"))).await?;
+        // Behind a pooler a session's lock would stay with whoever gets the session next, so that everything is one transaction.
+        let whole = self.apart.is_some();
+        if let Some(begin) = &self.apart {
+            self.control(&mut connection, begin.as_str()).await?;
+        }
+        self.control(&mut connection, V::lock_migrations(hash("portcullis_migration"), whole)).await?;
+        let (begin, commit, rollback) = match (V::TABLES_ROLL_BACK, whole) {
+            (false, _) => ("", "", ""),
+            (true, false) => ("BEGIN", "COMMIT", "ROLLBACK"),
+            (true, true) => ("SAVEPOINT portcullis", "RELEASE SAVEPOINT portcullis", "ROLLBACK TO SAVEPOINT portcullis"),
+        };
         let table = "CREATE TABLE IF NOT EXISTS portcullis_migration \
                      (name VARCHAR(190) NOT NULL PRIMARY KEY, applied BIGINT NOT NULL)";
         // `if not exists` alone is not enough: an account that may not create tables may not even run that.
+        self.control(&mut connection, begin).await?;
         if V::query(self, &mut connection, &applied, &[Value::empty()], 1).await.is_err() {
+            self.control(&mut connection, rollback).await?;
             self.control(&mut connection, table).await?;
+        } else {
+            self.control(&mut connection, commit).await?;
         }
         let mut forbidden = Ok(());
         for (name, sql) in &scripts {
@@ -238,9 +355,7 @@ impl<V: Vendor> Backend for Server<V> {
             if !V::query(self, &mut connection, &applied, &name_param, 1).await?.rows.is_empty() {
                 continue;
             }
-            if V::TABLES_ROLL_BACK {
-                self.control(&mut connection, "BEGIN").await?;
-            }
+            self.control(&mut connection, begin).await?;
             if let Err(error) = self.control(&mut connection, sql.as_str()).await {
                 let error = StoreError { detail: format!("script `{name}`: {}", error.detail).into(), ..error };
                 if error.kind != Kind::Forbidden {
@@ -248,15 +363,14 @@ impl<V: Vendor> Backend for Server<V> {
                 }
                 // If one script lacks permission, the others may still succeed.
                 forbidden = forbidden.and(Err(error));
-                if V::TABLES_ROLL_BACK {
-                    self.control(&mut connection, "ROLLBACK").await?;
-                }
+                self.control(&mut connection, rollback).await?;
                 continue;
             }
             V::query(self, &mut connection, &record, &name_param, 1).await?;
-            if V::TABLES_ROLL_BACK {
-                self.control(&mut connection, "COMMIT").await?;
-            }
+            self.control(&mut connection, commit).await?;
+        }
+        if whole {
+            self.control(&mut connection, "COMMIT").await?;
         }
         // The lock belongs to the connection, which is closed instead of returned.
         forbidden
@@ -287,6 +401,8 @@ struct InHand<V: Vendor> {
     connection: Lease<V::Driver>,
     until: Instant,
     lock: Option<i64>,
+    /// It lost against another one. MySQL has then undone all of it and would run what follows outside of any transaction.
+    lost: bool,
 }
 
 #[async_trait]
@@ -296,18 +412,22 @@ impl<V: Vendor> Session for InHand<V> {
         if left.is_zero() {
             return Err(expired(&self.server.name));
         }
+        self.still_there()?;
         let timeout = options.timeout.unwrap_or(self.server.config.statement_timeout).min(left);
         let options = QueryOptions { timeout: Some(timeout), ..options };
         // A read needs no savepoint: its failure ends the surrounding block.
-        if !V::FAILURE_SPOILS || statement.may_read() {
-            return self.server.execute(&mut self.connection, statement, params, options).await;
+        let protected = V::FAILURE_SPOILS && !statement.may_read();
+        if protected {
+            self.control("SAVEPOINT portcullis").await?;
         }
-        self.control("SAVEPOINT portcullis").await?;
         let result = self.server.execute(&mut self.connection, statement, params, options).await;
-        match &result {
-            Ok(_) => self.control("RELEASE SAVEPOINT portcullis").await?,
-            Err(error) if error.leaves_connection() => self.control("ROLLBACK TO SAVEPOINT portcullis").await?,
-            Err(_) => {}
+        self.lost = result.as_ref().is_err_and(|error| error.kind == Kind::Busy);
+        if protected {
+            match &result {
+                Ok(_) => self.control("RELEASE SAVEPOINT portcullis").await?,
+                Err(error) if error.leaves_connection() => self.control("ROLLBACK TO SAVEPOINT portcullis").await?,
+                Err(_) => {}
+            }
         }
         result
     }
@@ -316,6 +436,7 @@ impl<V: Vendor> Session for InHand<V> {
         if Instant::now() >= self.until {
             return Err(expired(&self.server.name));
         }
+        self.still_there()?;
         self.end("COMMIT").await
     }
 
@@ -325,6 +446,13 @@ impl<V: Vendor> Session for InHand<V> {
 }
 
 impl<V: Vendor> InHand<V> {
+    fn still_there(&self) -> Result<(), StoreError> {
+        match self.lost {
+            true => Err(self.server.failed(Kind::Busy, "the transaction lost against another one and was undone")),
+            false => Ok(()),
+        }
+    }
+
     async fn end(mut self, sql: &'static str) -> Result<(), StoreError> {
         self.control(sql).await?;
         if let Some(unlock) = self.lock.and_then(V::unlock) {

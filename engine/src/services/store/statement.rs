@@ -103,6 +103,16 @@ impl Statement {
         Ok(Statement(Arc::new(Inner { forms, ..*self.0 })))
     }
 
+    /// The same statement after these words.
+    #[cfg(test)]
+    pub(super) fn after(&self, words: &str) -> Statement {
+        let forms = Dialect::ALL.map(|dialect| {
+            let form = self.rendered(dialect)?;
+            Ok(Rendered { sql: format!("{words}{}", form.sql).into(), binds: form.binds.clone() })
+        });
+        Statement(Arc::new(Inner { forms, may_read: true, ..*self.0 }))
+    }
+
     /// The text for this dialect, or why there is none.
     pub(super) fn rendered(&self, dialect: Dialect) -> Result<&Rendered, StatementError> {
         let form = self.0.forms.get(dialect as usize).ok_or(StatementError::NoForm)?;
@@ -117,6 +127,11 @@ impl Statement {
     /// Whether it finds or changes rows, so that "none" is meaningful.
     pub fn counts_rows(&self) -> bool {
         self.0.may_read || self.0.may_change
+    }
+
+    /// Whether it changes nothing, as far as its text says.
+    pub(super) fn only_reads(&self) -> bool {
+        self.0.may_read && !self.0.may_change
     }
 
     /// Whether it may be read-only: it begins like a read.

@@ -16,11 +16,6 @@ execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_
 prepare portcullis_change from @portcullis_change;
 execute portcullis_change;
 
-set @portcullis_table = 'oauth_token', @portcullis_column = 'rexpiration', @portcullis_index = 'oat_idx_rexpiration';
-execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_column, @portcullis_table, @portcullis_column;
-prepare portcullis_change from @portcullis_change;
-execute portcullis_change;
-
 set @portcullis_table = 'oauth_initiate', @portcullis_column = 'client_key', @portcullis_index = 'oi_idx_client';
 execute portcullis_look using @portcullis_index, @portcullis_table, @portcullis_column, @portcullis_table, @portcullis_column;
 prepare portcullis_change from @portcullis_change;

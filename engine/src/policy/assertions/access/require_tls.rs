@@ -26,6 +26,7 @@ static SPEC: Spec = Spec {
     ],
     examples: &[example("a request over plain HTTP", "RequireTls()", Expect::Fails)],
     also: &["Require SSL or TLS Transport", "Require SSL", "Require SSL or TLS Transport with Client Authentication", "SSL or TLS Transport"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

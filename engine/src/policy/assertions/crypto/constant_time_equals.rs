@@ -24,6 +24,7 @@ static SPEC: Spec = Spec {
         example("another", r#"ConstantTimeEquals(left: "s3cret", right: "S3cret")"#, Expect::Fails),
         example("both missing", r#"ConstantTimeEquals(left: "", right: ${request.http.header.x-missing})"#, Expect::Fails),
     ],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -38,6 +38,7 @@ static SPEC: Spec = Spec {
         Expect::Sets("got", "mine crv,kty,x,y,kid,use"),
     )],
     also: &["Create Json Web Key"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -88,6 +88,7 @@ static SPEC: Spec = Spec {
         ),
     ],
     also: &["Decode Json Web Token"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

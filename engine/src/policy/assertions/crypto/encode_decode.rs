@@ -43,6 +43,7 @@ static SPEC: Spec = Spec {
         example("not Base64", r#"EncodeDecode(source: "a?>", operation: "base64-decode", target: "x")"#, Expect::Fails),
     ],
     also: &["Encode / Decode Data", "Encode or Decode Data"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

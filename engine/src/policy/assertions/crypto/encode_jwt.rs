@@ -60,6 +60,7 @@ static SPEC: Spec = Spec {
         example("no key", r#"EncodeJwt(payload: json {}, algorithm: "HS256", secret: "", target: "token")"#, Expect::Fails),
     ],
     also: &["Encode Json Web Token"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

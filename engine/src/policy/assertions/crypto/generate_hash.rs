@@ -37,6 +37,7 @@ static SPEC: Spec = Spec {
         example("nothing to hash", r#"GenerateHash(source: ${request.http.header.x-missing}, target: "h")"#, Expect::Fails),
     ],
     also: &["Generate Security Hash"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -32,6 +32,7 @@ static SPEC: Spec = Spec {
         ),
         example("no key", r#"GenerateHmac(source: "a", key: "", target: "mac")"#, Expect::Fails),
     ],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -25,6 +25,7 @@ CacheLookup(cache: "flushed", key: "k", target: "found") else { set found = "gon
         Expect::Sets("found", "gone"),
     )],
     also: &["Flush Cache"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

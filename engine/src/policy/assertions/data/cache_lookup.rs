@@ -30,6 +30,7 @@ CacheLookup(cache: "example", key: "k", target: "found")"#,
         example("not there", r#"CacheLookup(cache: "example", key: "nobody", target: "found")"#, Expect::Fails),
     ],
     also: &["Look Up in Cache"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -35,6 +35,7 @@ CacheLookup(cache: "a:300", key: "k", target: "found") else { CacheLookup(cache:
         Expect::Sets("found", "kept"),
     )],
     also: &["Remove from Cache"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -105,6 +105,7 @@ static SPEC: Spec = Spec {
             Expect::Sets("answer", "new"),
         ),
     ],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -8,6 +8,7 @@ use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 use crate::data::fault::{HELD, Verdict, falsified};
 use crate::data::value::Value;
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
+use crate::policy::build::SqlTemplate;
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::services::store::Pieces;
@@ -25,10 +26,16 @@ static SPEC: Spec = Spec {
             "The connection's name in `gateway.yaml`; may be an expression. Left out: `connection …` at the top of the file.",
         ),
         Prop::required("from", Kind::Text, "The table; a literal."),
-        Prop::required(
+        Prop::absent(
             "where",
             Kind::Template(portcullis_dsl::ast::Syntax::Sql),
             "The condition, as after `where`. Variables are bound parameters, compared as `SqlQuery` does; they are read once.",
+        ),
+        Prop::absent(
+            "within",
+            Kind::Template(portcullis_dsl::ast::Syntax::Sql),
+            "A condition that the index of `along` serves, such as a bound of its first column. Rows beyond it are not even looked at, \
+             so that the work is for those to delete and not for the whole table. Give it, `where`, or both.",
         ),
         Prop::required(
             "along",
@@ -55,6 +62,16 @@ static SPEC: Spec = Spec {
             Expect::Sets("sqlDelete.count", "2"),
         ),
         example(
+            "only what is old is looked at",
+            r#"
+            SqlQuery(connection: "Test", query: sql "create table if not exists visits (id varchar(10) primary key, at bigint)")
+            SqlQuery(connection: "Test", query: sql "create index if not exists visits_at on visits (at)")
+            SqlQuery(connection: "Test", query: sql "insert into visits values ('a', 1), ('b', 2), ('c', 3)")
+            SqlDelete(connection: "Test", from: "visits", within: sql "at < ${1 + 2}", where: sql "id <> 'a'", along: ["at", "id"])
+            "#,
+            Expect::Sets("sqlDelete.count", "1"),
+        ),
+        example(
             "nothing is old",
             r#"
             SqlQuery(connection: "Test", query: sql "create table if not exists visits (id varchar(10) primary key, at bigint)")
@@ -73,13 +90,16 @@ pub static ENTRY: Entry = Entry {
         let table = p.literal("from")?;
         let along = p.texts("along")?;
         let along: Vec<&str> = along.iter().map(String::as_str).collect();
-        let template = p.sql("where")?;
-        let pieces = Pieces::new(&table, &along, &template.texts).map_err(|why| p.refuse("where", &why.to_string()))?;
+        let none = || SqlTemplate { texts: Vec::new(), params: Vec::new() };
+        let bounds = if p.has("within") { p.sql("within")? } else { none() };
+        let condition = if p.has("where") || !p.has("within") { p.sql("where")? } else { none() };
+        let pieces = Pieces::new(&table, &along, &bounds.texts, &condition.texts);
+        let pieces = pieces.map_err(|why| p.refuse(if p.has("where") { "where" } else { "within" }, &why.to_string()))?;
         let prefix = p.literal("prefix")?;
         Runnable::io(SqlDelete {
             connection: p.value("connection"),
             pieces,
-            params: template.params,
+            params: bounds.params.into_iter().chain(condition.params).collect(),
             time: p.optional("time"),
             count: p.slot(&format!("{prefix}.count")),
             more: p.slot(&format!("{prefix}.more")),
@@ -113,5 +133,9 @@ impl AsyncAssertion for SqlDelete {
         ctx.set_if(self.count, deleted.rows as i64);
         ctx.set_if(self.more, deleted.more);
         if deleted.rows == 0 && self.fail_if_none { falsified("no row") } else { HELD }
+    }
+
+    fn changes_database(&self) -> bool {
+        true
     }
 }

@@ -25,6 +25,7 @@ static SPEC: Spec = Spec {
         example("an embedded one", r#"SqlDialect(connection: "Test", is: "sqlite")"#, Expect::Holds),
         example("no server", r#"SqlDialect(connection: "Test", is: "postgres")"#, Expect::Fails),
     ],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

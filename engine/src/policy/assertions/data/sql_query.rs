@@ -123,6 +123,7 @@ static SPEC: Spec = Spec {
     optional: Some("no row was found or changed"),
     former: &[("fail_if_none", "where no row is fine, write `SqlQuery?(…)`")],
     also: &["Perform JDBC Query", "JDBC Query"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 
@@ -193,6 +194,7 @@ impl AsyncAssertion for SqlQuery {
             None => {
                 let reads = self.statement.may_read();
                 let connection = if reads { ctx.services().connection(&name)? } else { ctx.writable(&name)? }.clone();
+                ctx.outside += u32::from(!reads);
                 connection.run(&self.statement, &params, options).await
             }
         };
@@ -223,6 +225,10 @@ impl AsyncAssertion for SqlQuery {
         self.keep(rows, ctx)?;
         ctx.set_if(self.count, count);
         if count == 0 && self.fail_if_none { falsified("no row") } else { HELD }
+    }
+
+    fn changes_database(&self) -> bool {
+        !self.statement.may_read()
     }
 }
 

@@ -13,7 +13,9 @@ static SPEC: Spec = Spec {
     name: "Transaction",
     category: "data",
     summary: "Runs its block in one transaction of a connection. It is durably committed if the block succeeds, otherwise \
-              rolled back. Queries on that connection inside the block are part of it.",
+              rolled back. Queries on that connection inside the block are part of it. On a database server it may lose against other \
+              transactions (a deadlock): then its block runs again, a few times, unless something happened in it that cannot be \
+              undone, such as a call of another server.",
     props: &[
         Prop::required(
             "connection",
@@ -42,6 +44,7 @@ static SPEC: Spec = Spec {
         Expect::Fails,
     )],
     also: &["Begin JDBC Transaction"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 
@@ -67,12 +70,14 @@ impl BlockAssertion for Transaction {
         let connection = ctx.writable(&name)?.clone();
         let handle = connection.begin(BeginOptions { lock: lock.as_deref(), timeout: None }).await?;
         ctx.transactions.push(OpenTransaction { connection: name, handle });
-        Ok(Begin::Run(Box::new(Open)))
+        Ok(Begin::Run(Box::new(Open { may_lose: connection.loses_transactions() })))
     }
 }
 
 /// The innermost of the context's open transactions, because blocks end in the reverse order of their beginnings.
-struct Open;
+struct Open {
+    may_lose: bool,
+}
 
 #[async_trait]
 impl OpenBlock for Open {
@@ -93,6 +98,12 @@ impl OpenBlock for Open {
         // Even where the commit failed: it may have happened.
         ctx.transaction_ended();
         ended?;
+        // For a transaction around it, on another database.
+        ctx.outside += u32::from(ending == BlockEnd::Held);
         HELD
+    }
+
+    fn runs_again(&self) -> bool {
+        self.may_lose
     }
 }

@@ -28,6 +28,7 @@ static SPEC: Spec = Spec {
         example("none", r#"GenerateUuid(target: "ids", quantity: 0)"#, Expect::Fails),
     ],
     also: &["Generate UUID"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -24,6 +24,7 @@ static SPEC: Spec = Spec {
         example("nothing to join", r#"Join(source: ${request.http.header.x-missing}, target: "text")"#, Expect::Fails),
     ],
     also: &["Join Variable"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -31,6 +31,7 @@ static SPEC: Spec = Spec {
         example("nothing", r#"ManipulateMultivalued(source: ${request.http.header.x-missing}, target: "all")"#, Expect::Fails),
     ],
     also: &["Manipulate Multivalued Variable"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

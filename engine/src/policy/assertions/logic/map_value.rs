@@ -33,6 +33,7 @@ static SPEC: Spec = Spec {
         example("none fits", r#"MapValue(source: "x", map: json { "^a$": 1 }, target: "kind")"#, Expect::Fails),
     ],
     also: &["Map Value"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -28,6 +28,7 @@ static SPEC: Spec = Spec {
             Expect::Holds,
         ),
     ],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

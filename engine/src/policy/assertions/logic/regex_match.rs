@@ -47,6 +47,7 @@ static SPEC: Spec = Spec {
         example("in any case", r#"RegexMatch(source: "BASIC x", pattern: "^basic ", ignore_case: true)"#, Expect::Holds),
     ],
     also: &["Evaluate Regular Expression"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

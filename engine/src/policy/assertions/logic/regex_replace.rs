@@ -47,6 +47,7 @@ static SPEC: Spec = Spec {
             Expect::Fails,
         ),
     ],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

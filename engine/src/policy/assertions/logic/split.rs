@@ -36,6 +36,7 @@ static SPEC: Spec = Spec {
         example("nothing to split", r#"Split(source: ${request.http.header.x-missing}, target: "parts")"#, Expect::Fails),
     ],
     also: &["Split Variable"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -38,6 +38,7 @@ static SPEC: Spec = Spec {
             \"shell\"])", Expect::Fails),
     ],
     also: &["Protect Against Code Injection"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

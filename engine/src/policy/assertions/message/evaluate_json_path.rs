@@ -47,6 +47,7 @@ static SPEC: Spec = Spec {
         example("nothing there", r#"EvaluateJsonPath(source: json { "a": 1 }, expression: "$.b")"#, Expect::Fails),
     ],
     also: &["Evaluate JSON Path Expression"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

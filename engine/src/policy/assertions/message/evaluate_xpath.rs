@@ -67,6 +67,7 @@ EvaluateXPath(source: ${doc}, expression: "/v/a[@id=$id]", variables: json { "id
         example("false", r#"EvaluateXPath(source: "<a/>", expression: "count(/a) > 1")"#, Expect::Fails),
     ],
     also: &["Evaluate Request XPath", "Evaluate Response XPath"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -39,6 +39,7 @@ static SPEC: Spec = Spec {
         example("a name that XML does not allow", r#"JsonToXml(source: json { "a b": 1 }, target: "x")"#, Expect::Fails),
     ],
     also: &["Apply JSON Transformation"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

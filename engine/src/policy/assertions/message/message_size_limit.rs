@@ -23,6 +23,7 @@ static SPEC: Spec = Spec {
         example("too long", "set m = \"123456\"\nMessageSizeLimit(target: \"m\", bytes: 5)", Expect::Fails),
     ],
     also: &["Limit Message Size"],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -36,6 +36,7 @@ static SPEC: Spec = Spec {
         ),
         example("not JSON", r#"ParseJson(source: "{a: 1}", target: "j")"#, Expect::Fails),
     ],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

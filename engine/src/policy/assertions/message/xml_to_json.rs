@@ -38,6 +38,7 @@ static SPEC: Spec = Spec {
         ),
         example("not XML", r#"XmlToJson(source: "<v>", target: "j")"#, Expect::Fails),
     ],
+    repeatable: true,
     ..Spec::PLAIN
 };
 

@@ -37,20 +37,26 @@ impl Unfit {
     }
 }
 
-/// A value in its binary form.
-pub(super) struct Raw(pub(super) Vec<u8>);
+/// A value in its binary form, or NULL, and the type that the server inferred for it.
+pub(super) struct Raw(pub(super) Option<Vec<u8>>, pub(super) PgTypeInfo);
 
 impl Type<Postgres> for Raw {
     fn type_info() -> PgTypeInfo {
-        // Never sent, because the statement was prepared before with the types that the server inferred.
+        // Each value has its own.
         PgTypeInfo::with_name("text")
     }
 }
 
 impl Encode<'_, Postgres> for Raw {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        buffer.extend_from_slice(&self.0);
+        let Some(bytes) = &self.0 else { return Ok(IsNull::Yes) };
+        buffer.extend_from_slice(bytes);
         Ok(IsNull::No)
+    }
+
+    /// Where a statement does not stay prepared, this type is told when it is prepared again.
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(self.1.clone())
     }
 }
 

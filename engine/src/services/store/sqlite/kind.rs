@@ -27,6 +27,9 @@ impl Database for Sqlite {
         if config.ca.is_some() || config.allow_plaintext {
             return Err(SettingsError::ServersOnly);
         }
+        if config.pooler {
+            return Err(SettingsError::Pooler);
+        }
         file_path(&config.url, Path::new("")).map(|_| ())
     }
 

@@ -5,6 +5,8 @@ mod embedded;
 mod equality;
 mod everywhere;
 mod pieces;
+mod plans;
+mod pool;
 mod transport;
 mod upgrade;
 

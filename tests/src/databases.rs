@@ -1,0 +1,323 @@
+//! Database servers of a test's own, in folders of its own: to be killed, stopped and started again.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::servers::free_port;
+
+/// Longer than any start takes, even after a crash on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// The kinds of servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// MariaDB.
+    MySql,
+    /// PostgreSQL.
+    Postgres,
+}
+
+/// A server. Dropping it kills it.
+pub struct Database {
+    kind: Kind,
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+/// The servers that are installed, each of which is started. Says which are not.
+pub fn installed() -> Result<Vec<Database>> {
+    let mut found = Vec::new();
+    for kind in [Kind::MySql, Kind::Postgres] {
+        match Database::start(kind)? {
+            Some(database) => found.push(database),
+            None => println!("skipped: {kind:?} is not installed"),
+        }
+    }
+    Ok(found)
+}
+
+impl Database {
+    /// Makes an empty database and starts its server; `None` if that is not installed.
+    pub fn start(kind: Kind) -> Result<Option<Database>> {
+        let Some(programs) = programs(kind) else { return Ok(None) };
+        let mut database = Database { kind, folder: tempfile::tempdir()?, port: free_port()?, child: None };
+        // The servers run under accounts of their own.
+        fs::set_permissions(database.folder.path(), Permissions::from_mode(0o755))?;
+        let data = database.data();
+        fs::create_dir(&data)?;
+        fs::set_permissions(&data, Permissions::from_mode(0o700))?;
+        if is_root() {
+            said(Command::new("chown").arg(account(kind)).arg(&data))?;
+        }
+        match kind {
+            Kind::MySql => {
+                let mut install = database.as_account("mariadb-install-db");
+                install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+                said(install.arg(format!("--datadir={}", data.display())))?;
+            }
+            Kind::Postgres => {
+                let mut install = database.as_account(&programs.join("initdb").display().to_string());
+                install.args(["-A", "trust", "-U", "gateway", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+                said(install.arg(&data))?;
+            }
+        }
+        database.run()?;
+        Ok(Some(database))
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its port on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its address for `gateway.yaml`.
+    pub fn url(&self) -> String {
+        match self.kind {
+            Kind::MySql => format!("mysql://gateway:gateway@127.0.0.1:{}/gateway", self.port),
+            Kind::Postgres => format!("postgres://gateway@127.0.0.1:{}/postgres", self.port),
+        }
+    }
+
+    /// Starts it, again perhaps, and waits until it takes connections.
+    pub fn run(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            self.spawn()?;
+            while begun.elapsed() < START && self.runs()? {
+                if self.answers() {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            // After a kill, what is left of the old server may still be ending.
+            if begun.elapsed() > START {
+                bail!("{:?} does not start:\n{}", self.kind, fs::read_to_string(self.log()).unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// SIGKILL to all of its processes.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            for pid in self.processes(&child) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGSTOP to all of its processes: it is there and says nothing.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let child = self.child.as_ref().context("it does not run")?;
+        for pid in self.processes(child) {
+            // One that has ended meanwhile is of no interest.
+            let _ = kill_process(pid, signal);
+        }
+        Ok(())
+    }
+
+    /// The server's own process first, then its children.
+    fn processes(&self, child: &Child) -> Vec<Pid> {
+        let own = child.id();
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|word| word.parse().ok());
+        std::iter::once(own).chain(children).filter_map(|id| Pid::from_raw(id as i32)).collect()
+    }
+
+    fn spawn(&mut self) -> Result<()> {
+        let data = self.data();
+        let port = self.port.to_string();
+        let mut command = match self.kind {
+            Kind::MySql => {
+                let first = self.folder.path().join("first.sql");
+                fs::write(
+                    &first,
+                    "create database if not exists gateway character set utf8mb4;\n\
+                     create user if not exists gateway@'127.0.0.1' identified by 'gateway';\n\
+                     grant all on *.* to gateway@'127.0.0.1';\n",
+                )?;
+                let mut command = self.as_account("mariadbd");
+                command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin", "--innodb-buffer-pool-size=32M"]);
+                command.arg(format!("--init-file={}", first.display())).arg(format!("--datadir={}", data.display()));
+                command.arg(format!("--socket={}", data.join("socket").display())).arg(format!("--port={port}"));
+                command
+            }
+            Kind::Postgres => {
+                let programs = programs(self.kind).context("it is not installed")?;
+                let mut command = self.as_account(&programs.join("postgres").display().to_string());
+                command.args(["-h", "127.0.0.1", "-p", &port, "-c", "shared_buffers=32MB"]);
+                // Rivals in a test meet all the time, and need not wait a second each time.
+                command.args(["-c", "deadlock_timeout=50ms", "-k"]).arg(&data).arg("-D").arg(&data);
+                command
+            }
+        };
+        let log = fs::File::options().create(true).append(true).open(self.log())?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.child = Some(command.spawn().with_context(|| format!("{:?} cannot be started", self.kind))?);
+        Ok(())
+    }
+
+    fn runs(&mut self) -> Result<bool> {
+        let Some(child) = &mut self.child else { return Ok(false) };
+        Ok(child.try_wait()?.is_none())
+    }
+
+    fn answers(&self) -> bool {
+        let mut asked = match self.kind {
+            Kind::MySql => {
+                let mut command = Command::new("mariadb");
+                command.args(["--no-defaults", "-h", "127.0.0.1", "-u", "gateway", "-pgateway", "-e", "select 1", "gateway"]);
+                command.arg(format!("--port={}", self.port));
+                command
+            }
+            Kind::Postgres => {
+                let mut command = Command::new("psql");
+                command.args(["-h", "127.0.0.1", "-U", "gateway", "-d", "postgres", "-c", "select 1", "-p"]);
+                command.arg(self.port.to_string());
+                command
+            }
+        };
+        asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// A program under the account of the server, which does not run as root.
+    fn as_account(&self, program: &str) -> Command {
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            let account = account(self.kind);
+            command.arg(format!("--reuid={account}")).arg(format!("--regid={account}")).arg("--init-groups").arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.current_dir("/");
+        command
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let _ = self.thaw();
+        self.kill();
+    }
+}
+
+fn account(kind: Kind) -> &'static str {
+    match kind {
+        Kind::MySql => "mysql",
+        Kind::Postgres => "postgres",
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The folder of a server's programs; `None` if they are not installed.
+fn programs(kind: Kind) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.push("/usr/sbin".into());
+    if kind == Kind::Postgres {
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        folders.extend(versions.map(|version| version.path().join("bin")));
+    }
+    let (server, client) = match kind {
+        Kind::MySql => ("mariadbd", "mariadb"),
+        Kind::Postgres => ("initdb", "psql"),
+    };
+    let has_client = folders.iter().any(|folder| folder.join(client).exists());
+    folders.into_iter().find(|folder| folder.join(server).exists()).filter(|_| has_client)
+}
+
+/// Runs a program that must succeed.
+pub fn said(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?} cannot be started"))?;
+    if !output.status.success() {
+        bail!("{command:?}:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A pooler before a PostgreSQL server: PgBouncer, which lends a session for one transaction only. Dropping it kills it.
+pub struct Pooler {
+    child: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Pooler {
+    /// Starts one before this server; `None` if it is not installed.
+    pub fn start(before: &Database) -> Result<Option<Pooler>> {
+        let Some(program) = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists())
+        else {
+            return Ok(None);
+        };
+        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        fs::write(folder.path().join("users"), "\"gateway\" \"\"\n")?;
+        fs::write(
+            folder.path().join("ini"),
+            format!(
+                "[databases]\npostgres = host=127.0.0.1 port={} user=gateway\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = \
+                 {port}\nauth_type = trust\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = 5\nunix_socket_dir =\n",
+                before.port,
+                folder.path().join("users").display()
+            ),
+        )?;
+        let mut command = before.as_account(program);
+        let log = fs::File::create(folder.path().join("log"))?;
+        command.arg(folder.path().join("ini")).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let pooler = Pooler { child: command.spawn()?, port, _folder: folder };
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if begun.elapsed() > START {
+                bail!("PgBouncer does not start");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Some(pooler))
+    }
+
+    /// Its address for `gateway.yaml`.
+    pub fn url(&self) -> String {
+        format!("postgres://gateway@127.0.0.1:{}/postgres", self.port)
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
