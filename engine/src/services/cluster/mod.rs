@@ -118,9 +118,7 @@ fn chosen<'a>(given: &'a config::Cluster, connections: &'a Connections) -> Optio
     match given.connection.as_deref() {
         Some("off") => None,
         Some(name) => Some(name),
-        None => {
-            connections.iter().find(|connection| connection.passes_messages()).map(|found| found.name().as_str())
-        }
+        None => connections.iter().find(|connection| connection.passes_messages()).map(|found| found.name().as_str()),
     }
 }
 
