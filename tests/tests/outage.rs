@@ -260,16 +260,18 @@ fn a_pooler_may_lend_sessions_for_one_transaction_only() {
         assert!(answer.is_tokens(), "{answer:?}");
         // More clients than sessions, each of which runs everybody's statements.
         let answers = block_on(async {
+            let unique = place.process.https.port();
             let tasks: Vec<_> = (0..24)
                 .map(|owner| {
                     let client = place.client.clone();
+                    let owner = format!("owner-{unique}-{owner}");
                     tokio::spawn(async move {
                         for _ in 0..5 {
-                            let code = client.code(&format!("owner{owner}")).await.expect("a code");
+                            let code = client.code(&owner).await.expect("a code");
                             let answer = client.redeem(&code).await.expect("an answer");
                             assert!(answer.is_tokens(), "{answer:?}");
                         }
-                        client.count(&format!("owner{owner}")).await.expect("a count")
+                        client.count(&owner).await.expect("a count")
                     })
                 })
                 .collect();
