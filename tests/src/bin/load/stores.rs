@@ -27,8 +27,8 @@ service "Bench fill" at "/bench/fill" methods GET {
             insert into oauth_token (otk_token_id, token, expiration, scope, resource_owner, created, rtoken, rexpiration, status,
                 client_key, client_name, client_ident, custom)
             with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 200)
-            select concat(n, '-', ${name}), concat('a', n, '-', ${name}), ${int(request.http.query.expiration)}, 'read',
-                concat('owner ', n), ${now()}, concat('r', n, '-', ${name}), ${int(request.http.query.expiration)}, 'ENABLED',
+            select concat(n, '-', cast(${name} as char(36))), concat('a', n, '-', cast(${name} as char(36))), ${int(request.http.query.expiration)}, 'read',
+                concat('owner ', n), ${now()}, concat('r', n, '-', cast(${name} as char(36))), ${int(request.http.query.expiration)}, 'ENABLED',
                 concat('key ', n), 'Stored', concat('client ', n), '{}'
             from numbers
             """)
