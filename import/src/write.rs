@@ -106,7 +106,7 @@ fn root(name: &str) -> String {
     let ends = |part: &&str| {
         if part.ends_with('.') { lower.find(*part) } else { lower.ends_with(*part).then(|| lower.len() - part.len()) }
     };
-    let at = PARTS.iter().filter_map(|part| ends(&part)).min().unwrap_or(name.len());
+    let at = PARTS.iter().filter_map(ends).min().unwrap_or(name.len());
     name.get(..at).unwrap_or(name).to_owned()
 }
 
@@ -142,7 +142,7 @@ fn units(export: &Export, names: &Names) -> Vec<Unit> {
         units.push(Unit::new(paths.free(&path), head, Some(at)));
     }
     for (at, encass) in export.encasses.iter().enumerate() {
-        let has_body = names.becomes.iter().any(|becomes| *becomes == Becomes::Body(at));
+        let has_body = names.becomes.contains(&Becomes::Body(at));
         if let (Some(Some(name)), false) = (names.assertions.get(at), has_body) {
             let body = find_policy(export, &encass.policy);
             let folder = body.and_then(|body| export.policies.get(body)).map(|policy| policy.folder.clone()).unwrap_or_default();

@@ -353,8 +353,7 @@ fn ends_in_function(expression: &str) -> bool {
 fn xpath_variables(expression: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut quote = None;
-    let mut rest = expression.char_indices().peekable();
-    while let Some((at, c)) = rest.next() {
+    for (at, c) in expression.char_indices() {
         match (quote, c) {
             (Some(open), c) if open == c => quote = None,
             (Some(_), _) => {}
