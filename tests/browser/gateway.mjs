@@ -1,9 +1,10 @@
 // A gateway on its own home, with a user and a client, and the client's web server, as long as the tests run.
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const binary = process.env.PORTCULLIS;
 /** Where the gateways store: the embedded database, or a new database of this PostgreSQL server for each. */
@@ -16,7 +17,14 @@ function scratch() {
     sql(`create database ${name}`);
     const url = new URL(server);
     url.pathname = `/${name}`;
-    return { url: url.href, drop: () => sql(`drop database ${name} with (force)`) };
+    // The gateway puts the sample clients, whose secrets everybody knows, into its own embedded database only.
+    const samples = () => {
+        const folder = new URL("../../fragments/persistence/samples/", import.meta.url);
+        for (const file of readdirSync(folder).sort()) {
+            execFileSync("psql", [url.href, "-qX", "-v", "ON_ERROR_STOP=1", "-f", fileURLToPath(new URL(file, folder))], { stdio: ["ignore", "ignore", "inherit"] });
+        }
+    };
+    return { url: url.href, samples, drop: () => sql(`drop database ${name} with (force)`) };
 }
 
 /**
@@ -52,6 +60,7 @@ export async function start(configuration = "", scopes = "", settings = "") {
         stdio: ["ignore", "pipe", "inherit"],
     });
     const port = await listening(gateway);
+    if (settings.includes("sample_data: true")) database?.samples();
     cli(["user", "add", "alice"], "alice-password\n");
     cli(["user", "add", "bob"], "bob-password\n");
     if (settings) cli(["user", "add", "admin"], "admin-password\n");
