@@ -46,12 +46,12 @@ service "All" at "/all" {
         if ${request.http.query.from} == "a" {
             SqlQuery(connection: "OAuth", query: sql """
                 with held as (select name from account order by name for update)
-                update account set amount = amount + 1 from held where held.name = account.name
+                update account set amount = amount + 1 from held where held.name = account.name returning account.name
                 """)
         } else {
             SqlQuery(connection: "OAuth", query: sql """
                 with held as (select name from account order by name desc for update)
-                update account set amount = amount + 1 from held where held.name = account.name
+                update account set amount = amount + 1 from held where held.name = account.name returning account.name
                 """)
         }
     }
