@@ -52,6 +52,11 @@ impl Bounds {
     }
 
     fn chosen(&self, words: &[String], ctx: &mut Ctx) -> Result<(), Fault> {
+        if let Value::Text(text) = ctx.get(self.slot)
+            && words.iter().any(|word| word == text)
+        {
+            return Ok(());
+        }
         let meant = |value: &Value| {
             let text = value.as_text();
             if words.iter().any(|word| *word == text) {
