@@ -31,9 +31,10 @@ fn shipped_policies_compile_without_a_diagnostic() {
 }
 
 /// Files that the examples need beside the policy.
-const BESIDE: [(&str, &[u8]); 5] = [
+const BESIDE: [(&str, &[u8]); 6] = [
     ("authorization/example.css", b"h1 { color: red }"),
     ("authorization/login.html", b"<form></form>"),
+    ("authorization/nl.json", br#"{"login_title":"Inloggen"}"#),
     ("authorization/logo.png", b"\x89PNG\r\n\x1a\n"),
     ("authorization/page.html", b"<html></html>"),
     ("id_token/accounts.example.com.jwks", br#"{"keys":[]}"#),

@@ -195,7 +195,7 @@ impl CaseGateway {
                 overlay(&mut settings, parse_yaml(text).map_err(here)?);
             }
         }
-        let clock = Arc::new(Clock::default());
+        let clock = Arc::new(Clock::standing());
         let mut behind = None;
         if lab.split {
             let mut own = settings.clone();

@@ -35,7 +35,7 @@
 //! | `== token TOKEN by PATH`, `== token TOKEN by secret SECRET` | a signed token that the JWK set at this path verifies, or this secret. Below: JSON with its `header` and `payload` |
 //! | `== parallel N` | the next request is sent N times at once; in it, `{nth}` counts them from 1 |
 //! | `== responses` | then: lines `COUNTx STATUS [header: value]` (`COUNT+x`: or more), which must account for every answer |
-//! | `== clock +TIME` | moves the clock, e.g. `+3601s`, `+2h` |
+//! | `== clock +TIME` | moves the clock, which otherwise stands still, e.g. `+3601s`, `+2h` |
 //! | `== save PATH`, `== delete PATH`, `== rename OLD NEW` | an edit while the gateway runs; it has taken effect when the next section begins. `gateway.yaml` is laid over the case's settings |
 //! | `== refused` | the edit before did not compile: the old set serves on, and the log has each of these lines |
 //! | `== log contains TEXT`, `== log !contains TEXT` | what the log says so far |

@@ -10,14 +10,24 @@ use time::format_description::well_known::{Rfc2822, Rfc3339};
 #[derive(Debug, Default)]
 pub struct Clock {
     offset_millis: AtomicI64,
+    /// Where it stands still; 0 if it runs.
+    stands_at: i64,
 }
 
 impl Clock {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     pub fn now_millis(&self) -> i64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let now = match self.stands_at {
+            0 => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64),
+            still => still,
+        };
         now + self.offset_millis.load(Ordering::Relaxed)
+    }
+
+    /// A clock that stands still until it is moved; for tests, in which no second may end between two steps.
+    pub fn standing() -> Clock {
+        Clock { stands_at: Clock::default().now_millis(), ..Clock::default() }
     }
 
     /// Whole seconds since 1970-01-01T00:00:00Z.

@@ -68,7 +68,9 @@ fn assertions_that_fail_show_it_in_an_example() {
 fn examples_do_what_they_say_and_set_what_is_promised() {
     let mut wrong = String::new();
     for spec in specs() {
-        let mut promised: BTreeSet<&str> = spec.sets.iter().map(|sets| sets.name).collect();
+        // What stands for a step that is missing sets nothing.
+        let promises = spec.sets.iter().filter(|sets| !sets.doc.starts_with("nothing"));
+        let mut promised: BTreeSet<&str> = promises.map(|sets| sets.name).collect();
         for example in spec.examples {
             match run(spec, example, &mut promised) {
                 Ok(()) => {}
@@ -156,7 +158,7 @@ fn find<'a>(stmt: &'a Stmt, name: &str, calls: &mut Vec<&'a Call>) {
             find(first, name, calls);
             find(second, name, calls);
         }
-        StmtKind::Group { body, .. } | StmtKind::ForEach { body, .. } => {
+        StmtKind::Group { body, .. } | StmtKind::ForEach { body, .. } | StmtKind::HandleErrors { body, .. } => {
             body.stmts.iter().for_each(|stmt| find(stmt, name, calls))
         }
         StmtKind::Call(call) => {
