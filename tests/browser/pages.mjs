@@ -156,6 +156,39 @@ await test("README's first five minutes", {}, async (page) => {
     await shot(page, "readme");
 });
 
+for (const width of [390, 1280]) {
+    await test(`start and account in Arabic, ${width} wide`, { locale: "ar", viewport: { width, height: 844 } }, async (page) => {
+        const look = async (name, title) => {
+            assert.equal(await heading(page), title);
+            assert.equal(await page.evaluate(() => document.dir), "rtl");
+            await accessible(page);
+            await fits(page);
+            await shot(page, `arabic-${width}-${name}`);
+        };
+        await page.goto(`${gateway.origin}/`);
+        await look("start", "البوابة تعمل");
+        await press(page, "حسابي", "link");
+        await look("sign-in", "حسابي");
+        await page.getByLabel("اسم المستخدم").fill("sample");
+        await page.getByLabel("كلمة المرور").fill("sample-password");
+        await press(page, "تسجيل الدخول");
+        await look("account", "حسابي");
+        // The day stands before the hour, although the page begins at the right.
+        assert.match(await page.locator("tbody td").first().innerText(), /^\d{4}-\d\d-\d\d \d\d:\d\d$/);
+        const [day, hour] = await page.locator("tbody td span").first().evaluate((moment) =>
+            [[0, 10], [11, 16]].map(([from, to]) => {
+                const range = document.createRange();
+                range.setStart(moment.firstChild, from);
+                range.setEnd(moment.firstChild, to);
+                return range.getBoundingClientRect().left;
+            }),
+        );
+        assert.ok(day < hour, `${day} ${hour}`);
+        await press(page, "تسجيل الخروج");
+        await look("signed-out", "حسابي");
+    });
+}
+
 // 200 % zoom in a window of 1280 × 900 shows what half of it shows. How the pages look does not depend on the database.
 const views = process.env.BROWSER_DATABASE ? [] : [
     ["phone", { viewport: { width: 390, height: 844 } }],
