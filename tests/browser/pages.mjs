@@ -174,12 +174,13 @@ for (const width of [390, 1280]) {
         await press(page, "تسجيل الدخول");
         await look("account", "حسابي");
         // The day stands before the hour, although the page begins at the right.
-        assert.match(await page.locator("tbody td").first().innerText(), /^\d{4}-\d\d-\d\d \d\d:\d\d$/);
-        const [day, hour] = await page.locator("tbody td span").first().evaluate((moment) =>
+        const moment = page.locator("td > span").first();
+        assert.match(await moment.innerText(), /^\d{4}-\d\d-\d\d \d\d:\d\d$/);
+        const [day, hour] = await moment.evaluate(({ firstChild }) =>
             [[0, 10], [11, 16]].map(([from, to]) => {
                 const range = document.createRange();
-                range.setStart(moment.firstChild, from);
-                range.setEnd(moment.firstChild, to);
+                range.setStart(firstChild, from);
+                range.setEnd(firstChild, to);
                 return range.getBoundingClientRect().left;
             }),
         );
