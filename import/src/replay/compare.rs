@@ -188,7 +188,6 @@ impl Found<'_> {
         self.by_nature(place, name, left, right);
         self.carried.extend(pairs);
         if let (Some((header, claims)), Some((other_header, other_claims)), 1..) = (jwt(left), jwt(right), nested) {
-            // Which key signed is the gateway's own affair.
             self.json(&format!("{place} (JWT header)"), "", &header, &other_header, nested - 1);
             self.json(&format!("{place} (JWT claims)"), "", &claims, &other_claims, nested - 1);
         }
@@ -422,6 +421,10 @@ fn cookies(fields: &[String]) -> BTreeMap<String, Cookie> {
         let mut parts = field.split(';').map(str::trim);
         let (name, value) = parts.next()?.split_once('=')?;
         let attribute = |part: &str| match part.split_once('=') {
+            // This one ends the cookie. That is no date among dates.
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("expires") && value.contains("1970") => {
+                ("expires".to_owned(), "at once".to_owned())
+            }
             Some((name, value)) => (name.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase()),
             None => (part.to_ascii_lowercase(), "set".to_owned()),
         };

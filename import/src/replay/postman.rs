@@ -87,10 +87,16 @@ fn request(item: &Value, level: &Level<'_>) -> Result<Recorded, String> {
     known.extend(level.given.iter().map(|(name, value)| (name.clone(), value.clone())));
     let mut unknown = BTreeSet::new();
     let mut filled = |text: &str| fill(text, MARKS, &known, &mut unknown);
-
-    let (origin, target) = match request {
-        Value::String(url) => address(url, &mut filled),
-        _ => url(request.get("url").unwrap_or(&Value::Null), &mut filled),
+    let url = match request {
+        Value::String(url) => url.clone(),
+        _ => self::url(request.get("url").unwrap_or(&Value::Null)),
+    };
+    let (origin, target) = match url.strip_prefix(MARKS.0).and_then(|rest| rest.split_once(MARKS.1)) {
+        // A server that is a variable need not be known: the request goes to another one anyway.
+        Some((server, rest)) if !known.contains_key(server.trim()) && (rest.is_empty() || rest.starts_with(['/', '?'])) => {
+            (None, filled(&split_url(rest).1))
+        }
+        _ => split_url(&filled(&url)),
     };
     let method = match word(request, "method") {
         "" => "GET".to_owned(),
@@ -115,7 +121,8 @@ fn request(item: &Value, level: &Level<'_>) -> Result<Recorded, String> {
     Ok(Recorded { method, origin, target: in_url(&target), headers, body: body.into_bytes(), answer, ..Recorded::default() })
 }
 
-fn url(url: &Value, filled: &mut impl FnMut(&str) -> String) -> (Option<String>, String) {
+/// The URL, with its variables.
+fn url(url: &Value) -> String {
     let raw = match url {
         Value::String(raw) => raw.as_str(),
         _ => word(url, "raw"),
@@ -138,19 +145,7 @@ fn url(url: &Value, filled: &mut impl FnMut(&str) -> String) -> (Option<String>,
             None => segments.join("/"),
         };
     }
-    address(&text, filled)
-}
-
-/// A server that is a variable need not be known: the requests go to another one anyway.
-fn address(text: &str, filled: &mut impl FnMut(&str) -> String) -> (Option<String>, String) {
-    if let Some((name, rest)) = text.strip_prefix("{{").and_then(|rest| rest.split_once("}}"))
-        && filled(&format!("{{{{{name}}}}}")).starts_with("{{")
-        && (rest.is_empty() || rest.starts_with(['/', '?']))
-    {
-        let (_, target) = split_url(rest);
-        return (None, filled(&target));
-    }
-    split_url(&filled(text))
+    text
 }
 
 fn body(

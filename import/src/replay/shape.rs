@@ -35,6 +35,8 @@ const NAMES: [&str; 22] = [
 ];
 /// Names of values that are not shown, but are no different each time.
 const SECRET: [&str; 9] = ["password", "passwd", "pwd", "authorization", "cookie", "bearer", "basic", "nonce", "x-api-key"];
+/// Names of keys, which each gateway names and numbers as it likes.
+const KEYS: [&str; 3] = ["kid", "x5t", "x5t#S256"];
 /// Names of lifetimes: what is left of them depends on the moment.
 const LIFETIMES: [&str; 4] = ["expires_in", "max-age", "age", "expires"];
 /// Seconds by which two lifetimes may differ because of the moment.
@@ -64,7 +66,7 @@ pub(super) fn shape(text: &str) -> Option<Shape> {
     let date = fits(text, "9999-99-99") && (text.len() == 10 || fits(text, "9999-99-99T99:99") || fits(text, "9999-99-99 99:99"));
     let clock = text.len() <= 12 && fits(text, "99:99");
     let words: Vec<&str> = text.split(' ').collect();
-    let http = matches!(words.as_slice(), [day, _, _, _, time, "GMT"] if day.ends_with(',') && fits(time, "99:99:99"));
+    let http = matches!(words.as_slice(), [day, _, _, _, time, "GMT" | "gmt"] if day.ends_with(',') && fits(time, "99:99:99"));
     if date || clock || http || text.parse().is_ok_and(is_moment) {
         return Some(Shape::Date);
     }
@@ -128,6 +130,7 @@ pub(super) fn natural(name: &str, left: &str, right: &str) -> Option<Vec<(String
         // A token that tells something, and one that does not, are different things.
         (Some(Shape::Jwt), _) | (_, Some(Shape::Jwt)) => return None,
         _ if is_one(&NAMES, name) && left.len() >= NAMED && right.len() >= NAMED => return carried(),
+        _ if is_one(&KEYS, name) => return Some(Vec::new()),
         _ => {}
     }
     if let (Ok(left), Ok(right)) = (left.parse::<f64>(), right.parse::<f64>()) {
@@ -195,25 +198,31 @@ fn pieces(text: &str) -> Vec<(&str, bool)> {
 /// A text as reports show it: without tokens, passwords and the like.
 pub fn mask(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    // The name before a value, and whether what stands between them can stand there.
-    let mut name = "";
+    // The name before a value, and what stands between them.
+    let (mut name, mut between) = ("", "");
     for (piece, is_word) in pieces(text) {
         if !is_word {
             out.push_str(piece);
-            let joins = piece.len() <= 5 && piece.bytes().any(|byte| b"=:\" '>%".contains(&byte)) && !piece.contains(['&', ';', ',', '\n']);
-            if !joins {
-                name = "";
-            }
+            between = piece;
             continue;
         }
-        out.push_str(if hides(name, piece) || hidden_shape(piece) { "***" } else { piece });
+        out.push_str(if hidden_shape(piece) || (belongs(name, between) && hides(name, piece)) { "***" } else { piece });
         name = piece;
     }
     out
 }
 
+/// Whether a value may belong to the name before it. After a blank alone only credentials do: `token is` is prose.
+fn belongs(name: &str, between: &str) -> bool {
+    let blank = between.trim().is_empty() && !between.contains('\n');
+    let joined = between.len() <= 5 && between.contains(['=', ':', '>', '%']) && !between.contains(['&', ';', ',', '\n']);
+    joined || (blank && is_one(&["bearer", "basic"], name))
+}
+
 fn hides(name: &str, value: &str) -> bool {
-    is_secret(name) && !is_secret(value) && !value.is_empty()
+    /// Parameters of a challenge.
+    const CHALLENGE: [&str; 4] = ["realm", "error", "error_description", "scope"];
+    is_secret(name) && !is_secret(value) && !is_one(&CHALLENGE, value)
 }
 
 /// Whether a name is that of a value that is not shown.
@@ -222,7 +231,7 @@ fn is_secret(name: &str) -> bool {
 }
 
 fn hidden_shape(text: &str) -> bool {
-    matches!(shape(text), Some(Shape::Jwt | Shape::Token))
+    matches!(shape(text), Some(Shape::Jwt | Shape::Token | Shape::Uuid))
 }
 
 /// The value of a name, as reports show it.
@@ -234,6 +243,7 @@ pub(super) fn shown(name: &str, value: &str) -> String {
     } else if hidden_shape(value) {
         match shape(value) {
             Some(Shape::Jwt) => "a JWT".to_owned(),
+            Some(Shape::Uuid) => "a UUID".to_owned(),
             _ => format!("a token of {} characters", value.len()),
         }
     } else {

@@ -49,10 +49,10 @@ pub(super) fn read(path: &str, text: &str, given: &BTreeMap<String, String>, rec
             continue;
         }
         let base = interface.attribute("basePath").unwrap_or_default();
-        for resource in interface.descendants().filter(|node| node.has_tag_name_local("resource")) {
+        for resource in interface.descendants().filter(|node| is(*node, "resource")) {
             let full = format!("{base}{}", whole_path(resource));
             let mut shared = BTreeMap::new();
-            let above: Vec<Node<'_, '_>> = resource.ancestors().filter(|node| node.has_tag_name_local("resource")).collect();
+            let above: Vec<Node<'_, '_>> = resource.ancestors().filter(|node| is(*node, "resource")).collect();
             above.iter().rev().for_each(|node| styles(*node, &mut shared));
             for method in children(resource, "method") {
                 let mut own = shared.clone();
@@ -68,7 +68,7 @@ pub(super) fn read(path: &str, text: &str, given: &BTreeMap<String, String>, rec
             }
         }
     }
-    for step in root.descendants().filter(|node| node.has_tag_name_local("testStep")) {
+    for step in root.descendants().filter(|node| is(*node, "testStep")) {
         let names: Vec<&str> = step
             .ancestors()
             .filter(|node| ["testStep", "testCase", "testSuite"].contains(&node.tag_name().name()))
@@ -91,21 +91,15 @@ pub(super) fn read(path: &str, text: &str, given: &BTreeMap<String, String>, rec
     }
 }
 
-trait Local {
-    fn has_tag_name_local(&self, name: &str) -> bool;
-}
-
-impl Local for Node<'_, '_> {
-    fn has_tag_name_local(&self, name: &str) -> bool {
-        self.is_element() && self.tag_name().name() == name
-    }
+fn is(node: Node<'_, '_>, name: &str) -> bool {
+    node.is_element() && node.tag_name().name() == name
 }
 
 /// Resources stand in resources; a path need not begin with `/`.
 fn whole_path(resource: Node<'_, '_>) -> String {
     let mut parts: Vec<String> = resource
         .ancestors()
-        .filter(|node| node.has_tag_name_local("resource"))
+        .filter(|node| is(*node, "resource"))
         .filter_map(|node| node.attribute("path"))
         .filter(|path| !path.is_empty())
         .map(|path| if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
