@@ -201,11 +201,13 @@ impl Found<'_> {
             return self.add("body", Kind::Differs, format!("{} bytes", one.len()), format!("{} bytes, other ones", other.len()));
         };
         let of = |text: &str| [media(left), media(right)].iter().all(|media| media.contains(text));
-        let json = |text: &str| text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str::<Value>(text).ok()).flatten();
+        let json =
+            |text: &str| text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str::<Value>(text).ok()).flatten();
         if let (Some(one), Some(other)) = (json(one), json(other)) {
             return self.json("body", "", &one, &other, NESTED);
         }
-        if of("xml") && !of("html")
+        if of("xml")
+            && !of("html")
             && let (Ok(one), Ok(other)) = (parse(one), parse(other))
         {
             let root = format!("body/{}", one.root_element().tag_name().name());
@@ -276,7 +278,12 @@ impl Found<'_> {
         }
         let attributes = |node: Node<'_, '_>| -> BTreeMap<String, String> {
             node.attributes()
-                .map(|own| (format!("{}{}", own.namespace().map(|ns| format!("{{{ns}}}")).unwrap_or_default(), own.name()), own.value().to_owned()))
+                .map(|own| {
+                    (
+                        format!("{}{}", own.namespace().map(|ns| format!("{{{ns}}}")).unwrap_or_default(), own.name()),
+                        own.value().to_owned(),
+                    )
+                })
                 .collect()
         };
         self.maps(&format!("{place}/@"), &attributes(left), &attributes(right));

@@ -40,7 +40,8 @@ struct Level<'v> {
 /// Keys and values that are not switched off.
 fn entries(values: &[Value]) -> Vec<(String, String)> {
     let on = |value: &&Value| {
-        value.get("disabled").and_then(Value::as_bool) != Some(true) && value.get("enabled").and_then(Value::as_bool) != Some(false)
+        value.get("disabled").and_then(Value::as_bool) != Some(true)
+            && value.get("enabled").and_then(Value::as_bool) != Some(false)
     };
     let text = |value: &Value| match value.get("value") {
         Some(Value::String(text)) => text.clone(),
@@ -148,11 +149,7 @@ fn url(url: &Value) -> String {
     text
 }
 
-fn body(
-    body: &Value,
-    headers: &mut Vec<(String, String)>,
-    filled: &mut impl FnMut(&str) -> String,
-) -> Result<String, String> {
+fn body(body: &Value, headers: &mut Vec<(String, String)>, filled: &mut impl FnMut(&str) -> String) -> Result<String, String> {
     match word(body, "mode") {
         "" => Ok(String::new()),
         "raw" => {

@@ -80,7 +80,8 @@ impl Replays {
     pub fn totals(&self) -> String {
         let all = [Outcome::Equal, Outcome::Different, Outcome::Unanswered, Outcome::Skipped];
         let counts: Vec<String> = all.iter().map(|outcome| format!("{} {}", self.count(*outcome), outcome.word())).collect();
-        let natural = self.requests.iter().flat_map(|request| &request.differences).filter(|one| one.kind == Kind::ByNature).count();
+        let natural =
+            self.requests.iter().flat_map(|request| &request.differences).filter(|one| one.kind == Kind::ByNature).count();
         format!("{} requests: {}; {natural} values differ by nature", self.requests.len(), counts.join(", "))
     }
 
@@ -93,7 +94,12 @@ impl Replays {
         let _ = writeln!(out, "left: {}\nright: {}", self.left, self.right);
         for request in &self.requests {
             let _ = writeln!(out, "\n{}: {}", request.outcome.word(), request.request);
-            let _ = writeln!(out, "  {}{}", request.place, if request.why.is_empty() { String::new() } else { format!(": {}", request.why) });
+            let _ = writeln!(
+                out,
+                "  {}{}",
+                request.place,
+                if request.why.is_empty() { String::new() } else { format!(": {}", request.why) }
+            );
             for one in &request.differences {
                 let _ = match one.kind {
                     Kind::Differs => writeln!(out, "  {}\n    left:  {}\n    right: {}", one.place, one.left, one.right),

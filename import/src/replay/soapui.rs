@@ -35,7 +35,9 @@ pub(super) fn read(path: &str, text: &str, given: &BTreeMap<String, String>, rec
     }
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     if let Some(properties) = child(root, "properties") {
-        known.extend(children(properties, "property").map(|one| (format!("#Project#{}", text_of(one, "name")), text_of(one, "value"))));
+        known.extend(
+            children(properties, "property").map(|one| (format!("#Project#{}", text_of(one, "name")), text_of(one, "value"))),
+        );
     }
     for (name, value) in given {
         known.insert(format!("#Project#{name}"), value.clone());
@@ -78,7 +80,8 @@ pub(super) fn read(path: &str, text: &str, given: &BTreeMap<String, String>, rec
         let off = step.attribute("disabled") == Some("true");
         let (Some(config), Some("restrequest"), false) = (child(step, "config"), step.attribute("type"), off) else {
             if !off {
-                recording.skip(place, format!("a step of the kind `{}` is not replayed", step.attribute("type").unwrap_or_default()));
+                recording
+                    .skip(place, format!("a step of the kind `{}` is not replayed", step.attribute("type").unwrap_or_default()));
             }
             continue;
         };
@@ -124,13 +127,7 @@ fn entries(node: Node<'_, '_>) -> Vec<(String, String)> {
     children(node, "entry").map(|one| (word(one, "key"), word(one, "value"))).collect()
 }
 
-fn add(
-    request: Node<'_, '_>,
-    method: &Method,
-    known: &BTreeMap<String, String>,
-    place: String,
-    recording: &mut Recording,
-) {
+fn add(request: Node<'_, '_>, method: &Method, known: &BTreeMap<String, String>, place: String, recording: &mut Recording) {
     match self::request(request, method, known) {
         Ok(request) => recording.requests.push(Recorded { place, ..request }),
         Err(why) => recording.skip(place, why),
@@ -176,11 +173,15 @@ fn request(request: Node<'_, '_>, method: &Method, known: &BTreeMap<String, Stri
     let endpoint = text_of(request, "endpoint");
     if !unknown.is_empty() {
         let names: Vec<String> = unknown.iter().map(|name| format!("`{name}`")).collect();
-        return Err(format!("values that only SoapUI knows: {} (`--var NAME=VALUE` for properties of the project)", names.join(", ")));
+        return Err(format!(
+            "values that only SoapUI knows: {} (`--var NAME=VALUE` for properties of the project)",
+            names.join(", ")
+        ));
     }
     // The server may be a property that nobody knows here: the request goes to another one anyway.
     let endpoint = fill(&endpoint, MARKS, known, &mut BTreeSet::new());
-    let (origin, prefix) = if endpoint.is_empty() || endpoint.contains("${") { (None, "/".to_owned()) } else { split_url(&endpoint) };
+    let (origin, prefix) =
+        if endpoint.is_empty() || endpoint.contains("${") { (None, "/".to_owned()) } else { split_url(&endpoint) };
     let target = format!("{}{target}", prefix.trim_end_matches('/'));
     let target = if target.starts_with('/') { target } else { format!("/{target}") };
     Ok(Recorded {
