@@ -8,6 +8,7 @@ mod known;
 pub mod model;
 pub mod names;
 pub mod read;
+pub mod replay;
 pub mod report;
 pub mod translate;
 mod write;

@@ -16,6 +16,7 @@ mod import;
 mod keys;
 mod list;
 mod pages;
+mod replay;
 mod schema;
 mod serve;
 mod show;
@@ -81,6 +82,8 @@ enum Builtin {
     Fmt(fmt::FmtArgs),
     /// Turn exports of the API gateway whose policies are trees into policies of this one. Changes nothing in the home without `--apply`.
     Import(import::ImportArgs),
+    /// Send recorded requests to a gateway, and compare its answers with the recorded ones or with those of another gateway.
+    Replay(replay::ReplayArgs),
     /// Run case files: what exists, what is sent, what must come back.
     Test(test::TestArgs),
     /// List services, tasks, commands, hooks, variables and assertions: where each is written, and whether it is customized.
@@ -235,6 +238,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Done {
         Builtin::Check(args) => check::run(place, &args),
         Builtin::Fmt(args) => fmt::run(place, &args),
         Builtin::Import(args) => import::run(place, &args),
+        Builtin::Replay(args) => replay::run(&args),
         Builtin::Test(args) => test::run(place, &args),
         Builtin::List(args) => list::run(place, &args),
         Builtin::Show { name } => show::show(place, &name),

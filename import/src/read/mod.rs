@@ -5,7 +5,7 @@ mod code;
 mod graphman;
 mod project;
 mod steps;
-mod xml;
+pub(crate) mod xml;
 
 use std::sync::Arc;
 
