@@ -69,7 +69,7 @@ fn files_of(units: &[Unit]) -> Vec<OutFile> {
 fn settle(unit: &mut Unit, problem: &Problem) -> bool {
     if problem.code == UNKNOWN_VARIABLE {
         let name = root(problem.text.trim_matches('"'));
-        return translate_name(&name) && unit.declares.insert(name);
+        return crate::translate::build::is_variable(&name) && unit.declares.insert(name);
     }
     if PATHS.contains(&problem.code.as_str()) && !unit.moved {
         unit.moved = true;
@@ -78,10 +78,6 @@ fn settle(unit: &mut Unit, problem: &Problem) -> bool {
     let Some(step) = unit.step_at(problem.offset) else { return false };
     let why = format!("{} ({})", problem.message, problem.code);
     unit.refused.insert(step, why).is_none()
-}
-
-fn translate_name(name: &str) -> bool {
-    crate::translate::build::is_variable(name)
 }
 
 /// The variable behind a name that nothing sets: without a part that any message, list or moment has.

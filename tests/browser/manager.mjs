@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { start } from "./gateway.mjs";
 import { press } from "./press.mjs";
-import { accessible, fits, suite } from "./suite.mjs";
+import { fits, suite } from "./suite.mjs";
 
-const { test, shot, end } = await suite(process.argv[2]);
+const { test, shot, everywhere, end } = await suite(process.argv[2]);
 const gateway = await start("", "", "sample_data: false\nmonitoring: { listen: \"off\" }\n");
 const manager = `${gateway.origin}/oauth/manager`;
 const heading = (page) => page.locator("h1").innerText();
@@ -179,37 +179,20 @@ await test("300 scopes are too many, and the page says so", { javaScriptEnabled:
     await shot(page, "manager-300-scopes");
 });
 
-// 200 % zoom in a window of 1280 × 900 shows what half of it shows. How the pages look does not depend on the database.
-const views = process.env.BROWSER_DATABASE ? [] : [
-    ["phone", { viewport: { width: 390, height: 844 } }],
-    ["desk", { viewport: { width: 1280, height: 900 } }],
-    ["zoom", { viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 }],
-    ["4k", { viewport: { width: 3840, height: 2160 } }],
-];
-for (const [size, view] of views) {
-    for (const colorScheme of ["light", "dark"]) {
-        await test(`nobody is kept out: ${size}, ${colorScheme}`, { ...view, colorScheme }, async (page) => {
-            const look = async (name) => {
-                // Other windows have the same elements and colours.
-                if (["phone", "desk"].includes(size)) await accessible(page);
-                await fits(page);
-                await shot(page, `look-${size}-${colorScheme}-${name}`);
-            };
-            await page.goto(manager);
-            await look("manager-login");
-            await signIn(page);
-            await look("overview");
-            for (const part of ["clients", "clients?view=register", "tokens", "clients?q=Anwendung"]) {
-                await page.goto(`${manager}/${part}`);
-                await look(part.replaceAll(/\W+/g, "-"));
-            }
-            await press(page, long.slice(0, 128), "link");
-            await look("client");
-            await Promise.all([page.waitForEvent("load"), page.locator("tbody a").first().click()]);
-            await look("key");
-        });
+await everywhere(async (page, look) => {
+    await page.goto(manager);
+    await look("manager-login");
+    await signIn(page);
+    await look("overview");
+    for (const part of ["clients", "clients?view=register", "tokens", "clients?q=Anwendung"]) {
+        await page.goto(`${manager}/${part}`);
+        await look(part.replaceAll(/\W+/g, "-"));
     }
-}
+    await press(page, long.slice(0, 128), "link");
+    await look("client");
+    await Promise.all([page.waitForEvent("load"), page.locator("tbody a").first().click()]);
+    await look("key");
+});
 
 gateway.stop();
 process.exit((await end()) ? 1 : 0);

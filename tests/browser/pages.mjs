@@ -5,7 +5,7 @@ import { start } from "./gateway.mjs";
 import { press } from "./press.mjs";
 import { accessible, fits, suite } from "./suite.mjs";
 
-const { test, shot, end } = await suite(process.argv[2]);
+const { test, shot, everywhere, end } = await suite(process.argv[2]);
 const gateway = await start("", "", "sample_data: true\nmonitoring: { listen: \"off\" }\n");
 const heading = (page) => page.locator("h1").innerText();
 
@@ -190,43 +190,26 @@ for (const width of [390, 1280]) {
     });
 }
 
-// 200 % zoom in a window of 1280 × 900 shows what half of it shows. How the pages look does not depend on the database.
-const views = process.env.BROWSER_DATABASE ? [] : [
-    ["phone", { viewport: { width: 390, height: 844 } }],
-    ["desk", { viewport: { width: 1280, height: 900 } }],
-    ["zoom", { viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 }],
-    ["4k", { viewport: { width: 3840, height: 2160 } }],
-];
-for (const [size, view] of views) {
-    for (const colorScheme of ["light", "dark"]) {
-        await test(`nobody is kept out: ${size}, ${colorScheme}`, { ...view, colorScheme }, async (page) => {
-            const look = async (name) => {
-                // Other windows have the same elements and colours.
-                if (["phone", "desk"].includes(size)) await accessible(page);
-                await fits(page);
-                await shot(page, `look-${size}-${colorScheme}-${name}`);
-            };
-            await page.goto(`${gateway.origin}/`);
-            await look("start");
-            await page.goto(`${gateway.origin}/oauth/v2/client`);
-            await within(page, "credentials", "Initiate");
-            await look("test-clients");
-            await within(page, "authcode", "Initiate");
-            await look("login");
-            await signIn(page);
-            await page.getByRole("button", { name: "Allow" }).waitFor();
-            await look("consent");
-            await press(page, "Allow");
-            await page.goto(`${gateway.origin}/oauth/account`);
-            await look("account");
-            await page.goto(`${gateway.origin}/oauth/manager`);
-            await signIn(page, "admin");
-            await look("manager-state");
-            await page.goto(`${gateway.origin}/oauth/manager?view=endpoints`);
-            await look("manager-endpoints");
-        });
-    }
-}
+await everywhere(async (page, look) => {
+    await page.goto(`${gateway.origin}/`);
+    await look("start");
+    await page.goto(`${gateway.origin}/oauth/v2/client`);
+    await within(page, "credentials", "Initiate");
+    await look("test-clients");
+    await within(page, "authcode", "Initiate");
+    await look("login");
+    await signIn(page);
+    await page.getByRole("button", { name: "Allow" }).waitFor();
+    await look("consent");
+    await press(page, "Allow");
+    await page.goto(`${gateway.origin}/oauth/account`);
+    await look("account");
+    await page.goto(`${gateway.origin}/oauth/manager`);
+    await signIn(page, "admin");
+    await look("manager-state");
+    await page.goto(`${gateway.origin}/oauth/manager?view=endpoints`);
+    await look("manager-endpoints");
+});
 
 gateway.stop();
 process.exit((await end()) ? 1 : 0);

@@ -8,11 +8,20 @@ import { chromium } from "playwright-core";
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const axe = readFileSync(fileURLToPath(import.meta.resolve("axe-core")), "utf8");
 
+// 200 % zoom in a window of 1280 × 900 shows what half of it shows. How the pages look does not depend on the database.
+const views = process.env.BROWSER_DATABASE ? [] : [
+    ["phone", { viewport: { width: 390, height: 844 } }],
+    ["desk", { viewport: { width: 1280, height: 900 } }],
+    ["zoom", { viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 }],
+    ["4k", { viewport: { width: 3840, height: 2160 } }],
+];
+
 /** A suite whose screenshots go to `shots`, if that is given. */
 export async function suite(shots) {
     const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
     const results = { passed: 0, failed: 0 };
-    return {
+    const shot = (page, name) => (shots ? page.screenshot({ path: join(shots, `${name}.png`), fullPage: true }) : undefined);
+    const own = {
         /** Runs one test in a browser without history, and counts what the browser complains of as a failure. */
         async test(name, options, body) {
             const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
@@ -36,13 +45,29 @@ export async function suite(shots) {
                 await context.close();
             }
         },
-        shot: (page, name) => (shots ? page.screenshot({ path: join(shots, `${name}.png`), fullPage: true }) : undefined),
+        shot,
+        /** Runs a test in each window, light and dark. It is given a page, and a function that looks at what the page shows. */
+        async everywhere(body) {
+            for (const [size, view] of views) {
+                for (const colorScheme of ["light", "dark"]) {
+                    await own.test(`nobody is kept out: ${size}, ${colorScheme}`, { ...view, colorScheme }, (page) =>
+                        body(page, async (name) => {
+                            // Other windows have the same elements and colours.
+                            if (["phone", "desk"].includes(size)) await accessible(page);
+                            await fits(page);
+                            await shot(page, `look-${size}-${colorScheme}-${name}`);
+                        }),
+                    );
+                }
+            }
+        },
         async end() {
             await browser.close();
             console.log(`${results.passed} passed, ${results.failed} failed`);
             return results.failed;
         },
     };
+    return own;
 }
 
 /** Nothing on the page keeps anybody out: WCAG 2.2, levels A and AA. */

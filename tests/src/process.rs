@@ -246,7 +246,19 @@ pub fn command(home: &Path, args: &[&str]) -> Result<Said> {
     command_with(home, args, "")
 }
 
-/// The same, with a line on its standard input.
+/// Registers a client under this id, which is also its name; `more` are further options of `client add`.
+///
+/// # Errors
+///
+/// What the command says when it refuses.
+pub fn add_client(home: &Path, id: &str, more: &[&str]) -> Result<()> {
+    let words = ["client", "add", "--name", id, "--org", "Tests", "--client_id", id];
+    let said = command(home, &[&words[..], more].concat())?;
+    anyhow::ensure!(said.success, "{}{}", said.stdout, said.stderr);
+    Ok(())
+}
+
+/// The same as [`command`], with a line on its standard input.
 pub fn command_with(home: &Path, args: &[&str], line: &str) -> Result<Said> {
     let mut child = Command::new(portcullis()?)
         .args(args)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis_tests::load::{self, Target};
-use portcullis_tests::process::{Process, Start, command};
+use portcullis_tests::process::{Process, Start, add_client};
 use portcullis_tests::{block_on, put};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -144,11 +144,7 @@ fn sector(process: &Process, url: &str) -> bool {
 fn keys(process: &Process, home: &std::path::Path, number: usize, url: &str) {
     let id = format!("keys{number}");
     let custom = json!({"openid_registration": {"response": {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": url}}});
-    let said = command(
-        home,
-        &["client", "add", "--name", &id, "--org", "Tests", "--client_id", &id, "--client_key_custom", &custom.to_string()],
-    );
-    assert!(said.expect("a command").success);
+    add_client(home, &id, &["--client_key_custom", &custom.to_string()]).expect("a client");
     let part = |value: Value| portcullis_tests::jwt::b64(value.to_string());
     let token = format!("{}.{}.AAAA", part(json!({"alg": "ES256", "kid": "a"})), part(json!({"iss": id, "sub": id})));
     let form = format!(

@@ -5,7 +5,7 @@ use portcullis_tests::browser::Browser;
 use portcullis_tests::hostile::{ISSUER, Keys, Kind, Lure, Matrix};
 use portcullis_tests::jwt::now;
 use portcullis_tests::load::{self, Reply, Target};
-use portcullis_tests::process::{Process, Start, command, command_with};
+use portcullis_tests::process::{Process, Start, add_client, command_with};
 use portcullis_tests::{block_on, put};
 use serde_json::{Value, json};
 
@@ -45,15 +45,7 @@ impl Lab {
         for (id, callback, custom) in
             [("web", "https://web.example/cb", custom.as_str()), ("other", "https://other.example/cb", "{}")]
         {
-            let words = [
-                "client",
-                "add",
-                "--name",
-                id,
-                "--org",
-                "Tests",
-                "--client_id",
-                id,
+            let more = [
                 "--client_secret",
                 "secret-of-the-client",
                 "--scope",
@@ -63,8 +55,7 @@ impl Lab {
                 "--client_key_custom",
                 custom,
             ];
-            let said = command(home.path(), &words).expect("a command");
-            assert!(said.success, "{}{}", said.stdout, said.stderr);
+            add_client(home.path(), id, &more).expect("a client");
         }
         let mut lab = Lab { process, home, gateway, browser: Browser::at(gateway), token: String::new(), sub: String::new() };
         let back = block_on(lab.browser.sign_in(REQUEST, "alice", "alice-password")).expect("signed in");

@@ -4,7 +4,7 @@
 use portcullis_tests::hostile::{ISSUER, Keys, Kind, Lure, Matrix};
 use portcullis_tests::jwt::{ALGORITHMS, mac, now, raw, signed};
 use portcullis_tests::load::{self, Target};
-use portcullis_tests::process::{Process, Start, command};
+use portcullis_tests::process::{Process, Start, add_client};
 use portcullis_tests::{block_on, put};
 use serde_json::{Value, json};
 
@@ -80,22 +80,8 @@ impl Gateway {
             ("shares", metadata(json!({"token_endpoint_auth_method": "client_secret_jwt"}))),
             ("web", "{}".to_owned()),
         ] {
-            let words = [
-                "client",
-                "add",
-                "--name",
-                id,
-                "--org",
-                "Tests",
-                "--client_id",
-                id,
-                "--client_secret",
-                SECRET,
-                "--scope",
-                "READ",
-            ];
-            let said = command(home.path(), &[&words[..], &["--client_key_custom", &custom]].concat()).expect("a command");
-            assert!(said.success, "{}{}", said.stdout, said.stderr);
+            let more = ["--client_secret", SECRET, "--scope", "READ", "--client_key_custom", &custom];
+            add_client(home.path(), id, &more).expect("a client");
         }
         Gateway { process, _home: home }
     }

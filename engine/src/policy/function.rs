@@ -83,26 +83,32 @@ pub fn get(name: &str) -> Option<&'static Function> {
     all().find(|function| function.spec.name == name)
 }
 
+type Names = &'static [&'static str];
+
 /// A function of its arguments alone.
 const fn function(
     name: &'static str,
-    params: &'static [&'static str],
+    params: Names,
     required: usize,
     doc: &'static str,
     call: fn(&Args<'_>) -> Value,
 ) -> Function {
-    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, code: Code::Pure(call) }
+    made(name, params, required, doc, Code::Pure(call))
 }
 
 /// A function that also reads the request or the clock.
 const fn function_of_run(
     name: &'static str,
-    params: &'static [&'static str],
+    params: Names,
     required: usize,
     doc: &'static str,
     call: fn(&Args<'_>, &Ctx) -> Value,
 ) -> Function {
-    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, code: Code::OfRun(call) }
+    made(name, params, required, doc, Code::OfRun(call))
+}
+
+const fn made(name: &'static str, params: Names, required: usize, doc: &'static str, code: Code) -> Function {
+    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, code }
 }
 
 impl Function {

@@ -1,7 +1,7 @@
 //! One generation of policies: the program, its routes, and the run of a request on them.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -177,7 +177,7 @@ pub struct Compiled {
     /// Names of `gateway.yaml` that the policies will ask for.
     pub names: Vec<UsedName>,
     /// Services that can come to a step without translation.
-    pub unsupported: HashSet<String>,
+    pub unsupported: BTreeSet<String>,
     /// Instructions; `None` if there are errors.
     program: Option<Arc<Program>>,
 }

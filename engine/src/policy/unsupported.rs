@@ -1,6 +1,6 @@
 //! Which policies can come to a step that has no translation.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use portcullis_dsl::ast::{Call, Callee, Stmt, StmtKind};
 use portcullis_dsl::visit::{self, Visit};
@@ -9,46 +9,44 @@ use portcullis_dsl::{Diagnostic, Library, Policy};
 use crate::policy::codes;
 
 /// What a policy includes and calls.
-#[derive(Default)]
 struct Uses<'a> {
-    library: Option<&'a Library>,
+    library: &'a Library,
     found: Vec<&'a Policy>,
 }
 
 impl<'a> Visit<'a> for Uses<'a> {
     fn stmt(&mut self, stmt: &'a Stmt) {
-        let library = self.library;
-        let named = library.and_then(|library| match &stmt.kind {
+        let named = match &stmt.kind {
             StmtKind::Include(name) => match name.strip_prefix('#') {
-                Some(target) => library.hook(target),
-                None => library.fragment(name),
+                Some(target) => self.library.hook(target),
+                None => self.library.fragment(name),
             },
-            StmtKind::IncludeExtension(name) => library.extension(name),
+            StmtKind::IncludeExtension(name) => self.library.extension(name),
             _ => None,
-        });
+        };
         self.found.extend(named);
         visit::walk_stmt(self, stmt);
     }
 
     fn call(&mut self, call: &'a Call) {
-        if let (Callee::Encapsulated(name), Some(library)) = (&call.callee, self.library) {
-            self.found.extend(library.assertion(name));
+        if let Callee::Encapsulated(name) = &call.callee {
+            self.found.extend(self.library.assertion(name));
         }
         visit::walk_call(self, call);
     }
 }
 
 /// The names of the services that can come to such a step. The diagnostics are those of the compiler, which say where the steps are.
-pub fn services(library: &Library, diagnostics: &[Diagnostic]) -> HashSet<String> {
+pub fn services(library: &Library, diagnostics: &[Diagnostic]) -> BTreeSet<String> {
     let places: Vec<_> = diagnostics.iter().filter(|found| found.code == codes::UNSUPPORTED).map(|found| found.span).collect();
     if places.is_empty() {
-        return HashSet::new();
+        return BTreeSet::new();
     }
     let holds = |policy: &Policy| {
         let item = policy.item.span;
         places.iter().any(|place| place.file == policy.file && (item.start..item.end).contains(&place.start))
     };
-    let mut reaches = HashSet::new();
+    let mut reaches = BTreeSet::new();
     for service in library.services() {
         let mut seen = HashSet::from([service.id]);
         let mut open = vec![service];
@@ -57,7 +55,7 @@ pub fn services(library: &Library, diagnostics: &[Diagnostic]) -> HashSet<String
                 reaches.insert(service.name.clone());
                 break;
             }
-            let mut uses = Uses { library: Some(library), found: Vec::new() };
+            let mut uses = Uses { library, found: Vec::new() };
             visit::walk_item(&mut uses, &policy.item);
             open.extend(uses.found.into_iter().filter(|used| seen.insert(used.id)));
         }

@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod build;
 mod changes;
 pub mod control;
 mod handler;
@@ -23,14 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use portcullis_dsl::diagnostic::render;
-use portcullis_dsl::{Severity, Sources};
 
 use crate::data::time::{Clock, iso8601};
 use crate::front::home::{self, Home};
 use crate::front::server::{Running, Server, TlsServer, Tuner};
-use crate::policy::compile::names;
-use crate::policy::site::{Compiled, Site};
+use crate::policy::site::Site;
 use crate::services::Services;
 use crate::services::cache::Caches;
 use crate::services::cluster::{self, Cluster};
@@ -48,6 +46,7 @@ pub use schema::own_scripts;
 pub use status::{Account, Status, has_served, read_status};
 pub use tasks::{Ran, TaskReport};
 
+use build::build;
 use opened::{Beside, Files, Making, Opened, configured_ports, current_keys, made, properties, unreadable, warn};
 
 /// Options for starting a host, beyond the settings of its home.
@@ -560,41 +559,6 @@ impl Serving {
 
 fn read_config(home: &Home, options: &Options) -> Result<Config, crate::services::config::ConfigErrors> {
     home.config_with(options.overlay.as_deref())
-}
-
-/// Compiles the policies. `ready` is called after that, before anything is compared with the services.
-fn build(
-    options: &Options,
-    config: &Config,
-    sources: Sources,
-    services: Arc<Services>,
-    ready: impl FnOnce() -> Result<(), StartError>,
-) -> Result<(Site, String), Refused> {
-    let compiled = match &options.prebuilt {
-        Some(prebuilt) => prebuilt.get(sources),
-        None => Arc::new(Compiled::new(sources)),
-    };
-    ready().map_err(|error| Refused { report: error.to_string(), errors: 1 })?;
-    let report = render(&compiled.diagnostics, compiled.library.sources(), false);
-    let unknown = names::unknown(&compiled.names, &services);
-    if !unknown.is_empty() {
-        let report = report + &render(&unknown, compiled.library.sources(), false);
-        return Err(Refused { report, errors: unknown.len() });
-    }
-    let allowed = |name: &str| options.allow_unsupported || !compiled.unsupported.contains(name);
-    let serves = |name: &str, path: &str, off: bool| config.serves(name, path, off) && allowed(name);
-    if !options.allow_unsupported && !compiled.unsupported.is_empty() {
-        let mut left_out: Vec<&str> = compiled.unsupported.iter().map(String::as_str).collect();
-        left_out.sort_unstable();
-        tracing::warn!("not served, because they can come to a step without translation: {}", left_out.join(", "));
-    }
-    match compiled.site(services, &config.instance_modifier, serves) {
-        Some(site) => Ok((site, report)),
-        None => {
-            let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-            Err(Refused { report, errors })
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! The assertion runs a call to this gateway itself in process, and asks [`Outbound::admit`] first. Proxies from the environment
 //! (`HTTPS_PROXY` and the like) are not used, because they would connect to unchecked addresses.
 
+mod anybody;
 #[cfg(test)]
 pub(crate) mod backend;
 mod connector;
@@ -31,6 +32,7 @@ use crate::services::config::{Forwarded, Outbound as Settings};
 use crate::services::keys::KeyStore;
 use crate::services::telemetry::Metrics;
 
+pub use anybody::Anybody;
 use connector::Connector;
 pub use policy::{OutboundError, Target, Targets, is_localhost, is_loopback};
 

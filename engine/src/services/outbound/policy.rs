@@ -203,14 +203,7 @@ impl Targets {
         };
         let machine: Vec<Rule> = deny.iter().filter_map(local).collect();
         deny.extend(machine);
-        Ok(Targets {
-            allow,
-            deny,
-            private: settings.private_targets,
-            only: None,
-            own: Default::default(),
-            names: Names::default(),
-        })
+        Ok(Targets { allow, deny, private: settings.private_targets, ..Targets::default() })
     }
 
     /// The same for URLs that clients choose: private targets only where the settings name them for that.

@@ -34,6 +34,8 @@ use crate::services::private;
 const QUEUE: usize = 4096;
 /// How long a check of the file is valid for reads.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Kibibytes of pages that a connection for writing keeps: enough for the upper levels of the indexes of a large table.
+const PAGES: i64 = 32_000;
 
 /// One embedded database.
 struct Database {
@@ -218,7 +220,9 @@ impl File {
             };
             space::prepare(&connection).map_err(failed)?;
             to_wal(&connection, self.busy).map_err(failed)?;
-            let pragmas = format!("PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;");
+            let pragmas = format!(
+                "PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{PAGES};"
+            );
             connection.execute_batch(&pragmas).map_err(failed)?;
             space::convert(&connection, &self.name);
         }

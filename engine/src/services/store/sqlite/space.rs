@@ -15,13 +15,11 @@ const CONVERTED: i64 = 64 * 1024 * 1024;
 const CHECKPOINT: i64 = 10_000;
 /// The write-ahead log shrinks back to this size.
 const LOG: i64 = 64 * 1024 * 1024;
-/// Kibibytes of pages that a connection for writing keeps: enough for the upper levels of the indexes of a large table.
-const PAGES: i64 = 32_000;
 
 /// Before anything is written, so that a new file can return every page.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // Has no effect on a file that already has tables.
-    connection.execute_batch(&format!("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA cache_size = -{PAGES};"))?;
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     number(connection, &format!("PRAGMA wal_autocheckpoint = {CHECKPOINT}"))?;
     number(connection, &format!("PRAGMA journal_size_limit = {LOG}")).map(|_| ())
 }
