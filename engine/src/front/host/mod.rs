@@ -458,7 +458,6 @@ impl Host {
         let keys = Arc::clone(&self.services().keys);
         let before = current_keys(&keys);
         let alias = self.config().tls.key.clone();
-        self.services().outbound.forget();
         let replaced = keys.reload().and_then(|()| keys.certified(&alias)).map(|identity| {
             if let Some(tls) = &self.tls {
                 tls.replace(identity);

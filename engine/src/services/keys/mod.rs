@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use serde_json::{Value as Json, json};
@@ -72,6 +73,7 @@ impl From<KeyError> for Fault {
 pub struct KeyStore {
     folder: PathBuf,
     state: ArcSwap<State>,
+    version: AtomicU64,
 }
 
 /// The contents of the folder when it was last read.
@@ -88,7 +90,7 @@ impl KeyStore {
     /// Reads the folder. At first start it creates an authority and, signed by it, the certificate for `host_name` and this
     /// machine under `default_ssl_key`. Later it renews that certificate if it expires soon or names other hosts.
     pub fn open(folder: &Path, host_name: &str, now_millis: i64) -> Result<KeyStore, KeyError> {
-        let store = KeyStore { folder: folder.to_owned(), state: ArcSwap::default() };
+        let store = KeyStore { folder: folder.to_owned(), ..KeyStore::default() };
         // A complete folder need not be writable, because keys from elsewhere are often read-only.
         match authority::lacks(folder, host_name, now_millis) {
             None => {}
@@ -107,7 +109,7 @@ impl KeyStore {
 
     /// Reads the folder as it is, and makes nothing: where there is no folder yet, there is nothing in it.
     pub fn look(folder: &Path) -> Result<KeyStore, KeyError> {
-        let store = KeyStore { folder: folder.to_owned(), state: ArcSwap::default() };
+        let store = KeyStore { folder: folder.to_owned(), ..KeyStore::default() };
         if folder.exists() {
             store.reload()?;
         }
@@ -117,7 +119,13 @@ impl KeyStore {
     /// Reads the folder again after the command line or an operator changed it. On an error the old contents stay.
     pub fn reload(&self) -> Result<(), KeyError> {
         self.state.store(Arc::new(files::read(&self.folder)?));
+        self.version.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// Grows with each reading of the folder. What was read after this number was seen is of this version, or a newer one.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// The current key of an alias.

@@ -1,6 +1,6 @@
 //! A private key, parsed once and kept, because parsing an RSA key costs more than signing with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 use x509_parser::prelude::FromDer;
@@ -73,6 +74,8 @@ pub struct PrivateKey {
     pair: Pair,
     decrypting: Option<OaepPrivateDecryptingKey>,
     der: PrivateKeyDer<'static>,
+    /// Key and certificates for rustls, once asked for.
+    pub(super) certified: OnceLock<Arc<CertifiedKey>>,
 }
 
 enum Pair {
@@ -127,7 +130,8 @@ impl PrivateKey {
             }
             _ => None,
         };
-        Ok(PrivateKey { alias: alias.into(), kid: public.thumbprint().into(), public, certificate, chain, pair, decrypting, der })
+        let (alias, kid, certified) = (alias.into(), public.thumbprint().into(), OnceLock::new());
+        Ok(PrivateKey { alias, kid, public, certificate, chain, pair, decrypting, der, certified })
     }
 
     /// A new key in PKCS#8 form.

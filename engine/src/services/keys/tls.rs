@@ -13,21 +13,24 @@ use super::{KeyError, KeyStore, PrivateKey, unknown};
 use crate::data::certificate::Certificate;
 
 impl PrivateKey {
-    /// Key and certificates for rustls.
-    pub fn certified(&self) -> Result<CertifiedKey, KeyError> {
+    /// Key and certificates for rustls, made once.
+    pub fn certified(&self) -> Result<Arc<CertifiedKey>, KeyError> {
+        if let Some(made) = self.certified.get() {
+            return Ok(Arc::clone(made));
+        }
         if self.chain.is_empty() {
             return Err(KeyError::new(format!("key `{}` has no certificate", self.alias)));
         }
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&self.der())
             .map_err(|error| KeyError::new(format!("key `{}` does not serve TLS: {error}", self.alias)))?;
-        Ok(CertifiedKey::new(self.chain.clone(), key))
+        Ok(Arc::clone(self.certified.get_or_init(|| Arc::new(CertifiedKey::new(self.chain.clone(), key)))))
     }
 }
 
 impl KeyStore {
     /// The current key of an alias for rustls, for a listener or for a call with a client certificate.
     pub fn certified(&self, alias: &str) -> Result<Arc<CertifiedKey>, KeyError> {
-        self.key(alias).ok_or_else(|| unknown(alias))?.certified().map(Arc::new)
+        self.key(alias).ok_or_else(|| unknown(alias))?.certified()
     }
 
     /// The authorities that calls to other servers trust: the gateway's own and those in `keys/trusted/`.

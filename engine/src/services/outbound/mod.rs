@@ -160,9 +160,18 @@ pub struct Outbound {
     keys: Arc<KeyStore>,
     extra: Vec<CertificateDer<'static>>,
     metrics: Arc<Metrics>,
+    pools: Mutex<Pools>,
+}
+
+/// Connections to use again, as long as keys and trusted certificates are those that they were made with. A connection that outlived
+/// them would keep a trust that an operator has withdrawn.
+#[derive(Default)]
+struct Pools {
+    /// Of the keys.
+    version: u64,
     /// By the alias of the client certificate; the empty alias means none. Connections are never shared between aliases, nor between
     /// URLs of policies and URLs of clients, because different rules allowed them.
-    pools: Mutex<HashMap<(String, bool), Pool>>,
+    open: HashMap<(String, bool), (Option<Arc<CertifiedKey>>, Pool)>,
 }
 
 impl fmt::Debug for Outbound {
@@ -212,11 +221,6 @@ impl Outbound {
     pub fn counting(mut self, metrics: &Arc<Metrics>) -> Outbound {
         self.metrics = Arc::clone(metrics);
         self
-    }
-
-    /// Drops pooled connections after keys or trusted certificates have changed.
-    pub fn forget(&self) {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Whether a URL may be called, as far as its text shows.
@@ -283,12 +287,19 @@ impl Outbound {
 
     fn pool(&self, identity: Option<&(String, Arc<CertifiedKey>)>, public_only: bool) -> Result<Pool, CallError> {
         let name = (identity.map_or_else(String::new, |(alias, _)| alias.clone()), public_only);
+        let identity = identity.map(|(_, key)| key);
+        // Asked for before the trusted certificates are read: if they change in between, the next call starts anew.
+        let version = self.keys.version();
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&name) {
+        if pools.version < version {
+            *pools = Pools { version, open: HashMap::new() };
+        }
+        if let Some((shown, pool)) = pools.open.get(&name)
+            && shown.as_ref().map(Arc::as_ptr) == identity.map(Arc::as_ptr)
+        {
             return Ok(pool.clone());
         }
-        let tls =
-            self.tls(identity.map(|(_, key)| key)).map_err(|error| CallError::new(Failed::Other, format!("TLS: {error}")))?;
+        let tls = self.tls(identity).map_err(|error| CallError::new(Failed::Other, format!("TLS: {error}")))?;
         let connector = Connector::new(tls, self.settings.connect_timeout.0, Arc::clone(self.rules(public_only)));
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -298,7 +309,7 @@ impl Outbound {
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIME)
             .build(connector);
-        pools.insert(name, pool.clone());
+        pools.open.insert(name, (identity.cloned(), pool.clone()));
         Ok(pool)
     }
 
@@ -313,7 +324,7 @@ impl Outbound {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots);
         Ok(match identity {
-            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from((**key).clone()))),
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key)))),
             None => builder.with_no_client_auth(),
         })
     }

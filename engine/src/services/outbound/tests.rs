@@ -329,3 +329,47 @@ async fn clients_do_not_share_connections_with_policies() {
     let target = outbound.check(&url.parse().unwrap(), true).unwrap();
     assert!(outbound.admit(&target, true).await.is_err() && outbound.admit(&target, false).await.is_ok());
 }
+
+/// A server over TLS that keeps its connections; it answers everything with 200.
+async fn secured(keys: &KeyStore) -> u16 {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let identity = Arc::new(SingleCertAndKey::from(keys.certified("default_ssl_key").unwrap()));
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_cert_resolver(identity)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let stream = hyper_util::rt::TokioIo::new(acceptor.accept(stream).await?);
+                let answer = hyper::service::service_fn(|_| async {
+                    Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from_static(b"ok"))))
+                });
+                let served = hyper::server::conn::http1::Builder::new().serve_connection(stream, answer).await;
+                served.map_err(std::io::Error::other)
+            });
+        }
+    });
+    port
+}
+
+/// Whoever withdraws a trust tells nobody but the keys: no connection, and nothing made to open one, outlives it.
+#[tokio::test]
+async fn a_trust_that_is_withdrawn_counts_for_the_next_call() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let (near, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let theirs = KeyStore::open(&far.path().join("keys"), "localhost", now).unwrap();
+    let ours = Arc::new(KeyStore::open(&near.path().join("keys"), "localhost", now).unwrap());
+    let url = format!("https://localhost:{}/", secured(&theirs).await);
+    let outbound = Outbound::open(&settings(), Path::new("."), &ours).unwrap();
+    let works = || async { outbound.call(get(&url)).await };
+    for round in 0..3 {
+        let refused = works().await.unwrap_err().to_string();
+        assert!(refused.contains("UnknownIssuer"), "{round}: {refused}");
+        ours.trust("theirs", &theirs.authority_file(), now).unwrap();
+        works().await.unwrap();
+        works().await.unwrap();
+        ours.distrust("theirs").unwrap();
+    }
+}
