@@ -35,6 +35,7 @@ pub enum KeyCommand {
         /// Alias.
         alias: String,
         /// Identifier, as `key list` shows it.
+        #[arg(allow_hyphen_values = true)] // a digest in Base64url may begin with one
         kid: String,
     },
     /// Manage trust anchors: authorities of other gateways and servers, or single certificates. They vouch for client certificates

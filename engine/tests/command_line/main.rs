@@ -223,6 +223,11 @@ fn keys_can_be_rotated() {
     let former = signers[1].split_whitespace().nth(1).expect("an identifier");
     let (code, retired, _) = place.said(&["key", "retire", "signer", former]);
     assert!(code == 0 && retired.starts_with(&format!("retired {former} of signer")), "{retired}");
+    // An identifier may begin with a dash.
+    for kid in ["-hV0pQ3", "--no-such", "-"] {
+        let (code, _, said) = place.said(&["key", "retire", "signer", kid]);
+        assert!(code == 1 && said.contains(&format!("`signer` has no key `{kid}`")), "{kid}: {said}");
+    }
 }
 
 #[test]
