@@ -23,7 +23,7 @@ use crate::policy::assertion::Entry;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
 use crate::policy::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
-use crate::policy::exec::trial;
+use crate::policy::exec::trial::{self, Settled};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
 use code::{Code, Label};
@@ -53,7 +53,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
     }
     let Compiler { code, frames, cookies, mut diagnostics, names, .. } = compiler;
     let (mut program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
-    trial::settle_calls(&mut program);
+    trial::settle(&mut program);
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     // A fragment is compiled for each policy that includes it.
     let mut seen = HashSet::new();
@@ -139,6 +139,7 @@ impl<'a> Compiler<'a> {
             reads: Reads::default(),
             changes: Vec::new(),
             span: policy.item.name.span,
+            begun: None,
         };
         self.code.place(entry);
         match &policy.item.kind {
@@ -303,7 +304,15 @@ impl<'a> Compiler<'a> {
         let outputs =
             callee.outputs.iter().filter_map(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32)))).collect();
         let failure = callee.failure.as_ref().and_then(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32))));
-        CallSite { entry: callee.entry, slots: callee.slots, inputs, outputs, failure, name: callee.name.clone(), known: None }
+        CallSite {
+            entry: callee.entry,
+            slots: callee.slots,
+            inputs,
+            outputs,
+            failure,
+            name: callee.name.clone(),
+            settled: Settled::Unknown,
+        }
     }
 
     fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span) {

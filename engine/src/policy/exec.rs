@@ -1,4 +1,5 @@
-//! The executor: one loop over one flat program. It does not recurse, and only yields when an assertion does I/O.
+//! The executor: it runs one flat program. It does not recurse, and only yields when an assertion does I/O. What waits for nothing runs in
+//! a plain loop (`steps.rs`), because the variables of a future are kept in memory, and the loop's are kept in registers.
 
 mod again;
 pub mod bounds;
@@ -7,13 +8,12 @@ pub mod observer;
 pub mod program;
 pub mod quick;
 mod shown;
+mod steps;
 #[cfg(test)]
 mod tests;
 pub mod trial;
 
 use std::borrow::Cow;
-
-use portcullis_dsl::ast::Type;
 
 use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
@@ -23,7 +23,8 @@ use crate::services::store::Again;
 use again::Checkpoint;
 use compare::Compare;
 use observer::{Ended, Nobody, Observer};
-use program::{CallSite, FrameProgram, Instr, Loop, Op, Program};
+use program::{FrameProgram, Instr, Op, Program};
+use steps::{Why, steps};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -63,14 +64,6 @@ impl Run {
                 instr.no
             }
         }
-    }
-
-    fn set(&mut self, pc: u32, instr: &Instr, held: bool) -> u32 {
-        if held {
-            return instr.ok;
-        }
-        self.failed = Some((pc, Cow::Borrowed("the value is not of the variable's type")));
-        instr.no
     }
 
     fn condition(&mut self, ctx: &Ctx, program: &Program, pc: u32, instr: &Instr, compare: &Compare) -> u32 {
@@ -172,143 +165,24 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
         ctx.slots.resize_with(frame.slots, Value::default);
     }
     let mut run = Run::default();
-    let mut pc = entry;
+    let mut pc = match &frame.begun {
+        Some(beginning) if !O::WATCHES && entry == frame.entry => beginning.run(program, ctx, &mut run),
+        _ => entry,
+    };
     loop {
-        let Some(instr) = program.code.get(pc as usize) else {
-            abandon(ctx, &mut run, 0).await;
-            return Ending::Broken(defect("the program has no such instruction"));
+        let stop = steps(program, frame, ctx, &mut run, pc, &mut observer);
+        pc = stop.at;
+        let step = match stop.why {
+            Why::Ended(ending) => return ending,
+            Why::Broken(fault) => Err(fault),
+            Why::Waits(instr) => {
+                let caller = begun(&mut observer, program, &run, pc, instr);
+                let step = wait(program, frame, ctx, &mut run, pc, instr).await;
+                let step = if ctx.went_astray() { Err(astray()) } else { step };
+                tell(&mut observer, program, pc, caller, &step);
+                step
+            }
         };
-        let caller = if O::WATCHES { run.calls.last().map(|call| call.at) } else { None };
-        if O::WATCHES
-            && instr.op.is_step()
-            && let Some(place) = program.span(pc)
-        {
-            observer.begun(place);
-        }
-        let step: Result<u32, Fault> = match &instr.op {
-            Op::Jump => Ok(instr.ok),
-            Op::Set(slot, value, ty) => Ok(run.set(pc, instr, assign(ctx, *slot, value.eval(ctx), *ty))),
-            Op::Default(slot, value, ty) => {
-                let held = !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty);
-                Ok(run.set(pc, instr, held))
-            }
-            Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
-            Op::Test(compare) => Ok(run.condition(ctx, program, pc, instr, compare)),
-            Op::Sync(assertion, twice) => {
-                ctx.outside += u32::from(!twice);
-                assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome))
-            }
-            Op::Async(assertion, twice) => {
-                ctx.outside += u32::from(!twice);
-                assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome))
-            }
-            Op::Call(site) => {
-                if let (Some(known), false) = (&site.known, O::WATCHES) {
-                    known.iter().for_each(|(slot, value)| ctx.set(*slot, value.clone()));
-                    Ok(instr.ok)
-                } else if call(ctx, &mut run, site, pc) {
-                    Ok(site.entry)
-                } else {
-                    run.failed = Some((pc, format!("an input of `{}` has the wrong type", site.name).into()));
-                    if let Some((_, outer)) = site.failure {
-                        ctx.set(outer, Value::Undefined);
-                    }
-                    Ok(instr.no)
-                }
-            }
-            Op::Return(held) => ret(ctx, &mut run, program, *held),
-            Op::LoopBegin(list) => {
-                run.loops.push(LoopState::over(list.eval(ctx)));
-                Ok(instr.ok)
-            }
-            Op::LoopNext(data) => next_round(ctx, &mut run, data).map(|goes_on| if goes_on { instr.ok } else { instr.no }),
-            Op::LoopLeave => run.loops.pop().map(|_| instr.ok).ok_or_else(|| defect("no loop is open")),
-            Op::PushHandler(message) => {
-                run.handlers.push(Handler {
-                    at: pc,
-                    message: *message,
-                    base: ctx.base,
-                    slots: ctx.slots.len(),
-                    calls: run.calls.len(),
-                    loops: run.loops.len(),
-                    blocks: run.blocks.len(),
-                });
-                Ok(instr.ok)
-            }
-            Op::PopHandler => run.handlers.pop().map(|_| instr.ok).ok_or_else(|| defect("no `HandleErrors` is open")),
-            Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
-            Op::Begin(assertion) => match assertion.begin(ctx).await {
-                Ok(Begin::Run(open)) => {
-                    if open.runs_again() {
-                        run.may_return_to(ctx, pc);
-                    }
-                    run.blocks.push(open);
-                    Ok(instr.ok)
-                }
-                Ok(Begin::Skip) => Ok(pc + 1),
-                Ok(Begin::Refuse(reason)) => Ok(run.after(pc, instr, Outcome::Falsified(reason))),
-                Err(fault) => Err(fault),
-            },
-            Op::EndBlock(ending) => match run.blocks.pop() {
-                Some(open) => match open.end(ctx, *ending).await {
-                    Ok(outcome) => {
-                        run.forget_checkpoints();
-                        Ok(if *ending == BlockEnd::Held { run.after(pc, instr, outcome) } else { instr.no })
-                    }
-                    Err(fault) => Err(fault),
-                },
-                None => Err(defect("no block is open")),
-            },
-            Op::Fail(slot, code) => {
-                let code = code.eval(ctx);
-                run.explain(ctx, program, pc, &code.as_text());
-                unwind_to_service(ctx, &mut run, frame).await;
-                ctx.set(*slot, code);
-                Ok(instr.ok)
-            }
-            Op::FailCall(slot, code) => match run.calls.last() {
-                Some(call) => {
-                    let code = code.eval(ctx);
-                    let (loops, handlers, blocks) = (call.loops, call.handlers, call.blocks);
-                    run.loops.truncate(loops);
-                    run.handlers.truncate(handlers);
-                    abandon(ctx, &mut run, blocks).await;
-                    run.failed = Some((pc, format!("it failed with {}", code.as_text()).into()));
-                    ctx.set(*slot, code);
-                    Ok(instr.ok)
-                }
-                None => Err(defect("a `fail` outside of a call")),
-            },
-            Op::Done if run.calls.is_empty() && ctx.transactions.is_empty() => {
-                run.loops.clear();
-                run.handlers.clear();
-                Ok(instr.ok)
-            }
-            Op::Done => Err(defect("a `Done` inside a block that must run to its own end")),
-            Op::DropDraft => {
-                if run.failed.is_some() && run.broken.is_none() {
-                    run.explain(ctx, program, pc, "");
-                }
-                ctx.draft = None;
-                Ok(instr.ok)
-            }
-            Op::End(held) => {
-                // A service without an error assertion comes here straight from its failure.
-                if !held && run.failed.is_some() && run.broken.is_none() && frame.fault_tail.is_none() {
-                    run.explain(ctx, program, pc, "");
-                }
-                return match (run.broken.take(), held) {
-                    (Some(fault), _) => Ending::Broken(fault),
-                    (None, true) => Ending::Held,
-                    (None, false) => Ending::Failed,
-                };
-            }
-            Op::Defect => Err(defect("the compiler failed here")),
-        };
-        let step = if ctx.went_astray() { Err(defect("a variable has no slot")) } else { step };
-        if O::WATCHES {
-            tell(&mut observer, program, pc, caller, &step);
-        }
         pc = match step {
             Ok(next) => next,
             Err(fault) => match recover(ctx, &mut run, program, frame, fault, pc).await {
@@ -319,8 +193,84 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
     }
 }
 
+/// Runs an instruction that may wait.
+async fn wait(
+    program: &Program,
+    frame: &FrameProgram,
+    ctx: &mut Ctx,
+    run: &mut Run,
+    pc: u32,
+    instr: &Instr,
+) -> Result<u32, Fault> {
+    match &instr.op {
+        Op::Async(assertion, twice) => {
+            ctx.outside += u32::from(!twice);
+            assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome))
+        }
+        Op::Begin(assertion) => match assertion.begin(ctx).await {
+            Ok(Begin::Run(open)) => {
+                if open.runs_again() {
+                    run.may_return_to(ctx, pc);
+                }
+                run.blocks.push(open);
+                Ok(instr.ok)
+            }
+            Ok(Begin::Skip) => Ok(pc + 1),
+            Ok(Begin::Refuse(reason)) => Ok(run.after(pc, instr, Outcome::Falsified(reason))),
+            Err(fault) => Err(fault),
+        },
+        Op::EndBlock(ending) => match run.blocks.pop() {
+            Some(open) => match open.end(ctx, *ending).await {
+                Ok(outcome) => {
+                    run.forget_checkpoints();
+                    Ok(if *ending == BlockEnd::Held { run.after(pc, instr, outcome) } else { instr.no })
+                }
+                Err(fault) => Err(fault),
+            },
+            None => Err(defect("no block is open")),
+        },
+        Op::Fail(slot, code) => {
+            let code = code.eval(ctx);
+            run.explain(ctx, program, pc, &code.as_text());
+            unwind_to_service(ctx, run, frame).await;
+            ctx.set(*slot, code);
+            Ok(instr.ok)
+        }
+        Op::FailCall(slot, code) => match run.calls.last() {
+            Some(call) => {
+                let code = code.eval(ctx);
+                let (loops, handlers, blocks) = (call.loops, call.handlers, call.blocks);
+                run.loops.truncate(loops);
+                run.handlers.truncate(handlers);
+                abandon(ctx, run, blocks).await;
+                run.failed = Some((pc, format!("it failed with {}", code.as_text()).into()));
+                ctx.set(*slot, code);
+                Ok(instr.ok)
+            }
+            None => Err(defect("a `fail` outside of a call")),
+        },
+        _ => Err(defect("an instruction that does not wait")),
+    }
+}
+
+/// Tells an observer that a step begins. The place of the call that the run is in: a `Return` is the end of it.
+fn begun<O: Observer>(observer: &mut O, program: &Program, run: &Run, pc: u32, instr: &Instr) -> Option<u32> {
+    if !O::WATCHES {
+        return None;
+    }
+    if instr.op.is_step()
+        && let Some(place) = program.span(pc)
+    {
+        observer.begun(place);
+    }
+    run.calls.last().map(|call| call.at)
+}
+
 /// Tells an observer how a step ended. The step of a call ends with its `Return`.
-fn tell(observer: &mut impl Observer, program: &Program, pc: u32, caller: Option<u32>, step: &Result<u32, Fault>) {
+fn tell<O: Observer>(observer: &mut O, program: &Program, pc: u32, caller: Option<u32>, step: &Result<u32, Fault>) {
+    if !O::WATCHES {
+        return;
+    }
     let Some(instr) = program.code.get(pc as usize) else { return };
     let (at, how) = match (&instr.op, step) {
         (Op::Return(held), Ok(_)) => (caller, if *held { Ended::Held } else { Ended::Failed }),
@@ -342,99 +292,9 @@ fn defect(what: &'static str) -> Fault {
     Fault::new(Blame::Internal, what)
 }
 
-fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<Type>) -> bool {
-    let value = match ty {
-        None => value,
-        Some(ty) => match value.convert(ty) {
-            Some(value) => value,
-            None => return false,
-        },
-    };
-    ctx.set(slot, value);
-    true
-}
-
-/// Enters an encapsulated assertion: inputs are evaluated in the caller, then the callee gets its own slots. `false`: an input
-/// cannot be converted to its type, so the call fails.
-fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
-    let base = ctx.slots.len();
-    ctx.slots.resize_with(base + site.slots, Value::default);
-    for (slot, expr, ty) in &site.inputs {
-        let value = expr.eval(ctx);
-        let value = match ty {
-            // Undefined and the empty text, which is not JSON, both mean "no document".
-            Some(Type::Json) if value.is_empty() => Value::Undefined,
-            Some(ty) if !value.is_undefined() => match value.convert(*ty) {
-                Some(value) => value,
-                None => {
-                    ctx.slots.truncate(base);
-                    return false;
-                }
-            },
-            _ => value,
-        };
-        *ctx.place(base + slot.0 as usize) = value;
-    }
-    run.calls.push(Activation {
-        at,
-        base: ctx.base,
-        loops: run.loops.len(),
-        handlers: run.handlers.len(),
-        blocks: run.blocks.len(),
-    });
-    ctx.base = base;
-    true
-}
-
-/// Leaves an encapsulated assertion. Outputs that were set are copied back, even after a failure.
-fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u32, Fault> {
-    let activation = run.calls.pop().ok_or_else(|| defect("a `Return` without a call"))?;
-    let Some(instr @ Instr { op: Op::Call(site), .. }) = program.code.get(activation.at as usize) else {
-        return Err(defect("a `Return` to something that is not a call"));
-    };
-    for (inner, outer) in &site.outputs {
-        let value = ctx.take(*inner);
-        if !value.is_undefined() {
-            *ctx.place(activation.base + outer.0 as usize) = value;
-        }
-    }
-    if let Some((inner, outer)) = site.failure {
-        let code = ctx.take(inner);
-        // A failure without a code must not keep the code of an earlier one.
-        if !held || !code.is_undefined() {
-            *ctx.place(activation.base + outer.0 as usize) = code;
-        }
-    }
-    ctx.slots.truncate(ctx.base);
-    ctx.base = activation.base;
-    run.loops.truncate(activation.loops);
-    Ok(if held { instr.ok } else { instr.no })
-}
-
-fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bool, Fault> {
-    let state = run.loops.last_mut().ok_or_else(|| defect("no loop is open"))?;
-    let broken = state.next > 0 && ctx.get(data.stop).to_bool() == Some(true);
-    let value = state.values.values().get(state.next).cloned();
-    let exceeded = data.limit.is_some_and(|limit| state.next >= limit) && value.is_some();
-    match value {
-        Some(value) if !broken && !exceeded => {
-            state.next += 1;
-            let round = state.next as i64;
-            if let Some(item) = data.item {
-                ctx.set(item, value.clone());
-            }
-            ctx.set(data.current, value);
-            ctx.set(data.iterations, round);
-            Ok(true)
-        }
-        _ => {
-            run.loops.pop();
-            if exceeded && !broken {
-                ctx.set(data.exceeded, true);
-            }
-            Ok(false)
-        }
-    }
+#[cold]
+fn astray() -> Fault {
+    defect("a variable has no slot")
 }
 
 /// Leaves all blocks but the first `depth`, the innermost first.

@@ -115,6 +115,28 @@ impl Reads {
     /// Whether everything that is read can be read.
     pub fn check(&self, request: &Request) -> Result<(), Unreadable> {
         let headers = &request.message.headers;
+        // Nearly all requests are so, and the rest is only about those that are not.
+        let ordinary = headers.len() == headers.keys_len() && headers.values().all(is_text);
+        if !ordinary {
+            self.check_fields(headers)?;
+        }
+        if self.basic
+            && let Err(basic::Bad::Unreadable(why)) = basic::credentials(headers)
+        {
+            return Err(Unreadable::Credentials(why));
+        }
+        if self.parameters && !self.malformed {
+            if request.query_parameters().is_malformed() {
+                return Err(Unreadable::Query);
+            }
+            if request.message.form().is_malformed() {
+                return Err(Unreadable::Form);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_fields(&self, headers: &HeaderMap) -> Result<(), Unreadable> {
         // A body cannot be understood without its type.
         for name in self.first.iter().chain([&header::CONTENT_TYPE]) {
             let mut values = headers.get_all(name).iter();
@@ -133,19 +155,6 @@ impl Reads {
         }
         if !self.cookies.is_empty() && !headers.get_all(header::COOKIE).iter().all(is_text) {
             self.check_cookies(headers)?;
-        }
-        if self.basic
-            && let Err(basic::Bad::Unreadable(why)) = basic::credentials(headers)
-        {
-            return Err(Unreadable::Credentials(why));
-        }
-        if self.parameters && !self.malformed {
-            if request.query_parameters().is_malformed() {
-                return Err(Unreadable::Query);
-            }
-            if request.message.form().is_malformed() {
-                return Err(Unreadable::Form);
-            }
         }
         Ok(())
     }

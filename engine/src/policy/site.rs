@@ -1,5 +1,7 @@
 //! One generation of policies: the program, its routes, and the run of a request on them.
 
+mod routes;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,6 +13,9 @@ use portcullis_dsl::ast::ItemKind;
 use portcullis_dsl::spec::Catalogue;
 use portcullis_dsl::{Diagnostic, Library, Severity, Sources};
 use smol_str::SmolStr;
+
+pub use routes::Routed;
+use routes::Routes;
 
 use crate::data::path::{self, Form};
 use crate::data::value::Value;
@@ -33,12 +38,7 @@ pub struct Site {
     pub services: Arc<Services>,
     /// Empty, or `/` and the instance modifier.
     pub instance_modifier: SmolStr,
-    exact: HashMap<String, Endpoint>,
-    /// Endpoints whose paths end in `*`, longest first.
-    prefixes: Vec<(String, Endpoint)>,
-    /// Paths of services as the least strict server compares them, each with the length of the path as written and whether `*`
-    /// follows.
-    folded: HashMap<String, Vec<(usize, bool)>>,
+    routes: Routes,
     paths: HashMap<SmolStr, String>,
 }
 
@@ -58,46 +58,8 @@ pub struct Route {
     pub metrics: ServiceMetrics,
 }
 
-/// The services of one path, which share its methods.
-pub struct Endpoint {
-    routes: Vec<Arc<Route>>,
-    /// `Allow` of a 405.
-    allow: String,
-}
-
-impl Endpoint {
-    fn new(route: Arc<Route>) -> Endpoint {
-        Endpoint { allow: route.allow.clone(), routes: vec![route] }
-    }
-
-    fn add(&mut self, route: Arc<Route>) {
-        self.allow = [self.allow.as_str(), &route.allow].join(",");
-        self.routes.push(route);
-    }
-
-    /// The service for a method.
-    pub fn route(&self, method: &Method) -> Option<&Arc<Route>> {
-        self.routes.iter().find(|route| route.methods.is_empty() || route.methods.contains(method))
-    }
-
-    /// Whether none of the services takes paths that servers read in different ways.
-    fn plain_paths(&self) -> bool {
-        !self.routes.iter().any(|route| route.raw_paths)
-    }
-}
-
 /// A service, what its policy runs in, and whether the body is left out of the answer.
 type Begun = (Arc<Route>, Box<Ctx>, bool);
-
-/// Where a path leads.
-pub enum Routed<'s, 'p> {
-    /// To the services of this path, and what `*` matched.
-    To(&'s Endpoint, &'p str),
-    /// To none.
-    Nowhere,
-    /// It is refused for this reason: the gateway and the server behind it could read it differently.
-    Refused(&'static str),
-}
 
 impl Route {
     /// Runs the service's policy to its answer.
@@ -217,9 +179,7 @@ impl Compiled {
             library: Arc::clone(&self.library),
             services,
             instance_modifier: modifier.clone(),
-            exact: HashMap::new(),
-            prefixes: Vec::new(),
-            folded: HashMap::new(),
+            routes: Routes::default(),
             paths: HashMap::new(),
         };
         for policy in self.library.services() {
@@ -236,23 +196,10 @@ impl Compiled {
             // As in requests: non-ASCII characters are escaped, and escapes are in upper case.
             let path = format!("{modifier}{}", head.path.node);
             let path = path::upper_escapes(&utf8_percent_encode(&path, CONTROLS).to_string()).into_owned();
-            let written = path.strip_suffix('*').unwrap_or(&path);
-            site.folded.entry(path::folded(written).into_owned()).or_default().push((written.len(), written != path));
             site.paths.insert(route.name.clone(), path.trim_end_matches("/*").to_owned());
-            match path.strip_suffix('*') {
-                Some(prefix) => match site.prefixes.iter_mut().find(|(known, _)| known == prefix) {
-                    Some((_, endpoint)) => endpoint.add(route),
-                    None => site.prefixes.push((prefix.to_owned(), Endpoint::new(route))),
-                },
-                None => match site.exact.get_mut(&path) {
-                    Some(endpoint) => endpoint.add(route),
-                    None => {
-                        site.exact.insert(path, Endpoint::new(route));
-                    }
-                },
-            }
+            site.routes.add(&path, route);
         }
-        site.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        site.routes.settle();
         Some(site)
     }
 }
@@ -278,52 +225,15 @@ impl Site {
 
     /// Names, paths and methods of all services that are served.
     pub fn endpoints(&self) -> impl Iterator<Item = (&SmolStr, &str, &[Method])> {
-        let exact = self.exact.iter().flat_map(|(path, endpoint)| {
-            endpoint.routes.iter().map(move |route| (&route.name, path.as_str(), route.methods.as_slice()))
-        });
-        let prefixes = self
-            .prefixes
-            .iter()
-            .flat_map(|(_, endpoint)| &endpoint.routes)
-            .map(|route| (&route.name, self.service_path(&route.name), route.methods.as_slice()));
-        exact.chain(prefixes)
+        self.routes.all().map(|(path, route)| {
+            let path = path.unwrap_or_else(|| self.service_path(&route.name));
+            (&route.name, path, route.methods.as_slice())
+        })
     }
 
     /// The service a path leads to.
     pub fn route<'p>(&self, path: &'p str) -> Routed<'_, 'p> {
-        let form = match path::form(path) {
-            Ok(form) => form,
-            Err(reason) => return Routed::Refused(reason),
-        };
-        if form == Form::Plain
-            && let Some(endpoint) = self.exact.get(path)
-        {
-            return Routed::To(endpoint, "");
-        }
-        let found =
-            self.prefixes.iter().find_map(|(prefix, endpoint)| Some((prefix, endpoint, path.strip_prefix(prefix.as_str())?)));
-        match (found, form) {
-            (Some((_, endpoint, _)), Form::Unusual(reason)) if endpoint.plain_paths() => Routed::Refused(reason),
-            (None, Form::Unusual(reason)) => Routed::Refused(reason),
-            (None, Form::Plain) => Routed::Nowhere,
-            (Some((prefix, _, _)), _) if self.is_of_another(path, prefix.len(), form) => {
-                Routed::Refused("less strict servers take the path for that of another service")
-            }
-            (Some((_, endpoint, rest)), _) => Routed::To(endpoint, rest),
-        }
-    }
-
-    /// Whether a path that leads to a service with `*` could, for the server behind it, belong to a service with a longer path.
-    /// That service may require more of the client: `/app/Admin/x` leads to `/app/*`, but many servers treat it as
-    /// `/app/admin/x`.
-    fn is_of_another(&self, path: &str, own: usize, form: Form) -> bool {
-        let folded = path::folded(path);
-        path::beginnings(&folded).any(|beginning| {
-            // It is uncertain where servers split an unusual path, so a prefix counts like the whole.
-            let whole = beginning.len() == folded.len() || form != Form::Plain;
-            let others = self.folded.get(beginning).into_iter().flatten();
-            others.into_iter().any(|(length, star)| *length > own && (*star || whole))
-        })
+        self.routes.find(path)
     }
 
     /// Answers a request. A policy's call to this gateway enters here, too.
@@ -370,10 +280,10 @@ impl Site {
             found = endpoint.route(&Method::GET);
             head = found.is_some();
         }
-        let Some(route) = found.or_else(|| endpoint.routes.first()).map(Arc::clone) else {
+        let Some(route) = found.or_else(|| endpoint.first()).map(Arc::clone) else {
             return Err(answer::plain(StatusCode::NOT_FOUND, ""));
         };
-        let mut refused = refused.or_else(|| found.is_none().then(|| answer::method_not_allowed(&endpoint.allow)));
+        let mut refused = refused.or_else(|| found.is_none().then(|| answer::method_not_allowed(endpoint.allow())));
         if found.is_none() {
             head = request.method == Method::HEAD;
         } else if head {

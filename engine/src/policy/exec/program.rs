@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
-use crate::data::value::Value;
+use super::trial::{Beginning, Settled};
 use crate::policy::ctx::{Refusal, Slot};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
@@ -117,6 +117,12 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether it may wait.
+    #[inline]
+    pub fn waits(&self) -> bool {
+        matches!(self, Op::Async(..) | Op::Begin(_) | Op::EndBlock(_) | Op::Fail(..) | Op::FailCall(..))
+    }
+
     /// Whether an author would call it a step, and not just glue between steps.
     pub fn is_step(&self) -> bool {
         !matches!(
@@ -152,7 +158,6 @@ pub struct Loop {
 }
 
 /// A call: how values go in and come out.
-#[derive(Clone)]
 pub struct CallSite {
     /// First instruction of the callee.
     pub entry: u32,
@@ -167,12 +172,11 @@ pub struct CallSite {
     pub failure: Option<(Slot, Slot)>,
     /// Name of the callee.
     pub name: SmolStr,
-    /// What the call sets in the caller's slots, if that is the same in every run: then it is not entered.
-    pub known: Option<Box<[(Slot, Value)]>>,
+    /// What is known of the call before any run.
+    pub settled: Settled,
 }
 
 /// A policy with variables of its own.
-#[derive(Clone)]
 pub struct FrameProgram {
     /// Name.
     pub name: SmolStr,
@@ -192,6 +196,8 @@ pub struct FrameProgram {
     pub reads: Reads,
     /// The connections that it and everything that it calls change, as far as that is known.
     pub changes: Vec<SmolStr>,
+    /// How every run of it begins.
+    pub begun: Option<Beginning>,
     /// Its name in the source.
     pub span: Span,
 }

@@ -171,7 +171,13 @@ struct Pools {
     version: u64,
     /// By the alias of the client certificate; the empty alias means none. Connections are never shared between aliases, nor between
     /// URLs of policies and URLs of clients, because different rules allowed them.
-    open: HashMap<(String, bool), (Option<Arc<CertifiedKey>>, Pool)>,
+    open: HashMap<(String, bool), Open>,
+}
+
+/// Connections with one client certificate.
+struct Open {
+    shown: Option<Arc<CertifiedKey>>,
+    pool: Pool,
 }
 
 impl fmt::Debug for Outbound {
@@ -294,7 +300,7 @@ impl Outbound {
         if pools.version < version {
             *pools = Pools { version, open: HashMap::new() };
         }
-        if let Some((shown, pool)) = pools.open.get(&name)
+        if let Some(Open { shown, pool }) = pools.open.get(&name)
             && shown.as_ref().map(Arc::as_ptr) == identity.map(Arc::as_ptr)
         {
             return Ok(pool.clone());
@@ -309,7 +315,7 @@ impl Outbound {
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIME)
             .build(connector);
-        pools.open.insert(name, (identity.cloned(), pool.clone()));
+        pools.open.insert(name, Open { shown: identity.cloned(), pool: pool.clone() });
         Ok(pool)
     }
 

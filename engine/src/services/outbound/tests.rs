@@ -357,7 +357,7 @@ async fn secured(keys: &KeyStore) -> u16 {
 /// Whoever withdraws a trust tells nobody but the keys: no connection, and nothing made to open one, outlives it.
 #[tokio::test]
 async fn a_trust_that_is_withdrawn_counts_for_the_next_call() {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let now = crate::data::time::Clock::default().now_millis();
     let (near, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let theirs = KeyStore::open(&far.path().join("keys"), "localhost", now).unwrap();
     let ours = Arc::new(KeyStore::open(&near.path().join("keys"), "localhost", now).unwrap());

@@ -28,9 +28,14 @@ fn acts(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether a text is ASCII that has no effect, as nearly all texts are.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// A text in which such characters are escaped, as `\u{a}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(acts) {
+    if is_plain(text) || !text.contains(acts) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -46,6 +51,10 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// A text that cannot look like several fields: in quotes if it contains blanks, quotes or `=`.
 pub fn field(text: &str) -> Cow<'_, str> {
+    let word = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\');
+    if !text.is_empty() && text.bytes().all(word) {
+        return Cow::Borrowed(text);
+    }
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || acts(c)) {
         Cow::Owned(quoted(text))
     } else {
@@ -65,7 +74,7 @@ fn quoted(text: &str) -> String {
 /// JSON in which such characters are escaped. They can only occur in its strings, where `\uXXXX` means the same.
 pub fn json(line: &str) -> Cow<'_, str> {
     let body = line.strip_suffix('\n').unwrap_or(line);
-    if !body.contains(acts) {
+    if is_plain(body) || !body.contains(acts) {
         return Cow::Borrowed(line);
     }
     let mut out = String::with_capacity(line.len() + 16);
@@ -129,9 +138,10 @@ impl Visitor<'_> {
         }
         self.has_request |= name == REQUEST;
         let blank = if std::mem::take(&mut self.first) { "" } else { " " };
+        let mut put = |parts: &[&str]| parts.iter().try_for_each(|part| self.writer.write_str(part));
         self.result = match name {
-            "message" => write!(self.writer, "{blank}{}", visible(value)),
-            name => write!(self.writer, "{blank}{}={}", field(name.trim_start_matches("r#")), field(value)),
+            "message" => put(&[blank, &visible(value)]),
+            name => put(&[blank, &field(name.trim_start_matches("r#")), "=", &field(value)]),
         };
     }
 }

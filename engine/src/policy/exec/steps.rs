@@ -1,0 +1,249 @@
+//! Instructions that wait for nothing.
+
+use portcullis_dsl::ast::Type;
+
+use super::observer::Observer;
+use super::program::{CallSite, FrameProgram, Instr, Loop, NOWHERE, Op, Program};
+use super::trial::Settled;
+use super::{Activation, Ending, Handler, LoopState, Run, astray, begun, defect, tell};
+use crate::data::fault::Fault;
+use crate::data::value::Value;
+use crate::policy::ctx::{Ctx, Slot};
+
+/// Where the loop stopped.
+pub struct Stop<'p> {
+    /// The instruction that was to run, or that broke.
+    pub at: u32,
+    /// Why.
+    pub why: Why<'p>,
+}
+
+/// Why the loop stopped.
+pub enum Why<'p> {
+    /// This instruction may wait.
+    Waits(&'p Instr),
+    /// An instruction broke.
+    Broken(Fault),
+    /// The run has ended.
+    Ended(Ending),
+}
+
+/// Runs instructions until one may wait, one breaks, or the run ends.
+pub fn steps<'p, O: Observer>(
+    program: &'p Program,
+    frame: &FrameProgram,
+    ctx: &mut Ctx,
+    run: &mut Run,
+    mut pc: u32,
+    observer: &mut O,
+) -> Stop<'p> {
+    loop {
+        let Some(instr) = program.code.get(pc as usize) else {
+            return Stop { at: pc, why: Why::Broken(defect("the program has no such instruction")) };
+        };
+        if instr.op.waits() {
+            return Stop { at: pc, why: Why::Waits(instr) };
+        }
+        if let Op::End(held) = &instr.op {
+            return Stop { at: pc, why: Why::Ended(end(program, frame, ctx, run, pc, *held)) };
+        }
+        let caller = begun(observer, program, run, pc, instr);
+        let step = step::<O>(program, ctx, run, pc, instr);
+        let step = if ctx.went_astray() { Err(astray()) } else { step };
+        tell(observer, program, pc, caller, &step);
+        match step {
+            Ok(next) => pc = next,
+            Err(fault) => return Stop { at: pc, why: Why::Broken(fault) },
+        }
+    }
+}
+
+/// Runs one instruction. The next one.
+#[inline(always)]
+fn step<O: Observer>(program: &Program, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> Result<u32, Fault> {
+    match &instr.op {
+        Op::Jump => Ok(instr.ok),
+        Op::Set(..) | Op::Default(..) => Ok(set(ctx, run, pc, instr)),
+        Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
+        Op::Test(compare) => Ok(run.condition(ctx, program, pc, instr, compare)),
+        Op::Sync(assertion, twice) => {
+            ctx.outside += u32::from(!twice);
+            assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome))
+        }
+        Op::Call(site) => {
+            if let (Settled::Whole(known), false) = (&site.settled, O::WATCHES) {
+                known.iter().for_each(|(slot, value)| ctx.set(*slot, value.clone()));
+                Ok(instr.ok)
+            } else if call(ctx, run, site, pc) {
+                match &site.settled {
+                    Settled::Begun(beginning) if !O::WATCHES => Ok(beginning.run(program, ctx, run)),
+                    _ => Ok(site.entry),
+                }
+            } else {
+                run.failed = Some((pc, format!("an input of `{}` has the wrong type", site.name).into()));
+                if let Some((_, outer)) = site.failure {
+                    ctx.set(outer, Value::Undefined);
+                }
+                Ok(instr.no)
+            }
+        }
+        Op::Return(held) => ret(ctx, run, program, *held),
+        Op::LoopBegin(list) => {
+            run.loops.push(LoopState::over(list.eval(ctx)));
+            Ok(instr.ok)
+        }
+        Op::LoopNext(data) => next_round(ctx, run, data).map(|goes_on| if goes_on { instr.ok } else { instr.no }),
+        Op::LoopLeave => run.loops.pop().map(|_| instr.ok).ok_or_else(|| defect("no loop is open")),
+        Op::PushHandler(message) => {
+            run.handlers.push(Handler {
+                at: pc,
+                message: *message,
+                base: ctx.base,
+                slots: ctx.slots.len(),
+                calls: run.calls.len(),
+                loops: run.loops.len(),
+                blocks: run.blocks.len(),
+            });
+            Ok(instr.ok)
+        }
+        Op::PopHandler => run.handlers.pop().map(|_| instr.ok).ok_or_else(|| defect("no `HandleErrors` is open")),
+        Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
+        Op::Done if run.calls.is_empty() && ctx.transactions.is_empty() => {
+            run.loops.clear();
+            run.handlers.clear();
+            Ok(instr.ok)
+        }
+        Op::Done => Err(defect("a `Done` inside a block that must run to its own end")),
+        Op::DropDraft => {
+            if run.failed.is_some() && run.broken.is_none() {
+                run.explain(ctx, program, pc, "");
+            }
+            ctx.draft = None;
+            Ok(instr.ok)
+        }
+        Op::Async(..) | Op::Begin(_) | Op::EndBlock(_) | Op::Fail(..) | Op::FailCall(..) | Op::End(_) | Op::Defect => {
+            Err(defect("the compiler failed here"))
+        }
+    }
+}
+
+/// `set` and `default`. The next instruction.
+pub(super) fn set(ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> u32 {
+    let held = match &instr.op {
+        Op::Set(slot, value, ty) => assign(ctx, *slot, value.eval(ctx), *ty),
+        Op::Default(slot, value, ty) => !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty),
+        _ => return NOWHERE,
+    };
+    if held {
+        return instr.ok;
+    }
+    run.failed = Some((pc, "the value is not of the variable's type".into()));
+    instr.no
+}
+
+fn end(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, run: &mut Run, pc: u32, held: bool) -> Ending {
+    // A service without an error assertion comes here straight from its failure.
+    if !held && run.failed.is_some() && run.broken.is_none() && frame.fault_tail.is_none() {
+        run.explain(ctx, program, pc, "");
+    }
+    match (run.broken.take(), held) {
+        (Some(fault), _) => Ending::Broken(fault),
+        (None, true) => Ending::Held,
+        (None, false) => Ending::Failed,
+    }
+}
+
+pub(super) fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<Type>) -> bool {
+    let value = match ty {
+        None => value,
+        Some(ty) => match value.convert(ty) {
+            Some(value) => value,
+            None => return false,
+        },
+    };
+    ctx.set(slot, value);
+    true
+}
+
+/// Enters an encapsulated assertion: inputs are evaluated in the caller, then the callee gets its own slots. `false`: an input
+/// cannot be converted to its type, so the call fails.
+pub(super) fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
+    let base = ctx.slots.len();
+    ctx.slots.resize_with(base + site.slots, Value::default);
+    for (slot, expr, ty) in &site.inputs {
+        let value = expr.eval(ctx);
+        let value = match ty {
+            // Undefined and the empty text, which is not JSON, both mean "no document".
+            Some(Type::Json) if value.is_empty() => Value::Undefined,
+            Some(ty) if !value.is_undefined() => match value.convert(*ty) {
+                Some(value) => value,
+                None => {
+                    ctx.slots.truncate(base);
+                    return false;
+                }
+            },
+            _ => value,
+        };
+        *ctx.place(base + slot.0 as usize) = value;
+    }
+    run.calls.push(Activation {
+        at,
+        base: ctx.base,
+        loops: run.loops.len(),
+        handlers: run.handlers.len(),
+        blocks: run.blocks.len(),
+    });
+    ctx.base = base;
+    true
+}
+
+/// Leaves an encapsulated assertion. Outputs that were set are copied back, even after a failure.
+pub(super) fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -> Result<u32, Fault> {
+    let activation = run.calls.pop().ok_or_else(|| defect("a `Return` without a call"))?;
+    let Some(instr @ Instr { op: Op::Call(site), .. }) = program.code.get(activation.at as usize) else {
+        return Err(defect("a `Return` to something that is not a call"));
+    };
+    for (inner, outer) in &site.outputs {
+        let value = ctx.take(*inner);
+        if !value.is_undefined() {
+            *ctx.place(activation.base + outer.0 as usize) = value;
+        }
+    }
+    if let Some((inner, outer)) = site.failure {
+        let code = ctx.take(inner);
+        // A failure without a code must not keep the code of an earlier one.
+        if !held || !code.is_undefined() {
+            *ctx.place(activation.base + outer.0 as usize) = code;
+        }
+    }
+    ctx.slots.truncate(ctx.base);
+    ctx.base = activation.base;
+    run.loops.truncate(activation.loops);
+    Ok(if held { instr.ok } else { instr.no })
+}
+
+pub(super) fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bool, Fault> {
+    let state = run.loops.last_mut().ok_or_else(|| defect("no loop is open"))?;
+    let broken = state.next > 0 && ctx.get(data.stop).to_bool() == Some(true);
+    let value = state.values.values().get(state.next).cloned();
+    let exceeded = data.limit.is_some_and(|limit| state.next >= limit) && value.is_some();
+    match value {
+        Some(value) if !broken && !exceeded => {
+            state.next += 1;
+            let round = state.next as i64;
+            if let Some(item) = data.item {
+                ctx.set(item, value.clone());
+            }
+            ctx.set(data.current, value);
+            ctx.set(data.iterations, round);
+            Ok(true)
+        }
+        _ => {
+            run.loops.pop();
+            if exceeded && !broken {
+                ctx.set(data.exceeded, true);
+            }
+            Ok(false)
+        }
+    }
+}
