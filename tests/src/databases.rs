@@ -29,7 +29,21 @@ pub struct Database {
     folder: tempfile::TempDir,
     port: u16,
     child: Option<Child>,
+    secured: bool,
 }
+
+/// What a server needs for TLS, as PEM.
+pub struct Secured {
+    /// Whose certificates clients may show.
+    pub authority: String,
+    /// Its own certificate.
+    pub certificate: String,
+    /// The key of that.
+    pub key: String,
+}
+
+/// The password of the account `secret`.
+pub const PASSWORD: &str = "pass-word-17-hidden";
 
 /// The servers that are installed, each of which is started. Says which are not.
 pub fn installed() -> Result<Vec<Database>> {
@@ -46,8 +60,18 @@ pub fn installed() -> Result<Vec<Database>> {
 impl Database {
     /// Makes an empty database and starts its server; `None` if that is not installed.
     pub fn start(kind: Kind) -> Result<Option<Database>> {
+        Database::start_with(kind, None)
+    }
+
+    /// The same with TLS. The account `secret` has a password and needs TLS, and the account `certified` needs a certificate.
+    pub fn start_secured(kind: Kind, secured: &Secured) -> Result<Option<Database>> {
+        Database::start_with(kind, Some(secured))
+    }
+
+    fn start_with(kind: Kind, secured: Option<&Secured>) -> Result<Option<Database>> {
         let Some(programs) = programs(kind) else { return Ok(None) };
-        let mut database = Database { kind, folder: tempfile::tempdir()?, port: free_port()?, child: None };
+        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        let mut database = Database { kind, folder, port, child: None, secured: secured.is_some() };
         // The servers run under accounts of their own.
         fs::set_permissions(database.folder.path(), Permissions::from_mode(0o755))?;
         let data = database.data();
@@ -68,8 +92,38 @@ impl Database {
                 said(install.arg(&data))?;
             }
         }
+        if let Some(secured) = secured {
+            database.secure(secured)?;
+        }
         database.run()?;
+        if secured.is_some() && kind == Kind::Postgres {
+            let accounts =
+                format!("create role secret superuser login password '{PASSWORD}'; create role certified superuser login");
+            let mut client = Command::new("psql");
+            client.args(["-q", "-h", "127.0.0.1", "-U", "gateway", "-d", "postgres", "-c", &accounts, "-p"]);
+            said(client.arg(port.to_string()))?;
+        }
         Ok(Some(database))
+    }
+
+    fn secure(&self, secured: &Secured) -> Result<()> {
+        let data = self.data();
+        let mut files = vec![("ca.pem", &secured.authority), ("own.pem", &secured.certificate), ("own.key", &secured.key)];
+        let accounts = "host all gateway 127.0.0.1/32 trust\nhostssl all secret 127.0.0.1/32 scram-sha-256\n\
+                        hostssl all certified 127.0.0.1/32 cert\n"
+            .to_owned();
+        if self.kind == Kind::Postgres {
+            files.push(("pg_hba.conf", &accounts));
+        }
+        for (name, text) in files {
+            let path = data.join(name);
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            if is_root() {
+                said(Command::new("chown").arg(account(self.kind)).arg(&path))?;
+            }
+        }
+        Ok(())
     }
 
     /// What it is.
@@ -152,16 +206,26 @@ impl Database {
         let mut command = match self.kind {
             Kind::MySql => {
                 let first = self.folder.path().join("first.sql");
-                fs::write(
-                    &first,
-                    "create database if not exists gateway character set utf8mb4;\n\
+                let mut accounts = "create database if not exists gateway character set utf8mb4;\n\
                      create user if not exists gateway@'127.0.0.1' identified by 'gateway';\n\
-                     grant all on *.* to gateway@'127.0.0.1';\n",
-                )?;
+                     grant all on *.* to gateway@'127.0.0.1';\n"
+                    .to_owned();
+                if self.secured {
+                    accounts += &format!(
+                        "create user if not exists secret@'127.0.0.1' identified by '{PASSWORD}' require ssl;\n\
+                         create user if not exists certified@'127.0.0.1' require x509;\n\
+                         grant all on *.* to secret@'127.0.0.1';\ngrant all on *.* to certified@'127.0.0.1';\n"
+                    );
+                }
+                fs::write(&first, accounts)?;
                 let mut command = self.as_account("mariadbd");
                 command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin", "--innodb-buffer-pool-size=32M"]);
                 command.arg(format!("--init-file={}", first.display())).arg(format!("--datadir={}", data.display()));
                 command.arg(format!("--socket={}", data.join("socket").display())).arg(format!("--port={port}"));
+                if self.secured {
+                    let files = [("ca", "ca.pem"), ("cert", "own.pem"), ("key", "own.key")];
+                    command.args(files.map(|(word, file)| format!("--ssl-{word}={}", data.join(file).display())));
+                }
                 command
             }
             Kind::Postgres => {
@@ -170,6 +234,10 @@ impl Database {
                 command.args(["-h", "127.0.0.1", "-p", &port, "-c", "shared_buffers=32MB"]);
                 // Rivals in a test meet all the time, and need not wait a second each time.
                 command.args(["-c", "deadlock_timeout=50ms", "-k"]).arg(&data).arg("-D").arg(&data);
+                if self.secured {
+                    command.args(["-c", "ssl=on", "-c", "ssl_ca_file=ca.pem", "-c", "ssl_cert_file=own.pem"]);
+                    command.args(["-c", "ssl_key_file=own.key"]);
+                }
                 command
             }
         };

@@ -3,8 +3,12 @@
 //! and by its own messages; `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_POSTGRES` name the servers, and Redis is started here.
 
 use std::hash::{BuildHasher, RandomState};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use portcullis_tests::databases::said;
 use portcullis_tests::grants::{Answer, GrantClient, prepare};
 use portcullis_tests::process::{Process, Start, command};
 use portcullis_tests::servers::{Balancer, Proxy, Redis, address_of, free_port};
@@ -69,10 +73,11 @@ struct Gateways {
 
 impl Gateways {
     fn start(bus: &Bus) -> Gateways {
-        Gateways::start_with(bus, |_| "monitoring: { listen: off }\n".to_owned())
+        Gateways::start_with(bus, "2s", |_| "monitoring: { listen: off }\n".to_owned())
     }
 
-    fn start_with(bus: &Bus, settings: impl Fn(usize) -> String) -> Gateways {
+    /// With so much time until what a gateway cannot know to be true counts no more.
+    fn start_with(bus: &Bus, outdated: &str, settings: impl Fn(usize) -> String) -> Gateways {
         let unique = format!("{:x}", RandomState::new().hash_one(0));
         let redis = bus.redis.then(|| Redis::program().and_then(|program| Redis::start(program).ok()).expect("a Redis server"));
         let homes: Vec<_> = (0..NODES).map(|_| tempfile::tempdir().expect("a folder")).collect();
@@ -81,7 +86,7 @@ impl Gateways {
         for (place, home) in homes.iter().enumerate() {
             let redis = redis.as_ref().map_or_else(String::new, |redis| format!("redis: '{}', ", redis.url()));
             let yaml = format!(
-                "connections:\n  OAuth: {{ url: '{url}', pool_size: 8 }}\ncluster: {{ {redis}name: t{unique}, outdated: 2s }}\n{}",
+                "connections:\n  OAuth: {{ url: '{url}', pool_size: 8 }}\ncluster: {{ {redis}name: t{unique}, outdated: {outdated} }}\n{}",
                 settings(place)
             );
             put(home.path(), "gateway.yaml", &yaml);
@@ -93,7 +98,7 @@ impl Gateways {
         let nodes = homes.iter().map(|home| Process::gateway(home.path(), &Start::default()).expect("a start")).collect();
         let client = GrantClient::register(homes[0].path(), &format!("Client {unique}")).expect("a client");
         let gateways = Gateways { homes, nodes, client, redis, owner: format!("owner-{unique}") };
-        gateways.nodes.iter().for_each(connected);
+        gateways.connected(1);
         gateways
     }
 
@@ -124,6 +129,20 @@ impl Gateways {
             alive.push(self.at(node).is_alive(token).await.expect("an answer"));
         }
         alive
+    }
+
+    /// What this gateway says of the bus.
+    fn bus(&self, node: usize) -> serde_json::Value {
+        let said: serde_json::Value = serde_json::from_str(&self.command(node, &["status", "--json"])).expect("JSON");
+        said["cluster"].clone()
+    }
+
+    /// Waits until each gateway has met the others so many times.
+    fn connected(&self, times: usize) {
+        for node in &self.nodes {
+            let met = node.logs(|log| log.matches("connected to the other gateways").count() >= times);
+            assert!(met, "{}", node.log());
+        }
     }
 
     /// The token has ended everywhere, soon.
@@ -197,9 +216,7 @@ fn what_ends_at_one_ends_at_all_at_once() {
                     .await;
             }
         });
-        let said = gateways.command(0, &["status", "--json"]);
-        let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-        let cluster = &said["cluster"];
+        let cluster = gateways.bus(0);
         assert_eq!((&cluster["state"], &cluster["others"]), (&"up".into(), &(NODES - 1).into()), "{name}: {cluster}");
         assert_eq!(cluster["flushes"], 1, "{name}: single messages did it: {cluster}");
         assert_eq!(cluster["limits"], if bus.redis { "shared" } else { "own" }, "{name}");
@@ -312,14 +329,7 @@ fn a_lost_bus_or_gateway_heals_by_itself() {
                 proxy.mend();
             }
             // They find one another again, and tell single removals.
-            for node in &gateways.nodes {
-                let times = if gateways.redis.is_some() || proxy.is_some() { 2 } else { 1 };
-                assert!(
-                    node.logs(|log| log.matches("connected to the other gateways").count() >= times),
-                    "{name}: {}",
-                    node.log()
-                );
-            }
+            gateways.connected(if gateways.redis.is_some() || proxy.is_some() { 2 } else { 1 });
             // Nothing that was acknowledged is lost. A request that is given a connection which was just cut may still fail.
             for node in 0..NODES {
                 let client = gateways.at(node);
@@ -342,6 +352,151 @@ fn a_lost_bus_or_gateway_heals_by_itself() {
             gateways.ended(&last, &format!("{name}: healed")).await;
         });
     }
+}
+
+/// What clients of all gateways did.
+#[derive(Default)]
+struct Work {
+    enough: AtomicBool,
+    done: AtomicUsize,
+    /// Access tokens that were given out.
+    kept: Mutex<Vec<String>>,
+    failed: Mutex<Vec<String>>,
+}
+
+/// Codes, tokens and refreshes, each at another gateway than the one before, until it is enough.
+async fn work(clients: Vec<GrantClient>, owner: String, work: Arc<Work>) {
+    for turn in 0.. {
+        if work.enough.load(Ordering::Relaxed) {
+            return;
+        }
+        let at = |step: usize| &clients[(turn + step) % clients.len()];
+        let round = async {
+            let code = at(0).code(&owner).await?;
+            let Answer::Tokens { refresh, .. } = at(1).redeem(&code).await? else { anyhow::bail!("no tokens for a code") };
+            let Answer::Tokens { access, .. } = at(2).refresh(&refresh).await? else { anyhow::bail!("no tokens for a refresh") };
+            anyhow::ensure!(at(0).is_alive(&access).await?, "a new token is refused");
+            work.kept.lock().expect("no panic").push(access);
+            anyhow::Ok(())
+        };
+        match round.await {
+            Ok(()) => _ = work.done.fetch_add(1, Ordering::Relaxed),
+            Err(error) => work.failed.lock().expect("no panic").push(format!("{error:#}")),
+        }
+    }
+}
+
+#[test]
+fn redis_may_die_while_clients_work() {
+    let url = std::env::var("PORTCULLIS_TEST_POSTGRES").ok();
+    if url.is_none() || Redis::program().is_none() {
+        return eprintln!("skipped: it takes PostgreSQL and Redis");
+    }
+    // Nothing that is cached ends by itself, so that only what the gateways tell each other, or do by themselves, ends it.
+    let bus = Bus { name: "postgres with Redis", url, redis: true };
+    let mut gateways = Gateways::start_with(&bus, "1h", |_| "monitoring: { listen: off }\n".to_owned());
+    block_on(async {
+        let (missed, _) = gateways.tokens(0).await;
+        assert_eq!(gateways.alive(&missed).await, [true; NODES]);
+        let before: Vec<u64> = (0..NODES).map(|node| gateways.bus(node)["flushes"].as_u64().expect("a number")).collect();
+        let shared = Arc::new(Work::default());
+        let clients: Vec<_> = (0..NODES).map(|node| gateways.at(node)).collect();
+        let workers: Vec<_> = (0..3)
+            .map(|worker| tokio::spawn(work(clients.clone(), format!("{}-{worker}", gateways.owner), Arc::clone(&shared))))
+            .collect();
+        let more = async || {
+            let before = shared.done.load(Ordering::Relaxed);
+            soon("work to be done", async || shared.done.load(Ordering::Relaxed) > before + 3).await;
+        };
+        more().await;
+        gateways.redis.as_mut().expect("a Redis server").kill();
+        for node in 0..NODES {
+            soon("the loss to be noticed", async || gateways.bus(node)["state"] == "down").await;
+            assert_eq!(gateways.bus(node)["limits"], "own", "each counts for itself");
+        }
+        more().await;
+        let mut passed = [0; NODES];
+        for attempt in 0..NODES * 6 {
+            let status = gateways.at(attempt % NODES).ask("/rate?key=alone").await.expect("an answer");
+            passed[attempt % NODES] += usize::from(status == 200);
+        }
+        assert_eq!(passed, [4; NODES], "never open, never closed");
+
+        // The others cannot know it yet.
+        gateways.command(0, &["token", "revoke", "--token", &missed]);
+        let alive = gateways.alive(&missed).await;
+        assert!(alive[1..] == [true; NODES - 1], "cached for `outdated`: {alive:?}");
+        redis_again(&mut gateways);
+        gateways.connected(2);
+        assert_eq!(gateways.alive(&missed).await, [false; NODES], "caches are emptied before a connection counts");
+        for (node, before) in before.iter().enumerate() {
+            let now = gateways.bus(node);
+            assert!(now["flushes"].as_u64() > Some(*before) && now["limits"] == "shared", "{now}");
+        }
+        more().await;
+        shared.enough.store(true, Ordering::Relaxed);
+        for worker in workers {
+            worker.await.expect("no panic");
+        }
+        assert_eq!(*shared.failed.lock().expect("no panic"), Vec::<String>::new(), "nobody noticed");
+        let kept = shared.kept.lock().expect("no panic").clone();
+        for token in &kept {
+            assert_eq!(gateways.alive(token).await, [true; NODES], "what was acknowledged is there");
+        }
+        gateways.command(1, &["token", "revoke", "--token", &kept[0]]);
+        gateways.ended(&kept[0], "told again").await;
+    });
+}
+
+#[test]
+fn a_listener_that_is_cut_misses_nothing() {
+    let Ok(url) = std::env::var("PORTCULLIS_TEST_POSTGRES") else { return eprintln!("skipped: it takes PostgreSQL") };
+    // So that only the listeners of these gateways are cut.
+    let name = format!("cut-{:x}", RandomState::new().hash_one(0));
+    let join = if url.contains('?') { '&' } else { '?' };
+    let bus = Bus { name: "postgres", url: Some(format!("{url}{join}application_name={name}")), redis: false };
+    let gateways = Gateways::start_with(&bus, "1h", |_| "monitoring: { listen: off }\n".to_owned());
+    let cut = |which: &str| {
+        let sql = format!(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = '{name}' and query ilike '{which}'"
+        );
+        let count = said(Command::new("psql").args([&url, "-tAc", &sql])).expect("psql");
+        count.trim().parse::<usize>().expect("a number")
+    };
+    block_on(async {
+        for round in 1..3 {
+            let (missed, _) = gateways.tokens(0).await;
+            let (stays, _) = gateways.tokens(1).await;
+            assert_eq!(gateways.alive(&missed).await, [true; NODES]);
+            let stop = AtomicBool::new(false);
+            let most = std::thread::scope(|scope| {
+                // They come back soon, and are cut again, until the token has been revoked.
+                let cutter = scope.spawn(|| {
+                    let mut most = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        most = most.max(cut("listen %"));
+                    }
+                    most
+                });
+                gateways.command(2, &["token", "revoke", "--token", &missed]);
+                stop.store(true, Ordering::Relaxed);
+                cutter.join().expect("no panic")
+            });
+            assert!(most >= NODES, "all listeners were cut, that of the command too: {most}");
+            gateways.ended(&missed, "revoked while nobody listened").await;
+            assert_eq!(gateways.alive(&stays).await, [true; NODES]);
+            for node in 0..NODES {
+                soon("the others to be found", async || {
+                    let now = gateways.bus(node);
+                    now["state"] == "up" && now["others"] == NODES - 1 && now["reconnects"].as_u64() >= Some(round)
+                })
+                .await;
+            }
+            assert_eq!(gateways.alive(&stays).await, [true; NODES]);
+            gateways.command(2, &["token", "revoke", "--token", &stays]);
+            gateways.ended(&stays, "told again").await;
+        }
+    });
 }
 
 fn redis_again(gateways: &mut Gateways) {
@@ -373,7 +528,7 @@ fn restarting_one_after_the_other_fails_no_request() {
     let settings = |place: usize| {
         format!("monitoring: {{ listen: '127.0.0.1:{}' }}\nlimits: {{ drain_delay: 2s, shutdown_timeout: 30s }}\n", ports[place])
     };
-    let mut gateways = Gateways::start_with(&bus, settings);
+    let mut gateways = Gateways::start_with(&bus, "2s", settings);
     block_on(async {
         let balancer = Balancer::start(NODES).await.expect("a balancer");
         let place = |gateways: &Gateways, node: usize| {

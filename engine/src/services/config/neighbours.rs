@@ -24,7 +24,8 @@ pub struct Connection {
     /// File (relative to the home) whose first line is the password.
     pub password_file: Option<PathBuf>,
     /// PEM file (relative to the home) with the authorities of the database server's certificate. Default: the public ones. If
-    /// set, even a server on this machine is verified.
+    /// set, even a server on this machine is verified. The same as `?sslrootcert=FILE` in the address; a server that asks for a
+    /// client certificate gets that of `?sslcert=FILE&sslkey=FILE`.
     pub ca: Option<PathBuf>,
     /// Whether a server on another machine may be used without TLS, or without verifying its certificate and name. Default: no.
     pub allow_plaintext: bool,

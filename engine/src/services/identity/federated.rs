@@ -15,7 +15,7 @@ use crate::data::pattern::compile;
 use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
 use crate::services::config::{FederatedUser, IdentityProvider as Config};
-use crate::services::keys::{KeyStore, certificates_in, verify_client};
+use crate::services::keys::{KeyStore, Vouched, certificates_in};
 
 /// What is wrong with the settings of such a provider, files left aside.
 pub fn check(config: &Config) -> Result<(), ProviderError> {
@@ -39,6 +39,7 @@ pub struct Federated {
     /// Those who are users; none listed: all whom an authority certifies.
     users: Vec<Known>,
     keys: Arc<KeyStore>,
+    vouched: Vouched,
 }
 
 /// A user that the configuration lists. What it says of the certificate must hold, all of it.
@@ -89,7 +90,7 @@ impl Federated {
         let subject = subject(config).map_err(faulty)?;
         let trusted = (!config.trusted.is_empty()).then_some(trusted);
         let users = config.users.iter().map(|user| Known::open(name, user, home)).collect::<Result<_, _>>()?;
-        Ok(Federated { provider: name.into(), trusted, subject, users, keys })
+        Ok(Federated { provider: name.into(), trusted, subject, users, keys, vouched: Vouched::default() })
     }
 
     fn vouch(&self, certificate: &Certificate, known: Option<&Known>) -> User {
@@ -132,9 +133,14 @@ impl IdentityProvider for Federated {
             tracing::debug!(provider = %self.provider, subject = certificate.subject, "no user has this client certificate");
             return Ok(Answer::Nobody);
         }
-        let mut trusted = self.trusted.clone().unwrap_or_else(|| self.keys.trusted());
-        trusted.extend(known.and_then(|known| known.certificate.clone()));
-        if let Err(error) = verify_client(certificate, &[], &trusted, inquiry.now_millis) {
+        // Before what is trusted is read, which may change at any time.
+        let version = self.keys.version();
+        let trusted = || {
+            let mut trusted = self.trusted.clone().unwrap_or_else(|| self.keys.trusted());
+            trusted.extend(known.and_then(|known| known.certificate.clone()));
+            trusted
+        };
+        if let Err(error) = self.vouched.verify(certificate, version, trusted, inquiry.now_millis) {
             tracing::debug!(provider = %self.provider, subject = certificate.subject, reason = %error, "client certificate refused");
             return Ok(Answer::Nobody);
         }

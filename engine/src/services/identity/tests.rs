@@ -166,7 +166,16 @@ async fn certificates_vouch_for_their_subject() {
     assert!(login(&known, &credential, NOW + 500 * 86_400_000).await.is_none(), "expired");
     assert!(login(&known, &password("partner", "x"), NOW).await.is_none());
     assert!(login(&config(Some("CN=other"), &["keys/ca.pem"]).unwrap(), &credential, NOW).await.is_none());
-    assert!(login(&config(None, &[]).unwrap(), &credential, NOW).await.is_none(), "keys/trusted is empty");
+    let everybody = config(None, &[]).unwrap();
+    assert!(login(&everybody, &credential, NOW).await.is_none(), "keys/trusted is empty");
+    let trusted = home.path().join("keys/trusted/own.pem");
+    std::fs::create_dir_all(trusted.parent().unwrap()).unwrap();
+    std::fs::copy(home.path().join("keys/ca.pem"), &trusted).unwrap();
+    keys.reload().unwrap();
+    assert!(login(&everybody, &credential, NOW).await.is_some());
+    std::fs::remove_file(trusted).unwrap();
+    keys.reload().unwrap();
+    assert!(login(&everybody, &credential, NOW).await.is_none(), "a trust that is withdrawn counts for the next request");
     assert!(config(Some("("), &[]).is_err());
     assert!(config(None, &["keys/nothing.pem"]).is_err());
 }

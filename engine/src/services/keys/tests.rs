@@ -162,6 +162,42 @@ fn client_certificates_are_checked_against_the_trusted() {
     assert!(verify_client(&client, &[], &own, NOW - 500 * 86_400_000).unwrap_err().to_string().contains("not yet valid"));
 }
 
+#[test]
+fn a_client_certificate_is_verified_again_when_anything_may_have_changed() {
+    let (_home, store) = store();
+    let (_other_home, other) = self::store();
+    let client = store.ensure_key("client", KeyKind::P256, NOW).unwrap().certificate.clone().unwrap();
+    let (own, foreign) = (store.authority().unwrap(), other.authority().unwrap());
+    let vouched = Vouched::default();
+    let looks = std::cell::Cell::new(0);
+    let ask = |version: u64, trusted: &[&Arc<Certificate>], now: i64| {
+        let trusted: Vec<_> = trusted.iter().map(|trusted| Arc::clone(trusted)).collect();
+        let read = || {
+            looks.set(looks.get() + 1);
+            trusted
+        };
+        vouched.verify(&client, version, read, now)
+    };
+    let rounds = [
+        (1, vec![], NOW, false, 1),
+        (1, vec![&own], NOW, true, 2),
+        (1, vec![&own], NOW + 1000, true, 2),
+        // Nobody looks again as long as the version is the same.
+        (1, vec![], NOW + 1000, true, 2),
+        (2, vec![&foreign], NOW + 1000, false, 3),
+        (3, vec![&foreign, &own], NOW + 1000, true, 4),
+        // A clock that was set back.
+        (3, vec![&own], NOW, true, 5),
+        (3, vec![&own], client.not_after, true, 5),
+        (3, vec![&own], client.not_after + 1, false, 6),
+        (3, vec![&own], client.not_before - 1, false, 7),
+        (3, vec![&own], own.not_after + 1, false, 8),
+    ];
+    for (i, (version, trusted, now, is_trusted, looked)) in rounds.into_iter().enumerate() {
+        assert_eq!((ask(version, &trusted, now).is_ok(), looks.get()), (is_trusted, looked), "round {i}");
+    }
+}
+
 /// RFC 7638, section 3.1.
 #[test]
 fn the_thumbprint_of_rfc_7638() {

@@ -1,6 +1,7 @@
 //! The key store for TLS: the listener's certificate, the trusted authorities, and whether a client's certificate is trusted.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::RootCertStore;
@@ -89,4 +90,52 @@ pub fn verify_client(
     leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, intermediates, now, KeyUsage::client_auth(), None, None)
         .map(|_| ())
         .map_err(Untrusted::Unvouched)
+}
+
+/// Most certificates that are remembered.
+const REMEMBERED: usize = 1000;
+
+/// Client certificates that were found to be trusted. A caller shows the same one with each request, and to verify a signature costs more than
+/// the rest of a short request. Only what cannot have changed since counts.
+#[derive(Default)]
+pub struct Vouched(Mutex<HashMap<String, Since>>);
+
+/// When a certificate was found to be trusted, and for how long that holds.
+struct Since {
+    /// Of what is trusted.
+    version: u64,
+    /// Milliseconds since the epoch.
+    from: i64,
+    /// The last moment at which the certificate and all authorities are valid that were.
+    until: i64,
+}
+
+impl Vouched {
+    /// The same as [`verify_client`] without intermediates. `version` must have been read before `trusted` is.
+    pub fn verify(
+        &self,
+        certificate: &Certificate,
+        version: u64,
+        trusted: impl FnOnce() -> Vec<Arc<Certificate>>,
+        now_millis: i64,
+    ) -> Result<(), Untrusted> {
+        let holds = |since: &Since| since.version == version && (since.from..=since.until).contains(&now_millis);
+        if self.known().get(&certificate.thumbprint_sha256).is_some_and(holds) {
+            return Ok(());
+        }
+        let trusted = trusted();
+        verify_client(certificate, &[], &trusted, now_millis)?;
+        let ends = trusted.iter().map(|trusted| trusted.not_after).filter(|end| now_millis <= *end);
+        let since = Since { version, from: now_millis, until: ends.fold(certificate.not_after, i64::min) };
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(certificate.thumbprint_sha256.clone(), since);
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Since>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::transport::Named;
 use super::{Dialect, SettingsError};
 use crate::services::config::{self, Synchronous};
 use crate::services::keys::certificates_in;
@@ -18,6 +19,8 @@ pub(super) struct ConnectionConfig {
     pub password: Option<String>,
     /// PEM file with the authorities of the server's certificate.
     pub ca: Option<PathBuf>,
+    /// Files that the address names.
+    pub named: Named,
     /// Whether a server on another machine may be used without TLS, or without verifying it.
     pub allow_plaintext: bool,
     /// Most connections at once. For an embedded database: connections that read.
@@ -53,13 +56,19 @@ impl ConnectionConfig {
             }
             None => given.password.clone(),
         };
-        let ca = given.ca.as_ref().map(|file| home.join(file));
-        if let Some(path) = &ca {
+        let config = ConnectionConfig::filled(given, home, password)?;
+        if let Some(path) = &config.ca {
             let found = certificates_in(path).map_err(|error| SettingsError::Authorities(error.to_string()))?;
             if found.is_empty() {
                 return Err(SettingsError::Authorities(format!("{} holds no certificate", path.display())));
             }
         }
+        config.named.look()?;
+        Ok(config)
+    }
+
+    /// The same, without a look at any file.
+    pub fn filled(given: &config::Connection, home: &Path, password: Option<String>) -> Result<Self, SettingsError> {
         let span = |given: Option<config::Span>| given.map_or(Duration::from_secs(5), |span| span.0);
         // 0 is for ever, as in other pools.
         let life = |given: Option<config::Span>, minutes: u64| {
@@ -70,7 +79,8 @@ impl ConnectionConfig {
             url: given.url.clone(),
             user: given.user.clone(),
             password,
-            ca,
+            ca: given.ca.as_ref().map(|file| home.join(file)),
+            named: Named::by(&given.url, home)?,
             allow_plaintext: given.allow_plaintext,
             max_connections: given.pool_size,
             min_connections: given.pool_min.unwrap_or(0),

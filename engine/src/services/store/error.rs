@@ -61,6 +61,12 @@ pub enum SettingsError {
     /// A file of authorities that cannot be read, or has none.
     #[error("`ca`: {0}")]
     Authorities(String),
+    /// The same, named by the address.
+    #[error("`sslrootcert` in the address: {0}")]
+    NamedAuthorities(String),
+    /// A certificate for the server that cannot be used.
+    #[error("`sslcert` and `sslkey` in the address: {0}")]
+    ClientCertificate(String),
     /// An address of an unknown kind.
     #[error("unknown kind of database `{0}`: use sqlite://, mysql:// or postgres://")]
     UnknownKind(String),

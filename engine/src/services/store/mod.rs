@@ -82,8 +82,7 @@ pub fn check(given: &Config) -> Result<(), SettingsError> {
     if given.url == nowhere::WORD {
         return Ok(());
     }
-    let files = ConnectionConfig::new(&Config { password_file: None, ca: None, ..given.clone() }, Path::new(""))?;
-    let config = ConnectionConfig { ca: given.ca.clone(), ..files };
+    let config = ConnectionConfig::filled(given, Path::new(""), None)?;
     config.dialect()?.database().check(&config)
 }
 

@@ -118,9 +118,13 @@ impl Vendor for MySql {
         let host = options.get_socket().is_none().then(|| options.get_host().to_owned());
         if must_verify(config, host.as_deref())? {
             options = options.ssl_mode(MySqlSslMode::VerifyIdentity);
-            if let Some(ca) = &config.ca {
-                options = options.ssl_ca(ca);
-            }
+        }
+        // The driver would look for these files where the process happens to run.
+        if let Some(ca) = config.ca.as_ref().or(config.named.authorities.as_ref()) {
+            options = options.ssl_ca(ca);
+        }
+        if let Some((certificate, key)) = &config.named.client {
+            options = options.ssl_client_cert(certificate).ssl_client_key(key);
         }
         if let Some(user) = &config.user {
             options = options.username(user);

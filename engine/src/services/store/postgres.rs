@@ -130,9 +130,13 @@ impl Vendor for Postgres {
         let host = (!socket).then(|| options.get_host().to_owned());
         if must_verify(config, host.as_deref())? {
             options = options.ssl_mode(PgSslMode::VerifyFull);
-            if let Some(ca) = &config.ca {
-                options = options.ssl_root_cert(ca);
-            }
+        }
+        // The driver would look for these files where the process happens to run.
+        if let Some(ca) = config.ca.as_ref().or(config.named.authorities.as_ref()) {
+            options = options.ssl_root_cert(ca);
+        }
+        if let Some((certificate, key)) = &config.named.client {
+            options = options.ssl_client_cert(certificate).ssl_client_key(key);
         }
         if let Some(user) = &config.user {
             options = options.username(user);
@@ -189,13 +193,15 @@ impl Vendor for Postgres {
             };
             arguments.add(Raw(raw, info.clone())).map_err(|error| failed(sqlx::Error::Encode(error)))?;
         }
-        let columns = prepared.columns().iter().map(|column| column.name().into()).collect();
+        let columns: Vec<SmolStr> = prepared.columns().iter().map(|column| column.name().into()).collect();
+        // The server also counts the rows of a select; only changed rows count here. What returns no columns selects nothing: a `with`
+        // that ends in an `update`.
+        let counts = !statement.may_read() || columns.is_empty();
         let mut rows = Rows { columns, ..Rows::default() };
         let mut stream = connection.fetch_many(prepared.query_with(arguments));
         while let Some(item) = stream.try_next().await.map_err(failed)? {
             match item {
-                // The server also counts the rows of a select; only changed rows count here.
-                Either::Left(done) if !statement.may_read() => rows.affected += done.rows_affected(),
+                Either::Left(done) if counts => rows.affected += done.rows_affected(),
                 Either::Right(row) if rows.rows.len() < max_rows => {
                     rows.rows.push(read(&row).map_err(|error| server.failed(Kind::Invalid, error.to_string()))?);
                 }

@@ -262,7 +262,8 @@ impl<V: Vendor> Server<V> {
                 _ => Kind::Invalid,
             };
             let text = error.to_string();
-            let about_tls = matches!(error, sqlx::Error::Tls(_)) || text.contains("certificate");
+            let about_tls =
+                matches!(error, sqlx::Error::Tls(_)) || ["certificate", "alert"].iter().any(|word| text.contains(word));
             let hint = if about_tls { "; see the settings `ca` and `allow_plaintext` of this connection" } else { "" };
             (kind, format!("{text}{hint}"))
         });
@@ -416,7 +417,7 @@ impl<V: Vendor> Session for InHand<V> {
         let timeout = options.timeout.unwrap_or(self.server.config.statement_timeout).min(left);
         let options = QueryOptions { timeout: Some(timeout), ..options };
         // A read needs no savepoint: its failure ends the surrounding block.
-        let protected = V::FAILURE_SPOILS && !statement.may_read();
+        let protected = V::FAILURE_SPOILS && !statement.only_reads();
         if protected {
             self.control("SAVEPOINT portcullis").await?;
         }

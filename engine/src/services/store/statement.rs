@@ -69,7 +69,8 @@ impl Statement {
             return Err(StatementError::Attachment(verb.to_owned()));
         }
         let may_read = is(&["select", "with", "values", "pragma", "explain"]);
-        let may_change = is(&["insert", "update", "delete", "replace", "merge", "with"]);
+        let changes = ["insert", "update", "delete", "replace", "merge"];
+        let may_change = is(&changes) || is(&["with"]) && has_word(&whole, &changes);
         // A statement without values compares nothing that anybody sent.
         let exact = equality == Equality::Bytes && params > 0 && (may_read || may_change);
         let forms = Dialect::ALL.map(|dialect| match exact {
@@ -130,11 +131,11 @@ impl Statement {
     }
 
     /// Whether it changes nothing, as far as its text says.
-    pub(super) fn only_reads(&self) -> bool {
+    pub fn only_reads(&self) -> bool {
         self.0.may_read && !self.0.may_change
     }
 
-    /// Whether it may be read-only: it begins like a read.
+    /// Whether it may be read-only: it begins like a read. One that begins with `with` may still end in an `update`.
     pub fn may_read(&self) -> bool {
         self.0.may_read
     }
@@ -154,6 +155,12 @@ fn first_word(sql: &str) -> &str {
         .trim_start();
     }
     &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())]
+}
+
+/// Whether one of these words is somewhere in the text, be it in quotes.
+fn has_word(sql: &str, words: &[&str]) -> bool {
+    let mut found = sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    found.any(|word| words.iter().any(|wanted| word.eq_ignore_ascii_case(wanted)))
 }
 
 #[cfg(test)]

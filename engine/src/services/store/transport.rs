@@ -1,8 +1,12 @@
 //! The transport to database servers. A server on another machine needs TLS with a verified certificate and name, unless the
-//! connection says `allow_plaintext: true`.
+//! connection says `allow_plaintext: true`. A server that asks for a client certificate gets the one that the address names.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use url::Url;
 
 use super::{ConnectionConfig, SettingsError};
@@ -11,6 +15,64 @@ use super::{ConnectionConfig, SettingsError};
 const KNOWN: [&str; 10] =
     ["sslmode", "ssl-mode", "sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "sslrootcert", "ssl-root-cert"];
 
+/// PEM files that the address of a server names, relative to the home like all files of `gateway.yaml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    /// The authorities of the server's certificate.
+    pub authorities: Option<PathBuf>,
+    /// The certificate for a server that asks for one, and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+impl Named {
+    /// Those of this address.
+    pub fn by(url: &str, home: &Path) -> Result<Named, SettingsError> {
+        // What is no URL is refused elsewhere.
+        let Ok(url) = Url::parse(url) else { return Ok(Named::default()) };
+        let file = |names: &[&str]| {
+            let pairs = url.query_pairs().filter(|(key, _)| names.contains(&&**key));
+            pairs.last().map(|(_, value)| home.join(&*value))
+        };
+        let authorities = file(&["sslca", "ssl-ca", "sslrootcert", "ssl-root-cert"]);
+        let client = match (file(&["sslcert", "ssl-cert"]), file(&["sslkey", "ssl-key"])) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            _ => return Err(SettingsError::ClientCertificate("name both `sslcert` and `sslkey`".to_owned())),
+        };
+        Ok(Named { authorities, client })
+    }
+
+    /// They must be there and fit together: a driver would only notice when it connects.
+    pub fn look(&self) -> Result<(), SettingsError> {
+        if let Some(path) = &self.authorities {
+            certificates(path).map_err(SettingsError::NamedAuthorities)?;
+        }
+        match &self.client {
+            Some((certificate, key)) => fit(certificate, key).map_err(SettingsError::ClientCertificate),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The certificates of a file, of which there is one at least.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|error| wrong(error.to_string()))?;
+    if found.is_empty() { Err(wrong("it holds no certificate".to_owned())) } else { Ok(found) }
+}
+
+/// Whether the key is that of the certificate. Nothing of the key is told.
+fn fit(certificate: &Path, key: &Path) -> Result<(), String> {
+    let wrong = |why: String| format!("{}: {why}", key.display());
+    let chain = certificates(certificate)?;
+    let pem = std::fs::read(key).map_err(|error| wrong(error.to_string()))?;
+    let der = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| wrong("it holds no private key".to_owned()))?;
+    CertifiedKey::from_der(chain, der, &rustls::crypto::aws_lc_rs::default_provider())
+        .map(|_| ())
+        .map_err(|error| wrong(format!("it does not fit to {}: {error}", certificate.display())))
+}
+
 /// Whether the server's certificate and name must be verified; if not, the address decides. `host` is where the driver will
 /// connect, `None` for a Unix socket. Fails, with the reason, for an address that asks for less than required.
 pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Result<bool, SettingsError> {
@@ -18,8 +80,11 @@ pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Resu
         return Err(SettingsError::Contradiction);
     }
     let remote = host.filter(|host| !is_local(host));
-    let verify = config.ca.is_some() || remote.is_some() && !config.allow_plaintext;
     let url = Url::parse(&config.url).map_err(|_| SettingsError::Unreadable)?;
+    let is_mode = |key: &str| matches!(key, "sslmode" | "ssl-mode");
+    // Whoever names authorities and no mode wants them to be asked.
+    let named = config.named.authorities.is_some() && !url.query_pairs().any(|(key, _)| is_mode(&key));
+    let verify = config.ca.is_some() || named || remote.is_some() && !config.allow_plaintext;
     for (key, value) in url.query_pairs() {
         let plain = key.to_ascii_lowercase().replace(['-', '_'], "");
         let about_tls = plain.contains("ssl") || plain.contains("tls");
@@ -27,7 +92,7 @@ pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Resu
             return Err(SettingsError::UnknownTlsWord(key.into_owned()));
         }
         let strict = ["verify-full", "verify_identity"].iter().any(|mode| value.eq_ignore_ascii_case(mode));
-        if verify && matches!(&*key, "sslmode" | "ssl-mode") && !strict {
+        if verify && is_mode(&key) && !strict {
             let server = remote.map_or("this server".to_owned(), |host| format!("`{host}`, which is not this machine"));
             return Err(SettingsError::Unverified { setting: format!("{key}={value}"), server });
         }
@@ -106,6 +171,63 @@ mod tests {
             }
         }
         assert!(verified("mysql://u@db/d", true, true).unwrap_err().contains("contradict"));
+    }
+
+    /// PEM files of an authority, and of a certificate with its key.
+    fn files(home: &Path) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["gateway".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+        for (name, text) in [("own.pem", certificate), ("key.pem", key.serialize_pem())] {
+            std::fs::write(home.join(name), text).unwrap();
+        }
+        std::fs::write(home.join("other.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        std::fs::write(home.join("text.pem"), "hunter2").unwrap();
+    }
+
+    #[test]
+    fn files_that_an_address_names_are_read_when_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        files(home.path());
+        for (cert, key, cause) in [
+            ("own.pem", Some("key.pem"), None),
+            ("own.pem", None, Some("name both `sslcert` and `sslkey`")),
+            ("own.pem", Some("other.pem"), Some("does not fit to")),
+            ("own.pem", Some("none.pem"), Some("No such file")),
+            ("none.pem", Some("key.pem"), Some("No such file")),
+            ("text.pem", Some("key.pem"), Some("holds no certificate")),
+            ("own.pem", Some("text.pem"), Some("holds no private key")),
+        ] {
+            for scheme in ["mysql", "postgres"] {
+                let key = key.map_or_else(String::new, |key| format!("&sslkey={key}"));
+                let named = Named::by(&format!("{scheme}://u:hunter2@db.example/d?ssl-cert={cert}{key}"), home.path());
+                let named = named.and_then(|named| named.look().map(|()| named));
+                match cause {
+                    None => assert_eq!(
+                        named.unwrap().client,
+                        Some((home.path().join("own.pem"), home.path().join("key.pem"))),
+                        "relative to the home"
+                    ),
+                    Some(cause) => {
+                        let why = named.unwrap_err().to_string();
+                        assert!(why.contains(cause) && !why.contains("hunter2"), "{why}");
+                    }
+                }
+            }
+        }
+        let named =
+            |query: &str| Named::by(&format!("postgres://u@localhost/d?{query}"), home.path()).and_then(|named| named.look());
+        assert!(named("sslrootcert=none.pem").unwrap_err().to_string().contains("none.pem"));
+        assert!(named("ssl-ca=text.pem").unwrap_err().to_string().contains("no certificate"));
+        for (url, verify) in [
+            ("postgres://u@localhost/d?sslrootcert=own.pem", true),
+            ("mysql://u@localhost/d?ssl-ca=own.pem", true),
+            ("mysql://u@localhost/d?ssl-ca=own.pem&ssl-mode=REQUIRED", false),
+            ("mysql://u@localhost/d", false),
+        ] {
+            let given = config::Connection { url: url.to_owned(), ..config::Connection::default() };
+            let config = ConnectionConfig::new(&given, home.path()).unwrap();
+            assert_eq!(must_verify(&config, Some("localhost")).unwrap(), verify, "{url}");
+        }
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl AsyncAssertion for SqlQuery {
         let result = match ctx.transaction(&name) {
             Some(transaction) => transaction.run(&self.statement, &params, options).await,
             None => {
-                let reads = self.statement.may_read();
+                let reads = self.statement.only_reads();
                 let connection = if reads { ctx.services().connection(&name)? } else { ctx.writable(&name)? }.clone();
                 ctx.outside += u32::from(!reads);
                 connection.run(&self.statement, &params, options).await
@@ -228,7 +228,7 @@ impl AsyncAssertion for SqlQuery {
     }
 
     fn changes_database(&self) -> bool {
-        !self.statement.may_read()
+        !self.statement.only_reads()
     }
 }
 

@@ -57,6 +57,44 @@ async fn rows_are_limited_and_counted() {
     }
 }
 
+/// An update that begins with `with`, and one that fails inside a transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_begins_like_a_read_and_changes_rows_counts_them() {
+    for db in databases() {
+        let table = db.table().await;
+        for (key, n) in [("a", 1), ("b", 2), ("c", 3)] {
+            db.sql(&format!("insert into {table} values (?, ?)"), &[text(key), Value::Int(n)]).await.unwrap();
+        }
+        let changes = [
+            (format!("with few as (select 'a' as k) update {table} set n = ? where k in ('a', 'b')"), 2),
+            (format!("/* why */ with few as (select 'a' as k) delete from {table} where n = ? and k = 'a'"), 1),
+            (format!("with few as (select 'a' as k) delete from {table} where n = ? and k = 'a'"), 0),
+        ];
+        for (sql, expected) in changes {
+            match db.sql(&sql, &[Value::Int(7)]).await {
+                Ok(rows) => assert_eq!(rows.affected, expected, "{sql}"),
+                // MariaDB has no such statement, and says so.
+                Err(error) => assert_eq!((db.dialect(), error.kind), (Dialect::MySql, Kind::Invalid), "{error}"),
+            }
+        }
+        let select = format!("with few as (select 'b' as k) select n from {table} where k = ?");
+        let rows = db.sql(&select, &[text("b")]).await.unwrap();
+        assert_eq!((rows.rows.len(), rows.affected), (1, 0));
+        if db.dialect() != Dialect::MySql {
+            let insert = format!("with one as (select 'b' as k) insert into {table} select k, ? from one");
+            let mut session = db.begin(BeginOptions::default()).await.unwrap();
+            let error = session.run(&statement(&insert), &[Value::Int(1)], QueryOptions::default()).await.unwrap_err();
+            assert!(error.is_duplicate(), "{error}");
+            let update = statement(&format!("update {table} set n = ? where k = 'b'"));
+            let rows = session.run(&update, &[Value::Int(9)], QueryOptions::default()).await.unwrap();
+            assert_eq!(rows.affected, 1, "the transaction goes on after a row that exists already");
+            session.commit().await.unwrap();
+            assert_eq!(db.sql(&select, &[text("b")]).await.unwrap().rows[0][0].to_int(), Some(9));
+        }
+        db.sql(&format!("drop table {table}"), &[]).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_are_told_apart_and_hide_values() {
     for db in databases() {
