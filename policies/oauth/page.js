@@ -4,10 +4,10 @@ for (const value of document.querySelectorAll(".copied")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "btn btn-small";
-    button.textContent = "Copy";
+    button.textContent = value.dataset.copy;
     button.addEventListener("click", async () => {
         await navigator.clipboard.writeText(value.textContent);
-        button.textContent = "Copied";
+        button.textContent = value.dataset.copied;
     });
     value.after(button);
 }

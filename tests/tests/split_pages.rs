@@ -138,10 +138,10 @@ fn the_manager_changes_what_is_stored_behind() {
     let tokens = admin.page("/oauth/manager/tokens?by=resource_owner&q=alice");
     let id = field(&tokens, "token_id");
     let got = admin.post("/oauth/manager/tokens", &tokens, &format!("action=disable&token_id={id}"));
-    assert!(got.0 == 200 && got.2.contains("Disabled the token of alice."), "{got:?}");
+    assert!(got.0 == 200 && got.2.contains("Disabled the token of <bdi>alice</bdi>."), "{got:?}");
     assert_eq!(api(&access), 401);
     let got = admin.post("/oauth/manager/tokens", &tokens, &format!("action=enable&token_id={id}"));
-    assert!(got.0 == 200 && got.2.contains("Enabled the token of alice."), "{got:?}");
+    assert!(got.0 == 200 && got.2.contains("Enabled the token of <bdi>alice</bdi>."), "{got:?}");
     assert_eq!(api(&access), 200);
 
     // What alice sees, and ends.
@@ -157,7 +157,7 @@ fn the_manager_changes_what_is_stored_behind() {
     let delete = admin.page(&format!("/oauth/manager/clients?client_ident={ident}&view=delete"));
     assert!(delete.contains("its keys (1)"), "{delete}");
     let got = admin.post("/oauth/manager/clients", &delete, &format!("action=delete&client_ident={ident}"));
-    assert!(got.0 == 200 && got.2.contains("Deleted Shop 2 of Example."), "{got:?}");
+    assert!(got.0 == 200 && got.2.contains("Deleted <bdi>Shop 2</bdi> of <bdi>Example</bdi>."), "{got:?}");
     assert_eq!(token(&mut admin, &secret).0, 401);
     let clients = run(&pair.behind_home(), &["client", "list", "--json"]).expect("a command");
     assert!(!clients.stdout.contains("shop-1"), "{}", clients.stdout);
