@@ -87,7 +87,7 @@ const FURTHER: &[(&str, &str)] = &[
 fn run(bench: &mut Criterion, name: &str, text: &str) {
     let site = site(text);
     let frame = match site.route("/api/v1/things") {
-        Routed::To(endpoint, _) => Arc::clone(&endpoint.route(&Method::GET).expect("a service").frame),
+        Routed::To(endpoint, ..) => Arc::clone(&endpoint.route(&Method::GET).expect("a service").frame),
         _ => panic!("there is no service"),
     };
     let program = Arc::clone(&site.program);

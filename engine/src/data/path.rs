@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::data::encoding::{percent_decode, percent_escape};
+use crate::data::encoding::{all_bytes, percent_decode, percent_escape};
 
 /// A path that is escaped more often than this is treated as an attempt to hide something.
 const MAX_DEPTH: usize = 4;
@@ -32,9 +32,9 @@ pub fn form(path: &str) -> Result<Form, &'static str> {
     if !path.starts_with('/') {
         return Err("the path does not begin with `/`");
     }
-    let simple = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'~');
-    if path.bytes().all(simple) {
-        return Ok(if path.contains("//") { Form::Unusual(EMPTY) } else { Form::Plain });
+    let simple = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'/' | b'-' | b'_' | b'~');
+    if all_bytes(path.as_bytes(), simple) {
+        return Ok(if has_empty_segment(path) { Form::Unusual(EMPTY) } else { Form::Plain });
     }
     if path.bytes().any(|byte| byte.is_ascii_control() || byte == b' ' || !byte.is_ascii()) {
         return Err("the path contains a character that must be escaped");
@@ -46,12 +46,16 @@ pub fn form(path: &str) -> Result<Form, &'static str> {
     Ok(unusual(path).map_or(Form::Plain, Form::Unusual))
 }
 
+fn has_empty_segment(path: &str) -> bool {
+    path.as_bytes().windows(2).any(|pair| pair == b"//")
+}
+
 const EMPTY: &str = "the path has an empty segment";
 
 /// The first thing that servers read differently. The escapes are known to be well-formed.
 fn unusual(path: &str) -> Option<&'static str> {
     let bytes = path.as_bytes();
-    if path.contains("//") {
+    if has_empty_segment(path) {
         return Some(EMPTY);
     }
     bytes.iter().enumerate().find_map(|(at, byte)| match byte {
@@ -118,8 +122,8 @@ fn is_invisible(c: char) -> bool {
 /// (`;x=1`), blanks and dots at their ends, and a `/` at the end. Two paths with the same result may be the same resource. Only
 /// for comparison; the result is never sent. A path that [`form`] refuses folds to something that no service has.
 pub fn folded(path: &str) -> Cow<'_, str> {
-    let simple = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'-' | b'_' | b'~');
-    if path.bytes().all(simple) && !path.contains("//") {
+    let simple = |byte: u8| byte.is_ascii_lowercase() | byte.is_ascii_digit() | matches!(byte, b'/' | b'-' | b'_' | b'~');
+    if all_bytes(path.as_bytes(), simple) && !has_empty_segment(path) {
         return Cow::Borrowed(path.strip_suffix('/').unwrap_or(path));
     }
     let Ok(decoded) = decoded(path) else { return Cow::Borrowed("\0") };
@@ -142,7 +146,9 @@ pub fn beginnings(folded: &str) -> impl Iterator<Item = &str> {
 
 /// The same path with escapes in upper case, which mean the same (RFC 3986, section 6.2.2.1).
 pub fn upper_escapes(path: &str) -> Cow<'_, str> {
-    if !path.split('%').skip(1).any(|escape| escape.bytes().take(2).any(|digit| digit.is_ascii_lowercase())) {
+    if !path.as_bytes().contains(&b'%')
+        || !path.split('%').skip(1).any(|escape| escape.bytes().take(2).any(|digit| digit.is_ascii_lowercase()))
+    {
         return Cow::Borrowed(path);
     }
     let mut digits = 0;

@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use smol_str::SmolStr;
 
 use crate::data::basic;
+use crate::data::encoding::all_bytes;
 use crate::data::message::SINGLE_FIELDS;
 use crate::policy::request::Request;
 use crate::policy::vars::{MessageSelector, raw_cookies};
@@ -178,7 +179,7 @@ fn is_text(value: &HeaderValue) -> bool {
 
 /// Visible ASCII, blanks and tabs: the characters of a field's value (RFC 9110, section 5.5).
 fn is_ascii_text(value: &[u8]) -> bool {
-    value.iter().all(|byte| matches!(byte, 0x20..=0x7e | b'\t'))
+    all_bytes(value, |byte| matches!(byte, 0x20..=0x7e) | (byte == b'\t'))
 }
 
 fn note<T: Clone + PartialEq>(known: &mut Vec<T>, name: &T) {

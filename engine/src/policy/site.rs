@@ -265,8 +265,8 @@ impl Site {
     /// and the body is left out of the answer, as the last value says (RFC 9110, section 9.3.2).
     fn begin(self: &Arc<Self>, mut request: Request, refused: Option<Refused>) -> Result<Begun, http::Response<bytes::Bytes>> {
         let path = path::upper_escapes(&request.path);
-        let (endpoint, rest) = match self.route(&path) {
-            Routed::To(endpoint, rest) => (endpoint, rest.len()),
+        let (endpoint, rest, form) = match self.route(&path) {
+            Routed::To(endpoint, rest, form) => (endpoint, rest.len(), form),
             Routed::Nowhere => return Err(answer::plain(StatusCode::NOT_FOUND, "")),
             Routed::Refused(reason) => {
                 self.services.metrics.refused(400);
@@ -290,7 +290,7 @@ impl Site {
             request.method = Method::GET;
         }
         if !route.raw_paths
-            && let Ok(Form::Unusual(reason)) = path::form(&path)
+            && let Form::Unusual(reason) = form
         {
             self.services.metrics.refused(400);
             refused.get_or_insert_with(|| answer::bad_request(reason));

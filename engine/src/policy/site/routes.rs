@@ -36,8 +36,8 @@ struct Prefix {
 
 /// Where a path leads.
 pub enum Routed<'s, 'p> {
-    /// To the services of this path, and what `*` matched.
-    To(&'s Endpoint, &'p str),
+    /// To the services of this path, with what `*` matched, and the form of the path.
+    To(&'s Endpoint, &'p str, Form),
     /// To none.
     Nowhere,
     /// It is refused for this reason: the gateway and the server behind it could read it differently.
@@ -124,7 +124,7 @@ impl Routes {
         if form == Form::Plain
             && let Some(endpoint) = self.exact.get(path)
         {
-            return Routed::To(endpoint, "");
+            return Routed::To(endpoint, "", form);
         }
         let found = self.prefixes.iter().find_map(|prefix| Some((prefix, path.strip_prefix(prefix.path.as_str())?)));
         match (found, form) {
@@ -134,7 +134,7 @@ impl Routes {
             (Some((prefix, _)), _) if prefix.rivals && self.is_of_another(path, prefix.path.len(), form) => {
                 Routed::Refused("less strict servers take the path for that of another service")
             }
-            (Some((prefix, rest)), _) => Routed::To(&prefix.endpoint, rest),
+            (Some((prefix, rest)), _) => Routed::To(&prefix.endpoint, rest, form),
         }
     }
 

@@ -1,6 +1,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::tls::verify_client;
 use super::*;
 
 const NOW: i64 = 1_790_000_000_000;

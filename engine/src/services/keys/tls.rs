@@ -64,7 +64,7 @@ pub enum Untrusted {
 }
 
 /// Whether a client certificate is one of `trusted` or was issued below one, is currently valid, and may be used by clients.
-pub fn verify_client(
+pub(super) fn verify_client(
     certificate: &Certificate,
     intermediates: &[CertificateDer<'_>],
     trusted: &[Arc<Certificate>],
@@ -111,7 +111,7 @@ struct Since {
 }
 
 impl Vouched {
-    /// The same as [`verify_client`] without intermediates. `version` must have been read before `trusted` is.
+    /// Whether a client certificate is trusted: one of `trusted`, or issued below one. `version` must have been read before `trusted` is.
     pub fn verify(
         &self,
         certificate: &Certificate,

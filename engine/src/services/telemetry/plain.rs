@@ -14,6 +14,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::correlation;
+use crate::data::encoding::all_bytes;
 
 /// The field of an access line with the policies' log fields: a JSON object whose members become fields of the line.
 const TOLD: &str = "told";
@@ -30,7 +31,7 @@ fn acts(c: char) -> bool {
 
 /// Whether a text is ASCII that has no effect, as nearly all texts are.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    all_bytes(text.as_bytes(), |byte| matches!(byte, b' '..=b'~'))
 }
 
 /// A text in which such characters are escaped, as `\u{a}`.
@@ -51,8 +52,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// A text that cannot look like several fields: in quotes if it contains blanks, quotes or `=`.
 pub fn field(text: &str) -> Cow<'_, str> {
-    let word = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\');
-    if !text.is_empty() && text.bytes().all(word) {
+    let word = |byte: u8| byte.is_ascii_graphic() & (byte != b'"') & (byte != b'=') & (byte != b'\\');
+    if !text.is_empty() && all_bytes(text.as_bytes(), word) {
         return Cow::Borrowed(text);
     }
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || acts(c)) {
