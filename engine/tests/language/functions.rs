@@ -63,7 +63,7 @@ const ROWS: &[(&str, &str)] = &[
     (r#"coalesce(format_time(0, text("%Y")), "none")"#, r#""none""#),
     (r#"coalesce(format_time(0, "yyyy", text("Mars")), "none")"#, r#""none""#),
     ("length(${gateway.time.yyyy-MM-dd})", "10"),
-    (r#"substring(${gateway.time.utc}, 0, 4) == ${gateway.time.yyyy}"#, "true"),
+    (r#"(substring(${gateway.time.utc}, 0, 4) == ${gateway.time.yyyy})"#, "true"),
     // Messages and XML
     (r#"text(message("a", "text/x"))"#, r#""a""#),
     (

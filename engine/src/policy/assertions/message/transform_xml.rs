@@ -80,7 +80,9 @@ TransformXml(source: ${sheet_source}, target: "sorted", stylesheet: xml """
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let text = p.literal("stylesheet")?;
+        let given = p.value("stylesheet");
+        let text = given.as_const().map(|text| text.as_text().into_owned());
+        let text = text.ok_or_else(|| p.refuse("stylesheet", "it must be a literal, without variables"))?;
         let sheet = Stylesheet::read(&text).map_err(|refused| p.refuse("stylesheet", &refused.to_string()))?;
         Runnable::io(TransformXml {
             source: p.value("source"),
