@@ -117,17 +117,23 @@ pub enum ItemKind {
     Assertion(Vec<Param>),
     /// `service "N" at "/path" methods GET POST errors "E"(…) { }`.
     Service(ServiceHead),
-    /// `task "N" every 13m { }`: runs on a schedule.
-    Task {
-        /// Milliseconds between two runs.
-        every: Spanned<DurationLit>,
-    },
+    /// `task "N" every 13m { }`, `task "N" at "0 3 * * *" { }`: runs on a schedule.
+    Task(Schedule),
     /// `command "client add" (in name, out key) fails with error { }`: a subcommand of the command line.
     Command(Vec<Param>),
     /// `customize "N" { }`: the `#policy` of read-only policy N.
     Customize,
     /// `extension "N" { }`: the body of extension N.
     Extension,
+}
+
+/// When a task runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Schedule {
+    /// Again and again, with so much time between the beginnings of two runs.
+    Every(Spanned<DurationLit>),
+    /// At these times, in the notation of cron.
+    At(Spanned<String>),
 }
 
 /// What a service says before its body.

@@ -146,12 +146,13 @@ fn units(export: &Export, names: &Names) -> Vec<Unit> {
         }
     }
     for (at, task) in export.tasks.iter().enumerate() {
-        if let (Some(name), Ok(every)) = (names.tasks.get(at), every(&task.cron))
+        if let Some(name) = names.tasks.get(at)
+            && has_times(&task.cron)
             && !task.once
             && task.enabled
         {
             let path = paths.free(&paths_of(&["tasks".to_owned()], name));
-            units.push(Unit::new(path, Head::Task(at, name.clone(), every), None));
+            units.push(Unit::new(path, Head::Task(at, name.clone()), None));
         }
     }
     units
@@ -207,42 +208,18 @@ pub(crate) fn file_name(name: &str) -> String {
     }
 }
 
-/// How often a cron expression runs, if it is an even beat: `0 */13 * * * ?` is every 13 minutes.
-pub(crate) fn every(cron: &str) -> Result<portcullis_dsl::ast::DurationLit, String> {
-    use portcullis_dsl::ast::{DurationLit, DurationUnit};
+/// Whether a task's times are in the notation of cron: five to seven fields.
+pub(crate) fn has_times(cron: &str) -> bool {
+    let field = |field: &str| field.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*?/,-#".contains(&byte));
+    (5..=7).contains(&cron.split_whitespace().count()) && cron.split_whitespace().all(field)
+}
+
+/// Whether the times depend on the time zone: not, if every hour and day counts.
+fn is_local(cron: &str) -> bool {
     let fields: Vec<&str> = cron.split_whitespace().collect();
-    let any = |field: &str| matches!(field, "*" | "?");
-    let step = |field: &str| -> Option<u64> {
-        let (from, step) = field.split_once('/')?;
-        let step: u64 = step.parse().ok()?;
-        (matches!(from, "*" | "0") && step > 0).then_some(step)
-    };
-    let fixed = |field: &str| field.parse::<u32>().is_ok();
-    let even = |count: u64, of: u64| of.checked_rem(count) == Some(0);
-    let duration = |count, unit| Ok(DurationLit { count, unit });
-    match fields.as_slice() {
-        [second, minute, hour, rest @ ..] if (2..=4).contains(&rest.len()) && rest.iter().all(|field| any(field)) => {
-            match (*second, *minute, *hour) {
-                (second, minute, hour) if any(minute) && any(hour) => match step(second) {
-                    Some(count) => duration(count, DurationUnit::Seconds),
-                    None if fixed(second) => duration(1, DurationUnit::Minutes),
-                    None => Err(cron.to_owned()),
-                },
-                (second, minute, hour) if fixed(second) && any(hour) => match step(minute) {
-                    Some(count) => duration(count, DurationUnit::Minutes),
-                    None if fixed(minute) => duration(1, DurationUnit::Hours),
-                    None => Err(cron.to_owned()),
-                },
-                (second, minute, hour) if fixed(second) && fixed(minute) => match step(hour) {
-                    Some(count) if even(count, 24) || count < 24 => duration(count, DurationUnit::Hours),
-                    None if fixed(hour) => duration(1, DurationUnit::Days),
-                    _ => Err(cron.to_owned()),
-                },
-                _ => Err(cron.to_owned()),
-            }
-        }
-        _ => Err(cron.to_owned()),
-    }
+    let hour = if fields.len() == 5 { 1 } else { 2 };
+    let all = |field: &&str| matches!(*field, "*" | "?") || field.starts_with("*/") || field.starts_with("0/");
+    !fields.iter().skip(hour).all(all)
 }
 
 fn report(inputs: &[Input], export: &Export, names: &Names, units: &[Unit], made: &entities::Made, errors: &[Problem]) -> Report {
@@ -347,11 +324,14 @@ fn words(becomes: &Becomes, names: &Names) -> String {
 fn tasks(export: &Export, names: &Names) -> Vec<EntityReport> {
     let mut all = Vec::new();
     for (task, name) in export.tasks.iter().zip(&names.tasks) {
-        let (result, by_hand) = match every(&task.cron) {
+        let (result, by_hand) = match has_times(&task.cron) {
             _ if task.once => ("it ran once; nothing is left to do".to_owned(), false),
             _ if !task.enabled => ("it was switched off".to_owned(), false),
-            Ok(every) => (format!("task \"{name}\" every {every}"), false),
-            Err(cron) => (format!("its times `{cron}` are no even beat: write a `task … every`"), true),
+            true if is_local(&task.cron) => {
+                (format!("task \"{name}\" at \"{}\": by UTC here, by the zone of the gateway there", task.cron.trim()), true)
+            }
+            true => (format!("task \"{name}\" at \"{}\"", task.cron.trim()), false),
+            false => (format!("its times `{}` cannot be read: write a `task … at`", task.cron), true),
         };
         all.push(EntityReport {
             kind: "task".to_owned(),
@@ -369,19 +349,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_even_beat_is_a_duration() {
-        let cases = [
-            ("0 */13 * * * ?", Some("13m")),
-            ("0 0/5 * * * ?", Some("5m")),
-            ("*/30 * * * * ?", Some("30s")),
-            ("0 0 */2 * * ?", Some("2h")),
-            ("0 0 3 * * ?", Some("1d")),
-            ("0 15 * * * ?", Some("1h")),
-            ("0 0 3 * * MON", None),
-            ("", None),
-        ];
-        for (cron, expected) in cases {
-            assert_eq!(every(cron).ok().map(|every| every.to_string()).as_deref(), expected, "{cron}");
+    fn times_of_tasks_are_told_from_what_is_none() {
+        for (cron, times, local) in [
+            ("0 */13 * * * ?", true, false),
+            ("0 0 */2 * * ?", true, false),
+            ("0 0 3 ? * MON", true, true),
+            ("0 3 * * *", true, true),
+            ("*/5 * * * *", true, false),
+            ("", false, false),
+            ("0 3\" {} * * *", false, false),
+        ] {
+            assert_eq!((has_times(cron), has_times(cron) && is_local(cron)), (times, local), "{cron}");
         }
     }
 

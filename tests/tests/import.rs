@@ -54,11 +54,34 @@ fn import(home: &Path, words: &[&str]) -> (bool, String) {
 
 #[test]
 fn every_service_of_an_import_answers_as_before() {
+    answers_as_before("assertions.xml", "answers.yaml");
+}
+
+/// What imports ask of the language: dates by patterns, drafted answers that can be read, content types, XML of queries, stylesheets,
+/// digests of old protocols, messages that count once.
+#[test]
+fn what_imports_ask_of_the_language_answers_as_before() {
+    answers_as_before("language.xml", "language.yaml");
+}
+
+#[test]
+fn a_stylesheet_that_cannot_run_is_named_with_its_line() {
     let home = home();
-    let bundle = of("assertions.xml").display().to_string();
+    let bundle = of("language.xml").display().to_string();
     let (success, said) = import(home.path(), &[&bundle, "--apply"]);
     assert!(success, "{said}");
-    let answers: Vec<Answer> = serde_yaml::from_str(&fs::read_to_string(of("answers.yaml")).expect("a file")).expect("answers");
+    let policy = fs::read_to_string(home.path().join("services/l foreign.policy")).expect("a file");
+    assert!(policy.contains("line 1: the function `document` is not supported"), "{policy}");
+    let policy = fs::read_to_string(home.path().join("services/l values.policy")).expect("a file");
+    assert!(policy.contains("stylesheet: xml \"\"\"\n"), "{policy}");
+}
+
+fn answers_as_before(bundle: &str, answers: &str) {
+    let home = home();
+    let bundle = of(bundle).display().to_string();
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(success, "{said}");
+    let answers: Vec<Answer> = serde_yaml::from_str(&fs::read_to_string(of(answers)).expect("a file")).expect("answers");
     let start = Start { args: vec!["--allow-unsupported".to_owned()], ..Start::default() };
     let gateway = Process::gateway(home.path(), &start).expect("it starts");
     let mut wrong = Vec::new();
@@ -142,5 +165,8 @@ fn the_report_names_every_step_and_no_secret() {
     for part in ["\"things.limit\": \"12\"", "mysql://thing@db.example:3306/things", "ldaps://ldap.example"] {
         assert!(settings.contains(part), "{part}: {settings}");
     }
-    assert!(folder.join("services/tasks/Clean often.policy").exists());
+    for (task, times) in [("Clean often", "0 */13 * * * ?"), ("Clean on Mondays", "0 0 3 ? * MON")] {
+        let policy = fs::read_to_string(folder.join(format!("services/tasks/{task}.policy"))).expect("a file");
+        assert!(policy.contains(&format!("task \"{task}\" at \"{times}\"")), "{policy}");
+    }
 }

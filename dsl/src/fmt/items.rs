@@ -49,7 +49,8 @@ impl Printer<'_> {
             ItemKind::Fragment => plain("fragment"),
             ItemKind::Customize => plain("customize"),
             ItemKind::Extension => plain("extension"),
-            ItemKind::Task { every } => text(format!("task {name} every {} ", **every)),
+            ItemKind::Task(Schedule::Every(every)) => text(format!("task {name} every {} ", **every)),
+            ItemKind::Task(Schedule::At(times)) => text(format!("task {name} at {} ", texts::quoted(times))),
             ItemKind::Assertion(params) | ItemKind::Command(params) => {
                 let word = if matches!(item.kind, ItemKind::Command(_)) { "command" } else { "assertion" };
                 let (failure, params): (Vec<_>, Vec<_>) = params.iter().partition(|param| param.failure);

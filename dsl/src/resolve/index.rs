@@ -47,7 +47,7 @@ impl Policy {
     /// Whether it has variables of its own: everything but fragments, customizations and extensions.
     pub fn owns_frame(&self) -> bool {
         match self.item.kind {
-            ItemKind::Assertion(_) | ItemKind::Service(_) | ItemKind::Task { .. } | ItemKind::Command(_) => true,
+            ItemKind::Assertion(_) | ItemKind::Service(_) | ItemKind::Task(_) | ItemKind::Command(_) => true,
             ItemKind::Fragment | ItemKind::Customize | ItemKind::Extension => false,
         }
     }
@@ -89,7 +89,7 @@ impl Kind {
             ItemKind::Fragment => Kind::Fragment,
             ItemKind::Assertion(_) => Kind::Assertion,
             ItemKind::Service(_) => Kind::Service,
-            ItemKind::Task { .. } => Kind::Task,
+            ItemKind::Task(_) => Kind::Task,
             ItemKind::Command(_) => Kind::Command,
             ItemKind::Customize => Kind::Customize,
             ItemKind::Extension => Kind::Extension,

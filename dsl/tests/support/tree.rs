@@ -21,7 +21,8 @@ pub fn print(file: &File) -> String {
                 format!("{word}{}{}", params(list), fails.unwrap_or_default())
             }
 
-            ItemKind::Task { every } => format!("task every {}", duration(every)),
+            ItemKind::Task(Schedule::Every(every)) => format!("task every {}", duration(every)),
+            ItemKind::Task(Schedule::At(times)) => format!("task at {times:?}", times = times.node),
             ItemKind::Customize => "customize".to_owned(),
             ItemKind::Extension => "extension".to_owned(),
             ItemKind::Service(head) => {

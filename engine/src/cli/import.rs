@@ -141,7 +141,11 @@ fn check(base: &Sources, files: &[OutFile]) -> Vec<Problem> {
             offset: start,
             text: source.text.get(start..end).unwrap_or("").to_owned(),
             code: found.code.to_owned(),
-            message: found.message.clone(),
+            message: match (&found.help, found.code) {
+                // What a property refuses, only the help says.
+                (Some(help), crate::policy::codes::BAD_PROPERTY) => format!("{}: {help}", found.message),
+                _ => found.message.clone(),
+            },
         }
     };
     let own = |problem: &Problem| files.iter().any(|file| file.path == problem.path);

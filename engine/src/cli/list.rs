@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use portcullis_dsl::ast::ItemKind;
+use portcullis_dsl::ast::{ItemKind, Schedule};
 use portcullis_dsl::{Library, Origin, Policy};
 use serde_json::{Value, json};
 
@@ -158,9 +158,13 @@ fn service(library: &Library, policy: &Policy, config: &Config) -> Option<Vec<St
 }
 
 fn task(library: &Library, policy: &Policy, config: &Config) -> Option<Vec<String>> {
-    let ItemKind::Task { every } = &policy.item.kind else { return None };
+    let ItemKind::Task(schedule) = &policy.item.kind else { return None };
+    let when = match schedule {
+        Schedule::Every(every) => every.node.to_string(),
+        Schedule::At(times) => times.node.clone(),
+    };
     let off = if config.runs(&policy.name) { "" } else { " (disabled)" };
-    Some(vec![format!("{}{off}", policy.name), every.node.to_string(), file(library, policy), policy.doc()])
+    Some(vec![format!("{}{off}", policy.name), when, file(library, policy), policy.doc()])
 }
 
 /// Whether a policy can be customized, and whether it is; `-` without a hook.

@@ -10,7 +10,7 @@ use crate::front::host::{Ran, TaskReport, control};
 
 #[derive(Subcommand)]
 pub enum TaskCommand {
-    /// List tasks: how often each runs, its last and next run, and which gateway ran it.
+    /// List tasks: when each runs, its last and next run, and which gateway ran it.
     List {
         /// As JSON.
         #[arg(long)]
@@ -42,7 +42,7 @@ fn list(home: &Home, json: bool) -> Done {
         say(serde_json::to_string_pretty(&account.tasks)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let head = ["TASK", "EVERY", "LAST RUN", "RESULT", "NEXT RUN", "ON"];
+    let head = ["TASK", "WHEN", "LAST RUN", "RESULT", "NEXT RUN", "ON"];
     say(table(&head, account.tasks.iter().map(|(name, task)| row(name, task)).collect()));
     Ok(ExitCode::SUCCESS)
 }
@@ -55,7 +55,14 @@ fn row(name: &str, task: &TaskReport) -> Vec<String> {
         (false, false) => "off".to_owned(),
     };
     let on = if task.everywhere { format!("{} (every gateway)", or(&task.node, "-")) } else { or(&task.node, "-") };
-    vec![name.to_owned(), interval(task.every), or(&task.last_run, "-"), or(&task.result, "-"), next, on]
+    vec![
+        name.to_owned(),
+        task.at.clone().unwrap_or_else(|| interval(task.every)),
+        or(&task.last_run, "-"),
+        or(&task.result, "-"),
+        next,
+        on,
+    ]
 }
 
 /// Milliseconds in the longest unit that fits.

@@ -102,6 +102,18 @@ static PLACES: Semaphore = Semaphore::const_new(AT_A_TIME);
 /// Runs work on a separate thread with the whole budget. If the caller goes away (because its request timed out), the work stops
 /// at its next check. A fault only if the work panics.
 pub async fn run<T: Send + 'static>(work: impl FnOnce(&Budget) -> T + Send + 'static) -> Result<T, Fault> {
+    on_thread(None, work).await
+}
+
+/// Like [`run`], with a stack of so many bytes, for work that is nested as deep as a stranger wants.
+pub async fn run_deep<T: Send + 'static>(stack: usize, work: impl FnOnce(&Budget) -> T + Send + 'static) -> Result<T, Fault> {
+    on_thread(Some(stack), work).await
+}
+
+async fn on_thread<T: Send + 'static>(
+    stack: Option<usize>,
+    work: impl FnOnce(&Budget) -> T + Send + 'static,
+) -> Result<T, Fault> {
     let internal =
         |error: Box<dyn std::error::Error + Send + Sync>| Fault::because(Blame::Internal, "evaluating a document", error);
     let place = PLACES.acquire().await.map_err(|error| internal(error.into()))?;
@@ -110,10 +122,17 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce(&Budget) -> T + Send + 'st
     let task = tokio::task::spawn_blocking(move || {
         // The place becomes free when the work ends, which may be after its caller has gone.
         let _place = place;
-        let budget = Budget { until: Some(Instant::now() + TIME), stop: Some(seen), ..Budget::of(STEPS, BYTES) };
-        work(&budget)
+        let work = move || work(&Budget { until: Some(Instant::now() + TIME), stop: Some(seen), ..Budget::of(STEPS, BYTES) });
+        match stack {
+            None => Ok(work()),
+            Some(stack) => match std::thread::Builder::new().stack_size(stack).spawn(work)?.join() {
+                Ok(made) => Ok(made),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+        }
     });
-    task.await.map_err(|error| internal(error.into()))
+    let made: std::io::Result<T> = task.await.map_err(|error| internal(error.into()))?;
+    made.map_err(|error| internal(error.into()))
 }
 
 struct StopOnDrop(Arc<AtomicBool>);

@@ -1,10 +1,16 @@
 //! Time: the one clock of a gateway, which tests can move, and date formats.
 
+mod pattern;
+mod schedule;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
+
+pub use pattern::{DatePattern, zone};
+pub use schedule::Schedule;
 
 /// The clock for everything that policies can see. Tests move it forward, so nothing waits.
 #[derive(Debug, Default)]

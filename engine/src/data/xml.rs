@@ -5,6 +5,7 @@ pub mod convert;
 pub mod gate;
 mod tree;
 pub mod xpath;
+pub mod xslt;
 
 use roxmltree::{Document, ParsingOptions};
 

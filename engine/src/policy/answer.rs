@@ -60,27 +60,18 @@ fn failed(ctx: &mut Ctx, broken: Option<bool>) -> Response<Bytes> {
 /// Headers that go out although the policy failed: all that do not describe a body.
 fn survivors(ctx: &Ctx) -> HeaderMap {
     let mut headers = ctx.response.headers.clone();
-    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::LOCATION, header::ETAG, header::LAST_MODIFIED] {
+    for name in draft::OF_ONE_ANSWER {
         headers.remove(name);
     }
     headers
 }
 
-fn drafted(draft: Draft, mut headers: HeaderMap) -> Response<Bytes> {
+fn drafted(draft: Draft, headers: HeaderMap) -> Response<Bytes> {
     let status = StatusCode::from_u16(draft.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if headers.is_empty() {
         return build(status, draft.headers, draft.body);
     }
-    for name in draft.headers.keys() {
-        // The draft's own fields win; cookies add up.
-        if name != header::SET_COOKIE {
-            headers.remove(name);
-        }
-    }
-    for (name, value) in &draft.headers {
-        headers.append(name.clone(), value.clone());
-    }
-    build(status, headers, draft.body)
+    build(status, draft.beside(headers), draft.body)
 }
 
 /// Hop-by-hop fields and lengths are the server's (RFC 9110, section 7.6.1).

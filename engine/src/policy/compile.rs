@@ -44,10 +44,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
         diagnostics: Vec::new(),
     };
     for policy in library.policies() {
-        if matches!(
-            policy.item.kind,
-            ItemKind::Service(_) | ItemKind::Task { .. } | ItemKind::Command(_) | ItemKind::Assertion(_)
-        ) {
+        if matches!(policy.item.kind, ItemKind::Service(_) | ItemKind::Task(_) | ItemKind::Command(_) | ItemKind::Assertion(_)) {
             compiler.frame(policy);
         }
     }
@@ -152,7 +149,13 @@ impl<'a> Compiler<'a> {
                 self.service_tails(head, scope, [failed, fail_tail, fault_tail], code_slot, ended);
                 program.fault_tail = head.errors.is_some().then_some(self.code.address(fault_tail));
             }
-            ItemKind::Task { .. } | ItemKind::Command(_) => {
+            ItemKind::Task(_) | ItemKind::Command(_) => {
+                if let ItemKind::Task(ast::Schedule::At(times)) = &policy.item.kind
+                    && let Err(why) = crate::data::time::Schedule::parse(times)
+                {
+                    let message = format!("`{}` are no times of a task: {why}", times.node);
+                    self.error(crate::policy::codes::BAD_PROPERTY, message, times.span);
+                }
                 let output = policy.failure().map(|param| self.slot(&param.name, scope));
                 let scope =
                     Scope { fail: Some(FailTo::Service(fail_tail, output.unwrap_or(code_slot))), done: Some(held), ..scope };

@@ -29,7 +29,7 @@ pub struct Slot(pub u32);
 pub enum MessageRef {
     /// The request.
     Request,
-    /// The response: it goes out unless a `Respond` drafts another answer; its headers always go out.
+    /// The response: what a `Respond` drafted, or else what another server answered; its headers always go out.
     Response,
     /// A message variable.
     Slot(Slot),
@@ -229,13 +229,19 @@ impl Ctx {
         use std::borrow::Cow;
         match message {
             MessageRef::Request => Some(Cow::Borrowed(&self.request.message)),
-            MessageRef::Response => Some(Cow::Borrowed(&self.response)),
+            MessageRef::Response => Some(self.answer()),
             MessageRef::Slot(slot) => match self.get(slot) {
                 Value::Undefined => None,
                 Value::Message(message) => Some(Cow::Borrowed(message)),
                 other => Some(Cow::Owned(Message::from_value(other))),
             },
         }
+    }
+
+    /// The answer as it would go out now.
+    pub fn answer(&self) -> std::borrow::Cow<'_, Message> {
+        use std::borrow::Cow;
+        self.draft.as_ref().map_or(Cow::Borrowed(&self.response), |draft| Cow::Owned(draft.message(&self.response)))
     }
 
     /// A message to change; a variable without a message becomes one.

@@ -20,7 +20,12 @@ pub struct Function {
     /// Its description for authors.
     pub spec: FunctionSpec,
     code: Code,
+    /// What is wrong with the arguments that are constants; the others are undefined.
+    check: Option<Check>,
 }
+
+/// Refuses arguments while policies load.
+type Check = fn(&Args<'_>) -> Result<(), String>;
 
 /// An implementation. The compiler has checked the number of arguments.
 #[derive(Clone, Copy)]
@@ -108,7 +113,7 @@ const fn function_of_run(
 }
 
 const fn made(name: &'static str, params: Names, required: usize, doc: &'static str, code: Code) -> Function {
-    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, code }
+    Function { spec: FunctionSpec { name, params, required, doc, gives: Gives::Other }, code, check: None }
 }
 
 impl Function {
@@ -127,7 +132,17 @@ impl Function {
 
     /// The function, marked as giving JSON or one of its arguments.
     const fn giving(self, gives: Gives) -> Function {
-        let Function { spec: FunctionSpec { name, params, required, doc, .. }, code } = self;
-        Function { spec: FunctionSpec { name, params, required, doc, gives }, code }
+        let Function { spec: FunctionSpec { name, params, required, doc, .. }, code, check } = self;
+        Function { spec: FunctionSpec { name, params, required, doc, gives }, code, check }
+    }
+
+    /// The function, which refuses some constants while policies load.
+    const fn checked(self, check: Check) -> Function {
+        Function { check: Some(check), ..self }
+    }
+
+    /// What is wrong with constant arguments; those that are no constants are undefined.
+    pub fn refuses(&self, args: &Args<'_>) -> Option<String> {
+        self.check.and_then(|check| check(args).err())
     }
 }

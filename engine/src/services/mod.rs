@@ -63,6 +63,8 @@ pub struct Services {
     pub outbound: Arc<Outbound>,
     /// Rates per key.
     pub rates: Arc<Rates>,
+    /// Messages that may come only once, apart from rates, so that no flood of these drops one of those.
+    pub seen: Arc<Rates>,
     /// Turns per key.
     pub turns: Arc<KeyedTurns>,
     /// Counters.

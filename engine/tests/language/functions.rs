@@ -56,7 +56,25 @@ const ROWS: &[(&str, &str)] = &[
     ("length(text(now_ms()))", "13"),
     (r#"format_time(0, "rfc1123")"#, r#""Thu, 01 Jan 1970 00:00:00 GMT""#),
     (r#"format_time(1795341600, "iso8601")"#, r#""2026-11-22T10:00:00.000Z""#),
-    (r#"coalesce(format_time(0, "%Y"), "none")"#, r#""none""#),
+    (r#"format_time(1795341600, "yyyy-MM-dd'T'HH:mm:ssXXX")"#, r#""2026-11-22T10:00:00Z""#),
+    (r#"format_time(1795341600, "EEE d MMM yy, HH:mm", "America/New_York")"#, r#""Sun 22 Nov 26, 05:00""#),
+    (r#"format_time(1795341600, "HH:mm XXX", "+05:30")"#, r#""15:30 +05:30""#),
+    // What is no constant is looked at when it runs.
+    (r#"coalesce(format_time(0, text("%Y")), "none")"#, r#""none""#),
+    (r#"coalesce(format_time(0, "yyyy", text("Mars")), "none")"#, r#""none""#),
+    ("length(${gateway.time.yyyy-MM-dd})", "10"),
+    (r#"(substring(${gateway.time.utc}, 0, 4) == ${gateway.time.yyyy})"#, "true"),
+    // Messages and XML
+    (r#"text(message("a", "text/x"))"#, r#""a""#),
+    (
+        r#"xml_rows(json [{ "id": 1, "n": "a<b" }, { "id": 2, "n": null }], "j:all", "urn:j")"#,
+        r#""<j:all xmlns:j=\"urn:j\"><j:row><j:col name=\"id\">1</j:col><j:col name=\"n\">a&lt;b</j:col></j:row><j:row><j:col name=\"id\">2</j:col><j:col name=\"n\"/></j:row></j:all>""#,
+    ),
+    (r#"xml_rows(json [], "all", "")"#, r#""<all/>""#),
+    (r#"xml_rows(json [{ "a": 1 }], "all", "urn:a")"#, r#""<all xmlns=\"urn:a\"><row><col name=\"a\">1</col></row></all>""#),
+    (r#"coalesce(xml_rows(json [], "a b", ""), "none")"#, r#""none""#),
+    (r#"coalesce(xml_rows(json [], "p:a", ""), "none")"#, r#""none""#),
+    (r#"coalesce(xml_rows("no rows", "a", ""), "none")"#, r#""none""#),
     // The request
     (r#"coalesce(cookie("a"), "none")"#, r#""none""#),
     // Addresses

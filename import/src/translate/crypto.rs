@@ -2,7 +2,7 @@
 
 use portcullis_dsl::ast::Type;
 
-use super::build::{arg, boolean, call, list, lit, native, or_else, set, var};
+use super::build::{arg, boolean, call, function, list, lit, native, or_else, set, var};
 use super::{Made, Translator};
 use crate::model::Step;
 
@@ -49,19 +49,8 @@ impl Translator<'_> {
                 return Made::missing("another body of the request itself");
             }
             let first = encode(self, &kept, source);
-            let header = native(
-                "AddHeader",
-                vec![
-                    arg("target", lit(&to)),
-                    arg("name", lit("Content-Type")),
-                    arg("value", self.text(&kind)),
-                    arg("replace", boolean(true)),
-                ],
-            );
-            return Made::rewritten(
-                vec![first, set(&to, Some(Type::Message), var(&kept)), call(header)],
-                "the result becomes a message",
-            );
+            let message = function("message", vec![var(&kept), self.text(&kind)]);
+            return Made::rewritten(vec![first, set(&to, Some(Type::Message), message)], "the result becomes a message");
         }
         Made::exact(encode(self, &to, source))
     }
@@ -83,6 +72,10 @@ impl Translator<'_> {
             "SHA256" | "SHA-256" => "SHA-256",
             "SHA384" | "SHA-384" => "SHA-384",
             "SHA512" | "SHA-512" => "SHA-512",
+            "MD5" if name == "GenerateHash" => {
+                self.security("MD5 tells nobody whether a text was changed: use it only where an old protocol asks for it");
+                "MD5"
+            }
             _ => return Made::missing(format!("the algorithm `{algorithm}`")),
         };
         let mut args = vec![arg("source", source)];

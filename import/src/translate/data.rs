@@ -6,12 +6,12 @@ use super::build::{self, arg, as_int, at, call, int, is_variable, lit, native, s
 use super::{Made, Translator};
 use crate::model::{Prop, Step};
 
+/// The namespace of a query's result as XML.
+const QUERY_RESULT: &str = "http://ns.l7tech.com/2012/08/jdbc-query-result";
+
 impl Translator<'_> {
     /// `JdbcQuery`
     pub fn jdbc(&mut self, step: &Step) -> Made {
-        if step.is("generateXmlResult") {
-            return Made::missing("the result of a query as XML");
-        }
         let prefix = step.text("variablePrefix").to_owned();
         let query = match self.sql(step.text("sqlQuery")) {
             Ok(query) => query,
@@ -40,6 +40,11 @@ impl Translator<'_> {
                 return Made::missing(format!("a column named `{column}` as `{variable}`"));
             }
             made.push(set(&to, None, var(&from)));
+        }
+        if step.is("generateXmlResult") {
+            let rows = var(&format!("{prefix}.rows"));
+            let value = build::function("xml_rows", vec![rows, lit("L7j:jdbcQueryResult"), lit(QUERY_RESULT)]);
+            made.push(set(&format!("{prefix}.xmlResult"), None, value));
         }
         Made::rewritten(made, "an error of the database fails the step")
     }
@@ -118,20 +123,32 @@ impl Translator<'_> {
             };
             let body = var(&format!("{kept}.mainpart"));
             made.push(call(native("Respond", vec![arg("type", kind), arg("body", body)])));
-            self.responded = true;
             return Made::rewritten(made, "the cached answer is drafted");
         }
         if let Some(kind) = kind {
-            let args = vec![
-                arg("target", lit(&kept)),
-                arg("name", lit("Content-Type")),
-                arg("value", self.text(&kind)),
-                arg("replace", build::boolean(true)),
-            ];
-            made.push(call(native("AddHeader", args)));
-            return Made::rewritten(made, "the cached message gets its content type by a header");
+            let value = build::function("message", vec![var(&kept), self.text(&kind)]);
+            made.push(set(&kept, Some(portcullis_dsl::ast::Type::Message), value));
+            return Made::rewritten(made, "the cached message gets its content type");
         }
         Made::Exact(made)
+    }
+
+    /// `WssReplayProtection`, of messages that a variable identifies
+    pub fn replay_protection(&mut self, step: &Step) -> Made {
+        if !step.is("customProtection") {
+            return Made::missing("protection of messages that WS-Security identifies");
+        }
+        let id = self.source(step.text("customIdentifierVariable"));
+        let millis = as_int(step.text("customExpiryTime")).and_then(|millis| u64::try_from(millis).ok());
+        let Some(millis) = millis.filter(|millis| *millis > 0) else {
+            return Made::missing("a time after which a message is forgotten");
+        };
+        let expiry = seconds(millis.div_ceil(1000));
+        let mut args = vec![arg("id", id), arg("expiry", expiry)];
+        if let Some(scope) = step.some("customScope") {
+            args.push(arg("scope", self.text(scope)));
+        }
+        Made::exact(call(native("ProtectAgainstReplay", args)))
     }
 
     /// `RateLimit`

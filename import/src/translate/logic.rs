@@ -85,7 +85,10 @@ impl Translator<'_> {
                 let value = self.value(&source);
                 Made::exact(set(&target, Some(Type::Certificate), value))
             }
-            "datetime" => self.set_date(step, &target, &source),
+            "datetime" => {
+                self.moments.insert(target.to_ascii_lowercase());
+                self.set_date(step, &target, &source)
+            }
             other => Made::missing(format!("a variable of the type `{other}`")),
         }
     }
@@ -96,25 +99,15 @@ impl Translator<'_> {
             "request" => return Made::missing("another body of the request itself"),
             "response" => {
                 let args = vec![arg("type", self.text(&kind)), arg("body", self.text(source))];
-                self.responded = true;
                 return Made::rewritten(vec![call(native("Respond", args))], "the response is drafted");
             }
             _ => {}
         }
-        let mut made = vec![set(target, Some(Type::Message), self.text(source))];
         if source.is_empty() && !step.gives("contentType") {
-            return Made::Exact(made);
+            return Made::exact(set(target, Some(Type::Message), self.text(source)));
         }
-        made.push(call(native(
-            "AddHeader",
-            vec![
-                arg("target", lit(target)),
-                arg("name", lit("Content-Type")),
-                arg("value", self.text(&kind)),
-                arg("replace", boolean(true)),
-            ],
-        )));
-        Made::rewritten(made, "a message gets its content type by a header")
+        let value = function("message", vec![self.text(source), self.text(&kind)]);
+        Made::exact(set(target, Some(Type::Message), value))
     }
 
     fn set_date(&mut self, step: &Step, target: &str, source: &str) -> Made {
@@ -334,7 +327,6 @@ impl Translator<'_> {
         let args =
             vec![arg("status", var("response.http.status")), arg("type", var("response.contentType")), arg("body", var(&kept))];
         made.push(call(native("Respond", args)));
-        self.responded = true;
         Made::rewritten(made, "the changed response is drafted anew")
     }
 

@@ -45,7 +45,6 @@ impl Translator<'_> {
         if step.is("earlyResponse") {
             self.note("the answer was sent at once there; here it is sent when the policy has ended");
         }
-        self.responded = true;
         Made::exact(call(native("Respond", args)))
     }
 
@@ -236,7 +235,6 @@ impl Translator<'_> {
         if to == "response" {
             let kind = if to_json { "application/json; charset=utf-8" } else { "text/xml; charset=utf-8" };
             made.push(call(native("Respond", vec![arg("type", lit(kind)), arg("body", var(&kept))])));
-            self.responded = true;
             return Made::rewritten(made, "the converted response is drafted");
         }
         self.note("namespaces of XML are left out here; there `xmlns` is a member");

@@ -10,8 +10,9 @@ mod message;
 mod routing;
 pub mod text;
 mod unsupported;
+mod xml;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use portcullis_dsl::ast::{Block, Comment, File, GroupKind, Item, ItemKind, Name, Stmt, StmtKind};
 use portcullis_dsl::span::{FileId, Span};
@@ -80,8 +81,8 @@ pub struct Translator<'t> {
     made: usize,
     /// Credentials that a step put aside for the next authentication.
     credentials: Option<(portcullis_dsl::ast::Expr, portcullis_dsl::ast::Expr)>,
-    /// Whether an answer was drafted: the variable `response` does not show it.
-    responded: bool,
+    /// Variables that hold a moment, in lower case: what follows their names may be a pattern of a date.
+    moments: HashSet<String>,
 }
 
 /// Statements of a policy's steps.
@@ -97,7 +98,7 @@ pub fn policy(names: &Names, policy: &str, place: &Place, body: &Step, refused: 
         at: (0, body.line),
         made: 0,
         credentials: None,
-        responded: false,
+        moments: HashSet::from(["request.time".to_owned()]),
     };
     let block = translator.block(&body.children, false);
     (block, translator.out)
@@ -321,6 +322,7 @@ impl Translator<'_> {
             "EvaluateJsonPathExpression" | "EvaluateJsonPathExpressionV2" => self.json_path(step),
             "ResponseXpath" | "RequestXpath" => self.xpath(step),
             "JsonTransformation" => self.json_transformation(step),
+            "XslTransformation" => self.transform_xml(step),
             "HtmlFormData" => self.form_fields(step),
             "CodeInjectionProtection" => self.code_injection(step),
             "RequestSizeLimit" => self.size_limit(step),
@@ -329,6 +331,7 @@ impl Translator<'_> {
             "CacheStorage" => self.cache_store(step),
             "CacheLookup" => self.cache_lookup(step),
             "RateLimit" => self.rate_limit(step),
+            "WssReplayProtection" => self.replay_protection(step),
             "Ssl" => self.tls(step),
             "HttpBasic" => self.basic(),
             "Authentication" => self.authenticate(step),
@@ -377,9 +380,6 @@ impl Translator<'_> {
 
     /// A variable by its name, or else the step has no translation.
     fn source(&mut self, name: &str) -> portcullis_dsl::ast::Expr {
-        if name.eq_ignore_ascii_case("response") && self.responded {
-            self.trap(6, "`response` is read after an answer was drafted: here it shows only answers of other servers");
-        }
         let inside = text::lone(name).unwrap_or(name).to_owned();
         match self.variable(&inside) {
             Some(value) => value,

@@ -152,24 +152,39 @@ impl Translator<'_> {
             "ssgnode.name" | "ssgnode.hostname" => return Some(Part::Var(reference("gateway.cluster.hostname"))),
             _ => {}
         }
-        if let Some(form) = lower.strip_prefix("gateway.time.") {
-            let date = |from, length| {
-                let now = var("gateway.time.utc");
-                let inside = function("substring", vec![now, int(from), int(length)]);
-                Some(Part::Expr(inside))
-            };
-            return match form {
-                "seconds" | "millis" | "utc" | "rfc1123" => None,
-                "yyyy-mm-dd" => date(0, 10),
-                "yyyy" => date(0, 4),
-                "yyyy-mm" => date(0, 7),
-                _ => {
-                    self.need(&format!("a date in the form `{}`", name.get("gateway.time.".len()..).unwrap_or("")));
-                    Some(Part::Text(String::new())).filter(|_| false)
-                }
-            };
+        self.date(name, &lower)
+    }
+
+    /// A moment by a pattern of a date: `gateway.time.yyyy-MM-dd`.
+    fn date(&mut self, name: &str, lower: &str) -> Option<Part> {
+        let moments = self.moments.iter().map(String::as_str).chain(["gateway.time"]);
+        let known = moments.filter(|own| lower.strip_prefix(own).is_some_and(|rest| rest.starts_with('.'))).map(str::len).max();
+        let at = match known {
+            Some(at) => at,
+            // A moment of another policy: only a pattern that nothing else can be counts.
+            None => name.match_indices('.').map(|(at, _)| at).find(|at| is_plain_date(name.get(at + 1..).unwrap_or("")))?,
+        };
+        let (moment, form) = (name.get(..at)?, name.get(at + 1..)?);
+        if !is_variable(moment)
+            || matches!(form.to_ascii_lowercase().as_str(), "seconds" | "millis" | "utc" | "rfc1123" | "length")
+        {
+            return None;
         }
-        None
+        if form.eq_ignore_ascii_case("local") {
+            self.note(&format!("`{name}` was the time of the gateway's own zone; here it is UTC"));
+            return Some(Part::Var(reference(&format!("{moment}.utc"))));
+        }
+        if let Some(c) = unknown_letter(form) {
+            self.need(&format!("a date in the form `{form}`: the letter `{c}`"));
+            return Some(Part::Text(String::new()));
+        }
+        if known == Some("gateway.time".len()) && is_variable(name) {
+            return Some(Part::Var(reference(name)));
+        }
+        // A text has no calls in it, so the date is written before.
+        let date = self.fresh("date");
+        self.before.push(build::set(&date, None, function("format_time", vec![var(moment), lit(form)])));
+        Some(Part::Var(reference(&date)))
     }
 
     /// `json { "Name": "value" }` of pairs of texts.
@@ -184,6 +199,20 @@ impl Translator<'_> {
         use portcullis_dsl::ast::Json;
         build::object(pairs.iter().map(|(key, value)| (literal_parts(key), false, Json::Value(lit(value)))).collect())
     }
+}
+
+/// Whether a text is a pattern of a date and nothing else.
+fn is_plain_date(form: &str) -> bool {
+    (form.contains("yyyy") || form.contains("HH:mm")) && unknown_letter(form).is_none()
+}
+
+/// A letter outside of quotes that is no part of a date.
+fn unknown_letter(form: &str) -> Option<char> {
+    let mut quoted = false;
+    form.chars().find(|c| {
+        quoted ^= *c == '\'';
+        !quoted && c.is_ascii_alphabetic() && !"GyMLdDEuaHkKhmsSzZX".contains(*c)
+    })
 }
 
 /// `[0][1]`

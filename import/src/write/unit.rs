@@ -23,7 +23,7 @@ pub enum Head {
     /// `assertion` that includes a fragment.
     Wrapper(usize, String),
     /// `task` that includes a fragment.
-    Task(usize, String, DurationLit),
+    Task(usize, String),
     /// `customize`
     Customize(String),
     /// `extension`
@@ -112,7 +112,7 @@ impl Unit {
     fn name(&self) -> &str {
         match &self.head {
             Head::Service(name) | Head::Fragment(name) | Head::Customize(name) | Head::Extension(name) => name,
-            Head::Assertion(_, name) | Head::Wrapper(_, name) | Head::Task(_, name, _) | Head::Shared(_, name) => name,
+            Head::Assertion(_, name) | Head::Wrapper(_, name) | Head::Task(_, name) | Head::Shared(_, name) => name,
         }
     }
 
@@ -134,7 +134,10 @@ impl Unit {
                     encass.map(|encass| (encass.inputs.as_slice(), encass.outputs.as_slice())).unwrap_or_default();
                 ItemKind::Assertion(params(inputs, outputs))
             }
-            Head::Task(_, _, every) => ItemKind::Task { every: at(*every) },
+            Head::Task(task, _) => {
+                let times = export.tasks.get(*task).map(|task| task.cron.trim().to_owned()).unwrap_or_default();
+                ItemKind::Task(Schedule::At(at(times)))
+            }
         };
         if let Some(policy) = policy {
             let mut own = origin(if policy.guid.is_empty() { &policy.id } else { &policy.guid }, &policy.version);

@@ -5,7 +5,7 @@ use pest::iterators::Pairs;
 use super::{Lower, Node, Rule, join_comments};
 use crate::ast::{
     Allowed, Block, Call, Callee, Comment, Comments, Direction, DurationLit, Expr, ExprKind, File, FileConnection, Item,
-    ItemKind, Name, Param, ServiceHead,
+    ItemKind, Name, Param, Schedule, ServiceHead,
 };
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -93,7 +93,9 @@ impl Lower<'_> {
                 }
                 Rule::at => {
                     let span = self.span(&child);
-                    match self.path(child) {
+                    let is_task = kind_word.as_ref().is_some_and(|word| word.as_str().eq_ignore_ascii_case("task"));
+                    let read = if is_task { self.times(child) } else { self.path(child) };
+                    match read {
                         Some(path) => self.once(&mut clauses.at, path, span, "at"),
                         None => clauses.unread = true,
                     }
@@ -179,7 +181,7 @@ impl Lower<'_> {
         let is_service = kind == Declaration::Service;
         let refused = [
             params.as_ref().filter(|_| !takes_params).map(|(_, span)| ("parameters", *span)),
-            at.as_ref().filter(|_| !is_service).map(|(_, span)| ("`at`", *span)),
+            at.as_ref().filter(|_| !is_service && kind != Declaration::Task).map(|(_, span)| ("`at`", *span)),
             methods.as_ref().filter(|_| !is_service).map(|(_, span)| ("`methods`", *span)),
             errors.as_ref().filter(|_| !is_service).map(|(_, span)| ("`errors`", *span)),
             paths.as_ref().filter(|_| !is_service).map(|(_, span)| ("`paths`", *span)),
@@ -191,6 +193,7 @@ impl Lower<'_> {
             let help = match what {
                 "parameters" => "a fragment shares its caller's variables; an `assertion` has parameters",
                 "`every`" => "only a `task` has it",
+                "`at`" => "a `service` has it, for its path, and a `task`, for its times",
                 "`fails with`" => "only an `assertion` or a `command` has it; in a service `fail` answers through its `errors`",
                 _ => "only a `service` has it",
             };
@@ -214,12 +217,18 @@ impl Lower<'_> {
             Declaration::Command => Some(ItemKind::Command(params)),
             Declaration::Customize => Some(ItemKind::Customize),
             Declaration::Extension => Some(ItemKind::Extension),
-            Declaration::Task => match every {
-                Some((every, _)) => Some(ItemKind::Task { every }),
-                None if unread => None,
-                None => {
+            Declaration::Task => match (every, at) {
+                (Some(_), Some((_, span))) => {
+                    self.error(codes::BAD_CLAUSE, "this task says twice when it runs", span, "write `every` or `at`");
+                    None
+                }
+                (Some((every, _)), None) => Some(ItemKind::Task(Schedule::Every(every))),
+                (None, Some((times, _))) => Some(ItemKind::Task(Schedule::At(times))),
+                (None, None) if unread => None,
+                (None, None) => {
                     let span = self.span(word);
-                    self.error(codes::BAD_CLAUSE, "this task does not say when it runs", span, "add `every 5m` after its name");
+                    let help = "add `every 5m` after its name, or times like `at \"0 3 * * *\"`";
+                    self.error(codes::BAD_CLAUSE, "this task does not say when it runs", span, help);
                     None
                 }
             },
@@ -300,6 +309,12 @@ impl Lower<'_> {
         let span = self.span(&form);
         self.error(codes::BAD_CLAUSE, format!("paths cannot be `{}`", form.as_str()), span, "write `paths raw`, or leave it out");
         false
+    }
+
+    /// The times of a task; the engine reads them.
+    fn times(&mut self, node: Node<'_>) -> Option<Spanned<String>> {
+        let text = self.children(node).pop()?;
+        self.plain_text(&text)
     }
 
     fn path(&mut self, node: Node<'_>) -> Option<Spanned<String>> {

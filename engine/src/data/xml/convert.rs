@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::is_name;
 use crate::data::encoding::escape;
-use crate::data::value::Value;
+use crate::data::value::{MAX_MADE, Value};
 
 /// How the two forms correspond.
 pub struct Convention {
@@ -118,6 +118,56 @@ pub fn to_xml(json: &Json, root: Option<&str>, convention: &Convention) -> Resul
 
 fn checked(name: &str) -> Result<&str, XmlError> {
     if is_name(name) { Ok(name) } else { Err(XmlError::Name(name.to_owned())) }
+}
+
+/// Rows of a database as a document; `None` if they are none, or the name cannot name an element.
+pub fn rows_to_xml(rows: &Json, name: &str, namespace: &str) -> Option<String> {
+    use std::fmt::Write;
+    let local = match name.split_once(':') {
+        Some((prefix, local)) if is_name(prefix) && !namespace.is_empty() => local,
+        Some(_) => return None,
+        None => name,
+    };
+    if !is_name(local) {
+        return None;
+    }
+    let prefix = name.strip_suffix(local)?;
+    let text = |text: &str, out: &mut String| escape(Syntax::Xml, &text.into(), out);
+    let mut out = format!("<{name}");
+    if !namespace.is_empty() {
+        let _ = match prefix.strip_suffix(':') {
+            Some(prefix) => write!(out, " xmlns:{prefix}=\""),
+            None => write!(out, " xmlns=\""),
+        };
+        text(namespace, &mut out);
+        out.push('"');
+    }
+    let rows = rows.as_array()?;
+    if rows.is_empty() {
+        out.push_str("/>");
+        return Some(out);
+    }
+    out.push('>');
+    for row in rows {
+        let _ = write!(out, "<{prefix}row>");
+        for (column, value) in row.as_object()? {
+            let _ = write!(out, "<{prefix}col name=\"");
+            text(column, &mut out);
+            if value.is_null() {
+                out.push_str("\"/>");
+                continue;
+            }
+            out.push_str("\">");
+            escape(Syntax::Xml, &Value::json(value.clone()), &mut out);
+            let _ = write!(out, "</{prefix}col>");
+        }
+        let _ = write!(out, "</{prefix}row>");
+        if out.len() > MAX_MADE {
+            return None;
+        }
+    }
+    let _ = write!(out, "</{name}>");
+    Some(out)
 }
 
 fn write(json: &Json, name: &str, convention: &Convention, out: &mut String) -> Result<(), XmlError> {

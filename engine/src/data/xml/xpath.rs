@@ -1,8 +1,9 @@
 //! XPath 1.0 expressions: parsed once, evaluated on documents within a budget.
 
 mod axes;
-mod evaluate;
-mod functions;
+pub(super) mod evaluate;
+pub(super) mod functions;
+pub(super) mod pattern;
 
 use std::collections::BTreeMap;
 
@@ -83,6 +84,11 @@ impl XPath {
         Ok(XPath(expr))
     }
 
+    /// The parsed expression.
+    pub(super) fn expr(&self) -> &Expr {
+        &self.0
+    }
+
     /// Evaluates at the root of a document. The error says why there is no result.
     pub fn evaluate(
         &self,
@@ -92,7 +98,7 @@ impl XPath {
         budget: &Budget,
     ) -> Result<Answer, &'static str> {
         let root = Node::Tree(document.root());
-        let evaluator = Evaluator { root, namespaces, variables, budget };
+        let evaluator = Evaluator { root, namespaces, scope: variables, budget };
         Ok(match evaluator.value(&self.0, At { node: root, position: 1, size: 1 })? {
             Value::Nodes(nodes) => {
                 let mut answers = Vec::with_capacity(nodes.len());

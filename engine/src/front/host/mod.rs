@@ -247,6 +247,7 @@ impl Host {
             turns: Arc::default(),
             outbound,
             rates: Arc::default(),
+            seen: Arc::default(),
             keys,
             properties: Arc::new(properties(&config, &ports, &connections)),
             security: config.security,

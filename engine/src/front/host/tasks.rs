@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use portcullis_dsl::Policy;
-use portcullis_dsl::ast::ItemKind;
+use portcullis_dsl::ast::{self, ItemKind};
 use tokio::task::JoinSet;
 
 use self::lease::{Claim, HELD, Lease, When};
 use super::Host;
 use crate::data::fault::Blame;
+use crate::data::time::Schedule;
 use crate::policy::exec::Ending;
 use crate::policy::site::Site;
 use crate::services::config::{Nodes, Task};
@@ -54,7 +55,7 @@ impl Default for Board {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     /// The settings by which `due` was found.
-    every: i64,
+    rhythm: Rhythm,
     once: Option<i64>,
     /// `i64::MAX`: never.
     due: i64,
@@ -63,37 +64,69 @@ struct Known {
     last: Option<(i64, &'static str)>,
 }
 
+/// When a task runs again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Rhythm {
+    /// So many milliseconds after it began to run.
+    Every(i64),
+    /// At these times.
+    At(Schedule),
+}
+
+impl Rhythm {
+    /// The first time.
+    fn first(&self, now: i64) -> i64 {
+        match self {
+            Rhythm::Every(every) => now + (*every).min(FIRST),
+            Rhythm::At(_) => self.next(now),
+        }
+    }
+
+    /// The time after this one.
+    fn next(&self, after: i64) -> i64 {
+        match self {
+            Rhythm::Every(every) => after + every,
+            Rhythm::At(schedule) => schedule.next(after).unwrap_or(i64::MAX),
+        }
+    }
+}
+
 impl Board {
     fn tasks(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tasks whose time has come. They count as running.
-    fn due(&self, now: i64, all: &[(String, i64, Task)]) -> Vec<String> {
+    fn due(&self, now: i64, all: &[(String, Rhythm, Task)]) -> Vec<String> {
         let mut tasks = self.tasks();
         tasks.retain(|name, known| known.running || all.iter().any(|(own, ..)| own == name));
         let mut ready = Vec::new();
-        for (name, every, task) in all {
+        for (name, rhythm, task) in all {
             let once = task.once.map(|once| once.0);
             let first = || match once {
                 // Of a gateway's own time before it started nothing is known. A row tells.
                 Some(at) if at < now && task.nodes == Nodes::All => i64::MAX,
                 Some(at) => at,
-                None => now + (*every).min(FIRST),
+                None => rhythm.first(now),
             };
             let known = tasks.entry(name.clone()).or_insert_with(|| Known {
-                every: *every,
+                rhythm: rhythm.clone(),
                 once,
                 due: first(),
                 running: false,
                 last: None,
             });
-            if (known.every, known.once) != (*every, once) {
-                (known.every, known.once, known.due) = (*every, once, first());
+            if (&known.rhythm, known.once) != (rhythm, once) {
+                (known.rhythm, known.once, known.due) = (rhythm.clone(), once, first());
             }
-            if task.enabled && known.due <= now && !known.running && task.on_day(now) {
+            // A time on another day is over; an interval waits for its day.
+            let timed = matches!(rhythm, Rhythm::At(_)) && once.is_none();
+            if timed && known.due <= now && !task.on_day(known.due) {
+                known.due = rhythm.next(now);
+            }
+            if task.enabled && known.due <= now && !known.running && (timed || task.on_day(now)) {
                 known.running = true;
-                known.due = if once.is_some() { i64::MAX } else { now + every };
+                known.due = if once.is_some() { i64::MAX } else { rhythm.next(now) };
                 ready.push(name.clone());
             }
         }
@@ -110,17 +143,22 @@ impl Board {
     }
 }
 
-/// A task's policy, interval in milliseconds and settings.
-fn settings(host: &Host, task: &Policy) -> (i64, Task) {
+/// When a task runs, and its settings.
+fn settings(host: &Host, task: &Policy) -> (Rhythm, Task) {
     let mut settings = host.config().tasks.get(&task.name).cloned().unwrap_or_default();
     // What belongs to a kit that this gateway does not serve is for another one.
     settings.enabled &= host.config().runs(&task.name);
-    let written = match &task.item.kind {
-        ItemKind::Task { every } => every.node.millis(),
-        _ => 0,
+    let every = |millis: u64| Rhythm::Every(i64::try_from(millis.max(1000)).unwrap_or(i64::MAX / 2));
+    // What cannot be read was refused when it was loaded.
+    let at = |times: &str| Schedule::parse(times).map_or(Rhythm::Every(i64::MAX / 2), Rhythm::At);
+    let rhythm = match (&settings.at, settings.every, &task.item.kind) {
+        (Some(times), ..) => at(times),
+        (None, Some(span), _) => every(span.0.as_millis() as u64),
+        (None, None, ItemKind::Task(ast::Schedule::Every(span))) => every(span.node.millis()),
+        (None, None, ItemKind::Task(ast::Schedule::At(times))) => at(times),
+        (None, None, _) => every(0),
     };
-    let every = settings.every.map_or(written, |every| every.0.as_millis() as u64);
-    (i64::try_from(every.max(1000)).unwrap_or(i64::MAX / 2), settings)
+    (rhythm, settings)
 }
 
 /// Runs every task of the current generation on schedule, one run of a task at a time.
@@ -151,12 +189,12 @@ fn ready(host: &Host) -> Vec<String> {
 
 fn ready_at(host: &Host, now: i64) -> Vec<String> {
     let site = host.site();
-    let all: Vec<(String, i64, Task)> = site
+    let all: Vec<(String, Rhythm, Task)> = site
         .library
         .tasks()
         .map(|task| {
-            let (every, settings) = settings(host, task);
-            (task.name.clone(), every, settings)
+            let (rhythm, settings) = settings(host, task);
+            (task.name.clone(), rhythm, settings)
         })
         .collect();
     host.tasks.due(now, &all)
@@ -170,7 +208,7 @@ async fn turn(host: &Arc<Host>, name: &str, now: bool) -> Option<&'static str> {
         host.tasks.ended(name, None, None);
         return None;
     };
-    let (every, settings) = settings(host, task);
+    let (rhythm, settings) = settings(host, task);
     let mut lease = lease_of(host, &site, task, &settings);
     if let Some(row) = &lease {
         let when = match settings.once {
@@ -194,7 +232,7 @@ async fn turn(host: &Arc<Host>, name: &str, now: bool) -> Option<&'static str> {
     }
     let begun = clock.now_millis();
     let result = run_one(&site, name, host.config().limits.task_timeout.0, lease.as_ref()).await;
-    let due = if settings.once.is_some() { i64::MAX } else { begun + every };
+    let due = if settings.once.is_some() { i64::MAX } else { rhythm.next(begun) };
     if let Some(lease) = &lease
         && let Err(error) = lease.leave(due, begun, result).await
     {

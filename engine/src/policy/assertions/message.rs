@@ -14,5 +14,6 @@ super::catalogue! {
     remove_header,
     respond,
     set_query,
+    transform_xml,
     xml_to_json,
 }

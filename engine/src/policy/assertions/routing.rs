@@ -304,6 +304,10 @@ impl Route {
             message.set_body(body);
         }
         message.status = Some(head.status.as_u16());
+        if self.response == MessageRef::Response {
+            // The last answer counts.
+            ctx.draft = None;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 super::catalogue! {
     cors,
+    protect_against_replay,
     rate_limit,
     take_turn,
     unavailable,

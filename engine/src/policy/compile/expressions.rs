@@ -13,7 +13,7 @@ use crate::data::value::Value;
 use crate::policy::codes;
 use crate::policy::ctx::Slot;
 use crate::policy::expr::{Expr, JsonNode, Piece};
-use crate::policy::function::{self, Function};
+use crate::policy::function::{self, Args, Function};
 use crate::policy::vars::{Accessor, MessageSelector, Selector, builtins};
 
 impl<'a> Compiler<'a> {
@@ -41,7 +41,13 @@ impl<'a> Compiler<'a> {
             ExprKind::Function(name, args) => {
                 let args: Vec<Expr> = args.iter().map(|arg| self.expr(arg, scope)).collect();
                 match function::get(&name.node) {
-                    Some(function) => call(function, args),
+                    Some(function) => {
+                        let known: Vec<Value> = args.iter().map(|arg| arg.as_const().cloned().unwrap_or_default()).collect();
+                        if let Some(why) = function.refuses(&Args(&known)) {
+                            self.error(codes::BAD_PROPERTY, &why, span);
+                        }
+                        call(function, args)
+                    }
                     // The resolver has reported it.
                     None => Expr::Const(Value::Undefined),
                 }

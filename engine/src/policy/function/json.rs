@@ -1,10 +1,12 @@
 //! Functions on JSON.
 
+use portcullis_dsl::ast::Syntax;
 use portcullis_dsl::spec::Gives;
 
 use super::{Function, function};
 use crate::data::json;
 use crate::data::value::Value;
+use crate::data::xml::convert::rows_to_xml;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     function(
@@ -80,6 +82,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Value::json(serde_json::Value::Array(args[0].values().iter().map(Value::to_json).collect()))
     })
     .giving(Gives::Json),
+    function(
+        "xml_rows",
+        &["rows", "name", "namespace"],
+        2,
+        "rows, as `SqlQuery` gives them, as XML: `<n:name xmlns:n=\"…\"><n:row><n:col name=\"id\">1</n:col></n:row></n:name>`. `name` \
+         names the root; its prefix, and the namespace, are those of rows and columns too. Without a prefix the namespace is the \
+         default one; without a namespace there is none. A column that is null has no text. Undefined if the rows are not an array of \
+         objects, the name cannot name an element, or the XML would be longer than 16 MiB",
+        |args| {
+            let xml = json::document(&args[0]).and_then(|rows| rows_to_xml(&rows, &args[1].as_text(), &args[2].as_text()));
+            xml.map_or(Value::Undefined, |xml| Value::Markup(Syntax::Xml, xml.into()))
+        },
+    ),
     function("json_keys", &["json"], 1, "the member names of a JSON object", |args| {
         let document = json::document(&args[0]);
         let object = document.as_deref().and_then(serde_json::Value::as_object);

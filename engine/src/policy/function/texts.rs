@@ -29,6 +29,24 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("length", &["text"], 1, "number of characters", |args| Value::Int(args[0].as_text().chars().count() as i64)),
     function("bytes", &["text"], 1, "number of bytes, in UTF-8", |args| Value::Int(args[0].as_text().len() as i64)),
     function("text", &["value"], 1, "as text", |args| Value::Text(args[0].to_text())),
+    function(
+        "message",
+        &["body", "type"],
+        2,
+        "a message of this body and content type: `set m: message = message(\"<a/>\", \"text/xml\")`. A message keeps its header fields; an \
+         empty type leaves the one that it has, or that its body suggests",
+        |args| {
+            let mut message = match &args[0] {
+                Value::Message(message) => crate::data::message::Message::clone(message),
+                body => crate::data::message::Message::from_value(body),
+            };
+            let content_type = args[1].as_text();
+            if !content_type.is_empty() {
+                message.set_content_type(&content_type);
+            }
+            Value::Message(message.into())
+        },
+    ),
     function("int", &["value"], 1, "as an integer; undefined if it is not one", |args| Value::from(args[0].to_int())),
     function(
         "replace",

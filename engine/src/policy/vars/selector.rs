@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 
 use crate::data::certificate::Certificate;
 use crate::data::message::{Message, field_text};
+use crate::data::time::DatePattern;
 use crate::data::value::Value;
 
 /// The part to read of a value.
@@ -29,7 +30,7 @@ pub enum MessageSelector {
     Mainpart,
     /// Body as JSON, or a member of it.
     Json(Option<SmolStr>),
-    /// `Content-Type`.
+    /// `Content-Type` in its normal form.
     ContentType,
     /// Bytes of the body.
     Size,
@@ -81,7 +82,7 @@ pub enum CertificateSelector {
 }
 
 /// The part to read of a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimeSelector {
     /// Seconds since the epoch.
     Seconds,
@@ -91,6 +92,8 @@ pub enum TimeSelector {
     Utc,
     /// RFC 1123.
     Rfc1123,
+    /// By a pattern, in UTC.
+    Pattern(DatePattern),
 }
 
 impl Selector {
@@ -205,7 +208,7 @@ impl MessageSelector {
                 Some(name) => body.member(name),
                 None => Value::Json(body),
             }),
-            MessageSelector::ContentType => Value::text(message.content_type()),
+            MessageSelector::ContentType => Value::from(normal_type(&message.content_type())),
             MessageSelector::Size => Value::Int(message.body.len() as i64),
             MessageSelector::Status => Value::from(message.status.map(i64::from)),
             MessageSelector::Header(name) => Value::from(message.header(name)),
@@ -219,6 +222,36 @@ impl MessageSelector {
             MessageSelector::CookieNames => Value::list(cookies(message).map(|(name, _)| Value::from(name))),
         }
     }
+}
+
+/// A content type in one spelling, `text/xml;charset=UTF-8`, whatever blanks, quotes and letters the sender took; what is no content type
+/// stays as it is.
+pub fn normal_type(text: &str) -> String {
+    let mut parts = text.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    if text.contains('\\') || media_type.split_once('/').is_none_or(|(own, sub)| own.is_empty() || sub.is_empty()) {
+        return text.to_owned();
+    }
+    let mut out = media_type.to_ascii_lowercase();
+    for part in parts.filter(|part| !part.is_empty()) {
+        let Some((name, value)) = part.split_once('=') else { return text.to_owned() };
+        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
+        let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+        let token =
+            !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+        // A quoted value may hold a semicolon, at which it was split above.
+        if !token && (value.matches('"').count() != 2 || bare == value) {
+            return text.to_owned();
+        }
+        out.push(';');
+        out.push_str(&name);
+        out.push('=');
+        match name.as_str() {
+            "charset" if token => out.push_str(&bare.to_ascii_uppercase()),
+            _ => out.push_str(if token { bare } else { value }),
+        }
+    }
+    out
 }
 
 /// Cookies of a message: of a `Cookie` field (RFC 6265, section 4.2), or of `Set-Cookie` fields. A cookie with an unreadable name
@@ -300,6 +333,12 @@ impl CertificateSelector {
 }
 
 impl TimeSelector {
+    /// Reads what [`TimeSelector::parse`] reads, in any case, or a pattern of a date. Only for variables that are always moments:
+    /// elsewhere a misspelled part of a variable would be a pattern.
+    pub fn of_moment(text: &str) -> Option<TimeSelector> {
+        TimeSelector::parse(&text.to_ascii_lowercase()).or_else(|| DatePattern::parse(text).ok().map(TimeSelector::Pattern))
+    }
+
     /// Reads `seconds`, `millis`, `utc`, `rfc1123`, in lower case.
     pub fn parse(lower: &str) -> Option<TimeSelector> {
         Some(match lower {
@@ -312,12 +351,36 @@ impl TimeSelector {
     }
 
     /// Applies it.
-    pub fn apply(self, millis: i64) -> Value {
+    pub fn apply(&self, millis: i64) -> Value {
         match self {
             TimeSelector::Seconds => Value::Int(millis.div_euclid(1000)),
             TimeSelector::Millis => Value::Int(millis),
             TimeSelector::Utc => Value::from(crate::data::time::iso8601_date(millis)),
             TimeSelector::Rfc1123 => Value::from(crate::data::time::rfc1123(millis)),
+            TimeSelector::Pattern(pattern) => Value::from(pattern.write(millis, &jiff::tz::TimeZone::UTC)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types_have_one_spelling() {
+        for (sent, read) in [
+            ("text/xml; charset=utf-8", "text/xml;charset=UTF-8"),
+            ("Text/XML ;Charset=\"utf-8\"", "text/xml;charset=UTF-8"),
+            ("application/json", "application/json"),
+            ("application/json;", "application/json"),
+            ("multipart/form-data; boundary=aBc", "multipart/form-data;boundary=aBc"),
+            ("multipart/mixed; boundary=\"a b\"", "multipart/mixed;boundary=\"a b\""),
+            ("multipart/mixed; boundary=\"a;b\"", "multipart/mixed; boundary=\"a;b\""),
+            ("nonsense", "nonsense"),
+            ("text/plain; broken", "text/plain; broken"),
+            ("", ""),
+        ] {
+            assert_eq!(normal_type(sent), read, "{sent}");
         }
     }
 }

@@ -13,6 +13,9 @@ pub struct Task {
     pub enabled: bool,
     /// Time from one run to the next, 1s or more. Default: what the policy says.
     pub every: Option<Span>,
+    /// The times at which it runs, by UTC, in the notation of cron: `0 3 * * *` (minute, hour, day of the month, month, day of the week), or
+    /// six fields that begin with the second. Default: what the policy says.
+    pub at: Option<String>,
     /// `one` (default): of the gateways that share the database of the task's file, one runs it at a time. `all`: each of them.
     pub nodes: Nodes,
     /// Days of the week, by UTC, on which it runs: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`. Default: all.
@@ -23,7 +26,7 @@ pub struct Task {
 
 impl Default for Task {
     fn default() -> Self {
-        Task { enabled: true, every: None, nodes: Nodes::One, days: Vec::new(), once: None }
+        Task { enabled: true, every: None, at: None, nodes: Nodes::One, days: Vec::new(), once: None }
     }
 }
 
@@ -85,6 +88,12 @@ impl Task {
         let mut found = Vec::new();
         if self.every.is_some_and(|every| every.0.as_secs() == 0) {
             found.push(("every", "must be 1s or more; `enabled: false` turns a task off"));
+        }
+        if self.at.as_ref().is_some_and(|times| crate::data::time::Schedule::parse(times).is_err()) {
+            found.push(("at", "must be times in the notation of cron, such as `0 3 * * *`"));
+        }
+        if self.at.is_some() && (self.every.is_some() || self.once.is_some()) {
+            found.push(("at", "excludes `every` and `once`: write one of them"));
         }
         if self.every.is_some() && self.once.is_some() {
             found.push(("once", "excludes `every`: a task runs once or again and again"));

@@ -9,7 +9,7 @@ use super::evaluate::{At, Evaluator, Value, Wrong};
 use crate::data::xml::tree::Node;
 
 /// A node test whose prefix is resolved.
-enum Test<'t> {
+pub(super) enum Test<'t> {
     Node,
     Text,
     Comment,
@@ -20,7 +20,7 @@ enum Test<'t> {
 }
 
 impl<'t> Test<'t> {
-    fn new(test: &'t NodeTest, namespaces: &'t BTreeMap<String, String>) -> Result<Test<'t>, Wrong> {
+    pub(super) fn new(test: &'t NodeTest, namespaces: &'t BTreeMap<String, String>) -> Result<Test<'t>, Wrong> {
         let uri = |prefix: &str| match prefix {
             "xml" => Ok("http://www.w3.org/XML/1998/namespace"),
             prefix => namespaces.get(prefix).map(String::as_str).ok_or("a prefix of the expression has no namespace"),
@@ -36,7 +36,7 @@ impl<'t> Test<'t> {
         })
     }
 
-    fn passes(&self, axis: Axis, node: Node<'_>) -> bool {
+    pub(super) fn passes(&self, axis: Axis, node: Node<'_>) -> bool {
         // A name test matches only the principal node kind of the axis.
         let principal = match (axis, node) {
             (Axis::Attribute, Node::Attribute(..)) | (Axis::Namespace, Node::Namespace(..)) => true,
@@ -101,7 +101,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// In document order, each once.
-    pub(super) fn sorted(&self, mut nodes: Vec<Node<'a>>) -> Result<Vec<Node<'a>>, Wrong> {
+    pub(in crate::data::xml) fn sorted(&self, mut nodes: Vec<Node<'a>>) -> Result<Vec<Node<'a>>, Wrong> {
         self.budget.spend(nodes.len() as u64)?;
         nodes.sort_unstable_by_key(|node| node.place());
         nodes.dedup_by_key(|node| node.place());

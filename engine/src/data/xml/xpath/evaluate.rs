@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use xpath_eval::{
-    AdditiveOp, EqualityOp, Expr, FilterExpr, LocationPath, MultiplicativeOp, PathExpr, PrimaryExpr, QName, RelationalOp,
+    AdditiveOp, EqualityOp, Expr, FilterExpr, FunctionCall, LocationPath, MultiplicativeOp, PathExpr, PrimaryExpr, QName,
+    RelationalOp,
 };
 
 use super::functions;
@@ -12,7 +13,7 @@ use crate::data::budget::{Budget, Exhausted};
 use crate::data::xml::tree::Node;
 
 /// Why an expression has no result. For logs.
-pub(super) type Wrong = &'static str;
+pub(in crate::data::xml) type Wrong = &'static str;
 
 impl From<Exhausted> for Wrong {
     fn from(exhausted: Exhausted) -> Wrong {
@@ -21,7 +22,8 @@ impl From<Exhausted> for Wrong {
 }
 
 /// The result of an expression.
-pub(super) enum Value<'a> {
+#[derive(Clone)]
+pub(in crate::data::xml) enum Value<'a> {
     Nodes(Vec<Node<'a>>),
     Boolean(bool),
     Number(f64),
@@ -29,7 +31,7 @@ pub(super) enum Value<'a> {
 }
 
 impl Value<'_> {
-    pub(super) fn truth(&self) -> bool {
+    pub(in crate::data::xml) fn truth(&self) -> bool {
         match self {
             Value::Nodes(nodes) => !nodes.is_empty(),
             Value::Boolean(truth) => *truth,
@@ -41,21 +43,39 @@ impl Value<'_> {
 
 /// The context of an evaluation: a node, its position and the number of nodes.
 #[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    pub(super) node: Node<'a>,
-    pub(super) position: usize,
-    pub(super) size: usize,
+pub(in crate::data::xml) struct At<'a> {
+    pub(in crate::data::xml) node: Node<'a>,
+    pub(in crate::data::xml) position: usize,
+    pub(in crate::data::xml) size: usize,
 }
 
-pub(super) struct Evaluator<'a, 'e> {
-    pub(super) root: Node<'a>,
-    pub(super) namespaces: &'e BTreeMap<String, String>,
-    pub(super) variables: &'e BTreeMap<String, String>,
-    pub(super) budget: &'e Budget,
+pub(in crate::data::xml) struct Evaluator<'a, 'e> {
+    pub(in crate::data::xml) root: Node<'a>,
+    pub(in crate::data::xml) namespaces: &'e BTreeMap<String, String>,
+    pub(in crate::data::xml) scope: &'e dyn Scope<'a>,
+    pub(in crate::data::xml) budget: &'e Budget,
+}
+
+/// What an expression can read beside its document.
+pub(in crate::data::xml) trait Scope<'a> {
+    /// A variable; `None` if there is none of this name.
+    fn variable(&self, name: &str) -> Option<Value<'a>>;
+
+    /// Calls a function that XPath itself does not have; `None` if there is none of this name.
+    fn call(&self, _all: &Evaluator<'a, '_>, _call: &FunctionCall, _at: At<'a>) -> Option<Result<Value<'a>, Wrong>> {
+        None
+    }
+}
+
+/// Texts by name.
+impl<'a> Scope<'a> for BTreeMap<String, String> {
+    fn variable(&self, name: &str) -> Option<Value<'a>> {
+        self.get(name).cloned().map(Value::Text)
+    }
 }
 
 impl<'a> Evaluator<'a, '_> {
-    pub(super) fn value(&self, expr: &Expr, at: At<'a>) -> Result<Value<'a>, Wrong> {
+    pub(in crate::data::xml) fn value(&self, expr: &Expr, at: At<'a>) -> Result<Value<'a>, Wrong> {
         self.budget.spend(1)?;
         Ok(match expr {
             Expr::Or(left, right) => Value::Boolean(self.value(left, at)?.truth() || self.value(right, at)?.truth()),
@@ -99,7 +119,7 @@ impl<'a> Evaluator<'a, '_> {
 
     fn filtered(&self, filter: &FilterExpr, at: At<'a>) -> Result<Value<'a>, Wrong> {
         let value = match &filter.primary {
-            PrimaryExpr::Variable(name) => Value::Text(self.variable(name)?),
+            PrimaryExpr::Variable(name) => self.variable(name)?,
             PrimaryExpr::Parenthesized(inner) => self.value(inner, at)?,
             PrimaryExpr::Literal(text) => Value::Text(text.clone()),
             PrimaryExpr::Number(number) => Value::Number(*number),
@@ -115,18 +135,22 @@ impl<'a> Evaluator<'a, '_> {
         Ok(Value::Nodes(nodes))
     }
 
-    fn variable(&self, name: &QName) -> Result<String, Wrong> {
-        let text = match &name.prefix {
-            Some(prefix) => self.variables.get(&format!("{prefix}:{}", name.local)),
-            None => self.variables.get(&name.local),
+    fn variable(&self, name: &QName) -> Result<Value<'a>, Wrong> {
+        let value = match &name.prefix {
+            Some(prefix) => self.scope.variable(&format!("{prefix}:{}", name.local)),
+            None => self.scope.variable(&name.local),
         };
-        let text = text.ok_or("the expression uses a variable that is not given")?;
-        self.budget.produce(text.len())?;
-        Ok(text.clone())
+        let value = value.ok_or("the expression uses a variable that is not given")?;
+        match &value {
+            Value::Nodes(nodes) => self.budget.spend(nodes.len() as u64)?,
+            Value::Text(text) => self.budget.produce(text.len())?,
+            Value::Boolean(_) | Value::Number(_) => {}
+        }
+        Ok(value)
     }
 
     /// As nodes, in document order.
-    pub(super) fn nodes(&self, value: Value<'a>) -> Result<Vec<Node<'a>>, Wrong> {
+    pub(in crate::data::xml) fn nodes(&self, value: Value<'a>) -> Result<Vec<Node<'a>>, Wrong> {
         match value {
             Value::Nodes(nodes) => Ok(nodes),
             _ => Err("the expression has another value where nodes must be"),
@@ -134,7 +158,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// As text (XPath 1.0, section 4.2): for nodes, that of the first.
-    pub(super) fn text(&self, value: Value<'a>) -> Result<String, Wrong> {
+    pub(in crate::data::xml) fn text(&self, value: Value<'a>) -> Result<String, Wrong> {
         Ok(match value {
             Value::Nodes(nodes) => match nodes.first() {
                 Some(node) => node.text(self.budget)?,
@@ -150,7 +174,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// As a number (XPath 1.0, section 4.4).
-    pub(super) fn number(&self, value: Value<'a>) -> Result<f64, Wrong> {
+    pub(in crate::data::xml) fn number(&self, value: Value<'a>) -> Result<f64, Wrong> {
         Ok(match value {
             Value::Number(number) => number,
             Value::Boolean(truth) => f64::from(u8::from(truth)),
@@ -219,7 +243,7 @@ impl<'a> Evaluator<'a, '_> {
 }
 
 /// A text as a number: blanks, perhaps a minus sign, digits with at most one point; anything else is not a number.
-pub(super) fn number(text: &str) -> f64 {
+pub(in crate::data::xml) fn number(text: &str) -> f64 {
     let text = text.trim_matches(super::BLANKS);
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain =

@@ -7,13 +7,9 @@ use xpath_eval::FunctionCall;
 use super::evaluate::{At, Evaluator, Value, Wrong, number};
 use crate::data::xml::tree::Node;
 
-/// Calls a function.
-pub(super) fn call<'a>(all: &Evaluator<'a, '_>, call: &FunctionCall, at: At<'a>) -> Result<Value<'a>, Wrong> {
-    if call.name.prefix.is_some() {
-        return Err("the expression calls a function that does not exist");
-    }
-    let name = call.name.local.as_str();
-    let (least, most) = match name {
+/// The least and the greatest number of arguments of a function; `None` if there is none of this name.
+pub(in crate::data::xml) fn arguments(name: &str) -> Option<(usize, usize)> {
+    Some(match name {
         "last" | "position" | "true" | "false" => (0, 0),
         "local-name" | "namespace-uri" | "name" | "string" | "string-length" | "normalize-space" | "number" => (0, 1),
         "count" | "id" | "boolean" | "not" | "lang" | "sum" | "floor" | "ceiling" | "round" => (1, 1),
@@ -21,8 +17,20 @@ pub(super) fn call<'a>(all: &Evaluator<'a, '_>, call: &FunctionCall, at: At<'a>)
         "substring" => (2, 3),
         "translate" => (3, 3),
         "concat" => (2, usize::MAX),
-        _ => return Err("the expression calls a function that does not exist"),
-    };
+        _ => return None,
+    })
+}
+
+/// Calls a function.
+pub(super) fn call<'a>(all: &Evaluator<'a, '_>, call: &FunctionCall, at: At<'a>) -> Result<Value<'a>, Wrong> {
+    if let Some(result) = all.scope.call(all, call, at) {
+        return result;
+    }
+    if call.name.prefix.is_some() {
+        return Err("the expression calls a function that does not exist");
+    }
+    let name = call.name.local.as_str();
+    let Some((least, most)) = arguments(name) else { return Err("the expression calls a function that does not exist") };
     if call.args.len() < least || call.args.len() > most {
         return Err("the expression calls a function with the wrong number of arguments");
     }

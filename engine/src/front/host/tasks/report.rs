@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{lease_of, settings, turn};
+use super::{Rhythm, lease_of, settings, turn};
 use crate::data::time::iso8601;
 use crate::front::host::Host;
 use crate::services::config::Nodes;
@@ -17,8 +17,10 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskReport {
-    /// Milliseconds from one run to the next.
+    /// Milliseconds from one run to the next; 0 if it runs at certain times.
     pub every: u64,
+    /// Those times, in the notation of cron.
+    pub at: Option<String>,
     /// Whether it runs by itself.
     pub enabled: bool,
     /// Whether each gateway on its database runs it, and not one of them.
@@ -53,7 +55,11 @@ impl Host {
         let now = site.services.clock.now_millis();
         let mut reports = BTreeMap::new();
         for task in site.library.tasks() {
-            let (every, settings) = settings(self, task);
+            let (rhythm, settings) = settings(self, task);
+            let (every, at) = match rhythm {
+                Rhythm::Every(every) => (every, None),
+                Rhythm::At(schedule) => (0, Some(schedule.text().to_owned())),
+            };
             let known = self.tasks.tasks().get(&task.name).cloned();
             let (due, mut running) = known.as_ref().map_or((None, false), |known| (Some(known.due), known.running));
             let mut last =
@@ -71,6 +77,7 @@ impl Host {
                 task.name.clone(),
                 TaskReport {
                     every: every.unsigned_abs(),
+                    at,
                     enabled: settings.enabled,
                     everywhere: settings.nodes == Nodes::All,
                     running,

@@ -18,8 +18,31 @@ async fn a_run_that_panics_or_hangs_ends_alone() {
 
 const HOUR: i64 = 3_600_000;
 
-fn task(name: &str, every: i64, task: Task) -> (String, i64, Task) {
-    (name.to_owned(), every, task)
+fn task(name: &str, every: i64, task: Task) -> (String, Rhythm, Task) {
+    (name.to_owned(), Rhythm::Every(every), task)
+}
+
+#[test]
+fn tasks_run_at_the_times_of_a_schedule() {
+    let board = Board::default();
+    let at = |times: &str| ("a".to_owned(), Rhythm::At(Schedule::parse(times).unwrap()), Task::default());
+    let all = [at("0 3 * * *")];
+    assert_eq!(board.due(HOUR, &all), [""; 0], "nothing is made up for what was missed");
+    assert_eq!(board.due(3 * HOUR - 1, &all), [""; 0]);
+    assert_eq!(board.due(3 * HOUR + 5, &all), ["a"]);
+    board.ended("a", None, None);
+    assert_eq!(board.due(26 * HOUR, &all), [""; 0]);
+    assert_eq!(board.due(27 * HOUR, &all), ["a"]);
+    board.ended("a", None, None);
+    let changed = [at("30 3 * * *")];
+    assert_eq!(board.due(27 * HOUR + 1, &changed), [""; 0]);
+    assert_eq!(board.due(27 * HOUR + HOUR / 2, &changed), ["a"]);
+    board.ended("a", None, None);
+    // Thursday and Friday are over; a time on another day does not wait for Sunday.
+    let (name, rhythm, _) = at("30 3 * * *");
+    let sundays = [(name, rhythm, Task { days: vec![Weekday::Sun], ..Task::default() })];
+    assert_eq!(board.due(3 * 24 * HOUR, &sundays), [""; 0]);
+    assert_eq!(board.due(3 * 24 * HOUR + 4 * HOUR, &sundays), ["a"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `GenerateHash`: SHA-1 and SHA-2.
+//! `GenerateHash`: SHA-1 and SHA-2, and MD5 for protocols that are as old.
 
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
 use portcullis_dsl::ast::Type;
@@ -17,7 +17,9 @@ static SPEC: Spec = Spec {
     props: &[
         Prop::required("source", Kind::Value, "What to hash."),
         Prop::required("target", Kind::Target(Type::String), "Variable that takes the hash."),
-        Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512"]), Literal::Text("SHA-256"), "Which; a literal."),
+        Prop::optional("algorithm", Kind::OneOf(&["SHA-1", "SHA-256", "SHA-384", "SHA-512", "MD5"]), Literal::Text("SHA-256"), "Which; a literal. `MD5` is only for \
+            old protocols that ask for it, such as `Content-MD5`: anybody can make two texts with the same one. Never use it for secrets or \
+            signatures, or to tell whether something was changed."),
         Prop::optional("encoding", Kind::OneOf(&["base64", "base64url", "hex"]), Literal::Text("base64"), "How it is written; a literal."),
         Prop::absent("bytes", Kind::Int, "How many bytes of the hash to keep, from the left; a literal. Left out: all."),
     ],
@@ -34,6 +36,11 @@ static SPEC: Spec = Spec {
             r#"GenerateHash(source: "abc", target: "h", encoding: "base64url", bytes: 16)"#,
             Expect::Sets("h", "ungWv48Bz-pBQUDeXa4iIw"),
         ),
+        example(
+            "a field of an old protocol",
+            r#"GenerateHash(source: "Check Integrity!", target: "md5", algorithm: "MD5")"#,
+            Expect::Sets("md5", "nwqq6b6ua/tTDk7B5M184w=="),
+        ),
         example("nothing to hash", r#"GenerateHash(source: ${request.http.header.x-missing}, target: "h")"#, Expect::Fails),
     ],
     also: &["Generate Security Hash"],
@@ -44,8 +51,13 @@ static SPEC: Spec = Spec {
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        let algorithms =
-            [("SHA-1", &SHA1_FOR_LEGACY_USE_ONLY), ("SHA-256", &SHA256), ("SHA-384", &SHA384), ("SHA-512", &SHA512)];
+        let algorithms = [
+            ("SHA-1", Algorithm::Sha(&SHA1_FOR_LEGACY_USE_ONLY)),
+            ("SHA-256", Algorithm::Sha(&SHA256)),
+            ("SHA-384", Algorithm::Sha(&SHA384)),
+            ("SHA-512", Algorithm::Sha(&SHA512)),
+            ("MD5", Algorithm::Md5),
+        ];
         let algorithm = p.choice("algorithm", &algorithms)?;
         let keep = if p.has("bytes") { usize::try_from(p.int("bytes")?).unwrap_or(0) } else { algorithm.output_len() };
         if !(1..=algorithm.output_len()).contains(&keep) {
@@ -56,10 +68,32 @@ pub static ENTRY: Entry = Entry {
     },
 };
 
+#[derive(Clone, Copy)]
+enum Algorithm {
+    Sha(&'static digest::Algorithm),
+    Md5,
+}
+
+impl Algorithm {
+    fn output_len(self) -> usize {
+        match self {
+            Algorithm::Sha(algorithm) => algorithm.output_len(),
+            Algorithm::Md5 => 16,
+        }
+    }
+
+    fn digest(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Algorithm::Sha(algorithm) => digest::digest(algorithm, bytes).as_ref().to_vec(),
+            Algorithm::Md5 => <md5::Md5 as md5::Digest>::digest(bytes).to_vec(),
+        }
+    }
+}
+
 struct GenerateHash {
     source: Expr,
     target: Slot,
-    algorithm: &'static digest::Algorithm,
+    algorithm: Algorithm,
     encoding: Encoding,
     keep: usize,
 }
@@ -70,8 +104,8 @@ impl Assertion for GenerateHash {
         if source.is_undefined() {
             return falsified("the source is undefined");
         }
-        let hash = digest::digest(self.algorithm, &super::bytes(&source));
-        let kept = hash.as_ref().get(..self.keep);
+        let hash = self.algorithm.digest(&super::bytes(&source));
+        let kept = hash.get(..self.keep);
         let kept = kept.ok_or_else(|| Fault::new(Blame::Internal, "a hash is shorter than its algorithm says"))?;
         ctx.set(self.target, self.encoding.encode(kept));
         HELD

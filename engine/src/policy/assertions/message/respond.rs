@@ -17,8 +17,9 @@ use crate::data::value::Value;
 static SPEC: Spec = Spec {
     name: "Respond",
     category: "message",
-    summary: "Drafts the answer: status, content type, headers, body. The policy continues; a later `Respond` replaces the \
-              draft, and a failure drops it.",
+    summary: "Drafts the answer: status, content type, headers, body. The policy continues, and `${response}` shows the draft. A \
+              later `Respond` replaces it, but for header fields that say nothing of body or redirect; so does the answer of another \
+              server that becomes `response`. A failure drops the draft.",
     props: &[
         Prop::optional("status", Kind::Int, Literal::Int(200), "HTTP status."),
         Prop::absent("type", Kind::Text, "Content type. Left out: it follows from the body: JSON, HTML, XML, otherwise plain \
@@ -31,6 +32,14 @@ static SPEC: Spec = Spec {
     fails: &["the status is not from 200 to 599, or a header is not a valid field"],
     examples: &[
         example("JSON", r#"Respond(body: json { "ok": true })"#, Expect::Holds),
+        example(
+            "the draft can be read, and the next one keeps its header fields",
+            r#"Respond(status: 201, body: "first", headers: json { "X-Kept": "yes" })
+set read = "${response.http.status} ${response.mainpart}"
+Respond(body: json { "ok": true })
+set shown = "${read}, then ${response.http.status} ${response.mainpart} ${response.http.header.x-kept}""#,
+            Expect::Sets("shown", r#"201 first, then 200 {"ok":true} yes"#),
+        ),
         example("a line break in a header is \
             refused", r#"Respond(status: 302, headers: json { "Location": "/a\r\nX: y" })"#, Expect::Fails),
     ],
@@ -96,7 +105,11 @@ impl Assertion for Respond {
         } else if let Some(natural) = natural {
             headers.entry(CONTENT_TYPE).or_insert(natural);
         }
-        ctx.draft = Some(Draft { status: status as u16, headers, body });
+        let mut draft = Draft { status: status as u16, headers, body };
+        if let Some(former) = ctx.draft.take() {
+            draft.keep(former);
+        }
+        ctx.draft = Some(draft);
         HELD
     }
 }
