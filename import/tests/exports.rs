@@ -25,6 +25,7 @@ fn imported(files: &[(&str, &str)]) -> Imported {
                 text: String::new(),
                 code: found.code.to_owned(),
                 message: found.message.clone(),
+                warning: false,
             }));
         }
         problems
