@@ -40,7 +40,7 @@ pub struct ImportArgs {
     /// given several times.
     #[arg(long, value_name = "FILE")]
     releases: Vec<PathBuf>,
-    /// Also put the policies into the home, if they load. No file is overwritten.
+    /// Also put the policies into the home, if they load. No file that somebody changed is overwritten.
     #[arg(long)]
     apply: bool,
     /// The report as JSON, to standard output.
@@ -89,7 +89,7 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(name_of(&inputs, args.otk)));
     let mut files = made.files.clone();
     files.extend(reports(&made)?);
-    let mut written = write(&folder, &files)?;
+    let mut written = write(&folder, &files, &|_, _| false)?;
     let applied = if args.apply { Some(apply(&home, &made)?) } else { None };
     if args.json {
         say(serde_json::to_string_pretty(&made.report)?);
@@ -209,23 +209,23 @@ struct Written {
     kept: Vec<PathBuf>,
 }
 
-/// Writes files that are not there.
-fn write(folder: &Path, files: &[OutFile]) -> Result<Written, Failure> {
+/// Writes files that are not there, or that may be replaced: by path and content.
+fn write(folder: &Path, files: &[OutFile], may_replace: &dyn Fn(&str, &[u8]) -> bool) -> Result<Written, Failure> {
     let mut written = Written::default();
     for file in files {
         let path = folder.join(&file.path);
         let named = |error: std::io::Error| Failure { message: format!("{}: {error}", path.display()), code: 1 };
         match fs::read(&path) {
             Ok(there) if there == file.text.as_bytes() => written.same += 1,
-            Ok(_) => written.kept.push(path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(there) if !may_replace(&file.path, &there) => written.kept.push(path),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(named(error)),
+            Ok(_) | Err(_) => {
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent).map_err(named)?;
                 }
                 fs::write(&path, &file.text).map_err(named)?;
                 written.made += 1;
             }
-            Err(error) => return Err(named(error)),
         }
     }
     Ok(written)
@@ -240,7 +240,12 @@ fn apply(home: &Home, made: &Imported) -> Result<Written, Failure> {
     let taken =
         |file: &&OutFile| ["services/", "customizations/", "keys/trusted/"].iter().any(|start| file.path.starts_with(start));
     let files: Vec<OutFile> = made.files.iter().filter(taken).cloned().collect();
-    write(home.root(), &files)
+    // A new home has every customization as it ships, all of it comments: nobody's work is lost.
+    let ships = |path: &str, there: &[u8]| {
+        let file = home.shipped().file(path).ok().flatten();
+        file.is_some_and(|file| file.text.as_bytes() == there)
+    };
+    write(home.root(), &files, &ships)
 }
 
 fn tell(made: &Imported, folder: &Path, written: &Written, applied: Option<&Written>) {
