@@ -39,9 +39,6 @@ static ALIASES: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Toolkit {
-    /// Places to customize that are spelled in another way there.
-    #[serde(default)]
-    pub hooks: BTreeMap<String, String>,
     /// Aliases of private keys.
     #[serde(default)]
     pub keys: BTreeMap<String, String>,

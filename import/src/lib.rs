@@ -8,6 +8,7 @@ mod known;
 pub mod model;
 pub mod names;
 pub mod read;
+pub mod releases;
 pub mod replay;
 pub mod report;
 pub mod translate;
@@ -15,6 +16,7 @@ mod write;
 
 pub use names::Shipped;
 pub use read::Input;
+pub use releases::Releases;
 pub use report::Report;
 pub use write::import;
 
@@ -29,10 +31,12 @@ pub enum Otk {
 }
 
 /// How to import.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Where calls of the toolkit's assertions go.
     pub otk: Otk,
+    /// What the toolkit's releases ship.
+    pub releases: Releases,
 }
 
 /// A file that was made; its path is relative to a home.
@@ -57,6 +61,8 @@ pub struct Problem {
     pub code: String,
     /// What is wrong.
     pub message: String,
+    /// It loads all the same.
+    pub warning: bool,
 }
 
 /// The result of an import.

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use portcullis_dsl::Library;
 use portcullis_dsl::ast::{Direction, ItemKind, Type};
 
-use crate::known::toolkit;
 use crate::model::{Encass, Export, Policy, Role};
-use crate::{Options, Otk};
+use crate::releases::{State, left_out};
+use crate::{Options, Otk, Releases};
 
 /// An input of an assertion.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub enum Becomes {
     Extension(String),
     /// Nothing: this gateway ships it under this name.
     Shipped(String),
+    /// Nothing: nobody changed it since this release of the toolkit.
+    Unchanged(String),
 }
 
 /// What this gateway ships.
@@ -83,13 +85,13 @@ impl Shipped {
                         required: !param.optional && param.default.is_none(),
                     });
                     let target = Target { name: policy.name.clone(), inputs: inputs.collect(), shipped: true };
-                    shipped.assertions.insert(policy.name.to_lowercase(), target);
+                    shipped.assertions.insert(spelled(&policy.name), target);
                 }
                 _ => {}
             }
         }
         for hook in library.hooks() {
-            let key = if hook.extension { hook.name.to_lowercase() } else { format!("#{}", hook.name.to_lowercase()) };
+            let key = if hook.extension { spelled(&hook.name) } else { spelled(&format!("#{}", hook.name)) };
             shipped.hooks.insert(key, (hook.name, hook.extension, hook.file));
         }
         shipped
@@ -97,10 +99,18 @@ impl Shipped {
 
     /// The place to fill that a policy of this name is for.
     fn hook(&self, name: &str) -> Option<&(String, bool, String)> {
-        let other =
-            toolkit().hooks.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(name)).map(|(_, ours)| ours.to_lowercase());
-        self.hooks.get(&name.to_lowercase()).or_else(|| self.hooks.get(&other?))
+        self.hooks.get(&spelled(name))
     }
+
+    /// The assertion of this name.
+    fn assertion(&self, name: &str) -> Option<&Target> {
+        self.assertions.get(&spelled(name))
+    }
+}
+
+/// A name under one spelling: the toolkit's releases differ in upper and lower case, in blanks, and write both "Look Up" and "Lookup".
+pub fn spelled(name: &str) -> String {
+    name.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ").replace("look up", "lookup")
 }
 
 /// A name that had to be changed.
@@ -119,6 +129,8 @@ pub struct Renamed {
 pub struct Names {
     /// By policy: what it becomes.
     pub becomes: Vec<Becomes>,
+    /// By policy: whether the toolkit ships it so.
+    pub states: Vec<State>,
     /// By encapsulated assertion: its name here; `None` where the shipped one is called.
     pub assertions: Vec<Option<String>>,
     /// By task: its name here.
@@ -183,6 +195,9 @@ impl Names {
             names.providers.entry(id.to_owned()).or_insert_with(|| internal.clone());
         }
         let bodies: Vec<Option<usize>> = export.encasses.iter().map(|encass| body_of(export, encass)).collect();
+        let none = Releases::none();
+        let releases = if options.otk == Otk::Shipped { &options.releases } else { &none };
+        names.states = export.policies.iter().map(|policy| releases.of(policy)).collect();
         // What a policy includes that is not imported counts for nothing.
         let replaced = |policy: &Policy| {
             let owners = export.encasses.iter().filter(|encass| {
@@ -191,15 +206,19 @@ impl Names {
                     .is_some_and(|own| std::ptr::eq(own, policy))
             });
             let mut owners = owners.peekable();
-            let own =
-                |encass: &Encass| shipped.assertions.get(&encass.name.to_lowercase()).filter(|_| options.otk == Otk::Shipped);
+            let own = |encass: &Encass| shipped.assertion(&encass.name).filter(|_| options.otk == Otk::Shipped);
             owners.peek().is_some() && owners.all(|encass| own(encass).is_some_and(|own| fits(own, encass)))
         };
-        let used = included(export, &replaced);
-        let mut taken_assertions = Taken(shipped.assertions.keys().cloned().collect());
+        let left_out = left_out(export, &names.states, &|at| export.policies.get(at).is_some_and(&replaced));
+        let used = included(export, &|at, policy| left_out.contains(&at) || replaced(policy));
+        let mut taken_assertions = Taken(shipped.assertions.values().map(|own| own.name.to_lowercase()).collect());
         for (at, encass) in export.encasses.iter().enumerate() {
-            let own = shipped.assertions.get(&encass.name.to_lowercase()).filter(|_| options.otk == Otk::Shipped);
+            let own = shipped.assertion(&encass.name).filter(|_| options.otk == Otk::Shipped);
             let fits = own.filter(|own| fits(own, encass));
+            if fits.is_none() && bodies.get(at).copied().flatten().is_some_and(|body| left_out.contains(&body)) {
+                names.assertions.push(None);
+                continue;
+            }
             let name = match fits {
                 Some(_) => None,
                 None => Some(taken_assertions.free(&encass.name, &mut names.renamed)),
@@ -229,14 +248,14 @@ impl Names {
             }
             names.calls.entry(format!("name:{}", encass.name.to_lowercase())).or_insert(target);
             names.assertions.push(name);
-            let _ = at;
         }
         let mut services = Taken(shipped.services.clone());
         let mut fragments = Taken(shipped.fragments.clone());
         for (at, policy) in export.policies.iter().enumerate() {
-            let becomes = match &policy.role {
-                Role::Service(_) => Becomes::Service(services.free(&policy.name, &mut names.renamed)),
-                Role::Fragment | Role::Special(_) => {
+            let becomes = match (&policy.role, names.states.get(at)) {
+                (_, Some(State::Unchanged(release))) if left_out.contains(&at) => Becomes::Unchanged(release.clone()),
+                (Role::Service(_), _) => Becomes::Service(services.free(&policy.name, &mut names.renamed)),
+                (Role::Fragment | Role::Special(_), _) => {
                     names.fragment_or_body(at, policy, &bodies, &used, shipped, &mut fragments, options)
                 }
             };
@@ -344,12 +363,12 @@ impl Names {
         by_guid
             .or_else(|| self.calls.get(&format!("name:{}", name.to_lowercase())))
             .or_else(|| self.calls.get(&format!("name:{}", short.to_lowercase())))
-            .or_else(|| self.shipped.get(&name.to_lowercase()))
+            .or_else(|| self.shipped.get(&spelled(name)))
     }
 
     /// Whether a name is that of a place that operators fill.
     pub fn is_hook(&self, name: &str) -> bool {
-        self.hooks.contains(&name.to_lowercase())
+        self.hooks.contains(&spelled(name))
     }
 
     /// The file that fills a place.
@@ -400,11 +419,11 @@ pub fn find_policy(export: &Export, key: &str) -> Option<usize> {
 }
 
 /// What some policy includes, by GUID and by name, and what tasks run.
-fn included(export: &Export, ships: &dyn Fn(&Policy) -> bool) -> HashSet<String> {
+fn included(export: &Export, ships: &dyn Fn(usize, &Policy) -> bool) -> HashSet<String> {
     let mut found = HashSet::new();
-    for policy in &export.policies {
+    for (at, policy) in export.policies.iter().enumerate() {
         let Ok(body) = &policy.body else { continue };
-        if ships(policy) {
+        if ships(at, policy) {
             continue;
         }
         body.walk(&mut |step| {

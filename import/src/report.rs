@@ -37,6 +37,10 @@ pub enum Topic {
     Rewritten,
     /// A name that had to change.
     Name,
+    /// A policy of the toolkit that was changed though no operator should.
+    Changed,
+    /// A variable of a customization that only one side knows.
+    Variable,
     /// An entity that a person has to look at.
     Entity,
     /// Anything else.
@@ -54,6 +58,8 @@ impl Topic {
             Topic::Dropped => "dropped".to_owned(),
             Topic::Rewritten => "rewritten".to_owned(),
             Topic::Name => "name".to_owned(),
+            Topic::Changed => "changed".to_owned(),
+            Topic::Variable => "variable".to_owned(),
             Topic::Entity => "entity".to_owned(),
             Topic::Note => "note".to_owned(),
         }
@@ -160,6 +166,9 @@ pub struct PolicyReport {
     pub from: String,
     /// Where it was written: `file:line`; empty if it was not.
     pub to: String,
+    /// For a policy of the toolkit: its release, and whether somebody changed it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub release: String,
     /// How well it came over.
     pub light: Light,
     /// Its steps.

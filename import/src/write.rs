@@ -1,5 +1,6 @@
 //! From an export to files and a report.
 
+mod differences;
 mod unit;
 
 use std::collections::{BTreeMap, HashSet};
@@ -10,6 +11,7 @@ use crate::names::{Becomes, Names, find_policy};
 use crate::read::{Input, read};
 use crate::report::*;
 use crate::{Imported, Options, OutFile, Problem, Shipped};
+use differences::differences;
 use unit::{Head, Unit};
 
 /// How often what the checks refuse is translated in another way.
@@ -20,7 +22,10 @@ const UNKNOWN_VARIABLE: &str = "P0216";
 /// Codes of a service's path.
 const PATHS: [&str; 3] = ["P0134", "P0220", "P0221"];
 
-/// Translates an export. `check` says what the gateway finds wrong with files, errors only; a step with an error becomes `Unsupported`,
+/// The code of a variable that nothing reads.
+const UNREAD_VARIABLE: &str = "P0321";
+
+/// Translates an export. `check` says what the gateway finds wrong with files, and warns of what hooks set in vain; a step with an error becomes `Unsupported`,
 /// and a variable that nothing sets is declared.
 pub fn import(
     inputs: &[Input],
@@ -33,8 +38,9 @@ pub fn import(
     let mut units = units(&export, &names);
     units.iter_mut().for_each(|unit| unit.make(&export, &names));
     let mut errors = Vec::new();
+    let mut warnings = Vec::new();
     for _ in 0..ROUNDS {
-        errors = check(&files_of(&units));
+        (warnings, errors) = check(&files_of(&units)).into_iter().partition(|problem| problem.warning);
         let mut changed = HashSet::new();
         for problem in &errors {
             let Some(at) = units.iter().position(|unit| unit.path == problem.path) else { continue };
@@ -54,7 +60,8 @@ pub fn import(
         }
     }
     let made = entities::translate(&export);
-    let report = report(inputs, &export, &names, &units, &made, &errors);
+    let mut report = report(inputs, &export, &names, &units, &made, &errors);
+    differences(&mut report, &names, &units, &warnings);
     let mut files = files_of(&units);
     files.extend(made.files.into_iter().map(|(path, text)| OutFile { path, text }));
     files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -113,7 +120,7 @@ fn units(export: &Export, names: &Names) -> Vec<Unit> {
     for (at, (policy, becomes)) in export.policies.iter().zip(&names.becomes).enumerate() {
         let folder = |own: &str| paths_of(&policy.folder, own);
         let (head, path) = match becomes {
-            Becomes::Shipped(_) => continue,
+            Becomes::Shipped(_) | Becomes::Unchanged(_) => continue,
             Becomes::Service(name) => (Head::Service(name.clone()), folder(name)),
             Becomes::Fragment(name) => (Head::Fragment(name.clone()), folder(name)),
             Becomes::Body(encass) => {
@@ -146,6 +153,9 @@ fn units(export: &Export, names: &Names) -> Vec<Unit> {
         }
     }
     for (at, task) in export.tasks.iter().enumerate() {
+        if is_unchanged(export, names, &task.policy) {
+            continue;
+        }
         if let Some(name) = names.tasks.get(at)
             && has_times(&task.cron)
             && !task.once
@@ -241,6 +251,7 @@ fn report(inputs: &[Input], export: &Export, names: &Names, units: &[Unit], made
             guid,
             from: policy.place.to_string(),
             to: String::new(),
+            release: String::new(),
             light: Light::Green,
             steps: Steps { read, ..Steps::default() },
             places: Vec::new(),
@@ -318,13 +329,22 @@ fn words(becomes: &Becomes, names: &Names) -> String {
         Becomes::Customize(name) => format!("customize \"{name}\""),
         Becomes::Extension(name) => format!("extension \"{name}\""),
         Becomes::Shipped(name) => format!("shipped: {name}"),
+        Becomes::Unchanged(release) => format!("not imported: unchanged since release {release} of the toolkit"),
     }
+}
+
+/// Whether a policy stays away because nobody changed it.
+fn is_unchanged(export: &Export, names: &Names, policy: &str) -> bool {
+    find_policy(export, policy).is_some_and(|at| matches!(names.becomes.get(at), Some(Becomes::Unchanged(_))))
 }
 
 fn tasks(export: &Export, names: &Names) -> Vec<EntityReport> {
     let mut all = Vec::new();
     for (task, name) in export.tasks.iter().zip(&names.tasks) {
         let (result, by_hand) = match has_times(&task.cron) {
+            _ if is_unchanged(export, names, &task.policy) => {
+                ("the toolkit's own; this gateway has tasks that do the same".to_owned(), false)
+            }
             _ if task.once => ("it ran once; nothing is left to do".to_owned(), false),
             _ if !task.enabled => ("it was switched off".to_owned(), false),
             true if is_local(&task.cron) => {

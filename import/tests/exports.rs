@@ -8,11 +8,16 @@
     reason = "a test stops where it stands"
 )]
 
-use portcullis_import::report::{Steps, markdown};
+use portcullis_import::releases::table;
+use portcullis_import::report::{Steps, html, markdown};
 use portcullis_import::{Imported, Input, Options, OutFile, Problem, Shipped, import};
 
 /// Imports files without what only the gateway's checks know.
 fn imported(files: &[(&str, &str)]) -> Imported {
+    imported_with(files, &Options::default())
+}
+
+fn imported_with(files: &[(&str, &str)], options: &Options) -> Imported {
     let inputs: Vec<Input> =
         files.iter().map(|(path, text)| Input { path: (*path).to_owned(), bytes: text.as_bytes().to_vec() }).collect();
     let parses = &mut |files: &[OutFile]| {
@@ -25,11 +30,12 @@ fn imported(files: &[(&str, &str)]) -> Imported {
                 text: String::new(),
                 code: found.code.to_owned(),
                 message: found.message.clone(),
+                warning: false,
             }));
         }
         problems
     };
-    let made = import(&inputs, &Shipped::default(), &Options::default(), parses);
+    let made = import(&inputs, &Shipped::default(), options, parses);
     assert!(made.report.steps.balance(), "{:?}", made.report.steps);
     assert_eq!(made.errors, [], "{:#?}", made.files);
     made
@@ -243,6 +249,92 @@ fn any_text_can_be_written() {
         let made = imported(&[("a.xml", &bundle(&item("A", &policy(&steps))))]);
         assert_eq!(made.report.steps.read, 3, "{source:?}");
     }
+}
+
+#[test]
+fn what_nobody_changed_since_its_release_is_not_imported() {
+    let include = |guid: &str| format!("<L7p:Include><L7p:PolicyGuid stringValue=\"{guid}\"/></L7p:Include>");
+    let comment = r#"<L7p:CommentAssertion><L7p:Comment stringValue="by the operator"/></L7p:CommentAssertion>"#;
+    let other = SET.replace("stringValue=\"a\"", "stringValue=\"b\"");
+    let release = bundle(&(item("Same", &policy(SET)) + &item("Changed", &policy(SET)) + &item("Needed", &policy(SET))));
+    let inputs = [Input { path: "release.xml".to_owned(), bytes: release.into_bytes() }];
+    let mut options = Options::default();
+    options.releases.add(&table(&portcullis_import::read::read(&inputs), "9.9").unwrap()).unwrap();
+    let operators = item("Same", &policy(&format!("{comment}{SET}")))
+        + &item("Changed", &policy(&other))
+        + &item("Needed", &policy(SET))
+        + &item("Own", &policy(&include("g-Needed")));
+    let made = imported_with(&[("a.xml", &bundle(&operators))], &options);
+    assert_eq!(made.report.files, ["services/Changed.policy", "services/Needed.policy", "services/Own.policy"]);
+    let of = |name: &str| made.report.policies.iter().find(|policy| policy.name == name).unwrap();
+    assert_eq!((of("Same").release.as_str(), of("Same").steps.shipped), ("9.9, unchanged", 2));
+    assert_eq!((of("Changed").release.as_str(), of("Own").release.as_str()), ("9.9, changed", ""));
+    says(&made, "differs from that of 9.9");
+    for text in [markdown(&made.report), html(&made.report)] {
+        assert!(text.contains("unchanged since release 9.9") && text.contains("9.9, changed"), "{text}");
+    }
+    // Without the table all of them are the operator's.
+    assert_eq!(imported(&[("a.xml", &bundle(&operators))]).report.files.len(), 4);
+}
+
+#[test]
+fn what_an_export_lacks_is_named_where_it_is_missed() {
+    let include = r#"<L7p:Include><L7p:PolicyGuid stringValue="gone"/></L7p:Include>"#;
+    let call = r#"<L7p:Encapsulated><L7p:EncapsulatedAssertionConfigGuid stringValue="gone-too"/><L7p:EncapsulatedAssertionConfigName stringValue="Helper"/></L7p:Encapsulated>"#;
+    let encass = "<l7:Item><l7:Name>E</l7:Name><l7:Id>e</l7:Id><l7:Type>ENCAPSULATED_ASSERTION</l7:Type><l7:Resource>\
+                  <l7:EncapsulatedAssertion id=\"e\"><l7:Name>E</l7:Name><l7:Guid>ge</l7:Guid><l7:PolicyReference id=\"nowhere\"/>\
+                  </l7:EncapsulatedAssertion></l7:Resource></l7:Item>";
+    let made = imported(&[("a.xml", &bundle(&(item("A", &policy(&format!("{include}{call}{SET}"))) + encass)))]);
+    let own = text(&made, "services/A.policy");
+    assert!(own.matches("Unsupported(").count() == 2 && own.contains("set x = \"a\""), "{own}");
+    says(&made, "the policy `gone`, which the export lacks");
+    says(&made, "the assertion `Helper`");
+    assert!(text(&made, "services/E.policy").contains("which the export lacks"), "{:?}", made.files);
+}
+
+#[test]
+fn odd_exports_are_read_as_far_as_they_go() {
+    // Attributes that somebody wrapped at 80 columns, a byte order mark, a policy without steps, one without a name.
+    let wrapped = SET.replace("stringValue=\"a\"", "stringValue=\"a\n        b\"");
+    let text_of =
+        format!("\u{feff}{}", bundle(&(item("A", &policy(&wrapped)) + &item("B", &policy("")) + &item("", &policy(SET)))));
+    let made = imported(&[("a.xml", &text_of)]);
+    assert!(text(&made, "services/A.policy").contains("set x = \"a"), "{:?}", made.files);
+    assert!(text(&made, "services/B.policy").contains("fragment \"B\""));
+    assert!(text(&made, "services/unnamed.policy").contains("set x = \"a\""));
+    // Folders that hold themselves, or nothing, or are nowhere.
+    let folder = |id: &str, above: &str| {
+        format!(
+            "<l7:Item><l7:Name>{id}</l7:Name><l7:Id>{id}</l7:Id><l7:Type>FOLDER</l7:Type><l7:Resource><l7:Folder folderId=\"{above}\" \
+             id=\"{id}\"><l7:Name>{id}</l7:Name></l7:Folder></l7:Resource></l7:Item>"
+        )
+    };
+    let in_folder = item("A", &policy(SET)).replace("<l7:PolicyDetail ", "<l7:PolicyDetail folderId=\"f1\" ");
+    let lost = item("B", &policy(SET)).replace("<l7:PolicyDetail ", "<l7:PolicyDetail folderId=\"nowhere\" ");
+    let made =
+        imported(&[("a.xml", &bundle(&(folder("f1", "f2") + &folder("f2", "f1") + &folder("f3", "") + &in_folder + &lost)))]);
+    assert_eq!(made.report.steps.exact, 2, "{:?}", made.report.files);
+    // Policies that include each other, or themselves.
+    let include = |guid: &str| format!("<L7p:Include><L7p:PolicyGuid stringValue=\"{guid}\"/></L7p:Include>");
+    let made = imported(&[(
+        "a.xml",
+        &bundle(
+            &(item("A", &policy(&include("g-B"))) + &item("B", &policy(&include("g-A"))) + &item("C", &policy(&include("g-C")))),
+        ),
+    )]);
+    assert_eq!(made.files.len(), 3);
+    // Members of the wrong type, names of the wrong kind, and a second export that is empty.
+    let made = imported(&[
+        (
+            "a.json",
+            r#"{"policyFragments": [{"name": 7, "policy": []}, null, {"name": "N", "policy": {"json": "{\"All\": 5}"}}], "webApiServices": {}}"#,
+        ),
+        ("empty.xml", "<l7:Bundle xmlns:l7=\"http://ns.l7tech.com/2010/04/gateway-management\"/>"),
+        ("nothing.json", "{}"),
+        ("blank.xml", ""),
+        ("bytes.xml", "<a>\u{0}</a>"),
+    ]);
+    assert!(!made.report.findings.is_empty(), "{}", markdown(&made.report));
 }
 
 /// 1,000 policies of 15 steps. How long it takes is for the report of whoever runs it.

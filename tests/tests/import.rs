@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
-use portcullis_tests::process::{Process, Start, command};
+use portcullis_tests::process::{Process, Start, command, command_with};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,6 +20,18 @@ struct Answer {
     body: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// Header fields of the request.
+    #[serde(default)]
+    send: BTreeMap<String, String>,
+    /// Its body, and how often it is in there.
+    #[serde(default)]
+    content: String,
+    #[serde(default = "once")]
+    times: usize,
+}
+
+fn once() -> usize {
+    1
 }
 
 fn of(name: &str) -> PathBuf {
@@ -35,8 +47,14 @@ fn home() -> tempfile::TempDir {
 }
 
 fn ask(http: SocketAddr, line: &str) -> (u16, String, String) {
+    send(http, line, "", "")
+}
+
+fn send(http: SocketAddr, line: &str, fields: &str, body: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(http).expect("it listens");
-    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("it reads");
+    let length = body.len();
+    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}Content-Length: {length}\r\n\r\n{body}")
+        .expect("it reads");
     let mut all = Vec::new();
     stream.read_to_end(&mut all).expect("it answers");
     let all = String::from_utf8_lossy(&all).into_owned();
@@ -54,14 +72,14 @@ fn import(home: &Path, words: &[&str]) -> (bool, String) {
 
 #[test]
 fn every_service_of_an_import_answers_as_before() {
-    answers_as_before("assertions.xml", "answers.yaml");
+    answers_as_before(&home(), "assertions.xml", "answers.yaml");
 }
 
 /// What imports ask of the language: dates by patterns, drafted answers that can be read, content types, XML of queries, stylesheets,
 /// digests of old protocols, messages that count once.
 #[test]
 fn what_imports_ask_of_the_language_answers_as_before() {
-    answers_as_before("language.xml", "language.yaml");
+    answers_as_before(&home(), "language.xml", "language.yaml");
 }
 
 #[test]
@@ -76,8 +94,17 @@ fn a_stylesheet_that_cannot_run_is_named_with_its_line() {
     assert!(policy.contains("stylesheet: xml \"\"\"\n"), "{policy}");
 }
 
-fn answers_as_before(bundle: &str, answers: &str) {
+#[test]
+fn services_that_look_at_who_asks_answer_as_before() {
     let home = home();
+    let words = ["user", "add", "alice", "--email", "alice@example.com"];
+    let said = command_with(home.path(), &words, "correct-horse").expect("it runs");
+    assert!(said.success, "{}{}", said.stdout, said.stderr);
+    answers_as_before(&home, "access.xml", "access.yaml");
+}
+
+/// Imports a bundle, and compares what its services answer with what they answered before.
+fn answers_as_before(home: &tempfile::TempDir, bundle: &str, answers: &str) {
     let bundle = of(bundle).display().to_string();
     let (success, said) = import(home.path(), &[&bundle, "--apply"]);
     assert!(success, "{said}");
@@ -86,7 +113,8 @@ fn answers_as_before(bundle: &str, answers: &str) {
     let gateway = Process::gateway(home.path(), &start).expect("it starts");
     let mut wrong = Vec::new();
     for answer in &answers {
-        let (status, head, body) = ask(gateway.http, &answer.request);
+        let fields: String = answer.send.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let (status, head, body) = send(gateway.http, &answer.request, &fields, &answer.content.repeat(answer.times));
         if status != answer.status || answer.body.as_ref().is_some_and(|expected| *expected != body) {
             wrong.push(format!("{}: expected {} {:?}, got {status} {body:?}", answer.request, answer.status, answer.body));
         }

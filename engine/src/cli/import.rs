@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use portcullis_dsl::{Origin, Severity, Sources};
-use portcullis_import::{Imported, Input, Options, Otk, OutFile, Problem, Shipped, report};
+use portcullis_import::{Imported, Input, Options, Otk, OutFile, Problem, Releases, Shipped, report};
 
 use super::{Done, Failure, NO, Place, say};
 use crate::front::home::Home;
@@ -32,7 +32,15 @@ pub struct ImportArgs {
     /// Where calls of the toolkit's assertions go: to those that this gateway ships, where the inputs fit, or to imported ones.
     #[arg(long, value_enum, default_value = "shipped")]
     otk: Toolkit,
-    /// Also put the policies into the home, if they load. No file is overwritten.
+    /// Print digests of the policies in FILE, and import nothing: a table of what a release of the toolkit ships, as `--releases` takes it.
+    /// FILE should be an export from before anybody changed something.
+    #[arg(long, value_name = "RELEASE", conflicts_with_all = ["into", "apply", "json"])]
+    fingerprint: Option<String>,
+    /// Such a table, besides the one that comes with the program: policies that are as their release ships them are not imported. May be
+    /// given several times.
+    #[arg(long, value_name = "FILE")]
+    releases: Vec<PathBuf>,
+    /// Also put the policies into the home, if they load. No file that somebody changed is overwritten.
     #[arg(long)]
     apply: bool,
     /// The report as JSON, to standard output.
@@ -49,14 +57,21 @@ enum Toolkit {
 }
 
 pub fn run(place: &Place, args: &ImportArgs) -> Done {
-    let home = place.any_home()?;
     let mut inputs = Vec::new();
     for file in &args.files {
         let root = if file.is_dir() { file.as_path() } else { file.parent().unwrap_or(Path::new("")) };
         collect(file, root, 0, &mut inputs)?;
     }
     inputs.sort_by(|a, b| a.path.cmp(&b.path));
+    if let Some(release) = &args.fingerprint {
+        let export = portcullis_import::read::read(&inputs);
+        let table = portcullis_import::releases::table(&export, release).map_err(|message| Failure { message, code: 1 })?;
+        say(table.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let home = place.any_home()?;
     let options = Options {
+        releases: releases(&args.releases)?,
         otk: match args.otk {
             Toolkit::Shipped => Otk::Shipped,
             Toolkit::Imported => Otk::Imported,
@@ -71,10 +86,10 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     shipped.files.retain(|file| file.origin != Origin::Operator);
     let (library, _) = portcullis_dsl::load(shipped, &catalogue());
     let made = portcullis_import::import(&inputs, &Shipped::of(&library), &options, &mut |files| check(&base, files));
-    let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(fingerprint(&inputs, args.otk)));
+    let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(name_of(&inputs, args.otk)));
     let mut files = made.files.clone();
     files.extend(reports(&made)?);
-    let mut written = write(&folder, &files)?;
+    let mut written = write(&folder, &files, &|_, _| false)?;
     let applied = if args.apply { Some(apply(&home, &made)?) } else { None };
     if args.json {
         say(serde_json::to_string_pretty(&made.report)?);
@@ -85,6 +100,17 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
         written.kept.extend(applied.kept);
     }
     Ok(if made.errors.is_empty() && written.kept.is_empty() { ExitCode::SUCCESS } else { NO })
+}
+
+/// What is known of the toolkit's releases.
+fn releases(files: &[PathBuf]) -> Result<Releases, Failure> {
+    let mut releases = Releases::default();
+    for file in files {
+        let named = |why: String| Failure { message: format!("{}: {why}", file.display()), code: 1 };
+        let text = fs::read_to_string(file).map_err(|error| named(error.to_string()))?;
+        releases.add(&text).map_err(named)?;
+    }
+    Ok(releases)
 }
 
 /// Reads a file, or the files of a folder, under paths relative to `root`.
@@ -122,7 +148,7 @@ fn collect(path: &Path, root: &Path, depth: usize, inputs: &mut Vec<Input>) -> R
     Ok(())
 }
 
-/// What the gateway finds wrong with files, beside those of the home.
+/// What the gateway finds wrong with files, beside those of the home; and what customizations set in vain.
 fn check(base: &Sources, files: &[OutFile]) -> Vec<Problem> {
     let mut sources = base.clone();
     sources.files.retain(|source| !files.iter().any(|file| file.path == source.path));
@@ -132,7 +158,7 @@ fn check(base: &Sources, files: &[OutFile]) -> Vec<Problem> {
     }
     let compiled = Compiled::new(sources);
     let sources = compiled.library.sources();
-    let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let told = |found: &&portcullis_dsl::Diagnostic| found.severity == Severity::Error || found.code == "P0321";
     let problem = |found: &portcullis_dsl::Diagnostic| {
         let source = sources.get(found.span.file);
         let (start, end) = (found.span.start as usize, found.span.end as usize);
@@ -146,14 +172,15 @@ fn check(base: &Sources, files: &[OutFile]) -> Vec<Problem> {
                 (Some(help), crate::policy::codes::BAD_PROPERTY) => format!("{}: {help}", found.message),
                 _ => found.message.clone(),
             },
+            warning: found.severity != Severity::Error,
         }
     };
     let own = |problem: &Problem| files.iter().any(|file| file.path == problem.path);
-    errors.map(problem).filter(own).collect()
+    compiled.diagnostics.iter().filter(told).map(problem).filter(own).collect()
 }
 
 /// A name for what is imported: the same for the same files.
-fn fingerprint(inputs: &[Input], otk: Toolkit) -> String {
+fn name_of(inputs: &[Input], otk: Toolkit) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut add = |bytes: &[u8]| {
         for byte in bytes.iter().chain(&[0]) {
@@ -186,23 +213,23 @@ struct Written {
     kept: Vec<PathBuf>,
 }
 
-/// Writes files that are not there.
-fn write(folder: &Path, files: &[OutFile]) -> Result<Written, Failure> {
+/// Writes files that are not there, or that may be replaced: by path and content.
+fn write(folder: &Path, files: &[OutFile], may_replace: &dyn Fn(&str, &[u8]) -> bool) -> Result<Written, Failure> {
     let mut written = Written::default();
     for file in files {
         let path = folder.join(&file.path);
         let named = |error: std::io::Error| Failure { message: format!("{}: {error}", path.display()), code: 1 };
         match fs::read(&path) {
             Ok(there) if there == file.text.as_bytes() => written.same += 1,
-            Ok(_) => written.kept.push(path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(there) if !may_replace(&file.path, &there) => written.kept.push(path),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(named(error)),
+            Ok(_) | Err(_) => {
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent).map_err(named)?;
                 }
                 fs::write(&path, &file.text).map_err(named)?;
                 written.made += 1;
             }
-            Err(error) => return Err(named(error)),
         }
     }
     Ok(written)
@@ -217,7 +244,12 @@ fn apply(home: &Home, made: &Imported) -> Result<Written, Failure> {
     let taken =
         |file: &&OutFile| ["services/", "customizations/", "keys/trusted/"].iter().any(|start| file.path.starts_with(start));
     let files: Vec<OutFile> = made.files.iter().filter(taken).cloned().collect();
-    write(home.root(), &files)
+    // A new home has every customization as it ships, all of it comments: nobody's work is lost.
+    let ships = |path: &str, there: &[u8]| {
+        let file = home.shipped().file(path).ok().flatten();
+        file.is_some_and(|file| file.text.as_bytes() == there)
+    };
+    write(home.root(), &files, &ships)
 }
 
 fn tell(made: &Imported, folder: &Path, written: &Written, applied: Option<&Written>) {

@@ -43,7 +43,7 @@ const MAX_ANSWER: usize = 64 << 20;
                   was not sent or not answered, 2 the input is of no use."
 )]
 pub struct ReplayArgs {
-    /// HAR files, Postman collections (v2.0, v2.1) and environments, SoapUI projects (REST requests).
+    /// HAR files, Postman collections (v2.0, v2.1) and environments, SoapUI projects (REST and SOAP).
     #[arg(required = true, value_name = "CASES")]
     cases: Vec<PathBuf>,
     /// The gateway. A path in the URL comes before the paths of the requests.
@@ -203,6 +203,21 @@ async fn one(
     carried: &mut (Carried, Carried),
     ignored: &[String],
 ) -> Replayed {
+    let missing = carried.0.missing(request);
+    if !missing.is_empty() {
+        return Replayed {
+            name: mask(&request.name),
+            place: request.place.clone(),
+            request: format!("{} {}", request.method, mask_target(&request.target)),
+            outcome: Outcome::Skipped,
+            why: format!(
+                "variables without value: {} (`--var NAME=VALUE`, or an environment; no earlier answer has such a member)",
+                missing.join(", ")
+            ),
+            statuses: [None, None],
+            differences: Vec::new(),
+        };
+    }
     let first = carried.0.apply(request);
     let second = carried.1.apply(request);
     let sent = async {
@@ -226,6 +241,13 @@ async fn one(
         if let Some(Ok(answer)) = &other {
             carried.1.learn(compare(recorded, Side { answer, origin: others.as_deref() }, &[]).1);
         }
+    }
+    // What requests take by name, and cookies, need no recorded answer.
+    if let Ok(answer) = &one {
+        carried.0.learn_names(answer);
+    }
+    if let Some(Ok(answer)) = &other {
+        carried.1.learn_names(answer);
     }
     let status = |answer: &Result<Answer, String>| answer.as_ref().ok().map(|answer| answer.status);
     let mut replayed = Replayed {

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Answer, Recorded, Recording, default_header, form, in_url, is_of_connection, list, split_url, word};
+use super::{Answer, Recorded, Recording, default_header, form, in_url, is_of_connection, list, multipart, split_url, word};
 
 /// Reads all entries.
 pub(super) fn read(path: &str, har: &Value, recording: &mut Recording) {
@@ -45,10 +45,20 @@ fn request(entry: &Value) -> Result<Recorded, String> {
         if !text.is_empty() {
             body = content(data)?;
         } else if !params.is_empty() {
-            if media.starts_with("multipart/") {
+            if media.starts_with("multipart/form-data") {
+                if list(data, "params").iter().any(|param| param.get("fileName").is_some()) {
+                    return Err("the bytes of a file in the multipart body were not recorded".to_owned());
+                }
+                // Another boundary than the recorded one, which the field names.
+                headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+                let (media, text) = multipart(&params)?;
+                default_header(&mut headers, "Content-Type", &media);
+                body = text.into_bytes();
+            } else if media.starts_with("multipart/") {
                 return Err("the bytes of the multipart body were not recorded".to_owned());
+            } else {
+                body = form(&params).into_bytes();
             }
-            body = form(&params).into_bytes();
         }
         if !media.is_empty() && !body.is_empty() {
             default_header(&mut headers, "Content-Type", media);
@@ -59,7 +69,17 @@ fn request(entry: &Value) -> Result<Recorded, String> {
         None => None,
     };
     let name = format!("{method} {}", target.split('?').next().unwrap_or_default());
-    Ok(Recorded { name, place: String::new(), method, origin, target: in_url(&target), headers, body, answer })
+    Ok(Recorded {
+        name,
+        place: String::new(),
+        method,
+        origin,
+        target: in_url(&target),
+        headers,
+        body,
+        answer,
+        ..Recorded::default()
+    })
 }
 
 /// Status 0 is what browsers write for requests that were blocked or broken off.

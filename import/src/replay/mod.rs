@@ -1,6 +1,6 @@
 //! Recorded requests, and how answers to them are compared.
 //!
-//! Read are HAR 1.2, Postman collections v2.0 and v2.1 with their environments, and the REST requests of SoapUI projects. What cannot be
+//! Read are HAR 1.2, Postman collections v2.0 and v2.1 with their environments, and SoapUI projects. What cannot be
 //! sent as it was recorded is said, with its place; it is never sent in another form.
 
 mod compare;
@@ -47,6 +47,10 @@ pub struct Recorded {
     pub body: Vec<u8>,
     /// What came back.
     pub answer: Option<Answer>,
+    /// Variables that nobody knows before earlier requests were answered: the mark in the request, and the name.
+    pub wants: Vec<(String, String)>,
+    /// It has the cookies of earlier answers, as the tool that sent it keeps them.
+    pub jar: bool,
 }
 
 /// An answer.
@@ -206,6 +210,23 @@ fn in_form(text: &str) -> String {
 /// Pairs as a form.
 fn form(pairs: &[(String, String)]) -> String {
     pairs.iter().map(|(name, value)| format!("{}={}", in_form(name), in_form(value))).collect::<Vec<_>>().join("&")
+}
+
+/// Fields as `multipart/form-data`: its media type, and the body.
+fn multipart(pairs: &[(String, String)]) -> Result<(String, String), String> {
+    let mut boundary = "portcullis-replay".to_owned();
+    while pairs.iter().any(|(_, value)| value.contains(&boundary)) {
+        boundary.push('-');
+    }
+    let mut body = String::new();
+    for (name, value) in pairs {
+        if name.contains(['"', '\r', '\n']) {
+            return Err("the name of a field of a multipart body has a quote or a line break".to_owned());
+        }
+        body.push_str(&format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
+    }
+    body.push_str(&format!("--{boundary}--\r\n"));
+    Ok((format!("multipart/form-data; boundary={boundary}"), body))
 }
 
 /// A text in a JSON object, empty if it is not there.

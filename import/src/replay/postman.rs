@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::variables::fill;
-use super::{Answer, MAX_FOLDERS, Recorded, Recording, default_header, form, in_url, is_of_connection, list, split_url, word};
+use super::{
+    Answer, MAX_FOLDERS, Recorded, Recording, default_header, form, in_url, is_of_connection, list, multipart, split_url, word,
+};
 
 type Variables = BTreeMap<String, String>;
 
@@ -114,12 +116,33 @@ fn request(item: &Value, level: &Level<'_>) -> Result<Recorded, String> {
     if let Some(auth) = request.get("auth").filter(|auth| !auth.is_null()).or(level.auth) {
         authorize(auth, &mut headers, &mut target, &mut filled)?;
     }
-    if !unknown.is_empty() {
+    if encoded_unknown(&unknown, &headers) {
         let names: Vec<String> = unknown.iter().map(|name| format!("`{name}`")).collect();
         return Err(format!("variables without value: {} (`--var NAME=VALUE`, or an environment)", names.join(", ")));
     }
+    // Scripts of a collection keep what an answer gave under a name like that of the answer's member.
+    let wants = unknown.iter().map(|name| (format!("{}{name}{}", MARKS.0, MARKS.1), name.clone())).collect();
     let answer = list(item, "response").first().and_then(answer);
-    Ok(Recorded { method, origin, target: in_url(&target), headers, body: body.into_bytes(), answer, ..Recorded::default() })
+    Ok(Recorded {
+        method,
+        origin,
+        target: in_url(&target),
+        headers,
+        body: body.into_bytes(),
+        answer,
+        wants,
+        jar: true,
+        ..Recorded::default()
+    })
+}
+
+/// Whether an unknown variable is in credentials, whose encoding hides it. Dynamic ones, `{{$guid}}`, are known to the tool alone.
+fn encoded_unknown(unknown: &BTreeSet<String>, headers: &[(String, String)]) -> bool {
+    let basic = |(_, value): &(String, String)| {
+        let pair = value.strip_prefix("Basic ").and_then(|encoded| STANDARD.decode(encoded).ok());
+        pair.is_some_and(|pair| String::from_utf8_lossy(&pair).contains(MARKS.0))
+    };
+    unknown.iter().any(|name| name.starts_with('$')) || headers.iter().any(basic)
 }
 
 /// The URL, with its variables.
@@ -172,6 +195,19 @@ fn body(body: &Value, headers: &mut Vec<(String, String)>, filled: &mut impl FnM
                 entries(list(body, "urlencoded")).iter().map(|(name, value)| (filled(name), filled(value))).collect();
             default_header(headers, "Content-Type", "application/x-www-form-urlencoded");
             Ok(form(&pairs))
+        }
+        "formdata" => {
+            let fields = list(body, "formdata");
+            let off = |field: &&Value| field.get("disabled").and_then(Value::as_bool) == Some(true);
+            if let Some(file) = fields.iter().filter(|field| !off(field)).find(|field| word(field, "type") == "file") {
+                return Err(format!("the file of the field `{}` is not in the collection", word(file, "key")));
+            }
+            let pairs: Vec<(String, String)> =
+                entries(fields).iter().map(|(name, value)| (filled(name), filled(value))).collect();
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            let (media, text) = multipart(&pairs)?;
+            default_header(headers, "Content-Type", &media);
+            Ok(text)
         }
         mode => Err(format!("a body of the kind `{mode}` is not replayed")),
     }

@@ -1,4 +1,4 @@
-//! REST requests of SoapUI projects: those of services, and those of test steps.
+//! Requests of SoapUI projects, REST and SOAP: those of services, and those of test steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ pub(super) fn read(path: &str, text: &str, given: &BTreeMap<String, String>, rec
     for interface in children(root, "interface") {
         let name = interface.attribute("name").unwrap_or_default();
         if !interface.attributes().any(|own| own.name() == "type" && own.value().ends_with("RestService")) {
-            recording.skip(format!("{path} / {name}"), "SOAP requests are not replayed");
+            soap(interface, &format!("{path} / {name}"), &known, recording);
             continue;
         }
         let base = interface.attribute("basePath").unwrap_or_default();
@@ -78,6 +78,19 @@ pub(super) fn read(path: &str, text: &str, given: &BTreeMap<String, String>, rec
             .collect();
         let place = format!("{path} / {}", names.iter().rev().copied().collect::<Vec<_>>().join(" / "));
         let off = step.attribute("disabled") == Some("true");
+        if let (Some(config), Some("request"), false) = (child(step, "config"), step.attribute("type"), off) {
+            let interface = children(root, "interface").find(|own| own.attribute("name") == Some(&text_of(config, "interface")));
+            let operation = interface.and_then(|own| {
+                children(own, "operation").find(|operation| operation.attribute("name") == Some(&text_of(config, "operation")))
+            });
+            match (interface, operation, child(config, "request")) {
+                (Some(interface), Some(operation), Some(request)) => {
+                    add_soap(request, (interface, operation), &known, place, recording);
+                }
+                _ => recording.skip(place, "its operation is not in the project"),
+            }
+            continue;
+        }
         let (Some(config), Some("restrequest"), false) = (child(step, "config"), step.attribute("type"), off) else {
             if !off {
                 recording
@@ -91,6 +104,81 @@ pub(super) fn read(path: &str, text: &str, given: &BTreeMap<String, String>, rec
             (Some(method), Some(request)) => add(request, method, &known, place, recording),
             _ => recording.skip(place, "its method is not in the project"),
         }
+    }
+}
+
+/// The calls of a SOAP interface.
+fn soap(interface: Node<'_, '_>, path: &str, known: &BTreeMap<String, String>, recording: &mut Recording) {
+    for operation in children(interface, "operation") {
+        for call in children(operation, "call") {
+            let word = |node: Node<'_, '_>| node.attribute("name").unwrap_or_default().to_owned();
+            let place = format!("{path} / {} / {}", word(operation), word(call));
+            add_soap(call, (interface, operation), known, place, recording);
+        }
+    }
+}
+
+fn add_soap(
+    call: Node<'_, '_>,
+    (interface, operation): (Node<'_, '_>, Node<'_, '_>),
+    known: &BTreeMap<String, String>,
+    place: String,
+    recording: &mut Recording,
+) {
+    let mut unknown = BTreeSet::new();
+    let mut filled = |text: &str| fill(text, MARKS, known, &mut unknown);
+    let mut headers = fields(call, &mut filled);
+    headers.retain(|(name, _)| !is_of_connection(name));
+    let body = child(call, "request").map(all_text).map(|text| filled(&text)).unwrap_or_default();
+    let action = operation.attribute("action").unwrap_or_default().replace(['"', '\r', '\n'], "");
+    if interface.attribute("soapVersion") == Some("1_2") {
+        let action = if action.is_empty() { String::new() } else { format!(";action=\"{action}\"") };
+        default_header(&mut headers, "Content-Type", &format!("application/soap+xml;charset=UTF-8{action}"));
+    } else {
+        default_header(&mut headers, "Content-Type", "text/xml;charset=UTF-8");
+        default_header(&mut headers, "SOAPAction", &format!("\"{action}\""));
+    }
+    if let Some(credentials) = child(call, "credentials") {
+        basic(credentials, &mut headers, &mut filled);
+    }
+    let endpoint = fill(&text_of(call, "endpoint"), MARKS, known, &mut BTreeSet::new());
+    let (origin, target) = match endpoint.strip_prefix("${").and_then(|rest| rest.split_once('}')) {
+        Some((_, rest)) => (None, split_url(rest).1),
+        None => split_url(&endpoint),
+    };
+    match wanted(&unknown) {
+        Err(why) => recording.skip(place, why),
+        Ok(wants) => recording.requests.push(Recorded {
+            name: format!("POST {}", target.split('?').next().unwrap_or_default()),
+            place,
+            method: "POST".to_owned(),
+            origin,
+            target: in_url(&target),
+            headers,
+            body: body.into_bytes(),
+            wants,
+            ..Recorded::default()
+        }),
+    }
+}
+
+/// Variables that answers may give: those that a test case transfers. What is a script is known to the tool alone.
+fn wanted(unknown: &BTreeSet<String>) -> Result<Vec<(String, String)>, String> {
+    if unknown.iter().any(|name| name.starts_with('=')) {
+        let names: Vec<String> = unknown.iter().map(|name| format!("`{name}`")).collect();
+        return Err(format!(
+            "values that only SoapUI knows: {} (`--var NAME=VALUE` for properties of the project)",
+            names.join(", ")
+        ));
+    }
+    let short = |name: &str| name.rsplit('#').next().unwrap_or(name).to_owned();
+    Ok(unknown.iter().map(|name| (format!("{}{name}{}", MARKS.0, MARKS.1), short(name))).collect())
+}
+
+fn basic(credentials: Node<'_, '_>, headers: &mut Vec<(String, String)>, filled: &mut impl FnMut(&str) -> String) {
+    let (user, password) = (filled(&text_of(credentials, "username")), filled(&text_of(credentials, "password")));
+    if !user.is_empty() {
+        default_header(headers, "Authorization", &format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
     }
 }
 
@@ -163,21 +251,12 @@ fn request(request: Node<'_, '_>, method: &Method, known: &BTreeMap<String, Stri
         default_header(&mut headers, "Content-Type", media);
     }
     if let Some(credentials) = child(request, "credentials") {
-        let (user, password) = (filled(&text_of(credentials, "username")), filled(&text_of(credentials, "password")));
-        if !user.is_empty() {
-            default_header(&mut headers, "Authorization", &format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
-        }
+        basic(credentials, &mut headers, &mut filled);
     }
     let path = filled(&path);
     let target = if query.is_empty() { path } else { format!("{path}?{}", form(&query)) };
     let endpoint = text_of(request, "endpoint");
-    if !unknown.is_empty() {
-        let names: Vec<String> = unknown.iter().map(|name| format!("`{name}`")).collect();
-        return Err(format!(
-            "values that only SoapUI knows: {} (`--var NAME=VALUE` for properties of the project)",
-            names.join(", ")
-        ));
-    }
+    let wants = wanted(&unknown)?;
     // The server may be a property that nobody knows here: the request goes to another one anyway.
     let endpoint = fill(&endpoint, MARKS, known, &mut BTreeSet::new());
     let (origin, prefix) =
@@ -193,6 +272,8 @@ fn request(request: Node<'_, '_>, method: &Method, known: &BTreeMap<String, Stri
         headers,
         body: body.into_bytes(),
         answer: None,
+        wants,
+        jar: false,
     })
 }
 

@@ -29,6 +29,8 @@ struct Wanted {
     body: String,
     #[serde(default)]
     answer: Option<u16>,
+    #[serde(default)]
+    wants: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +79,8 @@ fn every_file_gives_its_requests() {
         for (request, wanted) in recording.requests.iter().zip(&reading.requests) {
             let headers: BTreeMap<String, String> = request.headers.iter().cloned().collect();
             assert_eq!(headers, wanted.headers, "{files:?} {}", wanted.line);
+            let wants: Vec<&String> = request.wants.iter().map(|(_, name)| name).collect();
+            assert_eq!(wants, wanted.wants.iter().collect::<Vec<_>>(), "{files:?} {}", wanted.line);
             assert_eq!(String::from_utf8_lossy(&request.body), wanted.body, "{files:?} {}", wanted.line);
             assert_eq!(request.answer.as_ref().map(|answer| answer.status), wanted.answer, "{files:?} {}", wanted.line);
         }
@@ -151,7 +155,7 @@ fn what_is_no_recording_is_said() {
     assert!(bad("many.json", many.as_bytes()).unusable[0].why.contains("more than"));
     // A variable in itself does not end the program.
     let own = bad("own.json", br#"{"variable": [{"key": "a", "value": "{{a}}{{a}}"}], "item": [{"request": "http://h/{{a}}"}]}"#);
-    assert!(own.requests.is_empty() && own.skipped.len() == 1, "{own:?}");
+    assert!(own.requests.len() == 1 && own.requests[0].wants.len() == 1, "{own:?}");
 }
 
 #[test]
@@ -166,4 +170,41 @@ fn later_requests_carry_what_the_gateway_gave() {
     };
     let own = carried.apply(&request);
     assert_eq!((own.target.as_str(), own.headers[0].1.as_str(), &own.body[..]), ("/a?t=new", "Bearer new", &b"new"[..]));
+}
+
+#[test]
+fn what_nothing_recorded_says_is_carried_by_name() {
+    let mut carried = Carried::default();
+    let mut request = Recorded {
+        target: in_url("/a/{{code}}?n={{code}}"),
+        headers: vec![
+            ("Authorization".to_owned(), "Bearer {{access_token}}".to_owned()),
+            ("Cookie".to_owned(), "s=old; k=1".to_owned()),
+        ],
+        body: b"csrf={{csrf}}".to_vec(),
+        wants: ["code", "access_token", "csrf"].map(|name| (format!("{{{{{name}}}}}"), name.to_owned())).into(),
+        ..Recorded::default()
+    };
+    assert_eq!(carried.missing(&request).len(), 3);
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    carried.learn_names(&Answer {
+        status: 302,
+        headers: vec![
+            header("Location", "https://a/cb?code=a%2Fb&state=x"),
+            header("Set-Cookie", "s=new; Path=/"),
+            header("set-cookie", "t=2"),
+        ],
+        body: Some(br#"<input value="one &amp; two" type="hidden" name="csrf"/>"#.to_vec()),
+    });
+    carried.learn_names(&Answer { status: 200, headers: Vec::new(), body: Some(br#"{"a": [{"access_token": "t0"}]}"#.to_vec()) });
+    assert!(carried.missing(&request).is_empty());
+    let own = carried.apply(&request);
+    assert_eq!(own.target, "/a/a%2Fb?n=a%2Fb");
+    assert_eq!((own.headers[0].1.as_str(), own.headers[1].1.as_str()), ("Bearer t0", "s=new; k=1"));
+    assert_eq!(own.body, b"csrf=one & two");
+    request.headers.clear();
+    request.jar = true;
+    assert_eq!(carried.apply(&request).headers[0].1, "s=new; t=2");
+    carried.learn_names(&Answer { status: 200, headers: vec![header("Set-Cookie", "s=x; Max-Age=0")], body: None });
+    assert_eq!(carried.apply(&request).headers[0].1, "t=2");
 }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Light, Report, Told, Topic};
+use super::{Light, PolicyReport, Report, Told, Topic};
 
 /// What each topic means, in the order of the report.
-const CHAPTERS: [(&str, &str); 9] = [
+const CHAPTERS: [(&str, &str); 11] = [
     ("missing", "What needs a person: no translation"),
     ("damage", "What could not be read"),
     ("security", "Security"),
     ("trap", "Where the gateways differ"),
     ("name", "Names that changed"),
+    ("changed", "Policies of the toolkit that were changed"),
+    ("variable", "Variables of customizations that only one side knows"),
     ("dropped", "Left out, because nothing is needed"),
     ("rewritten", "Said in another way"),
     ("entity", "Entities"),
@@ -91,13 +93,17 @@ pub fn markdown(report: &Report) -> String {
             let _ = writeln!(out, "| {} | {} | {} |", cell(&entity.kind), cell(&entity.name), cell(&entity.result));
         }
     }
-    let _ = writeln!(out, "\n## Policies\n\n| | policy | GUID | from | to | steps | missing |\n|---|---|---|---|---|---|---|");
+    let _ = writeln!(
+        out,
+        "\n## Policies\n\n| | policy | release | GUID | from | to | steps | missing |\n|---|---|---|---|---|---|---|---|"
+    );
     for policy in &report.policies {
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             light(policy.light),
-            cell(&policy.becomes),
+            cell(&becomes(policy)),
+            cell(&policy.release),
             cell(&policy.guid),
             cell(&policy.from),
             cell(&policy.to),
@@ -106,6 +112,11 @@ pub fn markdown(report: &Report) -> String {
         );
     }
     out
+}
+
+/// What a policy is here, and its name there if that does not say it.
+fn becomes(policy: &PolicyReport) -> String {
+    if policy.becomes.contains(&policy.name) { policy.becomes.clone() } else { format!("{}: {}", policy.name, policy.becomes) }
 }
 
 /// Text in a cell or a list of Markdown.
@@ -156,13 +167,14 @@ pub fn html(report: &Report) -> String {
         }
         out.push_str("</table>\n");
     }
-    out.push_str("<h2>Policies</h2>\n<table><tr><th>policy<th>GUID<th>from<th>to<th>steps<th>missing\n");
+    out.push_str("<h2>Policies</h2>\n<table><tr><th>policy<th>release<th>GUID<th>from<th>to<th>steps<th>missing\n");
     for policy in &report.policies {
         let _ = writeln!(
             out,
-            "<tr class={}><td>{}<td><code>{}</code><td>{}<td>{}<td>{}<td>{}",
+            "<tr class={}><td>{}<td>{}<td><code>{}</code><td>{}<td>{}<td>{}<td>{}",
             light(policy.light),
-            escaped(&policy.becomes),
+            escaped(&becomes(policy)),
+            escaped(&policy.release),
             escaped(&policy.guid),
             escaped(&policy.from),
             escaped(&policy.to),
