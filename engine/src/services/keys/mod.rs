@@ -33,7 +33,9 @@ use smol_str::SmolStr;
 pub use algorithm::{Algorithm, Family};
 pub use private::{KeyKind, PrivateKey};
 pub use public::{Material, PublicKey, constant_time_eq, sign_with_secret};
-pub use tls::{Vouched, verify_client};
+pub use tls::Vouched;
+#[cfg(test)]
+use tls::verify_client;
 
 pub(crate) use files::certificates_in;
 

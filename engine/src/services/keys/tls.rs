@@ -64,7 +64,7 @@ pub enum Untrusted {
 }
 
 /// Whether a client certificate is one of `trusted` or was issued below one, is currently valid, and may be used by clients.
-pub fn verify_client(
+pub(super) fn verify_client(
     certificate: &Certificate,
     intermediates: &[CertificateDer<'_>],
     trusted: &[Arc<Certificate>],
