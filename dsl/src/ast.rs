@@ -108,7 +108,6 @@ impl PartialEq for Item {
 }
 
 /// The seven kinds of declaration.
-#[expect(clippy::large_enum_variant, reason = "a file has few declarations")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum ItemKind {
     /// `fragment "N" { }`: shares its includer's variables.

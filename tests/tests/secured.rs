@@ -166,7 +166,8 @@ fn a_server_may_ask_for_a_certificate() {
             assert!(!said.success && said.stderr.contains(cause), "{kind:?} {query}: {said:?}");
         }
         // A whole gateway, with all of its connections.
-        put(place.home.path(), "gateway.yaml", &place.yaml("localhost", "certified", own, ca));
+        let misspelt = format!("{own}&pasword={PASSWORD}");
+        put(place.home.path(), "gateway.yaml", &place.yaml("localhost", "certified", &misspelt, ca));
         prepare(place.home.path());
         let process = Process::gateway(place.home.path(), &Start::default()).expect("a start");
         let client = GrantClient::register(place.home.path(), "Certified").expect("a client").at(&process);
@@ -175,5 +176,6 @@ fn a_server_may_ask_for_a_certificate() {
             client.redeem(&code).await
         });
         assert!(matches!(answer, Ok(Answer::Tokens { .. })), "{kind:?}: {answer:?}\n{}", process.log());
+        assert!(!format!("{}{}", process.log(), process.stdout()).contains(PASSWORD), "{kind:?}: {}", process.log());
     }
 }

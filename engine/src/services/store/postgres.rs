@@ -20,7 +20,7 @@ use self::types::{Raw, bytes, encode, holds, read};
 use super::backend::{Backend, Column, Database, Operand, Placeholders, Spelling};
 use super::rendered::{Role, mark};
 use super::server::{Server, Vendor};
-use super::transport::must_verify;
+use super::transport::{must_verify, understood};
 use super::{Channel, ConnectionConfig, Dialect, Kind, Rows, SettingsError, Statement, StoreError};
 use crate::data::value::Value;
 
@@ -54,6 +54,10 @@ fn timeouts(config: &ConnectionConfig, set: &str) -> String {
     let (statement, idle) = (config.statement_timeout.as_millis(), config.transaction_timeout.as_millis());
     format!("{set} statement_timeout = {statement}; {set} idle_in_transaction_session_timeout = {idle}")
 }
+
+/// Parameters of an address that the driver understands, apart from those about TLS.
+const PARAMETERS: [&str; 9] =
+    ["statement-cache-capacity", "host", "hostaddr", "port", "dbname", "user", "password", "application_name", "options"];
 
 /// Types whose values have only one form, whatever their text.
 const NOT_TEXT: &str = "^(smallint|integer|bigint|numeric|real|double|boolean|money|date|time|interval|uuid|bytea|oid|json|bit)";
@@ -125,7 +129,8 @@ impl Vendor for Postgres {
     const NOW: &'static str = "extract(epoch from now())::bigint";
 
     fn options(config: &ConnectionConfig) -> Result<PgConnectOptions, SettingsError> {
-        let mut options: PgConnectOptions = config.url.parse().map_err(|_| SettingsError::Malformed(Postgres::ADDRESS))?;
+        let url = understood(&config.url, &PARAMETERS);
+        let mut options: PgConnectOptions = url.parse().map_err(|_| SettingsError::Malformed(Postgres::ADDRESS))?;
         let socket = options.get_socket().is_some() || options.get_host().starts_with('/');
         let host = (!socket).then(|| options.get_host().to_owned());
         if must_verify(config, host.as_deref())? {

@@ -100,6 +100,29 @@ pub(super) fn must_verify(config: &ConnectionConfig, host: Option<&str>) -> Resu
     Ok(verify)
 }
 
+/// The address without parameters that are neither known here nor among these. A driver would ignore them, and log them with their values: a
+/// password under a misspelt name, too.
+pub(super) fn understood(address: &str, parameters: &[&str]) -> String {
+    let Ok(mut url) = Url::parse(address) else { return address.to_owned() };
+    let all: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let is_known = |key: &str| {
+        let name = if key.starts_with("options[") { "options" } else { key };
+        KNOWN.contains(&name) || parameters.contains(&name)
+    };
+    let (known, unknown): (Vec<_>, Vec<_>) = all.into_iter().partition(|(key, _)| is_known(key));
+    if unknown.is_empty() {
+        return address.to_owned();
+    }
+    for (key, _) in &unknown {
+        tracing::warn!("the address of a database has a parameter `{key}`, which means nothing here");
+    }
+    url.set_query(None);
+    if !known.is_empty() {
+        url.query_pairs_mut().extend_pairs(known);
+    }
+    url.into()
+}
+
 /// Whether this is the machine itself: by address, or by the only name that always means it (RFC 6761, section 6.3). Other names
 /// may mean another machine tomorrow.
 pub(in crate::services) fn is_local(host: &str) -> bool {
@@ -228,6 +251,20 @@ mod tests {
             let config = ConnectionConfig::new(&given, home.path()).unwrap();
             assert_eq!(must_verify(&config, Some("localhost")).unwrap(), verify, "{url}");
         }
+    }
+
+    #[test]
+    fn what_an_address_says_for_nothing_is_left_out() {
+        let given =
+            "postgres://u:p%2F@db/d?host=%2Frun&pasword=hunter2&sslmode=disable&options[search_path]=a%20b&application_name=x";
+        let left = understood(given, &["host", "options", "application_name"]);
+        assert!(!left.contains("hunter2") && left.starts_with("postgres://u:p%2F@db/d?"), "{left}");
+        let left = Url::parse(&left).unwrap();
+        let left: Vec<(String, String)> = left.query_pairs().into_owned().collect();
+        let kept = [("host", "/run"), ("sslmode", "disable"), ("options[search_path]", "a b"), ("application_name", "x")];
+        assert_eq!(left, kept.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(understood("postgres://u@db/d?a=hunter2", &[]), "postgres://u@db/d");
+        assert_eq!(understood("postgres://u@db/d?sslmode=a%20b", &[]), "postgres://u@db/d?sslmode=a%20b");
     }
 
     #[test]
