@@ -242,7 +242,7 @@ impl<'b, 'd> Builder<'b, 'd> {
             .namespaces()
             .map(|own| (own.name().unwrap_or("").to_owned(), own.uri().to_owned()))
             .filter(|(prefix, uri)| prefix != "xml" && uri != super::XSL && !self.excluded.contains(prefix))
-            .filter(|(prefix, uri)| !uri.is_empty() && !(prefix.is_empty() && self.excluded.contains("#default")))
+            .filter(|(prefix, uri)| !(uri.is_empty() || prefix.is_empty() && self.excluded.contains("#default")))
             .collect();
         let mut attributes = Vec::new();
         for attribute in node.attributes() {
