@@ -14,7 +14,7 @@ const FOLDERS: [&str; 9] =
     ["account", "authorize", "lifetimes", "manager", "protectedapi", "revoke", "scope", "token", "configuration"];
 
 /// Cases that are about one gateway, and why.
-const ONE: [(&str, &str); 7] = [
+const ONE: [(&str, &str); 8] = [
     (
         "cases/authorize/error-page-way-back",
         "the page knows the client for five minutes, also after it is disabled at the other gateway",
@@ -24,6 +24,7 @@ const ONE: [(&str, &str); 7] = [
     ("cases/configuration/store-elsewhere", "it names other hosts itself"),
     ("cases/lifetimes/access-outlives-refresh", "it runs a clean-up, which is for the gateway with the database"),
     ("cases/manager/overview", "it shows the state of a database, which only the gateway behind has"),
+    ("cases/manager/overview-languages", "it shows that too"),
     ("cases/revoke/errors", "the revocation knows the client for five minutes, also after it is disabled at the other gateway"),
 ];
 
