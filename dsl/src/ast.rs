@@ -90,6 +90,12 @@ pub struct Item {
 }
 
 impl Item {
+    /// The same with an empty body.
+    pub(crate) fn without_body(&self) -> Item {
+        let body = Block { span: self.body.span.clone(), ..Block::default() };
+        Item { leading: self.leading.clone(), kind: self.kind.clone(), name: self.name.clone(), body, span: self.span }
+    }
+
     /// The parameters of an assertion or command; of all others, none.
     pub fn params(&self) -> &[Param] {
         match &self.kind {

@@ -1,6 +1,6 @@
 //! The policy language: text to checked trees.
 //!
-//! This crate reads no files, knows no HTTP and starts no threads: it takes `(path, text)` pairs and returns data. So `check`,
+//! This crate reads no files, knows no HTTP and keeps no threads: it takes `(path, text)` pairs and returns data. So `check`,
 //! `fmt`, completion and the server can share it.
 
 pub mod ast;

@@ -1,5 +1,6 @@
 //! The place of a piece of text: a file and two byte offsets.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -77,13 +78,16 @@ pub enum Origin {
     Operator,
 }
 
+/// The text of a file. That of a shipped one is where the program keeps it, and not copied.
+pub type Text = Cow<'static, str>;
+
 /// One source file.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Path as the author knows it, `/`-separated, e.g. `customizations/configuration/#otk-storage-configuration.policy`.
     pub path: String,
     /// Its text.
-    pub text: String,
+    pub text: Text,
     /// Which part of the installation it belongs to.
     pub origin: Origin,
 }
@@ -94,14 +98,14 @@ pub struct Sources {
     /// Policy files; a [`FileId`] is an index here.
     pub files: Vec<Source>,
     /// Data files by path: text that a policy pulls in with `file "…"`.
-    pub data: BTreeMap<String, String>,
+    pub data: BTreeMap<String, Text>,
     /// Pictures by path, for `data_uri file "…"`: their bytes, or why they cannot be used.
     pub pictures: BTreeMap<String, Result<Arc<[u8]>, String>>,
 }
 
 impl Sources {
     /// Adds a policy file.
-    pub fn add(&mut self, path: impl Into<String>, text: impl Into<String>, origin: Origin) -> FileId {
+    pub fn add(&mut self, path: impl Into<String>, text: impl Into<Text>, origin: Origin) -> FileId {
         self.files.push(Source { path: path.into(), text: text.into(), origin });
         FileId(self.files.len() as u32 - 1)
     }

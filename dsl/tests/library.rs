@@ -21,8 +21,8 @@ fn library(files: &[(&str, &str)]) -> Library {
     for (path, text) in files {
         let origin = if path.starts_with("customizations/") { Origin::Customization } else { Origin::Shipped };
         match path.ends_with(".policy") {
-            true => drop(sources.add(*path, *text, origin)),
-            false => drop(sources.data.insert(path.to_string(), text.to_string())),
+            true => drop(sources.add(*path, text.to_string(), origin)),
+            false => drop(sources.data.insert(path.to_string(), text.to_string().into())),
         }
     }
     let (library, diagnostics) = load(sources, &catalogue::catalogue());

@@ -26,7 +26,7 @@ fn seeds() -> Vec<String> {
 /// Parses, renders the problems, and formats if there are none.
 fn check(text: &str) {
     let mut sources = Sources::default();
-    let file = sources.add("case.policy", text, portcullis_dsl::Origin::Operator);
+    let file = sources.add("case.policy", text.to_owned(), portcullis_dsl::Origin::Operator);
     let (tree, diagnostics) = parse(file, text);
     for one in &diagnostics {
         let (start, end) = (one.span.start as usize, one.span.end as usize);

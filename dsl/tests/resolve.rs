@@ -74,9 +74,9 @@ fn sources(case: &str) -> Sources {
     for section in case.split("\n== ").skip(1) {
         let (path, text) = section.split_once('\n').expect("text after `== path`");
         if path.ends_with(".policy") {
-            sources.add(path, text, origin(path));
+            sources.add(path, text.to_owned(), origin(path));
         } else {
-            sources.data.insert(path.to_owned(), text.to_owned());
+            sources.data.insert(path.to_owned(), text.to_owned().into());
         }
     }
     sources

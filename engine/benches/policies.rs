@@ -27,7 +27,7 @@ use portcullis_dsl::{Origin, Sources};
 /// Compiles policies from text.
 fn site(text: &str) -> Arc<Site> {
     let mut sources = Sources::default();
-    sources.add("services/bench.policy", text, Origin::Operator);
+    sources.add("services/bench.policy", text.to_owned(), Origin::Operator);
     let (site, library, diagnostics) = Site::build(sources, Arc::new(Services::default()), "", &[]);
     Arc::new(site.unwrap_or_else(|| panic!("{}", portcullis_dsl::diagnostic::render(&diagnostics, library.sources(), false))))
 }

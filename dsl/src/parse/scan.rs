@@ -101,6 +101,7 @@ struct Scanner<'a> {
     line: usize,
 }
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Words that begin a statement and never an argument.
 const STATEMENT_WORDS: [&str; 7] = ["set", "default", "include", "if", "fail", "ForEach", "Raise"];
 /// Words that begin a declaration, at the start of a line and followed by a quote.
@@ -125,6 +126,15 @@ impl Scanner<'_> {
                 b'"' if self.rest(at).starts_with(b"\"\"\"") => self.block_text(at),
                 b'"' => self.quoted(at),
                 b'\'' => self.single_quoted(at),
+                // The grammar knows one kind of blank.
+                b'\t' | b'\r' => {
+                    self.put(at, b' ');
+                    at + 1
+                }
+                0xEF if self.rest(at).starts_with(BYTE_ORDER_MARK) => {
+                    (at..at + BYTE_ORDER_MARK.len()).for_each(|at| self.put(at, b' '));
+                    at + BYTE_ORDER_MARK.len()
+                }
                 0xC2 | 0xE2 => self.typographic(at),
                 b'$' if self.rest(at).starts_with(b"${") => self.variable(at),
                 b'(' | b'[' | b'{' => {

@@ -13,7 +13,7 @@ use crate::span::{FileId, Sources};
 #[derive(Debug)]
 struct DataFile {
     path: String,
-    text: String,
+    id: FileId,
     /// Read as text with `${…}`.
     parts: Option<Vec<Part>>,
     /// Read as a JSON template.
@@ -61,19 +61,19 @@ impl DataFiles {
     /// Reads every data file that a policy names. The files join `sources`, so that diagnostics can point into them.
     pub(crate) fn read(policies: &[Policy], sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> DataFiles {
         let mut all = DataFiles::default();
-        let mut by_path: HashMap<String, (usize, FileId)> = HashMap::new();
+        let mut by_path: HashMap<String, usize> = HashMap::new();
         for policy in policies {
             for reference in references(policy) {
                 let Some(path) = sources.data_path(policy.file, reference.path).map(str::to_owned) else { continue };
-                let (at, file) = *by_path.entry(path).or_insert_with_key(|path| {
+                let at = *by_path.entry(path).or_insert_with_key(|path| {
                     let text = sources.data.get(path).cloned().unwrap_or_default();
-                    let file = sources.add(path.clone(), text.clone(), policy.origin);
-                    all.files.push(DataFile { path: path.clone(), text, parts: None, json: None });
-                    (all.files.len() - 1, file)
+                    let id = sources.add(path.clone(), text, policy.origin);
+                    all.files.push(DataFile { path: path.clone(), id, parts: None, json: None });
+                    all.files.len() - 1
                 });
                 all.by_reference.entry(policy.file).or_default().insert(reference.path.to_owned(), at);
                 if let Some(data) = all.files.get_mut(at) {
-                    data.parse(file, reference.syntax, diagnostics);
+                    data.parse(&sources.get(data.id).text, reference.syntax, diagnostics);
                 }
             }
         }
@@ -85,9 +85,9 @@ impl DataFiles {
         self.files.get(*at)
     }
 
-    /// Path and text of the file that `path` means in the policy file `from`.
-    pub(crate) fn text(&self, from: FileId, path: &str) -> Option<(&str, &str)> {
-        self.get(from, path).map(|file| (file.path.as_str(), file.text.as_str()))
+    /// Path and place among the sources of the file that `path` means in the policy file `from`.
+    pub(crate) fn found(&self, from: FileId, path: &str) -> Option<(&str, FileId)> {
+        self.get(from, path).map(|file| (file.path.as_str(), file.id))
     }
 
     /// The file as text with variables.
@@ -112,15 +112,15 @@ impl DataFiles {
 }
 
 impl DataFile {
-    fn parse(&mut self, file: FileId, syntax: Syntax, diagnostics: &mut Vec<Diagnostic>) {
+    fn parse(&mut self, text: &str, syntax: Syntax, diagnostics: &mut Vec<Diagnostic>) {
         match syntax {
             Syntax::Json if self.json.is_none() => {
-                let (json, found) = parse_json_template(file, &self.text);
+                let (json, found) = parse_json_template(self.id, text);
                 diagnostics.extend(found);
                 self.json = Some(json);
             }
             Syntax::Text | Syntax::Xml | Syntax::Html | Syntax::Url | Syntax::Sql if self.parts.is_none() => {
-                let (parts, found) = parse_template(file, &self.text);
+                let (parts, found) = parse_template(self.id, text);
                 diagnostics.extend(found);
                 self.parts = Some(parts);
             }

@@ -108,7 +108,7 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
 }
 
 /// Declarations by kind and name, ignoring case; of two with the same name, the first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     by_kind: HashMap<Kind, HashMap<String, (String, PolicyId)>>,
 }

@@ -21,6 +21,7 @@ pub mod visit;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use check::{AddressPlace, address_places};
 pub use explain::{Explanation, PolicyNotes, Setting, VariableNotes};
@@ -29,7 +30,7 @@ pub use hooks::{Edit, Hook, Settable};
 pub use index::{Policy, PolicyId};
 pub use steps::Step;
 
-use crate::ast;
+use crate::ast::{self, File};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::parse::parse;
 use crate::span::{FileId, Origin, Sources};
@@ -40,6 +41,9 @@ use index::{Index, Kind};
 use names::Names;
 use summary::{Event, Gather};
 
+/// Most threads that read files at a time.
+const MAX_READERS: usize = 8;
+
 /// A resolved set of policies. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Library {
@@ -48,7 +52,7 @@ pub struct Library {
 
 #[derive(Debug)]
 struct Inner {
-    sources: Sources,
+    sources: Arc<Sources>,
     policies: Vec<Policy>,
     index: Index,
     data: DataFiles,
@@ -63,10 +67,9 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     let mut policies = Vec::new();
     let mut broken = HashSet::new();
     let mut derived = Vec::new();
-    for at in 0..sources.files.len() {
+    for (at, (tree, found)) in trees(&sources).into_iter().enumerate() {
         let file = FileId(at as u32);
         let source = sources.get(file);
-        let (tree, found) = parse(file, &source.text);
         if found.iter().any(|found| found.severity == Severity::Error) {
             broken.insert(file);
         }
@@ -113,8 +116,32 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
         spaces: &spaces,
         broken: &broken,
     }));
-    let library = Library { inner: Arc::new(Inner { sources, policies, index, data, names, events, spaces }) };
+    let library = Library { inner: Arc::new(Inner { sources: Arc::new(sources), policies, index, data, names, events, spaces }) };
     (library, tidy(diagnostics))
+}
+
+/// The trees of all files, with what is wrong in them. Several threads share the work, which is most of loading.
+fn trees(sources: &Sources) -> Vec<(File, Vec<Diagnostic>)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS);
+    let next = AtomicUsize::new(0);
+    let read = || {
+        let mut own = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(source) = sources.files.get(at) else { return own };
+            own.push((at, parse(FileId(at as u32), &source.text)));
+        }
+    };
+    let mut all = std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(read)).collect();
+        let mut all = read();
+        for helper in helpers {
+            all.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    });
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, tree)| tree).collect()
 }
 
 /// In the order of files and places, each problem once.
@@ -126,13 +153,37 @@ fn tidy(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 
 impl Library {
     /// The files; after the policy files come the data files that policies name.
-    pub fn sources(&self) -> &Sources {
+    pub fn sources(&self) -> &Arc<Sources> {
         &self.inner.sources
     }
 
     /// Everything declared, in the order of files.
     pub fn policies(&self) -> &[Policy] {
         &self.inner.policies
+    }
+
+    /// The set for whoever serves it: without the trees of bodies, which only compiling and explaining read. Customizations keep theirs,
+    /// which are compared when policies change.
+    #[must_use]
+    pub fn without_bodies(&self) -> Library {
+        let Inner { sources, policies, index, names, events, .. } = &*self.inner;
+        let bare = |policy: &Policy| match policy.origin {
+            Origin::Customization => policy.clone(),
+            Origin::Shipped | Origin::Operator => Policy { item: Arc::new(policy.item.without_body()), ..policy.clone() },
+        };
+        let edges = |events: &Vec<Event>| {
+            events.iter().filter(|event| matches!(event, Event::Include { .. } | Event::Call { .. })).cloned().collect()
+        };
+        let inner = Inner {
+            sources: Arc::clone(sources),
+            policies: policies.iter().map(bare).collect(),
+            index: index.clone(),
+            data: DataFiles::default(),
+            names: Arc::clone(names),
+            events: events.iter().map(edges).collect(),
+            spaces: Vec::new(),
+        };
+        Library { inner: Arc::new(inner) }
     }
 
     fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Policy> {
@@ -196,7 +247,8 @@ impl Library {
 
     /// Path and text of the data file that `file "path"` means in the policy file `from`.
     pub fn data(&self, from: FileId, path: &str) -> Option<(&str, &str)> {
-        self.inner.data.text(from, path)
+        let (path, file) = self.inner.data.found(from, path)?;
+        Some((path, &self.sources().get(file).text))
     }
 
     /// Media type and bytes of the picture that `data_uri file "path"` means.

@@ -32,8 +32,8 @@ pub fn show(place: &Place, name: &str) -> Done {
         return Ok(ExitCode::SUCCESS);
     }
     let sources = library.sources();
-    let file = sources.files.iter().find(|file| file.path == name).map(|file| file.text.as_str());
-    if let Some(text) = file.or_else(|| sources.data.get(name).map(String::as_str)) {
+    let file = sources.files.iter().find(|file| file.path == name).map(|file| &*file.text);
+    if let Some(text) = file.or_else(|| sources.data.get(name).map(|text| &**text)) {
         say(text.trim_end());
         return Ok(ExitCode::SUCCESS);
     }

@@ -5,7 +5,6 @@ use portcullis_dsl::ast::{self, Call, Callee, ExprKind, Part, Syntax};
 use portcullis_dsl::spec::{Kind, Literal, Need, Prop, Spec};
 use smol_str::SmolStr;
 
-use crate::data::pattern::compile_written;
 use crate::data::value::Value;
 use crate::policy::codes;
 use crate::policy::ctx::{MessageRef, Slot};
@@ -30,6 +29,7 @@ pub(crate) trait BuildHost {
     fn slot(&self, name: &str) -> Option<Slot>;
     fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)>;
     fn reads(&mut self) -> &mut Reads;
+    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<regex::Regex, regex::Error>;
     fn own_cookie(&mut self, pattern: SmolStr);
     fn report(&mut self, diagnostic: Diagnostic);
 }
@@ -156,7 +156,7 @@ impl<'b> Build<'b> {
     /// A literal regular expression.
     pub fn regex(&mut self, name: &str, case_insensitive: bool) -> Result<regex::Regex, Diagnostic> {
         let text = self.literal(name)?;
-        compile_written(&text, case_insensitive).map_err(|error| {
+        self.compiler.regex(&text, case_insensitive).map_err(|error| {
             let span = self.arg(name).map_or(self.call.span.span, |arg| arg.span.span);
             Diagnostic::error(codes::BAD_REGEX, "this regular expression does not compile", span).help(error.to_string())
         })

@@ -11,15 +11,18 @@ mod expressions;
 pub mod names;
 mod statements;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use portcullis_dsl::ast::{self, ItemKind};
 use portcullis_dsl::span::{FileId, Span};
 use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
+use regex::Regex;
 use smol_str::SmolStr;
 
-use crate::policy::assertion::Entry;
+use crate::data::pattern::compile_written;
+use crate::policy::assertion;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
 use crate::policy::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
@@ -31,7 +34,10 @@ use names::{Flow, UsedName};
 
 /// Compiles a library. The diagnostics are those that only the engine can give: selectors, properties that an assertion refuses.
 /// The names are those of `gateway.yaml` that the policies will ask for.
-pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry>) -> (Program, Vec<Diagnostic>, Vec<UsedName>) {
+pub fn compile(
+    library: &Library,
+    entries: &HashMap<&'static str, &'static assertion::Entry>,
+) -> (Program, Vec<Diagnostic>, Vec<UsedName>) {
     let mut compiler = Compiler {
         library,
         entries,
@@ -41,6 +47,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
         flow: Flow::default(),
         names: Vec::new(),
         cookies: Vec::new(),
+        patterns: HashMap::new(),
         diagnostics: Vec::new(),
     };
     for policy in library.policies() {
@@ -49,7 +56,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
         }
     }
     let Compiler { code, frames, cookies, mut diagnostics, names, .. } = compiler;
-    let (mut program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
+    let (mut program, astray) = code.link(frames, cookies, Arc::clone(library.sources()));
     trial::settle(&mut program);
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     // A fragment is compiled for each policy that includes it.
@@ -60,7 +67,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
 
 struct Compiler<'a> {
     library: &'a Library,
-    entries: &'a HashMap<&'static str, &'static Entry>,
+    entries: &'a HashMap<&'static str, &'static assertion::Entry>,
     code: Code,
     frames: HashMap<PolicyId, Arc<FrameProgram>>,
     /// The state of the frame being compiled.
@@ -71,6 +78,8 @@ struct Compiler<'a> {
     names: Vec<UsedName>,
     /// Cookies that the policies set: names, or prefixes of names with a `*`.
     cookies: Vec<SmolStr>,
+    /// Regular expressions: a fragment's are needed by each policy that includes it, and take long to compile.
+    patterns: HashMap<(String, bool), Regex>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -275,6 +284,14 @@ impl<'a> Compiler<'a> {
         let here = self.code.label();
         self.code.place(here);
         self.code.emit(Op::Defect, span, here, here);
+    }
+
+    /// A regular expression that stands in a policy.
+    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<Regex, regex::Error> {
+        match self.patterns.entry((pattern.to_owned(), ignore_case)) {
+            Entry::Occupied(known) => Ok(known.get().clone()),
+            Entry::Vacant(unknown) => Ok(unknown.insert(compile_written(pattern, ignore_case)?).clone()),
+        }
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {

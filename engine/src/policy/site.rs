@@ -32,8 +32,8 @@ use crate::services::telemetry::ServiceMetrics;
 pub struct Site {
     /// Instructions.
     pub program: Arc<Program>,
-    /// The checked trees, for `explain` and the command line.
-    pub library: Arc<Library>,
+    /// What is declared, without the trees of bodies.
+    pub library: Library,
     /// What outlives generations.
     pub services: Arc<Services>,
     /// Empty, or `/` and the instance modifier.
@@ -176,7 +176,7 @@ impl Compiled {
         };
         let mut site = Site {
             program,
-            library: Arc::clone(&self.library),
+            library: self.library.without_bodies(),
             services,
             instance_modifier: modifier.clone(),
             routes: Routes::default(),

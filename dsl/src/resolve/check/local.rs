@@ -86,7 +86,7 @@ impl<'s> Local<'s, '_> {
     /// A data file is checked where a policy uses it, and its diagnostics name that policy.
     fn file(&mut self, syntax: Syntax, path: &'s crate::span::Spanned<String>) {
         let (set, from) = (self.set, self.policy.file);
-        if set.data.text(from, path).is_none() {
+        if set.data.found(from, path).is_none() {
             let files: Vec<_> = set.sources.data.keys().map(|full| relative(&set.sources.get(from).path, full)).collect();
             let message = format!("there is no file `{}`", **path);
             let near = nearest(path, files.iter().map(String::as_str));

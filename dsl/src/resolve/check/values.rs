@@ -177,13 +177,10 @@ pub(crate) fn regex(value: &Expr) -> Option<Diagnostic> {
         let error = Diagnostic::error(codes::INVALID_REGEX, "a pattern is a text without variables", value.span.span);
         return Some(error.help("compare texts with `contains`, `starts with` or `==`"));
     };
-    let error = regex::Regex::new(pattern).err()?;
-    let reason = match &error {
-        // The regex crate's message shows the pattern over several lines; its last line says what is wrong.
-        regex::Error::Syntax(text) => text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned(),
-        regex::Error::CompiledTooBig(_) => "it becomes too large".to_owned(),
-        other => other.to_string(),
-    };
+    // Only read here: whether it becomes too large is known when it is compiled.
+    let error = regex_syntax::parse(pattern).err()?.to_string();
+    // The message shows the pattern over several lines; its last line says what is wrong.
+    let reason = error.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
     Some(Diagnostic::error(codes::INVALID_REGEX, format!("the pattern does not compile: {reason}"), value.span.span))
 }
 

@@ -300,9 +300,9 @@ impl Home {
 
 fn add(sources: &mut Sources, file: &ShippedFile, origin: Origin) {
     if file.path.ends_with(".policy") {
-        sources.add(&*file.path, &*file.text, origin);
+        sources.add(&*file.path, file.text.clone(), origin);
     } else if file.path != DEFAULTS && file.path != TEMPLATE {
-        sources.data.insert(file.path.to_string(), file.text.to_string());
+        sources.data.insert(file.path.to_string(), file.text.clone());
     }
 }
 

@@ -159,5 +159,5 @@ pub fn own_scripts(config: &Config, sources: &Sources, connection: &Connection) 
 fn folder(sources: &Sources, folder: &str) -> Vec<(String, String)> {
     let prefix = format!("{folder}/");
     let direct = |path: &&String| path.strip_prefix(&prefix).is_some_and(|name| name.ends_with(".sql") && !name.contains('/'));
-    sources.data.iter().filter(|(path, _)| direct(path)).map(|(path, text)| (path.clone(), text.clone())).collect()
+    sources.data.iter().filter(|(path, _)| direct(path)).map(|(path, text)| (path.clone(), text.to_string())).collect()
 }

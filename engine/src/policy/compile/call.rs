@@ -50,6 +50,10 @@ impl BuildHost for BuildSite<'_, '_> {
         self.scope.frame.with_prefix(prefix).into_iter().map(|(rest, slot)| (rest, Slot(slot as u32))).collect()
     }
 
+    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<regex::Regex, regex::Error> {
+        self.compiler.regex(pattern, ignore_case)
+    }
+
     fn own_cookie(&mut self, pattern: SmolStr) {
         if !self.compiler.cookies.contains(&pattern) {
             self.compiler.cookies.push(pattern);

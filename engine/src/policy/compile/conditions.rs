@@ -5,7 +5,6 @@ use portcullis_dsl::ast::{self, Comparison, Cond, Multi, Predicate};
 
 use super::code::Label;
 use super::{Compiler, Scope};
-use crate::data::pattern::compile_written;
 use crate::policy::codes;
 use crate::policy::exec::compare::{Compare, Condition, Test};
 use crate::policy::exec::program::Op;
@@ -95,7 +94,7 @@ impl<'a> Compiler<'a> {
             Predicate::Length(bounds) => Test::Length(*bounds),
             Predicate::Count(bounds) => Test::Count(*bounds),
             Predicate::Matches(right) => match right.literal() {
-                Some(pattern) => match compile_written(pattern, comparison.ignore_case) {
+                Some(pattern) => match self.regex(pattern, comparison.ignore_case) {
                     Ok(regex) => Test::Matches(Box::new(regex)),
                     Err(error) => {
                         let span = right.span.span;

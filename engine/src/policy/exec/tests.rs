@@ -82,7 +82,7 @@ fn an_address_that_is_not_there_is_an_internal_fault() {
 /// What the first call of the service does without being entered: how many variables it sets.
 fn known(text: &str) -> Option<usize> {
     let mut sources = Sources::default();
-    sources.add("services/test.policy", text, Origin::Operator);
+    sources.add("services/test.policy", text.to_owned(), Origin::Operator);
     let (site, library, diagnostics) = Site::build(sources, Arc::new(Services::default()), "", &[]);
     let site = site.unwrap_or_else(|| panic!("{}", portcullis_dsl::diagnostic::render(&diagnostics, library.sources(), false)));
     let service = library.services().next().expect("a service");
@@ -138,7 +138,7 @@ impl Observer for Watcher {
 /// many instructions a run does not have to run, of the command and of what it calls.
 fn both_ways(text: &str) -> (String, String, usize) {
     let mut sources = Sources::default();
-    sources.add("services/test.policy", text, Origin::Operator);
+    sources.add("services/test.policy", text.to_owned(), Origin::Operator);
     let (site, library, diagnostics) = Site::build(sources, Arc::new(Services::default()), "", &[]);
     let told = || portcullis_dsl::diagnostic::render(&diagnostics, library.sources(), false);
     let site = Arc::new(site.unwrap_or_else(|| panic!("{text}: {}", told())));
