@@ -13,6 +13,16 @@ use anyhow::{Context, Result, bail};
 /// Longer than any start takes, even the first of an unoptimised build, which creates keys.
 const START: Duration = Duration::from_secs(60);
 
+/// Processor time of all threads of a process so far.
+pub fn cpu_of(process: u32) -> Result<Duration> {
+    let mut nanos = 0;
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
+        nanos += stat.split(' ').next().context("no schedstat")?.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// A running process. Dropping it kills it.
 pub struct Process {
     child: Child,
@@ -115,12 +125,7 @@ impl Process {
 
     /// Processor time of all its threads so far.
     pub fn cpu(&self) -> Result<Duration> {
-        let mut nanos = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
-            let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            nanos += stat.split(' ').next().context("no schedstat")?.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanos))
+        cpu_of(self.id())
     }
 
     /// Resident memory in KiB.

@@ -7,7 +7,7 @@ use portcullis_tests::load::{self, Reply, Script, Target};
 use portcullis_tests::{block_on, grants};
 
 use super::table::Table;
-use super::{Bench, Floor, Repeat};
+use super::{Bench, Floor, Repeat, run_for};
 
 pub const TOKEN: &str = "/auth/oauth/v2/token";
 const REVOKE: &str = "/auth/oauth/v2/token/revoke";
@@ -195,7 +195,7 @@ pub fn gather(
             gathered.len() < each
         }) as Box<dyn Script>
     });
-    bench.run_for(bench.https(), scripts.collect(), std::time::Duration::from_secs(60))?;
+    run_for(bench.https(), scripts.collect(), std::time::Duration::from_secs(60))?;
     let gathered: Vec<Vec<String>> =
         gathered.iter().map(|gathered| std::mem::take(&mut *gathered.lock().unwrap_or_else(PoisonError::into_inner))).collect();
     if gathered.iter().any(Vec::is_empty) {

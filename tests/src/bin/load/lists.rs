@@ -9,7 +9,7 @@ use portcullis_tests::process::{self, Process};
 use portcullis_tests::{block_on, put};
 
 use super::table::{self, Aim, Table};
-use super::{Bench, Options, Repeat, gateway, get, stores};
+use super::{Bench, Options, Repeat, flows, gateway, get, stores};
 
 /// Stores a thousand clients with a key each.
 const SERVICES: &str = r##"
@@ -95,7 +95,9 @@ fn on(name: &str, url: &str, options: &Options, bare: &Process, table: &mut Tabl
         let row = format!("{name}: list: {page}, of {} clients and {} tokens", options.listed, options.listed * 10);
         table.fact(&row, format!("{middle:.1} ms"), Aim::AtMost(AIM), middle);
     }
-    Ok(())
+    let clients = flows::clients_named(&bench, "Beside")?;
+    let row = format!("{name}: list: issuance, beside {} clients and {} tokens", options.listed, options.listed * 10);
+    flows::issued(&bench, table, &clients, &row, None)
 }
 
 /// The cookies of an administrator.

@@ -5,8 +5,10 @@
 
 mod browser;
 mod flows;
+mod growth;
 mod lists;
 mod openid;
+mod peer;
 mod stores;
 mod table;
 
@@ -19,6 +21,7 @@ use portcullis_tests::pair::Pair;
 use portcullis_tests::process::{self, Process, Start, command};
 use portcullis_tests::{block_on, grants, put};
 
+use peer::Peer;
 use table::{Aim, Measured, Row, Table};
 
 /// One `Respond`, and a value that customizations change.
@@ -39,8 +42,11 @@ service "Bench pair" at "/bench/pair" methods GET {
 }
 "##;
 
-const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--stored N] [--expired N] [--listed N] [--only TEXT]";
+const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--stored N] [--expired N] [--listed N] [--only TEXT]
+\
+     load --peer URL [--peer-header 'Name: value']... [--peer-body FORM] [--peer-process ID] [--seconds N] [--rounds N] [--connections N]";
 
+#[derive(Clone)]
 struct Options {
     /// Length of one measurement.
     seconds: f64,
@@ -54,12 +60,29 @@ struct Options {
     expired: usize,
     /// How many clients the lists of the manager have; ten times as many tokens.
     listed: usize,
+    /// Another server to measure, instead of all rows.
+    peer: Option<Peer>,
+}
+
+impl Options {
+    fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
 }
 
 fn main() -> Result<()> {
     let options = options()?;
     if std::env::var_os("PORTCULLIS_LOAD_PINNED").is_none() {
         return run_pinned(&options);
+    }
+    let mut table = Table::new(&format!(
+        "{} connections, {} rounds of {} s each; server on core {}, generator on core {}",
+        options.connections, options.rounds, options.seconds, options.server_core, options.client_core
+    ));
+    if let Some(peer) = &options.peer {
+        peer::row(peer, &options, &mut table)?;
+        table.print();
+        return Ok(());
     }
     let home = tempfile::tempdir()?;
     put(home.path(), "services/bench.policy", SERVICES);
@@ -69,14 +92,10 @@ fn main() -> Result<()> {
     // In the file that the first start would otherwise write, because a policy can only be customized once.
     put(home.path(), "customizations/authorization/#otk-authorization-server-configuration.policy", unlimited);
     put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
-    let mut table = Table::new(&format!(
-        "{} connections, {} rounds of {} s each; server on core {}, generator on core {}",
-        options.connections, options.rounds, options.seconds, options.server_core, options.client_core
-    ));
     let bare = bare(&options)?;
     // The first start creates keys and tables; the second is the one that operators wait for.
     drop(gateway(home.path(), &options)?);
-    start_and_memory(home.path(), &options, &mut table)?;
+    start_and_memory(home.path(), &options, &mut table, "")?;
     let gateway = gateway(home.path(), &options)?;
     let bench = Bench { options: &options, bare: &bare, gateway: &gateway, home: home.path() };
     bench.respond(&mut table)?;
@@ -87,6 +106,7 @@ fn main() -> Result<()> {
     split(&bench, &mut table)?;
     stores::rows(&options, &bare, &mut table)?;
     lists::rows(&options, &bare, &mut table)?;
+    growth::rows(&bench, &mut table)?;
     bench.reload(&mut table)?;
     table.print();
     Ok(())
@@ -150,6 +170,7 @@ fn options() -> Result<Options> {
         stored: 10_000,
         expired: 10_000,
         listed: 1_000,
+        peer: None,
     };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
@@ -163,6 +184,10 @@ fn options() -> Result<Options> {
             "--stored" => options.stored = value.parse::<usize>()?.min(10_000_000),
             "--expired" => options.expired = value.parse::<usize>()?.min(10_000_000),
             "--listed" => options.listed = value.parse::<usize>()?.min(1_000_000),
+            "--peer" => options.peer.get_or_insert_default().url = value,
+            "--peer-header" => options.peer.get_or_insert_default().headers.push(value),
+            "--peer-body" => options.peer.get_or_insert_default().body = Some(value),
+            "--peer-process" => options.peer.get_or_insert_default().process = Some(value.parse()?),
             // The same rows: the environment says which server it is.
             "--only" => options.only = Some(value.replace("MariaDB", "MySQL")),
             _ => bail!("{USAGE}"),
@@ -181,7 +206,7 @@ fn gateway(home: &Path, options: &Options) -> Result<Process> {
 }
 
 /// Time from start to first answer on an existing home, and memory at rest.
-fn start_and_memory(home: &Path, options: &Options, table: &mut Table) -> Result<()> {
+fn start_and_memory(home: &Path, options: &Options, table: &mut Table, with: &str) -> Result<()> {
     let mut millis = Vec::new();
     let mut resident = 0;
     for _ in 0..options.rounds {
@@ -195,13 +220,13 @@ fn start_and_memory(home: &Path, options: &Options, table: &mut Table) -> Result
         resident = process.resident_kib()?;
     }
     table.fact(
-        "start to first answer",
+        &format!("start to first answer{with}"),
         format!("{:.0} ms", table::median(&mut millis)),
         Aim::AtMost(300.0),
         table::median(&mut millis),
     );
     let mib = resident as f64 / 1024.0;
-    table.fact("resident memory at rest", format!("{mib:.1} MiB"), Aim::AtMost(40.0), mib);
+    table.fact(&format!("resident memory at rest{with}"), format!("{mib:.1} MiB"), Aim::AtMost(40.0), mib);
     Ok(())
 }
 
@@ -228,6 +253,37 @@ enum Floor {
     TlsPost,
 }
 
+impl Floor {
+    /// Measures the bare server.
+    fn run(self, bare: &Process, options: &Options) -> Result<Outcome> {
+        let (target, request) = match self {
+            Floor::PlainGet => (Target { address: bare.http, tls: false }, get("/")),
+            Floor::TlsGet => (Target { address: bare.https, tls: true }, get("/")),
+            Floor::TlsPost => {
+                let body = "grant_type=client_credentials&scope=read";
+                let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+                let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                (Target { address: bare.https, tls: true }, request.into_bytes())
+            }
+        };
+        run_for(target, repeated(options, &request), options.time())
+    }
+}
+
+/// The same request on every connection.
+fn repeated(options: &Options, request: &[u8]) -> Vec<Box<dyn Script>> {
+    (0..options.connections).map(|_| Box::new(Repeat(request.to_vec())) as Box<dyn Script>).collect()
+}
+
+/// A run in which every answer is good.
+fn run_for(target: Target, scripts: Vec<Box<dyn Script>>, time: Duration) -> Result<Outcome> {
+    let outcome = runtime()?.block_on(load::run(target, scripts, time))?;
+    if outcome.bad > 0 || outcome.broken > 0 {
+        bail!("{} bad answers, {} broken connections: {}", outcome.bad, outcome.broken, outcome.example.unwrap_or_default());
+    }
+    Ok(outcome)
+}
+
 struct Bench<'a> {
     options: &'a Options,
     bare: &'a Process,
@@ -241,33 +297,11 @@ impl Bench<'_> {
     }
 
     fn time(&self) -> Duration {
-        Duration::from_secs_f64(self.options.seconds)
-    }
-
-    fn floor(&self, floor: Floor) -> Result<Outcome> {
-        let (target, request) = match floor {
-            Floor::PlainGet => (Target { address: self.bare.http, tls: false }, get("/")),
-            Floor::TlsGet => (Target { address: self.bare.https, tls: true }, get("/")),
-            Floor::TlsPost => {
-                let body = "grant_type=client_credentials&scope=read";
-                let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-                let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-                (Target { address: self.bare.https, tls: true }, request.into_bytes())
-            }
-        };
-        self.run(target, (0..self.options.connections).map(|_| Box::new(Repeat(request.clone())) as Box<dyn Script>).collect())
+        self.options.time()
     }
 
     fn run(&self, target: Target, scripts: Vec<Box<dyn Script>>) -> Result<Outcome> {
-        self.run_for(target, scripts, self.time())
-    }
-
-    fn run_for(&self, target: Target, scripts: Vec<Box<dyn Script>>, time: Duration) -> Result<Outcome> {
-        let outcome = runtime()?.block_on(load::run(target, scripts, time))?;
-        if outcome.bad > 0 || outcome.broken > 0 {
-            bail!("{} bad answers, {} broken connections: {}", outcome.bad, outcome.broken, outcome.example.unwrap_or_default());
-        }
-        Ok(outcome)
+        run_for(target, scripts, self.time())
     }
 
     /// Alternates between floor and gateway. `scripts` makes the gateway's requests, anew for each round.
@@ -286,7 +320,7 @@ impl Bench<'_> {
         let mut row = Row::new(name, aim);
         for _ in 0..self.options.rounds {
             let scripts = scripts().with_context(|| name.to_owned())?;
-            let floor = measured(self.bare, || self.floor(floor))?;
+            let floor = measured(self.bare, || floor.run(self.bare, self.options))?;
             let ours = measured(self.gateway, || self.run(target, scripts)).with_context(|| name.to_owned())?;
             row.add(floor, ours);
         }
@@ -295,7 +329,7 @@ impl Bench<'_> {
     }
 
     fn repeat(&self, request: Vec<u8>) -> Result<Vec<Box<dyn Script>>> {
-        Ok((0..self.options.connections).map(|_| Box::new(Repeat(request.clone())) as Box<dyn Script>).collect())
+        Ok(repeated(self.options, &request))
     }
 
     fn https(&self) -> Target {
