@@ -6,7 +6,7 @@ use portcullis_tests::process::{Process, Start, command};
 use portcullis_tests::put;
 
 const TASK: &str = "OTK Session Clean-up";
-const ROWS: i64 = 200_000;
+const ROWS: i64 = 60_000;
 
 fn soon(what: impl Fn() -> bool) -> bool {
     let begun = Instant::now();

@@ -4,6 +4,7 @@
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use smol_str::SmolStr;
@@ -45,6 +46,13 @@ pub(super) trait Backend: Send + Sync {
 
     /// Runs a statement.
     async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError>;
+
+    /// Runs a statement that writes, by itself. The result says how long others waited for it.
+    async fn run_apart(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
+        let begun = Instant::now();
+        let rows = self.run(statement, params, options).await?;
+        Ok(Rows { took: begun.elapsed(), ..rows })
+    }
 
     /// Begins a transaction.
     async fn begin(self: Arc<Self>, options: BeginOptions<'_>) -> Result<Box<dyn Session>, StoreError>;

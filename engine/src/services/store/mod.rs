@@ -13,6 +13,7 @@ mod error;
 mod lease;
 mod mysql;
 mod nowhere;
+mod pace;
 mod pieces;
 mod postgres;
 mod reach;
@@ -75,6 +76,8 @@ pub struct Rows {
     pub rows: Vec<Vec<Value>>,
     /// Rows that an insert, update or delete matched.
     pub affected: u64,
+    /// How long others waited for it: only of what ran apart.
+    took: Duration,
 }
 
 /// What is wrong with a connection's settings, apart from files.
@@ -190,6 +193,13 @@ impl Connection {
             Some(rows) => Ok(rows),
             None => self.0.backend.run(statement, params, options).await,
         }
+    }
+
+    /// Runs a statement that writes much, and that nobody waits for: it shares no commit with others, so that it is known how long it held
+    /// them up.
+    async fn run_apart(&self, statement: &Statement, params: &[Value]) -> Result<Rows, StoreError> {
+        self.check(statement, params)?;
+        self.0.backend.run_apart(statement, params, QueryOptions::default()).await
     }
 
     /// Begins a transaction. Dropping it rolls it back.

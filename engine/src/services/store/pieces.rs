@@ -3,18 +3,16 @@
 
 use std::time::{Duration, Instant};
 
+use super::pace::Pace;
 use super::{Connection, Kind, QueryOptions, Statement, StatementError, StoreError};
 use crate::data::value::Value;
 
 /// How many rows the first piece looks at, and the most and the fewest that a later one does.
-const FIRST: i64 = 500;
+pub(super) const FIRST: i64 = 200;
 const MOST: i64 = 5000;
-const FEWEST: i64 = 50;
-/// How long a piece should take. Others wait for about as long.
-const GOAL: Duration = Duration::from_millis(40);
-/// A pause after each piece, by the time that it took. Where others write, too, a piece waits for them and the pause is longer by itself.
-const PAUSE: u32 = 5;
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const FEWEST: i64 = 20;
+/// How long the deletion of a piece should take. Others wait for as long.
+const GOAL: Duration = Duration::from_millis(20);
 /// How often a piece may fail, in a row, before the run does. Each further attempt is at half as many rows.
 const ATTEMPTS: u32 = 8;
 
@@ -27,6 +25,7 @@ pub struct Pieces {
     columns: usize,
     /// How many values the bounds take.
     bounds: usize,
+    pace: Pace,
 }
 
 /// The statements of one piece. Parameters: the place it begins after, the place where it ends, the values of the bounds and the
@@ -69,19 +68,31 @@ impl Pieces {
         }
         let steps = |begins: bool| Steps::new(table, along, begins, bounds, condition);
         let (columns, bounds) = (along.len(), bounds.len().saturating_sub(1));
-        Ok(Pieces { from_start: steps(false)?, further: steps(true)?, columns, bounds })
+        Ok(Pieces { from_start: steps(false)?, further: steps(true)?, columns, bounds, pace: Pace::default() })
     }
 
-    /// Deletes the rows, in pieces that are durable one by one. Stops early after `time`. `params`: the values of the bounds, then those of
-    /// the condition.
+    /// Deletes the rows, in pieces that are durable one by one, with pauses by [`Pace`]. Stops early after `time`. `params`: the values of
+    /// the bounds, then those of the condition.
     pub async fn delete(&self, connection: &Connection, params: &[Value], time: Option<Duration>) -> Result<Deleted, StoreError> {
-        let until = time.and_then(|time| Instant::now().checked_add(time));
+        let begun = Instant::now();
+        let deleted = self.run(connection, params, begun, time.and_then(|time| begun.checked_add(time))).await?;
+        self.pace.ended(begun.elapsed(), deleted.more);
+        Ok(deleted)
+    }
+
+    async fn run(
+        &self,
+        connection: &Connection,
+        params: &[Value],
+        begun: Instant,
+        until: Option<Instant>,
+    ) -> Result<Deleted, StoreError> {
         let mut deleted = Deleted::default();
         let (mut after, mut size, mut failures) = (None, FIRST, 0);
         loop {
-            let begun = Instant::now();
-            match self.piece(connection, params, after.as_deref(), size).await {
-                Ok((rows, end, took)) => {
+            let piece = Instant::now();
+            let work = match self.piece(connection, params, after.as_deref(), size).await {
+                Ok(Piece { rows, end, looked, took }) => {
                     failures = 0;
                     deleted.rows += rows;
                     if end.is_none() {
@@ -89,31 +100,34 @@ impl Pieces {
                     }
                     after = end;
                     size = fitting(size, took);
+                    looked + took
                 }
                 // Another piece may be shorter, or luckier.
                 Err(error) if matches!(error.kind, Kind::Timeout | Kind::Busy) && failures < ATTEMPTS => {
                     failures += 1;
                     size = (size / 2).max(1);
+                    piece.elapsed()
                 }
                 Err(error) => return Err(error),
-            }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            };
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
                 deleted.more = true;
                 return Ok(deleted);
             }
-            tokio::time::sleep((begun.elapsed() * PAUSE).min(LONGEST_PAUSE)).await;
+            let pause = self.pace.pause(work, begun.elapsed());
+            tokio::time::sleep(left.map_or(pause, |left| pause.min(left))).await;
         }
     }
 
-    /// One piece: how many rows it deleted, where it ended (`None`: at the end of the table), and how long the deletion took, which is
-    /// how long others wait. Finding rows holds up nobody, and smaller pieces would find more often.
     async fn piece(
         &self,
         connection: &Connection,
         params: &[Value],
         after: Option<&[Value]>,
         size: i64,
-    ) -> Result<(u64, Option<Vec<Value>>, Duration), StoreError> {
+    ) -> Result<Piece, StoreError> {
+        let begun = Instant::now();
         let steps = if after.is_some() { &self.further } else { &self.from_start };
         let after = spread(after.unwrap_or_default());
         let bounds = params.get(..self.bounds).unwrap_or_default();
@@ -128,13 +142,25 @@ impl Pieces {
         let values = [&after, &spread(end.as_deref().unwrap_or_default()), params].concat();
         // Most pieces of a table in use have nothing to delete; reading them locks nobody out.
         let some = connection.run(&work.look, &values, QueryOptions::default()).await?;
+        let looked = begun.elapsed();
         if some.rows.is_empty() {
-            return Ok((0, end, Duration::ZERO));
+            return Ok(Piece { rows: 0, end, looked, took: Duration::ZERO });
         }
-        let begun = Instant::now();
-        let rows = connection.run(&work.delete, &values, QueryOptions::default()).await?.affected;
-        Ok((rows, end, begun.elapsed()))
+        let deleted = connection.run_apart(&work.delete, &values).await?;
+        Ok(Piece { rows: deleted.affected, end, looked, took: deleted.took })
     }
+}
+
+/// What one piece was.
+struct Piece {
+    /// How many rows were deleted.
+    rows: u64,
+    /// Where it ended; `None`: at the end of the table.
+    end: Option<Vec<Value>>,
+    /// How long it took to find rows. That holds up nobody, and smaller pieces would find more often.
+    looked: Duration,
+    /// How long the deletion took, which is how long others waited.
+    took: Duration,
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ fn step(statement: &mut rusqlite::Statement<'_>, params: &[Value], max_rows: usi
             out.push(values.collect::<rusqlite::Result<Vec<Value>>>()?);
         }
     }
-    Ok(Rows { columns, rows: out, affected: 0 })
+    Ok(Rows { columns, rows: out, ..Rows::default() })
 }
 
 /// A value for SQLite.

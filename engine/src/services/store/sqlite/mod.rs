@@ -98,6 +98,20 @@ impl Database {
         self.jobs.send(job).await.map_err(|_| self.closed())
     }
 
+    async fn write(
+        &self,
+        statement: &Statement,
+        params: &[Value],
+        options: QueryOptions,
+        job: impl FnOnce(Bound) -> Job,
+    ) -> Result<Rows, StoreError> {
+        self.writable()?;
+        let (reply, answer) = oneshot::channel();
+        let run = Bound::new(self.file.text(statement)?, params, options, self.file.statement_timeout, reply);
+        self.send(job(run)).await?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
     fn closed(&self) -> StoreError {
         StoreError::new(Kind::Unavailable, &self.file.name, "it is closed")
     }
@@ -143,11 +157,11 @@ impl Backend for Database {
     }
 
     async fn run(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
-        self.writable()?;
-        let (reply, answer) = oneshot::channel();
-        let run = Bound::new(self.file.text(statement)?, params, options, self.file.statement_timeout, reply);
-        self.send(Job::Run(run)).await?;
-        answer.await.map_err(|_| self.closed())?
+        self.write(statement, params, options, Job::Run).await
+    }
+
+    async fn run_apart(&self, statement: &Statement, params: &[Value], options: QueryOptions) -> Result<Rows, StoreError> {
+        self.write(statement, params, options, Job::Apart).await
     }
 
     async fn begin(self: Arc<Self>, options: BeginOptions<'_>) -> Result<Box<dyn Session>, StoreError> {

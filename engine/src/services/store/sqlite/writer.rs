@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::OptionalExtension;
@@ -20,9 +22,14 @@ use crate::services::store::{Kind, QueryOptions, Rows, StoreError};
 const BATCH: usize = 512;
 const BATCH_TIME: Duration = Duration::from_millis(20);
 
+/// How long nobody must have written before unused space is given back. Between two requests of a busy gateway there is less.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// A job for the thread.
 pub(super) enum Job {
     Run(Bound),
+    /// A statement with a transaction of its own.
+    Apart(Bound),
     Begin(Begin),
     Migrate(Vec<(String, String)>, oneshot::Sender<Result<(), StoreError>>),
     Close(oneshot::Sender<()>),
@@ -84,6 +91,34 @@ pub(super) fn start(file: Arc<File>, queue: mpsc::Receiver<Job>) -> std::io::Res
     std::thread::Builder::new().name(name).spawn(move || writer.work()).map(|_| ())
 }
 
+/// Wakes the thread that waits for a job.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The next job, or that there will be none; `None` where neither comes in this time.
+fn wait(queue: &mut mpsc::Receiver<Job>, time: Duration) -> Option<Option<Job>> {
+    if let Ok(job) = queue.try_recv() {
+        return Some(Some(job));
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let until = Instant::now() + time;
+    loop {
+        if let Poll::Ready(job) = queue.poll_recv(&mut Context::from_waker(&waker)) {
+            return Some(job);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        std::thread::park_timeout(left);
+    }
+}
+
 struct Writer {
     file: Arc<File>,
     queue: mpsc::Receiver<Job>,
@@ -96,6 +131,7 @@ impl Writer {
         while let Some(job) = next.take().or_else(|| self.rest()) {
             match job {
                 Job::Run(_) | Job::Begin(_) => next = self.batch(job),
+                Job::Apart(run) => self.apart(run),
                 Job::Migrate(scripts, reply) => {
                     let _ = reply.send(self.migrate(&scripts));
                 }
@@ -110,14 +146,17 @@ impl Writer {
         }
     }
 
-    /// The next job. Meanwhile, returns unused space to the file system, a little at a time.
+    /// The next job. When none has come for a while, returns unused space to the file system, a little at a time.
     fn rest(&mut self) -> Option<Job> {
-        while let Some(handle) = &self.handle {
-            match self.queue.try_recv() {
-                Ok(job) => return Some(job),
-                Err(_) if space::give_back(&handle.connection) => {}
-                Err(_) => break,
+        let mut patience = IDLE;
+        while self.handle.is_some() {
+            if let Some(job) = wait(&mut self.queue, patience) {
+                return job;
             }
+            if !self.handle.as_ref().is_some_and(|handle| space::give_back(&handle.connection)) {
+                break;
+            }
+            patience = Duration::ZERO;
         }
         self.queue.blocking_recv()
     }
@@ -179,7 +218,7 @@ impl Writer {
         let mut after = None;
         while let Ok(job) = self.queue.try_recv() {
             match job {
-                Job::Run(_) | Job::Begin(_) => waiting.push(job),
+                Job::Run(_) | Job::Apart(_) | Job::Begin(_) => waiting.push(job),
                 other => {
                     after = Some(other);
                     break;
@@ -188,7 +227,7 @@ impl Writer {
         }
         for job in waiting {
             match job {
-                Job::Run(run) => drop(run.reply.send(Err(error.clone()))),
+                Job::Run(run) | Job::Apart(run) => drop(run.reply.send(Err(error.clone()))),
                 Job::Begin(begin) => drop(begin.started.send(Err(error.clone()))),
                 Job::Migrate(..) | Job::Close(_) => {}
             }
@@ -215,13 +254,29 @@ impl Writer {
         (handle, Ok(None))
     }
 
-    fn statement(&self, handle: &Handle, run: Bound, pending: &mut Vec<Pending>) -> Result<(), Lost> {
-        // A job that waited too long is not started; its caller is told that nothing was done.
-        if run.asked.elapsed() > run.timeout.max(self.file.busy) {
-            let error = StoreError::new(Kind::Timeout, &self.file.name, "its turn to write did not come in time");
-            let _ = run.reply.send(Err(error));
-            return Ok(());
+    /// A job that waited too long is not started; its caller is told that nothing was done.
+    fn in_time(&self, run: Bound) -> Option<Bound> {
+        if run.asked.elapsed() <= run.timeout.max(self.file.busy) {
+            return Some(run);
         }
+        let error = StoreError::new(Kind::Timeout, &self.file.name, "its turn to write did not come in time");
+        let _ = run.reply.send(Err(error));
+        None
+    }
+
+    /// Runs a statement as a transaction, and measures how long that takes.
+    fn apart(&mut self, run: Bound) {
+        let Some(run) = self.in_time(run) else { return };
+        let begun = Instant::now();
+        let result = self.open().and_then(|()| match &self.handle {
+            Some(handle) => run.execute(handle).map_err(|error| self.error(error)),
+            None => Err(StoreError::new(Kind::Unavailable, &self.file.name, "it is closed")),
+        });
+        let _ = run.reply.send(result.map(|rows| Rows { took: begun.elapsed(), ..rows }));
+    }
+
+    fn statement(&self, handle: &Handle, run: Bound, pending: &mut Vec<Pending>) -> Result<(), Lost> {
+        let Some(run) = self.in_time(run) else { return Ok(()) };
         let result = run.execute(handle).map_err(|error| self.error(error));
         let lost = result.is_err() && handle.connection.is_autocommit();
         pending.push(Pending::Statement(run, result));
