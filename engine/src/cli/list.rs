@@ -153,8 +153,9 @@ fn service(library: &Library, policy: &Policy, config: &Config) -> Option<Vec<St
     let ItemKind::Service(head) = &policy.item.kind else { return None };
     let methods = head.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ");
     let methods = if methods.is_empty() { "any".to_owned() } else { methods };
-    let off = if config.serves(&policy.name, &head.path.node, head.disabled) { "" } else { " (disabled)" };
-    Some(vec![methods, head.path.to_string(), format!("{}{off}", policy.name), file(library, policy), policy.doc()])
+    let served = head.paths.iter().any(|path| config.serves(&policy.name, path, head.disabled));
+    let off = if served { "" } else { " (disabled)" };
+    Some(vec![methods, head.listed(), format!("{}{off}", policy.name), file(library, policy), policy.doc()])
 }
 
 fn task(library: &Library, policy: &Policy, config: &Config) -> Option<Vec<String>> {
