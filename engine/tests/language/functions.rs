@@ -18,6 +18,8 @@ const ROWS: &[(&str, &str)] = &[
     ("count(${request.http.header.x-missing})", "0"),
     (r#"first(["a", "b"])"#, r#""a""#),
     (r#"last(["a", "b"])"#, r#""b""#),
+    (r#"index_of(["a", "b", "b"], "b")"#, "1"),
+    (r#"index_of(["a", "b"], "c")"#, "-1"),
     (r#"at(["a", "b"], 1)"#, r#""b""#),
     (r#"coalesce(at(["a"], 5), "none")"#, r#""none""#),
     (r#"coalesce(at(["a"], 0 - 1), "none")"#, r#""none""#),
