@@ -108,20 +108,18 @@ impl Printer<'_> {
         let mut clauses = Vec::new();
         // Several paths that do not fit in one line go below each other, and the methods below them.
         let most = super::WIDTH / 2;
-        let long = paths.iter().map(|path| path.len() + 1).sum::<usize>() > most;
-        for path in paths.iter().skip(1) {
-            if long {
-                clauses.extend([Doc::Line, text(path.as_str())]);
-            } else {
-                start.push_str(&format!(" {path}"));
-            }
-        }
+        let long = paths.len() > 1 && paths.iter().map(|path| path.len() + 1).sum::<usize>() > most;
+        let mut add = |more: String| match long {
+            true => clauses.extend([Doc::Line, text(more)]),
+            false => start.push_str(&format!(" {more}")),
+        };
+        paths.iter().skip(1).for_each(|path| add(path.clone()));
         if !service.methods.is_empty() {
             let methods: Vec<&str> = service.methods.iter().map(|method| method.node.as_str()).collect();
-            start.push_str(&format!(" methods {}", methods.join(" ")));
+            add(format!("methods {}", methods.join(" ")));
         }
         if service.raw_paths {
-            start.push_str(" paths raw");
+            add("paths raw".to_owned());
         }
         if let Some(call) = &service.errors {
             let name = texts::quoted(call.callee.name());

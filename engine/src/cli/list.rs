@@ -27,6 +27,7 @@ pub struct ListArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Services,
+    Around,
     Tasks,
     Commands,
     Hooks,
@@ -37,11 +38,12 @@ enum Kind {
 
 impl Kind {
     /// The kinds that are listed by default: what is visible from outside.
-    const SHORT: [Kind; 4] = [Kind::Services, Kind::Tasks, Kind::Commands, Kind::Hooks];
+    const SHORT: [Kind; 5] = [Kind::Services, Kind::Around, Kind::Tasks, Kind::Commands, Kind::Hooks];
 
     fn word(self) -> &'static str {
         match self {
             Kind::Services => "services",
+            Kind::Around => "around",
             Kind::Tasks => "tasks",
             Kind::Commands => "commands",
             Kind::Hooks => "hooks",
@@ -120,6 +122,13 @@ fn table(kind: Kind, library: &Library, config: &Config) -> Table {
             &["methods", "path", "service", "file"],
             library.services().filter_map(|policy| service(library, policy, config)).collect(),
         ),
+        Kind::Around => {
+            let row =
+                |when: &str, policy: &Policy| vec![when.to_owned(), policy.name.clone(), file(library, policy), policy.doc()];
+            let before = library.before().into_iter().map(|policy| row("before services", policy));
+            let after = library.after().into_iter().map(|policy| row("after services", policy));
+            (&["runs", "policy", "file"], before.chain(after).collect())
+        }
         Kind::Tasks => (&["task", "every", "file"], library.tasks().filter_map(|policy| task(library, policy, config)).collect()),
         Kind::Commands => {
             let row = |policy: &Policy| vec![format!("portcullis {}", policy.name), file(library, policy), policy.doc()];
@@ -140,7 +149,7 @@ fn table(kind: Kind, library: &Library, config: &Config) -> Table {
     match kind {
         Kind::Services => rows.sort_by(|a, b| a.get(1).cmp(&b.get(1))),
         Kind::Assertions | Kind::Fragments => rows.sort(),
-        Kind::Tasks | Kind::Commands | Kind::Hooks | Kind::Variables => {}
+        Kind::Around | Kind::Tasks | Kind::Commands | Kind::Hooks | Kind::Variables => {}
     }
     Table { kind, head, rows }
 }
