@@ -20,6 +20,7 @@ const ROWS: &[(&str, &str)] = &[
     (r#"last(["a", "b"])"#, r#""b""#),
     (r#"index_of(["a", "b", "b"], "b")"#, "1"),
     (r#"index_of(["a", "b"], "c")"#, "-1"),
+    (r#"coalesce(property("no.such.property"), "none")"#, r#""none""#),
     (r#"at(["a", "b"], 1)"#, r#""b""#),
     (r#"coalesce(at(["a"], 5), "none")"#, r#""none""#),
     (r#"coalesce(at(["a"], 0 - 1), "none")"#, r#""none""#),

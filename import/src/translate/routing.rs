@@ -64,6 +64,11 @@ impl Translator<'_> {
             values.iter().filter_map(Prop::text).filter(|text| !text.is_empty()).map(str::to_owned).collect()
         };
         let mut names: Vec<String> = Vec::new();
+        let empty = |name: &str| step.props.get(name).is_some_and(|prop| matches!(prop, Prop::List(list) if list.is_empty()));
+        if empty("tlsTrustedCertGoids") || empty("tlsTrustedCertNames") {
+            self.need("an empty list of trusted certificates: no server was trusted");
+            return None;
+        }
         // Both lists say the same. A name is what `keys/trusted/` has, also where the export lacks the certificate.
         let (ids, given) = (listed("tlsTrustedCertGoids"), listed("tlsTrustedCertNames"));
         for at in 0..ids.len().max(given.len()) {

@@ -244,7 +244,8 @@ mod tests {
         let namespaces = BTreeMap::from([("v".to_owned(), "urn:o".to_owned()), ("d".to_owned(), "urn:d".to_owned())]);
         let variables =
             BTreeMap::from([("wanted.index".to_owned(), "2' or '1'='1".to_owned()), ("n".to_owned(), "2".to_owned())]);
-        match XPath::parse(expression).unwrap().evaluate(&document, &namespaces, &variables, &whole()) {
+        match XPath::parse_with_function(expression).unwrap().evaluate(&document, &namespaces, &variables, &whole()) {
+            Ok(Answer::Each(texts)) => texts.join("|"),
             Ok(Answer::Nodes(nodes)) => nodes.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join("|"),
             Ok(Answer::Boolean(truth)) => truth.to_string(),
             Ok(Answer::Text(text)) => text,
@@ -256,6 +257,11 @@ mod tests {
     fn expressions_find_what_they_say() {
         for (expression, expected) in [
             ("/v:values/v:value/d:token", "a&b|c<d"),
+            ("/v:values/*/name()", "o:value|o:value"),
+            ("//d:token/string-length() ", "3|3"),
+            ("//d:none/local-name()", ""),
+            ("(//d:token)[2]/string()", "c<d"),
+            ("/local-name()", ""),
             ("//d:token", "a&b|c<d"),
             ("//token", ""),
             ("//*[local-name()='token']", "a&b|c<d"),
@@ -365,7 +371,7 @@ mod tests {
             let answer = match answer.unwrap() {
                 Answer::Boolean(truth) => truth.to_string(),
                 Answer::Text(text) => text,
-                Answer::Nodes(_) => String::new(),
+                Answer::Nodes(_) | Answer::Each(_) => String::new(),
             };
             assert_eq!(answer, expected, "{expression}");
         }
