@@ -34,18 +34,21 @@ impl Translator<'_> {
         let (Some(list), true) = (self.variable(&list), is_variable(&target)) else {
             return Made::missing("the name of a variable that it reads");
         };
-        let index = match as_int(step.text("indexValue")) {
+        let known = as_int(step.text("indexValue"));
+        let index = match known {
             Some(index) => int(index),
             None => function("int", vec![self.text(step.text("indexValue"))]),
         };
         let count = function("count", vec![list.clone()]);
-        let stmts = vec![
-            check(Cond::And(vec![
-                Cond::Compare(Box::new(compare(index.clone(), Predicate::Binary(BinaryOp::Ge, int(0))))),
-                Cond::Compare(Box::new(compare(count, Predicate::Binary(BinaryOp::Gt, index.clone())))),
-            ])),
-            set(&target, None, function("at", vec![list, index])),
-        ];
+        let above = Cond::Compare(Box::new(compare(count, Predicate::Binary(BinaryOp::Gt, index.clone()))));
+        let exists = match known.is_some_and(|index| index >= 0) {
+            true => above,
+            false => {
+                let least = Cond::Compare(Box::new(compare(index.clone(), Predicate::Binary(BinaryOp::Ge, int(0)))));
+                Cond::And(vec![least, above])
+            }
+        };
+        let stmts = vec![check(exists), set(&target, None, function("at", vec![list, index]))];
         Made::rewritten(stmts, "a function gives the value at an index")
     }
 
