@@ -113,7 +113,7 @@ impl PartialEq for Item {
     }
 }
 
-/// The seven kinds of declaration.
+/// The kinds of declaration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ItemKind {
     /// `fragment "N" { }`: shares its includer's variables.
@@ -130,6 +130,10 @@ pub enum ItemKind {
     Customize,
     /// `extension "N" { }`: the body of extension N.
     Extension,
+    /// `before "N" { }`: runs before each service's policy, and may answer instead of it.
+    Before,
+    /// `after "N" { }`: runs after each answer of a service, which it sees and cannot change.
+    After,
 }
 
 /// When a task runs.
@@ -144,8 +148,8 @@ pub enum Schedule {
 /// What a service says before its body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceHead {
-    /// Path; a last segment `*` matches any rest. The instance modifier is put before it by configuration.
-    pub path: Spanned<String>,
+    /// Paths, at least one; a last segment `*` matches any rest. The instance modifier is put before each by configuration.
+    pub paths: Vec<Spanned<String>>,
     /// Methods it answers, upper case; empty = any. Others get 405 with `Allow`.
     pub methods: Vec<Spanned<String>>,
     /// The encapsulated assertion that writes this service's error answers.
@@ -154,6 +158,18 @@ pub struct ServiceHead {
     pub raw_paths: bool,
     /// `disabled`: declared but not served until an operator enables it (`gateway.yaml`, `enable: ["name"]`).
     pub disabled: bool,
+}
+
+impl ServiceHead {
+    /// The first path, which says of the service where it is.
+    pub fn path(&self) -> &str {
+        self.paths.first().map_or("", |path| path.node.as_str())
+    }
+
+    /// All paths, with blanks between them.
+    pub fn listed(&self) -> String {
+        self.paths.iter().map(|path| path.node.as_str()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// An input or output of an assertion or command.

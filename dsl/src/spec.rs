@@ -168,6 +168,8 @@ pub enum Kind {
     Provider,
     /// The alias of a private key of the gateway, literally or by an expression.
     Key,
+    /// The literal names of trusted certificates of the gateway: `"a"` or `["a", "b"]`.
+    Trust,
     /// The name of a connection in `gateway.yaml`, as a literal or an expression. A call that leaves it out uses its file's.
     Connection,
     /// The word for a kind of database, literally or by an expression.

@@ -13,15 +13,17 @@ pub(crate) enum Declaration {
     Command,
     Customize,
     Extension,
+    Before,
+    After,
 }
 
 impl Declaration {
     /// The words that begin declarations.
-    pub(crate) const KEYWORDS: [&'static str; 7] =
-        ["fragment", "assertion", "service", "task", "command", "customize", "extension"];
+    pub(crate) const KEYWORDS: [&'static str; 9] =
+        ["fragment", "assertion", "service", "task", "command", "customize", "extension", "before", "after"];
 
     /// All kinds, in the order of their keywords.
-    const ALL: [Declaration; 7] = [
+    const ALL: [Declaration; 9] = [
         Declaration::Fragment,
         Declaration::Assertion,
         Declaration::Service,
@@ -29,6 +31,8 @@ impl Declaration {
         Declaration::Command,
         Declaration::Customize,
         Declaration::Extension,
+        Declaration::Before,
+        Declaration::After,
     ];
 
     /// The kind that a word in lower case begins.
@@ -40,6 +44,8 @@ impl Declaration {
     pub(crate) fn keyword(self) -> &'static str {
         match self {
             Declaration::Customize => "customize",
+            Declaration::Before => "before",
+            Declaration::After => "after",
             other => other.word(),
         }
     }
@@ -54,6 +60,8 @@ impl Declaration {
             Declaration::Command => "a command",
             Declaration::Customize => "a customization",
             Declaration::Extension => "an extension",
+            Declaration::Before => "a policy before services",
+            Declaration::After => "a policy after services",
         }
     }
 

@@ -173,6 +173,36 @@ fn what_counts_for_nothing_and_what_can_never_be_right_is_told() {
 }
 
 #[test]
+fn names_of_trusted_certificates_are_those_of_files() {
+    let place = place(LOCAL);
+    let authority = rcgen::generate_simple_self_signed(vec!["partner.example".to_owned()]).expect("a certificate");
+    put(place.path(), "home/keys/trusted/partners.pem", &authority.cert.pem());
+    let policy = |name: &str, args: &str| {
+        format!("service \"Own\" at \"/own\" {{\n    {name}({args}) else Continue\n    Respond(body: \"x\")\n}}\n")
+    };
+    let own = "home/services/own.policy";
+    for args in ["url: \"https://a.example/\", trust: \"partners\"", "url: ${request.http.query.u}, trust: [\"partners\"]"] {
+        put(place.path(), own, &policy("RouteHttps", args));
+        let (errors, _, code) = checked(place.path());
+        assert_eq!((errors, code), (vec![], 0));
+    }
+    put(place.path(), own, &policy("Route", "url: \"https://a.example/\", trust: [\"partners\", \"partnes\"]"));
+    assert_eq!(checked(place.path()).0, ["there is no trusted certificate `partnes`"]);
+    let said = run(place.path(), "home", &["check"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+    assert!(said.contains("did you mean `partners`?"), "{said}");
+    for args in ["url: \"https://a.example/\", trust: []", "url: \"https://a.example/\", trust: ${request.http.query.t}"] {
+        put(place.path(), own, &policy("RouteHttps", args));
+        let (errors, _, code) = checked(place.path());
+        assert_eq!((errors.len(), code), (1, 1), "{errors:?}");
+    }
+    put(place.path(), own, &policy("Route", "url: \"http://a.example/\", trust: \"partners\""));
+    assert_eq!(checked(place.path()).0, ["`Route` does not accept this as `trust`"]);
+    put(place.path(), own, &policy("Route", "url: \"ftp://a.example/\""));
+    assert_eq!(checked(place.path()).0, ["`Route` does not accept this as `url`"]);
+}
+
+#[test]
 fn a_home_must_exist() {
     let place = place("{}");
     let output = run(place.path(), "nowhere", &["check"]);

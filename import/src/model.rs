@@ -156,6 +156,19 @@ pub struct Service {
     pub soap: bool,
 }
 
+impl Service {
+    /// Its paths as they are written here; none if its pattern cannot be one. A pattern that ends in `*` within a segment becomes
+    /// the segment and what is below it: paths here match whole segments.
+    pub fn paths(&self) -> Vec<String> {
+        let whole = self.path.strip_suffix('*').unwrap_or(&self.path);
+        match (self.path.starts_with('/') && !whole.contains('*'), whole.ends_with('/') || whole == self.path) {
+            (false, _) => Vec::new(),
+            (true, true) => vec![self.path.clone()],
+            (true, false) => vec![whole.to_owned(), format!("{whole}/*")],
+        }
+    }
+}
+
 /// A policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -276,6 +289,8 @@ pub struct Provider {
 /// A certificate that is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
+    /// What calls name, beside its name.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// Base64 of its DER, or PEM.

@@ -59,7 +59,6 @@ pub struct Shipped {
     services: HashSet<String>,
     fragments: HashSet<String>,
     tasks: HashSet<String>,
-    paths: HashSet<String>,
 }
 
 impl Shipped {
@@ -74,9 +73,6 @@ impl Shipped {
             match &policy.item.kind {
                 ItemKind::Fragment => {
                     shipped.fragments.insert(policy.name.to_lowercase());
-                }
-                ItemKind::Service(head) => {
-                    shipped.paths.insert(head.path.node.to_lowercase());
                 }
                 ItemKind::Assertion(params) => {
                     let inputs = params.iter().filter(|param| param.direction == Direction::In).map(|param| Input {
@@ -145,8 +141,8 @@ pub struct Names {
     /// By policy: the fragment that holds the body of a customization which imported policies include, too.
     pub shared: HashMap<usize, String>,
     providers: HashMap<String, String>,
+    certificates: HashMap<String, String>,
     files: HashMap<String, String>,
-    paths: HashSet<String>,
 }
 
 /// Names of one kind that are taken.
@@ -184,11 +180,16 @@ fn usable(name: &str) -> String {
 impl Names {
     /// Gives everything its name.
     pub fn new(export: &Export, shipped: &Shipped, options: &Options) -> Names {
-        let mut names = Names { shipped: shipped.assertions.clone(), paths: shipped.paths.clone(), ..Names::default() };
+        let mut names = Names { shipped: shipped.assertions.clone(), ..Names::default() };
         names.hooks = shipped.hooks.keys().cloned().collect();
         for provider in &export.providers {
             names.providers.insert(provider.id.to_lowercase(), provider.name.clone());
             names.providers.insert(provider.name.to_lowercase(), provider.name.clone());
+        }
+        for certificate in &export.certificates {
+            let file = crate::write::file_name(&certificate.name);
+            names.certificates.insert(certificate.id.to_lowercase(), file.clone());
+            names.certificates.insert(certificate.name.to_lowercase(), file);
         }
         let internal = "Internal Identity Provider".to_owned();
         for id in ["0000000000000000fffffffffffffffe", "-2", ""] {
@@ -376,14 +377,14 @@ impl Names {
         self.files.get(name).map(String::as_str)
     }
 
+    /// The file in `keys/trusted/` that a certificate becomes, by its id or its name.
+    pub fn certificate(&self, key: &str) -> Option<String> {
+        self.certificates.get(&key.to_lowercase()).cloned().filter(|_| !key.is_empty())
+    }
+
     /// The name of an identity provider.
     pub fn provider(&self, id: &str) -> Option<String> {
         self.providers.get(&id.to_lowercase()).cloned()
-    }
-
-    /// A path that no other service has.
-    pub fn free_path(&mut self, path: &str) -> Option<String> {
-        self.paths.insert(path.to_lowercase()).then(|| path.to_owned())
     }
 }
 

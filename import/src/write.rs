@@ -1,5 +1,6 @@
 //! From an export to files and a report.
 
+mod around;
 mod differences;
 mod unit;
 
@@ -59,6 +60,7 @@ pub fn import(
             }
         }
     }
+    around::without_unsupported(&mut units);
     let made = entities::translate(&export);
     let mut report = report(inputs, &export, &names, &units, &made, &errors);
     differences(&mut report, &names, &units, &warnings);
@@ -141,6 +143,11 @@ fn units(export: &Export, names: &Names) -> Vec<Unit> {
             units.push(Unit::new(paths.free(&path), Head::Shared(at, words_name(&head)), None));
             units.push(Unit::new(own, Head::Fragment(fragment.clone()), Some(at)));
             continue;
+        }
+        if let (Head::Fragment(fragment), Some((moment, before))) = (&head, around::moment(policy)) {
+            let name = format!("{moment} {fragment}");
+            let own = paths.free(&folder(&name));
+            units.push(Unit::new(own, Head::Around(before, name, fragment.clone()), None));
         }
         units.push(Unit::new(paths.free(&path), head, Some(at)));
     }
@@ -276,16 +283,31 @@ fn report(inputs: &[Input], export: &Export, names: &Names, units: &[Unit], made
         }
         if let Role::Special(what) = &policy.role {
             own.light = own.light.max(Light::Yellow);
-            let message = format!("`{}` ran at a moment of its own there ({what}); nothing runs it here", policy.name);
+            let fragment = if let Becomes::Fragment(name) = becomes { name.as_str() } else { "" };
+            let runs = around::moment(policy).filter(|_| units.iter().any(|unit| unit.around() == Some(fragment)));
+            let here = match (runs, around::moment(policy)) {
+                (Some((moment, _)), _) => around::told(moment),
+                (None, Some(_)) => "nothing runs it here, because it has a step without translation",
+                (None, None) => "nothing runs it here",
+            };
+            let message = format!("`{}` ran at a moment of its own there ({what}); {here}", policy.name);
             tell(Topic::Trap(22), message, &policy.place, &mut told);
         }
         if let Role::Service(service) = &policy.role {
             if service.soap {
                 tell(Topic::Note, format!("`{}` spoke SOAP: its WSDL is not looked at", policy.name), &policy.place, &mut told);
             }
-            if by_policy.get(&at).is_some_and(|unit| unit.moved) || service.path.is_empty() {
+            if by_policy.get(&at).is_some_and(|unit| unit.moved) || service.paths().is_empty() {
                 let message = format!(
                     "service `{}`: its path `{}` cannot be one here, or is taken; it is switched off",
+                    policy.name, service.path
+                );
+                own.light = own.light.max(Light::Yellow);
+                tell(Topic::Name, message, &policy.place, &mut told);
+            } else if let [segment, _] = service.paths().as_slice() {
+                let message = format!(
+                    "service `{}`: `{}` also matched paths that only begin like it, such as `{segment}x`; here it answers `{segment}` and \
+                     `{segment}/*`",
                     policy.name, service.path
                 );
                 own.light = own.light.max(Light::Yellow);

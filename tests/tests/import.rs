@@ -103,6 +103,24 @@ fn services_that_look_at_who_asks_answer_as_before() {
     answers_as_before(&home, "access.xml", "access.yaml");
 }
 
+/// Patterns as paths, routes whose URLs say whether they are encrypted, trusted certificates of one route, policies around each service.
+#[test]
+fn routes_and_what_runs_around_services_answer_as_before() {
+    let home = home();
+    answers_as_before(&home, "routes.xml", "routes.yaml");
+    let read = |path: &str| fs::read_to_string(home.path().join(path)).expect("a file");
+    assert!(read("services/r pattern.policy").contains("service \"r pattern\" at \"/r/pattern\" \"/r/pattern/*\" {"));
+    assert!(read("services/r middle.policy").contains("disabled"));
+    assert!(read("services/r plain.policy").contains("Route(") && read("services/r plain.policy").contains("plain_http: true"));
+    assert!(read("services/r trust.policy").contains("trust: \"Partner CA\""));
+    assert!(read("keys/trusted/Partner CA.pem").contains("BEGIN CERTIFICATE"));
+    assert!(read("services/message-received Received.policy").starts_with("before \"message-received Received\""));
+    assert!(read("services/message-completed Completed.policy").starts_with("after \"message-completed Completed\""));
+    // One step of it has no translation, so nothing runs it.
+    assert!(!home.path().join("services/post-service Service seen.policy").exists());
+    assert!(read("services/Service seen.policy").contains("Unsupported("));
+}
+
 /// Imports a bundle, and compares what its services answer with what they answered before.
 fn answers_as_before(home: &tempfile::TempDir, bundle: &str, answers: &str) {
     let bundle = of(bundle).display().to_string();

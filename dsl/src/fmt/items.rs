@@ -49,6 +49,8 @@ impl Printer<'_> {
             ItemKind::Fragment => plain("fragment"),
             ItemKind::Customize => plain("customize"),
             ItemKind::Extension => plain("extension"),
+            ItemKind::Before => plain("before"),
+            ItemKind::After => plain("after"),
             ItemKind::Task(Schedule::Every(every)) => text(format!("task {name} every {} ", **every)),
             ItemKind::Task(Schedule::At(times)) => text(format!("task {name} at {} ", texts::quoted(times))),
             ItemKind::Assertion(params) | ItemKind::Command(params) => {
@@ -101,14 +103,23 @@ impl Printer<'_> {
     }
 
     fn service(&self, name: &str, service: &ServiceHead, item: &Item) -> Doc {
-        let mut start = format!("service {name} at {}", texts::quoted(&service.path));
+        let paths: Vec<String> = service.paths.iter().map(|path| texts::quoted(path)).collect();
+        let mut start = format!("service {name} at {}", paths.first().map_or("", String::as_str));
         let mut clauses = Vec::new();
+        // Several paths that do not fit in one line go below each other, and the methods below them.
+        let most = super::WIDTH / 2;
+        let long = paths.len() > 1 && paths.iter().map(|path| path.len() + 1).sum::<usize>() > most;
+        let mut add = |more: String| match long {
+            true => clauses.extend([Doc::Line, text(more)]),
+            false => start.push_str(&format!(" {more}")),
+        };
+        paths.iter().skip(1).for_each(|path| add(path.clone()));
         if !service.methods.is_empty() {
             let methods: Vec<&str> = service.methods.iter().map(|method| method.node.as_str()).collect();
-            start.push_str(&format!(" methods {}", methods.join(" ")));
+            add(format!("methods {}", methods.join(" ")));
         }
         if service.raw_paths {
-            start.push_str(" paths raw");
+            add("paths raw".to_owned());
         }
         if let Some(call) = &service.errors {
             let name = texts::quoted(call.callee.name());

@@ -206,7 +206,7 @@ impl Library {
         let mut title = format!("{} `{}` at {}", policy.kind().word(), policy.name, self.place(policy.name_span()));
         if let ItemKind::Service(head) = &policy.item.kind {
             let methods: Vec<_> = head.methods.iter().map(|method| method.as_str()).collect();
-            title += &format!(", answers {}{}{}", methods.join(" "), if methods.is_empty() { "" } else { " " }, *head.path);
+            title += &format!(", answers {}{}{}", methods.join(" "), if methods.is_empty() { "" } else { " " }, head.listed());
         }
         PolicyNotes {
             title,

@@ -48,6 +48,7 @@ impl Policy {
     pub fn owns_frame(&self) -> bool {
         match self.item.kind {
             ItemKind::Assertion(_) | ItemKind::Service(_) | ItemKind::Task(_) | ItemKind::Command(_) => true,
+            ItemKind::Before | ItemKind::After => true,
             ItemKind::Fragment | ItemKind::Customize | ItemKind::Extension => false,
         }
     }
@@ -93,6 +94,8 @@ impl Kind {
             ItemKind::Command(_) => Kind::Command,
             ItemKind::Customize => Kind::Customize,
             ItemKind::Extension => Kind::Extension,
+            ItemKind::Before => Kind::Before,
+            ItemKind::After => Kind::After,
         }
     }
 }

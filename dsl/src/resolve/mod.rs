@@ -210,6 +210,20 @@ impl Library {
         self.of_kind(Kind::Command)
     }
 
+    /// Policies that run before services, in the order of their names.
+    pub fn before(&self) -> Vec<&Policy> {
+        let mut all: Vec<&Policy> = self.of_kind(Kind::Before).filter(|policy| policy.has_body()).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Policies that run after services, in the reverse order of their names: what is first before is last after.
+    pub fn after(&self) -> Vec<&Policy> {
+        let mut all: Vec<&Policy> = self.of_kind(Kind::After).filter(|policy| policy.has_body()).collect();
+        all.sort_by(|a, b| b.name.cmp(&a.name));
+        all
+    }
+
     fn by_name(&self, kind: Kind, name: &str) -> Option<&Policy> {
         self.inner.index.get(kind, name).and_then(|id| self.inner.policies.get(id.index()))
     }

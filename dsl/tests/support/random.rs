@@ -147,10 +147,11 @@ impl Writer {
     fn item(&mut self) {
         match self.random.below(6) {
             0 => self.put("fragment \"F\" "),
-            1 => self.put("customize \"F\" "),
+            1 => self.one(&["customize \"F\" ", "before \"F\" ", "after \"F\" "]),
             2 => self.put("task \"T\" every 5m "),
             3 => {
                 self.put("service \"S\" at \"/s/*\"");
+                self.one(&[" \"/s\"", ", \"/s\" \"/other/path/of/the/service\"", ""]);
                 self.gap();
                 self.one(&[" methods GET,POST ", " methods PUT ", " "]);
                 self.gap();

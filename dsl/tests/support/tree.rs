@@ -25,12 +25,15 @@ pub fn print(file: &File) -> String {
             ItemKind::Task(Schedule::At(times)) => format!("task at {times:?}", times = times.node),
             ItemKind::Customize => "customize".to_owned(),
             ItemKind::Extension => "extension".to_owned(),
+            ItemKind::Before => "before".to_owned(),
+            ItemKind::After => "after".to_owned(),
             ItemKind::Service(head) => {
                 let methods: Vec<&str> = head.methods.iter().map(|m| m.node.as_str()).collect();
                 let errors = head.errors.as_ref().map_or(String::new(), |call| format!(" errors {}", self::call(call)));
                 let raw = if head.raw_paths { " paths raw" } else { "" };
                 let disabled = if head.disabled { " disabled" } else { "" };
-                format!("service at {:?} [{}]{raw}{errors}{disabled}", head.path.node, methods.join(" "))
+                let paths: Vec<String> = head.paths.iter().map(|path| format!("{:?}", path.node)).collect();
+                format!("service at {} [{}]{raw}{errors}{disabled}", paths.join(" "), methods.join(" "))
             }
         };
         writeln!(out, "{head} {:?}", item.name.node).unwrap();

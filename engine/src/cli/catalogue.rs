@@ -171,6 +171,7 @@ fn kind(kind: Kind) -> String {
         Kind::Provider => "an identity provider from gateway.yaml".to_owned(),
         Kind::Key => "alias of a private key".to_owned(),
         Kind::Connection => "a connection from gateway.yaml".to_owned(),
+        Kind::Trust => "names of files in `keys/trusted/`".to_owned(),
         Kind::Dialect => "a kind of database".to_owned(),
         Kind::Object => "`json { … }`".to_owned(),
     }

@@ -27,6 +27,7 @@ pub struct ListArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Services,
+    Around,
     Tasks,
     Commands,
     Hooks,
@@ -37,11 +38,12 @@ enum Kind {
 
 impl Kind {
     /// The kinds that are listed by default: what is visible from outside.
-    const SHORT: [Kind; 4] = [Kind::Services, Kind::Tasks, Kind::Commands, Kind::Hooks];
+    const SHORT: [Kind; 5] = [Kind::Services, Kind::Around, Kind::Tasks, Kind::Commands, Kind::Hooks];
 
     fn word(self) -> &'static str {
         match self {
             Kind::Services => "services",
+            Kind::Around => "around",
             Kind::Tasks => "tasks",
             Kind::Commands => "commands",
             Kind::Hooks => "hooks",
@@ -120,6 +122,13 @@ fn table(kind: Kind, library: &Library, config: &Config) -> Table {
             &["methods", "path", "service", "file"],
             library.services().filter_map(|policy| service(library, policy, config)).collect(),
         ),
+        Kind::Around => {
+            let row =
+                |when: &str, policy: &Policy| vec![when.to_owned(), policy.name.clone(), file(library, policy), policy.doc()];
+            let before = library.before().into_iter().map(|policy| row("before services", policy));
+            let after = library.after().into_iter().map(|policy| row("after services", policy));
+            (&["runs", "policy", "file"], before.chain(after).collect())
+        }
         Kind::Tasks => (&["task", "every", "file"], library.tasks().filter_map(|policy| task(library, policy, config)).collect()),
         Kind::Commands => {
             let row = |policy: &Policy| vec![format!("portcullis {}", policy.name), file(library, policy), policy.doc()];
@@ -140,7 +149,7 @@ fn table(kind: Kind, library: &Library, config: &Config) -> Table {
     match kind {
         Kind::Services => rows.sort_by(|a, b| a.get(1).cmp(&b.get(1))),
         Kind::Assertions | Kind::Fragments => rows.sort(),
-        Kind::Tasks | Kind::Commands | Kind::Hooks | Kind::Variables => {}
+        Kind::Around | Kind::Tasks | Kind::Commands | Kind::Hooks | Kind::Variables => {}
     }
     Table { kind, head, rows }
 }
@@ -153,8 +162,9 @@ fn service(library: &Library, policy: &Policy, config: &Config) -> Option<Vec<St
     let ItemKind::Service(head) = &policy.item.kind else { return None };
     let methods = head.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ");
     let methods = if methods.is_empty() { "any".to_owned() } else { methods };
-    let off = if config.serves(&policy.name, &head.path.node, head.disabled) { "" } else { " (disabled)" };
-    Some(vec![methods, head.path.to_string(), format!("{}{off}", policy.name), file(library, policy), policy.doc()])
+    let served = head.paths.iter().any(|path| config.serves(&policy.name, path, head.disabled));
+    let off = if served { "" } else { " (disabled)" };
+    Some(vec![methods, head.listed(), format!("{}{off}", policy.name), file(library, policy), policy.doc()])
 }
 
 fn task(library: &Library, policy: &Policy, config: &Config) -> Option<Vec<String>> {

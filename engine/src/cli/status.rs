@@ -72,7 +72,12 @@ fn tell(account: &Account) {
     for (alias, until) in account.certificates.iter().filter(|(_, until)| until.days_left < SOON) {
         say(format!("certificate {alias} ends {} ({} days)", until.not_after, until.days_left));
     }
-    let routes: Vec<Vec<String>> =
-        account.routes.iter().map(|(name, route)| vec![route.path.clone(), route.methods.join(" "), name.clone()]).collect();
+    let routes: Vec<Vec<String>> = account
+        .routes
+        .iter()
+        .map(|(name, route)| {
+            vec![[&[route.path.clone()][..], &route.also].concat().join(" "), route.methods.join(" "), name.clone()]
+        })
+        .collect();
     say(aligned(&routes));
 }

@@ -25,7 +25,7 @@ use crate::data::pattern::compile_written;
 use crate::policy::assertion;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
-use crate::policy::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
+use crate::policy::exec::program::{CallSite, Failing, FrameProgram, NOWHERE, Op, Program, Told};
 use crate::policy::exec::trial::{self, Settled};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
@@ -51,7 +51,7 @@ pub fn compile(
         diagnostics: Vec::new(),
     };
     for policy in library.policies() {
-        if matches!(policy.item.kind, ItemKind::Service(_) | ItemKind::Task(_) | ItemKind::Command(_) | ItemKind::Assertion(_)) {
+        if policy.owns_frame() {
             compiler.frame(policy);
         }
     }
@@ -138,6 +138,8 @@ impl<'a> Compiler<'a> {
             name: policy.name.as_str().into(),
             entry: 0,
             fault_tail: None,
+            failing: None,
+            told: None,
             slots: frame.slots() + 1,
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -156,7 +158,27 @@ impl<'a> Compiler<'a> {
                 self.code.emit(Op::End(true), policy.item.span, held, held);
                 let ended = self.code.label();
                 self.service_tails(head, scope, [failed, fail_tail, fault_tail], code_slot, ended);
+                let [plain, coded] = [failed, fail_tail].map(|tail| self.code.address(tail));
+                program.failing = Some(Failing { plain, coded, code: code_slot });
                 program.fault_tail = head.errors.is_some().then_some(self.code.address(fault_tail));
+            }
+            ItemKind::Before | ItemKind::After => {
+                // `Done` before a service ends it with success, too; one more hidden slot says so.
+                let told = Told { code: code_slot, answered: Slot(code_slot.0 + 1) };
+                program.slots += 1;
+                program.told = Some(told);
+                let done = self.code.label();
+                let scope = Scope { fail: Some(FailTo::Service(fail_tail, code_slot)), done: Some(done), ..scope };
+                self.block(&policy.item.body, scope, held, failed);
+                self.code.place(done);
+                let answered = Op::Set(told.answered, Expr::Const(crate::data::value::Value::Bool(true)), None);
+                self.code.emit(answered, policy.item.span, held, held);
+                self.code.place(held);
+                self.code.emit(Op::End(true), policy.item.span, held, held);
+                self.code.place(failed);
+                self.code.place(fail_tail);
+                self.code.place(fault_tail);
+                self.code.emit(Op::End(false), policy.item.span, failed, failed);
             }
             ItemKind::Task(_) | ItemKind::Command(_) => {
                 if let ItemKind::Task(ast::Schedule::At(times)) = &policy.item.kind

@@ -179,6 +179,12 @@ impl Ctx {
         self.environment.services()
     }
 
+    /// Forgets all variables, for the run of another policy on the same request.
+    pub fn begin_anew(&mut self) {
+        self.slots.clear();
+        self.base = 0;
+    }
+
     /// The variable in a slot.
     pub fn get(&self, slot: Slot) -> &Value {
         self.slots.get(self.base + slot.0 as usize).unwrap_or_else(|| self.astray())

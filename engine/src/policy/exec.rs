@@ -148,6 +148,21 @@ pub fn refuse<'r>(
     frame.fault_tail.map(|tail| run_from(program, frame, ctx, tail, Nobody))
 }
 
+/// Runs only what a service does after a failure elsewhere, with the code that was given to `fail`.
+pub fn failed_before<'r>(
+    program: &'r Program,
+    frame: &'r FrameProgram,
+    ctx: &'r mut Ctx,
+    code: Value,
+) -> Option<impl Future<Output = Ending> + Send + 'r> {
+    let failing = frame.failing?;
+    ctx.begin_anew();
+    ctx.slots.resize_with(frame.slots, Value::default);
+    let entry = if code.is_undefined() { failing.plain } else { failing.coded };
+    ctx.set(failing.code, code);
+    Some(run_from(program, frame, ctx, entry, Nobody))
+}
+
 /// Runs it and reports each step to an observer.
 pub fn run_observed<'r, O: Observer + 'r>(
     program: &'r Program,

@@ -9,6 +9,7 @@ use crate::policy::ctx::Ctx;
 
 mod addresses;
 mod cookies;
+mod gateway;
 mod json;
 mod lists;
 mod texts;
@@ -78,6 +79,7 @@ pub fn all() -> impl Iterator<Item = &'static Function> {
         json::FUNCTIONS,
         addresses::FUNCTIONS,
         cookies::FUNCTIONS,
+        gateway::FUNCTIONS,
     ]
     .into_iter()
     .flatten()

@@ -97,7 +97,7 @@ impl Reads {
         match selector {
             MessageSelector::Header(name) => self.field(name),
             MessageSelector::HeaderValues(name) => self.fields(name),
-            MessageSelector::Cookie(name) => self.cookie(name),
+            MessageSelector::Cookie(name) | MessageSelector::CookieValues(name) => self.cookie(name),
             MessageSelector::Form(_) | MessageSelector::FormValues(_) => self.parameters(),
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! One generation of policies: the program, its routes, and the run of a request on them.
 
+mod around;
 mod routes;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use portcullis_dsl::spec::Catalogue;
 use portcullis_dsl::{Diagnostic, Library, Severity, Sources};
 use smol_str::SmolStr;
 
+use around::Around;
 pub use routes::Routed;
 use routes::Routes;
 
@@ -39,10 +41,12 @@ pub struct Site {
     /// Empty, or `/` and the instance modifier.
     pub instance_modifier: SmolStr,
     routes: Routes,
+    /// What runs before and after each service.
+    around: Around,
     paths: HashMap<SmolStr, String>,
 }
 
-/// A service and its path.
+/// A service.
 pub struct Route {
     /// Name of the service.
     pub name: SmolStr,
@@ -69,24 +73,41 @@ impl Route {
             tracing::debug!(%service, %request, status, "refused before the policy: {}", refused.reason);
             return Box::pin(self.refuse(site, ctx, head)).await;
         }
-        let ending = exec::run(&site.program, &self.frame, &mut ctx).await;
-        if ctx.is_telling() {
-            // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
-            Box::pin(ctx.others_know()).await;
-        }
+        let ending = match site.around.before.is_empty() {
+            true => exec::run(&site.program, &self.frame, &mut ctx).await,
+            false => Box::pin(self.run_behind(site, &mut ctx)).await,
+        };
         if let exec::Ending::Broken(fault) = &ending {
             site.services.metrics.fault(fault.blame.word());
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
             tracing::error!(%service, %request, place = fault.place, blame, "fault: {fault}");
         }
         let failed = matches!(ending, exec::Ending::Failed);
-        let mut response = answer::answer(&mut ctx, ending);
+        let response = answer::answer(&mut ctx, ending);
         if failed && response.status() == http::StatusCode::INTERNAL_SERVER_ERROR {
             // Nobody's refusal is an internal error: the policy has no answer for it.
             let refusal = ctx.refusal.as_ref().map(|refusal| site.program.told(refusal));
             let (place, reason) = refusal.unzip();
             let (service, request) = (&self.name, ctx.request.id());
             tracing::error!(%service, %request, place, reason, "answered 500: the policy failed and has no other answer for it");
+        }
+        self.finish(site, ctx, response, head).await
+    }
+
+    /// What comes after the answer was made.
+    async fn finish(
+        &self,
+        site: &Site,
+        mut ctx: Box<Ctx>,
+        mut response: http::Response<bytes::Bytes>,
+        head: bool,
+    ) -> http::Response<bytes::Bytes> {
+        if !site.around.after.is_empty() {
+            Box::pin(self.complete(site, &mut ctx, &response)).await;
+        }
+        if ctx.is_telling() {
+            // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
+            Box::pin(ctx.others_know()).await;
         }
         if head {
             answer::without_body(&mut response);
@@ -115,13 +136,8 @@ impl Route {
             tracing::error!(%service, %request, place = fault.place, blame, "fault in the error assertion: {fault}");
         }
         let Some(refused) = ctx.refused.take() else { return answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "") };
-        let mut response = answer::refused(&mut ctx, ending, *refused);
-        if head {
-            answer::without_body(&mut response);
-        }
-        self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
-        self.tell(site, &mut response, std::mem::take(&mut ctx.told));
-        response
+        let response = answer::refused(&mut ctx, ending, *refused);
+        self.finish(site, ctx, response, head).await
     }
 }
 
@@ -161,8 +177,8 @@ impl Compiled {
         Compiled { library: Arc::new(library), diagnostics, names, unsupported, program }
     }
 
-    /// The set together with the services that outlive it; `None` if there are errors. `serves` is told a service's name, its path,
-    /// and whether it is declared `disabled`.
+    /// The set together with the services that outlive it; `None` if there are errors. `serves` is told a service's name, one of its
+    /// paths, and whether it is declared `disabled`.
     pub fn site(
         &self,
         services: Arc<Services>,
@@ -180,13 +196,14 @@ impl Compiled {
             services,
             instance_modifier: modifier.clone(),
             routes: Routes::default(),
+            around: Around::default(),
             paths: HashMap::new(),
         };
         for policy in self.library.services() {
             let ItemKind::Service(head) = &policy.item.kind else { continue };
-            if !serves(&policy.name, &head.path.node, head.disabled) {
-                continue;
-            }
+            let paths: Vec<&str> = head.paths.iter().map(|path| path.node.as_str()).collect();
+            let served = |path: &&str| serves(&policy.name, path, head.disabled);
+            let Some(first) = paths.iter().copied().find(served) else { continue };
             let Some(frame) = site.program.frames.get(&policy.id).cloned() else { continue };
             let methods: Vec<Method> = head.methods.iter().filter_map(|method| method.node.parse().ok()).collect();
             let allow = head.methods.iter().map(|method| method.node.as_str()).collect::<Vec<_>>().join(",");
@@ -194,12 +211,17 @@ impl Compiled {
             let route =
                 Arc::new(Route { name: policy.name.as_str().into(), methods, frame, raw_paths: head.raw_paths, allow, metrics });
             // As in requests: non-ASCII characters are escaped, and escapes are in upper case.
-            let path = format!("{modifier}{}", head.path.node);
-            let path = path::upper_escapes(&utf8_percent_encode(&path, CONTROLS).to_string()).into_owned();
-            site.paths.insert(route.name.clone(), path.trim_end_matches("/*").to_owned());
-            site.routes.add(&path, route);
+            let full = |path: &str| {
+                let path = format!("{modifier}{path}");
+                path::upper_escapes(&utf8_percent_encode(&path, CONTROLS).to_string()).into_owned()
+            };
+            site.paths.insert(route.name.clone(), full(first).trim_end_matches("/*").to_owned());
+            for path in paths.into_iter().filter(served) {
+                site.routes.add(&full(path), Arc::clone(&route));
+            }
         }
         site.routes.settle();
+        site.around = Around::new(&site.library, &site.program);
         Some(site)
     }
 }
@@ -218,17 +240,14 @@ impl Site {
         (site, compiled.library, compiled.diagnostics)
     }
 
-    /// Names and paths of all services that are served.
+    /// Names of all services that are served, each with its first path.
     pub fn services(&self) -> impl Iterator<Item = (&SmolStr, &str)> {
         self.paths.iter().map(|(name, path)| (name, path.as_str()))
     }
 
-    /// Names, paths and methods of all services that are served.
+    /// Names, paths and methods of all services that are served: each path of a service by itself.
     pub fn endpoints(&self) -> impl Iterator<Item = (&SmolStr, &str, &[Method])> {
-        self.routes.all().map(|(path, route)| {
-            let path = path.unwrap_or_else(|| self.service_path(&route.name));
-            (&route.name, path, route.methods.as_slice())
-        })
+        self.routes.all().map(|(path, route)| (&route.name, path, route.methods.as_slice()))
     }
 
     /// The service a path leads to.
@@ -300,6 +319,12 @@ impl Site {
             request.path = path.into();
         }
         if let (None, Err(unreadable)) = (&refused, route.frame.reads.check(&request)) {
+            refused = Some(answer::bad_request(unreadable));
+        }
+        if refused.is_none()
+            && !self.around.is_empty()
+            && let Err(unreadable) = self.around.reads.check(&request)
+        {
             refused = Some(answer::bad_request(unreadable));
         }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);

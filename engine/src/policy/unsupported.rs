@@ -46,19 +46,20 @@ pub fn services(library: &Library, diagnostics: &[Diagnostic]) -> BTreeSet<Strin
         let item = policy.item.span;
         places.iter().any(|place| place.file == policy.file && (item.start..item.end).contains(&place.start))
     };
-    let mut reaches = BTreeSet::new();
-    for service in library.services() {
-        let mut seen = HashSet::from([service.id]);
-        let mut open = vec![service];
+    let comes_to_one = |first: &Policy| {
+        let mut seen = HashSet::from([first.id]);
+        let mut open = vec![first];
         while let Some(policy) = open.pop() {
             if holds(policy) {
-                reaches.insert(service.name.clone());
-                break;
+                return true;
             }
             let mut uses = Uses { library, found: Vec::new() };
             visit::walk_item(&mut uses, &policy.item);
             open.extend(uses.found.into_iter().filter(|used| seen.insert(used.id)));
         }
-    }
-    reaches
+        false
+    };
+    // What runs before each service is a part of each. What runs after it decides nothing.
+    let everywhere = library.before().into_iter().any(comes_to_one);
+    library.services().filter(|service| everywhere || comes_to_one(service)).map(|service| service.name.clone()).collect()
 }

@@ -134,7 +134,12 @@ impl Reader<'_> {
             "TrustedCertificate" => {
                 let data = child(entity, "CertificateData");
                 let encoded = data.map(|data| text_of(data, "Encoded")).unwrap_or_default();
-                self.export.certificates.push(Certificate { name: text_of(entity, "Name"), encoded, place });
+                self.export.certificates.push(Certificate {
+                    id: entity.attribute("id").unwrap_or("").to_owned(),
+                    name: text_of(entity, "Name"),
+                    encoded,
+                    place,
+                });
             }
             "ScheduledTask" => self.export.tasks.push(Task {
                 name: text_of(entity, "Name"),

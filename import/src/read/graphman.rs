@@ -81,7 +81,12 @@ impl Reader<'_> {
                 place,
             });
         } else if entity.contains_key("certBase64") {
-            self.export.certificates.push(Certificate { name: name(), encoded: text(entity, "certBase64"), place });
+            self.export.certificates.push(Certificate {
+                id: first(entity, &["goid", "guid"]),
+                name: name(),
+                encoded: text(entity, "certBase64"),
+                place,
+            });
         } else if entity.contains_key("serverUrls")
             || matches!(kind, "ldaps" | "simpleLdaps" | "fips" | "internalIdps" | "federatedIdps")
         {

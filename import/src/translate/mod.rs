@@ -6,6 +6,7 @@ mod compare;
 mod crypto;
 mod data;
 mod logic;
+mod lookups;
 mod message;
 mod routing;
 pub mod text;
@@ -339,6 +340,10 @@ impl Translator<'_> {
             "CookieCredentialSource" => self.cookie_credentials(step),
             "IdentityAttributes" => self.identity_attributes(step),
             "CertificateAttributes" => self.certificate_attributes(step),
+            "IndexLookupByItem" => self.index_of(step),
+            "ItemLookupByIndex" => self.item_at(step),
+            "LookupDynamicContextVariables" => self.variable_by_name(step),
+            "LookupTrustedCertificate" => self.trusted_certificate(step),
             kind => Made::missing(self.unknown(kind)),
         }
     }

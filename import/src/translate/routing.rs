@@ -1,13 +1,13 @@
 //! Calls of other servers.
 
-use portcullis_dsl::ast::{Arg, Call, Cond, Expr, Json, Predicate, StmtKind};
+use portcullis_dsl::ast::{Arg, Expr, ExprKind, Json};
 
-use super::build::{self, arg, as_int, block, boolean, call, compare, function, int, is_variable, lit, native, stmt};
+use super::build::{self, arg, as_int, boolean, call, function, int, is_variable, lit, native};
 use super::{Made, Translator, text};
 use crate::model::{Prop, Step};
 
 /// Properties of a route that say something only where they are not this, and have nothing that stands for them here.
-const FOREIGN: [(&str, &str, &str); 10] = [
+const FOREIGN: [(&str, &str, &str); 8] = [
     ("attachSamlSenderVouches", "true", "a SAML statement for the called server"),
     ("krbDelegatedAuthentication", "true", "Kerberos"),
     ("krbUseGatewayKeytab", "true", "Kerberos"),
@@ -16,8 +16,6 @@ const FOREIGN: [(&str, &str, &str); 10] = [
     ("customURLs", "", "several URLs for one call"),
     ("customIpAddresses", "", "several addresses for one call"),
     ("usesDynamicPrivateKey", "true", "a private key from a variable"),
-    ("tlsTrustedCertNames", "", "a list of trusted certificates for one call"),
-    ("tlsTrustedCertGoids", "", "a list of trusted certificates for one call"),
 ];
 
 impl Translator<'_> {
@@ -44,25 +42,52 @@ impl Translator<'_> {
             Ok(args) => args,
             Err(why) => return Made::Missing(why),
         };
-        let plain = || Call { ..native("RouteHttp", args.clone()) };
-        let secure = |own: &mut Self| {
-            let mut args = args.clone();
-            args.extend(own.key(step));
-            native("RouteHttps", args)
-        };
-        if lower.starts_with("https:") {
-            let made = secure(self);
-            return Made::exact(call(made));
-        }
         if lower.starts_with("http:") {
-            return Made::exact(call(plain()));
+            return Made::exact(call(native("RouteHttp", args)));
         }
-        let mut test = compare(self.text(&url), Predicate::StartsWith(lit("http:")));
-        test.ignore_case = true;
-        let made = secure(self);
-        let arms = vec![(Cond::Compare(Box::new(test)), block(vec![call(plain())]))];
-        let made = StmtKind::If { arms, otherwise: Some(block(vec![call(made)])) };
-        Made::rewritten(vec![stmt(made)], "whether it is HTTP or HTTPS is known when it runs")
+        let mut args = args;
+        args.extend(self.key(step));
+        args.extend(self.trust(step));
+        if lower.starts_with("https:") {
+            return Made::exact(call(native("RouteHttps", args)));
+        }
+        // Whether it is HTTP or HTTPS is known when it runs.
+        args.push(arg("plain_http", boolean(true)));
+        self.security("a call's URL may be http:// as well as https://: take `plain_http` out if it never is");
+        Made::exact(call(native("Route", args)))
+    }
+
+    /// The certificates that alone count for a call, by the names of the files that they become.
+    fn trust(&mut self, step: &Step) -> Option<Arg> {
+        let listed = |name: &str| -> Vec<String> {
+            let values = step.props.get(name).map(Prop::list).unwrap_or(&[]);
+            values.iter().filter_map(Prop::text).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+        };
+        let mut names: Vec<String> = Vec::new();
+        let empty = |name: &str| step.props.get(name).is_some_and(|prop| matches!(prop, Prop::List(list) if list.is_empty()));
+        if empty("tlsTrustedCertGoids") || empty("tlsTrustedCertNames") {
+            self.need("an empty list of trusted certificates: no server was trusted");
+            return None;
+        }
+        // Both lists say the same. A name is what `keys/trusted/` has, also where the export lacks the certificate.
+        let (ids, given) = (listed("tlsTrustedCertGoids"), listed("tlsTrustedCertNames"));
+        for at in 0..ids.len().max(given.len()) {
+            let (id, given) = (ids.get(at).map_or("", String::as_str), given.get(at).map_or("", String::as_str));
+            let known = self.names.certificate(id).or_else(|| self.names.certificate(given));
+            let Some(name) = known.or_else(|| (!given.is_empty()).then(|| crate::write::file_name(given))) else {
+                self.need(&format!("the trusted certificate `{id}`, which the export lacks"));
+                return None;
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let one = match names.as_slice() {
+            [] => return None,
+            [one] => lit(one),
+            _ => build::expr(ExprKind::List(names.iter().map(|name| lit(name)).collect())),
+        };
+        Some(arg("trust", one))
     }
 
     fn route_args(&mut self, step: &Step, url: &str) -> Result<Vec<Arg>, String> {

@@ -24,6 +24,8 @@ pub enum Head {
     Wrapper(usize, String),
     /// `task` that includes a fragment.
     Task(usize, String),
+    /// `before` or `after`: whether it is the first, its name, the fragment that it includes.
+    Around(bool, String, String),
     /// `customize`
     Customize(String),
     /// `extension`
@@ -113,7 +115,13 @@ impl Unit {
         match &self.head {
             Head::Service(name) | Head::Fragment(name) | Head::Customize(name) | Head::Extension(name) => name,
             Head::Assertion(_, name) | Head::Wrapper(_, name) | Head::Task(_, name) | Head::Shared(_, name) => name,
+            Head::Around(_, name, _) => name,
         }
+    }
+
+    /// The fragment that a `before` or `after` includes.
+    pub fn around(&self) -> Option<&str> {
+        if let Head::Around(_, _, fragment) = &self.head { Some(fragment) } else { None }
     }
 
     fn item(&mut self, export: &Export, names: &Names) -> Item {
@@ -124,6 +132,8 @@ impl Unit {
             Head::Customize(_) | Head::Shared(..) => ItemKind::Customize,
             Head::Extension(_) => ItemKind::Extension,
             Head::Service(name) => service(policy, name, self.moved),
+            Head::Around(true, ..) => ItemKind::Before,
+            Head::Around(false, ..) => ItemKind::After,
             Head::Assertion(encass, _) | Head::Wrapper(encass, _) => {
                 let encass = export.encasses.get(*encass);
                 leading.extend(encass.map(|encass| origin(&encass.guid, "")).unwrap_or_default());
@@ -167,6 +177,9 @@ impl Unit {
                 }
                 Err(damage) => block(vec![unreadable(&format!("{} ({})", damage.why, damage.place))]),
             };
+        }
+        if let Head::Around(_, _, fragment) = &self.head {
+            return block(vec![stmt(StmtKind::Include(name(fragment.clone())))]);
         }
         if let Head::Shared(at, _) = &self.head
             && let Some(fragment) = names.shared.get(at)
@@ -265,10 +278,13 @@ fn service(policy: Option<&Policy>, name: &str, moved: bool) -> ItemKind {
     let mut methods: Vec<String> = service.methods.iter().map(|method| method.to_ascii_uppercase()).collect();
     methods.retain(|method| known.contains(&method.as_str()));
     methods.dedup();
-    let usable = service.path.starts_with('/') && !moved;
-    let path = if usable { service.path.clone() } else { format!("/imported/{}", slug(name)) };
+    let mut paths = service.paths();
+    let usable = !paths.is_empty() && !moved;
+    if !usable {
+        paths = vec![format!("/imported/{}", slug(name))];
+    }
     ItemKind::Service(ServiceHead {
-        path: at(path),
+        paths: paths.into_iter().map(at).collect(),
         methods: methods.into_iter().map(at).collect(),
         errors: None,
         raw_paths: false,

@@ -16,7 +16,7 @@ use crate::words::{Declaration, METHODS};
 #[derive(Default)]
 struct Clauses {
     params: Option<(Vec<Param>, Span)>,
-    at: Option<(Spanned<String>, Span)>,
+    at: Option<(Vec<Spanned<String>>, Span)>,
     every: Option<(Spanned<DurationLit>, Span)>,
     methods: Option<(Vec<Spanned<String>>, Span)>,
     errors: Option<(Call, Span)>,
@@ -94,10 +94,10 @@ impl Lower<'_> {
                 Rule::at => {
                     let span = self.span(&child);
                     let is_task = kind_word.as_ref().is_some_and(|word| word.as_str().eq_ignore_ascii_case("task"));
-                    let read = if is_task { self.times(child) } else { self.path(child) };
-                    match read {
-                        Some(path) => self.once(&mut clauses.at, path, span, "at"),
-                        None => clauses.unread = true,
+                    let read: Vec<_> = if is_task { self.times(child).into_iter().collect() } else { self.service_paths(child) };
+                    match read.is_empty() {
+                        false => self.once(&mut clauses.at, read, span, "at"),
+                        true => clauses.unread = true,
                     }
                 }
                 Rule::every => {
@@ -156,7 +156,11 @@ impl Lower<'_> {
 
     fn once<T>(&mut self, slot: &mut Option<(T, Span)>, value: T, span: Span, what: &str) {
         if slot.is_some() {
-            self.error(codes::BAD_CLAUSE, format!("`{what}` appears twice"), span, "remove one of the two");
+            let help = match what {
+                "at" => "remove one of the two; the paths of a service stand after one `at`: `at \"/a\" \"/b\"`",
+                _ => "remove one of the two",
+            };
+            self.error(codes::BAD_CLAUSE, format!("`{what}` appears twice"), span, help);
         } else {
             *slot = Some((value, span));
         }
@@ -217,13 +221,15 @@ impl Lower<'_> {
             Declaration::Command => Some(ItemKind::Command(params)),
             Declaration::Customize => Some(ItemKind::Customize),
             Declaration::Extension => Some(ItemKind::Extension),
+            Declaration::Before => Some(ItemKind::Before),
+            Declaration::After => Some(ItemKind::After),
             Declaration::Task => match (every, at) {
                 (Some(_), Some((_, span))) => {
                     self.error(codes::BAD_CLAUSE, "this task says twice when it runs", span, "write `every` or `at`");
                     None
                 }
                 (Some((every, _)), None) => Some(ItemKind::Task(Schedule::Every(every))),
-                (None, Some((times, _))) => Some(ItemKind::Task(Schedule::At(times))),
+                (None, Some((times, _))) => Some(ItemKind::Task(Schedule::At(times.into_iter().next()?))),
                 (None, None) if unread => None,
                 (None, None) => {
                     let span = self.span(word);
@@ -233,13 +239,14 @@ impl Lower<'_> {
                 }
             },
             Declaration::Service => match at {
-                Some((path, _)) => Some(ItemKind::Service(ServiceHead {
-                    path,
+                Some((all, _)) => Some(ItemKind::Service(ServiceHead {
+                    paths: all,
                     methods: methods.map(|(methods, _)| methods).unwrap_or_default(),
                     errors: errors.map(|(call, _)| call),
                     raw_paths: paths.is_some(),
                     disabled: disabled.is_some(),
                 })),
+                None if unread => None,
                 None => {
                     let span = self.span(word);
                     self.error(codes::BAD_CLAUSE, "this service has no path", span, "add `at \"/path\"` after its name");
@@ -313,13 +320,37 @@ impl Lower<'_> {
 
     /// The times of a task; the engine reads them.
     fn times(&mut self, node: Node<'_>) -> Option<Spanned<String>> {
-        let text = self.children(node).pop()?;
-        self.plain_text(&text)
+        let mut texts = self.children(node).into_iter();
+        let times = self.plain_text(&texts.next()?);
+        if let Some(more) = texts.next() {
+            let span = self.span(&more);
+            self.error(
+                codes::BAD_CLAUSE,
+                "a task has one text with its times",
+                span,
+                "several times are in one: `at \"0 3,15 * * *\"`",
+            );
+        }
+        times
     }
 
-    fn path(&mut self, node: Node<'_>) -> Option<Spanned<String>> {
-        let text = self.children(node).pop()?;
-        let path = self.plain_text(&text)?;
+    /// The paths of a service, each once.
+    fn service_paths(&mut self, node: Node<'_>) -> Vec<Spanned<String>> {
+        let mut paths: Vec<Spanned<String>> = Vec::new();
+        for text in self.children(node) {
+            let Some(path) = self.path(&text) else { continue };
+            if paths.contains(&path) {
+                let message = format!("the path `{}` appears twice", path.node);
+                self.error(codes::BAD_ROUTE, message, path.span, "remove one of the two");
+            } else {
+                paths.push(path);
+            }
+        }
+        paths
+    }
+
+    fn path(&mut self, text: &Node<'_>) -> Option<Spanned<String>> {
+        let path = self.plain_text(text)?;
         let star = path.find('*');
         let good_star = star.is_none_or(|at| at + 1 == path.len() && path[..at].ends_with('/'));
         if !path.starts_with('/') {

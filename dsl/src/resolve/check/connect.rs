@@ -85,7 +85,7 @@ pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
         found.extend(match policy.kind() {
             Kind::Customize => customization(set, policy, &all),
             Kind::Extension => extension(set, policy, &all),
-            Kind::Fragment | Kind::Assertion | Kind::Service | Kind::Task | Kind::Command => None,
+            Kind::Fragment | Kind::Assertion | Kind::Service | Kind::Task | Kind::Command | Kind::Before | Kind::After => None,
         });
     }
     never_included(set, &mut found);
@@ -221,7 +221,8 @@ fn customization(set: &Set<'_>, policy: &Policy, places: &AllPlaces<'_>) -> Opti
     if let Some(hook) = places.hooks.get(&fold(name)) {
         return spelled(&policy.item.name, hook);
     }
-    let target = [Kind::Fragment, Kind::Assertion, Kind::Service, Kind::Task, Kind::Command].into_iter();
+    let target =
+        [Kind::Fragment, Kind::Assertion, Kind::Service, Kind::Task, Kind::Command, Kind::Before, Kind::After].into_iter();
     let declared = |kind: Kind| Some((kind, set.index.get(kind, name)?));
     if let Some((kind, id)) = target.clone().find_map(declared) {
         let message = format!("{} `{name}` has no hook: it does not include `#{name}`", kind.word());

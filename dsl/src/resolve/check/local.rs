@@ -33,8 +33,10 @@ impl<'s> Local<'s, '_> {
     fn head(&mut self, item: &'s Item) {
         self.params(self.policy.params());
         if let ItemKind::Service(head) = &item.kind {
-            if let Some(problem) = routes::path_problem(&head.path) {
-                self.found.push(Diagnostic::error(codes::INVALID_PATH, problem, head.path.span));
+            for path in &head.paths {
+                if let Some(problem) = routes::path_problem(path) {
+                    self.found.push(Diagnostic::error(codes::INVALID_PATH, problem, path.span));
+                }
             }
             if let Some(errors) = &head.errors {
                 self.errors(errors);

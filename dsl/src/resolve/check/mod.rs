@@ -100,7 +100,7 @@ impl<'a> Set<'a> {
 
     /// The first other kind under which the name exists.
     pub(crate) fn other_kind(&self, name: &str, but: Kind) -> Option<(Kind, PolicyId)> {
-        [Kind::Fragment, Kind::Assertion, Kind::Extension, Kind::Service, Kind::Task, Kind::Command]
+        [Kind::Fragment, Kind::Assertion, Kind::Extension, Kind::Service, Kind::Task, Kind::Command, Kind::Before, Kind::After]
             .into_iter()
             .filter(|kind| *kind != but)
             .find_map(|kind| Some((kind, self.index.get(kind, name)?)))

@@ -7,23 +7,27 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::check::Set;
 use crate::resolve::index::Policy;
+use crate::span::Span;
 
 pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
-    let mut by_path: HashMap<&str, Vec<(&Policy, &ServiceHead)>> = HashMap::new();
+    let mut by_path: HashMap<&str, Vec<(&Policy, &ServiceHead, Span)>> = HashMap::new();
     for policy in set.policies {
         let ItemKind::Service(head) = &policy.item.kind else { continue };
         // A disabled service may have the path of the service that it is to replace.
         if head.disabled {
             continue;
         }
-        let others = by_path.entry(head.path.trim_end_matches('/')).or_default();
-        if let Some((before, _)) = others.iter().find(|(before, other)| before.name != policy.name && meet(head, other)) {
-            let message = format!("`{}` is already the path of service `{}`", *head.path, before.name);
-            let ItemKind::Service(other) = &before.item.kind else { continue };
-            let error = Diagnostic::error(codes::DUPLICATE_ROUTE, message, head.path.span);
-            found.push(error.help("choose another path, or other methods").related(other.path.span, "also here"));
+        for path in &head.paths {
+            let others = by_path.entry(path.trim_end_matches('/')).or_default();
+            if let Some((before, _, there)) =
+                others.iter().find(|(before, other, _)| before.name != policy.name && meet(head, other))
+            {
+                let message = format!("`{}` is already the path of service `{}`", **path, before.name);
+                let error = Diagnostic::error(codes::DUPLICATE_ROUTE, message, path.span);
+                found.push(error.help("choose another path, or other methods").related(*there, "also here"));
+            }
+            others.push((policy, head, path.span));
         }
-        others.push((policy, head));
     }
 }
 

@@ -52,6 +52,15 @@ pub(crate) fn property(spec: &Spec, prop: &Prop, value: &Expr) -> Option<Diagnos
             let wrong = is_literal(value) && !matches!(*value.kind, ExprKind::Text(_) | ExprKind::Raw(_));
             wrong.then(|| takes("a name").help("write it in quotes"))
         }
+        Kind::Trust => {
+            let items = match &*value.kind {
+                ExprKind::List(items) => items.as_slice(),
+                _ => std::slice::from_ref(value),
+            };
+            let named = !items.is_empty() && items.iter().all(|item| item.literal().is_some());
+            (!named)
+                .then(|| takes("names of trusted certificates").help("write them in quotes, without variables: `[\"a\", \"b\"]`"))
+        }
         Kind::Object => match &*value.kind {
             ExprKind::Json(crate::ast::Json::Object(_)) | ExprKind::File(Syntax::Json, _) => None,
             ExprKind::Var(_) | ExprKind::Function(..) => None,

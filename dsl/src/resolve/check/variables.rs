@@ -281,7 +281,7 @@ fn never_read(set: &Set<'_>, owner: &Policy, space: &Space, span: Span, name: Sy
     let message = match policy.kind() {
         Kind::Customize => format!("nothing that includes the hook of `{}` reads `{name}`", policy.name),
         Kind::Fragment | Kind::Extension => format!("`{name}` is set, and nothing that includes `{}` reads it", policy.name),
-        Kind::Assertion | Kind::Service | Kind::Task | Kind::Command => {
+        Kind::Assertion | Kind::Service | Kind::Task | Kind::Command | Kind::Before | Kind::After => {
             format!("`{name}` is set, and nothing in {} `{}` reads it", owner.kind().word(), owner.name)
         }
     };

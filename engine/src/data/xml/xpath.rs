@@ -23,14 +23,23 @@ const MAX_DEPTH: usize = 128;
 /// Blanks of XML.
 const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
+/// Functions that may be the last step of a path, as in XPath 2.0.
+const LAST_STEPS: [&str; 7] = ["name", "local-name", "namespace-uri", "string", "string-length", "normalize-space", "number"];
+
 /// An expression.
-pub struct XPath(Expr);
+pub struct XPath {
+    expr: Expr,
+    /// What is asked of each node that it finds.
+    last: Option<Expr>,
+}
 
 /// The result of an expression.
 #[derive(Debug, PartialEq)]
 pub enum Answer {
     /// Nodes: the text and the markup of each.
     Nodes(Vec<(String, String)>),
+    /// What a function as the last step gave for each node.
+    Each(Vec<String>),
     /// Truth.
     Boolean(bool),
     /// A number or a text, as text.
@@ -81,12 +90,25 @@ impl XPath {
         if depth_of(&expr, 0) > MAX_DEPTH {
             return Err(XPathError::Operators);
         }
-        Ok(XPath(expr))
+        Ok(XPath { expr, last: None })
+    }
+
+    /// Reads an expression whose last step may be a function without arguments: `/a/*/name()`, as in XPath 2.0.
+    pub fn parse_with_function(text: &str) -> Result<XPath, XPathError> {
+        let Some((path, function)) = last_function(text) else { return XPath::parse(text) };
+        let XPath { expr, .. } = XPath::parse(path)?;
+        if text.len() > MAX_LENGTH {
+            return Err(XPathError::Long);
+        }
+        if !matches!(expr, Expr::Path(_)) {
+            return Err(XPathError::Syntax("a function can only be the last step of one path".to_owned()));
+        }
+        Ok(XPath { expr, last: Some(XPath::parse(function)?.expr) })
     }
 
     /// The parsed expression.
     pub(super) fn expr(&self) -> &Expr {
-        &self.0
+        &self.expr
     }
 
     /// Evaluates at the root of a document. The error says why there is no result.
@@ -99,18 +121,35 @@ impl XPath {
     ) -> Result<Answer, &'static str> {
         let root = Node::Tree(document.root());
         let evaluator = Evaluator { root, namespaces, scope: variables, budget };
-        Ok(match evaluator.value(&self.0, At { node: root, position: 1, size: 1 })? {
-            Value::Nodes(nodes) => {
+        Ok(match (evaluator.value(&self.expr, At { node: root, position: 1, size: 1 })?, &self.last) {
+            (Value::Nodes(nodes), Some(last)) => {
+                let size = nodes.len();
+                let at = |(index, node)| At { node, position: index + 1, size };
+                let each = nodes.into_iter().enumerate().map(at);
+                Answer::Each(each.map(|at| evaluator.text(evaluator.value(last, at)?)).collect::<Result<_, _>>()?)
+            }
+            (_, Some(_)) => return Err("the expression before the last step gives no nodes"),
+            (Value::Nodes(nodes), None) => {
                 let mut answers = Vec::with_capacity(nodes.len());
                 for node in nodes {
                     answers.push((node.text(budget)?, node.markup(budget)?));
                 }
                 Answer::Nodes(answers)
             }
-            Value::Boolean(truth) => Answer::Boolean(truth),
-            other => Answer::Text(evaluator.text(other)?),
+            (Value::Boolean(truth), None) => Answer::Boolean(truth),
+            (other, None) => Answer::Text(evaluator.text(other)?),
         })
     }
+}
+
+/// A path, and the function after its last `/`.
+fn last_function(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_end_matches(BLANKS);
+    let (path, function) = text.rsplit_once('/')?;
+    let name = function.strip_suffix("()")?;
+    // `//name()` would ask all nodes below, and is not XPath 2.0 that anybody writes.
+    let known = LAST_STEPS.contains(&name) && !path.ends_with('/');
+    known.then_some((if path.trim().is_empty() { "/" } else { path }, function))
 }
 
 /// The depth of an expression; stops counting just above the limit.
@@ -205,7 +244,8 @@ mod tests {
         let namespaces = BTreeMap::from([("v".to_owned(), "urn:o".to_owned()), ("d".to_owned(), "urn:d".to_owned())]);
         let variables =
             BTreeMap::from([("wanted.index".to_owned(), "2' or '1'='1".to_owned()), ("n".to_owned(), "2".to_owned())]);
-        match XPath::parse(expression).unwrap().evaluate(&document, &namespaces, &variables, &whole()) {
+        match XPath::parse_with_function(expression).unwrap().evaluate(&document, &namespaces, &variables, &whole()) {
+            Ok(Answer::Each(texts)) => texts.join("|"),
             Ok(Answer::Nodes(nodes)) => nodes.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join("|"),
             Ok(Answer::Boolean(truth)) => truth.to_string(),
             Ok(Answer::Text(text)) => text,
@@ -217,6 +257,11 @@ mod tests {
     fn expressions_find_what_they_say() {
         for (expression, expected) in [
             ("/v:values/v:value/d:token", "a&b|c<d"),
+            ("/v:values/*/name()", "o:value|o:value"),
+            ("//d:token/string-length() ", "3|3"),
+            ("//d:none/local-name()", ""),
+            ("(//d:token)[2]/string()", "c<d"),
+            ("/local-name()", ""),
             ("//d:token", "a&b|c<d"),
             ("//token", ""),
             ("//*[local-name()='token']", "a&b|c<d"),
@@ -326,7 +371,7 @@ mod tests {
             let answer = match answer.unwrap() {
                 Answer::Boolean(truth) => truth.to_string(),
                 Answer::Text(text) => text,
-                Answer::Nodes(_) => String::new(),
+                Answer::Nodes(_) | Answer::Each(_) => String::new(),
             };
             assert_eq!(answer, expected, "{expression}");
         }

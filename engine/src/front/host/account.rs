@@ -50,10 +50,18 @@ impl Host {
         });
         let providers =
             services.identity.states().map(|(name, up)| (name.to_owned(), up.map_or_else(|| "not asked yet".to_owned(), state)));
-        let routes = site.endpoints().map(|(name, path, methods)| {
-            let methods = methods.iter().map(ToString::to_string).collect();
-            (name.to_string(), Endpoint { path: path.to_owned(), methods })
-        });
+        let mut routes: BTreeMap<String, Endpoint> = BTreeMap::new();
+        for (name, path) in site.services() {
+            routes.insert(name.to_string(), Endpoint { path: path.to_owned(), also: Vec::new(), methods: Vec::new() });
+        }
+        for (name, path, methods) in site.endpoints() {
+            let Some(endpoint) = routes.get_mut(name.as_str()) else { continue };
+            endpoint.methods = methods.iter().map(ToString::to_string).collect();
+            if path != endpoint.path && !endpoint.also.iter().any(|other| other == path) {
+                endpoint.also.push(path.to_owned());
+                endpoint.also.sort();
+            }
+        }
         let now = services.clock.now_millis();
         let certificates = certificates(&services)
             .into_iter()
@@ -64,7 +72,7 @@ impl Host {
             databases: databases.collect(),
             providers: providers.collect(),
             cluster: services.cluster.report(),
-            routes: routes.collect(),
+            routes,
             tasks: self.task_reports().await,
             certificates: certificates.collect(),
         }

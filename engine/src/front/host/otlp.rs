@@ -131,6 +131,7 @@ impl Exporter {
             set,
             body: Bytes::from(body.to_string()),
             identity: None,
+            trust: None,
             timeout: Some(LIMIT),
             max_bytes: Some(1 << 20),
             public_only: false,

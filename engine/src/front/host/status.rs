@@ -79,8 +79,11 @@ pub struct Database {
 /// Where a service is answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// Path.
+    /// Path: the first, if it has several.
     pub path: String,
+    /// Its other paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// Methods; none: any.
     pub methods: Vec<String>,
 }

@@ -1,6 +1,6 @@
 //! Assertions that call other servers, or other policies of this gateway.
 
-super::catalogue! { route_http, route_https }
+super::catalogue! { route, route_http, route_https }
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ const MAX_REDIRECTS: usize = 5;
 /// Most nested calls of policies within the gateway; more must be a cycle.
 const MAX_DEPTH: u8 = 8;
 
-/// Declares the properties that both assertions have.
+/// Declares the properties that all of them have.
 macro_rules! props {
     ($($more:expr),* $(,)?) => {
         &[
@@ -75,7 +75,20 @@ macro_rules! props {
     };
 }
 
-/// Declares the variables that both assertions set.
+/// Declares the properties of those that call over TLS.
+macro_rules! secure_props {
+    ($($more:expr),* $(,)?) => {
+        super::props![
+            Prop::absent("key", Kind::Key, "Alias of the private key whose certificate is shown to the server; may be an expression."),
+            Prop::absent("trust", Kind::Trust, "The trusted certificates that count for this call, by the names of their files in \
+                `keys/trusted/`: the server must show one of them, or one that was issued below one of them. Left out: all that the \
+                gateway trusts. A call to this gateway itself then goes over a connection, too."),
+            $($more),*
+        ]
+    };
+}
+
+/// Declares the variables that all of them set.
 macro_rules! routing_sets {
     () => {
         &[
@@ -90,11 +103,41 @@ macro_rules! routing_sets {
         ]
     };
 }
-use {props, routing_sets};
+use {props, routing_sets, secure_props};
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Schemes {
+    /// `http://`
+    Plain,
+    /// `https://`
+    Secure,
+    /// Either, as the URL says.
+    Either,
+}
+
+impl Schemes {
+    fn has(self, scheme: &str) -> bool {
+        match scheme {
+            "http" => self != Schemes::Secure,
+            "https" => self != Schemes::Plain,
+            _ => false,
+        }
+    }
+
+    /// The form of the URLs.
+    fn form(self) -> &'static str {
+        match self {
+            Schemes::Plain => "http://host/…",
+            Schemes::Secure => "https://host/…",
+            Schemes::Either => "https://host/… or http://host/…",
+        }
+    }
+}
 
 /// A call as a policy describes it.
 struct Route {
-    scheme: &'static str,
+    schemes: Schemes,
     url: Expr,
     method: Option<Expr>,
     request: Option<MessageRef>,
@@ -111,13 +154,16 @@ struct Route {
     public_only: bool,
     /// Alias of the client certificate.
     key: Option<Expr>,
+    /// Names of the trusted certificates that count.
+    trust: Option<Arc<[SmolStr]>>,
     reason_code: Option<Slot>,
     latency: Option<Slot>,
     called: Option<Slot>,
 }
 
 impl Route {
-    fn build(p: &mut Build<'_>, scheme: &'static str, key: Option<Expr>) -> Result<Route, Diagnostic> {
+    /// `schemes` is told the scheme that is written in the policy, if it is.
+    fn build(p: &mut Build<'_>, schemes: impl FnOnce(Option<&str>) -> Schemes) -> Result<Route, Diagnostic> {
         let prefix = p.literal("prefix")?;
         let slot = |p: &mut Build<'_>, name: &str| p.slot(&format!("{prefix}.{name}"));
         let credentials = match (p.optional("user"), p.optional("password")) {
@@ -138,17 +184,27 @@ impl Route {
             return Err(p.refuse("headers", &format!("`{name}` belongs to the connection; the gateway writes it itself")));
         }
         let url = p.value("url");
-        let other = url.beginning().and_then(|text| text.split_once("://")).filter(|(own, _)| *own != scheme);
-        if let Some((other, _)) = other {
+        let written = url.beginning().and_then(|text| text.split_once("://")).map(|(scheme, _)| scheme);
+        let schemes = schemes(written);
+        if let Some(other) = written.filter(|scheme| !schemes.has(scheme)) {
             let takes = match other {
                 "http" => "; `RouteHttp` calls http://",
                 "https" => "; `RouteHttps` calls https://",
                 _ => "",
             };
-            return Err(p.refuse("url", &format!("it calls addresses of the form {scheme}://host/…{takes}")));
+            return Err(p.refuse("url", &format!("it calls addresses of the form {}{takes}", schemes.form())));
+        }
+        let secure = schemes != Schemes::Plain;
+        let key = if secure { p.optional("key") } else { None };
+        let trust =
+            if secure && p.has("trust") { Some(p.texts("trust")?.into_iter().map(SmolStr::from).collect()) } else { None };
+        if written == Some("http")
+            && let Some(name) = ["key", "trust"].into_iter().find(|name| secure && p.has(name))
+        {
+            return Err(p.refuse(name, "it is for https://, and the URL is http://"));
         }
         Ok(Route {
-            scheme,
+            schemes,
             url,
             method: p.optional("method"),
             request: if p.has("request") { Some(p.message("request")?) } else { None },
@@ -164,6 +220,7 @@ impl Route {
             repeatable: p.value("repeatable"),
             public_only: p.flag("public_only")?,
             key,
+            trust,
             reason_code: slot(p, "reasonCode"),
             latency: slot(p, "latency"),
             called: slot(p, "url"),
@@ -174,9 +231,11 @@ impl Route {
     fn call(&self, ctx: &Ctx) -> Result<Result<Call, CallError>, Fault> {
         let refuse = |why: String| Ok(Err(CallError::new(Failed::BadUrl, why)));
         let url = self.url.to_text(ctx);
-        let Some(uri) = url.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some(self.scheme)) else {
-            return refuse(format!("the URL is not of the form {}://host/…", self.scheme));
+        let Some(uri) = url.parse::<Uri>().ok().filter(|uri| uri.scheme_str().is_some_and(|scheme| self.schemes.has(scheme)))
+        else {
+            return refuse(format!("the URL is not of the form {}", self.schemes.form()));
         };
+        let secure = uri.scheme_str() == Some("https");
         let message = self.request.and_then(|message| ctx.message(message));
         let method = match &self.method {
             Some(method) => method.to_text(ctx).to_ascii_uppercase(),
@@ -216,17 +275,18 @@ impl Route {
             }
         }
         let identity = match &self.key {
-            Some(alias) => {
+            Some(alias) if secure => {
                 let alias = alias.to_text(ctx).to_string();
                 let key = ctx.services().keys.certified(&alias)?;
                 Some((alias, key))
             }
-            None => None,
+            Some(_) | None => None,
         };
         let millis = self.timeout.as_ref().and_then(|timeout| super::data::millis(timeout, ctx));
         let timeout = millis.map(|millis| Duration::from_millis(millis.max(1) as u64));
         let max_bytes = self.max_bytes.as_ref().and_then(|max| max.eval(ctx).to_int()).and_then(|max| usize::try_from(max).ok());
-        Ok(Ok(Call { uri, method, headers, set, body, identity, timeout, max_bytes, public_only: self.public_only }))
+        let trust = self.trust.clone();
+        Ok(Ok(Call { uri, method, headers, set, body, identity, trust, timeout, max_bytes, public_only: self.public_only }))
     }
 
     /// Names of the client's fields to forward although they are meant for the gateway.
@@ -243,7 +303,9 @@ impl Route {
             }
             let target = ctx.services().outbound.check(&call.uri, self.public_only)?;
             call.uri = target.uri.clone();
-            let (answer, from) = if self.in_process && is_own(&target, ctx) {
+            // In process nobody shows a certificate, so a list of trusted ones would mean nothing.
+            let shows = call.trust.is_some() && target.uri.scheme_str() == Some("https");
+            let (answer, from) = if self.in_process && !shows && is_own(&target, ctx) {
                 ctx.services().outbound.admit(&target, self.public_only).await?;
                 let answer = in_process(call.clone(), ctx).await?;
                 if call.max_bytes.is_some_and(|most| answer.body().len() > most) {

@@ -29,6 +29,8 @@ pub enum Named {
     Dialect,
     /// A key in `keys/`, or one of `keys` that is made at the next start.
     Key,
+    /// A file in `keys/trusted/`.
+    Trust,
 }
 
 /// A name that a policy will ask for.
@@ -195,6 +197,7 @@ impl<'a> Compiler<'a> {
                 Kind::Connection => Named::Connection,
                 Kind::Provider => Named::Provider,
                 Kind::Key => Named::Key,
+                Kind::Trust => Named::Trust,
                 Kind::Dialect => Named::Dialect,
                 _ => continue,
             };
@@ -226,6 +229,8 @@ pub fn unknown(names: &[UsedName], services: &Services) -> Vec<Diagnostic> {
     let providers: Vec<&str> = services.identity.names().collect();
     let aliases = services.keys.aliases();
     let keys: Vec<&str> = aliases.iter().map(SmolStr::as_str).collect();
+    let anchors = services.keys.anchor_names();
+    let anchors: Vec<&str> = anchors.iter().map(SmolStr::as_str).collect();
     let dialects = Dialect::ALL.map(Dialect::word);
     let mut found = Vec::new();
     let mut told = std::collections::HashSet::new();
@@ -237,6 +242,7 @@ pub fn unknown(names: &[UsedName], services: &Services) -> Vec<Diagnostic> {
             Named::Connection => (&connections, "connection", "add it to `connections` in gateway.yaml"),
             Named::Provider => (&providers, "identity provider", "add it to `identity_providers` in gateway.yaml"),
             Named::Key => (&keys, "private key", "add it to `keys` in gateway.yaml, or its files to keys/"),
+            Named::Trust => (&anchors, "trusted certificate", "`portcullis key trust add NAME FILE` adds it"),
         };
         if known.contains(&used.name.as_str()) || !told.insert((used.named, &used.name, used.span)) {
             continue;

@@ -176,6 +176,26 @@ pub struct CallSite {
     pub settled: Settled,
 }
 
+/// Where a service goes on after a failure.
+#[derive(Clone, Copy, Debug)]
+pub struct Failing {
+    /// After one without a code.
+    pub plain: u32,
+    /// After `fail CODE`.
+    pub coded: u32,
+    /// The slot that takes the code.
+    pub code: Slot,
+}
+
+/// The slots that tell how a policy before services ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// The code of `fail`.
+    pub code: Slot,
+    /// `true` after `Done`.
+    pub answered: Slot,
+}
+
 /// A policy with variables of its own.
 pub struct FrameProgram {
     /// Name.
@@ -184,6 +204,10 @@ pub struct FrameProgram {
     pub entry: u32,
     /// Where the run continues after an unhandled fault, so that the service still answers in its own way.
     pub fault_tail: Option<u32>,
+    /// Of a service: how it answers after a failure before it.
+    pub failing: Option<Failing>,
+    /// Of a policy before services: what tells how it ended.
+    pub told: Option<Told>,
     /// How many slots it has.
     pub slots: usize,
     /// Inputs in order.

@@ -31,6 +31,8 @@ fn run_code(code: Vec<(Op, u32, u32)>) -> Ending {
         name: "test".into(),
         entry: 0,
         fault_tail: None,
+        failing: None,
+        told: None,
         slots: 1,
         inputs: Vec::new(),
         outputs: Vec::new(),

@@ -45,6 +45,17 @@ pub(super) static FUNCTIONS: &[Function] = &[
         index.and_then(|index| args[0].values().get(index).cloned()).unwrap_or_default()
     })
     .giving(Gives::Argument),
+    function(
+        "index_of",
+        &["list", "value"],
+        2,
+        "the index, counted from zero, of the first value of a list that is this text; -1 if there is none",
+        |args| {
+            let wanted = args[1].as_text();
+            let found = args[0].values().iter().position(|value| *value.as_text() == *wanted);
+            Value::Int(found.map_or(-1, |index| index as i64))
+        },
+    ),
     function("append", &["list", "value…"], 1, "the list with further values; lists among them are flattened", |args| {
         Value::list(args.iter().flat_map(|arg| arg.values().iter().cloned()))
     })

@@ -14,10 +14,22 @@ pub struct Routes {
     exact: HashMap<String, Endpoint>,
     /// Paths that end in `*`, longest first.
     prefixes: Vec<Prefix>,
-    /// Paths of services as the least strict server compares them, each with the length of the path as written and whether `*`
-    /// follows.
-    folded: HashMap<String, Vec<(usize, bool)>>,
+    /// Paths of services as the least strict server compares them.
+    folded: HashMap<String, Vec<Written>>,
 }
+
+/// A path as a service has it.
+struct Written {
+    /// Its length without `*`.
+    length: usize,
+    /// Whether `*` follows.
+    star: bool,
+    /// Who answers there.
+    whose: Whose,
+}
+
+/// Who answers at a path: the same number, the same services. Paths of the same services are no rivals of each other.
+type Whose = usize;
 
 /// The services of one path, which share its methods.
 pub struct Endpoint {
@@ -32,6 +44,7 @@ struct Prefix {
     /// Whether a path below this one may be, for a less strict server, the path of another service. Found out when the policies load,
     /// because it is asked for each request and hardly ever so.
     rivals: bool,
+    whose: Whose,
 }
 
 /// Where a path leads.
@@ -79,7 +92,6 @@ impl Routes {
     /// Adds a service at a path, which may end in `*`.
     pub fn add(&mut self, path: &str, route: Arc<Route>) {
         let written = path.strip_suffix('*').unwrap_or(path);
-        self.folded.entry(path::folded(written).into_owned()).or_default().push((written.len(), written != path));
         if written == path {
             match self.exact.get_mut(path) {
                 Some(endpoint) => endpoint.add(route),
@@ -89,30 +101,49 @@ impl Routes {
         }
         match self.prefixes.iter_mut().find(|known| known.path == written) {
             Some(known) => known.endpoint.add(route),
-            None => self.prefixes.push(Prefix { path: written.to_owned(), endpoint: Endpoint::new(route), rivals: true }),
+            None => {
+                self.prefixes.push(Prefix { path: written.to_owned(), endpoint: Endpoint::new(route), rivals: true, whose: 0 })
+            }
         }
     }
 
     /// Prepares for requests when all paths are known.
     pub fn settle(&mut self) {
         self.prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
+        let mut known: HashMap<Vec<*const Route>, Whose> = HashMap::new();
+        let mut whose = |endpoint: &Endpoint| {
+            let mut routes: Vec<*const Route> = endpoint.routes.iter().map(Arc::as_ptr).collect();
+            routes.sort();
+            let next = known.len();
+            *known.entry(routes).or_insert(next)
+        };
+        self.folded.clear();
+        let mut write = |path: &str, star: bool, whose: Whose| {
+            self.folded.entry(path::folded(path).into_owned()).or_default().push(Written { length: path.len(), star, whose });
+        };
+        for (path, endpoint) in &self.exact {
+            write(path, false, whose(endpoint));
+        }
+        for prefix in &mut self.prefixes {
+            prefix.whose = whose(&prefix.endpoint);
+            write(&prefix.path, true, prefix.whose);
+        }
         for prefix in &mut self.prefixes {
             // Whole segments stay together when they are folded. So a path below this one is, folded, below this folder.
             let folder = &prefix.path[..prefix.path.rfind('/').map_or(0, |at| at + 1)];
             let folder = path::folded(folder);
-            prefix.rivals = self.folded.iter().any(|(other, lengths)| {
+            prefix.rivals = self.folded.iter().any(|(other, paths)| {
                 let near = other.starts_with(&*folder) || folder.starts_with(other.as_str());
-                near && lengths.iter().any(|(length, _)| *length > prefix.path.len())
+                near && paths.iter().any(|path| path.length > prefix.path.len() && path.whose != prefix.whose)
             });
         }
     }
 
-    /// All services, each with its path where that does not end in `*`.
-    pub fn all(&self) -> impl Iterator<Item = (Option<&str>, &Arc<Route>)> {
-        let exact =
-            self.exact.iter().flat_map(|(path, endpoint)| endpoint.routes.iter().map(|route| (Some(path.as_str()), route)));
-        let prefixes = self.prefixes.iter().flat_map(|prefix| prefix.endpoint.routes.iter().map(|route| (None, route)));
-        exact.chain(prefixes)
+    /// All paths without `/*`, each with a service that answers there.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<Route>)> {
+        let exact = self.exact.iter().map(|(path, endpoint)| (path.as_str(), endpoint));
+        let prefixes = self.prefixes.iter().map(|prefix| (prefix.path.trim_end_matches('/'), &prefix.endpoint));
+        exact.chain(prefixes).flat_map(|(path, endpoint)| endpoint.routes.iter().map(move |route| (path, route)))
     }
 
     /// The services that a path leads to.
@@ -131,7 +162,7 @@ impl Routes {
             (Some((prefix, _)), Form::Unusual(reason)) if prefix.endpoint.plain_paths() => Routed::Refused(reason),
             (None, Form::Unusual(reason)) => Routed::Refused(reason),
             (None, Form::Plain) => Routed::Nowhere,
-            (Some((prefix, _)), _) if prefix.rivals && self.is_of_another(path, prefix.path.len(), form) => {
+            (Some((prefix, _)), _) if prefix.rivals && self.is_of_another(path, prefix, form) => {
                 Routed::Refused("less strict servers take the path for that of another service")
             }
             (Some((prefix, rest)), _) => Routed::To(&prefix.endpoint, rest, form),
@@ -141,13 +172,13 @@ impl Routes {
     /// Whether a path that leads to a service with `*` could, for the server behind it, belong to a service with a longer path.
     /// That service may require more of the client: `/app/Admin/x` leads to `/app/*`, but many servers treat it as
     /// `/app/admin/x`.
-    fn is_of_another(&self, path: &str, own: usize, form: Form) -> bool {
+    fn is_of_another(&self, path: &str, own: &Prefix, form: Form) -> bool {
         let folded = path::folded(path);
         path::beginnings(&folded).any(|beginning| {
             // It is uncertain where servers split an unusual path, so a prefix counts like the whole.
             let whole = beginning.len() == folded.len() || form != Form::Plain;
             let others = self.folded.get(beginning).into_iter().flatten();
-            others.into_iter().any(|(length, star)| *length > own && (*star || whole))
+            others.into_iter().any(|other| other.length > own.path.len() && other.whose != own.whose && (other.star || whole))
         })
     }
 }

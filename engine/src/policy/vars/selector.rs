@@ -48,6 +48,8 @@ pub enum MessageSelector {
     FormValues(SmolStr),
     /// Value of a cookie the message sets or sends.
     Cookie(SmolStr),
+    /// Values of all cookies of this name.
+    CookieValues(SmolStr),
     /// Names of its cookies.
     CookieNames,
 }
@@ -123,6 +125,7 @@ impl Selector {
         "http.form",
         "http.formValues",
         "http.cookies",
+        "http.cookieValues",
         "http.cookieNames",
         "subject",
         "issuer",
@@ -176,12 +179,13 @@ impl MessageSelector {
         if let Some(name) = after(text, "http.headerValues") {
             return header_name(name).map(M::HeaderValues);
         }
-        let named: [Named<M>; 5] = [
+        let named: [Named<M>; 6] = [
             ("json", |name| M::Json(Some(name))),
             ("http.form", |name| M::Form(name)),
             ("http.formValues", |name| M::FormValues(name)),
             ("http.cookies", |name| M::Cookie(name)),
             ("http.cookie", |name| M::Cookie(name)),
+            ("http.cookieValues", |name| M::CookieValues(name)),
         ];
         for (word, make) in named {
             if let Some(name) = after(text, word) {
@@ -219,6 +223,9 @@ impl MessageSelector {
             MessageSelector::Form(name) => Value::from(message.form().first(name).cloned()),
             MessageSelector::FormValues(name) => Value::list(message.form().all(name).cloned().map(Value::Text)),
             MessageSelector::Cookie(name) => Value::from(cookies(message).find(|(own, _)| own == name).map(|(_, value)| value)),
+            MessageSelector::CookieValues(name) => {
+                Value::list(cookies(message).filter(|(own, _)| own == name).map(|(_, value)| Value::from(value)))
+            }
             MessageSelector::CookieNames => Value::list(cookies(message).map(|(name, _)| Value::from(name))),
         }
     }

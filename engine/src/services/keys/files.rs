@@ -91,7 +91,10 @@ pub(super) fn read(folder: &Path) -> Result<State, KeyError> {
         let certificate = Certificate::from_text(&read_text(&authority)?).map_err(|error| wrong(&authority, error))?;
         state.authority = Some(Arc::new(certificate));
     }
-    state.trusted = trusted(folder)?.into_iter().flat_map(|anchors| anchors.certificates).collect();
+    for anchors in trusted(folder)? {
+        state.trusted.extend(anchors.certificates.iter().cloned());
+        state.anchors.entry(anchors.name.into()).or_default().extend(anchors.certificates);
+    }
     state.secrets = secrets(&folder.join(SECRETS))?;
     Ok(state)
 }

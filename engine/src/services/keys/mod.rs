@@ -83,6 +83,8 @@ struct State {
     keys: BTreeMap<SmolStr, Vec<Arc<PrivateKey>>>,
     authority: Option<Arc<Certificate>>,
     trusted: Vec<Arc<Certificate>>,
+    /// The trusted ones by the names of their files.
+    anchors: BTreeMap<SmolStr, Vec<Arc<Certificate>>>,
     secrets: BTreeMap<SmolStr, Secret>,
 }
 
@@ -242,9 +244,9 @@ impl KeyStore {
         for alias in aliases {
             keys.entry(SmolStr::new(alias)).or_default();
         }
-        let State { authority, trusted, secrets, .. } = &**state;
-        let (authority, trusted, secrets) = (authority.clone(), trusted.clone(), secrets.clone());
-        self.state.store(Arc::new(State { keys, authority, trusted, secrets }));
+        let State { authority, trusted, anchors, secrets, .. } = &**state;
+        let (authority, trusted, anchors, secrets) = (authority.clone(), trusted.clone(), anchors.clone(), secrets.clone());
+        self.state.store(Arc::new(State { keys, authority, trusted, anchors, secrets }));
     }
 
     /// Names of all stored secrets.

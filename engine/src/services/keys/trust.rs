@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::{KeyError, KeyStore, files};
 use crate::data::certificate::Certificate;
 
@@ -19,6 +21,21 @@ impl KeyStore {
     /// All trust anchors, by the names of their files.
     pub fn anchors(&self) -> Result<Vec<Anchors>, KeyError> {
         files::trusted(&self.folder)
+    }
+
+    /// The names of the files.
+    pub fn anchor_names(&self) -> Vec<SmolStr> {
+        self.state.load().anchors.keys().cloned().collect()
+    }
+
+    /// What is in the files of these names, or a name of which there is no file.
+    pub fn anchors_named<'n>(&self, names: &'n [SmolStr]) -> Result<Vec<Arc<Certificate>>, &'n SmolStr> {
+        let state = self.state.load();
+        let mut all = Vec::new();
+        for name in names {
+            all.extend(state.anchors.get(name).ok_or(name)?.iter().cloned());
+        }
+        Ok(all)
     }
 
     /// Trusts the certificates in a PEM file from now on, under a new name. Everything else in the file is left out, above all private

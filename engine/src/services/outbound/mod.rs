@@ -10,6 +10,7 @@ pub(crate) mod backend;
 mod connector;
 pub mod fields;
 mod policy;
+mod trust;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -27,6 +28,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use smol_str::SmolStr;
 
 use crate::services::config::{Forwarded, Outbound as Settings};
 use crate::services::keys::KeyStore;
@@ -129,6 +131,8 @@ pub struct Call {
     pub body: Bytes,
     /// Alias and key of the client certificate to show.
     pub identity: Option<(String, Arc<CertifiedKey>)>,
+    /// Names of the trusted certificates that alone count for this call; `None`: all that the gateway trusts.
+    pub trust: Option<Arc<[SmolStr]>>,
     /// Instead of the configured time for an answer.
     pub timeout: Option<Duration>,
     /// Instead of the configured size of an answer.
@@ -169,9 +173,19 @@ pub struct Outbound {
 struct Pools {
     /// Of the keys.
     version: u64,
-    /// By the alias of the client certificate; the empty alias means none. Connections are never shared between aliases, nor between
-    /// URLs of policies and URLs of clients, because different rules allowed them.
-    open: HashMap<(String, bool), Open>,
+    /// Connections are never shared between aliases, nor between lists of trusted certificates, nor between URLs of policies and URLs
+    /// of clients, because different rules allowed them.
+    open: HashMap<Which, Open>,
+}
+
+/// By what rules connections are made.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Which {
+    /// The alias of the client certificate; the empty alias means none.
+    alias: String,
+    /// Names of the trusted certificates that count.
+    trust: Option<Arc<[SmolStr]>>,
+    public_only: bool,
 }
 
 /// Connections with one client certificate.
@@ -263,7 +277,7 @@ impl Outbound {
     pub async fn call(&self, call: Call) -> Result<Response<Bytes>, CallError> {
         let started = std::time::Instant::now();
         let target = self.check(&call.uri, call.public_only)?;
-        let pool = self.pool(call.identity.as_ref(), call.public_only)?;
+        let pool = self.pool(&call)?;
         let limit = call.max_bytes.unwrap_or(self.settings.response_bytes.0);
         let patience = call.timeout.unwrap_or(self.settings.read_timeout.0);
         let headers = call.fields();
@@ -291,22 +305,27 @@ impl Outbound {
         answer
     }
 
-    fn pool(&self, identity: Option<&(String, Arc<CertifiedKey>)>, public_only: bool) -> Result<Pool, CallError> {
-        let name = (identity.map_or_else(String::new, |(alias, _)| alias.clone()), public_only);
-        let identity = identity.map(|(_, key)| key);
+    fn pool(&self, call: &Call) -> Result<Pool, CallError> {
+        let which = Which {
+            alias: call.identity.as_ref().map_or_else(String::new, |(alias, _)| alias.clone()),
+            trust: call.trust.clone(),
+            public_only: call.public_only,
+        };
+        let identity = call.identity.as_ref().map(|(_, key)| key);
         // Asked for before the trusted certificates are read: if they change in between, the next call starts anew.
         let version = self.keys.version();
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if pools.version < version {
             *pools = Pools { version, open: HashMap::new() };
         }
-        if let Some(Open { shown, pool }) = pools.open.get(&name)
+        if let Some(Open { shown, pool }) = pools.open.get(&which)
             && shown.as_ref().map(Arc::as_ptr) == identity.map(Arc::as_ptr)
         {
             return Ok(pool.clone());
         }
-        let tls = self.tls(identity).map_err(|error| CallError::new(Failed::Other, format!("TLS: {error}")))?;
-        let connector = Connector::new(tls, self.settings.connect_timeout.0, Arc::clone(self.rules(public_only)));
+        let tls =
+            self.tls(identity, call.trust.as_deref()).map_err(|error| CallError::new(Failed::Other, format!("TLS: {error}")))?;
+        let connector = Connector::new(tls, self.settings.connect_timeout.0, Arc::clone(self.rules(call.public_only)));
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -315,20 +334,32 @@ impl Outbound {
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIME)
             .build(connector);
-        pools.open.insert(name, Open { shown: identity.cloned(), pool: pool.clone() });
+        pools.open.insert(which, Open { shown: identity.cloned(), pool: pool.clone() });
         Ok(pool)
     }
 
-    fn tls(&self, identity: Option<&Arc<CertifiedKey>>) -> Result<rustls::ClientConfig, rustls::Error> {
-        let mut roots: RootCertStore = self.keys.roots();
-        if self.settings.public_authorities {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        roots.add_parsable_certificates(self.extra.iter().cloned());
+    fn tls(
+        &self,
+        identity: Option<&Arc<CertifiedKey>>,
+        trust: Option<&[SmolStr]>,
+    ) -> Result<rustls::ClientConfig, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = match trust {
+            None => {
+                let mut roots: RootCertStore = self.keys.roots();
+                if self.settings.public_authorities {
+                    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                }
+                roots.add_parsable_certificates(self.extra.iter().cloned());
+                builder.with_root_certificates(roots)
+            }
+            Some(names) => {
+                let missing = |name: &SmolStr| rustls::Error::General(format!("there is no trusted certificate `{name}`"));
+                let listed = self.keys.anchors_named(names).map_err(missing)?;
+                builder.dangerous().with_custom_certificate_verifier(trust::Listed::new(&listed, provider)?)
+            }
+        };
         Ok(match identity {
             Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key)))),
             None => builder.with_no_client_auth(),

@@ -23,6 +23,7 @@ fn get(url: &str) -> Call {
         set: HeaderMap::new(),
         body: Bytes::new(),
         identity: None,
+        trust: None,
         timeout: None,
         max_bytes: None,
         public_only: false,
@@ -372,4 +373,56 @@ async fn a_trust_that_is_withdrawn_counts_for_the_next_call() {
         works().await.unwrap();
         ours.distrust("theirs").unwrap();
     }
+}
+
+/// A call with a list of trusted certificates trusts these alone, whatever the gateway trusts; connections of other lists are not its own.
+#[tokio::test]
+async fn a_call_may_trust_some_certificates_alone() {
+    let now = crate::data::time::Clock::default().now_millis();
+    let folder = || tempfile::tempdir().unwrap();
+    let (near, one, other) = (folder(), folder(), folder());
+    let open = |folder: &tempfile::TempDir| KeyStore::open(&folder.path().join("keys"), "localhost", now).unwrap();
+    let (one, other) = (open(&one), open(&other));
+    let ours = Arc::new(open(&near));
+    ours.trust("one", &one.authority_file(), now).unwrap();
+    ours.trust("other", &other.authority_file(), now).unwrap();
+    // The server's own certificate, without its authority.
+    let leaf = near.path().join("leaf.pem");
+    std::fs::write(&leaf, one.key("default_ssl_key").unwrap().certificate.as_ref().unwrap().pem()).unwrap();
+    ours.trust("leaf", &leaf, now).unwrap();
+    let (at_one, at_other) = (secured(&one).await, secured(&other).await);
+    let outbound = Outbound::open(&settings(), Path::new("."), &ours).unwrap();
+    let call = |host: &str, port: u16, trust: &[&str]| {
+        let trust: Arc<[SmolStr]> = trust.iter().map(|name| SmolStr::new(name)).collect();
+        let trust = Some(trust).filter(|trust| !trust.is_empty());
+        let call = Call { trust, ..get(&format!("https://{host}:{port}/")) };
+        async { outbound.call(call).await.map(|answer| answer.status().as_u16()).map_err(|error| error.to_string()) }
+    };
+    for _ in 0..2 {
+        assert_eq!(call("localhost", at_one, &[]).await, Ok(200));
+        assert_eq!(call("localhost", at_other, &[]).await, Ok(200));
+        assert_eq!(call("localhost", at_one, &["one"]).await, Ok(200));
+        assert_eq!(call("localhost", at_one, &["leaf"]).await, Ok(200));
+        assert_eq!(call("localhost", at_other, &["one", "other"]).await, Ok(200));
+        for trust in [&["one"][..], &["leaf"], &["one", "leaf"]] {
+            let refused = call("localhost", at_other, trust).await.unwrap_err();
+            assert!(refused.contains("UnknownIssuer"), "{trust:?}: {refused}");
+        }
+        let refused = call("localhost", at_one, &["one", "gone"]).await.unwrap_err();
+        assert!(refused.contains("there is no trusted certificate `gone`"), "{refused}");
+    }
+    // The name counts, even if the certificate itself is listed.
+    let answers = Arc::new(Mutex::new(std::collections::VecDeque::from([vec![std::net::IpAddr::from([127, 0, 0, 1])]])));
+    let mut strange = Outbound::open(&settings(), Path::new("."), &ours).unwrap();
+    let mut targets = policy::Targets::clone(&strange.targets);
+    targets.names = connector::Names::Scripted(answers);
+    strange.targets = Arc::new(targets);
+    let trust = Some(Arc::from([SmolStr::new("leaf")]));
+    let refused =
+        strange.call(Call { trust, ..get(&format!("https://strange.example:{at_one}/")) }).await.unwrap_err().to_string();
+    assert!(refused.contains("not valid for name"), "{refused}");
+    ours.distrust("one").unwrap();
+    let refused = call("localhost", at_one, &["one"]).await.unwrap_err();
+    assert!(refused.contains("there is no trusted certificate `one`"), "{refused}");
+    assert_eq!(call("localhost", at_one, &["leaf"]).await, Ok(200));
 }

@@ -17,6 +17,7 @@ static SPEC: Spec = Spec {
     summary: "Finds certificates: by `alias` that of a private key of this gateway, by the other properties those in \
               `keys/trusted/` and the gateway's own authority. All given properties must match.",
     props: &[
+        Prop::absent("name", Kind::Text, "Name of a file in `keys/trusted/`, without its ending."),
         Prop::absent("alias", Kind::Text, "Alias of the private key."),
         Prop::absent("subject", Kind::Text, "Subject, as `${certificate.subject}` prints it."),
         Prop::absent("issuer", Kind::Text, "Issuer, likewise."),
@@ -42,6 +43,7 @@ set found = "${own.count} ${own.subject} ${own.certificate} ${own.pem} ${own.cha
 ${found} contains "CN=ec""#,
             Expect::Holds,
         ),
+        example("no such file", r#"LookupCertificate(name: "partner")"#, Expect::Fails),
         example("of nobody", r#"LookupCertificate(subject: "CN=nobody")"#, Expect::Fails),
     ],
     also: &["Look Up Certificate", "Look Up Trusted Certificate"],
@@ -63,9 +65,9 @@ const BY: [(&str, Tell); 6] = [
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
     build: |p| {
-        if !p.has("alias") && !BY.iter().any(|(name, _)| p.has(name)) {
+        if !p.has("alias") && !p.has("name") && !BY.iter().any(|(name, _)| p.has(name)) {
             let names = BY.map(|(name, _)| name).join("`, `");
-            return Err(p.refuse("alias", &format!("say which certificate, by one or more of `alias`, `{names}`")));
+            return Err(p.refuse("alias", &format!("say which certificate, by one or more of `alias`, `name`, `{names}`")));
         }
         let prefix = p.literal("prefix")?;
         let slot = |p: &mut crate::policy::assertion::Build<'_>, name: &str| p.slot(&format!("{prefix}.{name}"));
@@ -76,6 +78,7 @@ pub static ENTRY: Entry = Entry {
             chain: slot(p, "chain"),
             count: slot(p, "count"),
             alias: p.optional("alias"),
+            name: p.optional("name"),
             by: BY.iter().filter_map(|(name, tell)| Some((*tell, p.optional(name)?))).collect(),
         })
     },
@@ -83,6 +86,7 @@ pub static ENTRY: Entry = Entry {
 
 struct LookupCertificate {
     alias: Option<Expr>,
+    name: Option<Expr>,
     by: Vec<(Tell, Expr)>,
     certificate: Option<Slot>,
     pem: Option<Slot>,
@@ -104,6 +108,11 @@ impl Assertion for LookupCertificate {
                 None => Vec::new(),
             },
             None => keys.trusted().into_iter().chain(keys.authority()).collect(),
+        };
+        let named = self.name.as_ref().map(|name| keys.anchors_named(&[name.to_text(ctx)]).unwrap_or_default());
+        let candidates: Vec<Arc<Certificate>> = match named {
+            Some(named) => candidates.into_iter().filter(|own| named.iter().any(|named| named.der() == own.der())).collect(),
+            None => candidates,
         };
         let fits = |certificate: &Arc<Certificate>| {
             self.by.iter().all(|(tell, wanted)| tell(certificate) == Some(&*wanted.text(ctx)))

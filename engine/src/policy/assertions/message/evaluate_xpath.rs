@@ -27,7 +27,8 @@ static SPEC: Spec = Spec {
         Prop::required(
             "expression",
             Kind::Text,
-            "XPath 1.0. Policy variables in it would become part of the expression: pass them as `variables` instead.",
+            "XPath 1.0. The last step may also be a function without arguments, which gives a value for each node: `/a/*/name()`. \
+             Policy variables would become part of the expression: pass them as `variables` instead.",
         ),
         Prop::absent("namespaces", Kind::Object, "Namespaces by prefix, `json { \"p\": \"urn:x\" }`, without variables."),
         Prop::absent("variables", Kind::Object, "Texts that the expression can read as `$name`, `json { \"name\": ${value} }`."),
@@ -62,6 +63,12 @@ set shown = "${xpath.found} ${xpath.count} ${xpath.result} ${xpath.results|+} ${
 set id = "7"
 EvaluateXPath(source: ${doc}, expression: "/v/a[@id=$id]", variables: json { "id": ${id} }, prefix: "got")"#,
             Expect::Sets("got.result", "seven"),
+        ),
+        example(
+            "a function as the last step",
+            r#"EvaluateXPath(source: "<v><a/><b/></v>", expression: "/v/*/local-name()", prefix: "got")
+set names = "${got.results|+}""#,
+            Expect::Sets("names", "a+b"),
         ),
         example("nothing there", r#"EvaluateXPath(source: "<a/>", expression: "/b")"#, Expect::Fails),
         example("false", r#"EvaluateXPath(source: "<a/>", expression: "count(/a) > 1")"#, Expect::Fails),
@@ -100,7 +107,7 @@ fn namespaces(p: &mut Build<'_>) -> Result<BTreeMap<String, String>, Diagnostic>
 
 fn expression(p: &mut Build<'_>, namespaces: &BTreeMap<String, String>) -> Result<Expression, Diagnostic> {
     let Ok(Some(text)) = p.optional_literal("expression") else { return Ok(Expression::Text(p.value("expression"))) };
-    let parsed = XPath::parse(&text).map_err(|why| p.refuse("expression", &format!("it is not XPath 1.0: {why}")))?;
+    let parsed = XPath::parse_with_function(&text).map_err(|why| p.refuse("expression", &format!("it is not XPath 1.0: {why}")))?;
     match prefixes(&text).into_iter().find(|prefix| prefix != "xml" && !namespaces.contains_key(prefix)) {
         Some(prefix) => Err(p.refuse("expression", &format!("`namespaces` does not define `{prefix}`"))),
         None => Ok(Expression::Fixed(Arc::new(parsed))),
@@ -147,6 +154,7 @@ impl AsyncAssertion for EvaluateXPath {
             Ok(Answer::Boolean(false)) => falsified("it is false"),
             Ok(Answer::Boolean(true)) => self.found.set(ctx, vec![Value::Bool(true)]),
             Ok(Answer::Text(text)) => self.found.set(ctx, vec![Value::from(text)]),
+            Ok(Answer::Each(texts)) => self.found.set(ctx, texts.into_iter().map(Value::from).collect()),
             Ok(Answer::Nodes(nodes)) => {
                 let markup = |text: &String| Value::Markup(Syntax::Xml, text.as_str().into());
                 ctx.set_if(self.element, nodes.first().map_or(Value::Undefined, |(_, xml)| markup(xml)));
@@ -180,7 +188,7 @@ impl EvaluateXPath {
         let expression = match &self.expression {
             Expression::Fixed(expression) => Arc::clone(expression),
             Expression::Text(text) => {
-                Arc::new(XPath::parse(&text.text(ctx)).map_err(|_| "the expression is not XPath 1.0")?)
+                Arc::new(XPath::parse_with_function(&text.text(ctx)).map_err(|_| "the expression is not XPath 1.0")?)
             }
         };
         Ok(Question { source: self.source.to_text(ctx), expression, namespaces: Arc::clone(&self.namespaces), variables })

@@ -2,7 +2,7 @@
 
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
 
-use super::{Route, props, routing_sets};
+use super::{Route, Schemes, props, routing_sets};
 use crate::policy::assertion::{Entry, Runnable};
 
 static SPEC: Spec = Spec {
@@ -27,8 +27,8 @@ static SPEC: Spec = Spec {
         ),
         example("a URL of another scheme", "set where = \"https://example.com/\"\nRouteHttp(url: ${where})", Expect::Fails),
     ],
-    also: &["Route via HTTP", "Route via HTTP(S)", "HTTP Routing"],
+    also: &["Route via HTTP"],
     ..Spec::PLAIN
 };
 
-pub static ENTRY: Entry = Entry { spec: &SPEC, build: |p| Runnable::io(Route::build(p, "http", None)?) };
+pub static ENTRY: Entry = Entry { spec: &SPEC, build: |p| Runnable::io(Route::build(p, |_| Schemes::Plain)?) };

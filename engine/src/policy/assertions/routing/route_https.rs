@@ -2,7 +2,7 @@
 
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
 
-use super::{Route, props, routing_sets};
+use super::{Route, Schemes, routing_sets, secure_props};
 use crate::policy::assertion::{Entry, Runnable};
 
 static SPEC: Spec = Spec {
@@ -10,7 +10,7 @@ static SPEC: Spec = Spec {
     category: "routing",
     summary: "Calls a server over HTTPS. The gateway's own authority, those in `keys/trusted/` and those of \
               `outbound` in `gateway.yaml` are trusted. A call to this gateway runs the policy in process.",
-    props: props![Prop::absent("key", Kind::Key, "Alias of the private key whose certificate is shown to the server; may be an expression.")],
+    props: secure_props![],
     sets: routing_sets!(),
     fails: &[
         "there is no answer, or the server's certificate is not trusted",
@@ -35,8 +35,5 @@ static SPEC: Spec = Spec {
 
 pub static ENTRY: Entry = Entry {
     spec: &SPEC,
-    build: |p| {
-        let key = p.optional("key");
-        Runnable::io(Route::build(p, "https", key)?)
-    },
+    build: |p| Runnable::io(Route::build(p, |_| Schemes::Secure)?),
 };
