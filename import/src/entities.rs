@@ -18,12 +18,15 @@ pub struct Made {
 }
 
 /// Translates everything that is not a policy.
-pub fn translate(export: &Export) -> Made {
+///
+/// `local` are the tasks whose times are those of a zone.
+pub fn translate(export: &Export, local: &[&str], zone: Option<&str>) -> Made {
     let mut made = Made::default();
     let mut yaml = String::new();
     properties(export, &mut yaml, &mut made);
     connections(export, &mut yaml, &mut made);
     providers(export, &mut yaml, &mut made);
+    zones(local, zone, &mut yaml);
     certificates(export, &mut made);
     for other in &export.others {
         let result = advice(&other.kind);
@@ -116,7 +119,7 @@ fn connections(export: &Export, yaml: &mut String, made: &mut Made) {
                     quoted(&url)
                 );
                 if let Some(pool) = database.pool.as_deref().and_then(|pool| pool.trim().parse::<u32>().ok()) {
-                    let _ = writeln!(yaml, "    max_connections: {pool}");
+                    let _ = writeln!(yaml, "    pool_size: {pool}");
                 }
                 told(
                     made,
@@ -189,6 +192,20 @@ fn providers(export: &Export, yaml: &mut String, made: &mut Made) {
             _ => "there is nothing that stands for it here",
         };
         told(made, "identity provider", &provider.name, &provider.place, result, true);
+    }
+}
+
+/// The zone of each task that has one: other tasks of the home keep theirs.
+fn zones(tasks: &[&str], zone: Option<&str>, yaml: &mut String) {
+    if tasks.is_empty() {
+        return;
+    }
+    if zone.is_none() {
+        yaml.push_str("# FILL IN: the time zone of the gateway that is left, for these tasks; UTC is assumed.\n");
+    }
+    yaml.push_str("tasks:\n");
+    for task in tasks {
+        let _ = writeln!(yaml, "  {}:\n    zone: {}", quoted(task), quoted(zone.unwrap_or("UTC")));
     }
 }
 

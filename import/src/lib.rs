@@ -37,6 +37,8 @@ pub struct Options {
     pub otk: Otk,
     /// What the toolkit's releases ship.
     pub releases: Releases,
+    /// The time zone of the gateway that is left: that of its schedules. If nobody says it, UTC is taken, and reported.
+    pub zone: Option<String>,
 }
 
 /// A file that was made; its path is relative to a home.

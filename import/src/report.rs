@@ -37,6 +37,8 @@ pub enum Topic {
     Rewritten,
     /// A name that had to change.
     Name,
+    /// The toolkit's release.
+    Release,
     /// A policy of the toolkit that was changed though no operator should.
     Changed,
     /// A variable of a customization that only one side knows.
@@ -58,6 +60,7 @@ impl Topic {
             Topic::Dropped => "dropped".to_owned(),
             Topic::Rewritten => "rewritten".to_owned(),
             Topic::Name => "name".to_owned(),
+            Topic::Release => "release".to_owned(),
             Topic::Changed => "changed".to_owned(),
             Topic::Variable => "variable".to_owned(),
             Topic::Entity => "entity".to_owned(),

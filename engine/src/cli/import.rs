@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use portcullis_dsl::{Origin, Severity, Sources};
+use portcullis_import::report::Topic;
 use portcullis_import::{Imported, Input, Options, Otk, OutFile, Problem, Releases, Shipped, report};
 
 use super::{Done, Failure, NO, Place, say};
+use crate::data::time::Zone;
 use crate::front::home::Home;
 use crate::policy::site::{Compiled, catalogue};
 
@@ -40,12 +42,19 @@ pub struct ImportArgs {
     /// given several times.
     #[arg(long, value_name = "FILE")]
     releases: Vec<PathBuf>,
+    /// The time zone of the gateway that is left, such as `Europe/Berlin`: that of its scheduled tasks. Default: UTC, and the report says so.
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    zone: Option<Zone>,
     /// Also put the policies into the home, if they load. No file that somebody changed is overwritten.
     #[arg(long)]
     apply: bool,
     /// The report as JSON, to standard output.
     #[arg(long)]
     json: bool,
+}
+
+fn zone(name: &str) -> Result<Zone, String> {
+    Zone::named(name).ok_or_else(|| "this is no time zone, such as `Europe/Berlin` or `+02:00`".to_owned())
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -72,6 +81,7 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     let home = place.any_home()?;
     let options = Options {
         releases: releases(&args.releases)?,
+        zone: args.zone.as_ref().map(|zone| zone.name().to_owned()),
         otk: match args.otk {
             Toolkit::Shipped => Otk::Shipped,
             Toolkit::Imported => Otk::Imported,
@@ -86,7 +96,7 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     shipped.files.retain(|file| file.origin != Origin::Operator);
     let (library, _) = portcullis_dsl::load(shipped, &catalogue());
     let made = portcullis_import::import(&inputs, &Shipped::of(&library), &options, &mut |files| check(&base, files));
-    let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(name_of(&inputs, args.otk)));
+    let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(name_of(&inputs, args.otk, args.zone.as_ref())));
     let mut files = made.files.clone();
     files.extend(reports(&made)?);
     let mut written = write(&folder, &files, &|_, _| false)?;
@@ -180,7 +190,7 @@ fn check(base: &Sources, files: &[OutFile]) -> Vec<Problem> {
 }
 
 /// A name for what is imported: the same for the same files.
-fn name_of(inputs: &[Input], otk: Toolkit) -> String {
+fn name_of(inputs: &[Input], otk: Toolkit, zone: Option<&Zone>) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut add = |bytes: &[u8]| {
         for byte in bytes.iter().chain(&[0]) {
@@ -188,6 +198,9 @@ fn name_of(inputs: &[Input], otk: Toolkit) -> String {
         }
     };
     add(&[otk as u8]);
+    if let Some(zone) = zone {
+        add(zone.name().as_bytes());
+    }
     for input in inputs {
         add(input.path.as_bytes());
         add(&input.bytes);
@@ -260,6 +273,9 @@ fn tell(made: &Imported, folder: &Path, written: &Written, applied: Option<&Writ
         "{} steps: {} one to one, {} by rewriting, {} without translation; {} comments, {} switched off, {} in shipped policies",
         steps.read, steps.exact, steps.rewritten, steps.missing, steps.comments, steps.disabled, steps.shipped
     ));
+    for told in made.report.findings.iter().filter(|told| told.topic == Topic::Release) {
+        say(&told.message);
+    }
     for error in &made.errors {
         say(format!("error: {}: {} ({})", error.path, error.message, error.code));
     }

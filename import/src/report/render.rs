@@ -6,12 +6,13 @@ use std::fmt::Write;
 use super::{Light, PolicyReport, Report, Told, Topic};
 
 /// What each topic means, in the order of the report.
-const CHAPTERS: [(&str, &str); 11] = [
+const CHAPTERS: [(&str, &str); 12] = [
     ("missing", "What needs a person: no translation"),
     ("damage", "What could not be read"),
     ("security", "Security"),
     ("trap", "Where the gateways differ"),
     ("name", "Names that changed"),
+    ("release", "The release of the toolkit"),
     ("changed", "Policies of the toolkit that were changed"),
     ("variable", "Variables of customizations that only one side knows"),
     ("dropped", "Left out, because nothing is needed"),
