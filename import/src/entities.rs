@@ -75,6 +75,11 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
 }
 
+/// Where a password that the import does not write belongs.
+fn password_file(name: &str) -> String {
+    format!("keys/{}.password", crate::write::file_name(name))
+}
+
 fn properties(export: &Export, yaml: &mut String, made: &mut Made) {
     let is_secret = |name: &str, hidden: bool| {
         let lower = name.to_ascii_lowercase();
@@ -114,9 +119,10 @@ fn connections(export: &Export, yaml: &mut String, made: &mut Made) {
             Some(url) => {
                 let _ = writeln!(
                     yaml,
-                    "  {}:\n    url: {} # FILL IN: the password, as ${{file:…}}",
+                    "  {}:\n    url: {}\n    password_file: {} # FILL IN: put the password into this file",
                     quoted(&database.name),
-                    quoted(&url)
+                    quoted(&url),
+                    quoted(&password_file(&database.name))
                 );
                 if let Some(pool) = database.pool.as_deref().and_then(|pool| pool.trim().parse::<u32>().ok()) {
                     let _ = writeln!(yaml, "    pool_size: {pool}");
@@ -172,7 +178,9 @@ fn providers(export: &Export, yaml: &mut String, made: &mut Made) {
             let _ = writeln!(yaml, "    base: {}", quoted(&provider.base));
         }
         if !provider.bind_dn.is_empty() {
-            let _ = writeln!(yaml, "    bind_dn: {} # FILL IN: bind_password", quoted(&provider.bind_dn));
+            let file = quoted(&password_file(&provider.name));
+            let _ = writeln!(yaml, "    bind_dn: {}", quoted(&provider.bind_dn));
+            let _ = writeln!(yaml, "    bind_password_file: {file} # FILL IN: put its password into this file");
         }
         told(
             made,

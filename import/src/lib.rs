@@ -4,7 +4,7 @@
 //! Nothing is dropped silently: a step is translated, kept as a comment, or becomes `Unsupported`, and the report counts all of them.
 
 mod entities;
-mod known;
+pub mod known;
 pub mod model;
 pub mod names;
 pub mod read;

@@ -31,6 +31,8 @@ pub enum Topic {
     Security,
     /// A place where the gateways differ, by its number in the guide.
     Trap(u8),
+    /// A property of a step that was translated, which nothing here stands for.
+    Aside,
     /// Left out, because it is not needed.
     Dropped,
     /// Said in another way.
@@ -57,6 +59,7 @@ impl Topic {
             Topic::Damage => "damage".to_owned(),
             Topic::Security => "security".to_owned(),
             Topic::Trap(number) => format!("trap {number}"),
+            Topic::Aside => "aside".to_owned(),
             Topic::Dropped => "dropped".to_owned(),
             Topic::Rewritten => "rewritten".to_owned(),
             Topic::Name => "name".to_owned(),

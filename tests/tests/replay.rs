@@ -227,6 +227,7 @@ fn a_case_is_a_recording_that_carries_its_captures() {
         "POST /r/give: header cache-control",
         "POST /r/give: body.expires_in",
         "GET /r/refused: status",
+        "GET /r/refused: header x-ca-err",
         "GET /r/refused: body.error",
     ];
     assert_eq!(found, wanted, "{report:#}");

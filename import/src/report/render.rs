@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{Light, PolicyReport, Report, Told, Topic};
 
 /// What each topic means, in the order of the report.
-const CHAPTERS: [(&str, &str); 12] = [
+const CHAPTERS: [(&str, &str); 13] = [
     ("missing", "What needs a person: no translation"),
     ("damage", "What could not be read"),
     ("security", "Security"),
@@ -15,6 +15,7 @@ const CHAPTERS: [(&str, &str); 12] = [
     ("release", "The release of the toolkit"),
     ("changed", "Policies of the toolkit that were changed"),
     ("variable", "Variables of customizations that only one side knows"),
+    ("aside", "Properties that were left aside: look whether they matter"),
     ("dropped", "Left out, because nothing is needed"),
     ("rewritten", "Said in another way"),
     ("entity", "Entities"),

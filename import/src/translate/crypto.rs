@@ -174,6 +174,12 @@ impl Translator<'_> {
                     alias
                 }
             };
+            if keys.values().any(|own| *own == alias) && algorithm.starts_with(['R', 'P']) {
+                self.trap(23, &format!(
+                    "`{algorithm}` signs with `{alias}`, which must be an RSA key: put the old gateway's into `keys/`, or write `keys: {{ {alias}: \
+                     rsa }}` in gateway.yaml before the first start, which makes an EC key otherwise"
+                ));
+            }
             args.push(arg("alias", lit(&alias)));
         }
         let mut made = Vec::new();
