@@ -408,3 +408,29 @@ fn the_zone_of_tasks_is_said_or_assumed() {
     assert!(part.contains("  \"Nightly\":\n    zone: \"Europe/Berlin\"") && !part.contains("FILL IN: the time zone"), "{part}");
     assert!(!markdown(&made.report).contains("--zone") && markdown(&made.report).contains("by the clocks of Europe/Berlin"));
 }
+
+#[test]
+fn what_holds_nothing_is_said() {
+    for (name, text, why) in [
+        ("a.json", "{}", "holds nothing"),
+        ("a.json", "[]", "holds nothing"),
+        ("a.json", "", "no export"),
+        ("a.xml", "  \n", "no export"),
+    ] {
+        let made = imported(&[(name, text), ("b.xml", &bundle(&item("B", &policy(SET))))]);
+        says(&made, why);
+        let all: Vec<&str> = made.report.policies.iter().map(|own| own.name.as_str()).collect();
+        assert_eq!(all, ["B"], "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_property_that_nothing_stands_for_is_in_the_report() {
+    let step = SET.replace("<L7p:Expression", "<L7p:HopCount intValue=\"3\"/><L7p:Flag booleanValue=\"false\"/><L7p:Expression");
+    let made = imported(&[("a.xml", &bundle(&item("A", &policy(&step))))]);
+    says(&made, "SetVariable: nothing here stands for `hopCount`");
+    assert!(!markdown(&made.report).contains("`flag`"), "what is off says nothing: {}", markdown(&made.report));
+    assert_eq!(made.report.lights, [0, 1, 0]);
+    let text = html(&made.report);
+    assert!(text.contains("left aside") && text.contains("hopCount"), "{text}");
+}

@@ -19,6 +19,9 @@ const MAX_DEPTH: usize = 32;
 /// Most files that are read.
 const MAX_FILES: usize = 100_000;
 
+/// Ends of the names of files that are read in folders.
+const WANTED: [&str; 7] = ["xml", "bundle", "json", "yaml", "yml", "properties", "code"];
+
 /// Options of `import`.
 #[derive(Args)]
 #[command(
@@ -72,6 +75,15 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
         collect(file, root, 0, &mut inputs)?;
     }
     inputs.sort_by(|a, b| a.path.cmp(&b.path));
+    if inputs.is_empty() {
+        let named: Vec<String> = args.files.iter().map(|file| file.display().to_string()).collect();
+        let message = format!(
+            "there is nothing to import in {}: no file that ends in {}",
+            named.join(", "),
+            WANTED.map(|end| format!(".{end}")).join(", ")
+        );
+        return Err(Failure { message, code: 1 });
+    }
     if let Some(release) = &args.fingerprint {
         let export = portcullis_import::read::read(&inputs);
         let table = portcullis_import::releases::table(&export, release).map_err(|message| Failure { message, code: 1 })?;
@@ -142,9 +154,8 @@ fn collect(path: &Path, root: &Path, depth: usize, inputs: &mut Vec<Input>) -> R
         return Err(named(&format!("more than {MAX_FILES} files")));
     }
     let relative = path.strip_prefix(root).unwrap_or(path);
-    let wanted = ["xml", "bundle", "json", "yaml", "yml", "properties", "code"];
     let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    if depth > 0 && !wanted.contains(&end.as_str()) {
+    if depth > 0 && !WANTED.contains(&end.as_str()) {
         return Ok(());
     }
     let size = fs::metadata(path).map_err(|error| named(&error))?.len();

@@ -5,6 +5,7 @@
 
 mod browser;
 mod flows;
+mod imported;
 mod lists;
 mod openid;
 mod stores;
@@ -87,6 +88,7 @@ fn main() -> Result<()> {
     split(&bench, &mut table)?;
     stores::rows(&options, &bare, &mut table)?;
     lists::rows(&options, &bare, &mut table)?;
+    imported::rows(&bench, &mut table)?;
     bench.reload(&mut table)?;
     table.print();
     Ok(())
