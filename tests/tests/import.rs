@@ -110,8 +110,7 @@ fn services_that_look_at_who_asks_answer_as_before() {
 /// Each property that the importer knows, in each spelling: `import/tests/mapped.rs` counts them.
 #[test]
 fn every_property_means_what_it_meant() {
-    // The key of the old gateway is an RSA key, and signs with RS256.
-    let home = home_with("keys: { default_ssl_key: rsa }\n");
+    let home = home_with("keys: { signer: rsa }\n");
     let said = command_with(home.path(), &["user", "add", "alice"], "correct-horse").expect("it runs");
     assert!(said.success, "{}{}", said.stdout, said.stderr);
     answers_as_before(&home, "properties.xml", "properties.yaml");
@@ -214,6 +213,28 @@ fn a_dry_run_changes_nothing_and_a_second_one_neither() {
     let (success, said) = import(home.path(), &[&bundle, "--apply"]);
     assert!(!success && said.contains("left as it is"), "{said}");
     assert!(fs::read_to_string(&changed).expect("a file").ends_with("{}\n"));
+}
+
+#[test]
+fn what_the_home_lacks_is_said_when_policies_are_put_into_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(home.path().join("gateway.yaml"), "logging: { level: info }\n").expect("the folder is writable");
+    let bundle = of("assertions.xml").display().to_string();
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(
+        !success && said.contains("does not load yet") && said.matches("there is no connection `Things`").count() == 1,
+        "{said}"
+    );
+    // With the part of the settings it does.
+    fs::write(home.path().join("gateway.yaml"), "connections: { Things: 'sqlite://data/t.db' }\n")
+        .expect("the folder is writable");
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(success, "{said}");
+    // A folder without an export.
+    let empty = tempfile::tempdir().expect("a folder");
+    fs::write(empty.path().join("export.zip"), "x").expect("the folder is writable");
+    let (success, said) = import(home.path(), &[&empty.path().display().to_string()]);
+    assert!(!success && said.contains("there is nothing to import in") && said.contains(".bundle"), "{said}");
 }
 
 #[test]

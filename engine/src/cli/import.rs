@@ -1,6 +1,8 @@
 //! `portcullis import`: exports of the gateway whose policies are trees.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +14,7 @@ use portcullis_import::{Imported, Input, Options, Otk, OutFile, Problem, Release
 use super::{Done, Failure, NO, Place, say};
 use crate::data::time::Zone;
 use crate::front::home::Home;
+use crate::front::host::{self, inspect};
 use crate::policy::site::{Compiled, catalogue};
 
 /// Deepest folder that is looked into.
@@ -25,7 +28,7 @@ const WANTED: [&str; 7] = ["xml", "bundle", "json", "yaml", "yml", "properties",
 /// Options of `import`.
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 imported, 1 the result does not load or a file is in the way, 2 the command line is not understood."
+    after_help = "Exit codes: 0 imported, 1 the result does not load, a file is in the way, or the home lacks settings that it needs, 2 the command line is not understood."
 )]
 pub struct ImportArgs {
     /// Exports: bundles (XML), GraphQL bundles (JSON), folders of either, projects of the developer's plug-in.
@@ -121,7 +124,24 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     if let Some(applied) = applied {
         written.kept.extend(applied.kept);
     }
-    Ok(if made.errors.is_empty() && written.kept.is_empty() { ExitCode::SUCCESS } else { NO })
+    // Whether there are the connections, providers and keys that policies name, only the settings say.
+    let lacks = if args.apply { lacking(&home) } else { Vec::new() };
+    if !lacks.is_empty() {
+        let _ = writeln!(io::stderr(), "the home does not load yet, and a gateway that serves goes on with what it had:");
+        lacks.iter().for_each(|why| drop(writeln!(io::stderr(), "  {why}")));
+        let _ = writeln!(io::stderr(), "fill in gateway.yaml; `portcullis check` says where each of them is");
+    }
+    Ok(if made.errors.is_empty() && written.kept.is_empty() && lacks.is_empty() { ExitCode::SUCCESS } else { NO })
+}
+
+/// What keeps the home from loading, each once.
+fn lacking(home: &Home) -> Vec<String> {
+    let found = inspect(home, &host::Options::default());
+    let settings = found.settings.iter().map(|error| error.message.clone());
+    let problems = found.problems.iter().map(ToString::to_string);
+    let errors = found.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let all: BTreeSet<String> = settings.chain(problems).chain(errors.map(|error| error.message.clone())).collect();
+    all.into_iter().collect()
 }
 
 /// What is known of the toolkit's releases.

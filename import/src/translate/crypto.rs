@@ -175,10 +175,11 @@ impl Translator<'_> {
                 }
             };
             if keys.values().any(|own| *own == alias) && algorithm.starts_with(['R', 'P']) {
-                self.trap(23, &format!(
-                    "`{algorithm}` signs with `{alias}`, which must be an RSA key: put the old gateway's into `keys/`, or write `keys: {{ {alias}: \
-                     rsa }}` in gateway.yaml before the first start, which makes an EC key otherwise"
-                ));
+                let why = format!(
+                    "`{algorithm}` signs with `{alias}`, which must be an RSA key: put the old gateway's key and certificate into \
+                     `keys/` under this name (a new home makes an EC key), or name another alias"
+                );
+                self.trap(23, &why);
             }
             args.push(arg("alias", lit(&alias)));
         }

@@ -30,11 +30,13 @@ pub fn differences(report: &mut Report, names: &Names, units: &[Unit], warnings:
                 from: own.from.clone(),
                 to: own.to.clone(),
                 message: match unknown {
-                    true => "policies of the toolkit that differ from those of each known release: if you changed one, the change is not in the one that this gateway ships".to_owned(),
+                    true => "a policy of the toolkit that differs from that of each known release: if you changed it, the change \
+                             is not in the one that this gateway ships"
+                        .to_owned(),
                     false => format!(
-                    "`{}` is a policy of the toolkit that no operator should change, and differs from that of {releases}: what was \
-                     changed there is not in the one that this gateway ships",
-                    own.name
+                        "`{}` is a policy of the toolkit that no operator should change, and differs from that of {releases}: what \
+                         was changed there is not in the one that this gateway ships",
+                        own.name
                     ),
                 },
             });
