@@ -18,12 +18,15 @@ pub struct Made {
 }
 
 /// Translates everything that is not a policy.
-pub fn translate(export: &Export) -> Made {
+///
+/// `local` are the tasks whose times are those of a zone.
+pub fn translate(export: &Export, local: &[&str], zone: Option<&str>) -> Made {
     let mut made = Made::default();
     let mut yaml = String::new();
     properties(export, &mut yaml, &mut made);
     connections(export, &mut yaml, &mut made);
     providers(export, &mut yaml, &mut made);
+    zones(local, zone, &mut yaml);
     certificates(export, &mut made);
     for other in &export.others {
         let result = advice(&other.kind);
@@ -72,6 +75,11 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
 }
 
+/// Where a password that the import does not write belongs.
+fn password_file(name: &str) -> String {
+    format!("keys/{}.password", crate::write::file_name(name))
+}
+
 fn properties(export: &Export, yaml: &mut String, made: &mut Made) {
     let is_secret = |name: &str, hidden: bool| {
         let lower = name.to_ascii_lowercase();
@@ -111,12 +119,13 @@ fn connections(export: &Export, yaml: &mut String, made: &mut Made) {
             Some(url) => {
                 let _ = writeln!(
                     yaml,
-                    "  {}:\n    url: {} # FILL IN: the password, as ${{file:…}}",
+                    "  {}:\n    url: {}\n    password_file: {} # FILL IN: put the password into this file",
                     quoted(&database.name),
-                    quoted(&url)
+                    quoted(&url),
+                    quoted(&password_file(&database.name))
                 );
                 if let Some(pool) = database.pool.as_deref().and_then(|pool| pool.trim().parse::<u32>().ok()) {
-                    let _ = writeln!(yaml, "    max_connections: {pool}");
+                    let _ = writeln!(yaml, "    pool_size: {pool}");
                 }
                 told(
                     made,
@@ -169,7 +178,9 @@ fn providers(export: &Export, yaml: &mut String, made: &mut Made) {
             let _ = writeln!(yaml, "    base: {}", quoted(&provider.base));
         }
         if !provider.bind_dn.is_empty() {
-            let _ = writeln!(yaml, "    bind_dn: {} # FILL IN: bind_password", quoted(&provider.bind_dn));
+            let file = quoted(&password_file(&provider.name));
+            let _ = writeln!(yaml, "    bind_dn: {}", quoted(&provider.bind_dn));
+            let _ = writeln!(yaml, "    bind_password_file: {file} # FILL IN: put its password into this file");
         }
         told(
             made,
@@ -189,6 +200,20 @@ fn providers(export: &Export, yaml: &mut String, made: &mut Made) {
             _ => "there is nothing that stands for it here",
         };
         told(made, "identity provider", &provider.name, &provider.place, result, true);
+    }
+}
+
+/// The zone of each task that has one: other tasks of the home keep theirs.
+fn zones(tasks: &[&str], zone: Option<&str>, yaml: &mut String) {
+    if tasks.is_empty() {
+        return;
+    }
+    if zone.is_none() {
+        yaml.push_str("# FILL IN: the time zone of the gateway that is left, for these tasks; UTC is assumed.\n");
+    }
+    yaml.push_str("tasks:\n");
+    for task in tasks {
+        let _ = writeln!(yaml, "  {}:\n    zone: {}", quoted(task), quoted(zone.unwrap_or("UTC")));
     }
 }
 

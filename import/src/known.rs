@@ -23,6 +23,9 @@ pub struct Kind {
     /// Properties that are Base64: theirs to ours.
     #[serde(default)]
     pub base64: BTreeMap<String, String>,
+    /// Properties that change nothing here: why.
+    #[serde(default)]
+    pub ignored: BTreeMap<String, String>,
     /// It holds steps. These are its properties; every other element in it is a step.
     #[serde(default)]
     pub composite: Option<Vec<String>>,
@@ -73,6 +76,11 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.get(name)
 }
 
+/// All types with what is known of them.
+pub fn kinds() -> impl Iterator<Item = (&'static str, &'static Kind)> {
+    KINDS.iter().map(|(name, kind)| (name.as_str(), kind))
+}
+
 /// Whether an element in a step of this type is a step itself.
 pub fn holds_steps(kind: &str) -> Option<&'static [String]> {
     KINDS.get(kind).and_then(|kind| kind.composite.as_deref())
@@ -86,6 +94,25 @@ pub fn prop_name(kind: &str, name: &str) -> (String, bool) {
         return (own.clone(), true);
     }
     (known.names.get(&lower).cloned().unwrap_or(lower), false)
+}
+
+/// What the export gives of a step, nobody has asked for, and may matter: names of properties.
+pub fn left_aside(step: &Step) -> Vec<String> {
+    let known = KINDS.get(&step.kind);
+    let harmless = |name: &str, prop: &Prop| {
+        let ignored =
+            known.is_some_and(|known| known.ignored.contains_key(name)) || name.eq_ignore_ascii_case("assertionComment");
+        let default = known.and_then(|known| known.defaults.get(name));
+        ignored
+            || match (prop, default) {
+                (Prop::Text(text), Some(default)) => text.eq_ignore_ascii_case(default),
+                (Prop::Text(text), None) => matches!(text.to_ascii_lowercase().as_str(), "" | "false" | "-1" | "0" | "null"),
+                (Prop::Null, _) => true,
+                (Prop::List(list), _) => list.is_empty(),
+                (Prop::Map(map), _) => map.is_empty(),
+            }
+    };
+    step.left_aside().filter(|(name, prop)| !harmless(name, prop)).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Fills in what the export leaves out.

@@ -4,7 +4,7 @@
 //! Nothing is dropped silently: a step is translated, kept as a comment, or becomes `Unsupported`, and the report counts all of them.
 
 mod entities;
-mod known;
+pub mod known;
 pub mod model;
 pub mod names;
 pub mod read;
@@ -37,6 +37,8 @@ pub struct Options {
     pub otk: Otk,
     /// What the toolkit's releases ship.
     pub releases: Releases,
+    /// The time zone of the gateway that is left: that of its schedules. If nobody says it, UTC is taken, and reported.
+    pub zone: Option<String>,
 }
 
 /// A file that was made; its path is relative to a home.

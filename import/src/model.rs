@@ -1,5 +1,7 @@
 //! What an export holds, whatever format it came in: policies as trees of steps, and the entities beside them.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -76,6 +78,36 @@ impl Prop {
     }
 }
 
+/// The names of properties that somebody has asked a step for. They are no part of what the step is.
+#[derive(Clone, Debug, Default)]
+pub struct Asked(RefCell<BTreeSet<String>>);
+
+impl PartialEq for Asked {
+    fn eq(&self, _: &Asked) -> bool {
+        true
+    }
+}
+
+impl Asked {
+    fn note(&self, name: &str) {
+        // Nobody else borrows it meanwhile.
+        if let Ok(mut asked) = self.0.try_borrow_mut()
+            && !asked.contains(name)
+        {
+            asked.insert(name.to_owned());
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.borrow().contains(name)
+    }
+
+    /// All of them.
+    pub fn names(&self) -> Vec<String> {
+        self.0.borrow().iter().cloned().collect()
+    }
+}
+
 /// One step of a policy.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Step {
@@ -85,6 +117,8 @@ pub struct Step {
     pub props: Props,
     /// The names of properties that the export gives.
     pub given: Vec<String>,
+    /// Those that its translation has asked for.
+    pub asked: Asked,
     /// Steps inside.
     pub children: Vec<Step>,
     /// Whether it counts: a disabled step is kept as a comment.
@@ -100,9 +134,15 @@ pub struct Step {
 }
 
 impl Step {
+    /// A property.
+    pub fn prop(&self, name: &str) -> Option<&Prop> {
+        self.asked.note(name);
+        self.props.get(name)
+    }
+
     /// The text of a property; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
-        self.props.get(name).and_then(Prop::text).unwrap_or("")
+        self.prop(name).and_then(Prop::text).unwrap_or("")
     }
 
     /// The text of a property that is not empty.
@@ -117,7 +157,14 @@ impl Step {
 
     /// Whether the export itself gives a property.
     pub fn gives(&self, name: &str) -> bool {
+        self.asked.note(name);
         self.given.iter().any(|given| given == name)
+    }
+
+    /// The properties that the export gives and nobody has asked for.
+    pub fn left_aside(&self) -> impl Iterator<Item = (&str, &Prop)> {
+        let given = self.given.iter().filter(|name| !self.asked.has(name));
+        given.filter_map(|name| Some((name.as_str(), self.props.get(name)?)))
     }
 
     /// All steps: this one first, then those inside, in the order of the text.

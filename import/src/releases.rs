@@ -3,7 +3,7 @@
 //! A digest is of the steps that do something, under one spelling of types and properties and with defaults filled in. Comments, line
 //! breaks and GUIDs do not count, because they differ between installations of one release.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -52,6 +52,12 @@ impl Releases {
             }
         }
         Ok(())
+    }
+
+    /// The releases that there is something of.
+    pub fn names(&self) -> Vec<String> {
+        let all: BTreeSet<&String> = self.known.values().flatten().map(|(release, _)| release).collect();
+        all.into_iter().cloned().collect()
     }
 
     /// What is known of a policy.

@@ -31,12 +31,16 @@ pub enum Topic {
     Security,
     /// A place where the gateways differ, by its number in the guide.
     Trap(u8),
+    /// A property of a step that was translated, which nothing here stands for.
+    Aside,
     /// Left out, because it is not needed.
     Dropped,
     /// Said in another way.
     Rewritten,
     /// A name that had to change.
     Name,
+    /// The toolkit's release.
+    Release,
     /// A policy of the toolkit that was changed though no operator should.
     Changed,
     /// A variable of a customization that only one side knows.
@@ -55,9 +59,11 @@ impl Topic {
             Topic::Damage => "damage".to_owned(),
             Topic::Security => "security".to_owned(),
             Topic::Trap(number) => format!("trap {number}"),
+            Topic::Aside => "aside".to_owned(),
             Topic::Dropped => "dropped".to_owned(),
             Topic::Rewritten => "rewritten".to_owned(),
             Topic::Name => "name".to_owned(),
+            Topic::Release => "release".to_owned(),
             Topic::Changed => "changed".to_owned(),
             Topic::Variable => "variable".to_owned(),
             Topic::Entity => "entity".to_owned(),

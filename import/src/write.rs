@@ -2,6 +2,7 @@
 
 mod around;
 mod differences;
+mod toolkit;
 mod unit;
 
 use std::collections::{BTreeMap, HashSet};
@@ -61,13 +62,22 @@ pub fn import(
         }
     }
     around::without_unsupported(&mut units);
-    let made = entities::translate(&export);
-    let mut report = report(inputs, &export, &names, &units, &made, &errors);
-    differences(&mut report, &names, &units, &warnings);
+    let zone = options.zone.as_deref();
+    let local: Vec<&str> = units.iter().filter_map(|unit| local_task(&export, unit)).collect();
+    let made = entities::translate(&export, &local, zone);
+    let mut report = report(inputs, &export, &names, &units, &made, &errors, zone);
+    report.findings.extend(toolkit::told(&export, &names, options));
+    differences(&mut report, &names, &units, &warnings, toolkit::is_unknown(&export, &names));
     let mut files = files_of(&units);
     files.extend(made.files.into_iter().map(|(path, text)| OutFile { path, text }));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Imported { files, report, errors }
+}
+
+/// The name of a task whose times depend on the time zone.
+fn local_task<'u>(export: &Export, unit: &'u Unit) -> Option<&'u str> {
+    let Head::Task(at, name) = &unit.head else { return None };
+    export.tasks.get(*at).filter(|task| is_local(&task.cron)).map(|_| name.as_str())
 }
 
 fn files_of(units: &[Unit]) -> Vec<OutFile> {
@@ -239,7 +249,15 @@ fn is_local(cron: &str) -> bool {
     !fields.iter().skip(hour).all(all)
 }
 
-fn report(inputs: &[Input], export: &Export, names: &Names, units: &[Unit], made: &entities::Made, errors: &[Problem]) -> Report {
+fn report(
+    inputs: &[Input],
+    export: &Export,
+    names: &Names,
+    units: &[Unit],
+    made: &entities::Made,
+    errors: &[Problem],
+    zone: Option<&str>,
+) -> Report {
     let mut report = Report { inputs: inputs.iter().map(|input| input.path.clone()).collect(), ..Report::default() };
     let by_policy: BTreeMap<usize, &Unit> = units.iter().filter_map(|unit| Some((unit.policy?, unit))).collect();
     let mut told: Vec<Told> = Vec::new();
@@ -331,7 +349,12 @@ fn report(inputs: &[Input], export: &Export, names: &Names, units: &[Unit], made
     for (message, place) in &made.security {
         tell(Topic::Security, message.clone(), place, &mut told);
     }
-    report.entities = tasks(export, names);
+    report.entities = tasks(export, names, zone);
+    for (task, _) in export.tasks.iter().zip(&report.entities).filter(|(_, told)| told.by_hand) {
+        if zone.is_none() && has_times(&task.cron) {
+            tell(Topic::Trap(19), ASSUMED_ZONE.to_owned(), &task.place, &mut told);
+        }
+    }
     report.entities.extend(made.told.iter().cloned());
     told.sort_by(|a, b| (a.topic, &a.message, &a.to, &a.from).cmp(&(b.topic, &b.message, &b.to, &b.from)));
     report.findings = told;
@@ -360,7 +383,11 @@ fn is_unchanged(export: &Export, names: &Names, policy: &str) -> bool {
     find_policy(export, policy).is_some_and(|at| matches!(names.becomes.get(at), Some(Becomes::Unchanged(_))))
 }
 
-fn tasks(export: &Export, names: &Names) -> Vec<EntityReport> {
+/// What is told of tasks whose hour or day is fixed.
+const ASSUMED_ZONE: &str = "the times of this task are those of the zone of the gateway that is left; nobody said which, so UTC was taken: \
+                            import with `--zone Europe/Berlin` (or where it is), or set `schedule_zone` or the task's `zone` in gateway.yaml";
+
+fn tasks(export: &Export, names: &Names, zone: Option<&str>) -> Vec<EntityReport> {
     let mut all = Vec::new();
     for (task, name) in export.tasks.iter().zip(&names.tasks) {
         let (result, by_hand) = match has_times(&task.cron) {
@@ -369,9 +396,10 @@ fn tasks(export: &Export, names: &Names) -> Vec<EntityReport> {
             }
             _ if task.once => ("it ran once; nothing is left to do".to_owned(), false),
             _ if !task.enabled => ("it was switched off".to_owned(), false),
-            true if is_local(&task.cron) => {
-                (format!("task \"{name}\" at \"{}\": by UTC here, by the zone of the gateway there", task.cron.trim()), true)
-            }
+            true if is_local(&task.cron) => match zone {
+                Some(zone) => (format!("task \"{name}\" at \"{}\", by the clocks of {zone}", task.cron.trim()), false),
+                None => (format!("task \"{name}\" at \"{}\": by UTC, which was assumed", task.cron.trim()), true),
+            },
             true => (format!("task \"{name}\" at \"{}\"", task.cron.trim()), false),
             false => (format!("its times `{}` cannot be read: write a `task … at`", task.cron), true),
         };

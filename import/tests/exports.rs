@@ -348,3 +348,89 @@ fn many_policies_are_imported() {
     assert_eq!(made.report.steps.read, 15_000);
     assert_eq!(made.files.len(), 1000);
 }
+
+#[test]
+fn an_unknown_release_is_said_with_what_to_do() {
+    // A table of a release from before, in which the policies were others.
+    let old = ["OTK A", "OTK B", "#OTK C"].map(|name| item(name, &policy(""))).concat();
+    let table_of = |text: String, release: &str| {
+        let inputs = [Input { path: "release.xml".to_owned(), bytes: bundle(&text).into_bytes() }];
+        table(&portcullis_import::read::read(&inputs), release).unwrap()
+    };
+    let mut options = Options { releases: portcullis_import::Releases::none(), ..Options::default() };
+    options.releases.add(&table_of(old, "4.0")).unwrap();
+    let own = ["OTK A", "OTK B", "#OTK C", "OTK New", "Bank"].map(|name| item(name, &policy(SET))).concat();
+    let made = imported_with(&[("a.xml", &bundle(&own))], &options);
+    says(&made, "3 differ from what each known release ships under their names, 1 are in no table");
+    says(&made, "(known releases: 4.0)");
+    says(&made, "probably of a release that the tables do not have");
+    says(&made, "--fingerprint RELEASE > RELEASE.yaml");
+    let release = |made: &Imported, name: &str| made.report.policies.iter().find(|own| own.name == name).unwrap().release.clone();
+    assert_eq!(release(&made, "OTK A"), "unknown");
+    assert!(markdown(&made.report).contains("## The release of the toolkit") && html(&made.report).contains("--fingerprint"));
+    // With a table of that release, made as the report says, what was changed is told from what was not.
+    let shipped = ["OTK A", "#OTK C", "OTK New"].map(|name| item(name, &policy(SET))).concat() + &item("OTK B", &policy(""));
+    options.releases.add(&table_of(shipped, "4.6")).unwrap();
+    let made = imported_with(&[("a.xml", &bundle(&own))], &options);
+    assert_eq!(release(&made, "OTK A"), "4.6, unchanged");
+    assert_eq!(release(&made, "OTK B"), "4.0, 4.6, changed");
+    assert!(!made.report.findings.iter().any(|told| told.message.contains("probably")), "{}", markdown(&made.report));
+    // Without the toolkit there is nothing to say of it.
+    let made = imported_with(&[("a.xml", &bundle(&item("Bank", &policy(SET))))], &options);
+    assert!(!markdown(&made.report).contains("The release of the toolkit"));
+}
+
+/// A scheduled task of a bundle.
+fn task(name: &str, cron: &str) -> String {
+    format!(
+        "<l7:Item><l7:Name>{name}</l7:Name><l7:Id>{name}</l7:Id><l7:Type>SCHEDULED_TASK</l7:Type><l7:Resource><l7:ScheduledTask \
+         id=\"{name}\"><l7:Name>{name}</l7:Name><l7:PolicyReference id=\"A\"/><l7:OneNode>true</l7:OneNode><l7:JobType>Recurring\
+         </l7:JobType><l7:JobStatus>Scheduled</l7:JobStatus><l7:CronExpression>{cron}</l7:CronExpression></l7:ScheduledTask>\
+         </l7:Resource></l7:Item>\n"
+    )
+}
+
+#[test]
+fn the_zone_of_tasks_is_said_or_assumed() {
+    let text_of = item("A", &policy(SET)) + &task("Nightly", "0 30 2 * * ?") + &task("Often", "0 */13 * * * ?");
+    let made = imported(&[("a.xml", &bundle(&text_of))]);
+    says(&made, "nobody said which, so UTC was taken: import with `--zone");
+    let traps = made.report.findings.iter().filter(|told| told.message.contains("--zone")).count();
+    assert_eq!(traps, 1, "one of the two depends on it: {}", markdown(&made.report));
+    let part = text(&made, "gateway.yaml");
+    assert!(
+        part.contains("FILL IN: the time zone") && part.contains("  \"Nightly\":\n    zone: \"UTC\"") && !part.contains("Often"),
+        "{part}"
+    );
+    let options = Options { zone: Some("Europe/Berlin".to_owned()), ..Options::default() };
+    let made = imported_with(&[("a.xml", &bundle(&text_of))], &options);
+    let part = text(&made, "gateway.yaml");
+    assert!(part.contains("  \"Nightly\":\n    zone: \"Europe/Berlin\"") && !part.contains("FILL IN: the time zone"), "{part}");
+    assert!(!markdown(&made.report).contains("--zone") && markdown(&made.report).contains("by the clocks of Europe/Berlin"));
+}
+
+#[test]
+fn what_holds_nothing_is_said() {
+    for (name, text, why) in [
+        ("a.json", "{}", "holds nothing"),
+        ("a.json", "[]", "holds nothing"),
+        ("a.json", "", "no export"),
+        ("a.xml", "  \n", "no export"),
+    ] {
+        let made = imported(&[(name, text), ("b.xml", &bundle(&item("B", &policy(SET))))]);
+        says(&made, why);
+        let all: Vec<&str> = made.report.policies.iter().map(|own| own.name.as_str()).collect();
+        assert_eq!(all, ["B"], "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_property_that_nothing_stands_for_is_in_the_report() {
+    let step = SET.replace("<L7p:Expression", "<L7p:HopCount intValue=\"3\"/><L7p:Flag booleanValue=\"false\"/><L7p:Expression");
+    let made = imported(&[("a.xml", &bundle(&item("A", &policy(&step))))]);
+    says(&made, "SetVariable: nothing here stands for `hopCount`");
+    assert!(!markdown(&made.report).contains("`flag`"), "what is off says nothing: {}", markdown(&made.report));
+    assert_eq!(made.report.lights, [0, 1, 0]);
+    let text = html(&made.report);
+    assert!(text.contains("left aside") && text.contains("hopCount"), "{text}");
+}

@@ -40,8 +40,12 @@ fn of(name: &str) -> PathBuf {
 
 /// A home with the database that the bundle's queries name.
 fn home() -> tempfile::TempDir {
+    home_with("")
+}
+
+fn home_with(settings: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().expect("a folder");
-    let settings = "connections:\n  Things: sqlite://data/things.db\nlogging: { level: info }\n";
+    let settings = format!("connections:\n  Things: sqlite://data/things.db\nlogging: {{ level: info }}\n{settings}");
     fs::write(home.path().join("gateway.yaml"), settings).expect("the folder is writable");
     home
 }
@@ -121,6 +125,54 @@ fn routes_and_what_runs_around_services_answer_as_before() {
     assert!(read("services/Service seen.policy").contains("Unsupported("));
 }
 
+/// Each property that the importer knows, in each spelling: `import/tests/mapped.rs` counts them.
+#[test]
+fn every_property_means_what_it_meant() {
+    let home = home_with("keys: { signer: rsa }\n");
+    let said = command_with(home.path(), &["user", "add", "alice"], "correct-horse").expect("it runs");
+    assert!(said.success, "{}{}", said.stdout, said.stderr);
+    answers_as_before(&home, "properties.xml", "properties.yaml");
+    let report = fs::read_dir(home.path().join("import")).expect("a folder").next().expect("an import").expect("a folder").path();
+    let report = fs::read_to_string(report.join("report.json")).expect("a report");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["steps"]["missing"], 0);
+    let aside: Vec<&Value> =
+        report["findings"].as_array().expect("findings").iter().filter(|told| told["topic"] == "aside").collect();
+    assert_eq!(aside, Vec::<&Value>::new());
+}
+
+/// What an import says of settings, a gateway can read: merged as it is, with what is to fill in filled in.
+#[test]
+fn the_part_of_the_settings_can_be_read() {
+    let home = home();
+    let bundle = of("assertions.xml").display().to_string();
+    let (success, said) =
+        import(home.path(), &[&bundle, "--zone", "Europe/Berlin", "--into", &home.path().join("out").display().to_string()]);
+    assert!(success, "{said}");
+    let part = fs::read_to_string(home.path().join("out/gateway.yaml")).expect("a part");
+    assert!(
+        part.contains("Clean on Mondays") && part.contains("zone: \"Europe/Berlin\"") && !part.contains("Clean often"),
+        "{part}"
+    );
+    let other = tempfile::tempdir().expect("a folder");
+    fs::write(other.path().join("gateway.yaml"), &part).expect("the folder is writable");
+    // Where passwords belong, it says.
+    let files = part.lines().filter_map(|line| line.split_once("password_file: \"")).filter_map(|(_, rest)| rest.split_once('"'));
+    let files: Vec<&str> = files.map(|(file, _)| file).collect();
+    assert_eq!(files, ["keys/Things.password", "keys/People.password"], "{part}");
+    fs::create_dir_all(other.path().join("keys")).expect("the folder is writable");
+    files.iter().for_each(|file| fs::write(other.path().join(file), "secret\n").expect("the folder is writable"));
+    // The tasks that it speaks of.
+    let task = "task \"Clean on Mondays\" at \"0 0 3 ? * MON\" { Continue }\n";
+    fs::create_dir_all(other.path().join("services")).expect("the folder is writable");
+    fs::write(other.path().join("services/t.policy"), task).expect("the folder is writable");
+    let check = command(other.path(), &["check"]).expect("it runs");
+    let said = check.stdout + &check.stderr;
+    assert!(!said.contains("unknown") && !said.contains("gateway.yaml:"), "{said}\n{part}");
+    let (success, said) = import(home.path(), &[&bundle, "--zone", "Europe/Atlantis"]);
+    assert!(!success && said.contains("no time zone"), "{said}");
+}
+
 /// Imports a bundle, and compares what its services answer with what they answered before.
 fn answers_as_before(home: &tempfile::TempDir, bundle: &str, answers: &str) {
     let bundle = of(bundle).display().to_string();
@@ -179,6 +231,28 @@ fn a_dry_run_changes_nothing_and_a_second_one_neither() {
     let (success, said) = import(home.path(), &[&bundle, "--apply"]);
     assert!(!success && said.contains("left as it is"), "{said}");
     assert!(fs::read_to_string(&changed).expect("a file").ends_with("{}\n"));
+}
+
+#[test]
+fn what_the_home_lacks_is_said_when_policies_are_put_into_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(home.path().join("gateway.yaml"), "logging: { level: info }\n").expect("the folder is writable");
+    let bundle = of("assertions.xml").display().to_string();
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(
+        !success && said.contains("does not load yet") && said.matches("there is no connection `Things`").count() == 1,
+        "{said}"
+    );
+    // With the part of the settings it does.
+    fs::write(home.path().join("gateway.yaml"), "connections: { Things: 'sqlite://data/t.db' }\n")
+        .expect("the folder is writable");
+    let (success, said) = import(home.path(), &[&bundle, "--apply"]);
+    assert!(success, "{said}");
+    // A folder without an export.
+    let empty = tempfile::tempdir().expect("a folder");
+    fs::write(empty.path().join("export.zip"), "x").expect("the folder is writable");
+    let (success, said) = import(home.path(), &[&empty.path().display().to_string()]);
+    assert!(!success && said.contains("there is nothing to import in") && said.contains(".bundle"), "{said}");
 }
 
 #[test]

@@ -179,6 +179,85 @@ fn two_gateways_are_compared_without_recorded_answers() {
     assert_eq!(differs(&json(&said)), ["POST /r/soap: body/hello/@from"], "{}", said.stdout);
 }
 
+fn outcomes(report: &Value) -> Vec<String> {
+    let requests = report["requests"].as_array().expect("requests");
+    requests.iter().map(|one| one["outcome"].as_str().expect("a word").to_owned()).collect()
+}
+
+#[test]
+fn a_case_is_a_recording_that_carries_its_captures() {
+    let gateways = Gateways::start();
+    let ca = gateways.ca().display().to_string();
+    let (old, new, case) = (address(&gateways.old), address(&gateways.new), file("opens.case"));
+    let said = gateways.replay(&[&case, "--against", &old, "--ca", &ca, "--json"]);
+    let report = json(&said);
+    assert!(!said.success, "what was not sent is no success");
+    let mut sent = vec!["equal"; 3];
+    sent.extend(["skipped", "equal"]);
+    sent.extend(["skipped"; 5]);
+    sent.extend(["equal", "skipped"]);
+    assert_eq!(outcomes(&report), sent, "{report:#}");
+    // What only a gateway of the case's own has is named, each with the reason.
+    let why = |at: usize| report["requests"][at]["why"].as_str().expect("why").to_owned();
+    for (at, words) in [
+        (3, "app.client_key"),
+        (5, "the port without TLS"),
+        (6, "client certificate"),
+        (7, "`Transfer-Encoding`"),
+        (8, "bytes"),
+        (9, "3 times at once"),
+        (11, "moves the clock"),
+    ] {
+        assert!(why(at).contains(words), "{at}: {}", why(at));
+    }
+    let note = report["notes"][0].as_str().expect("a note");
+    for words in ["the settings of line 2", "the command `client add`", "the user `alice`", "not checked: the log"] {
+        assert!(note.contains(words), "{words}: {note}");
+    }
+    assert!(!said.stdout.contains("correct-horse"), "{}", said.stdout);
+    // A value that a command would have given.
+    let given = ["--var", "app.client_key=known-otherwise"];
+    let words = [&[case.as_str(), "--against", &old, "--ca", &ca, "--json"][..], &given].concat();
+    assert_eq!(outcomes(&json(&gateways.replay(&words)))[3], "equal");
+    // What differs at the other one does not keep later requests from the token that it gave.
+    let said = gateways.replay(&[&case, "--against", &new, "--ca", &ca, "--json"]);
+    let report = json(&said);
+    let found: Vec<String> = differs(&report).into_iter().filter(|one| !one.contains("?at=")).collect();
+    let wanted = [
+        "POST /r/give: header cache-control",
+        "POST /r/give: body.expires_in",
+        "GET /r/refused: status",
+        "GET /r/refused: header x-ca-err",
+        "GET /r/refused: body.error",
+    ];
+    assert_eq!(found, wanted, "{report:#}");
+    assert_eq!(outcomes(&report)[1..3], ["equal", "equal"]);
+    let ignored = ["--ignore", "cache-control", "--ignore", "body.expires_in"];
+    let words = [&[case.as_str(), "--against", &new, "--ca", &ca, "--json"][..], &ignored].concat();
+    assert_eq!(outcomes(&json(&gateways.replay(&words)))[0], "equal");
+    // Two gateways, each with its own token and cookies; a folder of cases.
+    let folder = gateways.folder.path().join("cases");
+    put(&folder, "a/opens.case", &fs::read_to_string(&case).expect("the case"));
+    let folder = folder.display().to_string();
+    let said = gateways.replay(&[&folder, "--against", &old, "--and", &new, "--ca", &ca, "--json"]);
+    let report = json(&said);
+    assert_eq!(differs(&report)[..2], ["POST /r/give: header cache-control", "POST /r/give: body.expires_in"].map(str::to_owned));
+    assert_eq!(outcomes(&report)[1..3], ["equal", "equal"], "{report:#}");
+}
+
+#[test]
+fn a_case_that_is_none_is_of_no_use() {
+    let gateways = Gateways::start();
+    let old = address(&gateways.old);
+    put(gateways.folder.path(), "broken.case", "# A case.\n== request\nGET /r/use\n== respond\n200\n");
+    put(gateways.folder.path(), "empty/readme.txt", "nothing\n");
+    for (name, words) in [("broken.case", "there is no section `respond`"), ("empty", "no case files")] {
+        let path = gateways.folder.path().join(name).display().to_string();
+        let said = gateways.replay(&[&path, "--against", &old]);
+        assert!(!said.success && said.stderr.contains(words), "{name}: {}", said.stderr);
+    }
+}
+
 #[test]
 fn what_cannot_be_compared_is_no_success() {
     let gateways = Gateways::start();

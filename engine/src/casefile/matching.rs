@@ -7,32 +7,40 @@ use super::client::Answer;
 use super::step::Expectation;
 use super::text::{Piece, Vars};
 
-/// A mismatch: the line of the expectation, and the reason.
-pub(super) type Mismatch = (usize, String);
+/// What an answer lacks, or has too much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Line of the expectation.
+    pub line: usize,
+    /// Where it is in the answer: `status`, `header NAME`, `body`, `$.error`.
+    pub place: String,
+    /// What was expected.
+    pub wanted: String,
+    /// What came.
+    pub got: String,
+    /// Both in words.
+    pub message: String,
+}
+
+impl Mismatch {
+    fn new(line: usize, place: &str, wanted: impl Into<String>, got: impl Into<String>, message: String) -> Self {
+        Mismatch { line, place: place.to_owned(), wanted: wanted.into(), got: got.into(), message }
+    }
+
+    /// The expectation itself is wrong.
+    fn broken(line: usize, place: &str, message: String) -> Self {
+        Mismatch::new(line, place, "", "", message)
+    }
+}
+
+/// Names and values that an answer gave.
+type Captures = Vec<(String, String)>;
 
 /// Checks an answer. Captures go to `vars` if everything matches.
-pub(super) fn answer(expected: &Expectation, got: &Answer, vars: &mut Vars) -> Result<(), Mismatch> {
-    let mut captured = Vec::new();
-    if !expected.status.contains(&got.status) {
-        let wanted: Vec<String> = expected.status.iter().map(u16::to_string).collect();
-        return Err((expected.line, format!("expected status {}, got {}", wanted.join(" or "), got.status)));
-    }
-    for (line, name, pattern) in &expected.headers {
-        let values: Vec<&str> = got.header_values(name).collect();
-        match pattern {
-            None if values.is_empty() => {}
-            None => return Err((*line, format!("expected no `{name}`, got `{}`", values.join("`, `")))),
-            Some(pattern) => {
-                let pieces = vars.pieces(pattern).map_err(|message| (*line, message))?;
-                if !values.iter().any(|value| whole(&pieces, value, &mut captured)) {
-                    let got = if values.is_empty() { "none".to_owned() } else { format!("`{}`", values.join("`, `")) };
-                    return Err((*line, format!("expected header `{name}: {}`, got {got}", show(&pieces))));
-                }
-            }
-        }
-    }
-    if let Some(pattern) = &expected.body {
-        body(pattern, expected, got, vars, &mut captured)?;
+pub(super) fn answer(expected: &Expectation, got: &Answer, vars: &mut Vars) -> Result<(), (usize, String)> {
+    let (mismatches, captured) = differences(expected, got, vars);
+    if let Some(first) = mismatches.into_iter().next() {
+        return Err((first.line, first.message));
     }
     for (name, value) in captured {
         vars.set(name, value);
@@ -40,27 +48,65 @@ pub(super) fn answer(expected: &Expectation, got: &Answer, vars: &mut Vars) -> R
     Ok(())
 }
 
-fn body(
-    pattern: &str,
-    expected: &Expectation,
-    got: &Answer,
-    vars: &Vars,
-    captured: &mut Vec<(String, String)>,
-) -> Result<(), Mismatch> {
+/// All that differs, and what the parts that match have captured.
+pub(super) fn differences(expected: &Expectation, got: &Answer, vars: &Vars) -> (Vec<Mismatch>, Captures) {
+    let (mut found, mut captured) = (Vec::new(), Vec::new());
+    if !expected.status.contains(&got.status) {
+        let wanted = expected.status.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
+        let message = format!("expected status {wanted}, got {}", got.status);
+        found.push(Mismatch::new(expected.line, "status", wanted, got.status.to_string(), message));
+    }
+    for (line, name, pattern) in &expected.headers {
+        let values: Vec<&str> = got.header_values(name).collect();
+        let place = format!("header {}", name.to_ascii_lowercase());
+        match pattern {
+            None if values.is_empty() => {}
+            None => {
+                let message = format!("expected no `{name}`, got `{}`", values.join("`, `"));
+                found.push(Mismatch::new(*line, &place, "nothing", values.join(", "), message));
+            }
+            Some(pattern) => match vars.pieces(pattern) {
+                Err(message) => found.push(Mismatch::broken(*line, &place, message)),
+                Ok(pieces) if values.iter().any(|value| whole(&pieces, value, &mut captured)) => {}
+                Ok(pieces) => {
+                    let got = if values.is_empty() { "none".to_owned() } else { format!("`{}`", values.join("`, `")) };
+                    let message = format!("expected header `{name}: {}`, got {got}", show(&pieces));
+                    let got = if values.is_empty() { "nothing".to_owned() } else { values.join(", ") };
+                    found.push(Mismatch::new(*line, &place, show(&pieces), got, message));
+                }
+            },
+        }
+    }
+    if let Some(pattern) = &expected.body {
+        body(pattern, expected, got, vars, &mut captured, &mut found);
+    }
+    (found, captured)
+}
+
+fn body(pattern: &str, expected: &Expectation, got: &Answer, vars: &Vars, captured: &mut Captures, found: &mut Vec<Mismatch>) {
     let at = expected.body_line;
     if looks_like_json(pattern) {
-        let wanted: Value = serde_json::from_str(pattern).map_err(|error| (at, format!("this is not JSON: {error}")))?;
-        let body: Value = serde_json::from_slice(&got.body)
-            .map_err(|error| (at, format!("expected JSON, but the body is not JSON ({error}): {}", got.text())))?;
-        return json(&wanted, Some(&body), "$", expected.exact, vars, captured).map_err(|message| (at, message));
+        let wanted: Value = match serde_json::from_str(pattern) {
+            Ok(wanted) => wanted,
+            Err(error) => return found.push(Mismatch::broken(at, "body", format!("this is not JSON: {error}"))),
+        };
+        return match serde_json::from_slice::<Value>(&got.body) {
+            Ok(body) => members(&wanted, Some(&body), "$", (at, expected.exact), vars, captured, found),
+            Err(error) => {
+                let message = format!("expected JSON, but the body is not JSON ({error}): {}", got.text());
+                found.push(Mismatch::new(at, "body", "JSON", got.text(), message));
+            }
+        };
     }
     let text = got.text();
     if expected.exact {
-        let pieces = vars.pieces(pattern).map_err(|message| (at, message))?;
-        return if whole(&pieces, &text, captured) || whole(&pieces, text.trim_end(), captured) {
-            Ok(())
-        } else {
-            Err((at, format!("expected exactly the body `{}`, got `{text}`", show(&pieces))))
+        return match vars.pieces(pattern) {
+            Err(message) => found.push(Mismatch::broken(at, "body", message)),
+            Ok(pieces) if whole(&pieces, &text, captured) || whole(&pieces, text.trim_end(), captured) => {}
+            Ok(pieces) => {
+                let message = format!("expected exactly the body `{}`, got `{text}`", show(&pieces));
+                found.push(Mismatch::new(at, "body", show(&pieces), text, message));
+            }
         };
     }
     for (index, line) in pattern.lines().enumerate() {
@@ -71,22 +117,30 @@ fn body(
         let (negated, line) = line.strip_prefix('!').map_or((false, line), |line| (true, line));
         let regex = match line.strip_prefix('/').and_then(|line| line.strip_suffix('/')) {
             Some(regex) if !regex.is_empty() => {
-                let regex = vars.expand(regex).map_err(|message| (at, message))?;
-                Regex::new(&regex).map_err(|error| (at, error.to_string()))?
+                vars.expand(regex).and_then(|regex| Regex::new(&regex).map_err(|error| error.to_string()))
             }
-            _ => {
-                let pieces = vars.pieces(line.trim()).map_err(|message| (at, message))?;
-                regex_of(&pieces, false).map_err(|message| (at, message))?
+            _ => vars.pieces(line.trim()).and_then(|pieces| regex_of(&pieces, false)),
+        };
+        let regex = match regex {
+            Ok(regex) => regex,
+            Err(message) => {
+                found.push(Mismatch::broken(at, "body", message));
+                continue;
             }
         };
         match (regex.captures(&text), negated) {
-            (Some(found), false) => keep(&regex, &found, captured),
+            (Some(groups), false) => keep(&regex, &groups, captured),
             (None, true) => {}
-            (None, false) => return Err((at, format!("the body should contain `{line}`"))),
-            (Some(_), true) => return Err((at, format!("the body should not contain `{line}`"))),
+            (None, false) => {
+                let message = format!("the body should contain `{line}`");
+                found.push(Mismatch::new(at, "body", line.trim(), "a body without it", message));
+            }
+            (Some(_), true) => {
+                let message = format!("the body should not contain `{line}`");
+                found.push(Mismatch::new(at, "body", format!("a body without `{}`", line.trim()), line.trim(), message));
+            }
         }
     }
-    Ok(())
 }
 
 /// `{` and `[` begin JSON, unless what follows cannot be JSON.
@@ -162,43 +216,88 @@ pub(super) fn json(
     path: &str,
     exact: bool,
     vars: &Vars,
-    captured: &mut Vec<(String, String)>,
+    captured: &mut Captures,
 ) -> Result<(), String> {
+    let mut found = Vec::new();
+    members(wanted, got, path, (0, exact), vars, captured, &mut found);
+    found.into_iter().next().map_or(Ok(()), |first| Err(first.message))
+}
+
+/// The same, and all that differs. `at` is the line of the expectation, and whether other members may be there.
+fn members(
+    wanted: &Value,
+    got: Option<&Value>,
+    path: &str,
+    at: (usize, bool),
+    vars: &Vars,
+    captured: &mut Captures,
+    found: &mut Vec<Mismatch>,
+) {
+    let (line, exact) = at;
     if let Value::String(pattern) = wanted {
-        let pieces = vars.pieces(pattern)?;
+        let pieces = match vars.pieces(pattern) {
+            Ok(pieces) => pieces,
+            Err(message) => return found.push(Mismatch::broken(line, path, message)),
+        };
         if pieces == [Piece::Absent] {
-            return got.map_or(Ok(()), |got| Err(format!("`{path}` should be absent, got {got}")));
+            if let Some(got) = got {
+                let message = format!("`{path}` should be absent, got {got}");
+                found.push(Mismatch::new(line, path, "nothing", plain(got), message));
+            }
+            return;
         }
-        let Some(got) = got else { return Err(format!("`{path}` is missing; expected \"{}\"", show(&pieces))) };
+        let Some(got) = got else {
+            let message = format!("`{path}` is missing; expected \"{}\"", show(&pieces));
+            return found.push(Mismatch::new(line, path, show(&pieces), "nothing", message));
+        };
         let literal = pieces.is_empty() || (pieces == [Piece::Text(pattern.clone())]);
         let fits = match got {
             Value::String(text) => pieces.is_empty() && text.is_empty() || whole(&pieces, text, captured),
             // `{name}` and `{*}` may stand for a number, plain text may not.
             other => !literal && whole(&pieces, &other.to_string(), captured),
         };
-        return if fits { Ok(()) } else { Err(format!("`{path}`: expected \"{}\", got {got}", show(&pieces))) };
+        if !fits {
+            let message = format!("`{path}`: expected \"{}\", got {got}", show(&pieces));
+            found.push(Mismatch::new(line, path, show(&pieces), plain(got), message));
+        }
+        return;
     }
-    let Some(got) = got else { return Err(format!("`{path}` is missing; expected {wanted}")) };
+    let Some(got) = got else {
+        let message = format!("`{path}` is missing; expected {wanted}");
+        return found.push(Mismatch::new(line, path, wanted.to_string(), "nothing", message));
+    };
     match (wanted, got) {
-        (Value::Object(wanted), Value::Object(members)) => {
+        (Value::Object(wanted), Value::Object(own)) => {
             for (name, value) in wanted {
-                json(value, members.get(name), &format!("{path}.{name}"), exact, vars, captured)?;
+                members(value, own.get(name), &format!("{path}.{name}"), at, vars, captured, found);
             }
-            match members.keys().find(|name| !wanted.contains_key(*name)) {
-                Some(name) if exact => Err(format!("`{path}.{name}` is not expected")),
-                _ => Ok(()),
+            if exact {
+                for (name, value) in own.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
+                    let path = format!("{path}.{name}");
+                    let message = format!("`{path}` is not expected");
+                    found.push(Mismatch::new(line, &path, "nothing", plain(value), message));
+                }
             }
         }
         (Value::Array(wanted), Value::Array(values)) => {
             if wanted.len() != values.len() {
-                return Err(format!("`{path}`: expected {} elements, got {}: {got}", wanted.len(), values.len()));
+                let message = format!("`{path}`: expected {} elements, got {}: {got}", wanted.len(), values.len());
+                let size = |list: &[Value]| format!("{} elements", list.len());
+                return found.push(Mismatch::new(line, path, size(wanted), size(values), message));
             }
             for (index, (wanted, value)) in wanted.iter().zip(values).enumerate() {
-                json(wanted, Some(value), &format!("{path}[{index}]"), exact, vars, captured)?;
+                members(wanted, Some(value), &format!("{path}[{index}]"), at, vars, captured, found);
             }
-            Ok(())
         }
-        (wanted, got) if wanted == got => Ok(()),
-        (wanted, got) => Err(format!("`{path}`: expected {wanted}, got {got}")),
+        (wanted, got) if wanted == got => {}
+        (wanted, got) => {
+            let message = format!("`{path}`: expected {wanted}, got {got}");
+            found.push(Mismatch::new(line, path, wanted.to_string(), got.to_string(), message));
+        }
     }
+}
+
+/// A text without its quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -52,8 +52,10 @@
 //! (base64url), `{part:SEPARATOR:INDEX:…}`, `{repeat:COUNT:…}`, `{list:COUNT:…}` (divided by commas, `{nth}` in it counts from 1),
 //! `{random:LENGTH}`, `{add:NUMBER:NUMBER}`.
 
+mod browsers;
 mod client;
 mod cookies;
+mod elsewhere;
 mod gateway;
 mod matching;
 mod order;
@@ -65,7 +67,10 @@ mod step;
 mod text;
 mod token;
 
+pub use client::Answer;
+pub use elsewhere::{Ask, Elsewhere, Sent, Turn};
 pub use gateway::Lab;
+pub use matching::Mismatch;
 pub use step::{Case, Expectation, StepKind};
 
 use std::fmt;

@@ -1,18 +1,17 @@
 //! Runs a case: its steps one by one, against its own gateway.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use super::Failure;
+use super::browsers::Browsers;
 use super::client::{Answer, Client};
-use super::cookies::Jar;
 use super::gateway::{CaseGateway, Lab};
 use super::matching;
 use super::scratch::Scratch;
 use super::step::{Case, Request, Step, StepKind};
 use super::text::Vars;
-use super::{Failure, page};
 use crate::data::value::Value;
 use crate::policy::exec::Ending;
 use crate::services::store::{Dialect, QueryOptions, Statement};
@@ -40,9 +39,7 @@ async fn play(case: &Case, lab: &Lab, scratch: Option<&Scratch>) -> Result<(), F
         gateway,
         client,
         vars: Vars::default(),
-        browser: String::new(),
-        jar: Jar::default(),
-        other_jars: HashMap::new(),
+        browsers: Browsers::default(),
         last: Vec::new(),
         parallel: None,
         edit: None,
@@ -68,12 +65,7 @@ pub(super) struct CaseRun {
     pub(super) gateway: CaseGateway,
     pub(super) client: Client,
     pub(super) vars: Vars,
-    /// Which browser sends the requests.
-    browser: String,
-    /// Its cookies.
-    jar: Jar,
-    /// Cookies of the other browsers, by name.
-    other_jars: HashMap<String, Jar>,
+    browsers: Browsers,
     /// Answers to the last request.
     last: Vec<Answer>,
     parallel: Option<usize>,
@@ -165,23 +157,14 @@ impl CaseRun {
                 }
             }
             StepKind::NoCookies => {
-                self.jar.close();
+                self.browsers.close();
                 Ok(())
             }
             StepKind::Browser(name) => {
-                self.take_browser(name);
+                self.browsers.take(name, &mut self.vars);
                 Ok(())
             }
         }
-    }
-
-    /// Switches to this browser's cookies.
-    fn take_browser(&mut self, name: &str) {
-        let jar = std::mem::take(&mut self.jar);
-        let before = std::mem::replace(&mut self.browser, name.to_owned());
-        self.other_jars.insert(before, jar);
-        self.jar = self.other_jars.remove(name).unwrap_or_default();
-        name_cookies(&self.jar, &mut self.vars);
     }
 
     /// An edit that is refused unexpectedly is a failure.
@@ -246,7 +229,7 @@ impl CaseRun {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         if !has("cookie")
-            && let Some(cookies) = self.jar.field(&path, request.secure, self.gateway.now_millis())
+            && let Some(cookies) = self.browsers.field(&path, request.secure, self.gateway.now_millis())
         {
             text.push_str(&format!("Cookie: {cookies}\r\n"));
         }
@@ -259,25 +242,10 @@ impl CaseRun {
         Ok((text.into_bytes(), path))
     }
 
-    /// Remembers what a browser would: cookies, the page's fields, the next address.
+    /// Remembers what a browser would.
     fn learn(&mut self, path: &str) {
-        let now = self.gateway.now_millis();
         let [answer] = self.last.as_slice() else { return };
-        for field in answer.header_values("set-cookie") {
-            self.jar.take(field, path, now);
-        }
-        name_cookies(&self.jar, &mut self.vars);
-        if let Some(location) = answer.header("location") {
-            self.vars.set("location", location);
-        }
-        if answer.header("content-type").is_some_and(|value| value.contains("html")) {
-            let (fields, action) = page::fields(&answer.text());
-            self.vars.forget("form:");
-            for (name, value) in fields {
-                self.vars.set(format!("form:{name}"), value);
-            }
-            self.vars.set("action", action.unwrap_or_else(|| path.to_owned()));
-        }
+        self.browsers.learn(answer, path, self.gateway.now_millis(), &mut self.vars);
     }
 
     async fn task(&self, name: &str) -> Result<(), String> {
@@ -429,14 +397,6 @@ impl CaseRun {
             text.push_str(&last.join("\n"));
         }
         text
-    }
-}
-
-/// `{cookie:NAME}` for each cookie in the jar.
-fn name_cookies(jar: &Jar, vars: &mut Vars) {
-    vars.forget("cookie:");
-    for (name, value) in jar.all() {
-        vars.set(format!("cookie:{name}"), value);
     }
 }
 

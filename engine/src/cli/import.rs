@@ -1,15 +1,20 @@
 //! `portcullis import`: exports of the gateway whose policies are trees.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use portcullis_dsl::{Origin, Severity, Sources};
+use portcullis_import::report::Topic;
 use portcullis_import::{Imported, Input, Options, Otk, OutFile, Problem, Releases, Shipped, report};
 
 use super::{Done, Failure, NO, Place, say};
+use crate::data::time::Zone;
 use crate::front::home::Home;
+use crate::front::host::{self, inspect};
 use crate::policy::site::{Compiled, catalogue};
 
 /// Deepest folder that is looked into.
@@ -17,10 +22,13 @@ const MAX_DEPTH: usize = 32;
 /// Most files that are read.
 const MAX_FILES: usize = 100_000;
 
+/// Ends of the names of files that are read in folders.
+const WANTED: [&str; 7] = ["xml", "bundle", "json", "yaml", "yml", "properties", "code"];
+
 /// Options of `import`.
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 imported, 1 the result does not load or a file is in the way, 2 the command line is not understood."
+    after_help = "Exit codes: 0 imported, 1 the result does not load, a file is in the way, or the home lacks settings that it needs, 2 the command line is not understood."
 )]
 pub struct ImportArgs {
     /// Exports: bundles (XML), GraphQL bundles (JSON), folders of either, projects of the developer's plug-in.
@@ -40,12 +48,19 @@ pub struct ImportArgs {
     /// given several times.
     #[arg(long, value_name = "FILE")]
     releases: Vec<PathBuf>,
+    /// The time zone of the gateway that is left, such as `Europe/Berlin`: that of its scheduled tasks. Default: UTC, and the report says so.
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    zone: Option<Zone>,
     /// Also put the policies into the home, if they load. No file that somebody changed is overwritten.
     #[arg(long)]
     apply: bool,
     /// The report as JSON, to standard output.
     #[arg(long)]
     json: bool,
+}
+
+fn zone(name: &str) -> Result<Zone, String> {
+    Zone::named(name).ok_or_else(|| "this is no time zone, such as `Europe/Berlin` or `+02:00`".to_owned())
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -63,6 +78,15 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
         collect(file, root, 0, &mut inputs)?;
     }
     inputs.sort_by(|a, b| a.path.cmp(&b.path));
+    if inputs.is_empty() {
+        let named: Vec<String> = args.files.iter().map(|file| file.display().to_string()).collect();
+        let message = format!(
+            "there is nothing to import in {}: no file that ends in {}",
+            named.join(", "),
+            WANTED.map(|end| format!(".{end}")).join(", ")
+        );
+        return Err(Failure { message, code: 1 });
+    }
     if let Some(release) = &args.fingerprint {
         let export = portcullis_import::read::read(&inputs);
         let table = portcullis_import::releases::table(&export, release).map_err(|message| Failure { message, code: 1 })?;
@@ -72,6 +96,7 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     let home = place.any_home()?;
     let options = Options {
         releases: releases(&args.releases)?,
+        zone: args.zone.as_ref().map(|zone| zone.name().to_owned()),
         otk: match args.otk {
             Toolkit::Shipped => Otk::Shipped,
             Toolkit::Imported => Otk::Imported,
@@ -86,7 +111,7 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     shipped.files.retain(|file| file.origin != Origin::Operator);
     let (library, _) = portcullis_dsl::load(shipped, &catalogue());
     let made = portcullis_import::import(&inputs, &Shipped::of(&library), &options, &mut |files| check(&base, files));
-    let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(name_of(&inputs, args.otk)));
+    let folder = args.into.clone().unwrap_or_else(|| home.path("import").join(name_of(&inputs, args.otk, args.zone.as_ref())));
     let mut files = made.files.clone();
     files.extend(reports(&made)?);
     let mut written = write(&folder, &files, &|_, _| false)?;
@@ -99,7 +124,24 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     if let Some(applied) = applied {
         written.kept.extend(applied.kept);
     }
-    Ok(if made.errors.is_empty() && written.kept.is_empty() { ExitCode::SUCCESS } else { NO })
+    // Whether there are the connections, providers and keys that policies name, only the settings say.
+    let lacks = if args.apply { lacking(&home) } else { Vec::new() };
+    if !lacks.is_empty() {
+        let _ = writeln!(io::stderr(), "the home does not load yet, and a gateway that serves goes on with what it had:");
+        lacks.iter().for_each(|why| drop(writeln!(io::stderr(), "  {why}")));
+        let _ = writeln!(io::stderr(), "fill in gateway.yaml; `portcullis check` says where each of them is");
+    }
+    Ok(if made.errors.is_empty() && written.kept.is_empty() && lacks.is_empty() { ExitCode::SUCCESS } else { NO })
+}
+
+/// What keeps the home from loading, each once.
+fn lacking(home: &Home) -> Vec<String> {
+    let found = inspect(home, &host::Options::default());
+    let settings = found.settings.iter().map(|error| error.message.clone());
+    let problems = found.problems.iter().map(ToString::to_string);
+    let errors = found.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let all: BTreeSet<String> = settings.chain(problems).chain(errors.map(|error| error.message.clone())).collect();
+    all.into_iter().collect()
 }
 
 /// What is known of the toolkit's releases.
@@ -132,9 +174,8 @@ fn collect(path: &Path, root: &Path, depth: usize, inputs: &mut Vec<Input>) -> R
         return Err(named(&format!("more than {MAX_FILES} files")));
     }
     let relative = path.strip_prefix(root).unwrap_or(path);
-    let wanted = ["xml", "bundle", "json", "yaml", "yml", "properties", "code"];
     let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    if depth > 0 && !wanted.contains(&end.as_str()) {
+    if depth > 0 && !WANTED.contains(&end.as_str()) {
         return Ok(());
     }
     let size = fs::metadata(path).map_err(|error| named(&error))?.len();
@@ -180,7 +221,7 @@ fn check(base: &Sources, files: &[OutFile]) -> Vec<Problem> {
 }
 
 /// A name for what is imported: the same for the same files.
-fn name_of(inputs: &[Input], otk: Toolkit) -> String {
+fn name_of(inputs: &[Input], otk: Toolkit, zone: Option<&Zone>) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut add = |bytes: &[u8]| {
         for byte in bytes.iter().chain(&[0]) {
@@ -188,6 +229,9 @@ fn name_of(inputs: &[Input], otk: Toolkit) -> String {
         }
     };
     add(&[otk as u8]);
+    if let Some(zone) = zone {
+        add(zone.name().as_bytes());
+    }
     for input in inputs {
         add(input.path.as_bytes());
         add(&input.bytes);
@@ -260,6 +304,9 @@ fn tell(made: &Imported, folder: &Path, written: &Written, applied: Option<&Writ
         "{} steps: {} one to one, {} by rewriting, {} without translation; {} comments, {} switched off, {} in shipped policies",
         steps.read, steps.exact, steps.rewritten, steps.missing, steps.comments, steps.disabled, steps.shipped
     ));
+    for told in made.report.findings.iter().filter(|told| told.topic == Topic::Release) {
+        say(&told.message);
+    }
     for error in &made.errors {
         say(format!("error: {}: {} ({})", error.path, error.message, error.code));
     }

@@ -1,6 +1,8 @@
 //! `portcullis replay`: recorded requests are sent to a gateway, and its answers compared with the recorded ones or with those of another
 //! gateway.
 
+mod cases;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
@@ -40,10 +42,14 @@ const MAX_ANSWER: usize = 64 << 20;
     after_help = "The requests are really sent, with what they change: use gateways of a test environment. What a gateway answers instead \
                   of a recorded code, token or cookie is put into the requests that follow. Redirects are not followed.\n\n\
                   Exit codes: 0 every answer is equal but for what differs by nature (tokens, ids, times), 1 some are not, or a request \
-                  was not sent or not answered, 2 the input is of no use."
+                  was not sent or not answered, 2 the input is of no use.\n\n\
+                  A case file sets up a gateway of its own: clients, users, settings, the clock. The gateways here must have what it sets \
+                  up before its first request (the report lists it); values that its commands give come by --var. Requests after the \
+                  clock was moved, or the gateway changed, are not sent."
 )]
 pub struct ReplayArgs {
-    /// HAR files, Postman collections (v2.0, v2.1) and environments, SoapUI projects (REST and SOAP).
+    /// HAR files, Postman collections (v2.0, v2.1) and environments, SoapUI projects (REST and SOAP), case files and folders with case
+    /// files.
     #[arg(required = true, value_name = "CASES")]
     cases: Vec<PathBuf>,
     /// The gateway. A path in the URL comes before the paths of the requests.
@@ -86,7 +92,9 @@ fn unusable(message: impl Into<String>) -> Failure {
 pub fn run(args: &ReplayArgs) -> Done {
     let against = gateway(&args.against)?;
     let and = args.and.as_deref().map(gateway).transpose()?;
-    let recording = recorded(args)?;
+    let variables = variables(args)?;
+    let cases = cases::read(&args.cases)?;
+    let recording = recorded(args, &variables, !cases.is_empty())?;
     let tls = tls(args)?;
     let client = Client { pool: pool(tls), limit: Duration::from_secs(args.timeout) };
     let mut notes = Vec::new();
@@ -95,7 +103,19 @@ pub fn run(args: &ReplayArgs) -> Done {
         let _ = writeln!(io::stderr(), "warning: {note}");
         notes.push(note.to_owned());
     }
-    let requests = runtime()?.block_on(all(&client, &against, and.as_ref(), &recording, &args.ignore));
+    let requests = runtime()?.block_on(async {
+        let mut requests = all(&client, &against, and.as_ref(), &recording, &args.ignore).await;
+        let gateways: Vec<&Url> = std::iter::once(&against).chain(&and).collect();
+        for case in &cases {
+            let (own, note) = cases::play(&client, &gateways, case, &variables, &args.ignore).await;
+            requests.extend(own);
+            notes.extend(note);
+        }
+        requests
+    });
+    if requests.is_empty() {
+        return Err(unusable("there is no request to send"));
+    }
     let (left, right) = match &and {
         Some(and) => (against.to_string(), and.to_string()),
         None => ("recorded".to_owned(), against.to_string()),
@@ -127,15 +147,19 @@ fn gateway(text: &str) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// Reads the files, and chooses what is sent.
-fn recorded(args: &ReplayArgs) -> Result<Recording, Failure> {
-    let mut variables = BTreeMap::new();
-    for pair in &args.variables {
+/// The variables of the command line.
+fn variables(args: &ReplayArgs) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |pair: &String| {
         let (name, value) = pair.split_once('=').ok_or_else(|| unusable("a variable is NAME=VALUE"))?;
-        variables.insert(name.to_owned(), value.to_owned());
-    }
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    args.variables.iter().map(pair).collect()
+}
+
+/// Reads the files that are no cases, and chooses what is sent.
+fn recorded(args: &ReplayArgs, variables: &BTreeMap<String, String>, with_cases: bool) -> Result<Recording, Failure> {
     let mut inputs = Vec::new();
-    for path in &args.cases {
+    for path in args.cases.iter().filter(|path| !cases::is_case(path)) {
         let named = |error: &dyn std::fmt::Display| unusable(format!("{}: {error}", path.display()));
         let meta = fs::metadata(path).map_err(|error| named(&error))?;
         if !meta.is_file() {
@@ -146,7 +170,7 @@ fn recorded(args: &ReplayArgs) -> Result<Recording, Failure> {
         }
         inputs.push(Input { path: path.display().to_string(), bytes: fs::read(path).map_err(|error| named(&error))? });
     }
-    let mut recording = read(&inputs, &variables);
+    let mut recording = read(&inputs, variables);
     if !recording.unusable.is_empty() {
         let lines: Vec<String> = recording.unusable.iter().map(|one| format!("{}: {}", one.place, one.why)).collect();
         return Err(unusable(lines.join("\n")));
@@ -165,12 +189,12 @@ fn recorded(args: &ReplayArgs) -> Result<Recording, Failure> {
     if origins.len() > 1 && args.host.is_empty() {
         return Err(unusable(format!("requests of several servers were recorded, choose with --host: {}", origins.join(", "))));
     }
-    if recording.requests.is_empty() {
+    if recording.requests.is_empty() && !with_cases {
         let mut lines = vec!["there is no request to send".to_owned()];
         lines.extend(recording.skipped.iter().map(|one| format!("{}: {}", one.place, one.why)));
         return Err(unusable(lines.join("\n")));
     }
-    if args.and.is_none() && recording.requests.iter().all(|request| request.answer.is_none()) {
+    if args.and.is_none() && !with_cases && recording.requests.iter().all(|request| request.answer.is_none()) {
         return Err(unusable("no answer was recorded: name a second gateway to compare with (--and URL)"));
     }
     Ok(recording)

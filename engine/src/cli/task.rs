@@ -51,13 +51,16 @@ fn row(name: &str, task: &TaskReport) -> Vec<String> {
     let or = |text: &Option<String>, none: &str| text.clone().unwrap_or_else(|| none.to_owned());
     let next = match (task.running, task.enabled) {
         (true, _) => "running".to_owned(),
-        (false, true) => or(&task.next_run, "-"),
+        (false, true) => match (&task.next_run, &task.next_run_there, &task.at) {
+            (Some(next), Some(there), Some(_)) => format!("{next} ({there})"),
+            _ => or(&task.next_run, "-"),
+        },
         (false, false) => "off".to_owned(),
     };
     let on = if task.everywhere { format!("{} (every gateway)", or(&task.node, "-")) } else { or(&task.node, "-") };
     vec![
         name.to_owned(),
-        task.at.clone().unwrap_or_else(|| interval(task.every)),
+        task.at.as_ref().map_or_else(|| interval(task.every), |times| format!("{times} {}", task.zone)),
         or(&task.last_run, "-"),
         or(&task.result, "-"),
         next,

@@ -77,7 +77,8 @@ pub fn run(place: &Place, args: &TestArgs) -> Done {
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { NO })
 }
 
-fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// The case files at a path: the file itself, or those in the folder.
+pub(super) fn collect(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if !path.is_dir() {
         found.push(path.to_owned());
         return Ok(());

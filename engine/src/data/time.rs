@@ -2,6 +2,7 @@
 
 mod pattern;
 mod schedule;
+mod zone;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,8 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 
-pub use pattern::{DatePattern, zone};
+pub use pattern::DatePattern;
 pub use schedule::Schedule;
+pub use zone::{Zone, zone};
 
 /// The clock for everything that policies can see. Tests move it forward, so nothing waits.
 #[derive(Debug, Default)]

@@ -23,6 +23,8 @@ pub fn read(path: &Arc<str>, text: &str, files: &[File], export: &mut Export) {
             let folder = path.rsplit('/').nth(1).unwrap_or("");
             reader.entity(folder, entity);
         }
+        Value::Object(members) if members.is_empty() => damaged(reader.export, path, 1, "the file holds nothing".to_owned()),
+        Value::Array(items) if items.is_empty() => damaged(reader.export, path, 1, "the file holds nothing".to_owned()),
         value => match code::policy(value) {
             Ok(body) => reader.export.policies.push(loose_policy(path, Ok(body))),
             Err((line, why)) => damaged(reader.export, path, line, format!("neither a bundle nor a policy: {why}")),

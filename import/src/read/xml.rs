@@ -1,7 +1,7 @@
 //! XML within limits: no document type, bounded size and depth.
 
 use portcullis_dsl::span::Lines;
-use roxmltree::{Document, Node, ParsingOptions};
+use roxmltree::{Document, Error, Node, ParsingOptions};
 
 use super::MAX_DEPTH;
 
@@ -14,8 +14,13 @@ pub fn parse(text: &str) -> Result<Document<'_>, Refusal> {
         return Err((line, format!("elements are nested deeper than {MAX_DEPTH}")));
     }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: 20_000_000, ..ParsingOptions::default() };
-    Document::parse_with_options(text, options)
-        .map_err(|error| (error.pos().row as usize, format!("not well-formed XML: {error}")))
+    Document::parse_with_options(text, options).map_err(|error| match error {
+        // The parser says that of the first line; it is what was not found up to the last one.
+        Error::UnexpectedEndOfStream | Error::UnclosedRootNode => {
+            (text.lines().count().max(1), format!("the file ends before its XML does: {error}"))
+        }
+        error => (error.pos().row as usize, format!("not well-formed XML: {error}")),
+    })
 }
 
 /// The line where elements are nested too deep, if there is one.
@@ -119,5 +124,10 @@ mod tests {
         // Many levels that are closed again are not deep.
         assert!(parse(&format!("<r>{}</r>", "<a></a>".repeat(1000))).is_ok());
         assert_eq!(parse("<a>\n<b></a>").unwrap_err().0, 2);
+        // A file that is cut off ends where it ends.
+        for text in ["<a>\n<b/>\n", "<a>\n<b>\n<c x='"] {
+            let (line, why) = parse(text).unwrap_err();
+            assert!(line == text.lines().count() && why.contains("the file ends"), "{text}: {line} {why}");
+        }
     }
 }

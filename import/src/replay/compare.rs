@@ -92,6 +92,24 @@ pub fn compare(left: Side<'_>, right: Side<'_>, ignored: &[String]) -> (Vec<Diff
     (found.differences, found.carried)
 }
 
+/// An expectation that an answer does not meet, as a difference; `None` if its place is ignored. `place` is as for `compare`.
+pub fn unmet(place: &str, wanted: &str, got: &str, ignored: &[String]) -> Option<Difference> {
+    let name = place.rsplit(['.', ' ']).next().unwrap_or(place);
+    let name = name.split('[').next().unwrap_or(name);
+    if place.starts_with("header ") && ignored.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return None;
+    }
+    let mut found = Found { ignored, ..Found::default() };
+    let word = |text: &str| if text == "nothing" { text.to_owned() } else { quoted(name, text) };
+    let (left, right) = (word(wanted), word(got));
+    if left == right {
+        found.differs(place, name, wanted, got)
+    } else {
+        found.add(place, Kind::Differs, left, right)
+    }
+    found.differences.pop()
+}
+
 /// Values of a header field.
 fn values(side: Side<'_>, name: &str) -> Vec<String> {
     let own = side.answer.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));

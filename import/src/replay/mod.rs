@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::read::{Input, MAX_BYTES};
 
-pub use compare::{Difference, HEADERS, Kind, Side, compare};
+pub use compare::{Difference, HEADERS, Kind, Side, compare, unmet};
 pub use report::{Outcome, Replayed, Replays};
 pub use shape::{mask, mask_target};
 pub use variables::Carried;
@@ -95,7 +95,7 @@ pub fn read(inputs: &[Input], variables: &BTreeMap<String, String>) -> Recording
             Ok(text) => match serde_json::from_str::<Value>(text) {
                 Ok(value) if postman::is_environment(&value) => postman::environment(&value, &mut environment),
                 Ok(value) => json.push((input, value)),
-                Err(error) => recording.unusable.push(Skipped { place: input.path.clone(), why: unreadable(input, &error) }),
+                Err(error) => recording.unusable.push(Skipped { place: input.path.clone(), why: unreadable(&error) }),
             },
         }
     }
@@ -127,11 +127,7 @@ fn text(input: &Input) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to()))
 }
 
-fn unreadable(input: &Input, error: &serde_json::Error) -> String {
-    if input.path.ends_with(".case") {
-        // Its requests depend on what the case sets up: clients, users, settings, the clock.
-        return "case files set up a gateway of their own: `portcullis test` runs them".to_owned();
-    }
+fn unreadable(error: &serde_json::Error) -> String {
     format!("not JSON: line {}, column {}", error.line(), error.column())
 }
 

@@ -143,7 +143,6 @@ fn what_is_no_recording_is_said() {
         ("a.xml", b"<a/>", "not a SoapUI project"),
         ("a.xml", b"<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "line 1"),
         ("a.har", b"\xff", "not UTF-8"),
-        ("a.case", b"# A title.\n\n== request\nGET /\n", "`portcullis test` runs them"),
     ] {
         let recording = bad(path, bytes);
         assert!(recording.unusable.len() == 1 && recording.unusable[0].why.contains(why), "{path}: {:?}", recording.unusable);

@@ -6,14 +6,16 @@ use std::fmt::Write;
 use super::{Light, PolicyReport, Report, Told, Topic};
 
 /// What each topic means, in the order of the report.
-const CHAPTERS: [(&str, &str); 11] = [
+const CHAPTERS: [(&str, &str); 13] = [
     ("missing", "What needs a person: no translation"),
     ("damage", "What could not be read"),
     ("security", "Security"),
     ("trap", "Where the gateways differ"),
     ("name", "Names that changed"),
+    ("release", "The release of the toolkit"),
     ("changed", "Policies of the toolkit that were changed"),
     ("variable", "Variables of customizations that only one side knows"),
+    ("aside", "Properties that were left aside: look whether they matter"),
     ("dropped", "Left out, because nothing is needed"),
     ("rewritten", "Said in another way"),
     ("entity", "Entities"),
@@ -88,9 +90,10 @@ pub fn markdown(report: &Report) -> String {
         }
     }
     if !report.entities.is_empty() {
-        let _ = writeln!(out, "\n## Entities\n\n| kind | name | result |\n|---|---|---|");
+        let _ = writeln!(out, "\n## Entities\n\n| kind | name | from | result |\n|---|---|---|---|");
         for entity in &report.entities {
-            let _ = writeln!(out, "| {} | {} | {} |", cell(&entity.kind), cell(&entity.name), cell(&entity.result));
+            let (kind, name, from, result) = (cell(&entity.kind), cell(&entity.name), cell(&entity.from), cell(&entity.result));
+            let _ = writeln!(out, "| {kind} | {name} | {from} | {result} |");
         }
     }
     let _ = writeln!(
@@ -159,11 +162,11 @@ pub fn html(report: &Report) -> String {
         }
     }
     if !report.entities.is_empty() {
-        out.push_str("<h2>Entities</h2>\n<table><tr><th>kind<th>name<th>result\n");
+        out.push_str("<h2>Entities</h2>\n<table><tr><th>kind<th>name<th>from<th>result\n");
         for entity in &report.entities {
             let class = if entity.by_hand { "yellow" } else { "green" };
             let (kind, name, result) = (escaped(&entity.kind), escaped(&entity.name), escaped(&entity.result));
-            let _ = writeln!(out, "<tr class={class}><td>{kind}<td>{name}<td>{result}");
+            let _ = writeln!(out, "<tr class={class}><td>{kind}<td>{name}<td>{}<td>{result}", escaped(&entity.from));
         }
         out.push_str("</table>\n");
     }

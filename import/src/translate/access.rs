@@ -52,7 +52,7 @@ impl Translator<'_> {
     /// `XpathCredentialSource`: mostly variables, which the next authentication takes.
     pub fn xpath_credentials(&mut self, step: &Step) -> Made {
         let mut named = |property: &str| {
-            let expression = match step.props.get(property) {
+            let expression = match step.prop(property) {
                 Some(Prop::Text(text)) => text.clone(),
                 Some(prop) => prop.text_of("expression").unwrap_or("").to_owned(),
                 None => String::new(),
@@ -92,7 +92,7 @@ impl Translator<'_> {
             self.note(&format!("attributes are those of the user authenticated last, at `{provider}`"));
         }
         let mut made = vec![call(native("ExtractAttributes", args))];
-        for attribute in step.props.get("lookupAttributes").map(Prop::list).unwrap_or(&[]) {
+        for attribute in step.prop("lookupAttributes").map(Prop::list).unwrap_or(&[]) {
             let text = |names: &[&str]| names.iter().find_map(|name| attribute.text_of(name)).unwrap_or("").to_owned();
             let (theirs, ours) = (text(&["attributeName", "customAttributeName"]), text(&["variableName"]));
             let (from, to) = (format!("{prefix}.{theirs}"), format!("{prefix}.{ours}"));

@@ -53,7 +53,7 @@ impl Translator<'_> {
             "FAIL" => Multi::Single,
             _ => Multi::All,
         };
-        let given = step.props.get("predicates").map(Prop::list).unwrap_or(&[]);
+        let given = step.prop("predicates").map(Prop::list).unwrap_or(&[]);
         let tests: Vec<Test<'_>> = match given {
             [] => vec![Test { kind: "binary", prop: None, step }],
             given => given.iter().map(|prop| Test { kind: kind_of(prop), prop: Some(prop), step }).collect(),

@@ -174,6 +174,13 @@ impl Translator<'_> {
                     alias
                 }
             };
+            if keys.values().any(|own| *own == alias) && algorithm.starts_with(['R', 'P']) {
+                let why = format!(
+                    "`{algorithm}` signs with `{alias}`, which must be an RSA key: put the old gateway's key and certificate into \
+                     `keys/` under this name (a new home makes an EC key), or name another alias"
+                );
+                self.trap(23, &why);
+            }
             args.push(arg("alias", lit(&alias)));
         }
         let mut made = Vec::new();

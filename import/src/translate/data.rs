@@ -31,7 +31,7 @@ impl Translator<'_> {
         let fails = step.is("assertionFailureEnabled");
         let optional = (!fails).then(|| at(()));
         let mut made = vec![call(Call { optional, ..native("SqlQuery", args) })];
-        for (column, variable) in naming(step.props.get("namingMap")) {
+        for (column, variable) in naming(step.prop("namingMap")) {
             if column.eq_ignore_ascii_case(&variable) {
                 continue;
             }

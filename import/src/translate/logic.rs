@@ -206,7 +206,7 @@ impl Translator<'_> {
     /// `Encapsulated`
     pub fn encapsulated(&mut self, step: &Step) -> Made {
         let (guid, own) = (step.text("guid").to_owned(), step.text("name").to_owned());
-        let given: Vec<(String, String)> = match step.props.get("parameters") {
+        let given: Vec<(String, String)> = match step.prop("parameters") {
             Some(Prop::Map(map)) => {
                 map.iter().map(|(name, value)| (name.clone(), value.text().unwrap_or("").to_owned())).collect()
             }
@@ -372,7 +372,7 @@ impl Translator<'_> {
         let source = self.text(step.text("inputExpr"));
         let target = step.text("outputVar").to_owned();
         let target_name = self.target_name(&target);
-        let pairs: Vec<(String, String)> = step.props.get("mappings").map(Prop::list).unwrap_or(&[]).iter().map(pair).collect();
+        let pairs: Vec<(String, String)> = step.prop("mappings").map(Prop::list).unwrap_or(&[]).iter().map(pair).collect();
         if let Some(why) = pairs.iter().filter(|(key, _)| !key.contains("${")).find_map(|(key, _)| compiles(key).err()) {
             return Made::Missing(why);
         }

@@ -58,8 +58,7 @@ impl Translator<'_> {
         if !body.is_empty() {
             args.push(arg("body", self.body(&body, &kind)));
         }
-        let headers: Vec<(String, String)> =
-            step.props.get("extraHeaders").map(Prop::list).unwrap_or(&[]).iter().map(pair).collect();
+        let headers: Vec<(String, String)> = step.prop("extraHeaders").map(Prop::list).unwrap_or(&[]).iter().map(pair).collect();
         if !headers.is_empty() {
             args.push(arg("headers", self.object(&headers)));
         }
@@ -98,7 +97,7 @@ impl Translator<'_> {
     pub fn cookie(&mut self, step: &Step) -> Made {
         let target = self.target(step, "target");
         let attributes = |property: &str| -> Vec<(String, Option<String>)> {
-            let all = step.props.get(property);
+            let all = step.prop(property);
             let one = |name: &str, prop: &Prop| {
                 let original = prop.text_of("useOriginalValue").is_some_and(|value| value == "true");
                 let value = prop.text_of("value").or_else(|| prop.text()).unwrap_or("").to_owned();
@@ -170,7 +169,7 @@ impl Translator<'_> {
         let default = if step.kind == "RequestXpath" { "request" } else { "response" };
         let source = if step.text("xmlMsgSrc").is_empty() { default } else { step.text("xmlMsgSrc") }.to_owned();
         let source = self.source(&source);
-        let xpath = step.props.get("xpathExpression");
+        let xpath = step.prop("xpathExpression");
         let expression = match xpath {
             Some(Prop::Text(text)) => text.clone(),
             Some(prop) => prop.text_of("expression").unwrap_or("").to_owned(),
@@ -216,7 +215,7 @@ impl Translator<'_> {
             return Made::missing("the JsonML convention");
         }
         let from = self.target(step, "target");
-        let to = match step.props.get("destinationMessageTarget") {
+        let to = match step.prop("destinationMessageTarget") {
             Some(Prop::Map(_)) => self.target(step, "destinationMessageTarget"),
             _ => from.clone(),
         };
@@ -243,7 +242,7 @@ impl Translator<'_> {
 
     /// `HtmlFormDataAssertion`
     pub fn form_fields(&mut self, step: &Step) -> Made {
-        let fields = step.props.get("fieldSpecs").or(step.props.get("fields")).map(Prop::list).unwrap_or(&[]);
+        let fields = step.prop("fieldSpecs").or(step.prop("fields")).map(Prop::list).unwrap_or(&[]);
         let member = |name: &str, value: portcullis_dsl::ast::Expr| (build::literal_parts(name), false, Json::Value(value));
         let mut all = Vec::new();
         for field in fields {
@@ -285,7 +284,7 @@ impl Translator<'_> {
     pub fn code_injection(&mut self, step: &Step) -> Made {
         let target = self.target(step, "target");
         let mut classes = Vec::new();
-        for protection in step.props.get("protections").map(Prop::list).unwrap_or(&[]) {
+        for protection in step.prop("protections").map(Prop::list).unwrap_or(&[]) {
             let word = protection.text().or_else(|| protection.text_of("name")).unwrap_or("").to_ascii_uppercase();
             let class = ["HTML", "PHP", "SHELL", "LDAP_DN", "LDAP_SEARCH", "XPATH"].iter().find(|start| word.contains(**start));
             match class {

@@ -225,6 +225,11 @@ impl Translator<'_> {
             Some(needs) if !is_group(step) => Made::Missing(needs),
             _ => made,
         };
+        if let Made::Exact(_) | Made::Rewritten(..) = &made {
+            for name in known::left_aside(step) {
+                self.find(Topic::Aside, &format!("{}: nothing here stands for `{name}`", step.kind));
+            }
+        }
         let mut before = std::mem::replace(&mut self.before, outer);
         let (mut stmts, grade) = match made {
             Made::Exact(stmts) => (stmts, Grade::Exact),
@@ -368,7 +373,7 @@ impl Translator<'_> {
 
     /// A message that a step names: `REQUEST`, `RESPONSE`, or another variable.
     fn target(&mut self, step: &Step, property: &str) -> String {
-        let named = step.props.get(property);
+        let named = step.prop(property);
         let (word, other) = match named {
             Some(Prop::Map(_)) => {
                 let prop = named.and_then(|prop| prop.text_of("target")).unwrap_or("OTHER");

@@ -22,7 +22,7 @@ impl Translator<'_> {
     /// `HttpRoutingAssertion`
     pub fn route(&mut self, step: &Step) -> Made {
         for (name, value, needs) in FOREIGN {
-            let has = match step.props.get(name) {
+            let has = match step.prop(name) {
                 Some(Prop::Text(text)) if value.is_empty() => !text.is_empty(),
                 Some(Prop::Text(text)) => text == value,
                 Some(Prop::List(list)) => !list.is_empty(),
@@ -136,12 +136,21 @@ impl Translator<'_> {
                 self.note(&format!("`{ignored}` of a call is a setting of the whole gateway here"));
             }
         }
+        for (name, what) in
+            [("requestParamRules", "parameters of the request"), ("responseHeaderRules", "header fields of the answer")]
+        {
+            let Some(rules) = step.prop(name) else { continue };
+            let some = rules.get("rules").is_some_and(|rules| !rules.list().is_empty());
+            if some || rules.text_of("forwardAll").is_some_and(|all| all == "false") {
+                self.trap(8, &format!("rules say which {what} are passed on; here all of them are"));
+            }
+        }
         Ok(args)
     }
 
     /// Header fields beside those of the message: the rules that name a field.
     fn headers(&mut self, step: &Step, request: &str) -> Option<Expr> {
-        let rules = step.props.get("requestHeaderRules");
+        let rules = step.prop("requestHeaderRules");
         let all = rules.and_then(|rules| rules.text_of("forwardAll")).is_some_and(|all| all == "true");
         let mut members = Vec::new();
         for rule in rules.and_then(|rules| rules.get("rules")).map(Prop::list).unwrap_or(&[]) {

@@ -24,7 +24,7 @@ const SETS: [&str; 8] = [
 pub fn statement(step: &Step, needs: &str) -> Stmt {
     let sets: Vec<_> = SETS
         .iter()
-        .map(|name| step.text(name))
+        .map(|name| step.props.get(*name).and_then(Prop::text).unwrap_or(""))
         .filter(|name| is_variable(name) && !matches!(name.to_ascii_uppercase().as_str(), "REQUEST" | "RESPONSE" | "OTHER"))
         .map(lit)
         .collect();

@@ -11,7 +11,7 @@ const XSL: &str = "http://www.w3.org/1999/XSL/Transform";
 impl Translator<'_> {
     /// `XslTransformation`. Whether the gateway can run the stylesheet, its check says.
     pub fn transform_xml(&mut self, step: &Step) -> Made {
-        let source = ["resourceInfo", "stylesheet"].iter().find_map(|name| match step.props.get(*name)? {
+        let source = ["resourceInfo", "stylesheet"].iter().find_map(|name| match step.prop(name)? {
             Prop::Text(text) => Some(text.as_str()),
             resource => ["document", "doc", "stylesheet"].iter().find_map(|name| resource.text_of(name)),
         });
@@ -21,7 +21,7 @@ impl Translator<'_> {
         if step.text("whichMimePart").parse().is_ok_and(|part: u32| part > 0) {
             return Made::missing("a part of a message other than the first");
         }
-        let named = step.props.contains_key("target") || !step.text("otherTargetMessageVariable").is_empty();
+        let named = step.prop("target").is_some() || !step.text("otherTargetMessageVariable").is_empty();
         let target = match step.text("direction") {
             "2" if !named => "response".to_owned(),
             _ if !named => "request".to_owned(),

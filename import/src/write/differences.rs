@@ -10,13 +10,16 @@ use crate::releases::State;
 use crate::report::{Report, Told, Topic};
 
 /// Tells of policies of the toolkit that somebody changed, and of the variables of customizations.
-pub fn differences(report: &mut Report, names: &Names, units: &[Unit], warnings: &[Problem]) {
+///
+/// `unknown`: of which release the toolkit is, nobody knows.
+pub fn differences(report: &mut Report, names: &Names, units: &[Unit], warnings: &[Problem], unknown: bool) {
     let mut found = Vec::new();
     for (at, (becomes, state)) in names.becomes.iter().zip(&names.states).enumerate() {
         let Some(own) = report.policies.get_mut(at) else { continue };
         own.release = match state {
             State::Unknown => String::new(),
             State::Unchanged(release) => format!("{release}, unchanged"),
+            State::Changed(_) if unknown => "unknown".to_owned(),
             State::Changed(releases) => format!("{releases}, changed"),
         };
         let hook = matches!(becomes, Becomes::Customize(_) | Becomes::Extension(_));
@@ -26,11 +29,16 @@ pub fn differences(report: &mut Report, names: &Names, units: &[Unit], warnings:
                 policy: own.name.clone(),
                 from: own.from.clone(),
                 to: own.to.clone(),
-                message: format!(
-                    "`{}` is a policy of the toolkit that no operator should change, and differs from that of {releases}: what was \
-                     changed there is not in the one that this gateway ships",
-                    own.name
-                ),
+                message: match unknown {
+                    true => "a policy of the toolkit that differs from that of each known release: if you changed it, the change \
+                             is not in the one that this gateway ships"
+                        .to_owned(),
+                    false => format!(
+                        "`{}` is a policy of the toolkit that no operator should change, and differs from that of {releases}: what \
+                         was changed there is not in the one that this gateway ships",
+                        own.name
+                    ),
+                },
             });
         }
     }

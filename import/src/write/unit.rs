@@ -48,7 +48,7 @@ pub struct Unit {
     pub declares: BTreeSet<String>,
     /// The service has another path, and is switched off.
     pub moved: bool,
-    head: Head,
+    pub(super) head: Head,
     outcome: Outcome,
     /// First and last byte of each statement, and its step.
     spans: Vec<(usize, usize, usize)>,

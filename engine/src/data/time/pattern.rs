@@ -171,38 +171,10 @@ fn write_offset(moment: &Zoned, colon: &str, minutes: bool, out: &mut String) {
     }
 }
 
-/// A time zone by its name (`Europe/Berlin`, `UTC`), or by its distance from UTC (`+02:00`, `GMT-5`).
-pub fn zone(name: &str) -> Option<TimeZone> {
-    let name = name.trim();
-    let upper = name.to_ascii_uppercase();
-    if matches!(upper.as_str(), "UTC" | "GMT" | "Z") {
-        return Some(TimeZone::UTC);
-    }
-    let distance = upper.strip_prefix("UTC").or_else(|| upper.strip_prefix("GMT")).unwrap_or(&upper);
-    let (sign, digits) = match distance.split_at_checked(1) {
-        Some(("+", digits)) => (1, digits),
-        Some(("-", digits)) => (-1, digits),
-        _ => return TimeZone::get(name).ok(),
-    };
-    let (hours, minutes) = match digits.split_once(':') {
-        Some(parts) => parts,
-        None if digits.len() == 4 => digits.split_at_checked(2)?,
-        None => (digits, "0"),
-    };
-    let plain = |text: &str| !text.is_empty() && text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain(hours) || !plain(minutes) {
-        return None;
-    }
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    if hours > 14 || minutes > 59 {
-        return None;
-    }
-    Some(TimeZone::fixed(Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::time::zone;
 
     #[test]
     fn letters_mean_what_they_mean_in_java() {

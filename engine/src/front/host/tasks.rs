@@ -150,7 +150,8 @@ fn settings(host: &Host, task: &Policy) -> (Rhythm, Task) {
     settings.enabled &= host.config().runs(&task.name);
     let every = |millis: u64| Rhythm::Every(i64::try_from(millis.max(1000)).unwrap_or(i64::MAX / 2));
     // What cannot be read was refused when it was loaded.
-    let at = |times: &str| Schedule::parse(times).map_or(Rhythm::Every(i64::MAX / 2), Rhythm::At);
+    let zone = settings.zone.get_or_insert_with(|| host.config().schedule_zone.clone()).clone();
+    let at = |times: &str| Schedule::parse(times).map_or(Rhythm::Every(i64::MAX / 2), |times| Rhythm::At(times.by(zone.clone())));
     let rhythm = match (&settings.at, settings.every, &task.item.kind) {
         (Some(times), ..) => at(times),
         (None, Some(span), _) => every(span.0.as_millis() as u64),

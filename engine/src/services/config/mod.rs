@@ -18,6 +18,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::data::time::Zone;
+
 use crate::services::keys::KeyKind;
 
 pub use error::{ConfigError, ConfigErrors};
@@ -89,6 +91,9 @@ pub struct Config {
     pub disable: Vec<String>,
     /// When tasks run, by their names, where that is not as the policies say.
     pub tasks: BTreeMap<String, Task>,
+    /// The time zone in which times and days of tasks are read, by its name in the database of IANA (`Europe/Berlin`) or its distance from
+    /// UTC (`+02:00`). All else is in UTC. Default: `UTC`.
+    pub schedule_zone: Zone,
     /// Log and audit.
     pub logging: Logging,
     /// Calls to other servers.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::units::{Bytes, ListenAddress, Moment, Network, Span};
 use super::{Audience, AuditTarget, Config, Forwarded, ForwardedHeader, HostName, KeyKind, Property, TlsVersion};
+use crate::data::time::Zone;
 
 /// A map, or a text that stands for its most important field.
 pub(super) struct TextOr<T>(std::marker::PhantomData<T>);
@@ -41,6 +42,7 @@ macro_rules! scalars {
 scalars! {
     Span = "Duration" { "type": ["string", "integer"], "pattern": r"^[0-9]+\s*(ms|s|m|min|h|d)?$", "minimum": 0 }
     Moment = "Moment" { "type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}" }
+    Zone = "TimeZone" { "type": "string" }
     Bytes = "Size" { "type": ["string", "integer"], "pattern": r"^[0-9]+\s*([bB]|[kKmMgG][iI]?[bB])?$", "minimum": 0 }
     ListenAddress = "ListenAddress" { "type": ["string", "boolean"], "pattern": r"^([oO][fF][fF]|.*:[0-9]+)$" }
     Network = "Network" { "type": "string" }

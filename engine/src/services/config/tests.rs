@@ -145,6 +145,10 @@ fn tasks_have_an_interval_or_a_time() {
     assert_eq!(config.tasks["A"].every, Some(Span(std::time::Duration::from_secs(7200))));
     assert_eq!((config.tasks["A"].enabled, config.tasks["A"].nodes), (true, Nodes::All));
     assert_eq!(config.tasks["B"].once, Some(Moment(1_801_364_400_000)));
+    assert!(config.schedule_zone.is_utc() && config.tasks["A"].zone.is_none());
+    let config = own("schedule_zone: europe/berlin\ntasks: { A: { zone: '+02:00' } }").unwrap();
+    assert_eq!(config.schedule_zone.name(), "Europe/Berlin");
+    assert_eq!(config.tasks["A"].zone.as_ref().map(Zone::name), Some("+02:00"));
     for (text, wrong) in [
         ("tasks: { A: { every: 10ms } }", "`tasks`, `A`: `every` must be 1s or more"),
         ("tasks: { A: { every: soon } }", "`soon` is not a duration"),
@@ -152,6 +156,8 @@ fn tasks_have_an_interval_or_a_time() {
         ("tasks: { A: { once: tomorrow } }", "`tomorrow` is not a time"),
         ("tasks: { A: { days: [someday] } }", "someday"),
         ("tasks: { A: { nodes: two } }", "two"),
+        ("tasks: { A: { zone: Europe/Atlantis } }", "`Europe/Atlantis` is not a time zone such as `Europe/Berlin`"),
+        ("schedule_zone: summer", "`summer` is not a time zone"),
     ] {
         let error = own(text).unwrap_err().to_string();
         assert!(error.contains(wrong), "{text}: {error}");

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use crate::data::time::Zone;
+
 /// A duration: `250ms`, `10s`, `5m`, `2h`, `7d`; a bare number counts seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
@@ -152,6 +154,12 @@ fn by_parse<'de, D: Deserializer<'de>, T>(
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_parse(deserializer, "a duration such as `250ms`, `10s` or `5m`", Span::parse)
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_parse(deserializer, "a time zone such as `Europe/Berlin`, `UTC` or `+02:00`", Zone::named)
     }
 }
 

@@ -6,6 +6,7 @@
 mod browser;
 mod flows;
 mod growth;
+mod imported;
 mod lists;
 mod openid;
 mod peer;
@@ -107,6 +108,7 @@ fn main() -> Result<()> {
     stores::rows(&options, &bare, &mut table)?;
     lists::rows(&options, &bare, &mut table)?;
     growth::rows(&bench, &mut table)?;
+    imported::rows(&bench, &mut table)?;
     bench.reload(&mut table)?;
     table.print();
     Ok(())

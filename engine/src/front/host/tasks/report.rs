@@ -21,6 +21,9 @@ pub struct TaskReport {
     pub every: u64,
     /// Those times, in the notation of cron.
     pub at: Option<String>,
+    /// The time zone of those times, and of the days on which it runs.
+    #[serde(default)]
+    pub zone: String,
     /// Whether it runs by itself.
     pub enabled: bool,
     /// Whether each gateway on its database runs it, and not one of them.
@@ -33,6 +36,9 @@ pub struct TaskReport {
     pub result: Option<String>,
     /// When it runs next.
     pub next_run: Option<String>,
+    /// What the clocks of its zone show then; left out if that is UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_there: Option<String>,
     /// The gateway that ran it: machine, process and a random word.
     pub node: Option<String>,
 }
@@ -72,18 +78,21 @@ impl Host {
                     last = Some((told.last_run, told.result, told.holder));
                 }
             }
+            let zone = settings.zone.clone().unwrap_or_default();
             let due = due.filter(|due| settings.enabled && *due < i64::MAX);
             reports.insert(
                 task.name.clone(),
                 TaskReport {
                     every: every.unsigned_abs(),
                     at,
+                    zone: zone.name().to_owned(),
                     enabled: settings.enabled,
                     everywhere: settings.nodes == Nodes::All,
                     running,
                     last_run: last.as_ref().map(|(at, ..)| iso8601(*at)),
                     result: last.as_ref().map(|(_, result, _)| result.clone()),
                     next_run: due.map(iso8601),
+                    next_run_there: due.filter(|_| !zone.is_utc()).and_then(|due| zone.clock(due)),
                     node: last.map(|(.., node)| node),
                 },
             );

@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::time::Clock;
+use crate::data::time::{Clock, Zone};
 use crate::front::home::Home;
 use crate::front::host::Options;
 use crate::services::config::{Moment, Weekday};
@@ -43,6 +43,34 @@ fn tasks_run_at_the_times_of_a_schedule() {
     let sundays = [(name, rhythm, Task { days: vec![Weekday::Sun], ..Task::default() })];
     assert_eq!(board.due(3 * 24 * HOUR, &sundays), [""; 0]);
     assert_eq!(board.due(3 * 24 * HOUR + 4 * HOUR, &sundays), ["a"]);
+}
+
+#[test]
+fn a_task_runs_once_on_days_when_clocks_change() {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let schedule = Schedule::parse("30 2 * * *").unwrap().by(zone.clone());
+    for (from, until, expected) in [
+        // There is no 02:30 on the second of these days; on the second of those there are two.
+        ("2026-03-28T00:00:00Z", "2026-03-31T00:00:00Z", ["2026-03-28T01:30", "2026-03-29T01:00", "2026-03-30T00:30"]),
+        ("2026-10-24T00:00:00Z", "2026-10-27T00:00:00Z", ["2026-10-24T00:30", "2026-10-25T00:30", "2026-10-26T01:30"]),
+    ] {
+        let all = [("a".to_owned(), Rhythm::At(schedule.clone()), Task { zone: Some(zone.clone()), ..Task::default() })];
+        let board = Board::default();
+        let (mut now, until) = (crate::data::time::parse(from).unwrap(), crate::data::time::parse(until).unwrap());
+        let mut runs = Vec::new();
+        while now < until {
+            if board.due(now, &all) == ["a"] {
+                runs.push(crate::data::time::iso8601(now)[..16].to_owned());
+                board.ended("a", None, Some((now, "done")));
+            }
+            now += 60_000;
+        }
+        assert_eq!(runs, expected);
+        // Another zone is another schedule: its next time is found anew.
+        let utc = [("a".to_owned(), Rhythm::At(Schedule::parse("30 2 * * *").unwrap()), Task::default())];
+        assert_eq!(board.due(now, &utc), [""; 0]);
+        assert_eq!(board.due(now + 2 * HOUR + HOUR / 2, &utc), ["a"]);
+    }
 }
 
 #[test]
