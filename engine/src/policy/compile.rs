@@ -11,8 +11,9 @@ mod expressions;
 pub mod names;
 mod statements;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use portcullis_dsl::ast::{self, ItemKind};
 use portcullis_dsl::span::{FileId, Span};
@@ -23,7 +24,6 @@ use crate::policy::assertion::Entry;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
 use crate::policy::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
-use crate::policy::exec::trial::{self, Settled};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
 use code::{Code, Label};
@@ -41,6 +41,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
         flow: Flow::default(),
         names: Vec::new(),
         cookies: Vec::new(),
+        touched: RefCell::default(),
         diagnostics: Vec::new(),
     };
     for policy in library.policies() {
@@ -49,8 +50,7 @@ pub fn compile(library: &Library, entries: &HashMap<&'static str, &'static Entry
         }
     }
     let Compiler { code, frames, cookies, mut diagnostics, names, .. } = compiler;
-    let (mut program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
-    trial::settle(&mut program);
+    let (program, astray) = code.link(frames, cookies, Arc::new(library.sources().clone()));
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     // A fragment is compiled for each policy that includes it.
     let mut seen = HashSet::new();
@@ -71,6 +71,8 @@ struct Compiler<'a> {
     names: Vec<UsedName>,
     /// Cookies that the policies set: names, or prefixes of names with a `*`.
     cookies: Vec<SmolStr>,
+    /// Variables that were named since [`Compiler::touched`].
+    touched: RefCell<Vec<Slot>>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -136,7 +138,7 @@ impl<'a> Compiler<'a> {
             reads: Reads::default(),
             changes: Vec::new(),
             span: policy.item.name.span,
-            begun: None,
+            flat: OnceLock::new(),
         };
         self.code.place(entry);
         match &policy.item.kind {
@@ -236,7 +238,7 @@ impl<'a> Compiler<'a> {
                     site.inputs.push((*first, code, None));
                 }
                 self.code.emit(Op::DropDraft, errors.span.span, Label::NEXT, Label::NEXT);
-                self.code.emit(Op::Call(Box::new(site)), errors.span.span, ended, ended);
+                self.code.emit(Op::Call(Arc::new(site)), errors.span.span, ended, ended);
             }
         } else {
             self.code.place(failed);
@@ -253,7 +255,7 @@ impl<'a> Compiler<'a> {
         for param in outputs.filter(|param| param.allowed.is_some()) {
             let slot = self.slot(&param.name, scope);
             if let Some(bounds) = statements::bounds(slot, scope) {
-                self.code.emit(Op::Within(Box::new(bounds)), param.name.span, Label::NEXT, Label::NEXT);
+                self.code.emit(Op::Within(Arc::new(bounds)), param.name.span, Label::NEXT, Label::NEXT);
             }
         }
     }
@@ -261,12 +263,27 @@ impl<'a> Compiler<'a> {
     /// The slot of a variable. The resolver gives every name that a frame sets one.
     fn slot(&mut self, name: &str, scope: Scope<'a>) -> Slot {
         match scope.frame.slot(name) {
-            Some(slot) => Slot(slot as u32),
+            Some(slot) => self.touch(slot),
             None => {
                 self.report(defect(&format!("`{name}` has no slot"), scope.policy.item.name.span));
                 Slot(NOWHERE)
             }
         }
+    }
+
+    /// A variable is named.
+    fn touch(&self, slot: usize) -> Slot {
+        let slot = Slot(slot as u32);
+        self.touched.borrow_mut().push(slot);
+        slot
+    }
+
+    /// The variables that were named since the last call.
+    fn touched(&self) -> Arc<[Slot]> {
+        let mut touched = std::mem::take(&mut *self.touched.borrow_mut());
+        touched.sort_unstable();
+        touched.dedup();
+        touched.into()
     }
 
     /// Emits an instruction that must not be reached, and reports why these policies do not load.
@@ -314,7 +331,6 @@ impl<'a> Compiler<'a> {
             outputs,
             failure,
             name: callee.name.clone(),
-            settled: Settled::Unknown,
         }
     }
 
