@@ -389,7 +389,8 @@ async fn recover(ctx: &mut Ctx, run: &mut Run, code: &Code<'_>, fault: Fault, pc
     }
     let Some(handler) = run.handlers.pop() else {
         let Some(tail) = code.fault_tail.filter(|_| run.broken.is_none()) else {
-            abandon(ctx, run, 0).await;
+            // A registered error answer reads the service's own variables.
+            unwind_to_service(ctx, run, code).await;
             return Err(run.broken.take().unwrap_or(fault));
         };
         unwind_to_service(ctx, run, code).await;

@@ -119,7 +119,8 @@ impl Live<'_> {
                     self.join(node.handler, set);
                     self.join(self.graph.tail, set);
                 }
-                if matches!(op, Op::End(_)) {
+                // Without a tail, a fault is an end.
+                if matches!(op, Op::End(_)) || (can.fault && self.graph.tail.is_none()) {
                     set.extend(&self.kept);
                 }
                 reads.iter().for_each(|slot| set.add(*slot));

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::Flat;
 use crate::policy::ctx::{Ctx, Environment};
-use crate::policy::exec::observer::{Ended, Observer};
+use crate::policy::exec::observer::{Ended, Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Op};
 use crate::policy::exec::{Ending, run, run_observed};
 use crate::policy::request::Request;
@@ -97,31 +97,31 @@ fn words(ending: Ending, frame: &FrameProgram, ctx: &Ctx, site: &Site) -> String
 
 /// Runs the commands of a policy as they stand, watched and not, and in their flat form. How many instructions they have then.
 fn both_ways(text: &str) -> Vec<usize> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut left = Vec::new();
-    for policy in site(text).library.commands() {
-        // Each has a gateway of its own, so that all find the same caches.
-        let said: Vec<String> = (0..3)
-            .map(|way| {
-                let site = site(text);
-                let own = site.library.commands().find(|own| own.name == policy.name).expect("the same command");
-                let frame = Arc::clone(site.program.frames.get(&own.id).expect("a program"));
-                let mut ctx = Ctx::new(Arc::clone(&site) as Arc<dyn Environment>, Request::new(Method::GET, ""), "c".into());
-                let ending = match way {
-                    0 => runtime.block_on(run_observed(&site.program, &frame, &mut ctx, Watcher)),
-                    1 => runtime.block_on(run_observed(&site.program, &frame, &mut ctx, super::super::observer::Nobody)),
-                    _ => {
-                        let flat = Flat::of(&site.program, &frame).unwrap_or_else(|| panic!("no flat form: {text}"));
-                        let left_over = flat.code.iter().filter(|instr| !matches!(instr.op, Op::End(_) | Op::Jump));
-                        left.push(left_over.count());
-                        runtime.block_on(run(&site.program, &frame, &mut ctx))
-                    }
-                };
-                words(ending, &frame, &ctx, &site)
-            })
-            .collect();
-        assert_eq!(said[0], said[1], "{} {text}", policy.name);
-        assert_eq!(said[1], said[2], "{} {text}", policy.name);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Each way has a gateway of its own, so that all find the same caches.
+    let mut ways = (0..3).map(|way| {
+        let site = site(text);
+        let run_one = |own: &portcullis_dsl::Policy| {
+            let frame = Arc::clone(site.program.frames.get(&own.id).expect("a program"));
+            let mut ctx = Ctx::new(Arc::clone(&site) as Arc<dyn Environment>, Request::new(Method::GET, ""), "c".into());
+            let ending = match way {
+                0 => runtime.block_on(run_observed(&site.program, &frame, &mut ctx, Watcher)),
+                1 => runtime.block_on(run_observed(&site.program, &frame, &mut ctx, Nobody)),
+                _ => {
+                    let flat = Flat::of(&site.program, &frame).unwrap_or_else(|| panic!("no flat form: {text}"));
+                    left.push(flat.code.iter().filter(|instr| !matches!(instr.op, Op::End(_) | Op::Jump)).count());
+                    runtime.block_on(run(&site.program, &frame, &mut ctx))
+                }
+            };
+            (own.name.clone(), words(ending, &frame, &ctx, &site))
+        };
+        site.library.commands().map(run_one).collect::<Vec<_>>()
+    });
+    let (watched, plain, flat) = (ways.next().unwrap(), ways.next().unwrap(), ways.next().unwrap());
+    for ((watched, plain), flat) in watched.iter().zip(&plain).zip(&flat) {
+        assert_eq!(watched, plain, "{text}");
+        assert_eq!(plain, flat, "{text}");
     }
     left
 }
@@ -161,9 +161,9 @@ fn the_flat_form_does_the_same() {
         "\"Bounds\" (n: 99)\n set a = ${age}",
         "\"Bounds\" (n: length(UNKNOWN))\n set a = ${age}",
         "\"Bounds\" (n: length(UNKNOWN) + 97)\n set a = ${age}",
-        "\"Bounds\" (n: \"x\") else set a = \"not called\"",
+        "set x = \"x\"\n \"Bounds\" (n: ${x}) else set a = \"not called\"",
         "\"Bounds\" (n: \"xUNKNOWN\") else set a = \"not called\"",
-        "HandleErrors { \"Bounds\" (n: 300) } on error { set a = ${handleError.message} }",
+        "set x = 300\n HandleErrors { \"Bounds\" (n: ${x}) } on error { set a = ${handleError.message} }",
         "set a = json { \"x\": 1, \"y\": [1, 2] }\n set b = ${a.y}\n set now = UNKNOWN\n set c = ${a.x}",
         "Done\n set a = 1",
         "ForEach item in [\"x\", UNKNOWN] { set a = ${item}; if ${item} == \"GET\" { Done } }\n set a = 9",
@@ -189,7 +189,7 @@ fn the_flat_form_does_the_same() {
         "\"Stored\" (n: \"stop\") else set c = \"${m}\"",
         "set key = \"k\"\n MapValue(source: ${key}, map: json { \"k\": \"found\" }, target: \"a\")\n set b = ${a}",
         "set key = UNKNOWN\n MapValue(source: ${key}, map: json { \"k\": \"found\" }, target: \"a\") else { set a = \"none\" }\n set b = ${a}",
-        "set text = \"x y\"\n Split(source: ${text}, pattern: \" \", target: \"parts\")\n set a = ${parts[1]}\n set text = \"z\"",
+        "set text = \"x y\"\n Split(source: ${text}, separator: \" \", target: \"parts\")\n set a = ${parts[1]}\n set text = \"z\"",
         "set a: message = message(\"<x/>\", \"text/xml\")\n AddHeader(target: \"a\", name: \"x\", value: \"1\")\n set b = ${a.http.header.x}",
     ];
     let commands = |(at, body): (usize, &&str)| {
@@ -277,7 +277,7 @@ impl Maker {
         match self.random.random_range(0..if simple { 8 } else { 17 }) {
             0..=2 => format!("set {variable} = {value}"),
             3 => format!("default {variable} = {value}"),
-            4 => format!("set n: int = {value} else set {variable} = \"no number\""),
+            4 => format!("set n: int = \"${{{variable}}}${{{}}}\" else set {variable} = \"no number\"", self.variable()),
             5 => self.condition(),
             6 => format!("\"Inner\" (n: {value})"),
             7 => self.pick(&["Stop", "fail ${a}", "Raise \"r ${b}\"", "Continue", "set a = 1"]).to_owned(),

@@ -223,6 +223,15 @@ impl<'p> Walk<'p> {
             Stage::Whole => self.instr(at, state)?,
             Stage::CallFailed => self.call_failed(at, state)?,
         };
+        // A variable that its frame does not have is a fault, which must not be left out.
+        let path = self.paths.get(path)?;
+        let there = |step: &Step| match &step.act {
+            Act::Op { reads, .. } => reads.iter().all(|place| *place < path.base + path.slots),
+            _ => true,
+        };
+        if !found.steps.iter().all(there) {
+            return None;
+        }
         let node = self.nodes.get_mut(id)?;
         let Found { steps, ok, no, skip } = found;
         let order = std::mem::take(&mut node.order);
