@@ -13,7 +13,7 @@ mod statements;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use portcullis_dsl::ast::{self, ItemKind};
 use portcullis_dsl::span::{FileId, Span};
@@ -23,6 +23,7 @@ use smol_str::SmolStr;
 use crate::policy::assertion::Entry;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
+use crate::policy::exec::flat::Made;
 use crate::policy::exec::program::{CallSite, FrameProgram, NOWHERE, Op, Program};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
@@ -138,7 +139,7 @@ impl<'a> Compiler<'a> {
             reads: Reads::default(),
             changes: Vec::new(),
             span: policy.item.name.span,
-            flat: OnceLock::new(),
+            flat: Made::default(),
         };
         self.code.place(entry);
         match &policy.item.kind {
@@ -324,14 +325,7 @@ impl<'a> Compiler<'a> {
         let outputs =
             callee.outputs.iter().filter_map(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32)))).collect();
         let failure = callee.failure.as_ref().and_then(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32))));
-        CallSite {
-            entry: callee.entry,
-            slots: callee.slots,
-            inputs,
-            outputs,
-            failure,
-            name: callee.name.clone(),
-        }
+        CallSite { entry: callee.entry, slots: callee.slots, inputs, outputs, failure, name: callee.name.clone() }
     }
 
     fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span) {

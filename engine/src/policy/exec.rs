@@ -180,11 +180,7 @@ const CALLEES: usize = 64;
 ///
 /// Futures of database drivers are large. They are boxed, so that every request is a small future, because futures are copied
 /// when they are made.
-pub fn run<'r>(
-    program: &'r Program,
-    frame: &'r FrameProgram,
-    ctx: &'r mut Ctx,
-) -> impl Future<Output = Ending> + Send + 'r {
+pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) -> impl Future<Output = Ending> + Send + 'r {
     let (code, entry) = match Flat::of(program, frame) {
         Some(flat) => (Code::flat(program, flat), flat.entry),
         None => (Code::of(program, frame), frame.entry),

@@ -76,7 +76,8 @@ impl Code {
         let astray = |((ok, no), span): (&(u32, u32), &Span)| (*ok >= end || *no >= end).then_some(*span);
         let astray = targets.iter().zip(&self.spans).filter_map(astray).collect();
         let ops = self.instrs.into_iter().map(|(op, _, _)| op);
-        let mut code: Vec<Instr> = ops.zip(targets).enumerate().map(|(at, (op, (ok, no)))| Instr { op, ok, no, origin: at as u32, base: 0 }).collect();
+        let mut code: Vec<Instr> =
+            ops.zip(targets).enumerate().map(|(at, (op, (ok, no)))| Instr { op, ok, no, origin: at as u32, base: 0 }).collect();
         let targets: Vec<Option<u32>> = code.iter().map(|instr| matches!(instr.op, Op::Jump).then_some(instr.ok)).collect();
         let thread = |mut target: u32| {
             // A jump cannot reach itself, but a bound costs nothing.

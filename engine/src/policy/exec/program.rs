@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use portcullis_dsl::PolicyId;
 use portcullis_dsl::ast::Type;
@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
-use super::flat::Flat;
+use super::flat::Made;
 use crate::data::value::Value;
 use crate::policy::ctx::{Refusal, Slot};
 use crate::policy::expr::Expr;
@@ -68,9 +68,9 @@ pub struct Instr {
     pub ok: u32,
     /// Next after failure.
     pub no: u32,
-    /// The instruction of the program that it comes from: itself, unless it is part of a [`Flat`].
+    /// The instruction of the program that it comes from: itself, unless it is part of a [`Flat`](super::flat::Flat).
     pub origin: u32,
-    /// In a [`Flat`]: where its frame begins among the variables.
+    /// In a [`Flat`](super::flat::Flat): where its frame begins among the variables.
     pub base: u32,
 }
 
@@ -124,16 +124,16 @@ pub enum Op {
     End(bool),
     /// Marks where the compiler failed. Running it is a fault, so that missing code never counts as success.
     Defect,
-    /// Of a [`Flat`]: variables whose values are known.
+    /// Of a [`Flat`](super::flat::Flat): variables whose values are known.
     Values(Box<[(Slot, Value)]>),
-    /// Of a [`Flat`]: something that is known to fail has failed, for this reason.
+    /// Of a [`Flat`](super::flat::Flat): something that is known to fail has failed, for this reason.
     Failed(Cow<'static, str>),
-    /// Of a [`Flat`]: an input of a call: its variable in the callee, seen from the caller.
+    /// Of a [`Flat`](super::flat::Flat): an input of a call: its variable in the callee, seen from the caller.
     Pass(Box<Input>),
-    /// Of a [`Flat`]: outputs of a call: the callee's variable seen from the caller, the caller's own, and whether it is also given if it is
+    /// Of a [`Flat`](super::flat::Flat): outputs of a call: the callee's variable seen from the caller, the caller's own, and whether it is also given if it is
     /// undefined.
     Give(Box<[(Slot, Slot, bool)]>),
-    /// Of a [`Flat`]: `fail` in an assertion, which leaves what was opened in it.
+    /// Of a [`Flat`](super::flat::Flat): `fail` in an assertion, which leaves what was opened in it.
     FailInlined(Box<(Slot, Expr, Opened)>),
 }
 
@@ -148,7 +148,7 @@ pub struct Opened {
     pub blocks: usize,
 }
 
-/// An input of a call that is part of a [`Flat`].
+/// An input of a call that is part of a [`Flat`](super::flat::Flat).
 #[derive(Clone)]
 pub struct Input {
     /// The variable, seen from the caller.
@@ -243,8 +243,8 @@ pub struct FrameProgram {
     pub reads: Reads,
     /// The connections that it and everything that it calls change, as far as that is known.
     pub changes: Vec<SmolStr>,
-    /// The same as one stretch of code, made when it is first asked for; `None` if it has no such form.
-    pub flat: OnceLock<Option<Box<Flat>>>,
+    /// The same as one stretch of code, with everything that it calls.
+    pub flat: Made,
     /// Its name in the source.
     pub span: Span,
 }

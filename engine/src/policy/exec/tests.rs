@@ -2,7 +2,7 @@
 //! internal fault: not with success, and not with a failure after which an `AtLeastOne` would continue.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use http::Method;
 use portcullis_dsl::span::Span;
@@ -27,14 +27,8 @@ fn run_code(code: impl Fn() -> Vec<(Op, u32, u32)>) -> [Ending; 2] {
     let spans = vec![Span::default(); code.len()];
     let mut sources = Sources::default();
     sources.add("test.policy", "", Origin::Shipped);
-    let program = Program {
-        code,
-        spans,
-        frames: HashMap::new(),
-        cookies: Vec::new(),
-        sources: Arc::new(sources),
-        touched: HashMap::new(),
-    };
+    let program =
+        Program { code, spans, frames: HashMap::new(), cookies: Vec::new(), sources: Arc::new(sources), touched: HashMap::new() };
     let frame = FrameProgram {
         name: "test".into(),
         entry: 0,
@@ -45,13 +39,14 @@ fn run_code(code: impl Fn() -> Vec<(Op, u32, u32)>) -> [Ending; 2] {
         failure: None,
         reads: crate::policy::reads::Reads::default(),
         changes: Vec::new(),
-        flat: OnceLock::new(),
+        flat: flat::Made::default(),
         span: Span::default(),
     };
     let site = Arc::new(site.unwrap());
     let ctx = || Ctx::new(site.clone(), Request::new(Method::GET, ""), "test".into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let plain = runtime.block_on(run_observed(&program, &frame, &mut ctx(), Nobody));
+    Flat::now(&program, &frame);
     [plain, runtime.block_on(run(&program, &frame, &mut ctx()))]
 }
 

@@ -5,6 +5,7 @@
 
 mod browser;
 mod flows;
+mod hostile;
 mod lists;
 mod openid;
 mod stores;
@@ -83,6 +84,7 @@ fn main() -> Result<()> {
     flows::rows(&bench, &mut table)?;
     openid::rows(&bench, &mut table)?;
     browser::flows(&bench, &mut table)?;
+    hostile::rows(&bench, &mut table)?;
     normal(&options, &bare, &mut table)?;
     split(&bench, &mut table)?;
     stores::rows(&options, &bare, &mut table)?;

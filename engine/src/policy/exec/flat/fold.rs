@@ -51,7 +51,9 @@ impl Fold<'_> {
             Expr::Joined(inner, delimiter) => Expr::Joined(Box::new(self.expr(inner)), delimiter.clone()),
             Expr::Member(inner, path) => Expr::Member(Box::new(self.expr(inner)), Arc::clone(path)),
             Expr::Text(pieces) => Expr::Text(pieces.iter().map(|piece| self.piece(piece, true)).collect()),
-            Expr::Template(syntax, pieces) => Expr::Template(*syntax, pieces.iter().map(|piece| self.piece(piece, false)).collect()),
+            Expr::Template(syntax, pieces) => {
+                Expr::Template(*syntax, pieces.iter().map(|piece| self.piece(piece, false)).collect())
+            }
             Expr::Json(node) => Expr::Json(Arc::new(self.node(node))),
             Expr::List(items) => Expr::List(items.iter().map(|item| self.expr(item)).collect()),
             Expr::Call(function, args) => Expr::Call(function, args.iter().map(|arg| self.expr(arg)).collect()),

@@ -49,7 +49,9 @@ pub fn live(graph: &Graph) -> Live<'_> {
     let mut live = Live { graph, at: vec![Set::new(graph.slots); graph.nodes.len()], kept };
     // What is read later is mostly found first.
     let mut order: Vec<usize> = (0..graph.nodes.len()).collect();
-    order.sort_by(|one, other| graph.nodes.get(*other).map(|node| &node.order).cmp(&graph.nodes.get(*one).map(|node| &node.order)));
+    order.sort_by(|one, other| {
+        graph.nodes.get(*other).map(|node| &node.order).cmp(&graph.nodes.get(*one).map(|node| &node.order))
+    });
     loop {
         let mut more = false;
         for id in &order {
@@ -82,6 +84,22 @@ impl Live<'_> {
 
     fn join(&self, node: Option<usize>, set: &mut Set) {
         node.and_then(|node| self.at.get(node)).into_iter().for_each(|live| set.extend(live));
+    }
+
+    /// Whether a variable is read from a node on.
+    pub fn is_read(&self, node: usize, slot: usize) -> bool {
+        self.at.get(node).is_some_and(|set| set.has(slot))
+    }
+
+    /// Whether a variable is read after the end.
+    pub fn is_kept(&self, slot: usize) -> bool {
+        self.kept.has(slot)
+    }
+
+    /// Whether a variable is read after a fault in a node.
+    pub fn after_fault(&self, node: &Node, slot: usize) -> bool {
+        let read = |node: usize| self.is_read(node, slot);
+        node.handler.is_some_and(read) || self.graph.tail.map_or_else(|| self.kept.has(slot), read)
     }
 
     /// From what is read after a step to what is read before it. Whether the step is needed.

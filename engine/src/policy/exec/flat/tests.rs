@@ -109,7 +109,7 @@ fn both_ways(text: &str) -> Vec<usize> {
                 0 => runtime.block_on(run_observed(&site.program, &frame, &mut ctx, Watcher)),
                 1 => runtime.block_on(run_observed(&site.program, &frame, &mut ctx, Nobody)),
                 _ => {
-                    let flat = Flat::of(&site.program, &frame).unwrap_or_else(|| panic!("no flat form: {text}"));
+                    let flat = Flat::now(&site.program, &frame).unwrap_or_else(|| panic!("no flat form: {text}"));
                     left.push(flat.code.iter().filter(|instr| !matches!(instr.op, Op::End(_) | Op::Jump)).count());
                     runtime.block_on(run(&site.program, &frame, &mut ctx))
                 }
@@ -190,6 +190,11 @@ fn the_flat_form_does_the_same() {
         "set key = \"k\"\n MapValue(source: ${key}, map: json { \"k\": \"found\" }, target: \"a\")\n set b = ${a}",
         "set key = UNKNOWN\n MapValue(source: ${key}, map: json { \"k\": \"found\" }, target: \"a\") else { set a = \"none\" }\n set b = ${a}",
         "set text = \"x y\"\n Split(source: ${text}, separator: \" \", target: \"parts\")\n set a = ${parts[1]}\n set text = \"z\"",
+        "set a = 1\n set b = 2\n set c = 3\n if UNKNOWN == \"POST\" { set a = \"${b}\" } else if UNKNOWN == \"PUT\" { set c = ${a} } else { set b = \"x${c}\" }",
+        "set a = 1\n UNKNOWN == \"POST\" else UNKNOWN == \"GET\"\n set b = ${a}\n Split(source: ${a}, separator: \",\", target: \"m\")\n set c = ${m}",
+        "set a = 1\n HandleErrors { set a = 2\n UNKNOWN == \"GET\"\n set b = 5\n \"Deep\" (n: UNKNOWN) } on error { set c = \"${a} ${b}\" }",
+        "set a = 1\n ForEach item in split(UNKNOWN, \"E\") { set b = ${a}\n set a = \"x\"\n \"Stored\" (n: ${item}) }\n set c = ${m}",
+        "set m = \"before\"\n Cached(cache: \"late\", key: UNKNOWN, keep: \"m\") { set c = ${a}\n set m = \"made\" }\n set a = ${m}\n set m = 4\n Cached(cache: \"late\", key: UNKNOWN, keep: \"m\") { set m = \"again\" }\n set b = ${m}",
         "set a: message = message(\"<x/>\", \"text/xml\")\n AddHeader(target: \"a\", name: \"x\", value: \"1\")\n set b = ${a.http.header.x}",
     ];
     let commands = |(at, body): (usize, &&str)| {
@@ -209,7 +214,11 @@ fn left(body: &str) -> usize {
 fn what_is_known_costs_nothing() {
     // Setting the output remains.
     assert_eq!(left("set x = 1; set y = ${x} + 1; set a = \"${y}\""), 1);
-    assert_eq!(left("set x = \"e\"; if ${x} is empty { set a = 1 } else if ${x} starts with \"e\" { set a = 2 }"), 2, "a failure is noted");
+    assert_eq!(
+        left("set x = \"e\"; if ${x} is empty { set a = 1 } else if ${x} starts with \"e\" { set a = 2 }"),
+        2,
+        "a failure is noted"
+    );
     assert_eq!(left("\"Outer\" (); set a = 1"), 1, "nobody reads what it gives");
     assert_eq!(left("\"Inner\" (n: 1); set a = ${m}"), 1);
     assert_eq!(left("set unread = ${request.http.method}; set a = 1"), 1);
@@ -316,7 +325,7 @@ fn a_value_that_is_known_is_that_of_the_run() {
         let site = site(&format!("command \"c\" (out a) {{ set a = {changing} }}"));
         let policy = site.library.commands().next().expect("a command");
         let frame = site.program.frames.get(&policy.id).expect("a program");
-        let flat = Flat::of(&site.program, frame).expect("a flat form");
+        let flat = Flat::now(&site.program, frame).expect("a flat form");
         assert!(!flat.code.iter().any(|instr| matches!(instr.op, Op::Values(_))), "{changing}");
     }
 }
