@@ -11,6 +11,7 @@ mod expressions;
 pub mod names;
 mod statements;
 
+use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,8 +26,8 @@ use crate::data::pattern::compile_written;
 use crate::policy::assertion;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
+use crate::policy::exec::flat::Made;
 use crate::policy::exec::program::{CallSite, Failing, FrameProgram, NOWHERE, Op, Program, Told};
-use crate::policy::exec::trial::{self, Settled};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
 use code::{Code, Label};
@@ -48,6 +49,7 @@ pub fn compile(
         names: Vec::new(),
         cookies: Vec::new(),
         patterns: HashMap::new(),
+        touched: RefCell::default(),
         diagnostics: Vec::new(),
     };
     for policy in library.policies() {
@@ -56,8 +58,7 @@ pub fn compile(
         }
     }
     let Compiler { code, frames, cookies, mut diagnostics, names, .. } = compiler;
-    let (mut program, astray) = code.link(frames, cookies, Arc::clone(library.sources()));
-    trial::settle(&mut program);
+    let (program, astray) = code.link(frames, cookies, Arc::clone(library.sources()));
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     // A fragment is compiled for each policy that includes it.
     let mut seen = HashSet::new();
@@ -80,6 +81,8 @@ struct Compiler<'a> {
     cookies: Vec<SmolStr>,
     /// Regular expressions: a fragment's are needed by each policy that includes it, and take long to compile.
     patterns: HashMap<(String, bool), Regex>,
+    /// Variables that were named since [`Compiler::touched`].
+    touched: RefCell<Vec<Slot>>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -147,7 +150,7 @@ impl<'a> Compiler<'a> {
             reads: Reads::default(),
             changes: Vec::new(),
             span: policy.item.name.span,
-            begun: None,
+            flat: Made::default(),
         };
         self.code.place(entry);
         match &policy.item.kind {
@@ -267,7 +270,7 @@ impl<'a> Compiler<'a> {
                     site.inputs.push((*first, code, None));
                 }
                 self.code.emit(Op::DropDraft, errors.span.span, Label::NEXT, Label::NEXT);
-                self.code.emit(Op::Call(Box::new(site)), errors.span.span, ended, ended);
+                self.code.emit(Op::Call(Arc::new(site)), errors.span.span, ended, ended);
             }
         } else {
             self.code.place(failed);
@@ -284,7 +287,7 @@ impl<'a> Compiler<'a> {
         for param in outputs.filter(|param| param.allowed.is_some()) {
             let slot = self.slot(&param.name, scope);
             if let Some(bounds) = statements::bounds(slot, scope) {
-                self.code.emit(Op::Within(Box::new(bounds)), param.name.span, Label::NEXT, Label::NEXT);
+                self.code.emit(Op::Within(Arc::new(bounds)), param.name.span, Label::NEXT, Label::NEXT);
             }
         }
     }
@@ -292,12 +295,27 @@ impl<'a> Compiler<'a> {
     /// The slot of a variable. The resolver gives every name that a frame sets one.
     fn slot(&mut self, name: &str, scope: Scope<'a>) -> Slot {
         match scope.frame.slot(name) {
-            Some(slot) => Slot(slot as u32),
+            Some(slot) => self.touch(slot),
             None => {
                 self.report(defect(&format!("`{name}` has no slot"), scope.policy.item.name.span));
                 Slot(NOWHERE)
             }
         }
+    }
+
+    /// A variable is named.
+    fn touch(&self, slot: usize) -> Slot {
+        let slot = Slot(slot as u32);
+        self.touched.borrow_mut().push(slot);
+        slot
+    }
+
+    /// The variables that were named since the last call.
+    fn touched(&self) -> Arc<[Slot]> {
+        let mut touched = std::mem::take(&mut *self.touched.borrow_mut());
+        touched.sort_unstable();
+        touched.dedup();
+        touched.into()
     }
 
     /// Emits an instruction that must not be reached, and reports why these policies do not load.
@@ -346,15 +364,7 @@ impl<'a> Compiler<'a> {
         let outputs =
             callee.outputs.iter().filter_map(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32)))).collect();
         let failure = callee.failure.as_ref().and_then(|(name, inner)| Some((*inner, Slot(scope.frame.slot(name)? as u32))));
-        CallSite {
-            entry: callee.entry,
-            slots: callee.slots,
-            inputs,
-            outputs,
-            failure,
-            name: callee.name.clone(),
-            settled: Settled::Unknown,
-        }
+        CallSite { entry: callee.entry, slots: callee.slots, inputs, outputs, failure, name: callee.name.clone() }
     }
 
     fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span) {

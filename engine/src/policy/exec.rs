@@ -4,6 +4,7 @@
 mod again;
 pub mod bounds;
 pub mod compare;
+pub mod flat;
 pub mod observer;
 pub mod program;
 pub mod quick;
@@ -11,7 +12,6 @@ mod shown;
 mod steps;
 #[cfg(test)]
 mod tests;
-pub mod trial;
 
 use std::borrow::Cow;
 
@@ -19,11 +19,13 @@ use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
 use crate::policy::assertion::{Begin, BlockEnd, OpenBlock};
 use crate::policy::ctx::{Ctx, Refusal, Refused, Slot};
+use crate::policy::expr::Expr;
 use crate::services::store::Again;
 use again::Checkpoint;
 use compare::Compare;
+use flat::Flat;
 use observer::{Ended, Nobody, Observer};
-use program::{FrameProgram, Instr, Op, Program};
+use program::{FrameProgram, Instr, Op, Opened, Program};
 use steps::{Why, steps};
 
 /// How a run ended.
@@ -56,6 +58,11 @@ struct Run {
 }
 
 impl Run {
+    /// What is open.
+    fn opened(&self) -> Opened {
+        Opened { loops: self.loops.len(), handlers: self.handlers.len(), blocks: self.blocks.len() }
+    }
+
     fn after(&mut self, pc: u32, instr: &Instr, outcome: Outcome) -> u32 {
         match outcome {
             Outcome::Held => instr.ok,
@@ -72,7 +79,7 @@ impl Run {
         }
         // While its variables still have their current values.
         let reason = if tracing::enabled!(tracing::Level::DEBUG) {
-            Cow::Owned(shown::condition(ctx, program, pc, compare))
+            Cow::Owned(shown::condition(ctx, program, instr.origin, compare))
         } else {
             Cow::Borrowed("it fails")
         };
@@ -81,13 +88,15 @@ impl Run {
     }
 
     /// Logs why the policy refuses: the place that ends it, and the assertion that failed before.
-    fn explain(&mut self, ctx: &mut Ctx, program: &Program, pc: u32, code: &str) {
-        let failed = self.failed.take();
+    fn explain(&mut self, ctx: &mut Ctx, code: &Code<'_>, pc: u32, given: &str) {
+        let program = code.program;
+        let pc = code.origin(pc);
+        let failed = self.failed.take().map(|(at, reason)| (code.origin(at), reason));
         ctx.refusal = Some(Box::new(Refusal { at: pc, failed: failed.as_ref().map(|(at, reason)| (*at, reason.clone())) }));
         if tracing::enabled!(tracing::Level::DEBUG) {
             let (failed, reason) = failed.map(|(at, reason)| (program.place(at), reason)).unzip();
             let (service, request, place) = (&ctx.service, ctx.request.id(), program.place(pc));
-            tracing::debug!(%service, %request, place, code, failed, reason = reason.as_deref(), "refused");
+            tracing::debug!(%service, %request, place, code = given, failed, reason = reason.as_deref(), "refused");
         }
     }
 }
@@ -96,9 +105,8 @@ impl Run {
 struct Activation {
     at: u32,
     base: usize,
-    loops: usize,
-    handlers: usize,
-    blocks: usize,
+    /// What was open before it.
+    around: Opened,
 }
 
 struct LoopState {
@@ -128,15 +136,56 @@ struct Handler {
     blocks: usize,
 }
 
+/// The instructions that a run follows.
+pub(super) struct Code<'p> {
+    program: &'p Program,
+    instrs: &'p [Instr],
+    /// Where the run continues after an unhandled fault.
+    fault_tail: Option<u32>,
+    /// How many variables the outermost frame has; all of them in a [`Flat`].
+    slots: usize,
+    /// Whether every instruction says where its frame begins.
+    flat: bool,
+}
+
+impl<'p> Code<'p> {
+    /// The instructions of the program.
+    fn of(program: &'p Program, frame: &FrameProgram) -> Code<'p> {
+        Code { program, instrs: &program.code, fault_tail: frame.fault_tail, slots: frame.slots, flat: false }
+    }
+
+    /// The same in another form.
+    fn flat(program: &'p Program, flat: &'p Flat) -> Code<'p> {
+        Code { program, instrs: &flat.code, fault_tail: flat.fault_tail, slots: flat.slots, flat: true }
+    }
+
+    fn get(&self, pc: u32) -> Option<&'p Instr> {
+        self.instrs.get(pc as usize)
+    }
+
+    /// The instruction of the program that this one comes from.
+    fn origin(&self, pc: u32) -> u32 {
+        self.get(pc).map_or(pc, |instr| instr.origin)
+    }
+
+    fn place(&self, pc: u32) -> String {
+        self.program.place(self.origin(pc))
+    }
+}
+
 /// Spare room for variables of callees, so that few requests need to allocate more.
 const CALLEES: usize = 64;
 
-/// Runs a service, task or command to its end. The inputs of a command must be set before.
+/// Runs a service to its end, in its flat form if it has one.
 ///
 /// Futures of database drivers are large. They are boxed, so that every request is a small future, because futures are copied
 /// when they are made.
 pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) -> impl Future<Output = Ending> + Send + 'r {
-    run_observed(program, frame, ctx, Nobody)
+    let (code, entry) = match Flat::of(program, frame) {
+        Some(flat) => (Code::flat(program, flat), flat.entry),
+        None => (Code::of(program, frame), frame.entry),
+    };
+    run_from(code, ctx, entry, Nobody)
 }
 
 /// Runs only the error assertion of a service, for a request that the gateway itself refuses. `None` if it has none.
@@ -145,7 +194,7 @@ pub fn refuse<'r>(
     frame: &'r FrameProgram,
     ctx: &'r mut Ctx,
 ) -> Option<impl Future<Output = Ending> + Send + 'r> {
-    frame.fault_tail.map(|tail| run_from(program, frame, ctx, tail, Nobody))
+    frame.fault_tail.map(|tail| run_from(Code::of(program, frame), ctx, tail, Nobody))
 }
 
 /// Runs only what a service does after a failure elsewhere, with the code that was given to `fail`.
@@ -160,47 +209,45 @@ pub fn failed_before<'r>(
     ctx.slots.resize_with(frame.slots, Value::default);
     let entry = if code.is_undefined() { failing.plain } else { failing.coded };
     ctx.set(failing.code, code);
-    Some(run_from(program, frame, ctx, entry, Nobody))
+    Some(run_from(Code::of(program, frame), ctx, entry, Nobody))
 }
 
-/// Runs it and reports each step to an observer.
+/// Runs a service, task or command to its end, instruction by instruction, and reports each step to an observer. The inputs of a command
+/// must be set before.
 pub fn run_observed<'r, O: Observer + 'r>(
     program: &'r Program,
     frame: &'r FrameProgram,
     ctx: &'r mut Ctx,
     observer: O,
 ) -> impl Future<Output = Ending> + Send + 'r {
-    run_from(program, frame, ctx, frame.entry, observer)
+    run_from(Code::of(program, frame), ctx, frame.entry, observer)
 }
 
-async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, entry: u32, mut observer: O) -> Ending {
+async fn run_from<O: Observer>(code: Code<'_>, ctx: &mut Ctx, entry: u32, mut observer: O) -> Ending {
     ctx.base = 0;
-    ctx.slots.reserve(frame.slots + CALLEES);
-    if ctx.slots.len() < frame.slots {
-        ctx.slots.resize_with(frame.slots, Value::default);
+    ctx.slots.reserve(if code.flat { code.slots } else { code.slots + CALLEES });
+    if ctx.slots.len() < code.slots {
+        ctx.slots.resize_with(code.slots, Value::default);
     }
     let mut run = Run::default();
-    let mut pc = match &frame.begun {
-        Some(beginning) if !O::WATCHES && entry == frame.entry => beginning.run(program, ctx, &mut run),
-        _ => entry,
-    };
+    let mut pc = entry;
     loop {
-        let stop = steps(program, frame, ctx, &mut run, pc, &mut observer);
+        let stop = steps(&code, ctx, &mut run, pc, &mut observer);
         pc = stop.at;
         let step = match stop.why {
             Why::Ended(ending) => return ending,
             Why::Broken(fault) => Err(fault),
             Why::Waits(instr) => {
-                let caller = begun(&mut observer, program, &run, pc, instr);
-                let step = wait(program, frame, ctx, &mut run, pc, instr).await;
+                let caller = begun(&mut observer, code.program, &run, instr);
+                let step = wait(&code, ctx, &mut run, pc, instr).await;
                 let step = if ctx.went_astray() { Err(astray()) } else { step };
-                tell(&mut observer, program, pc, caller, &step);
+                tell(&mut observer, code.program, instr, caller, &step);
                 step
             }
         };
         pc = match step {
             Ok(next) => next,
-            Err(fault) => match recover(ctx, &mut run, program, frame, fault, pc).await {
+            Err(fault) => match recover(ctx, &mut run, &code, fault, pc).await {
                 Ok(next) => next,
                 Err(fault) => return Ending::Broken(fault),
             },
@@ -209,14 +256,7 @@ async fn run_from<O: Observer>(program: &Program, frame: &FrameProgram, ctx: &mu
 }
 
 /// Runs an instruction that may wait.
-async fn wait(
-    program: &Program,
-    frame: &FrameProgram,
-    ctx: &mut Ctx,
-    run: &mut Run,
-    pc: u32,
-    instr: &Instr,
-) -> Result<u32, Fault> {
+async fn wait(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> Result<u32, Fault> {
     match &instr.op {
         Op::Async(assertion, twice) => {
             ctx.outside += u32::from(!twice);
@@ -244,37 +284,47 @@ async fn wait(
             },
             None => Err(defect("no block is open")),
         },
-        Op::Fail(slot, code) => {
-            let code = code.eval(ctx);
-            run.explain(ctx, program, pc, &code.as_text());
-            unwind_to_service(ctx, run, frame).await;
-            ctx.set(*slot, code);
+        Op::Fail(slot, given) => {
+            let given = given.eval(ctx);
+            run.explain(ctx, code, pc, &given.as_text());
+            unwind_to_service(ctx, run, code).await;
+            ctx.set(*slot, given);
             Ok(instr.ok)
         }
-        Op::FailCall(slot, code) => match run.calls.last() {
+        Op::FailCall(slot, given) => match run.calls.last() {
             Some(call) => {
-                let code = code.eval(ctx);
-                let (loops, handlers, blocks) = (call.loops, call.handlers, call.blocks);
-                run.loops.truncate(loops);
-                run.handlers.truncate(handlers);
-                abandon(ctx, run, blocks).await;
-                run.failed = Some((pc, format!("it failed with {}", code.as_text()).into()));
-                ctx.set(*slot, code);
+                let around = call.around;
+                fail_call(ctx, run, pc, *slot, given, around).await;
                 Ok(instr.ok)
             }
             None => Err(defect("a `fail` outside of a call")),
         },
+        Op::FailInlined(fail) => {
+            let (slot, given, around) = &**fail;
+            fail_call(ctx, run, pc, *slot, given, *around).await;
+            Ok(instr.ok)
+        }
         _ => Err(defect("an instruction that does not wait")),
     }
 }
 
+/// `fail` in an assertion: leaves what was opened in it.
+async fn fail_call(ctx: &mut Ctx, run: &mut Run, pc: u32, slot: Slot, given: &Expr, around: Opened) {
+    let given = given.eval(ctx);
+    run.loops.truncate(around.loops);
+    run.handlers.truncate(around.handlers);
+    abandon(ctx, run, around.blocks).await;
+    run.failed = Some((pc, format!("it failed with {}", given.as_text()).into()));
+    ctx.set(slot, given);
+}
+
 /// Tells an observer that a step begins. The place of the call that the run is in: a `Return` is the end of it.
-fn begun<O: Observer>(observer: &mut O, program: &Program, run: &Run, pc: u32, instr: &Instr) -> Option<u32> {
+fn begun<O: Observer>(observer: &mut O, program: &Program, run: &Run, instr: &Instr) -> Option<u32> {
     if !O::WATCHES {
         return None;
     }
     if instr.op.is_step()
-        && let Some(place) = program.span(pc)
+        && let Some(place) = program.span(instr.origin)
     {
         observer.begun(place);
     }
@@ -282,11 +332,11 @@ fn begun<O: Observer>(observer: &mut O, program: &Program, run: &Run, pc: u32, i
 }
 
 /// Tells an observer how a step ended. The step of a call ends with its `Return`.
-fn tell<O: Observer>(observer: &mut O, program: &Program, pc: u32, caller: Option<u32>, step: &Result<u32, Fault>) {
+fn tell<O: Observer>(observer: &mut O, program: &Program, instr: &Instr, caller: Option<u32>, step: &Result<u32, Fault>) {
     if !O::WATCHES {
         return;
     }
-    let Some(instr) = program.code.get(pc as usize) else { return };
+    let pc = instr.origin;
     let (at, how) = match (&instr.op, step) {
         (Op::Return(held), Ok(_)) => (caller, if *held { Ended::Held } else { Ended::Failed }),
         (Op::Call(site), Ok(next)) if *next == site.entry => return,
@@ -326,26 +376,19 @@ async fn abandon(ctx: &mut Ctx, run: &mut Run, depth: usize) {
 }
 
 /// Leaves everything that is open, back to the service's own frame.
-async fn unwind_to_service(ctx: &mut Ctx, run: &mut Run, frame: &FrameProgram) {
+async fn unwind_to_service(ctx: &mut Ctx, run: &mut Run, code: &Code<'_>) {
     abandon(ctx, run, 0).await;
     run.loops.clear();
     run.handlers.clear();
     run.calls.clear();
-    ctx.slots.truncate(frame.slots);
+    ctx.slots.truncate(code.slots);
     ctx.base = 0;
 }
 
 /// A fault or a raised error: unwinds to the nearest `HandleErrors`, otherwise to the service's fault tail, otherwise ends the
 /// run.
-async fn recover(
-    ctx: &mut Ctx,
-    run: &mut Run,
-    program: &Program,
-    frame: &FrameProgram,
-    fault: Fault,
-    pc: u32,
-) -> Result<u32, Fault> {
-    let fault = fault.at(|| program.place(pc));
+async fn recover(ctx: &mut Ctx, run: &mut Run, code: &Code<'_>, fault: Fault, pc: u32) -> Result<u32, Fault> {
+    let fault = fault.at(|| code.place(pc));
     if fault.blame == Blame::Unsupported {
         // What the step would have decided is not known, so nothing may continue after it.
         run.handlers.clear();
@@ -356,11 +399,12 @@ async fn recover(
         return Ok(beginning);
     }
     let Some(handler) = run.handlers.pop() else {
-        let Some(tail) = frame.fault_tail.filter(|_| run.broken.is_none()) else {
-            abandon(ctx, run, 0).await;
+        let Some(tail) = code.fault_tail.filter(|_| run.broken.is_none()) else {
+            // A registered error answer reads the service's own variables.
+            unwind_to_service(ctx, run, code).await;
             return Err(run.broken.take().unwrap_or(fault));
         };
-        unwind_to_service(ctx, run, frame).await;
+        unwind_to_service(ctx, run, code).await;
         if fault.passing {
             ctx.refused = Some(Box::new(Refused::for_now()));
         }
@@ -379,5 +423,5 @@ async fn recover(
     ctx.base = handler.base;
     let message = if fault.raised { fault.context.to_string() } else { "an internal error occurred".to_owned() };
     ctx.set(handler.message, message);
-    program.code.get(handler.at as usize).map(|instr| instr.no).ok_or_else(|| defect("a handler has no instruction"))
+    code.get(handler.at).map(|instr| instr.no).ok_or_else(|| defect("a handler has no instruction"))
 }

@@ -1,6 +1,7 @@
 //! An assertion as it runs: in place, waiting, or around a block.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use portcullis_dsl::Diagnostic;
@@ -71,26 +72,26 @@ pub enum BlockEnd {
 /// A built assertion.
 pub enum Runnable {
     /// Runs in place.
-    Sync(Box<dyn Assertion>),
+    Sync(Arc<dyn Assertion>),
     /// May wait.
-    Async(Box<dyn AsyncAssertion>),
+    Async(Arc<dyn AsyncAssertion>),
     /// Has a block.
-    Block(Box<dyn BlockAssertion>),
+    Block(Arc<dyn BlockAssertion>),
 }
 
 impl Runnable {
     /// Wraps an assertion that does no I/O.
     pub fn sync(assertion: impl Assertion + 'static) -> Result<Runnable, Diagnostic> {
-        Ok(Runnable::Sync(Box::new(assertion)))
+        Ok(Runnable::Sync(Arc::new(assertion)))
     }
 
     /// Wraps an assertion that does I/O.
     pub fn io(assertion: impl AsyncAssertion + 'static) -> Result<Runnable, Diagnostic> {
-        Ok(Runnable::Async(Box::new(assertion)))
+        Ok(Runnable::Async(Arc::new(assertion)))
     }
 
     /// Wraps an assertion around a block.
     pub fn block(assertion: impl BlockAssertion + 'static) -> Result<Runnable, Diagnostic> {
-        Ok(Runnable::Block(Box::new(assertion)))
+        Ok(Runnable::Block(Arc::new(assertion)))
     }
 }

@@ -7,6 +7,7 @@ use portcullis_dsl::PolicyId;
 use portcullis_dsl::span::{Sources, Span};
 use smol_str::SmolStr;
 
+use crate::policy::ctx::Slot;
 use crate::policy::exec::program::{FrameProgram, Instr, NOWHERE, Op, Program};
 
 /// An address that may still be unknown.
@@ -24,6 +25,7 @@ pub(super) struct Code {
     instrs: Vec<(Op, Label, Label)>,
     spans: Vec<Span>,
     labels: Vec<Option<u32>>,
+    touched: HashMap<u32, Arc<[Slot]>>,
 }
 
 impl Code {
@@ -44,6 +46,11 @@ impl Code {
     /// The address of a label; [`NOWHERE`] while it is not placed.
     pub fn address(&self, label: Label) -> u32 {
         self.labels.get(label.0 as usize).copied().flatten().unwrap_or(NOWHERE)
+    }
+
+    /// The next instruction may read or set these variables.
+    pub fn touches(&mut self, slots: &Arc<[Slot]>) {
+        self.touched.insert(self.instrs.len() as u32, Arc::clone(slots));
     }
 
     /// Appends an instruction with its success and failure targets.
@@ -69,7 +76,8 @@ impl Code {
         let astray = |((ok, no), span): (&(u32, u32), &Span)| (*ok >= end || *no >= end).then_some(*span);
         let astray = targets.iter().zip(&self.spans).filter_map(astray).collect();
         let ops = self.instrs.into_iter().map(|(op, _, _)| op);
-        let mut code: Vec<Instr> = ops.zip(targets).map(|(op, (ok, no))| Instr { op, ok, no }).collect();
+        let mut code: Vec<Instr> =
+            ops.zip(targets).enumerate().map(|(at, (op, (ok, no)))| Instr { op, ok, no, origin: at as u32, base: 0 }).collect();
         let targets: Vec<Option<u32>> = code.iter().map(|instr| matches!(instr.op, Op::Jump).then_some(instr.ok)).collect();
         let thread = |mut target: u32| {
             // A jump cannot reach itself, but a bound costs nothing.
@@ -85,6 +93,6 @@ impl Code {
             instr.ok = thread(instr.ok);
             instr.no = thread(instr.no);
         }
-        (Program { code, spans: self.spans, frames, cookies, sources }, astray)
+        (Program { code, spans: self.spans, frames, cookies, sources, touched: self.touched }, astray)
     }
 }

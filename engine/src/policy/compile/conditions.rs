@@ -1,5 +1,7 @@
 //! Conditions: short-circuit wiring, and comparisons evaluated as far as their text allows.
 
+use std::sync::Arc;
+
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Comparison, Cond, Multi, Predicate};
 
@@ -95,7 +97,7 @@ impl<'a> Compiler<'a> {
             Predicate::Count(bounds) => Test::Count(*bounds),
             Predicate::Matches(right) => match right.literal() {
                 Some(pattern) => match self.regex(pattern, comparison.ignore_case) {
-                    Ok(regex) => Test::Matches(Box::new(regex)),
+                    Ok(regex) => Test::Matches(Arc::new(regex)),
                     Err(error) => {
                         let span = right.span.span;
                         self.report(

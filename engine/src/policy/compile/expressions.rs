@@ -11,7 +11,6 @@ use crate::data::encoding::Encoding;
 use crate::data::json::Path;
 use crate::data::value::Value;
 use crate::policy::codes;
-use crate::policy::ctx::Slot;
 use crate::policy::expr::{Expr, JsonNode, Piece};
 use crate::policy::function::{self, Args, Function};
 use crate::policy::vars::{Accessor, MessageSelector, Selector, builtins};
@@ -183,7 +182,7 @@ impl<'a> Compiler<'a> {
         if let Selector::Message(part) = &selector {
             self.reads.selected(part);
         }
-        Expr::Selected(Slot(slot as u32), selector)
+        Expr::Selected(self.touch(slot), selector)
     }
 
     /// What a dotted name means while the variable of this name is undefined: the part of a shorter variable with the same
@@ -206,7 +205,7 @@ impl<'a> Compiler<'a> {
     fn named(&mut self, name: &str, scope: Scope<'a>, span: Span) -> Expr {
         match scope.frame.access(name) {
             Access::Slot(slot) => {
-                let variable = Expr::Slot(Slot(slot as u32));
+                let variable = Expr::Slot(self.touch(slot));
                 match self.behind(name, scope) {
                     Some(part) => Expr::Either(Box::new((variable, part))),
                     None => variable,
@@ -219,7 +218,7 @@ impl<'a> Compiler<'a> {
                     Expr::Const(Value::Undefined)
                 }
             },
-            Access::Member(slot, name) => Expr::Member(Box::new(Expr::Slot(Slot(slot as u32))), Arc::new(Path::Dotted(name))),
+            Access::Member(slot, name) => Expr::Member(Box::new(Expr::Slot(self.touch(slot))), Arc::new(Path::Dotted(name))),
             Access::Builtin(_) => match self.builtin(name) {
                 Some(Accessor::PolicyName) => Expr::constant(scope.policy.name.as_str()),
                 Some(accessor) => Expr::Builtin(accessor),

@@ -1,5 +1,7 @@
 //! Statements: wires each to what follows its success and its failure.
 
+use std::sync::Arc;
+
 use portcullis_dsl::ast::{Block, Call, Callee, Cond, GroupKind, Stmt, StmtKind};
 use portcullis_dsl::span::Span;
 
@@ -196,7 +198,7 @@ impl<'a> Compiler<'a> {
                 let site = self.call_site(call, &callee, scope);
                 let origin = self.origin(span);
                 self.flow.calls(&callee.changes, span, origin);
-                self.code.emit(Op::Call(Box::new(site)), span, ok, no);
+                self.code.emit(Op::Call(Arc::new(site)), span, ok, no);
             }
             Callee::Native(name) => {
                 let Some(entry) = self.entry(name) else {
@@ -204,18 +206,25 @@ impl<'a> Compiler<'a> {
                 };
                 self.uses_names(entry.spec, call, scope);
                 let connection = self.connection_of(entry.spec, call, scope);
+                self.touched();
                 let mut host = BuildSite { compiler: self, scope };
                 let built = (entry.build)(&mut Build { compiler: &mut host, spec: entry.spec, call });
+                let touched = self.touched();
                 match built {
-                    Ok(Runnable::Sync(assertion)) => self.code.emit(Op::Sync(assertion, entry.spec.repeatable), span, ok, no),
+                    Ok(Runnable::Sync(assertion)) => {
+                        self.code.touches(&touched);
+                        self.code.emit(Op::Sync(assertion, entry.spec.repeatable), span, ok, no);
+                    }
                     Ok(Runnable::Async(assertion)) => {
                         if let Some(connection) = connection.filter(|_| assertion.changes_database()) {
                             self.flow.changes(connection);
                         }
+                        self.code.touches(&touched);
                         self.code.emit(Op::Async(assertion, entry.spec.repeatable), span, ok, no);
                     }
                     Ok(Runnable::Block(assertion)) => {
                         let (body, held, failed) = (self.code.label(), self.code.label(), self.code.label());
+                        self.code.touches(&touched);
                         self.code.emit(Op::Begin(assertion), span, body, no);
                         // Where the executor continues if the block is skipped: the instruction after `Begin`.
                         self.code.emit(Op::Jump, span, ok, ok);
@@ -229,8 +238,10 @@ impl<'a> Compiler<'a> {
                             self.flow.ends();
                         }
                         self.code.place(held);
+                        self.code.touches(&touched);
                         self.code.emit(Op::EndBlock(BlockEnd::Held), span, ok, no);
                         self.code.place(failed);
+                        self.code.touches(&touched);
                         self.code.emit(Op::EndBlock(BlockEnd::Failed), span, no, no);
                     }
                     Err(diagnostic) => {
@@ -248,7 +259,7 @@ impl<'a> Compiler<'a> {
         let set = self.code.label();
         self.code.emit(assignment, span, set, no);
         self.code.place(set);
-        self.code.emit(Op::Within(Box::new(bounds)), span, ok, no);
+        self.code.emit(Op::Within(Arc::new(bounds)), span, ok, no);
     }
 
     /// The catalogue assertion of this name, ignoring case.

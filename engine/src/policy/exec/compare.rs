@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use portcullis_dsl::ast::{BinaryOp, Bounds, Multi, Type};
 
@@ -11,6 +12,7 @@ use crate::policy::exec::quick::Quick;
 use crate::policy::expr::{Expr, View};
 
 /// A comparison, ready to run.
+#[derive(Clone)]
 pub struct Compare {
     /// Which values of a list must pass.
     pub mode: Multi,
@@ -29,6 +31,7 @@ pub struct Compare {
 }
 
 /// Comparisons joined to a boolean value. Negation is already applied in the comparisons.
+#[derive(Clone)]
 pub enum Condition {
     /// All of these are true.
     All(Box<[Condition]>),
@@ -50,6 +53,7 @@ impl Condition {
 }
 
 /// What is tested.
+#[derive(Clone)]
 pub enum Test {
     /// An operator and its right side.
     Binary(BinaryOp, Expr),
@@ -66,7 +70,7 @@ pub enum Test {
     /// One of these.
     In(Expr),
     /// Found by a regular expression.
-    Matches(Box<regex::Regex>),
+    Matches(Arc<regex::Regex>),
     /// Found by a regular expression computed at run time.
     MatchesText(Expr),
     /// Begins with.

@@ -1,5 +1,6 @@
 //! The flat program.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
-use super::trial::{Beginning, Settled};
+use super::flat::Made;
+use crate::data::value::Value;
 use crate::policy::ctx::{Refusal, Slot};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
@@ -28,6 +30,9 @@ pub struct Program {
     pub cookies: Vec<SmolStr>,
     /// The texts that the spans refer to.
     pub sources: Arc<Sources>,
+    /// Variables that assertions may read or set, by instruction: those of the properties, and what assertions set by themselves. The
+    /// beginning and the end of a block have the same ones.
+    pub touched: HashMap<u32, Arc<[Slot]>>,
 }
 
 impl Program {
@@ -63,9 +68,14 @@ pub struct Instr {
     pub ok: u32,
     /// Next after failure.
     pub no: u32,
+    /// The instruction of the program that it comes from: itself, unless it is part of a [`Flat`](super::flat::Flat).
+    pub origin: u32,
+    /// In a [`Flat`](super::flat::Flat): where its frame begins among the variables.
+    pub base: u32,
 }
 
 /// What instructions do.
+#[derive(Clone)]
 pub enum Op {
     /// Goes on.
     Jump,
@@ -74,15 +84,15 @@ pub enum Op {
     /// `default`.
     Default(Slot, Expr, Option<Type>),
     /// Checks the bounds of a variable that was set.
-    Within(Box<Bounds>),
+    Within(Arc<Bounds>),
     /// A comparison.
     Test(Compare),
     /// An assertion without I/O, and whether it may run twice.
-    Sync(Box<dyn Assertion>, bool),
+    Sync(Arc<dyn Assertion>, bool),
     /// An assertion with I/O, and whether it may run twice.
-    Async(Box<dyn AsyncAssertion>, bool),
+    Async(Arc<dyn AsyncAssertion>, bool),
     /// Enters an encapsulated assertion.
-    Call(Box<CallSite>),
+    Call(Arc<CallSite>),
     /// Leaves one.
     Return(bool),
     /// Begins a loop over a list.
@@ -99,7 +109,7 @@ pub enum Op {
     Raise(Expr),
     /// Begins an assertion with a block, whose first instruction is its success target. Skipping the block continues at the
     /// instruction after this one.
-    Begin(Box<dyn BlockAssertion>),
+    Begin(Arc<dyn BlockAssertion>),
     /// Ends the innermost one.
     EndBlock(BlockEnd),
     /// `fail`: leaves everything, keeps the code, and goes to the service's error answer.
@@ -114,13 +124,48 @@ pub enum Op {
     End(bool),
     /// Marks where the compiler failed. Running it is a fault, so that missing code never counts as success.
     Defect,
+    /// Of a [`Flat`](super::flat::Flat): variables whose values are known.
+    Values(Box<[(Slot, Value)]>),
+    /// Of a [`Flat`](super::flat::Flat): something that is known to fail has failed, for this reason.
+    Failed(Cow<'static, str>),
+    /// Of a [`Flat`](super::flat::Flat): an input of a call: its variable in the callee, seen from the caller.
+    Pass(Box<Input>),
+    /// Of a [`Flat`](super::flat::Flat): outputs of a call: the callee's variable seen from the caller, the caller's own, and whether it is also given if it is
+    /// undefined.
+    Give(Box<[(Slot, Slot, bool)]>),
+    /// Of a [`Flat`](super::flat::Flat): `fail` in an assertion, which leaves what was opened in it.
+    FailInlined(Box<(Slot, Expr, Opened)>),
+}
+
+/// What is open around a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Loops.
+    pub loops: usize,
+    /// Error handlers.
+    pub handlers: usize,
+    /// Blocks of assertions.
+    pub blocks: usize,
+}
+
+/// An input of a call that is part of a [`Flat`](super::flat::Flat).
+#[derive(Clone)]
+pub struct Input {
+    /// The variable, seen from the caller.
+    pub slot: Slot,
+    /// Its value in the caller.
+    pub value: Expr,
+    /// Its declared type.
+    pub ty: Option<Type>,
+    /// Who is called.
+    pub callee: SmolStr,
 }
 
 impl Op {
     /// Whether it may wait.
     #[inline]
     pub fn waits(&self) -> bool {
-        matches!(self, Op::Async(..) | Op::Begin(_) | Op::EndBlock(_) | Op::Fail(..) | Op::FailCall(..))
+        matches!(self, Op::Async(..) | Op::Begin(_) | Op::EndBlock(_) | Op::Fail(..) | Op::FailCall(..) | Op::FailInlined(_))
     }
 
     /// Whether an author would call it a step, and not just glue between steps.
@@ -136,6 +181,10 @@ impl Op {
                 | Op::DropDraft
                 | Op::End(_)
                 | Op::Defect
+                | Op::Values(_)
+                | Op::Failed(_)
+                | Op::Pass(_)
+                | Op::Give(_)
         )
     }
 }
@@ -172,8 +221,6 @@ pub struct CallSite {
     pub failure: Option<(Slot, Slot)>,
     /// Name of the callee.
     pub name: SmolStr,
-    /// What is known of the call before any run.
-    pub settled: Settled,
 }
 
 /// Where a service goes on after a failure.
@@ -220,8 +267,8 @@ pub struct FrameProgram {
     pub reads: Reads,
     /// The connections that it and everything that it calls change, as far as that is known.
     pub changes: Vec<SmolStr>,
-    /// How every run of it begins.
-    pub begun: Option<Beginning>,
+    /// The same as one stretch of code, with everything that it calls.
+    pub flat: Made,
     /// Its name in the source.
     pub span: Span,
 }

@@ -9,6 +9,7 @@ use crate::data::value::Value;
 use crate::policy::expr::{Expr, View};
 
 /// A test of one value against constants.
+#[derive(Clone)]
 pub enum Quick {
     /// `==` a text; the flag says that the operator is `!=`.
     Same(SmolStr, bool),

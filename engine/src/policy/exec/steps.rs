@@ -1,14 +1,16 @@
 //! Instructions that wait for nothing.
 
+use std::borrow::Cow;
+
 use portcullis_dsl::ast::Type;
 
 use super::observer::Observer;
-use super::program::{CallSite, FrameProgram, Instr, Loop, NOWHERE, Op, Program};
-use super::trial::Settled;
-use super::{Activation, Ending, Handler, LoopState, Run, astray, begun, defect, tell};
+use super::program::{CallSite, Instr, Loop, Op, Program};
+use super::{Activation, Code, Ending, Handler, LoopState, Run, astray, begun, defect, tell};
 use crate::data::fault::Fault;
 use crate::data::value::Value;
 use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
 
 /// Where the loop stopped.
 pub struct Stop<'p> {
@@ -29,28 +31,24 @@ pub enum Why<'p> {
 }
 
 /// Runs instructions until one may wait, one breaks, or the run ends.
-pub fn steps<'p, O: Observer>(
-    program: &'p Program,
-    frame: &FrameProgram,
-    ctx: &mut Ctx,
-    run: &mut Run,
-    mut pc: u32,
-    observer: &mut O,
-) -> Stop<'p> {
+pub fn steps<'p, O: Observer>(code: &Code<'p>, ctx: &mut Ctx, run: &mut Run, mut pc: u32, observer: &mut O) -> Stop<'p> {
     loop {
-        let Some(instr) = program.code.get(pc as usize) else {
+        let Some(instr) = code.get(pc) else {
             return Stop { at: pc, why: Why::Broken(defect("the program has no such instruction")) };
         };
+        if code.flat {
+            ctx.base = instr.base as usize;
+        }
         if instr.op.waits() {
             return Stop { at: pc, why: Why::Waits(instr) };
         }
         if let Op::End(held) = &instr.op {
-            return Stop { at: pc, why: Why::Ended(end(program, frame, ctx, run, pc, *held)) };
+            return Stop { at: pc, why: Why::Ended(end(code, ctx, run, pc, *held)) };
         }
-        let caller = begun(observer, program, run, pc, instr);
-        let step = step::<O>(program, ctx, run, pc, instr);
+        let caller = begun(observer, code.program, run, instr);
+        let step = step(code, ctx, run, pc, instr);
         let step = if ctx.went_astray() { Err(astray()) } else { step };
-        tell(observer, program, pc, caller, &step);
+        tell(observer, code.program, instr, caller, &step);
         match step {
             Ok(next) => pc = next,
             Err(fault) => return Stop { at: pc, why: Why::Broken(fault) },
@@ -60,34 +58,56 @@ pub fn steps<'p, O: Observer>(
 
 /// Runs one instruction. The next one.
 #[inline(always)]
-fn step<O: Observer>(program: &Program, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> Result<u32, Fault> {
+fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> Result<u32, Fault> {
     match &instr.op {
         Op::Jump => Ok(instr.ok),
-        Op::Set(..) | Op::Default(..) => Ok(set(ctx, run, pc, instr)),
+        Op::Set(slot, value, ty) => Ok(set(ctx, run, pc, instr, *slot, value, *ty)),
+        Op::Default(slot, ..) if !ctx.get(*slot).is_empty() => Ok(instr.ok),
+        Op::Default(slot, value, ty) => Ok(set(ctx, run, pc, instr, *slot, value, *ty)),
+        Op::Values(values) => {
+            values.iter().for_each(|(slot, value)| ctx.set(*slot, value.clone()));
+            Ok(instr.ok)
+        }
         Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
-        Op::Test(compare) => Ok(run.condition(ctx, program, pc, instr, compare)),
+        Op::Test(compare) => Ok(run.condition(ctx, code.program, pc, instr, compare)),
         Op::Sync(assertion, twice) => {
             ctx.outside += u32::from(!twice);
             assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome))
         }
         Op::Call(site) => {
-            if let (Settled::Whole(known), false) = (&site.settled, O::WATCHES) {
-                known.iter().for_each(|(slot, value)| ctx.set(*slot, value.clone()));
+            if call(ctx, run, site, pc) {
+                return Ok(site.entry);
+            }
+            run.failed = Some((pc, wrong_input(&site.name)));
+            if let Some((_, outer)) = site.failure {
+                ctx.set(outer, Value::Undefined);
+            }
+            Ok(instr.no)
+        }
+        Op::Pass(input) => match passed(input.value.eval(ctx), input.ty) {
+            Some(value) => {
+                ctx.set(input.slot, value);
                 Ok(instr.ok)
-            } else if call(ctx, run, site, pc) {
-                match &site.settled {
-                    Settled::Begun(beginning) if !O::WATCHES => Ok(beginning.run(program, ctx, run)),
-                    _ => Ok(site.entry),
-                }
-            } else {
-                run.failed = Some((pc, format!("an input of `{}` has the wrong type", site.name).into()));
-                if let Some((_, outer)) = site.failure {
-                    ctx.set(outer, Value::Undefined);
-                }
+            }
+            None => {
+                run.failed = Some((pc, wrong_input(&input.callee)));
                 Ok(instr.no)
             }
+        },
+        Op::Give(outputs) => {
+            for (inner, outer, always) in outputs {
+                let value = ctx.take(*inner);
+                if *always || !value.is_undefined() {
+                    ctx.set(*outer, value);
+                }
+            }
+            Ok(instr.ok)
         }
-        Op::Return(held) => ret(ctx, run, program, *held),
+        Op::Failed(reason) => {
+            run.failed = Some((pc, reason.clone()));
+            Ok(instr.ok)
+        }
+        Op::Return(held) => ret(ctx, run, code.program, *held),
         Op::LoopBegin(list) => {
             run.loops.push(LoopState::over(list.eval(ctx)));
             Ok(instr.ok)
@@ -116,35 +136,53 @@ fn step<O: Observer>(program: &Program, ctx: &mut Ctx, run: &mut Run, pc: u32, i
         Op::Done => Err(defect("a `Done` inside a block that must run to its own end")),
         Op::DropDraft => {
             if run.failed.is_some() && run.broken.is_none() {
-                run.explain(ctx, program, pc, "");
+                run.explain(ctx, code, pc, "");
             }
             ctx.draft = None;
             Ok(instr.ok)
         }
-        Op::Async(..) | Op::Begin(_) | Op::EndBlock(_) | Op::Fail(..) | Op::FailCall(..) | Op::End(_) | Op::Defect => {
-            Err(defect("the compiler failed here"))
-        }
+        Op::Async(..)
+        | Op::Begin(_)
+        | Op::EndBlock(_)
+        | Op::Fail(..)
+        | Op::FailCall(..)
+        | Op::FailInlined(_)
+        | Op::End(_)
+        | Op::Defect => Err(defect("the compiler failed here")),
     }
 }
 
-/// `set` and `default`. The next instruction.
-pub(super) fn set(ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> u32 {
-    let held = match &instr.op {
-        Op::Set(slot, value, ty) => assign(ctx, *slot, value.eval(ctx), *ty),
-        Op::Default(slot, value, ty) => !ctx.get(*slot).is_empty() || assign(ctx, *slot, value.eval(ctx), *ty),
-        _ => return NOWHERE,
-    };
-    if held {
+/// `set`. The next instruction.
+fn set(ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr, slot: Slot, value: &Expr, ty: Option<Type>) -> u32 {
+    if assign(ctx, slot, value.eval(ctx), ty) {
         return instr.ok;
     }
-    run.failed = Some((pc, "the value is not of the variable's type".into()));
+    run.failed = Some((pc, WRONG_TYPE.into()));
     instr.no
 }
 
-fn end(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, run: &mut Run, pc: u32, held: bool) -> Ending {
+/// Why an assignment fails.
+pub(super) const WRONG_TYPE: &str = "the value is not of the variable's type";
+
+/// Why a call fails that is not even begun.
+pub(super) fn wrong_input(callee: &str) -> Cow<'static, str> {
+    format!("an input of `{callee}` has the wrong type").into()
+}
+
+/// The value of an input: as its type; `None` if it has another one.
+pub(super) fn passed(value: Value, ty: Option<Type>) -> Option<Value> {
+    match ty {
+        // Undefined and the empty text, which is not JSON, both mean "no document".
+        Some(Type::Json) if value.is_empty() => Some(Value::Undefined),
+        Some(ty) if !value.is_undefined() => value.convert(ty),
+        _ => Some(value),
+    }
+}
+
+fn end(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, held: bool) -> Ending {
     // A service without an error assertion comes here straight from its failure.
-    if !held && run.failed.is_some() && run.broken.is_none() && frame.fault_tail.is_none() {
-        run.explain(ctx, program, pc, "");
+    if !held && run.failed.is_some() && run.broken.is_none() && code.fault_tail.is_none() {
+        run.explain(ctx, code, pc, "");
     }
     match (run.broken.take(), held) {
         (Some(fault), _) => Ending::Broken(fault),
@@ -171,28 +209,13 @@ pub(super) fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bo
     let base = ctx.slots.len();
     ctx.slots.resize_with(base + site.slots, Value::default);
     for (slot, expr, ty) in &site.inputs {
-        let value = expr.eval(ctx);
-        let value = match ty {
-            // Undefined and the empty text, which is not JSON, both mean "no document".
-            Some(Type::Json) if value.is_empty() => Value::Undefined,
-            Some(ty) if !value.is_undefined() => match value.convert(*ty) {
-                Some(value) => value,
-                None => {
-                    ctx.slots.truncate(base);
-                    return false;
-                }
-            },
-            _ => value,
+        let Some(value) = passed(expr.eval(ctx), *ty) else {
+            ctx.slots.truncate(base);
+            return false;
         };
         *ctx.place(base + slot.0 as usize) = value;
     }
-    run.calls.push(Activation {
-        at,
-        base: ctx.base,
-        loops: run.loops.len(),
-        handlers: run.handlers.len(),
-        blocks: run.blocks.len(),
-    });
+    run.calls.push(Activation { at, base: ctx.base, around: run.opened() });
     ctx.base = base;
     true
 }
@@ -218,7 +241,7 @@ pub(super) fn ret(ctx: &mut Ctx, run: &mut Run, program: &Program, held: bool) -
     }
     ctx.slots.truncate(ctx.base);
     ctx.base = activation.base;
-    run.loops.truncate(activation.loops);
+    run.loops.truncate(activation.around.loops);
     Ok(if held { instr.ok } else { instr.no })
 }
 

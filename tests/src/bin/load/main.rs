@@ -6,6 +6,7 @@
 mod browser;
 mod flows;
 mod growth;
+mod hostile;
 mod imported;
 mod lists;
 mod openid;
@@ -103,6 +104,7 @@ fn main() -> Result<()> {
     flows::rows(&bench, &mut table)?;
     openid::rows(&bench, &mut table)?;
     browser::flows(&bench, &mut table)?;
+    hostile::rows(&bench, &mut table)?;
     normal(&options, &bare, &mut table)?;
     split(&bench, &mut table)?;
     stores::rows(&options, &bare, &mut table)?;

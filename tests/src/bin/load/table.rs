@@ -39,9 +39,26 @@ impl Row {
     }
 }
 
+/// What a request costs that anybody may send.
+pub struct Hostile {
+    /// What it is.
+    pub name: String,
+    /// Microseconds of a processor.
+    pub micros: f64,
+    /// Bytes of it.
+    pub sent: usize,
+    /// Bytes of its answer.
+    pub answered: usize,
+    /// By how many bytes the gateway grew while such requests came.
+    pub kept: u64,
+    /// What bounds it.
+    pub limit: &'static str,
+}
+
 /// All rows.
 pub struct Table {
     lines: Vec<[String; 7]>,
+    hostile: Vec<[String; 6]>,
     facts: Vec<[String; 3]>,
 }
 
@@ -49,7 +66,7 @@ impl Table {
     /// A table under a heading.
     pub fn new(heading: &str) -> Table {
         println!("{heading}");
-        Table { lines: Vec::new(), facts: Vec::new() }
+        Table { lines: Vec::new(), hostile: Vec::new(), facts: Vec::new() }
     }
 
     /// Adds a row and prints it at once.
@@ -78,6 +95,15 @@ impl Table {
         self.lines.push(line);
     }
 
+    /// Adds a request that anybody may send.
+    pub fn hostile(&mut self, row: Hostile) {
+        let Hostile { name, micros, sent, answered, kept, limit } = row;
+        let kept = format!("{:.1} MiB", kept as f64 / f64::from(1 << 20));
+        let line = [name, format!("{micros:.0} µs"), sent.to_string(), answered.to_string(), kept, limit.to_owned()];
+        eprintln!("{}", line.join(" | "));
+        self.hostile.push(line);
+    }
+
     /// Adds a figure that is not a ratio.
     pub fn fact(&mut self, name: &str, text: String, aim: Aim, value: f64) {
         let aim = match aim {
@@ -94,6 +120,14 @@ impl Table {
             "\n| | bare hyper /s | Portcullis /s | ratio | range | of processor time | aim |\n|---|---:|---:|---:|---|---:|---|"
         );
         for line in &self.lines {
+            println!("| {} |", line.join(" | "));
+        }
+        if !self.hostile.is_empty() {
+            println!(
+                "\n| anybody may send | processor | bytes sent | bytes answered | memory grew by | limit |\n|---|---:|---:|---:|---:|---|"
+            );
+        }
+        for line in &self.hostile {
             println!("| {} |", line.join(" | "));
         }
         println!("\n| | measured | aim |\n|---|---|---|");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
@@ -57,6 +58,7 @@ pub static ENTRY: Entry = Entry {
             content_type: p.optional("type"),
             body: match p.value("body") {
                 Expr::Json(node) if node.has_fixed_names() => Body::Json(node),
+                Expr::Const(body) => Body::Fixed((!body.is_undefined()).then(|| natural_type(&body)), body_bytes(body)),
                 body => Body::Any(body),
             },
             headers,
@@ -74,6 +76,8 @@ struct Respond {
 enum Body {
     /// The common case, written directly.
     Json(Arc<JsonNode>),
+    /// A constant, with its natural content type.
+    Fixed(Option<HeaderValue>, Bytes),
     Any(Expr),
 }
 
@@ -92,6 +96,7 @@ impl Assertion for Respond {
                 node.write(ctx, &mut text);
                 (Some(JSON), text.into())
             }
+            Body::Fixed(natural, body) => (natural.clone(), body.clone()),
             Body::Any(body) => {
                 let body = body.eval(ctx);
                 ((!body.is_undefined()).then(|| natural_type(&body)), body_bytes(body))

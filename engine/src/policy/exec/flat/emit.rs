@@ -1,0 +1,325 @@
+//! Writes the code of a graph.
+
+use std::borrow::Cow;
+
+use super::Flat;
+use super::graph::{Act, Can, Graph, Node, Step};
+use super::live::Live;
+use crate::data::value::Value;
+use crate::policy::ctx::Slot;
+use crate::policy::exec::program::{Instr, NOWHERE, Op};
+
+/// Writes the code. `None` if the graph is wrong.
+pub fn emit(graph: &Graph, live: &Live<'_>) -> Option<Flat> {
+    let lines: Vec<Vec<Left>> = graph.nodes.iter().map(|node| line(node, live)).collect();
+    let empty = lines.iter().map(Vec::is_empty).collect();
+    let follows = vec![None; graph.nodes.len()];
+    let mut emit = Emit { graph, live, lines, empty, follows, code: Vec::new(), targets: Vec::new(), aside: Vec::new() };
+    let entry = emit.meant(graph.entry)?;
+    let tail = match graph.tail {
+        Some(tail) => Some(emit.meant(tail)?),
+        None => None,
+    };
+    let heads = emit.chain(&[Some(entry), tail])?;
+    let mut places = vec![NOWHERE; graph.nodes.len()];
+    for head in heads {
+        *places.get_mut(head)? = emit.code.len() as u32;
+        emit.write(head)?;
+    }
+    emit.write_aside();
+    let Emit { mut code, targets, .. } = emit;
+    let place = |node: usize| places.get(node).copied().unwrap_or(NOWHERE);
+    let address = |to: To| match to {
+        To::Node(node) => place(node),
+        To::At(place) => place,
+        To::Nowhere => NOWHERE,
+    };
+    for (instr, (ok, no)) in code.iter_mut().zip(targets) {
+        instr.ok = address(ok);
+        instr.no = address(no);
+    }
+    Some(Flat { code, entry: place(entry), fault_tail: tail.map(place), slots: graph.slots })
+}
+
+/// A step that is left.
+struct Left {
+    op: LeftOp,
+    base: u32,
+    origin: u32,
+    /// Variables that must have their values before it, by their places among those of all frames.
+    reads: Vec<usize>,
+    can: Can,
+}
+
+enum LeftOp {
+    /// By their places among those of all frames.
+    Values(Vec<(Slot, Value)>),
+    Failed(Cow<'static, str>),
+    Op(Op),
+}
+
+/// What is left of a node: what is needed.
+fn line(node: &Node, live: &Live<'_>) -> Vec<Left> {
+    let mut after = live.after(node);
+    let mut line = Vec::new();
+    for Step { act, base, origin } in node.steps.iter().rev() {
+        let (read, base, origin) = (after.clone(), *base, *origin);
+        if !live.before(node, act, base, &mut after) {
+            continue;
+        }
+        let place = |slot: &Slot| Slot(base as u32 + slot.0);
+        let is_read = |slot: &Slot| read.has(base + slot.0 as usize);
+        let (op, base, reads, can) = match act {
+            Act::Values(values) => {
+                let values = values.iter().filter(|(slot, _)| is_read(slot)).map(|(slot, value)| (place(slot), value.clone()));
+                (LeftOp::Values(values.collect()), 0, Vec::new(), Can::default())
+            }
+            Act::Give(outputs) => {
+                let outputs = outputs.iter().filter(|(_, outer, _)| is_read(outer));
+                let outputs: Vec<_> = outputs.map(|(inner, outer, always)| (place(inner), place(outer), *always)).collect();
+                let reads = outputs.iter().flat_map(|(inner, outer, _)| [inner.0 as usize, outer.0 as usize]).collect();
+                (LeftOp::Op(Op::Give(outputs.into())), 0, reads, Can::default())
+            }
+            Act::Failed(reason) => (LeftOp::Failed(reason.clone()), base as u32, Vec::new(), Can::default()),
+            Act::Op { op, reads, sets, can } => {
+                // What it sets has an older value, which may count where it fails.
+                let reads = reads.iter().chain(sets).copied().collect();
+                (LeftOp::Op(op.clone()), base as u32, reads, *can)
+            }
+        };
+        line.push(Left { op, base, origin, reads, can });
+    }
+    line.reverse();
+    line
+}
+
+/// Where an instruction leads.
+#[derive(Clone, Copy)]
+enum To {
+    Node(usize),
+    At(u32),
+    Nowhere,
+}
+
+/// What happens on the way from an instruction to a node, written after everything else.
+struct Aside {
+    from: usize,
+    /// Whether it is the way after a failure.
+    failed: bool,
+    known: Known,
+    to: usize,
+}
+
+struct Emit<'g> {
+    graph: &'g Graph,
+    live: &'g Live<'g>,
+    lines: Vec<Vec<Left>>,
+    /// By node: whether nothing is left of it.
+    empty: Vec<bool>,
+    /// The node that is written right after a node, because nothing else leads to it.
+    follows: Vec<Option<usize>>,
+    code: Vec<Instr>,
+    targets: Vec<(To, To)>,
+    aside: Vec<Aside>,
+}
+
+impl Emit<'_> {
+    /// The node that a node leads to if there is nothing left of it.
+    fn meant(&self, mut id: usize) -> Option<usize> {
+        for _ in 0..=self.graph.nodes.len() {
+            if !*self.empty.get(id)? {
+                return Some(id);
+            }
+            id = self.graph.nodes.get(id)?.ok?;
+        }
+        None
+    }
+
+    /// Joins nodes to chains; the first node of each, in the order of the program.
+    fn chain(&mut self, entered: &[Option<usize>]) -> Option<Vec<usize>> {
+        let nodes = &self.graph.nodes;
+        let left: Vec<usize> = (0..nodes.len()).filter(|id| self.empty.get(*id) == Some(&false)).collect();
+        let mut ways = vec![0u32; nodes.len()];
+        for id in &left {
+            let node = nodes.get(*id)?;
+            for target in [node.ok, node.no, node.skip].into_iter().flatten() {
+                *ways.get_mut(self.meant(target)?)? += 1;
+            }
+        }
+        let mut heads: Vec<bool> = vec![true; nodes.len()];
+        for id in &left {
+            let node = nodes.get(*id)?;
+            if let (Some(ok), None) = (node.ok, node.skip)
+                && let Some(next) = self.meant(ok)
+                && ways.get(next) == Some(&1)
+                && !entered.contains(&Some(next))
+            {
+                *self.follows.get_mut(*id)? = Some(next);
+                *heads.get_mut(next)? = false;
+            }
+        }
+        let mut found: Vec<usize> = left.into_iter().filter(|id| heads.get(*id) == Some(&true)).collect();
+        found.sort_by(|one, other| nodes.get(*one).map(|node| &node.order).cmp(&nodes.get(*other).map(|node| &node.order)));
+        Some(found)
+    }
+
+    fn push(&mut self, op: Op, base: u32, origin: u32) {
+        let next = self.code.len() as u32 + 1;
+        self.code.push(Instr { op, ok: next, no: NOWHERE, origin, base });
+        self.targets.push((To::At(next), To::Nowhere));
+    }
+
+    /// Writes a chain. What is known is set as late as possible: most of it counts on ways that are hardly ever taken.
+    fn write(&mut self, head: usize) -> Option<()> {
+        let mut known = Known::default();
+        let (mut id, begin) = (head, self.code.len());
+        loop {
+            let node = self.graph.nodes.get(id)?;
+            let no = match node.no {
+                Some(no) => Some(self.meant(no)?),
+                None => None,
+            };
+            for left in std::mem::take(self.lines.get_mut(id)?) {
+                let Left { op, base, origin, reads, can } = left;
+                let op = match op {
+                    LeftOp::Values(values) => {
+                        known.set(values, origin);
+                        continue;
+                    }
+                    LeftOp::Failed(reason) => {
+                        known.failed = Some((reason, base, origin));
+                        continue;
+                    }
+                    LeftOp::Op(op) => op,
+                };
+                let live = self.live;
+                let ends = matches!(op, Op::End(_));
+                known.write(self, |slot| {
+                    reads.contains(&slot) || (can.fault && live.after_fault(node, slot)) || (ends && live.is_kept(slot))
+                });
+                // The end of a loop is no failure.
+                if can.fault || (can.more && !can.fail) || matches!(op, Op::LoopNext(_)) {
+                    known.write_failed(self);
+                }
+                self.push(op, base, origin);
+                let at = self.code.len() - 1;
+                if let Some(no) = no {
+                    self.targets.get_mut(at)?.1 = To::Node(no);
+                    let mut there = known.clone();
+                    there.failed = None;
+                    there.keep(|slot| live.is_read(no, slot));
+                    if can.fail && !there.is_empty() {
+                        self.aside.push(Aside { from: at, failed: true, known: there, to: no });
+                    }
+                }
+            }
+            match self.follows.get(id).copied().flatten() {
+                Some(next) => {
+                    known.keep(|slot| self.live.is_read(next, slot));
+                    id = next;
+                }
+                None => break,
+            }
+        }
+        let node = self.graph.nodes.get(id)?;
+        let ok = match node.ok {
+            Some(ok) => Some(self.meant(ok)?),
+            None => None,
+        };
+        let live = self.live;
+        if let Some(skip) = node.skip {
+            let (skip, begin) = (self.meant(skip)?, self.code.len().checked_sub(1)?);
+            let mut there = known.clone();
+            there.keep(|slot| live.is_read(skip, slot));
+            let mut within = known;
+            within.keep(|slot| ok.is_some_and(|ok| live.is_read(ok, slot)));
+            // Where the executor continues if the block is skipped: the instruction after `Begin`.
+            let origin = self.code.last()?.origin;
+            if there.is_empty() {
+                self.push(Op::Jump, 0, origin);
+            } else {
+                there.write(self, |_| true);
+                there.write_failed(self);
+            }
+            self.targets.last_mut()?.0 = To::Node(skip);
+            let target = &mut self.targets.get_mut(begin)?.0;
+            match ok {
+                Some(ok) => {
+                    *target = To::Node(ok);
+                    if !within.is_empty() {
+                        self.aside.push(Aside { from: begin, failed: false, known: within, to: ok });
+                    }
+                }
+                None => *target = To::Nowhere,
+            }
+            return Some(());
+        }
+        known.write(self, |slot| ok.is_some_and(|ok| live.is_read(ok, slot)));
+        known.write_failed(self);
+        if self.code.len() == begin {
+            self.push(Op::Jump, 0, 0);
+        }
+        self.targets.last_mut()?.0 = ok.map_or(To::Nowhere, To::Node);
+        Some(())
+    }
+
+    fn write_aside(&mut self) {
+        for Aside { from, failed, mut known, to } in std::mem::take(&mut self.aside) {
+            let place = self.code.len() as u32;
+            known.write(self, |_| true);
+            known.write_failed(self);
+            if let Some(last) = self.targets.last_mut() {
+                last.0 = To::Node(to);
+            }
+            if let Some((ok, no)) = self.targets.get_mut(from) {
+                *(if failed { no } else { ok }) = To::At(place);
+            }
+        }
+    }
+}
+
+/// What is known to have happened and is not written yet.
+#[derive(Clone, Default)]
+struct Known {
+    values: Vec<(Slot, Value)>,
+    origin: u32,
+    /// Only the last failure counts.
+    failed: Option<(Cow<'static, str>, u32, u32)>,
+}
+
+impl Known {
+    fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.failed.is_none()
+    }
+
+    fn set(&mut self, values: Vec<(Slot, Value)>, origin: u32) {
+        self.origin = origin;
+        for (slot, value) in values {
+            match self.values.iter_mut().find(|(known, _)| *known == slot) {
+                Some((_, known)) => *known = value,
+                None => self.values.push((slot, value)),
+            }
+        }
+    }
+
+    /// Forgets what nobody reads.
+    fn keep(&mut self, is_read: impl Fn(usize) -> bool) {
+        self.values.retain(|(slot, _)| is_read(slot.0 as usize));
+    }
+
+    /// Writes the values that are needed now.
+    fn write(&mut self, emit: &mut Emit<'_>, now: impl Fn(usize) -> bool) {
+        let (needed, later) = std::mem::take(&mut self.values).into_iter().partition(|(slot, _)| now(slot.0 as usize));
+        let needed: Vec<_> = needed;
+        self.values = later;
+        if !needed.is_empty() {
+            emit.push(Op::Values(needed.into()), 0, self.origin);
+        }
+    }
+
+    fn write_failed(&mut self, emit: &mut Emit<'_>) {
+        if let Some((reason, base, origin)) = self.failed.take() {
+            emit.push(Op::Failed(reason), base, origin);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Expressions with what is known of their variables.
+
+use std::sync::Arc;
+
+use super::state::State;
+use crate::data::value::Value;
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::exec::compare::{Compare, Condition, Test};
+use crate::policy::expr::{Expr, JsonNode, Piece};
+
+/// Evaluates what is known.
+pub struct Fold<'a> {
+    /// Its variables are those of the state.
+    pub ctx: &'a Ctx,
+    /// By place: whether a variable is unknown.
+    pub unknown: &'a [bool],
+}
+
+impl Fold<'_> {
+    /// Folds with the variables of a state.
+    pub fn with<T>(ctx: &mut Ctx, state: &mut State, base: usize, fold: impl FnOnce(&Fold<'_>) -> T) -> T {
+        std::mem::swap(&mut ctx.slots, &mut state.values);
+        ctx.base = base;
+        let folded = fold(&Fold { ctx, unknown: &state.unknown });
+        std::mem::swap(&mut ctx.slots, &mut state.values);
+        folded
+    }
+
+    fn is_known(&self, slot: Slot) -> bool {
+        self.unknown.get(self.ctx.base + slot.0 as usize) == Some(&false)
+    }
+
+    /// The value, if it is known and the same in every run.
+    pub fn value(&self, expr: &Expr) -> Option<Value> {
+        self.knows(expr).then(|| expr.eval(self.ctx))
+    }
+
+    /// Whether a comparison is true, if that is known.
+    pub fn holds(&self, compare: &Compare) -> Option<bool> {
+        self.knows_compare(compare).then(|| compare.holds(self.ctx))
+    }
+
+    /// The expression, with known parts as constants.
+    pub fn expr(&self, expr: &Expr) -> Expr {
+        if let Some(value) = self.value(expr) {
+            return Expr::Const(value);
+        }
+        match expr {
+            Expr::Const(_) | Expr::Slot(_) | Expr::Selected(..) | Expr::Builtin(_) => expr.clone(),
+            Expr::Index(inner, index) => Expr::Index(Box::new(self.expr(inner)), *index),
+            Expr::Joined(inner, delimiter) => Expr::Joined(Box::new(self.expr(inner)), delimiter.clone()),
+            Expr::Member(inner, path) => Expr::Member(Box::new(self.expr(inner)), Arc::clone(path)),
+            Expr::Text(pieces) => Expr::Text(pieces.iter().map(|piece| self.piece(piece, true)).collect()),
+            Expr::Template(syntax, pieces) => {
+                Expr::Template(*syntax, pieces.iter().map(|piece| self.piece(piece, false)).collect())
+            }
+            Expr::Json(node) => Expr::Json(Arc::new(self.node(node))),
+            Expr::List(items) => Expr::List(items.iter().map(|item| self.expr(item)).collect()),
+            Expr::Call(function, args) => Expr::Call(function, args.iter().map(|arg| self.expr(arg)).collect()),
+            Expr::Either(both) => Expr::Either(Box::new((self.expr(&both.0), self.expr(&both.1)))),
+            Expr::Arithmetic(op, both) => Expr::Arithmetic(*op, Box::new((self.expr(&both.0), self.expr(&both.1)))),
+            Expr::Condition(condition) => Expr::Condition(Arc::new(self.condition(condition))),
+        }
+    }
+
+    /// A piece of a text, or of a template, which escapes values.
+    fn piece(&self, piece: &Piece, of_text: bool) -> Piece {
+        match piece {
+            Piece::Literal(text) => Piece::Literal(text.clone()),
+            Piece::Value(expr) => match self.expr(expr) {
+                Expr::Const(value) if of_text => Piece::Literal(value.to_text()),
+                expr => Piece::Value(expr),
+            },
+            Piece::Address(expr, place) => Piece::Address(self.expr(expr), *place),
+            Piece::Raw(expr) => Piece::Raw(self.expr(expr)),
+        }
+    }
+
+    fn node(&self, node: &JsonNode) -> JsonNode {
+        match node {
+            JsonNode::Object(members) => JsonNode::Object(
+                members
+                    .iter()
+                    .map(|(key, optional, node)| {
+                        (key.iter().map(|piece| self.piece(piece, true)).collect(), *optional, self.node(node))
+                    })
+                    .collect(),
+            ),
+            JsonNode::Array(items) => JsonNode::Array(items.iter().map(|item| self.node(item)).collect()),
+            JsonNode::Value(expr) => JsonNode::Value(self.expr(expr)),
+            JsonNode::Null => JsonNode::Null,
+        }
+    }
+
+    fn condition(&self, condition: &Condition) -> Condition {
+        match condition {
+            Condition::All(all) => Condition::All(all.iter().map(|condition| self.condition(condition)).collect()),
+            Condition::Any(any) => Condition::Any(any.iter().map(|condition| self.condition(condition)).collect()),
+            Condition::Test(compare) => Condition::Test(self.compare(compare)),
+        }
+    }
+
+    /// A comparison, with known parts as constants.
+    pub fn compare(&self, compare: &Compare) -> Compare {
+        let test = match &compare.test {
+            Test::Binary(op, right) => Test::Binary(*op, self.expr(right)),
+            Test::Contains(right) => Test::Contains(self.expr(right)),
+            Test::ContainsAll(right) => Test::ContainsAll(self.expr(right)),
+            Test::ContainsAny(right) => Test::ContainsAny(self.expr(right)),
+            Test::In(right) => Test::In(self.expr(right)),
+            Test::MatchesText(right) => Test::MatchesText(self.expr(right)),
+            Test::StartsWith(right) => Test::StartsWith(self.expr(right)),
+            Test::EndsWith(right) => Test::EndsWith(self.expr(right)),
+            same @ (Test::True | Test::Empty | Test::Matches(_) | Test::Length(_) | Test::Count(_)) => same.clone(),
+        };
+        Compare::new(compare.mode, self.expr(&compare.left), compare.ty, test)
+            .negated(compare.negate)
+            .ignoring_case(compare.ignore_case)
+    }
+
+    /// Whether an expression's value is known and the same in every run.
+    fn knows(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Const(_) => true,
+            Expr::Slot(slot) | Expr::Selected(slot, _) => self.is_known(*slot),
+            Expr::Builtin(_) => false,
+            Expr::Index(inner, _) | Expr::Joined(inner, _) | Expr::Member(inner, _) => self.knows(inner),
+            Expr::Text(pieces) | Expr::Template(_, pieces) => pieces.iter().all(|piece| self.knows_piece(piece)),
+            Expr::Json(node) => self.knows_node(node),
+            Expr::List(items) => items.iter().all(|item| self.knows(item)),
+            Expr::Call(function, args) => function.is_pure() && args.iter().all(|arg| self.knows(arg)),
+            Expr::Either(both) | Expr::Arithmetic(_, both) => self.knows(&both.0) && self.knows(&both.1),
+            Expr::Condition(condition) => self.knows_condition(condition),
+        }
+    }
+
+    fn knows_piece(&self, piece: &Piece) -> bool {
+        match piece {
+            Piece::Literal(_) => true,
+            // An address that is left out of a page is logged each time.
+            Piece::Address(..) => false,
+            Piece::Value(expr) | Piece::Raw(expr) => self.knows(expr),
+        }
+    }
+
+    fn knows_node(&self, node: &JsonNode) -> bool {
+        match node {
+            JsonNode::Object(members) => {
+                members.iter().all(|(key, _, node)| key.iter().all(|piece| self.knows_piece(piece)) && self.knows_node(node))
+            }
+            JsonNode::Array(items) => items.iter().all(|item| self.knows_node(item)),
+            JsonNode::Value(expr) => self.knows(expr),
+            JsonNode::Null => true,
+        }
+    }
+
+    fn knows_condition(&self, condition: &Condition) -> bool {
+        match condition {
+            Condition::All(all) | Condition::Any(all) => all.iter().all(|condition| self.knows_condition(condition)),
+            Condition::Test(compare) => self.knows_compare(compare),
+        }
+    }
+
+    fn knows_compare(&self, compare: &Compare) -> bool {
+        self.knows(&compare.left) && compare.right().is_none_or(|right| self.knows(right))
+    }
+}
+
+/// What an expression needs of its surroundings.
+pub struct Needs {
+    base: usize,
+    /// Variables, by their places among those of all frames.
+    pub reads: Vec<usize>,
+    /// Whether evaluating it does more than giving a value.
+    pub more: bool,
+}
+
+impl Needs {
+    /// Of an expression in the frame that begins there.
+    pub fn of(expr: &Expr, base: usize) -> Needs {
+        let mut needs = Needs { base, reads: Vec::new(), more: false };
+        needs.expr(expr);
+        needs
+    }
+
+    /// Of a comparison.
+    pub fn of_compare(compare: &Compare, base: usize) -> Needs {
+        let mut needs = Needs { base, reads: Vec::new(), more: false };
+        needs.compare(compare);
+        needs
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Const(_) | Expr::Builtin(_) => {}
+            Expr::Slot(slot) | Expr::Selected(slot, _) => self.reads.push(self.base + slot.0 as usize),
+            Expr::Index(inner, _) | Expr::Joined(inner, _) | Expr::Member(inner, _) => self.expr(inner),
+            Expr::Text(pieces) | Expr::Template(_, pieces) => pieces.iter().for_each(|piece| self.piece(piece)),
+            Expr::Json(node) => self.node(node),
+            Expr::List(items) | Expr::Call(_, items) => items.iter().for_each(|item| self.expr(item)),
+            Expr::Either(both) | Expr::Arithmetic(_, both) => {
+                self.expr(&both.0);
+                self.expr(&both.1);
+            }
+            Expr::Condition(condition) => self.condition(condition),
+        }
+    }
+
+    fn piece(&mut self, piece: &Piece) {
+        match piece {
+            Piece::Literal(_) => {}
+            Piece::Value(expr) | Piece::Raw(expr) => self.expr(expr),
+            Piece::Address(expr, _) => {
+                self.more = true;
+                self.expr(expr);
+            }
+        }
+    }
+
+    fn node(&mut self, node: &JsonNode) {
+        match node {
+            JsonNode::Object(members) => {
+                for (key, _, node) in members {
+                    key.iter().for_each(|piece| self.piece(piece));
+                    self.node(node);
+                }
+            }
+            JsonNode::Array(items) => items.iter().for_each(|item| self.node(item)),
+            JsonNode::Value(expr) => self.expr(expr),
+            JsonNode::Null => {}
+        }
+    }
+
+    fn condition(&mut self, condition: &Condition) {
+        match condition {
+            Condition::All(all) | Condition::Any(all) => all.iter().for_each(|condition| self.condition(condition)),
+            Condition::Test(compare) => self.compare(compare),
+        }
+    }
+
+    fn compare(&mut self, compare: &Compare) {
+        self.expr(&compare.left);
+        compare.right().into_iter().for_each(|right| self.expr(right));
+    }
+}

@@ -1,0 +1,76 @@
+//! A service as one stretch of code, for runs that nobody watches: everything that it calls is written in place, and what is known before
+//! any request is worked out beforehand.
+//!
+//! ```text
+//! walk.rs    follows the program from the service's first instruction, into everything that it calls, with what is known of each
+//!            variable ([`state`]): a decision that is known leaves one way, a value that is known is a constant ([`fold`])
+//! live.rs    finds which variables somebody still reads: what sets others is left out
+//! emit.rs    writes the code
+//! ```
+//!
+//! Policies configure themselves with constants, mostly: who is asked, what is allowed, how long. A run is left with the instructions that
+//! depend on its request. What an assertion reads or sets is not known here, only which variables it may touch
+//! ([`Program::touched`](super::program::Program::touched)): these are set before it as the policy says, and unknown after it.
+//!
+//! Frames have fixed places: a callee's variables come after its caller's, so calls cost nothing and every instruction says where its
+//! frame begins.
+//!
+//! Whoever runs this form and whoever runs the program itself sees the same: `exec/tests.rs` runs policies both ways.
+
+mod emit;
+mod fold;
+mod graph;
+mod live;
+mod state;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::program::{FrameProgram, Instr, Program};
+
+/// A service that has run so often gets its flat form, which takes some milliseconds and memory. Tests run all they run in it.
+const OFTEN: u32 = if cfg!(debug_assertions) { 0 } else { 32 };
+
+/// The code of a service with everything that it calls.
+pub struct Flat {
+    /// Instructions.
+    pub(super) code: Vec<Instr>,
+    /// The first one.
+    pub(super) entry: u32,
+    /// Where the run continues after an unhandled fault.
+    pub(super) fault_tail: Option<u32>,
+    /// How many variables all frames have.
+    pub(super) slots: usize,
+}
+
+/// The flat form of a policy, once it is made.
+#[derive(Default)]
+pub struct Made {
+    runs: AtomicU32,
+    flat: OnceLock<Option<Box<Flat>>>,
+}
+
+impl Flat {
+    /// The flat form of a policy that is about to run. `None`: it does not run often, it is too long, or something in it has no such form.
+    pub fn of<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
+        match frame.flat.flat.get() {
+            Some(flat) => flat.as_deref(),
+            None if frame.flat.runs.fetch_add(1, Relaxed) < OFTEN => None,
+            None => Flat::now(program, frame),
+        }
+    }
+
+    /// The same, however often it runs.
+    pub fn now<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
+        frame.flat.flat.get_or_init(|| Flat::make(program, frame).map(Box::new)).as_deref()
+    }
+
+    fn make(program: &Program, frame: &FrameProgram) -> Option<Flat> {
+        let graph = walk::walk(program, frame)?;
+        let live = live::live(&graph);
+        emit::emit(&graph, &live)
+    }
+}

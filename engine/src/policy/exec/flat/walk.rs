@@ -1,0 +1,592 @@
+//! Follows a program with what is known of its variables.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Method, Response};
+use portcullis_dsl::ast::Type;
+use smol_str::SmolStr;
+
+use super::fold::{Fold, Needs};
+use super::graph::{Act, Can, Graph, Node, Step};
+use super::state::State;
+use crate::data::value::Value;
+use crate::policy::ctx::{Ctx, Environment, Slot};
+use crate::policy::exec::compare::Compare;
+use crate::policy::exec::program::{CallSite, FrameProgram, Input, Instr, Loop, Op, Opened, Program};
+use crate::policy::exec::steps::{WRONG_TYPE, passed, wrong_input};
+use crate::policy::expr::Expr;
+use crate::policy::request::Request;
+use crate::services::Services;
+
+/// Most nodes of a policy.
+const MAX_NODES: usize = 12_000;
+/// How often nodes may be visited: what is known of a variable in a loop is found in several rounds.
+const MAX_VISITS: usize = 60_000;
+
+/// Follows a policy from its first instruction. `None`: it is too long, or has no flat form.
+pub fn walk(program: &Program, frame: &FrameProgram) -> Option<Graph> {
+    let mut walk = Walk::new(program, frame);
+    let mut state = State::default();
+    state.resize(frame.slots);
+    for (_, slot, _) in &frame.inputs {
+        state.forget(0, *slot)?;
+    }
+    let entry = walk.reach(0, frame.entry, Stage::Whole, state)?;
+    let tail = match frame.fault_tail {
+        Some(tail) => {
+            let mut state = State::default();
+            state.resize(frame.slots);
+            state.forget_from(0);
+            Some(walk.reach(0, tail, Stage::Whole, state)?)
+        }
+        None => None,
+    };
+    let mut visits = 0;
+    while let Some(Reverse((_, id))) = walk.queue.pop() {
+        visits += 1;
+        if visits > MAX_VISITS || walk.nodes.len() > MAX_NODES {
+            return None;
+        }
+        walk.visit(id)?;
+    }
+    let mut kept = walk.kept;
+    kept.extend(frame.outputs.iter().map(|(_, slot)| slot.0 as usize));
+    Some(Graph { nodes: walk.nodes, entry, tail, slots: walk.slots, kept })
+}
+
+/// A chain of calls.
+struct Path<'p> {
+    /// The path and the instruction that calls; `None` for the policy itself.
+    caller: Option<(usize, u32, &'p CallSite)>,
+    base: usize,
+    slots: usize,
+    /// What is open around the call.
+    around: Opened,
+    order: Box<[u32]>,
+}
+
+/// A part of an instruction's work.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Stage {
+    Whole,
+    /// An input of a call has the wrong type.
+    CallFailed,
+}
+
+/// What is known of a node while the walk lasts.
+struct Place {
+    path: usize,
+    pc: u32,
+    stage: Stage,
+    state: Option<State>,
+    queued: bool,
+}
+
+struct Walk<'p> {
+    program: &'p Program,
+    /// How many ways lead to each instruction, within its policy.
+    ways: Vec<u8>,
+    ctx: Ctx,
+    paths: Vec<Path<'p>>,
+    path_ids: HashMap<(usize, u32), usize>,
+    nodes: Vec<Node>,
+    places: Vec<Place>,
+    ids: HashMap<(usize, u32, Stage), usize>,
+    queue: BinaryHeap<Reverse<(Box<[u32]>, usize)>>,
+    slots: usize,
+    /// Variables of the policy itself that assertions touch: an error answer reads them after the end.
+    kept: Vec<usize>,
+}
+
+/// What a visit finds.
+#[derive(Default)]
+struct Found {
+    steps: Vec<Step>,
+    ok: Option<usize>,
+    no: Option<usize>,
+    skip: Option<usize>,
+}
+
+/// The place of an instruction that is being visited.
+#[derive(Clone, Copy)]
+struct At<'p> {
+    path: usize,
+    base: usize,
+    pc: u32,
+    instr: &'p Instr,
+}
+
+impl Found {
+    fn values(&mut self, at: At<'_>, values: Vec<(Slot, Value)>) {
+        if !values.is_empty() {
+            self.steps.push(Step { act: Act::Values(values), base: at.base, origin: at.pc });
+        }
+    }
+
+    fn op(&mut self, at: At<'_>, op: Op, reads: Vec<usize>, sets: Option<Slot>, can: Can) {
+        let sets = sets.map(|slot| at.base + slot.0 as usize);
+        self.steps.push(Step { act: Act::Op { op, reads, sets, can }, base: at.base, origin: at.pc });
+    }
+
+    fn failed(&mut self, at: At<'_>, reason: std::borrow::Cow<'static, str>) {
+        self.steps.push(Step { act: Act::Failed(reason), base: at.base, origin: at.pc });
+    }
+}
+
+/// What always happens.
+const SURELY: Can = Can { fail: false, fault: false, more: true };
+
+impl<'p> Walk<'p> {
+    fn new(program: &'p Program, frame: &FrameProgram) -> Walk<'p> {
+        let mut ways = vec![0u8; program.code.len()];
+        let mut lead = |target: u32, count: u8| {
+            if let Some(ways) = ways.get_mut(target as usize) {
+                *ways = ways.saturating_add(count);
+            }
+        };
+        for (pc, instr) in program.code.iter().enumerate() {
+            lead(instr.ok, 1);
+            // A call that fails either was not begun or came to its end.
+            lead(instr.no, if matches!(instr.op, Op::Call(_)) { 2 } else { 1 });
+            if matches!(instr.op, Op::Begin(_)) {
+                lead(pc as u32 + 1, 1);
+            }
+        }
+        lead(frame.entry, 1);
+        frame.fault_tail.into_iter().for_each(|tail| lead(tail, 2));
+        let ctx = Ctx::new(Arc::new(Nowhere::default()), Request::new(Method::GET, ""), SmolStr::default());
+        let own = Path { caller: None, base: 0, slots: frame.slots, around: Opened::default(), order: Box::default() };
+        Walk {
+            program,
+            ways,
+            ctx,
+            paths: vec![own],
+            path_ids: HashMap::new(),
+            nodes: Vec::new(),
+            places: Vec::new(),
+            ids: HashMap::new(),
+            queue: BinaryHeap::new(),
+            slots: frame.slots,
+            kept: Vec::new(),
+        }
+    }
+
+    /// A way leads to an instruction, with this knowledge. The node; `None` if the ways there do not fit together.
+    fn reach(&mut self, path: usize, pc: u32, stage: Stage, state: State) -> Option<usize> {
+        let id = match self.ids.get(&(path, pc, stage)) {
+            Some(id) => *id,
+            None => {
+                let id = self.nodes.len();
+                let end = (stage == Stage::CallFailed).then_some(u32::MAX);
+                let order = self.paths.get(path)?.order.iter().copied().chain([pc]).chain(end).collect();
+                self.nodes.push(Node { order, ..Node::default() });
+                self.places.push(Place { path, pc, stage, state: None, queued: false });
+                self.ids.insert((path, pc, stage), id);
+                id
+            }
+        };
+        let meets = self.ways.get(pc as usize)? > &1;
+        let place = self.places.get_mut(id)?;
+        match &mut place.state {
+            Some(known) if meets => {
+                if !known.meet(&state).ok()? {
+                    return Some(id);
+                }
+            }
+            unset => *unset = Some(state),
+        }
+        if !std::mem::replace(&mut place.queued, true) {
+            self.queue.push(Reverse((self.nodes.get(id)?.order.clone(), id)));
+        }
+        Some(id)
+    }
+
+    fn go(&mut self, at: At<'_>, pc: u32, state: State) -> Option<Option<usize>> {
+        self.reach(at.path, pc, Stage::Whole, state).map(Some)
+    }
+
+    fn visit(&mut self, id: usize) -> Option<()> {
+        let place = self.places.get_mut(id)?;
+        place.queued = false;
+        let (path, pc, stage) = (place.path, place.pc, place.stage);
+        // Where only one way leads, a later visit brings its own knowledge.
+        let state = if *self.ways.get(pc as usize)? > 1 { place.state.clone()? } else { place.state.take()? };
+        let handler = state.handlers.last().copied();
+        let program = self.program;
+        let instr = program.code.get(pc as usize)?;
+        let at = At { path, base: self.paths.get(path)?.base, pc, instr };
+        let found = match stage {
+            Stage::Whole => self.instr(at, state)?,
+            Stage::CallFailed => self.call_failed(at, state)?,
+        };
+        // A variable that its frame does not have is a fault, which must not be left out.
+        let path = self.paths.get(path)?;
+        let there = |step: &Step| match &step.act {
+            Act::Op { reads, .. } => reads.iter().all(|place| *place < path.base + path.slots),
+            _ => true,
+        };
+        if !found.steps.iter().all(there) {
+            return None;
+        }
+        let node = self.nodes.get_mut(id)?;
+        let Found { steps, ok, no, skip } = found;
+        let order = std::mem::take(&mut node.order);
+        *node = Node { order, steps, ok, no, skip, handler };
+        Some(())
+    }
+
+    /// What is left of an instruction, and where it leads.
+    fn instr(&mut self, at: At<'p>, mut state: State) -> Option<Found> {
+        let At { instr, base, .. } = at;
+        let mut found = Found::default();
+        match &instr.op {
+            Op::Jump => found.ok = self.go(at, instr.ok, state)?,
+            Op::Set(slot, value, ty) => return self.set(at, state, *slot, value, *ty),
+            Op::Default(slot, value, ty) => match state.known(base, *slot) {
+                Some(known) if !known.is_empty() => found.ok = self.go(at, instr.ok, state)?,
+                Some(_) => return self.set(at, state, *slot, value, *ty),
+                None => {
+                    let value = Fold::with(&mut self.ctx, &mut state, base, |fold| fold.expr(value));
+                    let mut needs = Needs::of(&value, base);
+                    needs.reads.push(base + slot.0 as usize);
+                    let can = Can { fail: may_misfit(*ty), fault: false, more: needs.more };
+                    found.op(at, Op::Default(*slot, value, *ty), needs.reads, Some(*slot), can);
+                    if can.fail {
+                        found.no = self.go(at, instr.no, state.clone())?;
+                    }
+                    found.ok = self.go(at, instr.ok, state)?;
+                }
+            },
+            Op::Within(bounds) => {
+                let (slot, place) = (bounds.slot, base + bounds.slot.0 as usize);
+                match state.known(base, slot).cloned() {
+                    Some(before) => {
+                        std::mem::swap(&mut self.ctx.slots, &mut state.values);
+                        self.ctx.base = base;
+                        let checked = bounds.check(&mut self.ctx);
+                        std::mem::swap(&mut self.ctx.slots, &mut state.values);
+                        if checked.is_err() {
+                            found.op(at, instr.op.clone(), vec![place], None, Can { fault: true, ..SURELY });
+                            return Some(found);
+                        }
+                        let after = state.known(base, slot)?;
+                        if !after.is_same(&before) {
+                            found.values(at, vec![(slot, after.clone())]);
+                        }
+                    }
+                    None => found.op(at, instr.op.clone(), vec![place], None, Can { fault: true, ..SURELY }),
+                }
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::Test(compare) => return self.test(at, state, compare),
+            Op::Sync(..) | Op::Async(..) => {
+                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, None, Can { fail: true, fault: true, more: true });
+                found.no = self.go(at, instr.no, state.clone())?;
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::Begin(_) => {
+                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, None, Can { fail: true, fault: true, more: true });
+                found.no = self.go(at, instr.no, state.clone())?;
+                found.skip = self.go(at, at.pc + 1, state.clone())?;
+                state.blocks += 1;
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::EndBlock(ending) => {
+                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, None, Can { fail: true, fault: true, more: true });
+                state.blocks = state.blocks.checked_sub(1)?;
+                found.no = self.go(at, instr.no, state.clone())?;
+                if *ending == crate::policy::runnable::BlockEnd::Held {
+                    found.ok = self.go(at, instr.ok, state)?;
+                }
+            }
+            Op::Call(site) => return self.call(at, state, site),
+            Op::Return(held) => return self.leave(at, state, *held),
+            Op::LoopBegin(list) => {
+                let list = Fold::with(&mut self.ctx, &mut state, base, |fold| fold.expr(list));
+                let reads = Needs::of(&list, base).reads;
+                found.op(at, Op::LoopBegin(list), reads, None, SURELY);
+                state.loops += 1;
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::LoopNext(data) => return self.round(at, state, data),
+            Op::LoopLeave => {
+                state.loops = state.loops.checked_sub(1)?;
+                found.op(at, Op::LoopLeave, Vec::new(), None, SURELY);
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::PushHandler(_) => {
+                let mut caught = state.clone();
+                caught.forget_from(base);
+                found.op(at, instr.op.clone(), Vec::new(), None, SURELY);
+                found.no = self.go(at, instr.no, caught)?;
+                state.handlers.push(found.no?);
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::PopHandler => {
+                state.handlers.pop()?;
+                found.op(at, Op::PopHandler, Vec::new(), None, SURELY);
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::Raise(text) => {
+                let text = Fold::with(&mut self.ctx, &mut state, base, |fold| fold.expr(text));
+                let reads = Needs::of(&text, base).reads;
+                found.op(at, Op::Raise(text), reads, None, Can { fault: true, ..SURELY });
+            }
+            Op::Done => {
+                // Only where nothing but loops and handlers can be open.
+                if self.paths.get(at.path)?.caller.is_some() || state.blocks > 0 {
+                    return None;
+                }
+                state.close_to(Opened::default());
+                found.op(at, Op::Done, Vec::new(), None, Can { fault: true, ..SURELY });
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::Fail(slot, code) | Op::FailCall(slot, code) => {
+                let inlined = matches!(instr.op, Op::FailCall(..));
+                let path = self.paths.get(at.path)?;
+                if path.caller.is_some() != inlined {
+                    return None;
+                }
+                let around = path.around;
+                let known = Fold::with(&mut self.ctx, &mut state, base, |fold| fold.expr(code));
+                let reads = Needs::of(&known, base).reads;
+                state.close_to(around);
+                match &known {
+                    Expr::Const(value) => state.set(base, *slot, value.clone())?,
+                    _ => state.forget(base, *slot)?,
+                }
+                let op = if inlined { Op::FailInlined(Box::new((*slot, known, around))) } else { Op::Fail(*slot, known) };
+                found.op(at, op, reads, Some(*slot), SURELY);
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::DropDraft => {
+                found.op(at, Op::DropDraft, Vec::new(), None, SURELY);
+                found.ok = self.go(at, instr.ok, state)?;
+            }
+            Op::End(_) => found.op(at, instr.op.clone(), Vec::new(), None, SURELY),
+            Op::Defect => found.op(at, Op::Defect, Vec::new(), None, Can { fault: true, ..SURELY }),
+            Op::Values(_) | Op::Failed(_) | Op::Pass(_) | Op::Give(_) | Op::FailInlined(_) => return None,
+        }
+        Some(found)
+    }
+
+    fn set(&mut self, at: At<'p>, mut state: State, slot: Slot, value: &Expr, ty: Option<Type>) -> Option<Found> {
+        let mut found = Found::default();
+        let value = Fold::with(&mut self.ctx, &mut state, at.base, |fold| fold.expr(value));
+        if let Expr::Const(value) = value {
+            let value = match ty {
+                None => Some(value),
+                Some(ty) => value.convert(ty),
+            };
+            match value {
+                Some(value) => {
+                    state.set(at.base, slot, value.clone())?;
+                    found.values(at, vec![(slot, value)]);
+                    found.ok = self.go(at, at.instr.ok, state)?;
+                }
+                None => {
+                    found.failed(at, WRONG_TYPE.into());
+                    found.ok = self.go(at, at.instr.no, state)?;
+                }
+            }
+            return Some(found);
+        }
+        let needs = Needs::of(&value, at.base);
+        let can = Can { fail: may_misfit(ty), fault: false, more: needs.more };
+        found.op(at, Op::Set(slot, value, ty), needs.reads, Some(slot), can);
+        if can.fail {
+            found.no = self.go(at, at.instr.no, state.clone())?;
+        }
+        state.forget(at.base, slot)?;
+        found.ok = self.go(at, at.instr.ok, state)?;
+        Some(found)
+    }
+
+    fn test(&mut self, at: At<'p>, mut state: State, compare: &Compare) -> Option<Found> {
+        let mut found = Found::default();
+        let (known, folded) = Fold::with(&mut self.ctx, &mut state, at.base, |fold| (fold.holds(compare), fold.compare(compare)));
+        match known {
+            Some(true) => found.ok = self.go(at, at.instr.ok, state)?,
+            Some(false) => {
+                found.failed(at, "it fails".into());
+                found.ok = self.go(at, at.instr.no, state)?;
+            }
+            None => {
+                let reads = Needs::of_compare(&folded, at.base).reads;
+                found.op(at, Op::Test(folded), reads, None, Can { fail: true, ..SURELY });
+                found.no = self.go(at, at.instr.no, state.clone())?;
+                found.ok = self.go(at, at.instr.ok, state)?;
+            }
+        }
+        Some(found)
+    }
+
+    /// Nothing is known of what an assertion touches. Its variables, by their places.
+    fn touches(&mut self, at: At<'p>, state: &mut State) -> Option<Vec<usize>> {
+        let touched = self.program.touched.get(&at.pc)?;
+        for slot in touched.iter() {
+            state.forget(at.base, *slot)?;
+        }
+        let places: Vec<usize> = touched.iter().map(|slot| at.base + slot.0 as usize).collect();
+        if self.paths.get(at.path)?.caller.is_none() {
+            self.kept.extend(&places);
+        }
+        Some(places)
+    }
+
+    fn call(&mut self, at: At<'p>, mut state: State, site: &'p CallSite) -> Option<Found> {
+        let mut found = Found::default();
+        let caller = self.paths.get(at.path)?;
+        let (before, order) = (caller.slots, caller.order.iter().copied().chain([at.pc]).collect());
+        let base = at.base + before;
+        let around = state.opened();
+        let path = match self.path_ids.get(&(at.path, at.pc)) {
+            Some(path) => *path,
+            None => {
+                let path = self.paths.len();
+                self.paths.push(Path { caller: Some((at.path, at.pc, site)), base, slots: site.slots, around, order });
+                self.path_ids.insert((at.path, at.pc), path);
+                path
+            }
+        };
+        if self.paths.get(path)?.around != around {
+            return None;
+        }
+        self.slots = self.slots.max(base + site.slots);
+        let outside = state.clone();
+        state.resize(base + site.slots);
+        let inner = |slot: Slot| Slot(before as u32 + slot.0);
+        let given = |slot: u32| site.inputs.iter().any(|(given, ..)| given.0 == slot);
+        let unset = (0..site.slots as u32).filter(|slot| !given(*slot));
+        found.values(at, unset.map(|slot| (inner(Slot(slot)), Value::Undefined)).collect());
+        let mut may_fail = false;
+        for (slot, value, ty) in &site.inputs {
+            let value = Fold::with(&mut self.ctx, &mut state, at.base, |fold| fold.expr(value));
+            if let Expr::Const(value) = value {
+                let Some(value) = passed(value, *ty) else {
+                    found.failed(at, wrong_input(&site.name));
+                    found.ok = Some(self.reach(at.path, at.pc, Stage::CallFailed, outside)?);
+                    if may_fail {
+                        found.no = found.ok;
+                    }
+                    return Some(found);
+                };
+                state.set(base, *slot, value.clone())?;
+                found.values(at, vec![(inner(*slot), value)]);
+                continue;
+            }
+            let needs = Needs::of(&value, at.base);
+            let can = Can { fail: may_misfit(*ty), fault: false, more: needs.more };
+            may_fail |= can.fail;
+            let input = Input { slot: inner(*slot), value, ty: *ty, callee: site.name.clone() };
+            found.op(at, Op::Pass(Box::new(input)), needs.reads, Some(inner(*slot)), can);
+            state.forget(base, *slot)?;
+        }
+        if may_fail {
+            found.no = Some(self.reach(at.path, at.pc, Stage::CallFailed, outside)?);
+        }
+        found.ok = Some(self.reach(path, site.entry, Stage::Whole, state)?);
+        Some(found)
+    }
+
+    fn call_failed(&mut self, at: At<'p>, mut state: State) -> Option<Found> {
+        let Op::Call(site) = &at.instr.op else { return None };
+        let mut found = Found::default();
+        if let Some((_, outer)) = site.failure {
+            state.set(at.base, outer, Value::Undefined)?;
+            found.values(at, vec![(outer, Value::Undefined)]);
+        }
+        found.ok = self.go(at, at.instr.no, state)?;
+        Some(found)
+    }
+
+    fn leave(&mut self, at: At<'p>, mut state: State, held: bool) -> Option<Found> {
+        let mut found = Found::default();
+        let path = self.paths.get(at.path)?;
+        if state.opened() != path.around {
+            return None;
+        }
+        let (caller, pc, site) = path.caller?;
+        let outer = self.paths.get(caller)?;
+        let instr = self.program.code.get(pc as usize)?;
+        let to = At { path: caller, base: outer.base, pc, instr };
+        let before = outer.slots as u32;
+        let outputs = site.outputs.iter().map(|(inner, outer)| (*inner, *outer, false));
+        // A failure without a code must not keep the code of an earlier one.
+        let failure = site.failure.map(|(inner, outer)| (inner, outer, !held));
+        for (inner, outer, always) in outputs.chain(failure) {
+            match state.known(at.base, inner).cloned() {
+                Some(value) if always || !value.is_undefined() => {
+                    state.set(to.base, outer, value.clone())?;
+                    found.values(to, vec![(outer, value)]);
+                }
+                Some(_) => {}
+                None => {
+                    state.forget(to.base, outer)?;
+                    let given = vec![(Slot(before + inner.0), outer, always)];
+                    found.steps.push(Step { act: Act::Give(given), base: to.base, origin: at.pc });
+                }
+            }
+        }
+        state.resize(at.base);
+        found.ok = self.go(to, if held { instr.ok } else { instr.no }, state)?;
+        Some(found)
+    }
+
+    fn round(&mut self, at: At<'p>, mut state: State, data: &Loop) -> Option<Found> {
+        let mut found = Found::default();
+        let stop = at.base + data.stop.0 as usize;
+        found.op(at, at.instr.op.clone(), vec![stop], None, Can { fail: true, ..SURELY });
+        let mut over = state.clone();
+        over.loops = over.loops.checked_sub(1)?;
+        over.forget(at.base, data.exceeded)?;
+        found.no = self.go(at, at.instr.no, over)?;
+        for slot in [data.item, Some(data.current), Some(data.iterations)].into_iter().flatten() {
+            state.forget(at.base, slot)?;
+        }
+        found.ok = self.go(at, at.instr.ok, state)?;
+        Some(found)
+    }
+}
+
+/// Whether an unknown value may not fit a type. Everything has a text, is a list, or can be the body of a message.
+fn may_misfit(ty: Option<Type>) -> bool {
+    !matches!(ty, None | Some(Type::String | Type::List | Type::Message))
+}
+
+/// No gateway: nothing that is evaluated beforehand asks for one.
+#[derive(Default)]
+struct Nowhere {
+    services: Services,
+    modifier: SmolStr,
+}
+
+impl Environment for Nowhere {
+    fn services(&self) -> &Services {
+        &self.services
+    }
+
+    fn served(&self) -> Vec<&SmolStr> {
+        Vec::new()
+    }
+
+    fn service_path(&self, _name: &str) -> &str {
+        ""
+    }
+
+    fn instance_modifier(&self) -> &SmolStr {
+        &self.modifier
+    }
+
+    fn own_cookies(&self) -> &[SmolStr] {
+        &[]
+    }
+
+    fn answer(self: Arc<Self>, _request: Request) -> BoxFuture<'static, Response<Bytes>> {
+        Box::pin(async { Response::default() })
+    }
+}
