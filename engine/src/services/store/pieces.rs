@@ -191,7 +191,7 @@ fn spread(place: &[Value]) -> Vec<Value> {
 /// The next piece's size, by how long this one took.
 fn fitting(size: i64, took: Duration) -> i64 {
     if took > GOAL * 2 {
-        (size / 2).max(FEWEST)
+        (size / 2).max(FEWEST).min(size)
     } else if took < GOAL / 2 {
         (size * 2).min(MOST)
     } else {
