@@ -7,10 +7,11 @@ use super::pace::Pace;
 use super::{Connection, Kind, QueryOptions, Statement, StatementError, StoreError};
 use crate::data::value::Value;
 
-/// How many rows the first piece looks at, and the most and the fewest that a later one does.
+/// How many rows the first piece looks at, and the most and the fewest that a later one does. Fewer would hardly take less where a commit or
+/// a thread's turn is what takes long, and the rests between them would be for nothing.
 pub(super) const FIRST: i64 = 200;
 const MOST: i64 = 5000;
-const FEWEST: i64 = 20;
+const FEWEST: i64 = 200;
 /// How long the deletion of a piece should take. Others wait for as long.
 const GOAL: Duration = Duration::from_millis(20);
 /// How often a piece may fail, in a row, before the run does. Each further attempt is at half as many rows.
@@ -190,7 +191,7 @@ fn spread(place: &[Value]) -> Vec<Value> {
 /// The next piece's size, by how long this one took.
 fn fitting(size: i64, took: Duration) -> i64 {
     if took > GOAL * 2 {
-        (size / 2).max(FEWEST)
+        (size / 2).max(FEWEST).min(size)
     } else if took < GOAL / 2 {
         (size * 2).min(MOST)
     } else {
