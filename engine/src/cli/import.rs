@@ -1,6 +1,5 @@
 //! `portcullis import`: exports of the gateway whose policies are trees.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +13,6 @@ use portcullis_import::{Imported, Input, Options, Otk, OutFile, Problem, Release
 use super::{Done, Failure, NO, Place, say};
 use crate::data::time::Zone;
 use crate::front::home::Home;
-use crate::front::host::{self, inspect};
 use crate::policy::site::{Compiled, catalogue};
 
 /// Deepest folder that is looked into.
@@ -124,24 +122,27 @@ pub fn run(place: &Place, args: &ImportArgs) -> Done {
     if let Some(applied) = applied {
         written.kept.extend(applied.kept);
     }
-    // Whether there are the connections, providers and keys that policies name, only the settings say.
-    let lacks = if args.apply { lacking(&home) } else { Vec::new() };
+    // Whether there are the connections that policies name, only the settings say.
+    let lacks = if args.apply { lacking(&home, &made) } else { Vec::new() };
     if !lacks.is_empty() {
         let _ = writeln!(io::stderr(), "the home does not load yet, and a gateway that serves goes on with what it had:");
         lacks.iter().for_each(|why| drop(writeln!(io::stderr(), "  {why}")));
-        let _ = writeln!(io::stderr(), "fill in gateway.yaml; `portcullis check` says where each of them is");
+        let _ = writeln!(io::stderr(), "add them to gateway.yaml; `portcullis check` says where each is named");
     }
     Ok(if made.errors.is_empty() && written.kept.is_empty() && lacks.is_empty() { ExitCode::SUCCESS } else { NO })
 }
 
-/// What keeps the home from loading, each once.
-fn lacking(home: &Home) -> Vec<String> {
-    let found = inspect(home, &host::Options::default());
-    let settings = found.settings.iter().map(|error| error.message.clone());
-    let problems = found.problems.iter().map(ToString::to_string);
-    let errors = found.diagnostics.iter().filter(|found| found.severity == Severity::Error);
-    let all: BTreeSet<String> = settings.chain(problems).chain(errors.map(|error| error.message.clone())).collect();
-    all.into_iter().collect()
+/// Connections that the policies name and the settings of the home lack. No database is opened for that.
+fn lacking(home: &Home, made: &Imported) -> Vec<String> {
+    // Settings that cannot be read are said by every other command.
+    let Ok(config) = home.config() else { return Vec::new() };
+    let databases = made.report.entities.iter().filter(|entity| entity.kind == "database");
+    let missing = databases.filter(|entity| !config.connections.contains_key(&entity.name));
+    let used = missing.filter(|entity| {
+        let named = format!("connection: {:?}", entity.name);
+        made.files.iter().any(|file| file.text.contains(&named))
+    });
+    used.map(|entity| format!("there is no connection `{}`", entity.name)).collect()
 }
 
 /// What is known of the toolkit's releases.
