@@ -5,6 +5,7 @@ mod again;
 pub mod bounds;
 pub mod compare;
 pub mod flat;
+mod inputs;
 pub mod observer;
 pub mod program;
 pub mod quick;
@@ -23,9 +24,8 @@ use crate::policy::expr::Expr;
 use crate::services::store::Again;
 use again::Checkpoint;
 use compare::Compare;
-use flat::Flat;
 use observer::{Ended, Nobody, Observer};
-use program::{FrameProgram, Instr, Op, Opened, Program};
+use program::{Flat, FrameProgram, Instr, Op, Opened, Program};
 use steps::{Why, steps};
 
 /// How a run ended.
@@ -181,7 +181,7 @@ const CALLEES: usize = 64;
 /// Futures of database drivers are large. They are boxed, so that every request is a small future, because futures are copied
 /// when they are made.
 pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) -> impl Future<Output = Ending> + Send + 'r {
-    let (code, entry) = match Flat::of(program, frame) {
+    let (code, entry) = match flat::of(program, frame) {
         Some(flat) => (Code::flat(program, flat), flat.entry),
         None => (Code::of(program, frame), frame.entry),
     };

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, OnceLock};
 
 use portcullis_dsl::PolicyId;
 use portcullis_dsl::ast::Type;
@@ -11,7 +12,6 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
-use super::flat::Made;
 use crate::data::value::Value;
 use crate::policy::ctx::{Refusal, Slot};
 use crate::policy::expr::Expr;
@@ -68,9 +68,9 @@ pub struct Instr {
     pub ok: u32,
     /// Next after failure.
     pub no: u32,
-    /// The instruction of the program that it comes from: itself, unless it is part of a [`Flat`](super::flat::Flat).
+    /// The instruction of the program that it comes from: itself, unless it is part of a [`Flat`].
     pub origin: u32,
-    /// In a [`Flat`](super::flat::Flat): where its frame begins among the variables.
+    /// In a [`Flat`]: where its frame begins among the variables.
     pub base: u32,
 }
 
@@ -124,16 +124,16 @@ pub enum Op {
     End(bool),
     /// Marks where the compiler failed. Running it is a fault, so that missing code never counts as success.
     Defect,
-    /// Of a [`Flat`](super::flat::Flat): variables whose values are known.
+    /// Of a [`Flat`]: variables whose values are known.
     Values(Box<[(Slot, Value)]>),
-    /// Of a [`Flat`](super::flat::Flat): something that is known to fail has failed, for this reason.
+    /// Of a [`Flat`]: something that is known to fail has failed, for this reason.
     Failed(Cow<'static, str>),
-    /// Of a [`Flat`](super::flat::Flat): an input of a call: its variable in the callee, seen from the caller.
+    /// Of a [`Flat`]: an input of a call: its variable in the callee, seen from the caller.
     Pass(Box<Input>),
-    /// Of a [`Flat`](super::flat::Flat): outputs of a call: the callee's variable seen from the caller, the caller's own, and whether it is also given if it is
+    /// Of a [`Flat`]: outputs of a call: the callee's variable seen from the caller, the caller's own, and whether it is also given if it is
     /// undefined.
     Give(Box<[(Slot, Slot, bool)]>),
-    /// Of a [`Flat`](super::flat::Flat): `fail` in an assertion, which leaves what was opened in it.
+    /// Of a [`Flat`]: `fail` in an assertion, which leaves what was opened in it.
     FailInlined(Box<(Slot, Expr, Opened)>),
 }
 
@@ -148,7 +148,7 @@ pub struct Opened {
     pub blocks: usize,
 }
 
-/// An input of a call that is part of a [`Flat`](super::flat::Flat).
+/// An input of a call that is part of a [`Flat`].
 #[derive(Clone)]
 pub struct Input {
     /// The variable, seen from the caller.
@@ -271,4 +271,25 @@ pub struct FrameProgram {
     pub flat: Made,
     /// Its name in the source.
     pub span: Span,
+}
+
+/// The code of a service with everything that it calls.
+pub struct Flat {
+    /// Instructions.
+    pub code: Vec<Instr>,
+    /// The first one.
+    pub entry: u32,
+    /// Where the run continues after an unhandled fault.
+    pub fault_tail: Option<u32>,
+    /// How many variables all frames have.
+    pub slots: usize,
+}
+
+/// The flat form of a policy, once it is made.
+#[derive(Default)]
+pub struct Made {
+    /// How often it has run without one.
+    pub runs: AtomicU32,
+    /// The form; `None` if it has none.
+    pub flat: OnceLock<Option<Box<Flat>>>,
 }

@@ -1,9 +1,8 @@
 //! Instructions that wait for nothing.
 
-use std::borrow::Cow;
-
 use portcullis_dsl::ast::Type;
 
+use super::inputs::{WRONG_TYPE, passed, wrong_input};
 use super::observer::Observer;
 use super::program::{CallSite, Instr, Loop, Op, Program};
 use super::{Activation, Code, Ending, Handler, LoopState, Run, astray, begun, defect, tell};
@@ -159,24 +158,6 @@ fn set(ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr, slot: Slot, value: 
     }
     run.failed = Some((pc, WRONG_TYPE.into()));
     instr.no
-}
-
-/// Why an assignment fails.
-pub(super) const WRONG_TYPE: &str = "the value is not of the variable's type";
-
-/// Why a call fails that is not even begun.
-pub(super) fn wrong_input(callee: &str) -> Cow<'static, str> {
-    format!("an input of `{callee}` has the wrong type").into()
-}
-
-/// The value of an input: as its type; `None` if it has another one.
-pub(super) fn passed(value: Value, ty: Option<Type>) -> Option<Value> {
-    match ty {
-        // Undefined and the empty text, which is not JSON, both mean "no document".
-        Some(Type::Json) if value.is_empty() => Some(Value::Undefined),
-        Some(ty) if !value.is_undefined() => value.convert(ty),
-        _ => Some(value),
-    }
 }
 
 fn end(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, held: bool) -> Ending {

@@ -41,14 +41,14 @@ fn run_code(code: impl Fn() -> Vec<(Op, u32, u32)>) -> [Ending; 2] {
         failure: None,
         reads: crate::policy::reads::Reads::default(),
         changes: Vec::new(),
-        flat: flat::Made::default(),
+        flat: super::program::Made::default(),
         span: Span::default(),
     };
     let site = Arc::new(site.unwrap());
     let ctx = || Ctx::new(site.clone(), Request::new(Method::GET, ""), "test".into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let plain = runtime.block_on(run_observed(&program, &frame, &mut ctx(), Nobody));
-    Flat::now(&program, &frame);
+    flat::now(&program, &frame);
     [plain, runtime.block_on(run(&program, &frame, &mut ctx()))]
 }
 

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::Flat;
 use super::graph::{Act, Can, Graph, Node, Step};
 use super::live::Live;
 use crate::data::value::Value;
 use crate::policy::ctx::Slot;
-use crate::policy::exec::program::{Instr, NOWHERE, Op};
+use crate::policy::exec::program::{Flat, Instr, NOWHERE, Op};
 
 /// Writes the code. `None` if the graph is wrong.
 pub fn emit(graph: &Graph, live: &Live<'_>) -> Option<Flat> {

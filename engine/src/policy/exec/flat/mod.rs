@@ -26,51 +26,29 @@ mod state;
 mod tests;
 mod walk;
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::program::{FrameProgram, Instr, Program};
+use super::program::{Flat, FrameProgram, Program};
 
 /// A service that has run so often gets its flat form, which takes some milliseconds and memory. Tests run all they run in it.
 const OFTEN: u32 = if cfg!(debug_assertions) { 0 } else { 32 };
 
-/// The code of a service with everything that it calls.
-pub struct Flat {
-    /// Instructions.
-    pub(super) code: Vec<Instr>,
-    /// The first one.
-    pub(super) entry: u32,
-    /// Where the run continues after an unhandled fault.
-    pub(super) fault_tail: Option<u32>,
-    /// How many variables all frames have.
-    pub(super) slots: usize,
+/// The flat form of a policy that is about to run. `None`: it does not run often, it is too long, or something in it has no such form.
+pub fn of<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
+    match frame.flat.flat.get() {
+        Some(flat) => flat.as_deref(),
+        None if frame.flat.runs.fetch_add(1, Relaxed) < OFTEN => None,
+        None => now(program, frame),
+    }
 }
 
-/// The flat form of a policy, once it is made.
-#[derive(Default)]
-pub struct Made {
-    runs: AtomicU32,
-    flat: OnceLock<Option<Box<Flat>>>,
+/// The same, however often it runs.
+pub fn now<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
+    frame.flat.flat.get_or_init(|| make(program, frame).map(Box::new)).as_deref()
 }
 
-impl Flat {
-    /// The flat form of a policy that is about to run. `None`: it does not run often, it is too long, or something in it has no such form.
-    pub fn of<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
-        match frame.flat.flat.get() {
-            Some(flat) => flat.as_deref(),
-            None if frame.flat.runs.fetch_add(1, Relaxed) < OFTEN => None,
-            None => Flat::now(program, frame),
-        }
-    }
-
-    /// The same, however often it runs.
-    pub fn now<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
-        frame.flat.flat.get_or_init(|| Flat::make(program, frame).map(Box::new)).as_deref()
-    }
-
-    fn make(program: &Program, frame: &FrameProgram) -> Option<Flat> {
-        let graph = walk::walk(program, frame)?;
-        let live = live::live(&graph);
-        emit::emit(&graph, &live)
-    }
+fn make(program: &Program, frame: &FrameProgram) -> Option<Flat> {
+    let graph = walk::walk(program, frame)?;
+    let live = live::live(&graph);
+    emit::emit(&graph, &live)
 }

@@ -8,7 +8,6 @@ use portcullis_dsl::{Origin, Sources};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::Flat;
 use crate::policy::ctx::{Ctx, Environment};
 use crate::policy::exec::observer::{Ended, Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Op};
@@ -109,7 +108,7 @@ fn both_ways(text: &str) -> Vec<usize> {
                 0 => runtime.block_on(run_observed(&site.program, &frame, &mut ctx, Watcher)),
                 1 => runtime.block_on(run_observed(&site.program, &frame, &mut ctx, Nobody)),
                 _ => {
-                    let flat = Flat::now(&site.program, &frame).unwrap_or_else(|| panic!("no flat form: {text}"));
+                    let flat = super::now(&site.program, &frame).unwrap_or_else(|| panic!("no flat form: {text}"));
                     left.push(flat.code.iter().filter(|instr| !matches!(instr.op, Op::End(_) | Op::Jump)).count());
                     runtime.block_on(run(&site.program, &frame, &mut ctx))
                 }
@@ -325,7 +324,7 @@ fn a_value_that_is_known_is_that_of_the_run() {
         let site = site(&format!("command \"c\" (out a) {{ set a = {changing} }}"));
         let policy = site.library.commands().next().expect("a command");
         let frame = site.program.frames.get(&policy.id).expect("a program");
-        let flat = Flat::now(&site.program, frame).expect("a flat form");
+        let flat = super::now(&site.program, frame).expect("a flat form");
         assert!(!flat.code.iter().any(|instr| matches!(instr.op, Op::Values(_))), "{changing}");
     }
 }
