@@ -30,7 +30,7 @@ const LAST_STEPS: [&str; 7] = ["name", "local-name", "namespace-uri", "string", 
 pub struct XPath {
     expr: Expr,
     /// What is asked of each node that it finds.
-    last: Option<Expr>,
+    last: Option<Box<Expr>>,
 }
 
 /// The result of an expression.
@@ -103,7 +103,7 @@ impl XPath {
         if !matches!(expr, Expr::Path(_)) {
             return Err(XPathError::Syntax("a function can only be the last step of one path".to_owned()));
         }
-        Ok(XPath { expr, last: Some(XPath::parse(function)?.expr) })
+        Ok(XPath { expr, last: Some(Box::new(XPath::parse(function)?.expr)) })
     }
 
     /// The parsed expression.

@@ -393,7 +393,7 @@ async fn a_call_may_trust_some_certificates_alone() {
     let (at_one, at_other) = (secured(&one).await, secured(&other).await);
     let outbound = Outbound::open(&settings(), Path::new("."), &ours).unwrap();
     let call = |host: &str, port: u16, trust: &[&str]| {
-        let trust: Arc<[SmolStr]> = trust.iter().map(|name| SmolStr::new(name)).collect();
+        let trust: Arc<[SmolStr]> = trust.iter().map(SmolStr::new).collect();
         let trust = Some(trust).filter(|trust| !trust.is_empty());
         let call = Call { trust, ..get(&format!("https://{host}:{port}/")) };
         async { outbound.call(call).await.map(|answer| answer.status().as_u16()).map_err(|error| error.to_string()) }
