@@ -15,6 +15,7 @@ mod steps;
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::data::fault::{Blame, Fault, Outcome};
 use crate::data::value::Value;
@@ -180,7 +181,11 @@ const CALLEES: usize = 64;
 ///
 /// Futures of database drivers are large. They are boxed, so that every request is a small future, because futures are copied
 /// when they are made.
-pub fn run<'r>(program: &'r Program, frame: &'r FrameProgram, ctx: &'r mut Ctx) -> impl Future<Output = Ending> + Send + 'r {
+pub fn run<'r>(
+    program: &'r Arc<Program>,
+    frame: &'r Arc<FrameProgram>,
+    ctx: &'r mut Ctx,
+) -> impl Future<Output = Ending> + Send + 'r {
     let (code, entry) = match flat::of(program, frame) {
         Some(flat) => (Code::flat(program, flat), flat.entry),
         None => (Code::of(program, frame), frame.entry),

@@ -47,7 +47,7 @@ impl std::ops::Deref for Home {
 pub fn site(files: Files<'_>) -> Result<Home, String> {
     let mut sources = Sources::default();
     for (path, text, origin) in files {
-        sources.add(*path, *text, *origin);
+        sources.add(*path, text.to_string(), *origin);
     }
     let folder = tempfile::tempdir().expect("a folder");
     let (site, library, diagnostics) = Site::build(sources, Arc::new(gateway(&folder)), "", &[]);

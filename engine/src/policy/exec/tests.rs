@@ -49,7 +49,7 @@ fn run_code(code: impl Fn() -> Vec<(Op, u32, u32)>) -> [Ending; 2] {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let plain = runtime.block_on(run_observed(&program, &frame, &mut ctx(), Nobody));
     flat::now(&program, &frame);
-    [plain, runtime.block_on(run(&program, &frame, &mut ctx()))]
+    [plain, runtime.block_on(run(&Arc::new(program), &Arc::new(frame), &mut ctx()))]
 }
 
 /// The instruction after the broken one would count as success.

@@ -27,19 +27,37 @@ mod tests;
 mod walk;
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::program::{Flat, FrameProgram, Program};
 
-/// A service that has run so often gets its flat form, which takes some milliseconds and memory. Tests run all they run in it.
-const OFTEN: u32 = if cfg!(debug_assertions) { 0 } else { 32 };
+/// A service that has run so often gets its flat form, which takes some milliseconds and memory.
+const OFTEN: u32 = 32;
 
-/// The flat form of a policy that is about to run. `None`: it does not run often, it is too long, or something in it has no such form.
-pub fn of<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
+/// One form is made at a time: requests need the other processors.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// The flat form of a policy that is about to run. `None`: it has not run often or the form is being made, it is too long, or something in
+/// it has no such form.
+pub fn of<'p>(program: &Arc<Program>, frame: &'p Arc<FrameProgram>) -> Option<&'p Flat> {
     match frame.flat.flat.get() {
         Some(flat) => flat.as_deref(),
-        None if frame.flat.runs.fetch_add(1, Relaxed) < OFTEN => None,
-        None => now(program, frame),
+        // Tests run all they run in it.
+        None if cfg!(debug_assertions) => now(program, frame),
+        None if frame.flat.runs.fetch_add(1, Relaxed) == OFTEN => soon(program, frame),
+        None => None,
     }
+}
+
+/// Makes the form beside the requests. Without a runtime there are none: it is made now.
+fn soon<'p>(program: &Arc<Program>, frame: &'p Arc<FrameProgram>) -> Option<&'p Flat> {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return now(program, frame) };
+    let (program, frame) = (Arc::clone(program), Arc::clone(frame));
+    drop(runtime.spawn_blocking(move || {
+        let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        now(&program, &frame);
+    }));
+    None
 }
 
 /// The same, however often it runs.
