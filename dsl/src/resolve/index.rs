@@ -31,6 +31,8 @@ pub struct Policy {
     pub origin: Origin,
     /// What `connection …` at the top of that file says.
     pub connection: Option<Arc<Expr>>,
+    /// Whether there is anything in its body, also where that is not kept.
+    pub(crate) has_body: bool,
 }
 
 impl Policy {
@@ -73,7 +75,7 @@ impl Policy {
     }
 
     pub(crate) fn has_body(&self) -> bool {
-        !self.item.body.stmts.is_empty()
+        self.has_body
     }
 
     pub(crate) fn kind(&self) -> Kind {

@@ -87,6 +87,7 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
         .enumerate()
         .map(|(at, (file, origin, connection, item))| Policy {
             name: item.name.node.clone(),
+            has_body: !item.body.stmts.is_empty(),
             id: PolicyId(at as u32),
             item: Arc::new(item),
             file,

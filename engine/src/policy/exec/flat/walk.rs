@@ -54,7 +54,8 @@ pub fn walk(program: &Program, frame: &FrameProgram) -> Option<Graph> {
         walk.visit(id)?;
     }
     let mut kept = walk.kept;
-    kept.extend(frame.outputs.iter().map(|(_, slot)| slot.0 as usize));
+    let told = frame.told.iter().flat_map(|told| [told.code, told.answered]);
+    kept.extend(frame.outputs.iter().map(|(_, slot)| *slot).chain(told).map(|slot| slot.0 as usize));
     Some(Graph { nodes: walk.nodes, entry, tail, slots: walk.slots, kept })
 }
 
