@@ -23,11 +23,12 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// The bundles that `tests/tests/import.rs` runs, each with the file of its answers.
-const BUNDLES: [(&str, &str); 4] = [
+const BUNDLES: [(&str, &str); 5] = [
     ("assertions.xml", "answers.yaml"),
     ("language.xml", "language.yaml"),
     ("access.xml", "access.yaml"),
     ("properties.xml", "properties.yaml"),
+    ("routes.xml", "routes.yaml"),
 ];
 
 fn exports() -> Vec<(Export, String)> {
@@ -156,7 +157,9 @@ fn every_service_of_the_bundles_is_asked() {
                 && service.enabled
                 && !service.path.is_empty()
             {
+                // What stands for the star in the middle of a pattern is anything.
                 let path = service.path.trim_end_matches('*');
+                let path = path.split_once('*').map_or(path, |(before, _)| before);
                 assert!(answers.contains(&format!(" {path}")), "`{}` at {path} is never asked", policy.name);
             }
         }
