@@ -9,8 +9,6 @@ use super::{Bench, Floor, Options, flows, gateway, get, start_and_memory};
 
 /// How many connections are open at a time.
 const CONNECTIONS: [usize; 3] = [1, 10, 100];
-/// How many policies there are beside those that ship.
-const POLICIES: [usize; 2] = [1_000, 10_000];
 /// How many sessions are stored.
 const SESSIONS: usize = 10_000;
 
@@ -22,7 +20,7 @@ service "Bench respond" at "/bench/respond" methods GET {
 
 service "Bench sessions" at "/bench/sessions" methods GET {
     set from = int(${request.http.query.from})
-    SqlQuery(connection: "OAuth Sessions", query: sql """
+    SqlQuery(connection: "OAuth", query: sql """
         insert into oauth_session (session_key, session_group, expiration, value)
         with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 1000)
         select concat('session ', n + ${from}), 'bench', 4000000000, '{"username":"somebody"}' from numbers
@@ -77,9 +75,9 @@ fn policy(number: usize) -> String {
     }}
     set length = length(${{kind}}) + {number}
     if ${{request.path}} starts with "/grown" and ${{length}} > 3 {{
-        SetHeader(name: "x-kind", value: "${{kind}}-{number}")
+        AddHeader(target: "request", name: "x-kind", value: "${{kind}}-{number}")
     }}
-    Respond(content_type: "application/json", body: json {{ "kind": ${{kind}}, "length": ${{length}}, "number": {number} }})
+    Respond(body: json {{ "kind": ${{kind}}, "length": ${{length}}, "number": {number} }})
 }}
 "##
     )
@@ -87,24 +85,22 @@ fn policy(number: usize) -> String {
 
 /// How long a start takes with many policies, what they keep, and whether finding one of them takes longer.
 fn policies(options: &Options, bare: &Process, table: &mut Table) -> Result<()> {
-    for count in POLICIES {
-        let (start, rate) = (format!("with {count} more policies"), format!("one of {count} more policies"));
-        if !options.only.as_ref().is_none_or(|only| start.contains(only.as_str()) || rate.contains(only.as_str())) {
-            continue;
-        }
-        let home = tempfile::tempdir()?;
-        put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
-        put(home.path(), "services/bench.policy", SERVICES);
-        for number in 0..count {
-            put(home.path(), &format!("services/grown/{number}.policy"), &policy(number));
-        }
-        drop(gateway(home.path(), options)?);
-        start_and_memory(home.path(), options, table, &format!(" {start}"))?;
-        let gateway = gateway(home.path(), options)?;
-        let bench = Bench { options, bare, gateway: &gateway, home: home.path() };
-        bench.row(table, &rate, Floor::TlsGet, None, bench.https(), || bench.repeat(get("/grown/500?kind=large")))?;
+    let count = options.policies;
+    let (start, rate) = (format!("with {count} more policies"), format!("one of {count} more policies"));
+    if !options.only.as_ref().is_none_or(|only| start.contains(only.as_str()) || rate.contains(only.as_str())) {
+        return Ok(());
     }
-    Ok(())
+    let home = tempfile::tempdir()?;
+    put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
+    put(home.path(), "services/bench.policy", SERVICES);
+    for number in 0..count {
+        put(home.path(), &format!("services/grown/{number}.policy"), &policy(number));
+    }
+    drop(gateway(home.path(), options)?);
+    start_and_memory(home.path(), options, table, &format!(" {start}"))?;
+    let gateway = gateway(home.path(), options)?;
+    let bench = Bench { options, bare, gateway: &gateway, home: home.path() };
+    bench.row(table, &rate, Floor::TlsGet, None, bench.https(), || bench.repeat(get("/grown/5?kind=large")))
 }
 
 /// A session, read from the database each time.

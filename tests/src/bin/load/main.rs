@@ -44,7 +44,7 @@ service "Bench pair" at "/bench/pair" methods GET {
 }
 "##;
 
-const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--stored N] [--expired N] [--listed N] [--only TEXT]
+const USAGE: &str = "load [--seconds N] [--rounds N] [--connections N] [--server-core N] [--client-core N] [--stored N] [--expired N] [--listed N] [--policies N] [--only TEXT]
 \
      load --peer URL [--peer-header 'Name: value']... [--peer-body FORM] [--peer-process ID] [--seconds N] [--rounds N] [--connections N]";
 
@@ -62,6 +62,8 @@ struct Options {
     expired: usize,
     /// How many clients the lists of the manager have; ten times as many tokens.
     listed: usize,
+    /// How many policies there are beside those that ship, for the row that says what they cost.
+    policies: usize,
     /// Another server to measure, instead of all rows.
     peer: Option<Peer>,
 }
@@ -174,6 +176,7 @@ fn options() -> Result<Options> {
         stored: 10_000,
         expired: 10_000,
         listed: 1_000,
+        policies: 100,
         peer: None,
     };
     let mut args = std::env::args().skip(1);
@@ -188,6 +191,7 @@ fn options() -> Result<Options> {
             "--stored" => options.stored = value.parse::<usize>()?.min(10_000_000),
             "--expired" => options.expired = value.parse::<usize>()?.min(10_000_000),
             "--listed" => options.listed = value.parse::<usize>()?.min(1_000_000),
+            "--policies" => options.policies = value.parse::<usize>()?.clamp(10, 100_000),
             "--peer" => options.peer.get_or_insert_default().url = value,
             "--peer-header" => options.peer.get_or_insert_default().headers.push(value),
             "--peer-body" => options.peer.get_or_insert_default().body = Some(value),
@@ -220,8 +224,11 @@ fn start_and_memory(home: &Path, options: &Options, table: &mut Table, with: &st
         let (status, ..) = block_on(load::once(target, &get("/bench/respond")))?;
         millis.push(begun.elapsed().as_secs_f64() * 1000.0);
         assert_eq!(status, 200);
-        std::thread::sleep(Duration::from_millis(500));
-        resident = process.resident_kib()?;
+        if millis.len() == options.rounds {
+            // At rest: the allocator has given back what the start used.
+            std::thread::sleep(Duration::from_secs(12));
+            resident = process.resident_kib()?;
+        }
     }
     table.fact(
         &format!("start to first answer{with}"),

@@ -10,24 +10,27 @@ use crate::policy::expr::{Expr, JsonNode, Piece};
 
 /// Evaluates what is known.
 pub struct Fold<'a> {
-    /// Its variables are those of the state.
-    pub ctx: &'a Ctx,
-    /// By place: whether a variable is unknown.
-    pub unknown: &'a [bool],
+    /// Its variables are those of a frame.
+    ctx: &'a Ctx,
+    /// Whether each of them is unknown.
+    unknown: &'a [bool],
 }
 
 impl Fold<'_> {
-    /// Folds with the variables of a state.
-    pub fn with<T>(ctx: &mut Ctx, state: &mut State, base: usize, fold: impl FnOnce(&Fold<'_>) -> T) -> T {
-        std::mem::swap(&mut ctx.slots, &mut state.values);
-        ctx.base = base;
-        let folded = fold(&Fold { ctx, unknown: &state.unknown });
-        std::mem::swap(&mut ctx.slots, &mut state.values);
-        folded
+    /// Folds with the variables of the frame that begins there.
+    pub fn with<T>(ctx: &mut Ctx, state: &State, base: usize, fold: impl FnOnce(&Fold<'_>) -> T) -> T {
+        let unknown: &[bool] = match state.frame(base) {
+            Some(frame) => {
+                ctx.slots.clone_from(&frame.values);
+                &frame.unknown
+            }
+            None => &[],
+        };
+        fold(&Fold { ctx, unknown })
     }
 
     fn is_known(&self, slot: Slot) -> bool {
-        self.unknown.get(self.ctx.base + slot.0 as usize) == Some(&false)
+        self.unknown.get(slot.0 as usize) == Some(&false)
     }
 
     /// The value, if it is known and the same in every run.

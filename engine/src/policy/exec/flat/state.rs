@@ -1,16 +1,17 @@
 //! What is known at a place of a policy.
 
+use std::rc::Rc;
+
 use crate::data::value::Value;
 use crate::policy::ctx::Slot;
 use crate::policy::exec::program::Opened;
 
-/// The variables of all frames that are open there, and what else is open.
+/// The variables of all frames that are open there, and what else is open. Copies share the frames that they leave as they are: there is
+/// one of these for each instruction.
 #[derive(Clone, Default)]
 pub struct State {
-    /// Known values; undefined where they are not known.
-    pub values: Vec<Value>,
-    /// Whether they are unknown.
-    pub unknown: Vec<bool>,
+    /// Where each frame begins, and what is known of it; the innermost last.
+    frames: Vec<(usize, Rc<Frame>)>,
     /// Open loops.
     pub loops: usize,
     /// Open blocks.
@@ -19,41 +20,67 @@ pub struct State {
     pub handlers: Vec<usize>,
 }
 
+/// What is known of the variables of a frame.
+#[derive(Clone, Default)]
+pub struct Frame {
+    /// Known values; undefined where they are not known.
+    pub values: Vec<Value>,
+    /// Whether they are unknown.
+    pub unknown: Vec<bool>,
+}
+
 /// Two ways to the same place have left different things open.
 pub struct Torn;
 
 impl State {
-    /// Frames up to this place. New variables are undefined.
-    pub fn resize(&mut self, slots: usize) {
-        self.values.resize_with(slots, Value::default);
-        self.unknown.resize(slots, false);
+    /// Enters a frame that begins there. Its variables are undefined.
+    pub fn enter(&mut self, base: usize, slots: usize) {
+        let frame = Frame { values: vec![Value::Undefined; slots], unknown: vec![false; slots] };
+        self.frames.push((base, Rc::new(frame)));
+    }
+
+    /// Leaves the frame that begins there.
+    pub fn leave(&mut self, base: usize) {
+        self.frames.retain(|(own, _)| *own < base);
+    }
+
+    /// The frame that begins there.
+    pub fn frame(&self, base: usize) -> Option<&Frame> {
+        self.frames.iter().rev().find(|(own, _)| *own == base).map(|(_, frame)| &**frame)
+    }
+
+    fn frame_mut(&mut self, base: usize) -> Option<&mut Frame> {
+        self.frames.iter_mut().rev().find(|(own, _)| *own == base).map(|(_, frame)| Rc::make_mut(frame))
     }
 
     /// A variable's value; `None` if it is not known.
     pub fn known(&self, base: usize, slot: Slot) -> Option<&Value> {
-        let place = base + slot.0 as usize;
-        if *self.unknown.get(place)? { None } else { self.values.get(place) }
+        let (frame, place) = (self.frame(base)?, slot.0 as usize);
+        if *frame.unknown.get(place)? { None } else { frame.values.get(place) }
     }
 
     /// A variable has this value. `None`: there is no such variable.
     pub fn set(&mut self, base: usize, slot: Slot, value: Value) -> Option<()> {
-        let place = base + slot.0 as usize;
-        *self.values.get_mut(place)? = value;
-        *self.unknown.get_mut(place)? = false;
+        let (frame, place) = (self.frame_mut(base)?, slot.0 as usize);
+        *frame.values.get_mut(place)? = value;
+        *frame.unknown.get_mut(place)? = false;
         Some(())
     }
 
     /// A variable has an unknown value.
     pub fn forget(&mut self, base: usize, slot: Slot) -> Option<()> {
-        self.set(base, slot, Value::Undefined)?;
-        *self.unknown.get_mut(base + slot.0 as usize)? = true;
+        if !*self.frame(base)?.unknown.get(slot.0 as usize)? {
+            self.frame_mut(base)?.forget(slot.0 as usize);
+        }
         Some(())
     }
 
-    /// Nothing is known of a frame's variables.
+    /// Nothing is known of the variables of this frame and of those inside it.
     pub fn forget_from(&mut self, base: usize) {
-        self.values.iter_mut().skip(base).for_each(|value| *value = Value::Undefined);
-        self.unknown.iter_mut().skip(base).for_each(|unknown| *unknown = true);
+        for (_, frame) in self.frames.iter_mut().filter(|(own, _)| *own >= base) {
+            let frame = Rc::make_mut(frame);
+            (0..frame.values.len()).for_each(|place| frame.forget(place));
+        }
     }
 
     /// What is open.
@@ -71,18 +98,40 @@ impl State {
     /// Another way leads here: only what both know is known. Whether that is less than before.
     pub fn meet(&mut self, other: &State) -> Result<bool, Torn> {
         let fits = self.loops == other.loops && self.blocks == other.blocks && self.handlers == other.handlers;
-        if !fits || self.values.len() != other.values.len() {
+        if !fits || self.frames.len() != other.frames.len() {
             return Err(Torn);
         }
         let mut less = false;
-        let own = self.values.iter_mut().zip(&mut self.unknown);
-        for ((value, unknown), (theirs, unknown_there)) in own.zip(other.values.iter().zip(&other.unknown)) {
-            if !*unknown && (*unknown_there || !value.is_same(theirs)) {
-                *value = Value::Undefined;
-                *unknown = true;
+        for ((base, own), (base_there, there)) in self.frames.iter_mut().zip(&other.frames) {
+            if base != base_there || own.values.len() != there.values.len() {
+                return Err(Torn);
+            }
+            let lost = if Rc::ptr_eq(own, there) { Vec::new() } else { own.lost(there) };
+            if !lost.is_empty() {
+                let own = Rc::make_mut(own);
+                lost.into_iter().for_each(|place| own.forget(place));
                 less = true;
             }
         }
         Ok(less)
+    }
+}
+
+impl Frame {
+    fn forget(&mut self, place: usize) {
+        if let (Some(value), Some(unknown)) = (self.values.get_mut(place), self.unknown.get_mut(place)) {
+            *value = Value::Undefined;
+            *unknown = true;
+        }
+    }
+
+    /// The variables that are known here and not known there, or otherwise.
+    fn lost(&self, there: &Frame) -> Vec<usize> {
+        let own = self.values.iter().zip(&self.unknown);
+        let both = own.zip(there.values.iter().zip(&there.unknown)).enumerate();
+        let lost = both.filter(|(_, ((value, unknown), (value_there, unknown_there)))| {
+            !**unknown && (**unknown_there || !value.is_same(value_there))
+        });
+        lost.map(|(place, _)| place).collect()
     }
 }

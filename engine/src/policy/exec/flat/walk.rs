@@ -31,7 +31,7 @@ const MAX_VISITS: usize = 60_000;
 pub fn walk(program: &Program, frame: &FrameProgram) -> Option<Graph> {
     let mut walk = Walk::new(program, frame);
     let mut state = State::default();
-    state.resize(frame.slots);
+    state.enter(0, frame.slots);
     for (_, slot, _) in &frame.inputs {
         state.forget(0, *slot)?;
     }
@@ -39,7 +39,7 @@ pub fn walk(program: &Program, frame: &FrameProgram) -> Option<Graph> {
     let tail = match frame.fault_tail {
         Some(tail) => {
             let mut state = State::default();
-            state.resize(frame.slots);
+            state.enter(0, frame.slots);
             state.forget_from(0);
             Some(walk.reach(0, tail, Stage::Whole, state)?)
         }
@@ -251,7 +251,7 @@ impl<'p> Walk<'p> {
                 Some(known) if !known.is_empty() => found.ok = self.go(at, instr.ok, state)?,
                 Some(_) => return self.set(at, state, *slot, value, *ty),
                 None => {
-                    let value = Fold::with(&mut self.ctx, &mut state, base, |fold| fold.expr(value));
+                    let value = Fold::with(&mut self.ctx, &state, base, |fold| fold.expr(value));
                     let mut needs = Needs::of(&value, base);
                     needs.reads.push(base + slot.0 as usize);
                     let can = Can { fail: may_misfit(*ty), fault: false, more: needs.more };
@@ -266,17 +266,15 @@ impl<'p> Walk<'p> {
                 let (slot, place) = (bounds.slot, base + bounds.slot.0 as usize);
                 match state.known(base, slot).cloned() {
                     Some(before) => {
-                        std::mem::swap(&mut self.ctx.slots, &mut state.values);
-                        self.ctx.base = base;
-                        let checked = bounds.check(&mut self.ctx);
-                        std::mem::swap(&mut self.ctx.slots, &mut state.values);
-                        if checked.is_err() {
+                        self.ctx.slots.clone_from(&state.frame(base)?.values);
+                        if bounds.check(&mut self.ctx).is_err() {
                             found.op(at, instr.op.clone(), vec![place], None, Can { fault: true, ..SURELY });
                             return Some(found);
                         }
-                        let after = state.known(base, slot)?;
+                        let after = self.ctx.get(slot).clone();
                         if !after.is_same(&before) {
-                            found.values(at, vec![(slot, after.clone())]);
+                            state.set(base, slot, after.clone())?;
+                            found.values(at, vec![(slot, after)]);
                         }
                     }
                     None => found.op(at, instr.op.clone(), vec![place], None, Can { fault: true, ..SURELY }),
@@ -307,7 +305,7 @@ impl<'p> Walk<'p> {
             Op::Call(site) => return self.call(at, state, site),
             Op::Return(held) => return self.leave(at, state, *held),
             Op::LoopBegin(list) => {
-                let list = Fold::with(&mut self.ctx, &mut state, base, |fold| fold.expr(list));
+                let list = Fold::with(&mut self.ctx, &state, base, |fold| fold.expr(list));
                 let reads = Needs::of(&list, base).reads;
                 found.op(at, Op::LoopBegin(list), reads, None, SURELY);
                 state.loops += 1;
@@ -333,7 +331,7 @@ impl<'p> Walk<'p> {
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Raise(text) => {
-                let text = Fold::with(&mut self.ctx, &mut state, base, |fold| fold.expr(text));
+                let text = Fold::with(&mut self.ctx, &state, base, |fold| fold.expr(text));
                 let reads = Needs::of(&text, base).reads;
                 found.op(at, Op::Raise(text), reads, None, Can { fault: true, ..SURELY });
             }
@@ -353,7 +351,7 @@ impl<'p> Walk<'p> {
                     return None;
                 }
                 let around = path.around;
-                let known = Fold::with(&mut self.ctx, &mut state, base, |fold| fold.expr(code));
+                let known = Fold::with(&mut self.ctx, &state, base, |fold| fold.expr(code));
                 let reads = Needs::of(&known, base).reads;
                 state.close_to(around);
                 match &known {
@@ -377,7 +375,7 @@ impl<'p> Walk<'p> {
 
     fn set(&mut self, at: At<'p>, mut state: State, slot: Slot, value: &Expr, ty: Option<Type>) -> Option<Found> {
         let mut found = Found::default();
-        let value = Fold::with(&mut self.ctx, &mut state, at.base, |fold| fold.expr(value));
+        let value = Fold::with(&mut self.ctx, &state, at.base, |fold| fold.expr(value));
         if let Expr::Const(value) = value {
             let value = match ty {
                 None => Some(value),
@@ -407,9 +405,9 @@ impl<'p> Walk<'p> {
         Some(found)
     }
 
-    fn test(&mut self, at: At<'p>, mut state: State, compare: &Compare) -> Option<Found> {
+    fn test(&mut self, at: At<'p>, state: State, compare: &Compare) -> Option<Found> {
         let mut found = Found::default();
-        let (known, folded) = Fold::with(&mut self.ctx, &mut state, at.base, |fold| (fold.holds(compare), fold.compare(compare)));
+        let (known, folded) = Fold::with(&mut self.ctx, &state, at.base, |fold| (fold.holds(compare), fold.compare(compare)));
         match known {
             Some(true) => found.ok = self.go(at, at.instr.ok, state)?,
             Some(false) => {
@@ -459,14 +457,14 @@ impl<'p> Walk<'p> {
         }
         self.slots = self.slots.max(base + site.slots);
         let outside = state.clone();
-        state.resize(base + site.slots);
+        state.enter(base, site.slots);
         let inner = |slot: Slot| Slot(before as u32 + slot.0);
         let given = |slot: u32| site.inputs.iter().any(|(given, ..)| given.0 == slot);
         let unset = (0..site.slots as u32).filter(|slot| !given(*slot));
         found.values(at, unset.map(|slot| (inner(Slot(slot)), Value::Undefined)).collect());
         let mut may_fail = false;
         for (slot, value, ty) in &site.inputs {
-            let value = Fold::with(&mut self.ctx, &mut state, at.base, |fold| fold.expr(value));
+            let value = Fold::with(&mut self.ctx, &state, at.base, |fold| fold.expr(value));
             if let Expr::Const(value) = value {
                 let Some(value) = passed(value, *ty) else {
                     found.failed(at, wrong_input(&site.name));
@@ -533,7 +531,7 @@ impl<'p> Walk<'p> {
                 }
             }
         }
-        state.resize(at.base);
+        state.leave(at.base);
         found.ok = self.go(to, if held { instr.ok } else { instr.no }, state)?;
         Some(found)
     }
