@@ -161,6 +161,15 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// As [`Compiled::new`]; the first run of a policy waits for its flat form, so that tests run all they run in it.
+    pub fn eager(sources: Sources) -> Compiled {
+        let mut compiled = Compiled::new(sources);
+        if let Some(program) = compiled.program.as_mut().and_then(Arc::get_mut) {
+            program.eager = true;
+        }
+        compiled
+    }
+
     /// Parses, checks and compiles.
     pub fn new(sources: Sources) -> Compiled {
         let (library, mut diagnostics) = portcullis_dsl::load(sources, &catalogue());
@@ -228,14 +237,14 @@ impl Compiled {
 
 impl Site {
     /// Parses, checks and compiles a policy set. With an error there is no site; with warnings there is one. `enabled` names the
-    /// services to serve although they are declared `disabled`.
+    /// services to serve although they are declared `disabled`. For tests and benchmarks, which run everything in its flat form.
     pub fn build(
         sources: Sources,
         services: Arc<Services>,
         instance_modifier: &str,
         enabled: &[String],
     ) -> (Option<Site>, Arc<Library>, Vec<Diagnostic>) {
-        let compiled = Compiled::new(sources);
+        let compiled = Compiled::eager(sources);
         let site = compiled.site(services, instance_modifier, |name, _, off| !off || enabled.iter().any(|own| own == name));
         (site, compiled.library, compiled.diagnostics)
     }

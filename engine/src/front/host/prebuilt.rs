@@ -19,7 +19,7 @@ impl Prebuilt {
         if let Some(found) = self.sets().iter().find(|(own, _)| same(own, &sources)).map(|(_, set)| Arc::clone(set)) {
             return found;
         }
-        let set = Arc::new(Compiled::new(sources.clone()));
+        let set = Arc::new(Compiled::eager(sources.clone()));
         let mut sets = self.sets();
         if sets.len() < KEPT {
             sets.push((sources, Arc::clone(&set)));

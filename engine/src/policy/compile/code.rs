@@ -93,6 +93,6 @@ impl Code {
             instr.ok = thread(instr.ok);
             instr.no = thread(instr.no);
         }
-        (Program { code, spans: self.spans, frames, cookies, sources, touched: self.touched }, astray)
+        (Program { code, spans: self.spans, frames, cookies, sources, eager: false, touched: self.touched }, astray)
     }
 }

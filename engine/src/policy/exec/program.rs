@@ -30,6 +30,8 @@ pub struct Program {
     pub cookies: Vec<SmolStr>,
     /// The texts that the spans refer to.
     pub sources: Arc<Sources>,
+    /// Whether the first run of a policy waits for its flat form: tests run all they run in it.
+    pub eager: bool,
     /// Variables that assertions may read or set, by instruction: those of the properties, and what assertions set by themselves. The
     /// beginning and the end of a block have the same ones.
     pub touched: HashMap<u32, Arc<[Slot]>>,

@@ -27,8 +27,15 @@ fn run_code(code: impl Fn() -> Vec<(Op, u32, u32)>) -> [Ending; 2] {
     let spans = vec![Span::default(); code.len()];
     let mut sources = Sources::default();
     sources.add("test.policy", "", Origin::Shipped);
-    let program =
-        Program { code, spans, frames: HashMap::new(), cookies: Vec::new(), sources: Arc::new(sources), touched: HashMap::new() };
+    let program = Program {
+        code,
+        spans,
+        frames: HashMap::new(),
+        cookies: Vec::new(),
+        sources: Arc::new(sources),
+        eager: false,
+        touched: HashMap::new(),
+    };
     let frame = FrameProgram {
         name: "test".into(),
         entry: 0,

@@ -42,8 +42,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 pub fn of<'p>(program: &Arc<Program>, frame: &'p Arc<FrameProgram>) -> Option<&'p Flat> {
     match frame.flat.flat.get() {
         Some(flat) => flat.as_deref(),
-        // Tests run all they run in it.
-        None if cfg!(debug_assertions) => now(program, frame),
+        None if program.eager => now(program, frame),
         None if frame.flat.runs.fetch_add(1, Relaxed) == OFTEN => soon(program, frame),
         None => None,
     }
