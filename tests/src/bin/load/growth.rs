@@ -74,7 +74,7 @@ fn policy(number: usize) -> String {
         set kind = "text"
     }}
     set length = length(${{kind}}) + {number}
-    if ${{request.path}} starts with "/grown" and ${{length}} > 3 {{
+    if ${{request.url.path}} starts with "/grown" and ${{length}} > 3 {{
         AddHeader(target: "request", name: "x-kind", value: "${{kind}}-{number}")
     }}
     Respond(body: json {{ "kind": ${{kind}}, "length": ${{length}}, "number": {number} }})
