@@ -123,6 +123,19 @@ fn routes_and_what_runs_around_services_answer_as_before() {
     // One step of it has no translation, so nothing runs it.
     assert!(!home.path().join("services/post-service Service seen.policy").exists());
     assert!(read("services/Service seen.policy").contains("Unsupported("));
+    assert_eq!(left_aside(&report_of(&home)), [""; 0], "what is translated is not left aside");
+}
+
+/// The report of the only import into a home.
+fn report_of(home: &tempfile::TempDir) -> Value {
+    let report = fs::read_dir(home.path().join("import")).expect("a folder").next().expect("an import").expect("a folder").path();
+    serde_json::from_str(&fs::read_to_string(report.join("report.json")).expect("a report")).expect("JSON")
+}
+
+/// What a report says of properties that nothing stands for.
+fn left_aside(report: &Value) -> Vec<&str> {
+    let findings = report["findings"].as_array().expect("findings").iter();
+    findings.filter(|told| told["topic"] == "aside").map(|told| told["message"].as_str().expect("a text")).collect()
 }
 
 /// Each property that the importer knows, in each spelling: `import/tests/mapped.rs` counts them.
@@ -132,13 +145,9 @@ fn every_property_means_what_it_meant() {
     let said = command_with(home.path(), &["user", "add", "alice"], "correct-horse").expect("it runs");
     assert!(said.success, "{}{}", said.stdout, said.stderr);
     answers_as_before(&home, "properties.xml", "properties.yaml");
-    let report = fs::read_dir(home.path().join("import")).expect("a folder").next().expect("an import").expect("a folder").path();
-    let report = fs::read_to_string(report.join("report.json")).expect("a report");
-    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let report = report_of(&home);
     assert_eq!(report["steps"]["missing"], 0);
-    let aside: Vec<&Value> =
-        report["findings"].as_array().expect("findings").iter().filter(|told| told["topic"] == "aside").collect();
-    assert_eq!(aside, Vec::<&Value>::new());
+    assert_eq!(left_aside(&report), [""; 0]);
 }
 
 /// What an import says of settings, a gateway can read: merged as it is, with what is to fill in filled in.

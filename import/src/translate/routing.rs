@@ -60,11 +60,11 @@ impl Translator<'_> {
     /// The certificates that alone count for a call, by the names of the files that they become.
     fn trust(&mut self, step: &Step) -> Option<Arg> {
         let listed = |name: &str| -> Vec<String> {
-            let values = step.props.get(name).map(Prop::list).unwrap_or(&[]);
+            let values = step.prop(name).map(Prop::list).unwrap_or(&[]);
             values.iter().filter_map(Prop::text).filter(|text| !text.is_empty()).map(str::to_owned).collect()
         };
         let mut names: Vec<String> = Vec::new();
-        let empty = |name: &str| step.props.get(name).is_some_and(|prop| matches!(prop, Prop::List(list) if list.is_empty()));
+        let empty = |name: &str| step.prop(name).is_some_and(|prop| matches!(prop, Prop::List(list) if list.is_empty()));
         if empty("tlsTrustedCertGoids") || empty("tlsTrustedCertNames") {
             self.need("an empty list of trusted certificates: no server was trusted");
             return None;
