@@ -41,8 +41,9 @@ use index::{Index, Kind};
 use names::Names;
 use summary::{Event, Gather};
 
-/// Most threads that read files at a time.
+/// Most threads that read files at a time, and how many files are worth another one.
 const MAX_READERS: usize = 8;
+const FILES_EACH: usize = 16;
 
 /// A resolved set of policies. Clones share everything.
 #[derive(Clone, Debug)]
@@ -123,7 +124,8 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
 
 /// The trees of all files, with what is wrong in them. Several threads share the work, which is most of loading.
 fn trees(sources: &Sources) -> Vec<(File, Vec<Diagnostic>)> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS);
+    let useful = sources.files.len().div_ceil(FILES_EACH).min(MAX_READERS);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(useful);
     let next = AtomicUsize::new(0);
     let read = || {
         let mut own = Vec::new();

@@ -176,11 +176,7 @@ impl<'a> Compiler<'a> {
                 let answered = Op::Set(told.answered, Expr::Const(crate::data::value::Value::Bool(true)), None);
                 self.code.emit(answered, policy.item.span, held, held);
                 self.code.place(held);
-                self.code.emit(Op::End(true), policy.item.span, held, held);
-                self.code.place(failed);
-                self.code.place(fail_tail);
-                self.code.place(fault_tail);
-                self.code.emit(Op::End(false), policy.item.span, failed, failed);
+                self.ends(policy, Op::End, held, [failed, fail_tail, fault_tail]);
             }
             ItemKind::Task(_) | ItemKind::Command(_) => {
                 if let ItemKind::Task(ast::Schedule::At(times)) = &policy.item.kind
@@ -203,11 +199,7 @@ impl<'a> Compiler<'a> {
                 }
                 self.block(&policy.item.body, scope, held, failed);
                 self.code.place(held);
-                self.code.emit(Op::End(true), policy.item.span, held, held);
-                self.code.place(failed);
-                self.code.place(fail_tail);
-                self.code.place(fault_tail);
-                self.code.emit(Op::End(false), policy.item.span, failed, failed);
+                self.ends(policy, Op::End, held, [failed, fail_tail, fault_tail]);
             }
             _ => {
                 let output = policy.failure().map(|param| self.slot(&param.name, scope));
@@ -215,11 +207,7 @@ impl<'a> Compiler<'a> {
                 self.block(&policy.item.body, scope, held, failed);
                 self.code.place(held);
                 self.outputs_within(policy, scope);
-                self.code.emit(Op::Return(true), policy.item.span, held, held);
-                self.code.place(failed);
-                self.code.place(fail_tail);
-                self.code.place(fault_tail);
-                self.code.emit(Op::Return(false), policy.item.span, failed, failed);
+                self.ends(policy, Op::Return, held, [failed, fail_tail, fault_tail]);
             }
         }
         let is_assertion = matches!(policy.item.kind, ItemKind::Assertion(_));
@@ -240,6 +228,14 @@ impl<'a> Compiler<'a> {
         let program = Arc::new(program);
         self.frames.insert(policy.id, program.clone());
         Some(program)
+    }
+
+    /// The two ends of a policy that answers nothing: the successful one, here, and the one of all failures.
+    fn ends(&mut self, policy: &Policy, end: fn(bool) -> Op, held: Label, failures: [Label; 3]) {
+        let [failed, ..] = failures;
+        self.code.emit(end(true), policy.item.span, held, held);
+        failures.into_iter().for_each(|label| self.code.place(label));
+        self.code.emit(end(false), policy.item.span, failed, failed);
     }
 
     /// The code after a service's body: its error assertion, called in one of three ways, then the end.

@@ -12,12 +12,8 @@ const CONNECTIONS: [usize; 3] = [1, 10, 100];
 /// How many sessions are stored.
 const SESSIONS: usize = 10_000;
 
-/// One `Respond`, and sessions: a thousand more of them, and one that the database is asked for each time.
+/// A thousand more sessions, and one that the database is asked for each time.
 const SERVICES: &str = r##"
-service "Bench respond" at "/bench/respond" methods GET {
-    Respond(body: "hello\n")
-}
-
 service "Bench sessions" at "/bench/sessions" methods GET {
     set from = int(${request.http.query.from})
     SqlQuery(connection: "OAuth", query: sql """
@@ -87,12 +83,12 @@ fn policy(number: usize) -> String {
 fn policies(options: &Options, bare: &Process, table: &mut Table) -> Result<()> {
     let count = options.policies;
     let (start, rate) = (format!("with {count} more policies"), format!("one of {count} more policies"));
-    if !options.only.as_ref().is_none_or(|only| start.contains(only.as_str()) || rate.contains(only.as_str())) {
+    if !options.wanted(&start) && !options.wanted(&rate) {
         return Ok(());
     }
     let home = tempfile::tempdir()?;
     put(home.path(), "gateway.yaml", "logging: { level: warn, audit: off }\n");
-    put(home.path(), "services/bench.policy", SERVICES);
+    put(home.path(), "services/bench.policy", super::SERVICES);
     for number in 0..count {
         put(home.path(), &format!("services/grown/{number}.policy"), &policy(number));
     }
@@ -106,7 +102,7 @@ fn policies(options: &Options, bare: &Process, table: &mut Table) -> Result<()> 
 /// A session, read from the database each time.
 fn sessions(options: &Options, bare: &Process, table: &mut Table) -> Result<()> {
     let (few, many) = ("a session of 1000".to_owned(), format!("a session of {SESSIONS}"));
-    if !options.only.as_ref().is_none_or(|only| few.contains(only.as_str()) || many.contains(only.as_str())) {
+    if !options.wanted(&few) && !options.wanted(&many) {
         return Ok(());
     }
     let home = tempfile::tempdir()?;

@@ -72,6 +72,11 @@ impl Options {
     fn time(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
     }
+
+    /// Whether this row is asked for.
+    fn wanted(&self, row: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| row.contains(only.as_str()))
+    }
 }
 
 fn main() -> Result<()> {
@@ -304,7 +309,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn wanted(&self, row: &str) -> bool {
-        self.options.only.as_ref().is_none_or(|only| row.contains(only.as_str()))
+        self.options.wanted(row)
     }
 
     fn time(&self) -> Duration {

@@ -15,7 +15,7 @@
 //! Frames have fixed places: a callee's variables come after its caller's, so calls cost nothing and every instruction says where its
 //! frame begins.
 //!
-//! Whoever runs this form and whoever runs the program itself sees the same: `exec/tests.rs` runs policies both ways.
+//! Whoever runs this form and whoever runs the program itself sees the same: `flat/tests.rs` runs policies both ways.
 
 mod emit;
 mod fold;
