@@ -67,6 +67,8 @@ pub fn run(place: &Place, args: &ServeArgs) -> Done {
 }
 
 async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) -> Done {
+    // From the start: until it is handled, this signal ends the process, also one that asks for a reload as soon as we are ready.
+    let mut hangup = signal(SignalKind::hangup())?;
     let options = Options { https: args.https, http: args.http, allow_unsupported: args.allow_unsupported, ..Options::default() };
     let serving = tokio::select! {
         serving = Host::serve(home, options) => serving?,
@@ -88,7 +90,6 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
         welcome(&host, &serving);
     }
     manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
-    let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
             () = signals.stop() => break,

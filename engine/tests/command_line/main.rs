@@ -13,8 +13,10 @@ mod users;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use place::*;
 
@@ -257,20 +259,24 @@ fn the_service_manager_is_told() {
     let mut command = place.command(&["serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
     let mut child =
         command.env("NOTIFY_SOCKET", &socket).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-    assert!(told().contains("READY=1"));
     let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut line = String::new();
     said.read_line(&mut line).expect("it listened before it said so");
     assert!(line.starts_with("listening https://"), "{line}");
-    let signal =
-        |name: &str| assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("kill").success());
+    let process = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a number of a process")).expect("a process");
+    let signal = |signal| rustix::process::kill_process(process, signal).expect("it is sent");
+    // A reload may be asked for while it starts; it follows then.
+    signal(Signal::HUP);
+    assert!(told().contains("READY=1"));
+    assert!(told().contains("RELOADING=1\nMONOTONIC_USEC="));
+    assert!(told().contains("STATUS=serving"));
     place.put("home/services/broken.policy", "service \"Broken\" at {\n");
     // Saves are read by themselves, which nobody waits for: only signals are answered here.
-    signal("HUP");
+    signal(Signal::HUP);
     assert!(told().contains("RELOADING=1\nMONOTONIC_USEC="));
     let refused = told();
     assert!(refused.contains("READY=1") && refused.contains("STATUS=a change was refused"), "{refused}");
-    signal("TERM");
+    signal(Signal::TERM);
     assert!(told().contains("STOPPING=1"));
     assert!(child.wait().expect("it ends").success());
 }
