@@ -239,6 +239,8 @@ pub struct Catalogue {
     specs: std::collections::BTreeMap<&'static str, &'static Spec>,
     functions: std::collections::BTreeMap<&'static str, &'static FunctionSpec>,
     builtins: Vec<&'static Builtin>,
+    /// The built-ins by their names in lower case, without [`OPEN`].
+    roots: std::collections::HashMap<String, &'static Builtin>,
 }
 
 impl Catalogue {
@@ -248,10 +250,15 @@ impl Catalogue {
         functions: impl IntoIterator<Item = &'static FunctionSpec>,
         builtins: impl IntoIterator<Item = &'static Builtin>,
     ) -> Self {
+        let builtins: Vec<&'static Builtin> = builtins.into_iter().collect();
+        // Of a name with members and without them, the longer form, which comes later, counts for both.
+        let mut by_length = builtins.clone();
+        by_length.sort_by_key(|builtin| builtin.name.len());
         Catalogue {
             specs: specs.into_iter().map(|spec| (spec.name, spec)).collect(),
             functions: functions.into_iter().map(|spec| (spec.name, spec)).collect(),
-            builtins: builtins.into_iter().collect(),
+            roots: by_length.into_iter().map(|builtin| (builtin.name.trim_end_matches(OPEN).to_ascii_lowercase(), builtin)).collect(),
+            builtins,
         }
     }
 
@@ -283,22 +290,15 @@ impl Catalogue {
 
     /// The built-in that `name` (in any case) is or starts with; the rest is a selector. The longest wins.
     pub fn builtin(&self, name: &str) -> Option<&'static Builtin> {
-        self.builtins
-            .iter()
-            .copied()
-            .filter(|builtin| {
-                let root = builtin.name.trim_end_matches(".*");
-                let open = root.len() < builtin.name.len();
-                name.get(..root.len()).is_some_and(|start| start.eq_ignore_ascii_case(root))
-                    && match name.as_bytes().get(root.len()) {
-                        None => true,
-                        Some(b'.') => open,
-                        Some(_) => false,
-                    }
-            })
-            .max_by_key(|builtin| builtin.name.len())
+        let name = name.to_ascii_lowercase();
+        let whole = self.roots.get(name.as_str());
+        let starts = name.rmatch_indices('.').filter_map(|(dot, _)| self.roots.get(name.get(..dot)?));
+        whole.copied().or_else(|| starts.copied().find(|builtin| builtin.name.ends_with(OPEN)))
     }
 }
+
+/// How the name of a built-in ends that has members.
+const OPEN: &str = ".*";
 
 /// A pure function: the right side of `set` and of comparisons. It cannot fail and does no I/O.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Conditions. The grammar has one rule for conditions and values; here it is read as a condition.
 
 use super::items::unreachable_rule;
-use super::{Lower, Node, Rule};
+use super::{Lower, Node, Rule, only};
 use crate::ast::{BinaryOp, Bounds, Comparison, Cond, ExprKind, Multi, Predicate};
 use crate::codes;
 use crate::parse::MAX_CHAIN;
@@ -24,10 +24,17 @@ impl Lower<'_> {
         mut one: impl FnMut(&mut Self, Node<'_>) -> Option<Cond>,
         join: fn(Vec<Cond>) -> Cond,
     ) -> Option<Cond> {
+        // Mostly there is one.
+        match only(&node) {
+            Some(child) if child.as_rule() == operand => return one(self, child),
+            Some(child) if child.as_rule() == Rule::alone => return self.lone_condition(child),
+            _ => {}
+        }
         let mut operands = Vec::new();
         for child in self.children(node) {
             match child.as_rule() {
                 rule if rule == operand => operands.push(one(self, child)),
+                Rule::alone => operands.push(self.lone_condition(child)),
                 Rule::or_op | Rule::and_op => self.word_operator(&child, word),
                 rule => unreachable_rule(rule),
             }
@@ -48,6 +55,9 @@ impl Lower<'_> {
     }
 
     fn unary(&mut self, node: Node<'_>) -> Option<Cond> {
+        if let Some(child) = only(&node).filter(|child| child.as_rule() == Rule::comparison) {
+            return self.comparison(child);
+        }
         let span = self.span(&node);
         let mut nots = 0;
         let mut cond = None;
@@ -208,7 +218,7 @@ impl Lower<'_> {
         for child in self.children(node) {
             match child.as_rule() {
                 Rule::compare_op => op = self.compare_op(&child),
-                Rule::sum => right = self.sum(child),
+                Rule::alone | Rule::sum => right = self.sum(child),
                 rule => unreachable_rule(rule),
             }
         }

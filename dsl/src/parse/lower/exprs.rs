@@ -1,7 +1,7 @@
 //! Values. The grammar has one rule for conditions and values; here it is read as a value.
 
 use super::items::unreachable_rule;
-use super::{Lower, Node, Rule};
+use super::{Lower, Node, Rule, only};
 use crate::ast::{ArithmeticOp, Call, Comments, Cond, DurationLit, DurationUnit, Expr, ExprKind, Part, Syntax, Type};
 use crate::codes;
 use crate::diagnostic::nearest;
@@ -15,14 +15,19 @@ impl Lower<'_> {
         let whole = self.span(&node);
         let mut node = node;
         loop {
-            let mut children = self.children(node);
-            if children.len() != 1 {
-                return self.condition_for_value(whole);
-            }
-            let only = children.pop()?;
-            match only.as_rule() {
-                Rule::sum => return self.sum(only),
-                Rule::and_chain | Rule::unary | Rule::comparison => node = only,
+            let child = match only(&node) {
+                Some(child) => child,
+                None => {
+                    let mut children = self.children(node);
+                    if children.len() != 1 {
+                        return self.condition_for_value(whole);
+                    }
+                    children.pop()?
+                }
+            };
+            match child.as_rule() {
+                Rule::alone | Rule::sum => return self.sum(child),
+                Rule::and_chain | Rule::unary | Rule::comparison => node = child,
                 rule => {
                     unreachable_rule(rule);
                     return None;
@@ -48,6 +53,7 @@ impl Lower<'_> {
             match first.as_rule() {
                 _ if inner.next().is_some() => return true,
                 Rule::and_chain | Rule::unary | Rule::comparison => node = first,
+                Rule::alone => return false,
                 Rule::sum => {
                     let mut operands = first.into_inner().filter(|child| child.as_rule() != Rule::comment);
                     let only = operands.next().filter(|_| operands.next().is_none());
@@ -74,6 +80,9 @@ impl Lower<'_> {
 
     /// Operands and operators: `*`, `/`, `%` before `+`, `-`, each from the left.
     pub fn sum(&mut self, node: Node<'_>) -> Option<Expr> {
+        if let Some(child) = only(&node).filter(|child| child.as_rule() != Rule::comment) {
+            return self.primary(child);
+        }
         let span = self.span(&node);
         let mut operands: Vec<Option<Expr>> = Vec::new();
         let mut ops: Vec<ArithmeticOp> = Vec::new();

@@ -203,6 +203,12 @@ impl Lower<'_> {
     }
 }
 
+/// The only child of a node, be it a comment; `None` if there are more.
+fn only<'i>(node: &Node<'i>) -> Option<Node<'i>> {
+    let mut inner = node.clone().into_inner();
+    inner.next().filter(|_| inner.next().is_none())
+}
+
 /// Merges leading comments with those found inside, in the form in which they would be parsed again.
 fn join_comments(mut leading: Vec<Comment>, loose: Vec<Comment>) -> Vec<Comment> {
     if loose.is_empty() {

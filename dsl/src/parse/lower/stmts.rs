@@ -321,7 +321,7 @@ impl Lower<'_> {
             let mut inner = node.into_inner().filter(|child| child.as_rule() != Rule::comment);
             let first = inner.next().filter(|_| inner.next().is_none())?;
             match first.as_rule() {
-                Rule::and_chain | Rule::unary | Rule::comparison | Rule::sum => node = first,
+                Rule::and_chain | Rule::unary | Rule::comparison | Rule::alone | Rule::sum => node = first,
                 _ => return Some(first),
             }
         }
