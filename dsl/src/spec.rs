@@ -257,7 +257,10 @@ impl Catalogue {
         Catalogue {
             specs: specs.into_iter().map(|spec| (spec.name, spec)).collect(),
             functions: functions.into_iter().map(|spec| (spec.name, spec)).collect(),
-            roots: by_length.into_iter().map(|builtin| (builtin.name.trim_end_matches(OPEN).to_ascii_lowercase(), builtin)).collect(),
+            roots: by_length
+                .into_iter()
+                .map(|builtin| (builtin.name.trim_end_matches(OPEN).to_ascii_lowercase(), builtin))
+                .collect(),
             builtins,
         }
     }

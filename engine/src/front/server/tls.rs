@@ -3,14 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection, SignatureScheme, version};
 use tokio::net::TcpStream;
@@ -52,7 +52,7 @@ impl TlsServer {
             .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::clone(&served) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        config.ticketer = Tickets::begin();
         Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)), served })
     }
 
@@ -63,6 +63,48 @@ impl TlsServer {
 
     pub(super) fn accept(&self, stream: TcpStream) -> impl Future<Output = io::Result<TlsStream<TcpStream>>> + Send + use<> {
         self.acceptor.accept(stream)
+    }
+}
+
+/// Session tickets. Their key needs the random generator, whose first use measures the processor for a good while, so it is made beside
+/// the start. A handshake that comes earlier waits for it.
+#[derive(Debug, Default)]
+struct Tickets(OnceLock<Option<Arc<dyn ProducesTickets>>>);
+
+impl Tickets {
+    fn begin() -> Arc<Tickets> {
+        let tickets = Arc::new(Tickets::default());
+        let made = Arc::clone(&tickets);
+        if let Err(error) = std::thread::Builder::new().name("tickets".to_owned()).spawn(move || made.enabled()) {
+            tracing::debug!(%error, "no thread for it: the first handshake makes the key of the session tickets");
+        }
+        tickets
+    }
+
+    fn made(&self) -> Option<&dyn ProducesTickets> {
+        let make = || {
+            let failed = |error| tracing::error!(%error, "no session tickets: every connection needs a full handshake");
+            aws_lc_rs::Ticketer::new().map_err(failed).ok()
+        };
+        self.0.get_or_init(make).as_deref()
+    }
+}
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        self.made().is_some_and(ProducesTickets::enabled)
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.made().map_or(0, ProducesTickets::lifetime)
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.made()?.encrypt(plain)
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.made()?.decrypt(cipher)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A statement as written: pieces of SQL with parameters between them, rendered once for each dialect. Values never become part
 //! of the text, so injection is impossible.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use portcullis_dsl::SqlScanner;
 
@@ -14,12 +14,47 @@ pub struct Statement(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// For each dialect the text, or why there is none.
-    forms: [Result<Rendered, StatementError>; Dialect::ALL.len()],
+    written: Written,
+    /// For each dialect the text, or why there is none. It is made when it is first asked for: a gateway uses few dialects.
+    forms: [OnceLock<Result<Rendered, StatementError>>; Dialect::ALL.len()],
     params: usize,
     /// Whether it looks like a read. The database decides.
     may_read: bool,
     may_change: bool,
+}
+
+/// What the text of a dialect is made of.
+#[derive(Clone, Debug)]
+struct Written {
+    /// With a parameter between each two.
+    pieces: Arc<[String]>,
+    /// Whether comparisons are made bytewise.
+    exact: bool,
+    /// Whether the rows that it reads are locked.
+    holds_rows: bool,
+    /// Words before it.
+    #[cfg(test)]
+    after: &'static str,
+}
+
+impl Written {
+    fn rendered(&self, dialect: Dialect) -> Result<Rendered, StatementError> {
+        let pieces: Vec<&str> = self.pieces.iter().map(String::as_str).collect();
+        let form = match self.exact {
+            true => bytewise::rewrite(dialect.spelling(), &pieces)?,
+            false => Rendered::plain(dialect.spelling().placeholders(), &pieces),
+        };
+        #[cfg(test)]
+        let form = Rendered { sql: format!("{}{}", self.after, form.sql).into(), binds: form.binds };
+        match dialect.spelling().holding_rows().filter(|_| self.holds_rows) {
+            // On its own line, because the statement may end in a comment.
+            Some(words) => {
+                let sql = format!("{}\n{words}", form.sql.trim_end().trim_end_matches(';'));
+                Ok(Rendered { sql: sql.into(), binds: form.binds })
+            }
+            None => Ok(form),
+        }
+    }
 }
 
 /// How a statement compares.
@@ -73,51 +108,50 @@ impl Statement {
         let may_change = is(&changes) || is(&["with"]) && has_word(&whole, &changes);
         // A statement without values compares nothing that anybody sent.
         let exact = equality == Equality::Bytes && params > 0 && (may_read || may_change);
-        let forms = Dialect::ALL.map(|dialect| match exact {
-            true => bytewise::rewrite(dialect.spelling(), &pieces),
-            false => Ok(Rendered::plain(dialect.spelling().placeholders(), &pieces)),
-        });
-        if let [Err(why), ..] = &forms
-            && forms.iter().all(Result::is_err)
-        {
-            return Err(why.clone());
+        let written = Written {
+            pieces: pieces.iter().map(|piece| (*piece).to_owned()).collect(),
+            exact,
+            holds_rows: false,
+            #[cfg(test)]
+            after: "",
+        };
+        let statement = Statement::made(written, params, may_read, may_change);
+        // Mostly the first dialect has a form, and no other is tried.
+        let mut whys = Dialect::ALL.into_iter().map(|dialect| statement.rendered(dialect).err());
+        match whys.next().flatten() {
+            Some(why) if whys.all(|why| why.is_some()) => Err(why),
+            _ => Ok(statement),
         }
-        Ok(Statement(Arc::new(Inner { forms, params, may_read, may_change })))
+    }
+
+    fn made(written: Written, params: usize, may_read: bool, may_change: bool) -> Statement {
+        let forms = Dialect::ALL.map(|_| OnceLock::new());
+        Statement(Arc::new(Inner { written, forms, params, may_read, may_change }))
     }
 
     /// The same statement, which also locks the rows that it reads until the end of its transaction: whoever wants to change or
     /// delete one of them waits. An embedded database has only one writing transaction at a time anyway. Fails, with the reason,
     /// unless it is a `select` or an `insert … select`.
     pub fn holding_rows(&self) -> Result<Statement, StatementError> {
-        let first = self.0.forms.iter().find_map(|rendered| rendered.as_ref().ok());
-        let verb = first.map_or("", |rendered| first_word(&rendered.sql));
+        let verb = self.0.written.pieces.first().map_or("", |piece| first_word(piece));
         if !["select", "insert"].iter().any(|held| verb.eq_ignore_ascii_case(held)) {
             return Err(StatementError::HoldsNothing);
         }
-        let forms = Dialect::ALL.map(|dialect| {
-            let form = self.rendered(dialect)?;
-            let Some(words) = dialect.spelling().holding_rows() else { return Ok(form.clone()) };
-            // On its own line, because the statement may end in a comment.
-            let sql = format!("{}\n{words}", form.sql.trim_end().trim_end_matches(';'));
-            Ok(Rendered { sql: sql.into(), binds: form.binds.clone() })
-        });
-        Ok(Statement(Arc::new(Inner { forms, ..*self.0 })))
+        let written = Written { holds_rows: true, ..self.0.written.clone() };
+        Ok(Statement::made(written, self.0.params, self.0.may_read, self.0.may_change))
     }
 
     /// The same statement after these words.
     #[cfg(test)]
-    pub(super) fn after(&self, words: &str) -> Statement {
-        let forms = Dialect::ALL.map(|dialect| {
-            let form = self.rendered(dialect)?;
-            Ok(Rendered { sql: format!("{words}{}", form.sql).into(), binds: form.binds.clone() })
-        });
-        Statement(Arc::new(Inner { forms, may_read: true, ..*self.0 }))
+    pub(super) fn after(&self, words: &'static str) -> Statement {
+        let written = Written { after: words, ..self.0.written.clone() };
+        Statement::made(written, self.0.params, true, self.0.may_change)
     }
 
     /// The text for this dialect, or why there is none.
     pub(super) fn rendered(&self, dialect: Dialect) -> Result<&Rendered, StatementError> {
         let form = self.0.forms.get(dialect as usize).ok_or(StatementError::NoForm)?;
-        form.as_ref().map_err(StatementError::clone)
+        form.get_or_init(|| self.0.written.rendered(dialect)).as_ref().map_err(StatementError::clone)
     }
 
     /// How many values it takes.
