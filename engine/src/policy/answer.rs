@@ -4,7 +4,11 @@ pub mod draft;
 pub mod error;
 pub mod fields;
 
+use std::future::{Ready, ready};
+
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use smol_str::SmolStr;
@@ -12,6 +16,20 @@ use smol_str::SmolStr;
 use self::draft::Draft;
 use crate::policy::ctx::{Ctx, Refused};
 use crate::policy::exec::Ending;
+
+/// An answer, or what has to be waited for until there is one. Most requests wait for nothing, and futures cost more than they seem to:
+/// they are copied when they are made, and contain whatever may be waited for.
+pub type Answering = Either<Ready<Response<Bytes>>, BoxFuture<'static, Response<Bytes>>>;
+
+/// An answer that is there.
+pub fn now(response: Response<Bytes>) -> Answering {
+    Either::Left(ready(response))
+}
+
+/// An answer that has to be waited for.
+pub fn later(answer: impl Future<Output = Response<Bytes>> + Send + 'static) -> Answering {
+    Either::Right(answer.boxed())
+}
 
 /// An extension of an answer that says who gave it, if requested.
 #[derive(Clone, Debug, Default)]

@@ -94,8 +94,8 @@ impl Refused {
 pub struct Ctx {
     /// The generation of policies that this run uses.
     pub environment: Arc<dyn Environment>,
-    /// The request.
-    pub request: Request,
+    /// The request. It is made where it is kept, because it is passed on several times before it comes here.
+    pub request: Box<Request>,
     /// Headers, body and status collected for the answer. The headers survive a failure (`WWW-Authenticate`, CORS).
     pub response: Message,
     /// The last `Respond`; wins over `response`'s status and body. Dropped when the policy fails.
@@ -147,14 +147,14 @@ pub struct OpenTransaction {
 
 impl Ctx {
     /// A run over `request`, with no variables yet.
-    pub fn new(environment: Arc<dyn Environment>, request: Request, service: SmolStr) -> Self {
+    pub fn new(environment: Arc<dyn Environment>, request: impl Into<Box<Request>>, service: SmolStr) -> Self {
         let author = environment.services().caches.author();
         Ctx {
             author,
             removed: Vec::new(),
             told_others: None,
             environment,
-            request,
+            request: request.into(),
             response: Message::default(),
             draft: None,
             error_draft: None,

@@ -27,7 +27,7 @@ use again::Checkpoint;
 use compare::Compare;
 use observer::{Ended, Nobody, Observer};
 use program::{Flat, FrameProgram, Instr, Op, Opened, Program};
-use steps::{Why, steps};
+use steps::{Stop, Why, steps};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -86,6 +86,31 @@ impl Run {
         };
         self.failed = Some((pc, reason));
         instr.no
+    }
+
+    /// The beginning of a block was decided. The next instruction.
+    fn entered(&mut self, ctx: &Ctx, pc: u32, instr: &Instr, begun: Begin) -> u32 {
+        match begun {
+            Begin::Run(open) => {
+                if open.runs_again() {
+                    self.may_return_to(ctx, pc);
+                }
+                self.blocks.push(open);
+                instr.ok
+            }
+            Begin::Skip => pc + 1,
+            Begin::Refuse(reason) => self.after(pc, instr, Outcome::Falsified(reason)),
+        }
+    }
+
+    /// Goes back to the service's own frame, when all blocks have been left.
+    fn unwind_to_service(&mut self, ctx: &mut Ctx, code: &Code<'_>) {
+        self.loops.clear();
+        self.handlers.clear();
+        self.calls.clear();
+        self.checkpoints.clear();
+        ctx.slots.truncate(code.slots);
+        ctx.base = 0;
     }
 
     /// Logs why the policy refuses: the place that ends it, and the assertion that failed before.
@@ -177,6 +202,53 @@ impl<'p> Code<'p> {
 /// Spare room for variables of callees, so that few requests need to allocate more.
 const CALLEES: usize = 64;
 
+/// A run, as far as it waits for nothing.
+pub enum Started {
+    /// It has ended.
+    Ended(Ending),
+    /// It goes on with [`go_on`]. Boxed, because it is passed on several times.
+    Waits(Box<Rest>),
+}
+
+/// What is left of a run that has come to where it may wait.
+pub struct Rest {
+    run: Run,
+    at: u32,
+    /// An instruction broke, and leaving what is open may wait.
+    broken: Option<Fault>,
+    /// Whether it runs in the flat form, which may have been made meanwhile.
+    flat: bool,
+}
+
+/// Runs a service, in its flat form if it has one, until it may wait. Most requests wait for nothing, so they need no future.
+pub fn start(program: &Arc<Program>, frame: &Arc<FrameProgram>, ctx: &mut Ctx) -> Started {
+    let (code, entry) = form(program, frame);
+    let mut run = Run::default();
+    make_room(&code, ctx);
+    let stop = steps(&code, ctx, &mut run, entry, &mut Nobody);
+    let broken = match stop.why {
+        Why::Ended(ending) => return Started::Ended(ending),
+        Why::Broken(fault) => Some(fault),
+        Why::Waits(..) => None,
+    };
+    Started::Waits(Box::new(Rest { run, at: stop.at, broken, flat: code.flat }))
+}
+
+/// Runs the rest, to its end.
+pub async fn go_on(program: &Program, frame: &FrameProgram, ctx: &mut Ctx, rest: Box<Rest>) -> Ending {
+    let Rest { run, at, broken, flat } = *rest;
+    let code = match frame.flat.flat.get() {
+        Some(Some(form)) if flat => Code::flat(program, form),
+        _ => Code::of(program, frame),
+    };
+    let why = match (broken, code.get(at)) {
+        (Some(fault), _) => Why::Broken(fault),
+        (None, Some(instr)) => Why::Waits(instr, None),
+        (None, None) => Why::Broken(defect("the program has no such instruction")),
+    };
+    carry_on(code, ctx, run, Stop { at, why }, Nobody).await
+}
+
 /// Runs a service to its end, in its flat form if it has one.
 ///
 /// Futures of database drivers are large. They are boxed, so that every request is a small future, because futures are copied
@@ -186,11 +258,16 @@ pub fn run<'r>(
     frame: &'r Arc<FrameProgram>,
     ctx: &'r mut Ctx,
 ) -> impl Future<Output = Ending> + Send + 'r {
-    let (code, entry) = match flat::of(program, frame) {
+    let (code, entry) = form(program, frame);
+    run_from(code, ctx, entry, Nobody)
+}
+
+/// The instructions of a service in its best form, and the first one.
+fn form<'p>(program: &'p Arc<Program>, frame: &'p Arc<FrameProgram>) -> (Code<'p>, u32) {
+    match flat::of(program, frame) {
         Some(flat) => (Code::flat(program, flat), flat.entry),
         None => (Code::of(program, frame), frame.entry),
-    };
-    run_from(code, ctx, entry, Nobody)
+    }
 }
 
 /// Runs only the error assertion of a service, for a request that the gateway itself refuses. `None` if it has none.
@@ -229,34 +306,43 @@ pub fn run_observed<'r, O: Observer + 'r>(
 }
 
 async fn run_from<O: Observer>(code: Code<'_>, ctx: &mut Ctx, entry: u32, mut observer: O) -> Ending {
+    let mut run = Run::default();
+    make_room(&code, ctx);
+    let stop = steps(&code, ctx, &mut run, entry, &mut observer);
+    carry_on(code, ctx, run, stop, observer).await
+}
+
+/// Room for all variables of the frame.
+fn make_room(code: &Code<'_>, ctx: &mut Ctx) {
     ctx.base = 0;
     ctx.slots.reserve(if code.flat { code.slots } else { code.slots + CALLEES });
     if ctx.slots.len() < code.slots {
         ctx.slots.resize_with(code.slots, Value::default);
     }
-    let mut run = Run::default();
-    let mut pc = entry;
+}
+
+/// Goes on where a run has stopped, to its end.
+async fn carry_on<'p, O: Observer>(code: Code<'p>, ctx: &mut Ctx, mut run: Run, mut stop: Stop<'p>, mut observer: O) -> Ending {
     loop {
-        let stop = steps(&code, ctx, &mut run, pc, &mut observer);
-        pc = stop.at;
+        let pc = stop.at;
         let step = match stop.why {
             Why::Ended(ending) => return ending,
             Why::Broken(fault) => Err(fault),
-            Why::Waits(instr) => {
-                let caller = begun(&mut observer, code.program, &run, instr);
+            Why::Waits(instr, caller) => {
                 let step = wait(&code, ctx, &mut run, pc, instr).await;
                 let step = if ctx.went_astray() { Err(astray()) } else { step };
                 tell(&mut observer, code.program, instr, caller, &step);
                 step
             }
         };
-        pc = match step {
+        let next = match step {
             Ok(next) => next,
             Err(fault) => match recover(ctx, &mut run, &code, fault, pc).await {
                 Ok(next) => next,
                 Err(fault) => return Ending::Broken(fault),
             },
         };
+        stop = steps(&code, ctx, &mut run, next, &mut observer);
     }
 }
 
@@ -267,18 +353,7 @@ async fn wait(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &In
             ctx.outside += u32::from(!twice);
             assertion.run(ctx).await.map(|outcome| run.after(pc, instr, outcome))
         }
-        Op::Begin(assertion) => match assertion.begin(ctx).await {
-            Ok(Begin::Run(open)) => {
-                if open.runs_again() {
-                    run.may_return_to(ctx, pc);
-                }
-                run.blocks.push(open);
-                Ok(instr.ok)
-            }
-            Ok(Begin::Skip) => Ok(pc + 1),
-            Ok(Begin::Refuse(reason)) => Ok(run.after(pc, instr, Outcome::Falsified(reason))),
-            Err(fault) => Err(fault),
-        },
+        Op::Begin(assertion) => assertion.begin(ctx).await.map(|begun| run.entered(ctx, pc, instr, begun)),
         Op::EndBlock(ending) => match run.blocks.pop() {
             Some(open) => match open.end(ctx, *ending).await {
                 Ok(outcome) => {
@@ -292,7 +367,7 @@ async fn wait(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &In
         Op::Fail(slot, given) => {
             let given = given.eval(ctx);
             run.explain(ctx, code, pc, &given.as_text());
-            unwind_to_service(ctx, run, code).await;
+            leave_all(ctx, run, code).await;
             ctx.set(*slot, given);
             Ok(instr.ok)
         }
@@ -381,13 +456,9 @@ async fn abandon(ctx: &mut Ctx, run: &mut Run, depth: usize) {
 }
 
 /// Leaves everything that is open, back to the service's own frame.
-async fn unwind_to_service(ctx: &mut Ctx, run: &mut Run, code: &Code<'_>) {
+async fn leave_all(ctx: &mut Ctx, run: &mut Run, code: &Code<'_>) {
     abandon(ctx, run, 0).await;
-    run.loops.clear();
-    run.handlers.clear();
-    run.calls.clear();
-    ctx.slots.truncate(code.slots);
-    ctx.base = 0;
+    run.unwind_to_service(ctx, code);
 }
 
 /// A fault or a raised error: unwinds to the nearest `HandleErrors`, otherwise to the service's fault tail, otherwise ends the
@@ -406,10 +477,10 @@ async fn recover(ctx: &mut Ctx, run: &mut Run, code: &Code<'_>, fault: Fault, pc
     let Some(handler) = run.handlers.pop() else {
         let Some(tail) = code.fault_tail.filter(|_| run.broken.is_none()) else {
             // A registered error answer reads the service's own variables.
-            unwind_to_service(ctx, run, code).await;
+            leave_all(ctx, run, code).await;
             return Err(run.broken.take().unwrap_or(fault));
         };
-        unwind_to_service(ctx, run, code).await;
+        leave_all(ctx, run, code).await;
         if fault.passing {
             ctx.refused = Some(Box::new(Refused::for_now()));
         }

@@ -79,8 +79,13 @@ impl Request {
     /// The same request, identified like this.
     #[must_use]
     pub fn with(mut self, correlation: Correlation) -> Self {
-        self.correlation = OnceLock::from(correlation);
+        self.identify(correlation);
         self
+    }
+
+    /// Identifies it like this.
+    pub fn identify(&mut self, correlation: Correlation) {
+        self.correlation = OnceLock::from(correlation);
     }
 
     /// Its id.

@@ -30,7 +30,12 @@ pub trait AsyncAssertion: Send + Sync {
 /// An assertion around a block: `Name(…) { … }`. Its spec says `block: true`.
 #[async_trait]
 pub trait BlockAssertion: Send + Sync {
-    /// Before the block: decides whether it runs.
+    /// Before the block: decides whether it runs, if that can be known without waiting.
+    fn begin_now(&self, _ctx: &mut Ctx) -> Option<Begin> {
+        None
+    }
+
+    /// The same where it could not be known.
     async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault>;
 }
 

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
@@ -21,8 +22,10 @@ use routes::Routes;
 
 use crate::data::path::{self, Form};
 use crate::data::value::Value;
+use crate::policy::answer::Answering;
 use crate::policy::compile::names::UsedName;
 use crate::policy::ctx::{Ctx, Environment, Refused};
+use crate::policy::exec::Started;
 use crate::policy::exec::observer::{Nobody, Observer};
 use crate::policy::exec::program::{FrameProgram, Program};
 use crate::policy::request::Request;
@@ -66,17 +69,37 @@ pub struct Route {
 type Begun = (Arc<Route>, Box<Ctx>, bool);
 
 impl Route {
-    /// Runs the service's policy to its answer.
-    async fn answer(&self, site: &Site, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
+    /// Runs the service's policy to its answer, or to where it has to wait. Only what is left then is a future.
+    fn answer(self: Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> Answering {
+        if ctx.refused.is_some() || !site.around.before.is_empty() {
+            let site = Arc::clone(site);
+            return answer::later(async move { self.answer_around(&site, ctx, head).await });
+        }
+        match exec::start(&site.program, &self.frame, &mut ctx) {
+            Started::Ended(ending) => self.answer_ended(site, ctx, ending, head),
+            Started::Waits(rest) => {
+                let site = Arc::clone(site);
+                answer::later(async move {
+                    let ending = exec::go_on(&site.program, &self.frame, &mut ctx, rest).await;
+                    self.answer_ended(&site, ctx, ending, head).await
+                })
+            }
+        }
+    }
+
+    /// The same where there is more than the service's policy, or less.
+    async fn answer_around(self: Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
         if let Some(refused) = ctx.refused.as_deref() {
             let (service, request, status) = (&self.name, ctx.request.id(), refused.status.as_u16());
             tracing::debug!(%service, %request, status, "refused before the policy: {}", refused.reason);
-            return Box::pin(self.refuse(site, ctx, head)).await;
+            return self.refuse(site, ctx, head).await;
         }
-        let ending = match site.around.before.is_empty() {
-            true => exec::run(&site.program, &self.frame, &mut ctx).await,
-            false => Box::pin(self.run_behind(site, &mut ctx)).await,
-        };
+        let ending = self.run_behind(site, &mut ctx).await;
+        self.answer_ended(site, ctx, ending, head).await
+    }
+
+    /// The answer of a policy that has ended.
+    fn answer_ended(self: Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, ending: exec::Ending, head: bool) -> Answering {
         if let exec::Ending::Broken(fault) = &ending {
             site.services.metrics.fault(fault.blame.word());
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
@@ -91,41 +114,52 @@ impl Route {
             let (service, request) = (&self.name, ctx.request.id());
             tracing::error!(%service, %request, place, reason, "answered 500: the policy failed and has no other answer for it");
         }
-        self.finish(site, ctx, response, head).await
+        self.finish(site, ctx, response, head)
     }
 
     /// What comes after the answer was made.
-    async fn finish(
+    fn finish(
+        self: Arc<Self>,
+        site: &Arc<Site>,
+        mut ctx: Box<Ctx>,
+        response: http::Response<bytes::Bytes>,
+        head: bool,
+    ) -> Answering {
+        if site.around.after.is_empty() && !ctx.is_telling() {
+            return answer::now(self.finished(site, &mut ctx, response, head));
+        }
+        let site = Arc::clone(site);
+        answer::later(async move {
+            if !site.around.after.is_empty() {
+                self.complete(&site, &mut ctx, &response).await;
+            }
+            // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
+            ctx.others_know().await;
+            self.finished(&site, &mut ctx, response, head)
+        })
+    }
+
+    /// Counts an answer, and says who gave it if that is requested.
+    fn finished(
         &self,
         site: &Site,
-        mut ctx: Box<Ctx>,
+        ctx: &mut Ctx,
         mut response: http::Response<bytes::Bytes>,
         head: bool,
     ) -> http::Response<bytes::Bytes> {
-        if !site.around.after.is_empty() {
-            Box::pin(self.complete(site, &mut ctx, &response)).await;
-        }
-        if ctx.is_telling() {
-            // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
-            Box::pin(ctx.others_know()).await;
-        }
         if head {
             answer::without_body(&mut response);
         }
         self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
-        self.tell(site, &mut response, std::mem::take(&mut ctx.told));
+        if site.services.told {
+            let told = answer::Told { service: self.name.clone(), fields: std::mem::take(&mut ctx.told) };
+            response.extensions_mut().insert(told);
+        }
         response
     }
 
-    /// Records who answered, if requested.
-    fn tell(&self, site: &Site, response: &mut http::Response<bytes::Bytes>, fields: Vec<(SmolStr, SmolStr)>) {
-        if site.services.told {
-            response.extensions_mut().insert(answer::Told { service: self.name.clone(), fields });
-        }
-    }
-
     /// The answer to a request that the gateway refuses, in the words of the service's error assertion.
-    async fn refuse(&self, site: &Site, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
+    async fn refuse(self: Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
         let ending = match exec::refuse(&site.program, &self.frame, &mut ctx) {
             Some(run) => run.await,
             None => exec::Ending::Failed,
@@ -264,34 +298,27 @@ impl Site {
         self.routes.find(path)
     }
 
-    /// Answers a request. A policy's call to this gateway enters here, too.
-    pub fn handle(self: &Arc<Self>, request: Request) -> impl Future<Output = http::Response<bytes::Bytes>> + Send + use<> {
-        // Prepared before the future is made, and boxed: futures are copied when they are made, and every request contains this
-        // one.
-        let begun = self.begin(request, None);
-        let site = Arc::clone(self);
-        async move {
-            match begun {
-                Ok((route, ctx, head)) => route.answer(&site, ctx, head).await,
-                Err(response) => response,
-            }
+    /// Answers a request, at once unless there is something to wait for. A policy's call to this gateway enters here, too.
+    pub fn handle(self: &Arc<Self>, request: impl Into<Box<Request>>) -> Answering {
+        match self.begin(request.into(), None) {
+            Ok((route, ctx, head)) => route.answer(self, ctx, head),
+            Err(response) => answer::now(response),
         }
     }
 
     /// Answers a request that the server refuses, in the words of the service that it is for. `None` if it is for none.
-    pub fn refuse(
-        self: &Arc<Self>,
-        request: Request,
-        refused: Refused,
-    ) -> Option<impl Future<Output = http::Response<bytes::Bytes>> + Send + use<>> {
+    pub fn refuse(self: &Arc<Self>, request: Box<Request>, refused: Refused) -> Option<Answering> {
         let (route, ctx, head) = self.begin(request, Some(refused)).ok()?;
-        let site = Arc::clone(self);
-        Some(async move { route.answer(&site, ctx, head).await })
+        Some(route.answer(self, ctx, head))
     }
 
     /// Finds the service; an answer where there is none, or not for this method. HEAD where only GET is served runs as GET, which policies see,
     /// and the body is left out of the answer, as the last value says (RFC 9110, section 9.3.2).
-    fn begin(self: &Arc<Self>, mut request: Request, refused: Option<Refused>) -> Result<Begun, http::Response<bytes::Bytes>> {
+    fn begin(
+        self: &Arc<Self>,
+        mut request: Box<Request>,
+        refused: Option<Refused>,
+    ) -> Result<Begun, http::Response<bytes::Bytes>> {
         let path = path::upper_escapes(&request.path);
         let (endpoint, rest, form) = match self.route(&path) {
             Routed::To(endpoint, rest, form) => (endpoint, rest.len(), form),
@@ -399,6 +426,9 @@ impl Environment for Site {
     }
 
     fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, http::Response<bytes::Bytes>> {
-        Box::pin(self.handle(request))
+        match self.handle(request) {
+            Answering::Left(now) => now.boxed(),
+            Answering::Right(later) => later,
+        }
     }
 }

@@ -134,5 +134,5 @@ pub fn request(site: &Arc<Site>, text: &str) -> Response<bytes::Bytes> {
         let (name, value) = line.split_once(':').expect("a header");
         request.message.add_header(name.trim(), value.trim()).expect("a header");
     }
-    wait(site.handle(request))
+    wait(async { site.handle(request).await })
 }

@@ -12,6 +12,8 @@ use http::{Method, Response, StatusCode, header, request};
 use super::handler::plain;
 use super::{Host, receive};
 use crate::front::server::{ConnInfo, Handler, Running, Server};
+use crate::policy::answer::{self, Answering};
+use crate::policy::request::Request;
 use crate::services::config::{Config, Limits, ListenAddress};
 use crate::services::telemetry::Correlation;
 
@@ -48,15 +50,22 @@ pub(super) fn start(host: &Arc<Host>, server: Server) -> Running {
 }
 
 impl Handler for Admin {
-    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, _: Correlation) -> Response<Bytes> {
-        let request = match receive::request(head, body, conn) {
-            Ok(request) => request,
-            Err(why) => return plain(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n")),
-        };
-        if !conn.direct {
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, correlation: Correlation) -> Answering {
+        let (admin, direct) = (Admin { host: Arc::clone(&self.host) }, conn.direct);
+        match receive::request(head, body, conn, correlation) {
+            Ok(request) => answer::later(async move { admin.answer(request, direct).await }),
+            Err(why) => answer::now(plain(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))),
+        }
+    }
+}
+
+impl Admin {
+    /// `direct`: whether no proxy passed the request on.
+    async fn answer(&self, request: Box<Request>, direct: bool) -> Response<Bytes> {
+        if !direct {
             return plain(StatusCode::FORBIDDEN, TEXT, "a proxy passed this request on; ask the gateway itself\n".to_owned());
         }
-        if conn.remote.ip().to_canonical().is_loopback() && !names_this_machine(&request.host) {
+        if request.remote.ip().to_canonical().is_loopback() && !names_this_machine(&request.host) {
             return plain(StatusCode::FORBIDDEN, TEXT, "ask by address, or by the name `localhost`\n".to_owned());
         }
         if !matches!(request.method, Method::GET | Method::HEAD) {
@@ -75,9 +84,7 @@ impl Handler for Admin {
             _ => plain(StatusCode::NOT_FOUND, TEXT, "/metrics, /live, /ready, /status\n".to_owned()),
         }
     }
-}
 
-impl Admin {
     /// Whether requests should be sent here: not after the gateway was told to stop, and not while a database is down.
     async fn ready(&self) -> Response<Bytes> {
         let databases = self.host.databases().await;

@@ -6,15 +6,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
 use smol_str::SmolStr;
 
 use super::{Host, receive};
 use crate::front::server::{ConnInfo, Handler};
-use crate::policy::answer::Told;
+use crate::policy::answer::{self, Answering, Told};
 use crate::policy::ctx::Refused;
-use crate::policy::site::Routed;
+use crate::policy::site::{Routed, Site};
 use crate::services::config::{Audience, Config, Monitoring, Security};
 use crate::services::telemetry::{Attribute, Correlation, Side, Span, Tracer, unix_nanos};
 
@@ -29,30 +28,30 @@ impl Front {
         Front { host, monitoring: config.monitoring.clone() }
     }
 
-    /// Decides here what to do for a request; only the waiting is in the future. The future is built from combinators, because an
-    /// `async` block stores a given future beside the awaited one, and futures are copied when they are made.
     fn answer(
         &self,
+        site: &Arc<Site>,
         head: request::Parts,
         body: Bytes,
         conn: &ConnInfo,
         correlation: Correlation,
-    ) -> impl Future<Output = Response<Bytes>> + Send {
-        let request = match receive::request(head, body, conn) {
-            Ok(request) => request.with(correlation),
+    ) -> Answering {
+        let request = match receive::request(head, body, conn, correlation) {
+            Ok(request) => request,
             Err(why) => {
                 let status = StatusCode::BAD_REQUEST;
                 self.host.metrics.refused(status.as_u16());
-                let refusal = plain(status, "text/plain; charset=utf-8", format!("{status}: {why}\n"));
-                return Either::Right(std::future::ready(refusal).boxed());
+                return answer::now(plain(status, "text/plain; charset=utf-8", format!("{status}: {why}\n")));
             }
         };
-        // INVARIANT: one generation from here to the answer.
-        let site = self.host.site.load_full();
         if self.is_own(&request.path, conn) && matches!(site.route(&request.path), Routed::Nowhere) {
-            return Either::Right(async move { self.own_page(&request.path).await }.boxed());
+            if request.path == self.monitoring.metrics {
+                return answer::now(self.host.metrics_page());
+            }
+            let host = Arc::clone(&self.host);
+            return answer::later(async move { health(&host).await });
         }
-        Either::Left(site.handle(request))
+        site.handle(request)
     }
 
     fn access_log(&self) -> bool {
@@ -69,63 +68,45 @@ impl Front {
                 Audience::Off => false,
             }
     }
+}
 
-    async fn own_page(&self, path: &str) -> Response<Bytes> {
-        if path == self.monitoring.metrics {
-            return self.host.metrics_page();
-        }
-        let databases = self.host.databases().await;
-        let up = databases.values().all(|up| *up) && !self.host.is_draining();
-        let word = |up: bool| if up { "up" } else { "down" };
-        let connections: serde_json::Map<String, serde_json::Value> =
-            databases.into_iter().map(|(name, up)| (name, word(up).into())).collect();
-        // One that is down keeps nobody from the others, so it is told and does not count.
-        let services = self.host.services();
-        let identity = services.identity.states().map(|(name, up)| (name.to_owned(), word(up.unwrap_or(true)).into()));
-        let identity: serde_json::Map<String, serde_json::Value> = identity.collect();
-        let status = self.host.status();
-        let page = serde_json::json!({
-            "status": if self.host.is_draining() { "stopping" } else { word(up) },
-            "generation": status.generation,
-            "last_reload": if status.last_reload.as_ref().is_none_or(|last| last.ok) { "ok" } else { "refused" },
-            "connections": connections,
-            "identity_providers": identity,
-        });
-        plain(if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, "application/json", format!("{page}\n"))
-    }
+async fn health(host: &Host) -> Response<Bytes> {
+    let databases = host.databases().await;
+    let up = databases.values().all(|up| *up) && !host.is_draining();
+    let word = |up: bool| if up { "up" } else { "down" };
+    let connections: serde_json::Map<String, serde_json::Value> =
+        databases.into_iter().map(|(name, up)| (name, word(up).into())).collect();
+    // One that is down keeps nobody from the others, so it is told and does not count.
+    let services = host.services();
+    let identity = services.identity.states().map(|(name, up)| (name.to_owned(), word(up.unwrap_or(true)).into()));
+    let identity: serde_json::Map<String, serde_json::Value> = identity.collect();
+    let status = host.status();
+    let page = serde_json::json!({
+        "status": if host.is_draining() { "stopping" } else { word(up) },
+        "generation": status.generation,
+        "last_reload": if status.last_reload.as_ref().is_none_or(|last| last.ok) { "ok" } else { "refused" },
+        "connections": connections,
+        "identity_providers": identity,
+    });
+    plain(if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, "application/json", format!("{page}\n"))
 }
 
 impl Handler for Front {
-    fn handle(
-        &self,
-        head: request::Parts,
-        body: Bytes,
-        conn: &ConnInfo,
-        correlation: Correlation,
-    ) -> impl Future<Output = Response<Bytes>> + Send {
-        let (security, told, tracer) = {
-            let site = self.host.site.load();
-            (site.services.security, site.services.told, site.services.tracer.clone())
-        };
-        let (correlation, traced) = match tracer {
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, correlation: Correlation) -> Answering {
+        // INVARIANT: one generation from here to the answer.
+        let site = self.host.site.load_full();
+        let services = &site.services;
+        let (correlation, traced) = match &services.tracer {
             None => (correlation, None),
             Some(tracer) => {
                 let (correlation, parent) = tracer.begin(&correlation);
                 let sampled = correlation.trace().is_some_and(|trace| trace.sampled);
-                (correlation, sampled.then_some((tracer, parent)))
+                (correlation, sampled.then(|| (Arc::clone(tracer), parent)))
             }
         };
-        let logged = told.then(|| Box::new(Access::begin(&head, conn, &correlation, self.access_log(), traced)));
-        let secure = conn.secure;
-        self.answer(head, body, conn, correlation).map(move |mut response| {
-            if security == Security::Strict {
-                harden(response.headers_mut(), secure);
-            }
-            if let Some(logged) = logged {
-                (*logged).end(&mut response);
-            }
-            response
-        })
+        let logged = services.told.then(|| Box::new(Access::begin(&head, conn, &correlation, services.access, traced)));
+        let end = End { logged, strict: services.security == Security::Strict, secure: conn.secure };
+        end.after(self.answer(&site, head, body, conn, correlation))
     }
 
     /// In the words of the service that the request is for.
@@ -136,24 +117,15 @@ impl Handler for Front {
         status: StatusCode,
         reason: &'static str,
         correlation: Correlation,
-    ) -> impl Future<Output = Option<Response<Bytes>>> + Send {
+    ) -> Option<Answering> {
         let site = self.host.site.load_full();
-        let logged = site.services.told.then(|| Box::new(Access::begin(&head, conn, &correlation, self.access_log(), None)));
+        let services = &site.services;
+        let logged = services.told.then(|| Box::new(Access::begin(&head, conn, &correlation, services.access, None)));
         let refused = Refused { status, reason: reason.to_owned(), headers: HeaderMap::new() };
-        let request = receive::request(head, Bytes::new(), conn).ok();
-        let answer = request.and_then(|request| site.refuse(request.with(correlation), refused));
-        let (metrics, security, secure) = (Arc::clone(&self.host.metrics), site.services.security, conn.secure);
-        async move {
-            let mut response = answer?.await;
-            metrics.refused(status.as_u16());
-            if security == Security::Strict {
-                harden(response.headers_mut(), secure);
-            }
-            if let Some(logged) = logged {
-                (*logged).end(&mut response);
-            }
-            Some(response)
-        }
+        let request = receive::request(head, Bytes::new(), conn, correlation).ok()?;
+        let answer = site.refuse(request, refused)?;
+        self.host.metrics.refused(status.as_u16());
+        Some(End { logged, strict: services.security == Security::Strict, secure: conn.secure }.after(answer))
     }
 
     fn refused(&self, status: StatusCode, peer: IpAddr, correlation: &Correlation) {
@@ -162,6 +134,32 @@ impl Handler for Front {
             let (request, status) = (correlation.id(), status.as_u16());
             tracing::info!(target: "access", remote = %peer, status, %request, "refused before any service");
         }
+    }
+}
+
+/// What comes after an answer was made.
+struct End {
+    logged: Option<Box<Access>>,
+    strict: bool,
+    secure: bool,
+}
+
+impl End {
+    fn after(self, answer: Answering) -> Answering {
+        match answer {
+            Answering::Left(response) => answer::now(self.of(response.into_inner())),
+            Answering::Right(answer) => answer::later(answer.map(|response| self.of(response))),
+        }
+    }
+
+    fn of(self, mut response: Response<Bytes>) -> Response<Bytes> {
+        if self.strict {
+            harden(response.headers_mut(), self.secure);
+        }
+        if let Some(logged) = self.logged {
+            (*logged).end(&mut response);
+        }
+        response
     }
 }
 

@@ -1,7 +1,6 @@
 //! From HTTP to the request that policies see.
 
 use std::net::Ipv6Addr;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri::Authority};
@@ -10,13 +9,14 @@ use smol_str::SmolStr;
 use crate::front::server::ConnInfo;
 use crate::policy::request::Request;
 use crate::services::outbound::fields;
+use crate::services::telemetry::Correlation;
 
 /// Why a request is refused before any policy sees it. Never contains the request's own text.
 pub(super) type Refusal = &'static str;
 
 /// Builds the request. Refuses a request without a clear target, because two readers could understand it differently: several
 /// hosts, none although the protocol requires one (RFC 9112, section 3.2), or a target with another host than the `Host` field.
-pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo) -> Result<Request, Refusal> {
+pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo, correlation: Correlation) -> Result<Box<Request>, Refusal> {
     let Parts { method, uri, version, mut headers, .. } = head;
     if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
         return Err("the target's scheme is neither http nor https");
@@ -26,7 +26,8 @@ pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo) -> Result<Reque
     if version == Version::HTTP_2 {
         join_cookies(&mut headers);
     }
-    let mut request = Request::new(method, SmolStr::new(uri.path()));
+    let mut request = Box::new(Request::new(method, uri.path()));
+    request.identify(correlation);
     request.version = version;
     request.secure = conn.secure;
     request.host = host;
@@ -34,7 +35,6 @@ pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo) -> Result<Reque
     request.query = uri.query().map(SmolStr::new).unwrap_or_default();
     request.remote = conn.remote;
     request.client_certificate.clone_from(&conn.client_certificate);
-    request.started = Instant::now();
     request.message.headers = headers;
     request.message.received = true;
     request.message.set_body(body);
@@ -189,7 +189,7 @@ mod tests {
             ("/a", Version::HTTP_11, &[("host", "a b")], false, None),
             ("/a", Version::HTTP_11, &[("host", "a/b")], false, None),
         ] {
-            let found = request(parts(uri, version, fields), Bytes::new(), &conn(secure));
+            let found = request(parts(uri, version, fields), Bytes::new(), &conn(secure), Correlation::new());
             let found = found.as_ref().ok().map(|request| (request.host.as_str(), request.port));
             assert_eq!(found, expected, "{uri} {fields:?}");
         }
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn split_cookies_are_joined() {
         let head = parts("https://h/a", Version::HTTP_2, &[("cookie", "a=1"), ("cookie", "b=2")]);
-        let request = request(head, Bytes::new(), &conn(true)).unwrap();
+        let request = request(head, Bytes::new(), &conn(true), Correlation::new()).unwrap();
         assert_eq!(request.message.header(&http::header::COOKIE).as_deref(), Some("a=1; b=2"));
         assert_eq!(request.message.headers.get_all("cookie").iter().count(), 1);
     }

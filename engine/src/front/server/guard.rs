@@ -151,14 +151,19 @@ impl Guard {
         }
     }
 
+    /// Whether everything written before has been sent.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.blocked_since.load(Relaxed) == 0
+    }
+
     /// Waits until everything written before has been sent. Otherwise pipelined requests would pile up answers.
     pub(super) async fn flushed(&self) {
         poll_fn(|cx| {
-            if self.blocked_since.load(Relaxed) == 0 {
+            if self.is_flushed() {
                 return Poll::Ready(());
             }
             self.flushed.register(cx.waker());
-            if self.blocked_since.load(Relaxed) == 0 { Poll::Ready(()) } else { Poll::Pending }
+            if self.is_flushed() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -225,12 +230,12 @@ impl Guard {
     }
 
     /// A request's header is complete. The request counts as running until the result is dropped.
-    pub(super) fn begin(&self, http2: bool) -> Active<'_> {
+    pub(super) fn begin(self: &Arc<Self>, http2: bool) -> Active {
         self.http2.store(http2, Relaxed);
         self.header_since.store(0, Relaxed);
         self.used.store(true, Relaxed);
         self.active.fetch_add(1, Relaxed);
-        Active(self)
+        Active(Arc::clone(self))
     }
 
     /// The connection shall close, because of an order or by itself.
@@ -319,9 +324,9 @@ impl Guard {
 }
 
 /// A running request.
-pub(super) struct Active<'a>(&'a Guard);
+pub(super) struct Active(Arc<Guard>);
 
-impl Drop for Active<'_> {
+impl Drop for Active {
     fn drop(&mut self) {
         self.0.last_done.store(self.0.now(), Relaxed);
         self.0.active.fetch_sub(1, Relaxed);

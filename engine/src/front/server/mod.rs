@@ -5,6 +5,7 @@
 
 mod body;
 mod conn;
+mod exchange;
 mod guard;
 mod outgoing;
 mod peers;
@@ -14,7 +15,6 @@ mod strict;
 mod tls;
 mod tuned;
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -22,11 +22,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Response, request};
+use http::request;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::data::certificate::Certificate;
+use crate::policy::answer::Answering;
 use crate::services::config::{Limits, ListenAddress, Listeners};
 use crate::services::telemetry::Correlation;
 
@@ -57,14 +58,8 @@ pub struct ConnInfo {
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request; its body has been read within the limits.
-    fn handle(
-        &self,
-        head: request::Parts,
-        body: Bytes,
-        conn: &ConnInfo,
-        correlation: Correlation,
-    ) -> impl Future<Output = Response<Bytes>> + Send;
+    /// Answers one request; its body has been read within the limits. What has begun runs to its end, also if nobody waits for it.
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, correlation: Correlation) -> Answering;
 
     /// A request of this peer was refused before it got here, with this status.
     fn refused(&self, _status: http::StatusCode, _peer: IpAddr, _correlation: &Correlation) {}
@@ -77,8 +72,8 @@ pub trait Handler: Send + Sync + 'static {
         _status: http::StatusCode,
         _reason: &'static str,
         _correlation: Correlation,
-    ) -> impl Future<Output = Option<Response<Bytes>>> + Send {
-        std::future::ready(None)
+    ) -> Option<Answering> {
+        None
     }
 }
 

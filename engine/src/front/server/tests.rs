@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -11,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::policy::answer;
 use crate::services::config::units::{Bytes as Size, Span};
 use crate::services::config::{Tls, TlsVersion};
 
@@ -19,8 +21,8 @@ mod over_tls;
 mod silent;
 mod unread;
 
-/// Answers `method path body-length client-subject`; `/large` answers 33 KB, `/huge` 16 MiB, `/slow` takes 300 ms, `/never` an hour, `/panic` panics, `/late` takes 200 ms and
-/// counts.
+/// Answers `method path body-length client-subject`; `/large` answers 33 KB, `/huge` 16 MiB, `/slow` takes 300 ms, `/never` an hour, `/panic` panics at once, `/break` later,
+/// `/late` takes 200 ms and counts.
 struct Echo;
 
 const LARGE: usize = 33_000;
@@ -28,23 +30,30 @@ const LARGE: usize = 33_000;
 static LATE: AtomicUsize = AtomicUsize::new(0);
 
 impl Handler for Echo {
-    async fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, _: Correlation) -> Response<Bytes> {
-        match head.uri.path() {
-            "/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
-            "/never" => tokio::time::sleep(Duration::from_secs(3600)).await,
-            "/large" => return Response::new(Bytes::from(vec![b'x'; LARGE])),
-            "/huge" => return Response::new(Bytes::from(vec![b'x'; 16 << 20])),
-            "/panic" => panic!("on purpose"),
-            "/late" => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                LATE.fetch_add(1, Ordering::SeqCst);
-            }
-            _ => {}
-        }
+    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, _: Correlation) -> Answering {
         let subject = conn.client_certificate.as_ref().map_or("-", |certificate| &certificate.subject);
         let text = format!("{} {} {} {subject} {}", head.method, head.uri.path(), body.len(), conn.secure);
-        Response::new(Bytes::from(text))
+        let response = http::Response::new(Bytes::from(text));
+        match head.uri.path() {
+            "/slow" => after(300, response),
+            "/never" => after(3_600_000, response),
+            "/large" => answer::now(http::Response::new(Bytes::from(vec![b'x'; LARGE]))),
+            "/huge" => answer::now(http::Response::new(Bytes::from(vec![b'x'; 16 << 20]))),
+            "/panic" => panic!("on purpose"),
+            "/break" => answer::later(after(10, response).map(|_| panic!("on purpose"))),
+            "/late" => answer::later(after(200, response).inspect(|_| {
+                LATE.fetch_add(1, Ordering::SeqCst);
+            })),
+            _ => answer::now(response),
+        }
     }
+}
+
+fn after(millis: u64, response: http::Response<Bytes>) -> Answering {
+    answer::later(async move {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        response
+    })
 }
 
 fn limits() -> Limits {
@@ -152,6 +161,7 @@ async fn what_is_too_large_or_malformed_is_refused() {
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na".to_owned(), "400"),
         ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".to_owned(), "400"),
         ("GET /panic HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(), "500"),
+        ("GET /break HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(), "500"),
         ("GET /never HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(), "504"),
     ] {
         let answer = raw(started.http, request.as_bytes()).await;

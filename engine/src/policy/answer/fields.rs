@@ -59,6 +59,7 @@ impl Fields {
     /// The fields of this run.
     pub fn make(&self, ctx: &Ctx) -> Result<HeaderMap, NoField> {
         match self {
+            Fields::Fixed(headers) if headers.is_empty() => Ok(HeaderMap::new()),
             Fields::Fixed(headers) => Ok(headers.clone()),
             Fields::Named(fields) => {
                 let mut headers = HeaderMap::with_capacity(fields.len() + 2);

@@ -21,15 +21,15 @@ pub struct Stop<'p> {
 
 /// Why the loop stopped.
 pub enum Why<'p> {
-    /// This instruction may wait.
-    Waits(&'p Instr),
+    /// This instruction has to wait; and the place of the call that it is in, for an observer.
+    Waits(&'p Instr, Option<u32>),
     /// An instruction broke.
     Broken(Fault),
     /// The run has ended.
     Ended(Ending),
 }
 
-/// Runs instructions until one may wait, one breaks, or the run ends.
+/// Runs instructions until one has to wait, one breaks, or the run ends.
 pub fn steps<'p, O: Observer>(code: &Code<'p>, ctx: &mut Ctx, run: &mut Run, mut pc: u32, observer: &mut O) -> Stop<'p> {
     loop {
         let Some(instr) = code.get(pc) else {
@@ -38,20 +38,43 @@ pub fn steps<'p, O: Observer>(code: &Code<'p>, ctx: &mut Ctx, run: &mut Run, mut
         if code.flat {
             ctx.base = instr.base as usize;
         }
-        if instr.op.waits() {
-            return Stop { at: pc, why: Why::Waits(instr) };
-        }
         if let Op::End(held) = &instr.op {
             return Stop { at: pc, why: Why::Ended(end(code, ctx, run, pc, *held)) };
         }
         let caller = begun(observer, code.program, run, instr);
-        let step = step(code, ctx, run, pc, instr);
+        let step = if instr.op.waits() {
+            match at_once(code, ctx, run, pc, instr) {
+                Some(step) => step,
+                None => return Stop { at: pc, why: Why::Waits(instr, caller) },
+            }
+        } else {
+            step(code, ctx, run, pc, instr)
+        };
         let step = if ctx.went_astray() { Err(astray()) } else { step };
         tell(observer, code.program, instr, caller, &step);
         match step {
             Ok(next) => pc = next,
             Err(fault) => return Stop { at: pc, why: Why::Broken(fault) },
         }
+    }
+}
+
+/// Runs an instruction that may wait, if it need not this time.
+fn at_once(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> Option<Result<u32, Fault>> {
+    match &instr.op {
+        Op::Begin(assertion) => {
+            let begun = assertion.begin_now(ctx)?;
+            Some(Ok(run.entered(ctx, pc, instr, begun)))
+        }
+        // No block has to be left.
+        Op::Fail(slot, given) if run.blocks.is_empty() => {
+            let given = given.eval(ctx);
+            run.explain(ctx, code, pc, &given.as_text());
+            run.unwind_to_service(ctx, code);
+            ctx.set(*slot, given);
+            Some(Ok(instr.ok))
+        }
+        _ => None,
     }
 }
 

@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::data::message::{Message, SINGLE_FIELDS};
 use crate::services::config::Forwarded;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Fields of a connection rather than of a message (RFC 9110, section 7.6.1), or that the client writes itself: no policy can set
 /// them.
@@ -21,7 +24,7 @@ const OF_CONNECTION: [HeaderName; 13] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
+    KEEP_ALIVE,
     HeaderName::from_static("proxy-authentication-info"),
     HeaderName::from_static("proxy-connection"),
 ];
@@ -34,20 +37,22 @@ pub fn is_of_connection(name: &HeaderName) -> bool {
 /// Removes from a received message the fields that its sender declares for this connection only, and `Connection` itself. So the
 /// sender cannot affect fields that policies add later.
 pub fn remove_nominated(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::CONNECTION) {
+    let values: SmallVec<[HeaderValue; 1]> = headers.get_all(header::CONNECTION).iter().cloned().collect();
+    if values.is_empty() {
         return;
     }
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        // Not read as one text: a non-ASCII byte must not hide the other names.
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
     headers.remove(header::CONNECTION);
-    for name in named {
+    // Not read as one text: a non-ASCII byte must not hide the other names.
+    for name in values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
+        // Nearly all clients send one of these two. `close` names no field.
+        if name.eq_ignore_ascii_case(b"close") {
+            continue;
+        }
+        let named = if name.eq_ignore_ascii_case(b"keep-alive") { Ok(KEEP_ALIVE) } else { HeaderName::from_bytes(name) };
         // Nobody may remove `Host`, because it names the target of the request.
-        if name != header::HOST {
+        if let Ok(name) = named
+            && name != header::HOST
+        {
             headers.remove(name);
         }
     }

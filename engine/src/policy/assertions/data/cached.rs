@@ -141,37 +141,50 @@ struct Cached {
 
 #[async_trait]
 impl BlockAssertion for Cached {
-    async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault> {
-        let limits = super::limits(&self.max_entries, &self.max_age, &self.max_size, ctx);
-        let (cache, key) = (self.cache.to_text(ctx), self.key.to_text(ctx));
+    fn begin_now(&self, ctx: &mut Ctx) -> Option<Begin> {
+        let (cache, key, limits) = self.place(ctx);
         ctx.set_if(self.found, false);
         if limits.max_age_millis <= 0 {
-            return Ok(Begin::Run(Box::new(Uncached)));
+            return Some(Begin::Run(Box::new(Uncached)));
         }
         if self.take(ctx, &cache, &key, limits) {
-            return Ok(Begin::Skip);
+            return Some(Begin::Skip);
+        }
+        (!self.once).then(|| self.load(cache, key, limits, None))
+    }
+
+    /// The first one who misses a value loads it, and others wait for that.
+    async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault> {
+        let (cache, key, limits) = self.place(ctx);
+        let name = format!("cached {cache} {key}");
+        // A block inside a block of the same key already has the turn.
+        if ctx.turns.iter().any(|turn| turn.key() == name) {
+            return Ok(self.load(cache, key, limits, None));
         }
         let mut turn = None;
-        if self.once {
-            let name = format!("cached {cache} {key}");
-            // A block inside a block of the same key already has the turn.
-            if ctx.turns.iter().all(|turn| turn.key() != name) {
-                let turns = Arc::clone(&ctx.services().turns);
-                if let Ok(Some(entered)) = tokio::time::timeout(WAIT, turns.enter(&name, WAITING)).await {
-                    ctx.turns.push(entered);
-                    turn = Some(name);
-                }
-                if self.take(ctx, &cache, &key, limits) {
-                    end_turn(ctx, turn.as_deref());
-                    return Ok(Begin::Skip);
-                }
-            }
+        let turns = Arc::clone(&ctx.services().turns);
+        if let Ok(Some(entered)) = tokio::time::timeout(WAIT, turns.enter(&name, WAITING)).await {
+            ctx.turns.push(entered);
+            turn = Some(name);
         }
-        Ok(Begin::Run(Box::new(Loading { cache, key, keep: Arc::clone(&self.keep), limits, turn })))
+        if self.take(ctx, &cache, &key, limits) {
+            end_turn(ctx, turn.as_deref());
+            return Ok(Begin::Skip);
+        }
+        Ok(self.load(cache, key, limits, turn))
     }
 }
 
 impl Cached {
+    fn place(&self, ctx: &Ctx) -> (SmolStr, SmolStr, Limits) {
+        let limits = super::limits(&self.max_entries, &self.max_age, &self.max_size, ctx);
+        (self.cache.to_text(ctx), self.key.to_text(ctx), limits)
+    }
+
+    fn load(&self, cache: SmolStr, key: SmolStr, limits: Limits, turn: Option<String>) -> Begin {
+        Begin::Run(Box::new(Loading { cache, key, keep: Arc::clone(&self.keep), limits, turn }))
+    }
+
     /// Sets the variables from the cache, if they are there and valid.
     fn take(&self, ctx: &mut Ctx, cache: &str, key: &str, limits: Limits) -> bool {
         let Some(value) = ctx.services().caches.lookup(cache, key, Some(limits.max_age_millis), ctx.now_millis()) else {

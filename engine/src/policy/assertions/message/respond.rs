@@ -107,8 +107,10 @@ impl Assertion for Respond {
                 return falsified("the content type is not a valid header value");
             };
             headers.insert(CONTENT_TYPE, value);
-        } else if let Some(natural) = natural {
-            headers.entry(CONTENT_TYPE).or_insert(natural);
+        } else if let Some(natural) = natural
+            && !headers.contains_key(CONTENT_TYPE)
+        {
+            headers.insert(CONTENT_TYPE, natural);
         }
         let mut draft = Draft { status: status as u16, headers, body };
         if let Some(former) = ctx.draft.take() {

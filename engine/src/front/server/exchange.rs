@@ -1,0 +1,276 @@
+//! One request on its connection, from its header to its answer.
+//!
+//! Most requests wait for nothing: they have no body, and their policy asks nobody. They are answered while hyper asks for a future, and
+//! the future is only the answer. Everything else is in a future that is made when there is something to wait for.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, Either};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request};
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use super::body::{self, Held};
+use super::conn::HttpConnection;
+use super::guard::{Active, Guard};
+use super::outgoing::Outgoing;
+use super::proxies::Origin;
+use super::run::{Panicked, ToTheEnd, part};
+use super::{ConnInfo, Handler, strict};
+use crate::policy::answer::Answering;
+use crate::services::telemetry::{Correlation, REQUEST_ID};
+
+type Answered = Result<Response<Outgoing>, Infallible>;
+
+/// A request's answer, at once or later.
+pub(super) type Exchanged = Either<Ready<Answered>, BoxFuture<'static, Answered>>;
+
+/// A request that has got a header.
+struct Exchange<H> {
+    connection: Arc<HttpConnection<H>>,
+    correlation: Correlation,
+    http2: bool,
+    _active: Active,
+}
+
+/// A run keeps its place among the connections and the memory of its body.
+type Run<H> = ToTheEnd<(Arc<HttpConnection<H>>, Option<Held>)>;
+
+/// A policy's answer, or the rest of its run.
+type Begun<H> = Result<Response<Bytes>, Run<H>>;
+
+/// A request that gets no answer of the handler, and its header if the handler may word the refusal.
+struct Refused {
+    status: StatusCode,
+    request: Option<Box<(request::Parts, ConnInfo)>>,
+}
+
+impl From<StatusCode> for Refused {
+    fn from(status: StatusCode) -> Self {
+        Refused { status, request: None }
+    }
+}
+
+/// Answers a request.
+pub(super) fn answer<H: Handler>(connection: &Arc<HttpConnection<H>>, request: Request<Incoming>) -> Exchanged {
+    let exchange = Exchange::new(connection, &request);
+    if !exchange.is_ready(&request) {
+        return Either::Right(Box::pin(exchange.wait(request)));
+    }
+    let (head, _) = request.into_parts();
+    let begun = match exchange.admit(&head) {
+        Ok(info) => Ok(exchange.begin(head, Bytes::new(), None, &info)),
+        Err(status) => Err(status.into()),
+    };
+    match begun {
+        Ok(Ok(response)) => Either::Left(ready(Ok(exchange.finish(response)))),
+        begun => Either::Right(Box::pin(exchange.conclude(begun))),
+    }
+}
+
+impl<H: Handler> Exchange<H> {
+    fn new(connection: &Arc<HttpConnection<H>>, request: &Request<Incoming>) -> Exchange<H> {
+        let http2 = request.version() == Version::HTTP_2;
+        let active = connection.entered.guard().begin(http2);
+        let trusted = connection.shared.proxies.trusts(connection.info.remote.ip());
+        let correlation = Correlation::of(request.headers(), trusted);
+        Exchange { connection: Arc::clone(connection), correlation, http2, _active: active }
+    }
+
+    fn guard(&self) -> &Arc<Guard> {
+        self.connection.entered.guard()
+    }
+
+    /// Whether there is nothing to wait for before the policy, and nothing to refuse that the policy may word.
+    fn is_ready(&self, request: &Request<Incoming>) -> bool {
+        !self.http2 && self.guard().is_flushed() && request.body().is_end_stream() && {
+            let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+            header_bytes(method, uri, headers) <= self.connection.tuned.limits.header_bytes.0
+        }
+    }
+
+    /// Where a request comes from, or a status that refuses it.
+    fn admit(&self, head: &request::Parts) -> Result<Cow<'_, ConnInfo>, StatusCode> {
+        let connection = &*self.connection;
+        // A client that keeps opening and resetting streams has to wait for the runs that this started. No service words this, because
+        // that would be one more run.
+        if connection.background.load(Relaxed) >= connection.tuned.limits.http2_streams {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        if !self.http2 {
+            strict::framing(&head.headers)?;
+        }
+        let info = &connection.info;
+        let origin = self.correlation.around(|| connection.shared.proxies.origin(info.remote, &head.headers));
+        match origin {
+            Ok(Origin { remote, direct: true }) if remote == info.remote => Ok(Cow::Borrowed(info)),
+            Ok(Origin { remote, direct }) => Ok(Cow::Owned(ConnInfo { remote, direct, ..info.clone() })),
+            Err(_) => Err(StatusCode::BAD_REQUEST),
+        }
+    }
+
+    /// Begins the policy's run. Most end here.
+    fn begin(&self, head: request::Parts, body: Bytes, held: Option<Held>, info: &ConnInfo) -> Begun<H> {
+        let connection = &self.connection;
+        match part(&self.correlation, || connection.shared.handler.handle(head, body, info, self.correlation.clone())) {
+            Ok(Either::Left(response)) => Ok(response.into_inner()),
+            Ok(Either::Right(run)) => Err(self.to_the_end(run, held)),
+            Err(panicked) => Ok(self.panicked(panicked)),
+        }
+    }
+
+    fn to_the_end(&self, run: BoxFuture<'static, Response<Bytes>>, held: Option<Held>) -> Run<H> {
+        let connection = &self.connection;
+        let limit = connection.tuned.limits.request_timeout.0;
+        ToTheEnd::new(run, (Arc::clone(connection), held), limit, &connection.background, &self.correlation)
+    }
+
+    /// Waits for what comes before the policy, and for the policy.
+    async fn wait(self, request: Request<Incoming>) -> Answered {
+        let begun = self.read(request).await;
+        self.conclude(begun).await
+    }
+
+    async fn read(&self, request: Request<Incoming>) -> Result<Begun<H>, Refused> {
+        let (guard, limits) = (self.guard(), &self.connection.tuned.limits);
+        if self.http2 {
+            if guard.is_closed() || timeout(limits.request_timeout.0, guard.room()).await.is_err() {
+                return Err(StatusCode::SERVICE_UNAVAILABLE.into());
+            }
+        } else {
+            guard.flushed().await; // the guard ends a connection that does not get this far
+        }
+        let (head, incoming) = request.into_parts();
+        let info = self.admit(&head)?;
+        let read = if header_bytes(&head.method, &head.uri, &head.headers) > limits.header_bytes.0 {
+            Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        } else {
+            body::read(incoming, limits, &self.connection.memory).await
+        };
+        match read {
+            Ok((body, held)) => Ok(self.begin(head, body, held, &info)),
+            Err(status) => Err(Refused { status, request: Some(Box::new((head, info.into_owned()))) }),
+        }
+    }
+
+    /// The answer, once the run has ended.
+    async fn conclude(self, begun: Result<Begun<H>, Refused>) -> Answered {
+        let ended = match begun {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(run)) => self.run(run).await,
+            Err(refused) => Err(refused),
+        };
+        let response = match ended {
+            Ok(response) => response,
+            Err(refused) => Box::pin(self.refuse(refused)).await,
+        };
+        Ok(self.finish(response))
+    }
+
+    async fn run(&self, run: Run<H>) -> Result<Response<Bytes>, Refused> {
+        let limit = self.connection.tuned.limits.request_timeout.0;
+        match timeout(limit, run).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(panicked)) => Ok(self.panicked(panicked)),
+            Err(_) => {
+                tracing::warn!(request = %self.correlation.id(), ?limit, "a request was not answered in time; answered 504");
+                Err(StatusCode::GATEWAY_TIMEOUT.into())
+            }
+        }
+    }
+
+    fn panicked(&self, _: Panicked) -> Response<Bytes> {
+        // The panic hook has printed message and place; the gateway continues.
+        tracing::error!(request = %self.correlation.id(), "a request ended in a panic; answered 500");
+        refusal(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The answer to a refused request, in the handler's words if it has any.
+    async fn refuse(&self, refused: Refused) -> Response<Bytes> {
+        let Refused { status, request } = refused;
+        let worded = match request {
+            Some(request) => self.worded(*request, status).await,
+            None => None,
+        };
+        match worded {
+            Some(response) => last(response),
+            None => {
+                let connection = &self.connection;
+                connection.shared.handler.refused(status, connection.info.remote.ip(), &self.correlation);
+                refusal(status)
+            }
+        }
+    }
+
+    async fn worded(&self, (head, info): (request::Parts, ConnInfo), status: StatusCode) -> Option<Response<Bytes>> {
+        let reason = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+            StatusCode::REQUEST_TIMEOUT => "the body did not arrive in time",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "request line and header fields are too large",
+            StatusCode::SERVICE_UNAVAILABLE => "too many requests are being read; try again",
+            _ => "the body could not be read",
+        };
+        let (connection, own) = (&self.connection, self.correlation.clone());
+        let begun = part(&self.correlation, || connection.shared.handler.refuse(head, &info, status, reason, own));
+        match begun.ok()?? {
+            Answering::Left(response) => Some(response.into_inner()),
+            Answering::Right(run) => {
+                let limit = connection.tuned.limits.request_timeout.0;
+                timeout(limit, self.to_the_end(run, None)).await.ok()?.ok()
+            }
+        }
+    }
+
+    fn finish(&self, mut response: Response<Bytes>) -> Response<Outgoing> {
+        let id = self.correlation.id();
+        // Also replaces the one in another server's answer.
+        if let Ok(id) = HeaderValue::from_str(id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response.map(|body| Outgoing::new(body, self.guard(), self.http2, id))
+    }
+}
+
+/// Bytes of request line and header fields, as they are on the wire in HTTP/1.1.
+fn header_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    method.as_str().len() + target + "  HTTP/1.1".len() + 4 + fields
+}
+
+/// The answer to a request that reaches no policy.
+fn refusal(status: StatusCode) -> Response<Bytes> {
+    let text = format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    last(response)
+}
+
+/// What a refusal says about the connection.
+fn last(mut response: Response<Bytes>) -> Response<Bytes> {
+    let status = response.status();
+    // The next bytes on this connection may be the rest of an unread body.
+    if matches!(
+        status,
+        StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::BAD_REQUEST
+            | StatusCode::NOT_IMPLEMENTED
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            | StatusCode::SERVICE_UNAVAILABLE
+    ) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
