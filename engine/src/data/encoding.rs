@@ -1,5 +1,7 @@
 //! Encodings of bytes as text, with strict decoding: what no encoder would have written is refused.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -61,8 +63,13 @@ impl Encoding {
     pub fn decode(self, text: &str) -> Option<Vec<u8>> {
         match self {
             Encoding::Base64 => {
-                let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-                STANDARD.decode(&compact).or_else(|_| STANDARD_NO_PAD.decode(&compact)).ok()
+                let compact: Cow<'_, str> = if all_bytes(text.as_bytes(), |byte| !byte.is_ascii_whitespace()) {
+                    text.into()
+                } else {
+                    text.chars().filter(|c| !c.is_ascii_whitespace()).collect()
+                };
+                let engine = if compact.ends_with('=') { &STANDARD } else { &STANDARD_NO_PAD };
+                engine.decode(&*compact).ok()
             }
             Encoding::Base64Url => URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok(),
             Encoding::Hex => hex::decode(text).ok(),

@@ -75,7 +75,13 @@ impl Document {
 
     /// What a member's name, or several with dots between them, lead to.
     pub fn member(&self, name: &str) -> Value {
-        self.part(|json| dotted(json, name)).map_or(Value::Undefined, Document::into_list_or_value)
+        match dotted(self, name) {
+            Some(Json::Array(_) | Json::Object(_)) => {
+                self.part(|json| dotted(json, name)).map_or(Value::Undefined, Document::into_list_or_value)
+            }
+            Some(single) => value(single),
+            None => Value::Undefined,
+        }
     }
 
     fn into_value(self) -> Value {

@@ -145,7 +145,7 @@ impl Value {
             Value::Message(message) => message.body_text(),
             Value::Json(json) => match &**json {
                 serde_json::Value::String(text) => Cow::Borrowed(text),
-                other => Cow::Owned(other.to_string()),
+                other => Cow::Owned(serde_json::to_string(other).unwrap_or_default()),
             },
             other => {
                 let mut text = String::new();

@@ -13,7 +13,7 @@ mod statements;
 
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use portcullis_dsl::ast::{self, ItemKind};
@@ -26,7 +26,7 @@ use crate::data::pattern::compile_written;
 use crate::policy::assertion;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
-use crate::policy::exec::program::{CallSite, Failing, FrameProgram, Made, NOWHERE, Op, Program, Told};
+use crate::policy::exec::program::{CallSite, Failing, FrameProgram, Made, NOWHERE, Op, Program, Told, Touched};
 use crate::policy::expr::Expr;
 use crate::policy::reads::Reads;
 use code::{Code, Label};
@@ -80,8 +80,8 @@ struct Compiler<'a> {
     cookies: Vec<SmolStr>,
     /// Regular expressions: a fragment's are needed by each policy that includes it, and take long to compile.
     patterns: HashMap<(String, bool), Regex>,
-    /// Variables that were named since [`Compiler::touched`].
-    touched: RefCell<Vec<Slot>>,
+    /// Variables that were named since [`Compiler::touched`], and whether an assertion may set them.
+    touched: RefCell<Vec<(Slot, bool)>>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -301,16 +301,23 @@ impl<'a> Compiler<'a> {
     /// A variable is named.
     fn touch(&self, slot: usize) -> Slot {
         let slot = Slot(slot as u32);
-        self.touched.borrow_mut().push(slot);
+        self.touched.borrow_mut().push((slot, false));
+        slot
+    }
+
+    /// An assertion is given a variable, which it may set.
+    fn hand_out(&self, slot: usize) -> Slot {
+        let slot = Slot(slot as u32);
+        self.touched.borrow_mut().push((slot, true));
         slot
     }
 
     /// The variables that were named since the last call.
-    fn touched(&self) -> Arc<[Slot]> {
-        let mut touched = std::mem::take(&mut *self.touched.borrow_mut());
-        touched.sort_unstable();
-        touched.dedup();
-        touched.into()
+    fn touched(&self) -> Touched {
+        let touched = std::mem::take(&mut *self.touched.borrow_mut());
+        let all: BTreeSet<Slot> = touched.iter().map(|(slot, _)| *slot).collect();
+        let sets: BTreeSet<Slot> = touched.iter().filter(|(_, sets)| *sets).map(|(slot, _)| *slot).collect();
+        Touched { all: all.into_iter().collect(), sets: sets.into_iter().collect() }
     }
 
     /// Emits an instruction that must not be reached, and reports why these policies do not load.

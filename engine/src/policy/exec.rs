@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod compare;
 pub mod flat;
 mod inputs;
+mod loops;
 pub mod observer;
 pub mod program;
 pub mod quick;
@@ -25,6 +26,7 @@ use crate::policy::expr::Expr;
 use crate::services::store::Again;
 use again::Checkpoint;
 use compare::Compare;
+use loops::LoopState;
 use observer::{Ended, Nobody, Observer};
 use program::{Flat, FrameProgram, Instr, Op, Opened, Program};
 use steps::{Stop, Why, steps};
@@ -133,22 +135,6 @@ struct Activation {
     base: usize,
     /// What was open before it.
     around: Opened,
-}
-
-struct LoopState {
-    values: Value,
-    next: usize,
-}
-
-impl LoopState {
-    fn over(list: Value) -> LoopState {
-        let values = match list {
-            Value::Undefined => Value::list([]),
-            Value::Json(document) => document.into_list_or_value(),
-            other => other,
-        };
-        LoopState { values, next: 0 }
-    }
 }
 
 /// An open `HandleErrors`: how far to unwind, and where to continue.

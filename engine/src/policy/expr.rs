@@ -113,6 +113,15 @@ impl View<'_> {
         }
     }
 
+    /// As [`Value::to_json`].
+    fn to_json(&self) -> serde_json::Value {
+        match self {
+            View::Value(value) => value.to_json(),
+            View::Owned(value) => value.to_json(),
+            View::Text(text) => serde_json::Value::from(*text),
+        }
+    }
+
     /// As a value.
     pub fn into_value(self) -> Value {
         match self {
@@ -211,7 +220,10 @@ impl Expr {
                 more => function.call(&Args(&more.iter().map(|arg| arg.eval(ctx)).collect::<SmallVec<[Value; 4]>>()), ctx),
             },
             Expr::Member(source, path) => {
-                let found = |value: &Value| json::document(value).map_or(Value::Undefined, |document| document.get(path));
+                let found = |value: &Value| match value {
+                    Value::Json(document) if document.is_object() => document.get(path),
+                    other => json::document(other).map_or(Value::Undefined, |document| document.get(path)),
+                };
                 match source.view(ctx) {
                     View::Value(value) => found(value),
                     other => found(&other.into_value()),
@@ -343,22 +355,26 @@ impl JsonNode {
                 let mut object = serde_json::Map::with_capacity(members.len());
                 for (key, optional, node) in members {
                     let value = match (optional, node) {
-                        (true, JsonNode::Value(expr)) => match expr.eval(ctx) {
+                        (true, JsonNode::Value(expr)) => match expr.view(ctx) {
                             value if value.is_empty() => continue,
                             value => value.to_json(),
                         },
                         (_, node) => node.eval(ctx),
                     };
-                    let mut name = String::new();
-                    for piece in key {
-                        piece.write(ctx, &mut name);
-                    }
+                    let name = match fixed(key) {
+                        Some(name) => name.to_owned(),
+                        None => {
+                            let mut name = String::new();
+                            key.iter().for_each(|piece| piece.write(ctx, &mut name));
+                            name
+                        }
+                    };
                     object.insert(name, value);
                 }
                 serde_json::Value::Object(object)
             }
             JsonNode::Array(items) => serde_json::Value::Array(items.iter().map(|item| item.eval(ctx)).collect()),
-            JsonNode::Value(expr) => expr.eval(ctx).to_json(),
+            JsonNode::Value(expr) => expr.view(ctx).to_json(),
             JsonNode::Null => serde_json::Value::Null,
         }
     }

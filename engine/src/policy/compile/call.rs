@@ -39,7 +39,7 @@ impl BuildHost for BuildSite<'_, '_> {
     }
 
     fn slot(&self, name: &str) -> Option<Slot> {
-        self.scope.frame.slot(name).map(|slot| self.compiler.touch(slot))
+        self.scope.frame.slot(name).map(|slot| self.compiler.hand_out(slot))
     }
 
     fn reads(&mut self) -> &mut Reads {
@@ -47,7 +47,7 @@ impl BuildHost for BuildSite<'_, '_> {
     }
 
     fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)> {
-        self.scope.frame.with_prefix(prefix).into_iter().map(|(rest, slot)| (rest, self.compiler.touch(slot))).collect()
+        self.scope.frame.with_prefix(prefix).into_iter().map(|(rest, slot)| (rest, self.compiler.hand_out(slot))).collect()
     }
 
     fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<regex::Regex, regex::Error> {

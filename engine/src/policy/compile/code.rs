@@ -7,8 +7,7 @@ use portcullis_dsl::PolicyId;
 use portcullis_dsl::span::{Sources, Span};
 use smol_str::SmolStr;
 
-use crate::policy::ctx::Slot;
-use crate::policy::exec::program::{FrameProgram, Instr, NOWHERE, Op, Program};
+use crate::policy::exec::program::{FrameProgram, Instr, NOWHERE, Op, Program, Touched};
 
 /// An address that may still be unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub(super) struct Code {
     instrs: Vec<(Op, Label, Label)>,
     spans: Vec<Span>,
     labels: Vec<Option<u32>>,
-    touched: HashMap<u32, Arc<[Slot]>>,
+    touched: HashMap<u32, Touched>,
 }
 
 impl Code {
@@ -48,9 +47,9 @@ impl Code {
         self.labels.get(label.0 as usize).copied().flatten().unwrap_or(NOWHERE)
     }
 
-    /// The next instruction may read or set these variables.
-    pub fn touches(&mut self, slots: &Arc<[Slot]>) {
-        self.touched.insert(self.instrs.len() as u32, Arc::clone(slots));
+    /// The next instruction may use these variables.
+    pub fn touches(&mut self, touched: &Touched) {
+        self.touched.insert(self.instrs.len() as u32, touched.clone());
     }
 
     /// Appends an instruction with its success and failure targets.

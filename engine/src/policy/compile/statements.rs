@@ -113,15 +113,15 @@ impl<'a> Compiler<'a> {
                 let mut slot = |part: &str| self.slot(&format!("{}.{part}", prefix.node), scope);
                 let data = Loop {
                     item: scope.frame.item(prefix).map(|slot| Slot(slot as u32)),
-                    current: slot("current"),
-                    iterations: slot("iterations"),
+                    current: Some(slot("current")),
+                    iterations: Some(slot("iterations")),
                     stop: slot("break"),
                     exceeded: slot("exceededlimit"),
                     limit: limit.as_ref().map(|limit| limit.node.max(0) as usize).filter(|limit| *limit > 0),
                 };
                 let place = list.span.span;
                 let list = self.expr(list, scope);
-                for slot in data.item.into_iter().chain([data.current]) {
+                for slot in data.item.into_iter().chain(data.current) {
                     self.flow.set(slot, &list, place, self.origin(place));
                 }
                 let (next, round, failed) = (self.code.label(), self.code.label(), self.code.label());

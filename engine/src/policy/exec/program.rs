@@ -32,9 +32,17 @@ pub struct Program {
     pub sources: Arc<Sources>,
     /// Whether the first run of a policy waits for its flat form: tests run all they run in it.
     pub eager: bool,
-    /// Variables that assertions may read or set, by instruction: those of the properties, and what assertions set by themselves. The
-    /// beginning and the end of a block have the same ones.
-    pub touched: HashMap<u32, Arc<[Slot]>>,
+    /// Variables that assertions use, by instruction. The beginning and the end of a block have the same ones.
+    pub touched: HashMap<u32, Touched>,
+}
+
+/// Variables that an assertion may use: those of its properties, and what it sets by itself.
+#[derive(Clone, Default)]
+pub struct Touched {
+    /// All that it may read or set.
+    pub all: Arc<[Slot]>,
+    /// Those that it may set: others only stand in expressions.
+    pub sets: Arc<[Slot]>,
 }
 
 impl Program {
@@ -130,7 +138,7 @@ pub enum Op {
     Values(Box<[(Slot, Value)]>),
     /// Of a [`Flat`]: something that is known to fail has failed, for this reason.
     Failed(Cow<'static, str>),
-    /// Of a [`Flat`]: an input of a call: its variable in the callee, seen from the caller.
+    /// Of a [`Flat`]: an input of a call.
     Pass(Box<Input>),
     /// Of a [`Flat`]: outputs of a call: the callee's variable seen from the caller, the caller's own, and whether it is also given if it is
     /// undefined.
@@ -153,9 +161,9 @@ pub struct Opened {
 /// An input of a call that is part of a [`Flat`].
 #[derive(Clone)]
 pub struct Input {
-    /// The variable, seen from the caller.
+    /// The callee's variable, by its place among those of all frames.
     pub slot: Slot,
-    /// Its value in the caller.
+    /// Its value.
     pub value: Expr,
     /// Its declared type.
     pub ty: Option<Type>,
@@ -191,15 +199,15 @@ impl Op {
     }
 }
 
-/// Variables of a loop.
+/// Variables of a loop. In a [`Flat`], those that a round sets are only there if somebody reads them.
 #[derive(Clone, Debug)]
 pub struct Loop {
     /// `<prefix>`: also the item, if no other variable has this name.
     pub item: Option<Slot>,
     /// `<prefix>.current`
-    pub current: Slot,
+    pub current: Option<Slot>,
     /// `<prefix>.iterations`
-    pub iterations: Slot,
+    pub iterations: Option<Slot>,
     /// `<prefix>.break`
     pub stop: Slot,
     /// `<prefix>.exceededlimit`

@@ -3,9 +3,10 @@
 use portcullis_dsl::ast::Type;
 
 use super::inputs::{WRONG_TYPE, passed, wrong_input};
+use super::loops::LoopState;
 use super::observer::Observer;
 use super::program::{CallSite, Instr, Loop, Op, Program};
-use super::{Activation, Code, Ending, Handler, LoopState, Run, astray, begun, defect, tell};
+use super::{Activation, Code, Ending, Handler, Run, astray, begun, defect, tell};
 use crate::data::fault::Fault;
 use crate::data::value::Value;
 use crate::policy::ctx::{Ctx, Slot};
@@ -261,8 +262,8 @@ pub(super) fn next_round(ctx: &mut Ctx, run: &mut Run, data: &Loop) -> Result<bo
             if let Some(item) = data.item {
                 ctx.set(item, value.clone());
             }
-            ctx.set(data.current, value);
-            ctx.set(data.iterations, round);
+            ctx.set_if(data.current, value);
+            ctx.set_if(data.iterations, round);
             Ok(true)
         }
         _ => {

@@ -71,7 +71,8 @@ fn is_internal_fault(what: &str, broken: Op) {
 
 #[test]
 fn an_instruction_that_has_nothing_to_end_is_an_internal_fault() {
-    let data = Loop { item: None, current: Slot(0), iterations: Slot(0), stop: Slot(0), exceeded: Slot(0), limit: None };
+    let data =
+        Loop { item: None, current: Some(Slot(0)), iterations: Some(Slot(0)), stop: Slot(0), exceeded: Slot(0), limit: None };
     is_internal_fault("a return", Op::Return(true));
     is_internal_fault("a failed return", Op::Return(false));
     is_internal_fault("a round", Op::LoopNext(data));

@@ -1,6 +1,9 @@
 //! Functions on lists.
 
+use std::collections::HashSet;
+
 use portcullis_dsl::spec::Gives;
+use smol_str::SmolStr;
 
 use super::{Function, function};
 use crate::data::value::Value;
@@ -61,7 +64,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     })
     .giving(Gives::Argument),
     function("unique", &["list"], 1, "the list without repetitions", |args| {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         Value::list(args[0].values().iter().filter(|value| seen.insert(value.to_text())).cloned())
     })
     .giving(Gives::Argument),
@@ -70,17 +73,27 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &["list", "other"],
         2,
         "the values of a list that are also in the other one, in the first one's order",
-        |args| {
-            let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
-            Value::list(args[0].values().iter().filter(|value| other.contains(&value.to_text())).cloned())
-        },
+        |args| chosen(&args[0], &args[1], true),
     ),
     function("difference", &["list", "other"], 2, "the values of a list that are not in the other one", |args| {
-        let other: std::collections::HashSet<_> = args[1].values().iter().map(Value::to_text).collect();
-        Value::list(args[0].values().iter().filter(|value| !other.contains(&value.to_text())).cloned())
+        chosen(&args[0], &args[1], false)
     }),
     function("coalesce", &["value", "other…"], 1, "the first value that is not empty", |args| {
         args.iter().find(|arg| !arg.is_empty()).cloned().unwrap_or_default()
     })
     .giving(Gives::Argument),
 ];
+
+/// Up to this many comparisons cost less than hashing the texts.
+const FEW: usize = 64;
+
+/// The values of a list that are also in the other one, or those that are not.
+fn chosen(list: &Value, other: &Value, present: bool) -> Value {
+    let (values, others) = (list.values(), other.values());
+    if values.len().saturating_mul(others.len()) <= FEW {
+        let is_there = |value: &&Value| others.iter().any(|other| other.as_text() == value.as_text());
+        return Value::list(values.iter().filter(|value| is_there(value) == present).cloned());
+    }
+    let others: HashSet<SmolStr> = others.iter().map(Value::to_text).collect();
+    Value::list(values.iter().filter(|value| others.contains(&value.to_text()) == present).cloned())
+}

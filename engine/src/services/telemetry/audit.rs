@@ -3,6 +3,7 @@
 //!
 //! Writing never delays a request: lines go to a separate thread, and are dropped and counted if it cannot keep up.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::net::UnixDatagram;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
@@ -102,10 +104,21 @@ impl<'a> AuditRecord<'a> {
     }
 
     /// As one line of JSON, without its end.
-    fn line(self) -> String {
-        let mut line = Map::new();
-        line.insert("time".to_owned(), time::iso8601(self.time).into());
-        line.insert("level".to_owned(), self.level.word().into());
+    fn line(&self) -> String {
+        let line = serde_json::to_string(self).unwrap_or_default();
+        match plain::json(&line) {
+            Cow::Borrowed(_) => line,
+            Cow::Owned(escaped) => escaped,
+        }
+    }
+}
+
+/// The record is the object that is written.
+impl Serialize for AuditRecord<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("time", &time::iso8601(self.time))?;
+        line.serialize_entry("level", self.level.word())?;
         let named = [
             ("event", self.event),
             ("service", self.service),
@@ -117,15 +130,13 @@ impl<'a> AuditRecord<'a> {
         for (name, text) in named {
             // A record without an event is its text, even if empty.
             if !text.is_empty() || (name == "detail" && self.event.is_empty()) {
-                line.insert(name.to_owned(), text.into());
+                line.serialize_entry(name, text)?;
             }
         }
-        for (name, value) in self.fields {
-            if !OWN_FIELDS.contains(&name.as_str()) {
-                line.insert(name, value);
-            }
+        for (name, value) in self.fields.iter().filter(|(name, _)| !OWN_FIELDS.contains(&name.as_str())) {
+            line.serialize_entry(name, value)?;
         }
-        plain::json(&Value::Object(line).to_string()).into_owned()
+        line.end()
     }
 }
 
@@ -262,7 +273,7 @@ pub fn in_log(record: AuditRecord<'_>) {
     let (event, logger, remote) = (some(record.event), some(record.logger), some(record.remote));
     // The message may contain text of a request, which must not look like further fields.
     let detail = plain::sentence(detail);
-    let told = Value::Object(fields).to_string();
+    let told = serde_json::to_string(&fields).unwrap_or_default();
     macro_rules! say {
         ($level:ident) => {
             tracing::$level!(target: "audit", event, service, request, remote, logger, told, "{detail}")

@@ -6,7 +6,7 @@ use super::graph::{Act, Can, Graph, Node, Step};
 use super::live::Live;
 use crate::data::value::Value;
 use crate::policy::ctx::Slot;
-use crate::policy::exec::program::{Flat, Instr, NOWHERE, Op};
+use crate::policy::exec::program::{Flat, Instr, Loop, NOWHERE, Op};
 
 /// Writes the code. `None` if the graph is wrong.
 pub fn emit(graph: &Graph, live: &Live<'_>) -> Option<Flat> {
@@ -83,7 +83,15 @@ fn line(node: &Node, live: &Live<'_>) -> Vec<Left> {
             Act::Op { op, reads, sets, can } => {
                 // What it sets has an older value, which may count where it fails.
                 let reads = reads.iter().chain(sets).copied().collect();
-                (LeftOp::Op(op.clone()), base as u32, reads, *can)
+                let op = match op {
+                    Op::LoopNext(data) => {
+                        let read = |slot: Option<Slot>| slot.filter(is_read);
+                        let (item, current, iterations) = (read(data.item), read(data.current), read(data.iterations));
+                        Op::LoopNext(Loop { item, current, iterations, ..data.clone() })
+                    }
+                    op => op.clone(),
+                };
+                (LeftOp::Op(op), base as u32, reads, *can)
             }
         };
         line.push(Left { op, base, origin, reads, can });

@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
+use portcullis_dsl::ast::Type;
+
 use super::state::State;
 use crate::data::value::Value;
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::exec::compare::{Compare, Condition, Test};
 use crate::policy::expr::{Expr, JsonNode, Piece};
 
-/// Evaluates what is known.
+/// Evaluates what is known. What is left names variables by their places among those of all frames, and originals instead of their copies.
 pub struct Fold<'a> {
     /// Its variables are those of a frame.
     ctx: &'a Ctx,
     /// Whether each of them is unknown.
     unknown: &'a [bool],
+    state: &'a State,
+    /// Where the frame begins.
+    base: usize,
 }
 
 impl Fold<'_> {
@@ -26,11 +31,17 @@ impl Fold<'_> {
             }
             None => &[],
         };
-        fold(&Fold { ctx, unknown })
+        fold(&Fold { ctx, unknown, state, base })
     }
 
     fn is_known(&self, slot: Slot) -> bool {
         self.unknown.get(slot.0 as usize) == Some(&false)
+    }
+
+    /// Where to read a variable, among those of all frames.
+    fn place(&self, slot: Slot) -> Slot {
+        let place = self.state.original(self.base + slot.0 as usize);
+        u32::try_from(place).map_or(slot, Slot)
     }
 
     /// The value, if it is known and the same in every run.
@@ -49,7 +60,9 @@ impl Fold<'_> {
             return Expr::Const(value);
         }
         match expr {
-            Expr::Const(_) | Expr::Slot(_) | Expr::Selected(..) | Expr::Builtin(_) => expr.clone(),
+            Expr::Const(_) | Expr::Builtin(_) => expr.clone(),
+            Expr::Slot(slot) => Expr::Slot(self.place(*slot)),
+            Expr::Selected(slot, selector) => Expr::Selected(self.place(*slot), selector.clone()),
             Expr::Index(inner, index) => Expr::Index(Box::new(self.expr(inner)), *index),
             Expr::Joined(inner, delimiter) => Expr::Joined(Box::new(self.expr(inner)), delimiter.clone()),
             Expr::Member(inner, path) => Expr::Member(Box::new(self.expr(inner)), Arc::clone(path)),
@@ -169,9 +182,9 @@ impl Fold<'_> {
     }
 }
 
-/// What an expression needs of its surroundings.
+/// What a folded expression needs of its surroundings.
+#[derive(Default)]
 pub struct Needs {
-    base: usize,
     /// Variables, by their places among those of all frames.
     pub reads: Vec<usize>,
     /// Whether evaluating it does more than giving a value.
@@ -179,16 +192,16 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Of an expression in the frame that begins there.
-    pub fn of(expr: &Expr, base: usize) -> Needs {
-        let mut needs = Needs { base, reads: Vec::new(), more: false };
+    /// Of an expression.
+    pub fn of(expr: &Expr) -> Needs {
+        let mut needs = Needs::default();
         needs.expr(expr);
         needs
     }
 
     /// Of a comparison.
-    pub fn of_compare(compare: &Compare, base: usize) -> Needs {
-        let mut needs = Needs { base, reads: Vec::new(), more: false };
+    pub fn of_compare(compare: &Compare) -> Needs {
+        let mut needs = Needs::default();
         needs.compare(compare);
         needs
     }
@@ -196,7 +209,7 @@ impl Needs {
     fn expr(&mut self, expr: &Expr) {
         match expr {
             Expr::Const(_) | Expr::Builtin(_) => {}
-            Expr::Slot(slot) | Expr::Selected(slot, _) => self.reads.push(self.base + slot.0 as usize),
+            Expr::Slot(slot) | Expr::Selected(slot, _) => self.reads.push(slot.0 as usize),
             Expr::Index(inner, _) | Expr::Joined(inner, _) | Expr::Member(inner, _) => self.expr(inner),
             Expr::Text(pieces) | Expr::Template(_, pieces) => pieces.iter().for_each(|piece| self.piece(piece)),
             Expr::Json(node) => self.node(node),
@@ -245,4 +258,17 @@ impl Needs {
         self.expr(&compare.left);
         compare.right().into_iter().for_each(|right| self.expr(right));
     }
+}
+
+/// The variable that another one is a copy of once it has this value; by its place.
+pub fn held(value: &Expr, ty: Option<Type>) -> Option<usize> {
+    match value {
+        Expr::Slot(slot) if ty.is_none() => Some(slot.0 as usize),
+        _ => None,
+    }
+}
+
+/// Whether an unknown value may not fit a type. Everything has a text, is a list, or can be the body of a message.
+pub fn may_misfit(ty: Option<Type>) -> bool {
+    !matches!(ty, None | Some(Type::String | Type::List | Type::Message))
 }

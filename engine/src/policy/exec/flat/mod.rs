@@ -9,8 +9,12 @@
 //! ```
 //!
 //! Policies configure themselves with constants, mostly: who is asked, what is allowed, how long. A run is left with the instructions that
-//! depend on its request. What an assertion reads or sets is not known here, only which variables it may touch
-//! ([`Program::touched`](super::program::Program::touched)): these are set before it as the policy says, and unknown after it.
+//! depend on its request. What an assertion reads or sets is not known here, only which variables it may use
+//! ([`Program::touched`](super::program::Program::touched)): these are set before it as the policy says, and those that it may set are
+//! unknown after it.
+//!
+//! Calls pass values that are not known, either: inputs, outputs and `set a = ${b}` make copies. As long as neither changes, the original is
+//! read instead of its copy, and mostly nobody is left who reads the copy.
 //!
 //! Frames have fixed places: a callee's variables come after its caller's, so calls cost nothing and every instruction says where its
 //! frame begins.
@@ -21,6 +25,7 @@ mod emit;
 mod fold;
 mod graph;
 mod live;
+mod nowhere;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! What is known at a place of a policy.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::data::value::Value;
@@ -12,6 +13,9 @@ use crate::policy::exec::program::Opened;
 pub struct State {
     /// Where each frame begins, and what is known of it; the innermost last.
     frames: Vec<(usize, Rc<Frame>)>,
+    /// Variables that hold what another one holds, which is not known: the copies with their originals, by their places among those of all
+    /// frames.
+    copies: Rc<BTreeMap<usize, usize>>,
     /// Open loops.
     pub loops: usize,
     /// Open blocks.
@@ -37,11 +41,13 @@ impl State {
     pub fn enter(&mut self, base: usize, slots: usize) {
         let frame = Frame { values: vec![Value::Undefined; slots], unknown: vec![false; slots] };
         self.frames.push((base, Rc::new(frame)));
+        self.parted(|place| (base..base + slots).contains(&place));
     }
 
     /// Leaves the frame that begins there.
     pub fn leave(&mut self, base: usize) {
         self.frames.retain(|(own, _)| *own < base);
+        self.parted(|place| place >= base);
     }
 
     /// The frame that begins there.
@@ -64,11 +70,13 @@ impl State {
         let (frame, place) = (self.frame_mut(base)?, slot.0 as usize);
         *frame.values.get_mut(place)? = value;
         *frame.unknown.get_mut(place)? = false;
+        self.parted(|changed| changed == base + place);
         Some(())
     }
 
     /// A variable has an unknown value.
     pub fn forget(&mut self, base: usize, slot: Slot) -> Option<()> {
+        self.parted(|place| place == base + slot.0 as usize);
         if !*self.frame(base)?.unknown.get(slot.0 as usize)? {
             self.frame_mut(base)?.forget(slot.0 as usize);
         }
@@ -80,6 +88,26 @@ impl State {
         for (_, frame) in self.frames.iter_mut().filter(|(own, _)| *own >= base) {
             let frame = Rc::make_mut(frame);
             (0..frame.values.len()).for_each(|place| frame.forget(place));
+        }
+        self.parted(|place| place >= base);
+    }
+
+    /// A variable holds what this one holds, whose value is not known. Both by their places.
+    pub fn copy(&mut self, copy: usize, original: usize) {
+        if copy != original {
+            Rc::make_mut(&mut self.copies).insert(copy, original);
+        }
+    }
+
+    /// The variable that a variable is a copy of, or itself; by their places.
+    pub fn original(&self, place: usize) -> usize {
+        self.copies.get(&place).copied().unwrap_or(place)
+    }
+
+    /// These variables no longer hold what others hold.
+    fn parted(&mut self, changed: impl Fn(usize) -> bool) {
+        if self.copies.iter().any(|(copy, original)| changed(*copy) || changed(*original)) {
+            Rc::make_mut(&mut self.copies).retain(|copy, original| !changed(*copy) && !changed(*original));
         }
     }
 
@@ -101,7 +129,12 @@ impl State {
         if !fits || self.frames.len() != other.frames.len() {
             return Err(Torn);
         }
-        let mut less = false;
+        let same = |copy: &usize, original: &usize| other.copies.get(copy) == Some(original);
+        let mut less =
+            !Rc::ptr_eq(&self.copies, &other.copies) && !self.copies.iter().all(|(copy, original)| same(copy, original));
+        if less {
+            Rc::make_mut(&mut self.copies).retain(|copy, original| same(copy, original));
+        }
         for ((base, own), (base_there, there)) in self.frames.iter_mut().zip(&other.frames) {
             if base != base_there || own.values.len() != there.values.len() {
                 return Err(Torn);

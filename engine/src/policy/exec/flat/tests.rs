@@ -57,6 +57,8 @@ assertion "Loops" (in list: list, out sum, out last) {
     }
 }
 assertion "Typed" (in n: int, in doc: json = json {}, out m: int, out q) { set m = ${n} + 1; set q = ${doc.x}; set m = "${m}" }
+assertion "Passes" (in n, in k = ${a}, out m, out q) { set m = ${n}; set n = ${k}; "Keeps" (n: ${m}); set q = ${n}; set k = "k" }
+assertion "Turns" (in a, in b, out a, out b) { set c = ${a}; set a = ${b}; if ${c} != "stop" { set b = ${c} } else { Stop } }
 assertion "Stored" (in n, out m, out known) {
     set m = "before"
     Cached(cache: "flat", key: ${n}, keep: "m", found: "known") { "Inner" (n); if ${n} == "stop" { Stop }; set m = "${m}!" }
@@ -194,6 +196,16 @@ fn the_flat_form_does_the_same() {
         "set a = 1\n HandleErrors { set a = 2\n UNKNOWN == \"GET\"\n set b = 5\n \"Deep\" (n: UNKNOWN) } on error { set c = \"${a} ${b}\" }",
         "set a = 1\n ForEach item in split(UNKNOWN, \"E\") { set b = ${a}\n set a = \"x\"\n \"Stored\" (n: ${item}) }\n set c = ${m}",
         "set m = \"before\"\n Cached(cache: \"late\", key: UNKNOWN, keep: \"m\") { set c = ${a}\n set m = \"made\" }\n set a = ${m}\n set m = 4\n Cached(cache: \"late\", key: UNKNOWN, keep: \"m\") { set m = \"again\" }\n set b = ${m}",
+        "set b = UNKNOWN\n set a = ${b}\n set b = \"x${a}\"\n set c = ${a}\n set a = ${c}\n set c = 1",
+        "set a = UNKNOWN\n set b = ${a}\n set c = ${b}\n if ${c} == \"GET\" { set a = 1 } else { set b = 2 }\n set c = \"${a}${b}${c}\"",
+        "set a = UNKNOWN\n set b = ${a}\n ForEach item in [1, 2] { set c = \"${c}${b}\"; set a = \"${a}${item}\" }",
+        "set x = UNKNOWN\n \"Passes\" (n: ${x})\n set a = ${m}\n set x = 1\n set b = \"${q}${a}\"\n \"Passes\" (n: ${a}, k: ${b})\n set c = \"${m}${q}\"",
+        "set a = UNKNOWN\n set b = \"b${a}\"\n \"Turns\" (a, b)\n set c = \"${a} ${b}\"\n \"Turns\" (a: ${c}, b: ${c})\n \"Turns\" (a: ${b}, b: \"x\")",
+        "set a = \"stop\"\n set b = UNKNOWN\n \"Turns\" (a: \"s${c}top\", b) else set c = \"${a} ${b}\"",
+        "set a = UNKNOWN\n set b = ${a}\n Split(source: ${b}, separator: \"E\", target: \"a\")\n set c = \"${a}${b}\"",
+        "set a = UNKNOWN\n set b = ${a}\n default a = 1\n default m = ${b}\n set b = 3\n set c = \"${m}${a}\"",
+        "set a = UNKNOWN\n HandleErrors { set b = ${a}\n set a = 5\n \"Deep\" (n: ${b}) } on error { set c = \"${a} ${b}\" }",
+        "set m = UNKNOWN\n set b = ${m}\n Cached(cache: \"copies\", key: ${b}, keep: \"m\") { set a = ${m}\n set m = \"made ${a}\" }\n set c = \"${m} ${b}\"",
         "set a: message = message(\"<x/>\", \"text/xml\")\n AddHeader(target: \"a\", name: \"x\", value: \"1\")\n set b = ${a.http.header.x}",
     ];
     let commands = |(at, body): (usize, &&str)| {
@@ -224,6 +236,11 @@ fn what_is_known_costs_nothing() {
     // What is not known is done; what is known of it is a constant there.
     assert_eq!(left("set a = 1; if ${request.http.method} == \"POST\" { set a = 2 }"), 3);
     assert_eq!(left("set post = \"POST\"; ${request.http.method} == ${post}"), 1);
+    // Originals are read, not their copies.
+    assert_eq!(left("set x = ${request.http.method}; set y = ${x}; set z = ${y}; set a = \"${z}!\""), 2);
+    assert_eq!(left("set x = ${request.http.method}; \"Deep\" (n: ${x}); set a = 1"), 2, "it only raises");
+    // What an assertion only reads stays known.
+    assert_eq!(left("set m = \"text\"; AuditDetail(message: ${m}); if ${m} == \"text\" { set a = 1 }"), 3);
     // What does more than setting variables happens.
     assert_eq!(left("AuditDetail(message: \"m\")"), 1);
     assert_eq!(left("set m = \"text\"; AuditDetail(message: ${m})"), 2, "an assertion reads its variables");
@@ -247,10 +264,10 @@ impl Maker {
 
     fn value(&mut self) -> String {
         let (one, other) = (self.variable(), self.variable());
-        match self.random.random_range(0..9) {
+        match self.random.random_range(0..11) {
             0 => self.pick(&["1", "\"GET\"", "\"x\"", "\"\"", "[\"x\", \"y\"]", "true"]).to_owned(),
             1 | 2 => UNKNOWN.to_owned(),
-            3 => format!("${{{one}}}"),
+            3 | 8 | 9 => format!("${{{one}}}"),
             4 => format!("\"${{{one}}}${{{other}}}\""),
             5 => format!("length(${{{one}}})"),
             6 => format!("coalesce(${{{one}}}, ${{{other}}})"),
@@ -282,7 +299,7 @@ impl Maker {
     fn statement(&mut self) -> String {
         let (variable, value) = (self.variable(), self.value());
         let simple = self.depth > 3;
-        match self.random.random_range(0..if simple { 8 } else { 17 }) {
+        match self.random.random_range(0..if simple { 8 } else { 19 }) {
             0..=2 => format!("set {variable} = {value}"),
             3 => format!("default {variable} = {value}"),
             4 => format!("set n: int = \"${{{variable}}}${{{}}}\" else set {variable} = \"no number\"", self.variable()),
@@ -297,6 +314,8 @@ impl Maker {
             13 => format!("\"Unset\" (n: {value})"),
             14 => format!("\"Keeps\" (n: {value})"),
             15 => format!("\"Caught\" (n: {value})"),
+            16 => format!("\"Passes\" (n: {value})"),
+            17 => format!("\"Turns\" (a: {value}, b: ${{{variable}}})"),
             _ => format!("\"Stored\" (n: {value})"),
         }
     }

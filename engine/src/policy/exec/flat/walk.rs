@@ -4,23 +4,22 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::{Method, Response};
+use http::Method;
 use portcullis_dsl::ast::Type;
 use smol_str::SmolStr;
 
-use super::fold::{Fold, Needs};
+use super::fold::{Fold, Needs, held, may_misfit};
 use super::graph::{Act, Can, Graph, Node, Step};
+use super::nowhere::Nowhere;
 use super::state::State;
 use crate::data::value::Value;
-use crate::policy::ctx::{Ctx, Environment, Slot};
+use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::exec::compare::Compare;
 use crate::policy::exec::inputs::{WRONG_TYPE, passed, wrong_input};
+use crate::policy::exec::loops::LoopState;
 use crate::policy::exec::program::{CallSite, FrameProgram, Input, Instr, Loop, Op, Opened, Program};
 use crate::policy::expr::Expr;
 use crate::policy::request::Request;
-use crate::services::Services;
 
 /// Most nodes of a policy.
 const MAX_NODES: usize = 12_000;
@@ -121,6 +120,13 @@ struct At<'p> {
     instr: &'p Instr,
 }
 
+impl At<'_> {
+    /// A variable by its place among those of all frames.
+    fn place(&self, slot: Slot) -> Option<Slot> {
+        u32::try_from(self.base + slot.0 as usize).ok().map(Slot)
+    }
+}
+
 impl Found {
     fn values(&mut self, at: At<'_>, values: Vec<(Slot, Value)>) {
         if !values.is_empty() {
@@ -128,9 +134,15 @@ impl Found {
         }
     }
 
-    fn op(&mut self, at: At<'_>, op: Op, reads: Vec<usize>, sets: Option<Slot>, can: Can) {
-        let sets = sets.map(|slot| at.base + slot.0 as usize);
-        self.steps.push(Step { act: Act::Op { op, reads, sets, can }, base: at.base, origin: at.pc });
+    /// An instruction that names variables of its own frame, as the program does.
+    fn op(&mut self, at: At<'_>, op: Op, reads: Vec<usize>, can: Can) {
+        self.steps.push(Step { act: Act::Op { op, reads, sets: None, can }, base: at.base, origin: at.pc });
+    }
+
+    /// One that names variables by their places among those of all frames: what is folded does.
+    fn folded(&mut self, at: At<'_>, op: Op, reads: Vec<usize>, sets: Option<Slot>, can: Can) {
+        let sets = sets.map(|slot| slot.0 as usize);
+        self.steps.push(Step { act: Act::Op { op, reads, sets, can }, base: 0, origin: at.pc });
     }
 
     fn failed(&mut self, at: At<'_>, reason: std::borrow::Cow<'static, str>) {
@@ -252,13 +264,14 @@ impl<'p> Walk<'p> {
                 Some(_) => return self.set(at, state, *slot, value, *ty),
                 None => {
                     let value = Fold::with(&mut self.ctx, &state, base, |fold| fold.expr(value));
-                    let mut needs = Needs::of(&value, base);
-                    needs.reads.push(base + slot.0 as usize);
+                    let (mut needs, own) = (Needs::of(&value), at.place(*slot)?);
+                    needs.reads.push(own.0 as usize);
                     let can = Can { fail: may_misfit(*ty), fault: false, more: needs.more };
-                    found.op(at, Op::Default(*slot, value, *ty), needs.reads, Some(*slot), can);
+                    found.folded(at, Op::Default(own, value, *ty), needs.reads, Some(own), can);
                     if can.fail {
                         found.no = self.go(at, instr.no, state.clone())?;
                     }
+                    state.forget(base, *slot)?;
                     found.ok = self.go(at, instr.ok, state)?;
                 }
             },
@@ -268,7 +281,7 @@ impl<'p> Walk<'p> {
                     Some(before) => {
                         self.ctx.slots.clone_from(&state.frame(base)?.values);
                         if bounds.check(&mut self.ctx).is_err() {
-                            found.op(at, instr.op.clone(), vec![place], None, Can { fault: true, ..SURELY });
+                            found.op(at, instr.op.clone(), vec![place], Can { fault: true, ..SURELY });
                             return Some(found);
                         }
                         let after = self.ctx.get(slot).clone();
@@ -277,25 +290,28 @@ impl<'p> Walk<'p> {
                             found.values(at, vec![(slot, after)]);
                         }
                     }
-                    None => found.op(at, instr.op.clone(), vec![place], None, Can { fault: true, ..SURELY }),
+                    None => {
+                        found.op(at, instr.op.clone(), vec![place], Can { fault: true, ..SURELY });
+                        state.forget(base, slot)?;
+                    }
                 }
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Test(compare) => return self.test(at, state, compare),
             Op::Sync(..) | Op::Async(..) => {
-                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, None, Can { fail: true, fault: true, more: true });
+                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, Can { fail: true, fault: true, more: true });
                 found.no = self.go(at, instr.no, state.clone())?;
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Begin(_) => {
-                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, None, Can { fail: true, fault: true, more: true });
+                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, Can { fail: true, fault: true, more: true });
                 found.no = self.go(at, instr.no, state.clone())?;
                 found.skip = self.go(at, at.pc + 1, state.clone())?;
                 state.blocks += 1;
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::EndBlock(ending) => {
-                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, None, Can { fail: true, fault: true, more: true });
+                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, Can { fail: true, fault: true, more: true });
                 state.blocks = state.blocks.checked_sub(1)?;
                 found.no = self.go(at, instr.no, state.clone())?;
                 if *ending == crate::policy::runnable::BlockEnd::Held {
@@ -306,34 +322,41 @@ impl<'p> Walk<'p> {
             Op::Return(held) => return self.leave(at, state, *held),
             Op::LoopBegin(list) => {
                 let list = Fold::with(&mut self.ctx, &state, base, |fold| fold.expr(list));
-                let reads = Needs::of(&list, base).reads;
-                found.op(at, Op::LoopBegin(list), reads, None, SURELY);
+                if let (Expr::Const(list), Some(Instr { op: Op::LoopNext(_), no, .. })) =
+                    (&list, self.program.code.get(instr.ok as usize))
+                    && LoopState::over(list.clone()).is_over()
+                {
+                    found.ok = self.go(at, *no, state)?;
+                    return Some(found);
+                }
+                let reads = Needs::of(&list).reads;
+                found.folded(at, Op::LoopBegin(list), reads, None, SURELY);
                 state.loops += 1;
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::LoopNext(data) => return self.round(at, state, data),
             Op::LoopLeave => {
                 state.loops = state.loops.checked_sub(1)?;
-                found.op(at, Op::LoopLeave, Vec::new(), None, SURELY);
+                found.op(at, Op::LoopLeave, Vec::new(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::PushHandler(_) => {
                 let mut caught = state.clone();
                 caught.forget_from(base);
-                found.op(at, instr.op.clone(), Vec::new(), None, SURELY);
+                found.op(at, instr.op.clone(), Vec::new(), SURELY);
                 found.no = self.go(at, instr.no, caught)?;
                 state.handlers.push(found.no?);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::PopHandler => {
                 state.handlers.pop()?;
-                found.op(at, Op::PopHandler, Vec::new(), None, SURELY);
+                found.op(at, Op::PopHandler, Vec::new(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Raise(text) => {
                 let text = Fold::with(&mut self.ctx, &state, base, |fold| fold.expr(text));
-                let reads = Needs::of(&text, base).reads;
-                found.op(at, Op::Raise(text), reads, None, Can { fault: true, ..SURELY });
+                let reads = Needs::of(&text).reads;
+                found.folded(at, Op::Raise(text), reads, None, Can { fault: true, ..SURELY });
             }
             Op::Done => {
                 // Only where nothing but loops and handlers can be open.
@@ -341,7 +364,7 @@ impl<'p> Walk<'p> {
                     return None;
                 }
                 state.close_to(Opened::default());
-                found.op(at, Op::Done, Vec::new(), None, Can { fault: true, ..SURELY });
+                found.op(at, Op::Done, Vec::new(), Can { fault: true, ..SURELY });
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Fail(slot, code) | Op::FailCall(slot, code) => {
@@ -352,22 +375,22 @@ impl<'p> Walk<'p> {
                 }
                 let around = path.around;
                 let known = Fold::with(&mut self.ctx, &state, base, |fold| fold.expr(code));
-                let reads = Needs::of(&known, base).reads;
+                let (reads, own) = (Needs::of(&known).reads, at.place(*slot)?);
                 state.close_to(around);
                 match &known {
                     Expr::Const(value) => state.set(base, *slot, value.clone())?,
                     _ => state.forget(base, *slot)?,
                 }
-                let op = if inlined { Op::FailInlined(Box::new((*slot, known, around))) } else { Op::Fail(*slot, known) };
-                found.op(at, op, reads, Some(*slot), SURELY);
+                let op = if inlined { Op::FailInlined(Box::new((own, known, around))) } else { Op::Fail(own, known) };
+                found.folded(at, op, reads, Some(own), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::DropDraft => {
-                found.op(at, Op::DropDraft, Vec::new(), None, SURELY);
+                found.op(at, Op::DropDraft, Vec::new(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
-            Op::End(_) => found.op(at, instr.op.clone(), Vec::new(), None, SURELY),
-            Op::Defect => found.op(at, Op::Defect, Vec::new(), None, Can { fault: true, ..SURELY }),
+            Op::End(_) => found.op(at, instr.op.clone(), Vec::new(), SURELY),
+            Op::Defect => found.op(at, Op::Defect, Vec::new(), Can { fault: true, ..SURELY }),
             Op::Values(_) | Op::Failed(_) | Op::Pass(_) | Op::Give(_) | Op::FailInlined(_) => return None,
         }
         Some(found)
@@ -394,13 +417,20 @@ impl<'p> Walk<'p> {
             }
             return Some(found);
         }
-        let needs = Needs::of(&value, at.base);
+        let own = at.place(slot)?;
+        let held = held(&value, ty);
+        if held == Some(state.original(own.0 as usize)) {
+            found.ok = self.go(at, at.instr.ok, state)?;
+            return Some(found);
+        }
+        let needs = Needs::of(&value);
         let can = Can { fail: may_misfit(ty), fault: false, more: needs.more };
-        found.op(at, Op::Set(slot, value, ty), needs.reads, Some(slot), can);
+        found.folded(at, Op::Set(own, value, ty), needs.reads, Some(own), can);
         if can.fail {
             found.no = self.go(at, at.instr.no, state.clone())?;
         }
         state.forget(at.base, slot)?;
+        held.into_iter().for_each(|original| state.copy(own.0 as usize, original));
         found.ok = self.go(at, at.instr.ok, state)?;
         Some(found)
     }
@@ -415,8 +445,8 @@ impl<'p> Walk<'p> {
                 found.ok = self.go(at, at.instr.no, state)?;
             }
             None => {
-                let reads = Needs::of_compare(&folded, at.base).reads;
-                found.op(at, Op::Test(folded), reads, None, Can { fail: true, ..SURELY });
+                let reads = Needs::of_compare(&folded).reads;
+                found.folded(at, Op::Test(folded), reads, None, Can { fail: true, ..SURELY });
                 found.no = self.go(at, at.instr.no, state.clone())?;
                 found.ok = self.go(at, at.instr.ok, state)?;
             }
@@ -424,13 +454,13 @@ impl<'p> Walk<'p> {
         Some(found)
     }
 
-    /// Nothing is known of what an assertion touches. Its variables, by their places.
+    /// Nothing is known of what an assertion may set. Its variables, by their places.
     fn touches(&mut self, at: At<'p>, state: &mut State) -> Option<Vec<usize>> {
         let touched = self.program.touched.get(&at.pc)?;
-        for slot in touched.iter() {
+        for slot in touched.sets.iter() {
             state.forget(at.base, *slot)?;
         }
-        let places: Vec<usize> = touched.iter().map(|slot| at.base + slot.0 as usize).collect();
+        let places: Vec<usize> = touched.all.iter().map(|slot| at.base + slot.0 as usize).collect();
         if self.paths.get(at.path)?.caller.is_none() {
             self.kept.extend(&places);
         }
@@ -478,12 +508,13 @@ impl<'p> Walk<'p> {
                 found.values(at, vec![(inner(*slot), value)]);
                 continue;
             }
-            let needs = Needs::of(&value, at.base);
+            let (needs, own, held) = (Needs::of(&value), at.place(inner(*slot))?, held(&value, *ty));
             let can = Can { fail: may_misfit(*ty), fault: false, more: needs.more };
             may_fail |= can.fail;
-            let input = Input { slot: inner(*slot), value, ty: *ty, callee: site.name.clone() };
-            found.op(at, Op::Pass(Box::new(input)), needs.reads, Some(inner(*slot)), can);
+            let input = Input { slot: own, value, ty: *ty, callee: site.name.clone() };
+            found.folded(at, Op::Pass(Box::new(input)), needs.reads, Some(own), can);
             state.forget(base, *slot)?;
+            held.into_iter().for_each(|original| state.copy(own.0 as usize, original));
         }
         if may_fail {
             found.no = Some(self.reach(at.path, at.pc, Stage::CallFailed, outside)?);
@@ -525,7 +556,16 @@ impl<'p> Walk<'p> {
                 }
                 Some(_) => {}
                 None => {
+                    let (own, held) = (to.place(outer)?.0 as usize, state.original(at.place(inner)?.0 as usize));
+                    if held == state.original(own) {
+                        continue;
+                    }
+                    // What is undefined is not given, and the caller's variable keeps what it has.
+                    let given = always || state.known(to.base, outer).is_some_and(Value::is_undefined);
                     state.forget(to.base, outer)?;
+                    if given && held < at.base {
+                        state.copy(own, held);
+                    }
                     let given = vec![(Slot(before + inner.0), outer, always)];
                     found.steps.push(Step { act: Act::Give(given), base: to.base, origin: at.pc });
                 }
@@ -539,53 +579,15 @@ impl<'p> Walk<'p> {
     fn round(&mut self, at: At<'p>, mut state: State, data: &Loop) -> Option<Found> {
         let mut found = Found::default();
         let stop = at.base + data.stop.0 as usize;
-        found.op(at, at.instr.op.clone(), vec![stop], None, Can { fail: true, ..SURELY });
+        found.op(at, at.instr.op.clone(), vec![stop], Can { fail: true, ..SURELY });
         let mut over = state.clone();
         over.loops = over.loops.checked_sub(1)?;
         over.forget(at.base, data.exceeded)?;
         found.no = self.go(at, at.instr.no, over)?;
-        for slot in [data.item, Some(data.current), Some(data.iterations)].into_iter().flatten() {
+        for slot in [data.item, data.current, data.iterations].into_iter().flatten() {
             state.forget(at.base, slot)?;
         }
         found.ok = self.go(at, at.instr.ok, state)?;
         Some(found)
-    }
-}
-
-/// Whether an unknown value may not fit a type. Everything has a text, is a list, or can be the body of a message.
-fn may_misfit(ty: Option<Type>) -> bool {
-    !matches!(ty, None | Some(Type::String | Type::List | Type::Message))
-}
-
-/// No gateway: nothing that is evaluated beforehand asks for one.
-#[derive(Default)]
-struct Nowhere {
-    services: Services,
-    modifier: SmolStr,
-}
-
-impl Environment for Nowhere {
-    fn services(&self) -> &Services {
-        &self.services
-    }
-
-    fn served(&self) -> Vec<&SmolStr> {
-        Vec::new()
-    }
-
-    fn service_path(&self, _name: &str) -> &str {
-        ""
-    }
-
-    fn instance_modifier(&self) -> &SmolStr {
-        &self.modifier
-    }
-
-    fn own_cookies(&self) -> &[SmolStr] {
-        &[]
-    }
-
-    fn answer(self: Arc<Self>, _request: Request) -> BoxFuture<'static, Response<Bytes>> {
-        Box::pin(async { Response::default() })
     }
 }
