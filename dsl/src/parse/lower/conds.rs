@@ -34,7 +34,6 @@ impl Lower<'_> {
         for child in self.children(node) {
             match child.as_rule() {
                 rule if rule == operand => operands.push(one(self, child)),
-                Rule::alone => operands.push(self.lone_condition(child)),
                 Rule::or_op | Rule::and_op => self.word_operator(&child, word),
                 rule => unreachable_rule(rule),
             }

@@ -80,7 +80,7 @@ impl Lower<'_> {
 
     /// Operands and operators: `*`, `/`, `%` before `+`, `-`, each from the left.
     pub fn sum(&mut self, node: Node<'_>) -> Option<Expr> {
-        if let Some(child) = only(&node).filter(|child| child.as_rule() != Rule::comment) {
+        if let Some(child) = only(&node) {
             return self.primary(child);
         }
         let span = self.span(&node);

@@ -203,7 +203,7 @@ impl Lower<'_> {
     }
 }
 
-/// The only child of a node, be it a comment; `None` if there are more.
+/// The only child of a node; `None` if there are more, comments among them.
 fn only<'i>(node: &Node<'i>) -> Option<Node<'i>> {
     let mut inner = node.clone().into_inner();
     inner.next().filter(|_| inner.next().is_none())

@@ -54,10 +54,6 @@ impl Front {
         site.handle(request)
     }
 
-    fn access_log(&self) -> bool {
-        self.host.site.load().services.access
-    }
-
     fn is_own(&self, path: &str, conn: &ConnInfo) -> bool {
         let Monitoring { health, metrics, audience, .. } = &self.monitoring;
         (path == health || path == metrics)
@@ -130,7 +126,7 @@ impl Handler for Front {
 
     fn refused(&self, status: StatusCode, peer: IpAddr, correlation: &Correlation) {
         self.host.metrics.refused(status.as_u16());
-        if self.access_log() {
+        if self.host.site.load().services.access {
             let (request, status) = (correlation.id(), status.as_u16());
             tracing::info!(target: "access", remote = %peer, status, %request, "refused before any service");
         }
