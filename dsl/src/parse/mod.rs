@@ -26,7 +26,7 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     if let Some(diagnostic) = too_large(file, text) {
         return (File::default(), vec![diagnostic]);
     }
-    let scan = scan::scan(file, text);
+    let scan = scan::policy(file, text);
     let mut diagnostics = scan.diagnostics.clone();
     let mut tree = File::default();
     if scan.readable {

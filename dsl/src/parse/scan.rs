@@ -25,8 +25,17 @@ pub struct Scan {
     pub readable: bool,
 }
 
-/// Walks over a text.
+/// Walks over a text: a data file, or the inside of `${…}`.
 pub fn scan(file: FileId, text: &str) -> Scan {
+    walk(file, text, false)
+}
+
+/// Walks over a policy file. In the copy, `\r` stands for each line break that certainly ends a statement.
+pub fn policy(file: FileId, text: &str) -> Scan {
+    walk(file, text, true)
+}
+
+fn walk(file: FileId, text: &str, statements: bool) -> Scan {
     let mut scanner = Scanner {
         file,
         text,
@@ -39,6 +48,9 @@ pub fn scan(file: FileId, text: &str) -> Scan {
         readable: true,
         inserted: Vec::new(),
         line: 0,
+        statements,
+        last: 0,
+        next: (0, false),
     };
     scanner.run();
     let Scanner { copy, diagnostics, touched, readable, inserted, .. } = scanner;
@@ -99,11 +111,22 @@ struct Scanner<'a> {
     inserted: Vec<Inserted>,
     /// Where the current line begins.
     line: usize,
+    /// Whether line breaks that end statements are marked.
+    statements: bool,
+    /// Where the last thing ends that is neither blank nor comment.
+    last: usize,
+    /// Where the next such thing begins that was looked for, and whether it begins a statement wherever it stands.
+    next: (usize, bool),
 }
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Words that begin a statement and never an argument.
 const STATEMENT_WORDS: [&str; 7] = ["set", "default", "include", "if", "fail", "ForEach", "Raise"];
+/// Words that a statement may go on with, or after, on the next line.
+const CONTINUING: [&str; 20] = [
+    "and", "or", "not", "is", "in", "contains", "matches", "starts", "ends", "length", "count", "as", "ignoring", "limit", "on",
+    "json", "else", "elseif", "elsif", "elif",
+];
 /// Words that begin a declaration, at the start of a line and followed by a quote.
 const DECLARATION_WORDS: [&str; 7] = ["fragment", "assertion", "service", "task", "command", "customize", "extension"];
 
@@ -120,16 +143,28 @@ impl Scanner<'_> {
             at = match byte {
                 b'\n' => {
                     line_start = true;
-                    at + 1
+                    if self.ends_statement(at) {
+                        self.put(at, b'\r');
+                    }
+                    at += 1;
+                    continue;
                 }
-                b'/' if self.rest(at).starts_with(b"//") => self.line_end(at),
+                b'/' if self.rest(at).starts_with(b"//") => {
+                    at = self.comment(at);
+                    continue;
+                }
+                b' ' => {
+                    at += 1;
+                    continue;
+                }
                 b'"' if self.rest(at).starts_with(b"\"\"\"") => self.block_text(at),
                 b'"' => self.quoted(at),
                 b'\'' => self.single_quoted(at),
                 // The grammar knows one kind of blank.
                 b'\t' | b'\r' => {
                     self.put(at, b' ');
-                    at + 1
+                    at += 1;
+                    continue;
                 }
                 0xEF if self.rest(at).starts_with(BYTE_ORDER_MARK) => {
                     (at..at + BYTE_ORDER_MARK.len()).for_each(|at| self.put(at, b' '));
@@ -147,6 +182,7 @@ impl Scanner<'_> {
                 }
                 _ => at + 1,
             };
+            self.last = at;
             if self.diagnostics.len() >= MAX_PROBLEMS {
                 self.readable = false;
                 return;
@@ -161,6 +197,51 @@ impl Scanner<'_> {
             }
         }
         self.end_of_declaration(self.bytes.len());
+    }
+
+    /// A comment, without the `\r` at the end of its line; gives its end.
+    fn comment(&mut self, at: usize) -> usize {
+        let end = self.line_end(at);
+        (at..end).filter(|at| self.bytes.get(*at) == Some(&b'\r')).for_each(|at| self.copy[at] = b' ');
+        end
+    }
+
+    /// Whether this line break certainly ends a statement: it stands in a block, and neither may the text before it be continued, nor can
+    /// the text after it continue something.
+    fn ends_statement(&mut self, at: usize) -> bool {
+        if !self.statements || !self.open.last().is_some_and(|open| open.block) {
+            return false;
+        }
+        let before = self.bytes.get(..self.last).unwrap_or_default();
+        let ended = match before.last() {
+            Some(b')' | b'"' | b'}' | b']' | b'\'') => true,
+            Some(byte) if is_word(*byte) => {
+                let word = before.iter().rposition(|byte| !is_word(*byte)).map_or(0, |n| n + 1);
+                !continues(before.get(word..).unwrap_or_default())
+            }
+            _ => false,
+        };
+        ended && self.begins_statement(at)
+    }
+
+    /// Whether what comes next after this place is something with which only a statement begins, or the end of a block.
+    fn begins_statement(&mut self, after: usize) -> bool {
+        if after >= self.next.0 {
+            let mut at = after;
+            self.next = loop {
+                match self.bytes.get(at) {
+                    Some(b' ' | b'\t' | b'\r' | b'\n') => at += 1,
+                    Some(b'/') if self.rest(at).starts_with(b"//") => at = self.line_end(at),
+                    Some(b'"' | b'\'' | b'$' | b'}') => break (at, true),
+                    Some(byte) if is_word(*byte) && !byte.is_ascii_digit() => {
+                        let length = self.rest(at).iter().take_while(|byte| is_word(**byte)).count();
+                        break (at, !continues(self.rest(at).get(..length).unwrap_or_default()));
+                    }
+                    _ => break (at, false),
+                }
+            };
+        }
+        self.next.1
     }
 
     /// The text from an offset on; empty beyond the end.
@@ -408,7 +489,7 @@ impl Scanner<'_> {
 
     fn blank(&mut self, from: usize, to: usize) {
         for byte in self.copy.iter_mut().take(to).skip(from) {
-            if *byte != b'\n' {
+            if !matches!(byte, b'\n' | b'\r') {
                 *byte = b' ';
             }
         }
@@ -419,6 +500,14 @@ impl Scanner<'_> {
         let range = self.line_begin(from)..self.line_end(to.saturating_sub(1).max(from));
         self.touched.push(range);
     }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn continues(word: &[u8]) -> bool {
+    CONTINUING.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
 
 fn closer(opener: u8) -> u8 {

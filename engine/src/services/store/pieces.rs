@@ -29,17 +29,21 @@ pub struct Pieces {
     pace: Pace,
 }
 
-/// The statements of one piece. Parameters: the place it begins after, the place where it ends, the values of the bounds and the
-/// condition.
+/// The statements of one piece.
 #[derive(Debug)]
 struct Steps {
     /// Finds the place where the piece ends. Parameters: the place it begins after, the values of the bounds, the number of rows to pass
     /// over.
     end: Statement,
-    /// Whether there is anything to delete, and its deletion: up to the end that was found, and up to the table's.
-    to_end: Work,
+    /// Up to the end that was found. By the number of leading columns that have one value in the whole piece: an index leads past them only
+    /// where a statement says so. Parameters: these values, the rest of the places where it begins and ends, the values of the bounds and the
+    /// condition.
+    to_end: Vec<Work>,
+    /// Up to the end of the table. Parameters: the place it begins after, the values of the bounds and the condition.
     to_last: Work,
 }
+
+/// Whether there is anything to delete, and its deletion.
 
 #[derive(Debug)]
 struct Work {
@@ -129,18 +133,22 @@ impl Pieces {
         size: i64,
     ) -> Result<Piece, StoreError> {
         let begun = Instant::now();
-        let steps = if after.is_some() { &self.further } else { &self.from_start };
-        let after = spread(after.unwrap_or_default());
         let bounds = params.get(..self.bounds).unwrap_or_default();
-        let found = [&after[..], bounds, &[Value::Int(size - 1)]].concat();
-        let found = connection.run(&steps.end, &found, QueryOptions::default()).await?;
-        let end = found.rows.into_iter().next();
-        if end.as_ref().is_some_and(|end| end.len() != self.columns || end.iter().any(Value::is_undefined)) {
-            let detail = "rows cannot be deleted along a column that is NULL";
-            return Err(StoreError::new(Kind::Invalid, connection.name(), detail));
-        }
-        let work = if end.is_some() { &steps.to_end } else { &steps.to_last };
-        let values = [&after, &spread(end.as_deref().unwrap_or_default()), params].concat();
+        let first = match after {
+            Some(_) => None,
+            None => self.place(connection, &self.from_start, &[], bounds, 0).await?,
+        };
+        let steps = if after.is_some() { &self.further } else { &self.from_start };
+        let end = self.place(connection, steps, after.unwrap_or_default(), bounds, size - 1).await?;
+        let same = after.or(first.as_deref()).zip(end.as_deref()).map_or(0, |(begin, end)| same_numbers(begin, end));
+        let (work, values) = match (&end, steps.to_end.get(same)) {
+            (Some(end), Some(work)) => {
+                let (same, end) = end.split_at(same);
+                let after = after.and_then(|after| after.get(same.len()..)).unwrap_or_default();
+                (work, [same, &spread(after), &spread(end), params].concat())
+            }
+            _ => (&steps.to_last, [&spread(after.unwrap_or_default()), params].concat()),
+        };
         // Most pieces of a table in use have nothing to delete; reading them locks nobody out.
         let some = connection.run(&work.look, &values, QueryOptions::default()).await?;
         let looked = begun.elapsed();
@@ -149,6 +157,24 @@ impl Pieces {
         }
         let deleted = connection.run_apart(&work.delete, &values).await?;
         Ok(Piece { rows: deleted.affected, end, looked, took: deleted.took })
+    }
+
+    /// The place of a row within the bounds, so many rows after another place or the start; `None` beyond the last.
+    async fn place(
+        &self,
+        connection: &Connection,
+        steps: &Steps,
+        after: &[Value],
+        bounds: &[Value],
+        pass: i64,
+    ) -> Result<Option<Vec<Value>>, StoreError> {
+        let values = [&spread(after), bounds, &[Value::Int(pass)]].concat();
+        let found = connection.run(&steps.end, &values, QueryOptions::default()).await?.rows.into_iter().next();
+        if found.as_ref().is_some_and(|place| place.len() != self.columns || place.iter().any(Value::is_undefined)) {
+            let detail = "rows cannot be deleted along a column that is NULL";
+            return Err(StoreError::new(Kind::Invalid, connection.name(), detail));
+        }
+        Ok(found)
     }
 }
 
@@ -170,13 +196,9 @@ impl Pieces {
     pub(super) fn statements(&self) -> Vec<(&Statement, bool)> {
         let mut all = Vec::new();
         for Steps { end, to_end, to_last } in [&self.from_start, &self.further] {
-            all.extend([
-                (end, false),
-                (&to_end.look, false),
-                (&to_end.delete, false),
-                (&to_last.look, true),
-                (&to_last.delete, true),
-            ]);
+            all.push((end, false));
+            all.extend(to_end.iter().flat_map(|work| [(&work.look, false), (&work.delete, false)]));
+            all.extend([(&to_last.look, true), (&to_last.delete, true)]);
         }
         all
     }
@@ -186,6 +208,13 @@ impl Pieces {
 fn spread(place: &[Value]) -> Vec<Value> {
     let last = place.len().saturating_sub(1);
     place.iter().enumerate().flat_map(|(i, value)| std::iter::repeat_n(value.clone(), if i < last { 2 } else { 1 })).collect()
+}
+
+/// How many leading columns, but not the last one, have the same number in two places. Texts that are the same in one place of an index need
+/// not have the same bytes.
+fn same_numbers(one: &[Value], other: &[Value]) -> usize {
+    let pairs = one.iter().zip(other).take(one.len().saturating_sub(1));
+    pairs.take_while(|pair| matches!(pair, (Value::Int(one), Value::Int(other)) if one == other)).count()
 }
 
 /// The next piece's size, by how long this one took.
@@ -211,13 +240,16 @@ impl Steps {
             end.add(if begins { " and (" } else { " where (" }).append(bounds).add("\n)");
         }
         end.add(&format!(" order by {list} limit 1 offset ")).value();
-        let work = |ends: bool| -> Result<Work, StatementError> {
+        let work = |leading: &[&str], beyond: &[&str], ends: bool| -> Result<Work, StatementError> {
             let rest = |text: &mut Text| {
+                for column in leading {
+                    text.add(&format!("{column} = ")).value().add(" and ");
+                }
                 if begins {
-                    text.bound(along, ">", ">").add(" and ");
+                    text.bound(beyond, ">", ">").add(" and ");
                 }
                 if ends {
-                    text.bound(along, "<", "<=").add(" and ");
+                    text.bound(beyond, "<", "<=").add(" and ");
                 }
                 let both = !bounds.is_empty() && !condition.is_empty();
                 text.add("(").append(bounds).add(if both { "\n) and (" } else { "" }).append(condition).add("\n)");
@@ -229,7 +261,8 @@ impl Steps {
             rest(delete.add(&format!("delete from {table} where ")));
             Ok(Work { look: look.statement()?, delete: delete.statement()? })
         };
-        Ok(Steps { end: end.statement()?, to_end: work(true)?, to_last: work(false)? })
+        let to_end = (0..along.len()).map(|same| along.split_at(same)).map(|(leading, beyond)| work(leading, beyond, true));
+        Ok(Steps { end: end.statement()?, to_end: to_end.collect::<Result<_, _>>()?, to_last: work(&[], along, false)? })
     }
 }
 

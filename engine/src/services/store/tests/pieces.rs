@@ -112,3 +112,21 @@ fn only_plain_names_are_taken() {
     assert!(Pieces::new("t", &[], &[], &condition).is_err());
     assert!(Pieces::new("t", &["k"], &[], &condition).is_ok());
 }
+
+/// Otherwise each piece would go through all rows that share its first columns.
+#[tokio::test]
+async fn an_index_leads_past_all_columns_that_a_piece_shares() {
+    let db = sqlite();
+    let table = db.table().await;
+    db.sql(&format!("create index i_{table} on {table} (n, k)"), &[]).await.unwrap();
+    let pieces = pieces(&table, &["n", "k"]);
+    let mut found = Vec::new();
+    for (statement, _) in pieces.statements() {
+        let params = vec![Value::Int(1); statement.params()];
+        let plan = db.run(&statement.after("explain query plan "), &params, QueryOptions::default()).await.unwrap();
+        found.extend(plan.rows.iter().map(|row| row[3].as_text().into_owned()));
+    }
+    for wanted in ["(n=? AND k<?)", "(n=? AND k>? AND k<?)"] {
+        assert_eq!(found.iter().filter(|step| step.ends_with(wanted)).count(), 2, "{wanted}: {found:#?}");
+    }
+}
