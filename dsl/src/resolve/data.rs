@@ -1,6 +1,6 @@
 //! The data files that `file "…"` names: found, parsed once as templates, and walked like templates in a policy.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::ast::{Expr, ExprKind, Json, Part, Syntax};
 use crate::diagnostic::Diagnostic;

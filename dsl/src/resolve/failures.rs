@@ -1,6 +1,8 @@
 //! The codes with which an assertion can fail: those of its own `fail`s, and those of the assertions whose failure it passes on.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+
+use hashbrown::HashSet;
 
 use crate::ast::{Block, Call, Callee, Cond, Expr, ExprKind, GroupKind, Stmt, StmtKind};
 use crate::resolve::Library;

@@ -1,6 +1,6 @@
 //! Which policies there are, by kind and name.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 use crate::ast::{Expr, Item, ItemKind, Param};

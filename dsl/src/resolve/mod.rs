@@ -19,9 +19,10 @@ mod steps;
 mod summary;
 pub mod visit;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashSet;
 
 pub use check::{AddressPlace, address_places};
 pub use explain::{Explanation, PolicyNotes, Setting, VariableNotes};
@@ -30,7 +31,7 @@ pub use hooks::{Edit, Hook, Settable};
 pub use index::{Policy, PolicyId};
 pub use steps::Step;
 
-use crate::ast::{self, File};
+use crate::ast;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::parse::parse;
 use crate::span::{FileId, Origin, Sources};
@@ -41,9 +42,9 @@ use index::{Index, Kind};
 use names::Names;
 use summary::{Event, Gather};
 
-/// Most threads that read files at a time, and how many files are worth another one.
-const MAX_READERS: usize = 8;
-const FILES_EACH: usize = 16;
+/// Most threads that load policies at a time, and how many files or policies are worth another one.
+const MAX_THREADS: usize = 8;
+const EACH: usize = 16;
 
 /// A resolved set of policies. Clones share everything.
 #[derive(Clone, Debug)]
@@ -68,7 +69,8 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     let mut policies = Vec::new();
     let mut broken = HashSet::new();
     let mut derived = Vec::new();
-    for (at, (tree, found)) in trees(&sources).into_iter().enumerate() {
+    let parsed = |at: usize| sources.files.get(at).map(|source| parse(FileId(at as u32), &source.text)).unwrap_or_default();
+    for (at, (tree, found)) in shared(sources.files.len(), sources.files.len(), parsed).into_iter().enumerate() {
         let file = FileId(at as u32);
         let source = sources.get(file);
         if found.iter().any(|found| found.severity == Severity::Error) {
@@ -106,8 +108,7 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     let mut gather = Gather { policies: &policies, index: &index, data: &data, names: &mut names };
     let events: Vec<_> = policies.iter().map(|policy| gather.events(policy)).collect();
     let names = Arc::new(names);
-    let mut builder = Builder::new(&names, &events);
-    let spaces: Vec<_> = policies.iter().map(|policy| policy.owns_frame().then(|| builder.space(policy))).collect();
+    let spaces = spaces(&policies, &names, &events);
     diagnostics.extend(check::run(&check::Set {
         sources: &sources,
         policies: &policies,
@@ -122,29 +123,37 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     (library, tidy(diagnostics))
 }
 
-/// The trees of all files, with what is wrong in them. Several threads share the work, which is most of loading.
-fn trees(sources: &Sources) -> Vec<(File, Vec<Diagnostic>)> {
-    let useful = sources.files.len().div_ceil(FILES_EACH).min(MAX_READERS);
+/// The results of `count` pieces of work, in their order. Several threads share them where that is worthwhile for so many files or policies.
+fn shared<T: Send>(size: usize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let useful = size.div_ceil(EACH).min(MAX_THREADS);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(useful);
     let next = AtomicUsize::new(0);
-    let read = || {
-        let mut own = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(source) = sources.files.get(at) else { return own };
-            own.push((at, parse(FileId(at as u32), &source.text)));
-        }
+    let take = || {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        (at < count).then_some(at)
     };
+    let some = || std::iter::from_fn(take).map(|at| (at, work(at))).collect::<Vec<_>>();
     let mut all = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(read)).collect();
-        let mut all = read();
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(some)).collect();
+        let mut all = some();
         for helper in helpers {
             all.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
         all
     });
-    all.sort_by_key(|(at, _)| *at);
-    all.into_iter().map(|(_, tree)| tree).collect()
+    all.sort_unstable_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The frames of those policies that own one.
+fn spaces(policies: &[Policy], names: &Arc<Names>, events: &[Vec<Event>]) -> Vec<Option<Space>> {
+    let parts: Vec<&[Policy]> = policies.chunks(policies.len().div_ceil(MAX_THREADS).max(EACH)).collect();
+    let frames = |part: usize| {
+        let mut builder = Builder::new(names, events);
+        let part = parts.get(part).copied().unwrap_or_default();
+        part.iter().map(|policy| policy.owns_frame().then(|| builder.space(policy))).collect::<Vec<_>>()
+    };
+    shared(policies.len(), parts.len(), frames).into_iter().flatten().collect()
 }
 
 /// In the order of files and places, each problem once.

@@ -3,7 +3,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "INVARIANT: a symbol is made by the table that it indexes, which only grows")]
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::spec::{Builtin, Catalogue};
 

@@ -1,7 +1,7 @@
 //! Codes of `fail` for which a service's error answer has no words. What an answer knows is what its policies name: members of JSON, and what
 //! they compare with. An answer that names no code passes any on, and one that looks at parts of codes may know them all.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use crate::ast::{Call, Callee, Comparison, Expr, ExprKind, ItemKind, Json, Part, Predicate, Stmt, StmtKind, Syntax};
 use crate::codes;
@@ -42,7 +42,7 @@ fn is_code(word: &str) -> bool {
 
 /// The owners of frames that are reached from one by calls, itself first.
 fn reach<'a>(set: &Set<'a>, from: PolicyId, follow: impl Fn(PolicyId) -> bool, mut each: impl FnMut(FileId, &mut Walk<'a>)) {
-    let mut seen = HashSet::from([from]);
+    let mut seen: HashSet<PolicyId> = [from].into_iter().collect();
     let mut open = vec![from];
     while let Some(id) = open.pop() {
         let Some(Some(space)) = set.spaces.get(id.index()) else { continue };

@@ -6,7 +6,7 @@
     reason = "INVARIANT: a policy's id is made by the set, and indexes the tables that are as long as the set"
 )]
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::ast::{
     BinaryOp, Call, Callee, Comparison, Cond, Direction, Expr, ExprKind, Multi, Predicate, Stmt, StmtKind, Type, VarRef,

@@ -1,7 +1,9 @@
 //! How declarations connect: names must exist, hooks and extensions must be in their places, and each declaration in the right
 //! part of the installation.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+
+use hashbrown::{HashMap, HashSet};
 
 use crate::ast::{Call, Callee, Name, Stmt, StmtKind};
 use crate::codes;
@@ -61,8 +63,8 @@ struct AllPlaces<'a> {
     extensions: BTreeMap<String, &'a str>,
 }
 
-pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
-    let mut found = duplicates(set);
+pub(crate) fn check(set: &Set<'_>, found: &mut Vec<Diagnostic>) {
+    found.extend(duplicates(set));
     let mut all = AllPlaces::default();
     let mut declarations = Vec::new();
     for policy in set.policies {
@@ -88,9 +90,8 @@ pub(crate) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
             Kind::Fragment | Kind::Assertion | Kind::Service | Kind::Task | Kind::Command | Kind::Before | Kind::After => None,
         });
     }
-    never_included(set, &mut found);
-    unused_connections(set, &mut found);
-    found
+    never_included(set, found);
+    unused_connections(set, found);
 }
 
 /// Looks for a call that uses the connection of its file.

@@ -6,7 +6,7 @@
     reason = "INVARIANT: a policy's id is made by the set, and indexes the tables that are as long as the set"
 )]
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use crate::ast::{Block, Call, ItemKind, Stmt, StmtKind};
 use crate::codes;

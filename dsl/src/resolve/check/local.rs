@@ -1,6 +1,6 @@
 //! One walk over a declaration that passes each call, expression and template to its check.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use crate::ast::{
     Call, Callee, Comparison, Direction, Expr, ExprKind, Item, ItemKind, Json, Param, Part, Predicate, Stmt, StmtKind, Syntax,

@@ -16,7 +16,7 @@ mod templates;
 mod values;
 mod variables;
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 pub(crate) use connect::{Places, places};
 pub(crate) use flow::{End, end};
@@ -28,6 +28,7 @@ use crate::resolve::build::Space;
 use crate::resolve::data::DataFiles;
 use crate::resolve::index::{Index, Kind, Policy, PolicyId};
 use crate::resolve::names::Names;
+use crate::resolve::shared;
 use crate::resolve::summary::Event;
 use crate::span::{FileId, Sources, Span};
 use crate::spec::Catalogue;
@@ -45,25 +46,27 @@ pub(crate) struct Set<'a> {
     pub(crate) broken: &'a HashSet<FileId>,
 }
 
-/// Runs all checks.
+/// Those that look at the whole set.
+const WHOLE: [fn(&Set<'_>, &mut Vec<Diagnostic>); 8] =
+    [variables::check, connect::check, booleans::check, routes::check, cycles::check, ranges::check, done::check, answers::check];
+
+/// Runs all checks. Several threads share them.
 pub(crate) fn run(set: &Set<'_>) -> Vec<Diagnostic> {
-    let mut found = connect::check(set);
-    routes::check(set, &mut found);
-    cycles::check(set, &mut found);
-    variables::check(set, &mut found);
-    ranges::check(set, &mut found);
-    booleans::check(set, &mut found);
-    done::check(set, &mut found);
-    answers::check(set, &mut found);
     let reached = set.reached();
-    for policy in set.policies {
-        let mut own = Vec::new();
-        local::check(set, policy, &mut own);
-        flow::check(set, policy, &mut own);
-        let way = || reached.get(&policy.id).into_iter().flat_map(|(space, member)| space.chain(*member));
-        found.extend(own.into_iter().map(|diagnostic| diagnostic.included_by(way())));
-    }
-    found
+    let check = |at: usize| {
+        let mut found = Vec::new();
+        let (whole, policy) = (WHOLE.get(at), at.checked_sub(WHOLE.len()).and_then(|at| set.policies.get(at)));
+        if let Some(check) = whole {
+            check(set, &mut found);
+        } else if let Some(policy) = policy {
+            local::check(set, policy, &mut found);
+            flow::check(set, policy, &mut found);
+            let way = || reached.get(&policy.id).into_iter().flat_map(|(space, member)| space.chain(*member));
+            found = found.into_iter().map(|diagnostic| diagnostic.included_by(way())).collect();
+        }
+        found
+    };
+    shared(set.policies.len(), WHOLE.len() + set.policies.len(), check).into_iter().flatten().collect()
 }
 
 impl<'a> Set<'a> {

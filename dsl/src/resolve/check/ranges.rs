@@ -1,7 +1,7 @@
 //! Checks literals against the types, bounds and choices of outputs and declared variables, wherever in the frame they are set. This
 //! matters most in customizations, where an operator learns of a mistake before it has any effect.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use crate::ast::{Allowed, Expr, Stmt, StmtKind, Type};
 use crate::diagnostic::Diagnostic;

@@ -1,6 +1,6 @@
 //! Paths and methods of services: no two services may answer the same request.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::ast::{ItemKind, ServiceHead};
 use crate::codes;

@@ -6,7 +6,7 @@
     reason = "INVARIANT: a policy's and a name's id are made by the set, and index the tables that are as long as the set"
 )]
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use crate::ast::{Direction, ItemKind};
 use crate::codes;

@@ -14,6 +14,9 @@ const MOST: i64 = 5000;
 const FEWEST: i64 = 200;
 /// How long the deletion of a piece should take. Others wait for as long.
 const GOAL: Duration = Duration::from_millis(20);
+/// How long a run lasts before its rows are counted without waiting for its end, and how many are counted at most.
+const TERM: Duration = Duration::from_secs(240);
+const COUNTED: u32 = 1_000_000;
 /// How often a piece may fail, in a row, before the run does. Each further attempt is at half as many rows.
 const ATTEMPTS: u32 = 8;
 
@@ -23,6 +26,8 @@ pub struct Pieces {
     /// Statements without and with a place to begin after.
     from_start: Steps,
     further: Steps,
+    /// How many rows there are. Parameters: the values of the bounds, and of the condition where there are no bounds.
+    count: Statement,
     columns: usize,
     /// How many values the bounds take.
     bounds: usize,
@@ -72,8 +77,17 @@ impl Pieces {
             return Err(StatementError::NotAName(String::new()));
         }
         let steps = |begins: bool| Steps::new(table, along, begins, bounds, condition);
-        let (columns, bounds) = (along.len(), bounds.len().saturating_sub(1));
-        Ok(Pieces { from_start: steps(false)?, further: steps(true)?, columns, bounds, pace: Pace::default() })
+        let mut count = Text::default();
+        count.add(&format!("select count(*) from (select 1 as one from {table} where "));
+        count.append(if bounds.is_empty() { condition } else { bounds }).add(&format!("\nlimit {COUNTED}) as few"));
+        Ok(Pieces {
+            from_start: steps(false)?,
+            further: steps(true)?,
+            count: count.statement()?,
+            columns: along.len(),
+            bounds: bounds.len().saturating_sub(1),
+            pace: Pace::default(),
+        })
     }
 
     /// Deletes the rows, in pieces that are durable one by one, with pauses by [`Pace`]. Stops early after `time`. `params`: the values of
@@ -81,8 +95,25 @@ impl Pieces {
     pub async fn delete(&self, connection: &Connection, params: &[Value], time: Option<Duration>) -> Result<Deleted, StoreError> {
         let begun = Instant::now();
         let deleted = self.run(connection, params, begun, time.and_then(|time| begun.checked_add(time))).await?;
-        self.pace.ended(begun.elapsed(), deleted.more);
+        if deleted.more {
+            self.look_back(connection, params).await;
+        } else {
+            self.pace.done();
+        }
         Ok(deleted)
+    }
+
+    /// Tells the pace how many rows are left.
+    async fn look_back(&self, connection: &Connection, params: &[Value]) {
+        let params = params.get(..self.count.params()).unwrap_or_default();
+        match connection.run(&self.count, params, QueryOptions::default()).await {
+            Ok(rows) => {
+                let rows = rows.rows.first().and_then(|row| row.first()).and_then(Value::to_int);
+                rows.into_iter().for_each(|rows| self.pace.left(rows.unsigned_abs()));
+            }
+            // What was deleted stays deleted.
+            Err(error) => tracing::debug!(%error, "the rows that are left were not counted"),
+        }
     }
 
     async fn run(
@@ -94,6 +125,7 @@ impl Pieces {
     ) -> Result<Deleted, StoreError> {
         let mut deleted = Deleted::default();
         let (mut after, mut size, mut failures) = (None, FIRST, 0);
+        let mut counted = begun;
         loop {
             let piece = Instant::now();
             let work = match self.piece(connection, params, after.as_deref(), size).await {
@@ -120,7 +152,11 @@ impl Pieces {
                 deleted.more = true;
                 return Ok(deleted);
             }
-            let pause = self.pace.pause(work, begun.elapsed());
+            if counted.elapsed() >= TERM {
+                self.look_back(connection, params).await;
+                counted = Instant::now();
+            }
+            let pause = self.pace.pause(work);
             tokio::time::sleep(left.map_or(pause, |left| pause.min(left))).await;
         }
     }
@@ -194,7 +230,7 @@ struct Piece {
 impl Pieces {
     /// All its statements, each with whether it only runs where fewer rows than one piece has are left.
     pub(super) fn statements(&self) -> Vec<(&Statement, bool)> {
-        let mut all = Vec::new();
+        let mut all = vec![(&self.count, false)];
         for Steps { end, to_end, to_last } in [&self.from_start, &self.further] {
             all.push((end, false));
             all.extend(to_end.iter().flat_map(|work| [(&work.look, false), (&work.delete, false)]));
