@@ -202,7 +202,11 @@ impl Scanner<'_> {
     /// A comment, without the `\r` at the end of its line; gives its end.
     fn comment(&mut self, at: usize) -> usize {
         let end = self.line_end(at);
-        (at..end).filter(|at| self.bytes.get(*at) == Some(&b'\r')).for_each(|at| self.copy[at] = b' ');
+        for at in at..end {
+            if self.bytes.get(at) == Some(&b'\r') {
+                self.put(at, b' ');
+            }
+        }
         end
     }
 

@@ -106,9 +106,10 @@ impl Lower<'_> {
         self.range(start, start + node.as_str().trim_end().len())
     }
 
-    /// A range of the repaired copy as a span in the author's text.
+    /// A range of the repaired copy as a span in the author's text, of whole characters: the copy may have one byte of a character replaced.
     fn range(&self, start: usize, end: usize) -> Span {
-        Span::new(self.file, self.scan.original(start), self.scan.original(end))
+        let (start, end) = (self.scan.original(start), self.scan.original(end));
+        Span::new(self.file, self.text.floor_char_boundary(start), self.text.ceil_char_boundary(end))
     }
 
     fn spanned<T>(&self, value: T, node: &Node<'_>) -> Spanned<T> {

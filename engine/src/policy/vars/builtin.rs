@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::Builtin;
 use smol_str::SmolStr;
 
 use super::Selector;
-use super::selector::{MessageSelector as Part, TimeSelector, after, cookies, header_name};
+use super::selector::{MessageSelector as Part, TimeSelector, cookies, header_name};
 use crate::data::principal::User;
 use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
@@ -193,17 +194,35 @@ pub fn builtins() -> impl Iterator<Item = &'static Builtin> {
     BUILTINS.iter().map(|variable| &variable.spec)
 }
 
+/// The table by names in lower case: those of single variables, and what those of a family begin with.
+struct ByName {
+    whole: HashMap<String, &'static Variable>,
+    families: HashMap<String, &'static Variable>,
+}
+
+static BY_NAME: LazyLock<ByName> = LazyLock::new(|| {
+    let mut names = ByName { whole: HashMap::new(), families: HashMap::new() };
+    for variable in BUILTINS {
+        let name = variable.spec.name.to_ascii_lowercase();
+        match name.strip_suffix(".*") {
+            Some(start) => names.families.insert(start.to_owned(), variable),
+            None => names.whole.insert(name, variable),
+        };
+    }
+    names
+});
+
 impl Accessor {
     /// Reads a built-in's full name, in any case, and records what it reads of the request. `None` if there is no such built-in.
     pub fn parse(name: &str, reads: &mut Reads) -> Option<Accessor> {
-        let exact = |variable: &&Variable| variable.spec.name.eq_ignore_ascii_case(name);
-        let (variable, rest) = match BUILTINS.iter().find(exact) {
+        let lower = name.to_ascii_lowercase();
+        let (variable, rest) = match BY_NAME.whole.get(&lower) {
             Some(variable) => (variable, ""),
             // The longest match: `gateway.time.utc` is not a property.
-            None => BUILTINS
-                .iter()
-                .filter_map(|variable| Some((variable, after(name, variable.spec.name.strip_suffix(".*")?)?)))
-                .max_by_key(|(variable, _)| variable.spec.name.len())?,
+            None => lower.rmatch_indices('.').find_map(|(dot, _)| {
+                let rest = name.get(dot + 1..).filter(|rest| !rest.is_empty())?;
+                Some((BY_NAME.families.get(lower.get(..dot)?)?, rest))
+            })?,
         };
         let accessor = match &variable.read {
             Read::Text(read) => A::Text(*read),
