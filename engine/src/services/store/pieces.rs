@@ -49,7 +49,6 @@ struct Steps {
 }
 
 /// Whether there is anything to delete, and its deletion.
-
 #[derive(Debug)]
 struct Work {
     look: Statement,
