@@ -1,7 +1,8 @@
 //! Which policies there are, by kind and name.
 
-use hashbrown::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::ast::{Expr, Item, ItemKind, Param};
 use crate::span::{FileId, Origin, Span};

@@ -19,8 +19,8 @@ mod steps;
 mod summary;
 pub mod visit;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use hashbrown::HashSet;
 
@@ -45,6 +45,8 @@ use summary::{Event, Gather};
 /// Most threads that load policies at a time, and how many files or policies are worth another one.
 const MAX_THREADS: usize = 8;
 const EACH: usize = 16;
+/// How many may run at a time. The system reads files to tell, so it is asked once.
+static PROCESSORS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// A resolved set of policies. Clones share everything.
 #[derive(Clone, Debug)]
@@ -126,7 +128,7 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
 /// The results of `count` pieces of work, in their order. Several threads share them where that is worthwhile for so many files or policies.
 fn shared<T: Send>(size: usize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let useful = size.div_ceil(EACH).min(MAX_THREADS);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(useful);
+    let threads = useful.min(*PROCESSORS);
     let next = AtomicUsize::new(0);
     let take = || {
         let at = next.fetch_add(1, Ordering::Relaxed);
