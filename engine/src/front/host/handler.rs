@@ -15,6 +15,7 @@ use crate::policy::answer::{self, Answering, Told};
 use crate::policy::ctx::Refused;
 use crate::policy::site::{Routed, Site};
 use crate::services::config::{Audience, Config, Monitoring, Security};
+use crate::services::telemetry::plain::Members;
 use crate::services::telemetry::{Attribute, Correlation, Side, Span, Tracer, unix_nanos};
 
 /// The handler in front of the policies.
@@ -237,9 +238,9 @@ impl Access {
         let trace = correlation.trace().map(|trace| format!("{:032x}", trace.id));
         let fields: serde_json::Map<_, _> =
             fields.into_iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
-        let told = serde_json::Value::Object(fields).to_string();
+        let told = Members(&fields);
         tracing::info!(
-            target: "access", %remote, secure, %method, path, status, bytes, micros, %service, %request, trace, told
+            target: "access", %remote, secure, %method, path, status, bytes, micros, %service, %request, trace, ?told
         );
     }
 }

@@ -269,14 +269,13 @@ pub fn wanted_in_log(level: Level) -> bool {
 /// Records in the ordinary log.
 pub fn in_log(record: AuditRecord<'_>) {
     let AuditRecord { level, service, request, detail, fields, .. } = record;
-    let some = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-    let (event, logger, remote) = (some(record.event), some(record.logger), some(record.remote));
+    let [event, logger, remote] = [record.event, record.logger, record.remote].map(|text| (!text.is_empty()).then_some(text));
     // The message may contain text of a request, which must not look like further fields.
     let detail = plain::sentence(detail);
-    let told = serde_json::to_string(&fields).unwrap_or_default();
+    let told = plain::Members(&fields);
     macro_rules! say {
         ($level:ident) => {
-            tracing::$level!(target: "audit", event, service, request, remote, logger, told, "{detail}")
+            tracing::$level!(target: "audit", event, service, request, remote, logger, ?told, "{detail}")
         };
     }
     match level {

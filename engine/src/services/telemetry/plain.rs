@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::correlation;
 use crate::data::encoding::all_bytes;
 
-/// The field of an access line with the policies' log fields: a JSON object whose members become fields of the line.
+/// The field of a line whose value is [`Members`]: its members become fields of the line.
 const TOLD: &str = "told";
 /// The field of a line with the request's id. A line without one gets that of the current request.
 const REQUEST: &str = "request";
@@ -92,6 +92,28 @@ pub fn json(line: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// What policies say of a request, as the field `told` of a line: `told = ?Members(&fields)`. Debug output is the fields of a line for people,
+/// and as "pretty" output (`{:#?}`) the object in JSON.
+pub struct Members<'a>(pub &'a Map<String, Value>);
+
+impl fmt::Debug for Members<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.write_str(&serde_json::to_string(self.0).map_err(|_| fmt::Error)?);
+        }
+        let mut blank = "";
+        for (name, value) in self.0 {
+            let value = match value {
+                Value::String(text) => Cow::Borrowed(text),
+                other => Cow::Owned(other.to_string()),
+            };
+            write!(f, "{blank}{}={}", field(name), field(&value))?;
+            blank = " ";
+        }
+        Ok(())
+    }
+}
+
 /// The fields of a line for people: the message, then `name=value`, and the request that it is about.
 pub struct Fields;
 
@@ -130,11 +152,7 @@ impl Visitor<'_> {
         if self.result.is_err() {
             return;
         }
-        if name == TOLD {
-            for (name, value) in members(value) {
-                let text = if let Value::String(text) = value { text } else { value.to_string() };
-                self.named(&name, &text);
-            }
+        if name == TOLD && value.is_empty() {
             return;
         }
         self.has_request |= name == REQUEST;
@@ -142,13 +160,10 @@ impl Visitor<'_> {
         let mut put = |parts: &[&str]| parts.iter().try_for_each(|part| self.writer.write_str(part));
         self.result = match name {
             "message" => put(&[blank, &visible(value)]),
+            TOLD => put(&[blank, value]),
             name => put(&[blank, &field(name.trim_start_matches("r#")), "=", &field(value)]),
         };
     }
-}
-
-fn members(object: &str) -> Map<String, Value> {
-    serde_json::from_str(object).unwrap_or_default()
 }
 
 /// A line for programs: one JSON object, its fields beside `timestamp`, `level` and `target`.
@@ -188,13 +203,7 @@ impl Line {
 
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == TOLD {
-            for (name, value) in members(value) {
-                self.0.entry(name).or_insert(value);
-            }
-        } else {
-            self.put(field, value);
-        }
+        self.put(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -214,7 +223,13 @@ impl Visit for Line {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        if field.name() != TOLD {
+            return self.put(field, format!("{value:?}"));
+        }
+        let members: Map<String, Value> = serde_json::from_str(&format!("{value:#?}")).unwrap_or_default();
+        for (name, value) in members {
+            self.0.entry(name).or_insert(value);
+        }
     }
 }
 
@@ -273,7 +288,9 @@ mod tests {
     fn a_line_names_its_request_and_what_policies_say_of_it() {
         let (text, objects) = (Kept::default(), Kept::default());
         let log = || {
-            tracing::info!(told = r#"{"client_id":"a b","level":"x"}"#, status = 200, "done");
+            let fields: Map<String, Value> = [("client_id", "a b"), ("level", "x")].map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
+            tracing::info!(told = ?Members(&fields), status = 200, "done");
+            tracing::info!(told = ?Members(&Map::new()), status = 200, "nothing");
             tracing::info!(request = "its own", "said");
         };
         let id = super::super::Correlation::new();
@@ -290,7 +307,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || run(&id));
         let text = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
         assert!(
-            text.contains("client_id=\"a b\"") && text.lines().nth(1).unwrap().ends_with("said request=\"its own\""),
+            text.contains("client_id=\"a b\"") && text.lines().nth(2).unwrap().ends_with("said request=\"its own\""),
             "{text}"
         );
         let objects = String::from_utf8(objects.0.lock().unwrap().clone()).unwrap();
@@ -300,6 +317,7 @@ mod tests {
             (&lines[0]["status"], &lines[0]["level"], &lines[0]["message"]),
             (&200.into(), &"INFO".into(), &"done".into())
         );
-        assert_eq!(lines[1]["request"], "its own");
+        assert!(text.contains("nothing status=200 request="), "{text}");
+        assert_eq!(lines[2]["request"], "its own");
     }
 }
