@@ -288,7 +288,8 @@ mod tests {
     fn a_line_names_its_request_and_what_policies_say_of_it() {
         let (text, objects) = (Kept::default(), Kept::default());
         let log = || {
-            let fields: Map<String, Value> = [("client_id", "a b"), ("level", "x")].map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
+            let fields: Map<String, Value> =
+                [("client_id", "a b"), ("level", "x")].map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
             tracing::info!(told = ?Members(&fields), status = 200, "done");
             tracing::info!(told = ?Members(&Map::new()), status = 200, "nothing");
             tracing::info!(request = "its own", "said");
