@@ -1,5 +1,5 @@
-//! A first walk over the text, for brackets and quotes. It reports unpaired ones and repairs them in a copy. So the grammar sees
-//! only paired ones and can report what else is wrong in the file.
+//! A first walk over the text, for brackets, quotes and comments. It reports unpaired brackets and quotes and repairs them in a copy. So
+//! the grammar sees only paired ones and can report what else is wrong in the file. Comments are blank in the copy.
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -13,8 +13,10 @@ const MAX_PROBLEMS: usize = 50;
 
 /// The result of the walk.
 pub struct Scan {
-    /// The text with brackets and quotes paired.
+    /// The text with brackets and quotes paired, and blanks for comments.
     pub text: String,
+    /// Where comments stand in the original, in order.
+    pub comments: Vec<std::ops::Range<usize>>,
     /// What was added to it, by place.
     inserted: Vec<Inserted>,
     /// What was unpaired.
@@ -41,6 +43,7 @@ fn walk(file: FileId, text: &str, statements: bool) -> Scan {
         text,
         bytes: text.as_bytes(),
         copy: text.as_bytes().to_vec(),
+        comments: Vec::new(),
         open: Vec::new(),
         suspect: None,
         diagnostics: Vec::new(),
@@ -53,7 +56,7 @@ fn walk(file: FileId, text: &str, statements: bool) -> Scan {
         next: (0, false),
     };
     scanner.run();
-    let Scanner { copy, diagnostics, touched, readable, inserted, .. } = scanner;
+    let Scanner { copy, comments, diagnostics, touched, readable, inserted, .. } = scanner;
     // Whole characters are replaced by ASCII, so the copy is UTF-8. Otherwise the file would still be refused, with fewer
     // diagnostics.
     let (mut copy, readable) = match String::from_utf8(copy) {
@@ -63,7 +66,7 @@ fn walk(file: FileId, text: &str, statements: bool) -> Scan {
     for insertion in inserted.iter().rev() {
         copy.insert_str(insertion.at, &insertion.text);
     }
-    Scan { text: copy, inserted, diagnostics, touched, readable }
+    Scan { text: copy, comments, inserted, diagnostics, touched, readable }
 }
 
 /// Text added to the copy before offset `at` of the original.
@@ -102,6 +105,7 @@ struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     copy: Vec<u8>,
+    comments: Vec<std::ops::Range<usize>>,
     open: Vec<Open>,
     /// The brace that was left open, judging by the indentation.
     suspect: Option<Open>,
@@ -199,13 +203,12 @@ impl Scanner<'_> {
         self.end_of_declaration(self.bytes.len());
     }
 
-    /// A comment, without the `\r` at the end of its line; gives its end.
+    /// Notes a comment and blanks it; gives its end.
     fn comment(&mut self, at: usize) -> usize {
         let end = self.line_end(at);
-        for at in at..end {
-            if self.bytes.get(at) == Some(&b'\r') {
-                self.put(at, b' ');
-            }
+        self.comments.push(at..end);
+        if let Some(comment) = self.copy.get_mut(at..end) {
+            comment.fill(b' ');
         }
         end
     }

@@ -2,7 +2,8 @@
 
 use super::items::unreachable_rule;
 use super::stmts::plain;
-use super::{Lower, Node, Rule, explain, join_comments};
+use super::comments::join_comments;
+use super::{Lower, Node, Rule, explain};
 use crate::ast::{Block, Comment, Stmt, StmtKind};
 use crate::codes;
 use crate::parse::MAX_CHAIN;
@@ -15,23 +16,12 @@ impl Lower<'_> {
         let mut pending: Vec<Comment> = Vec::new();
         // The end of the last statement in the tree, as long as nothing came after it.
         let mut last_end: Option<u32> = None;
+        self.loosen_before(span.span.start);
         for child in node.into_inner() {
             let child_span = self.span(&child);
+            self.between_lines(child_span.start, last_end.take(), &mut stmts, &mut pending);
             match child.as_rule() {
-                Rule::comment => {
-                    let comment = self.comment(&child);
-                    let beside = last_end.is_some_and(|end| self.same_line(end, child_span.start));
-                    last_end = None;
-                    match stmts.last_mut().filter(|_| beside) {
-                        Some(stmt) => stmt.trailing = Some(Comment { blank_before: false, ..comment }),
-                        None => {
-                            let first = stmts.is_empty() && pending.is_empty();
-                            pending.push(Comment { blank_before: comment.blank_before && !first, ..comment });
-                        }
-                    }
-                }
                 Rule::line => {
-                    last_end = None;
                     let blank = self.lines_before(child_span.start) > 1;
                     if let Some(mut stmt) = self.line(child) {
                         let mut leading = std::mem::take(&mut pending);
@@ -47,14 +37,27 @@ impl Lower<'_> {
                         last_end = Some(child_span.end);
                     }
                 }
-                Rule::junk => {
-                    last_end = None;
-                    self.explain_junk(&child);
-                }
+                Rule::junk => self.explain_junk(&child),
                 rule => unreachable_rule(rule),
             }
+            self.drop_before(child_span.end);
         }
+        self.between_lines(span.span.end, last_end, &mut stmts, &mut pending);
         Block { stmts, trailing: pending, span }
+    }
+
+    /// Comments before `end`: the first one beside a statement that ended at `last_end` belongs to that one, the others to the next.
+    fn between_lines(&mut self, end: u32, mut last_end: Option<u32>, stmts: &mut [Stmt], pending: &mut Vec<Comment>) {
+        while let Some((start, comment)) = self.comment_before(end) {
+            let beside = last_end.take().is_some_and(|end| self.same_line(end, start));
+            match stmts.last_mut().filter(|_| beside) {
+                Some(stmt) => stmt.trailing = Some(Comment { blank_before: false, ..comment }),
+                None => {
+                    let first = stmts.is_empty() && pending.is_empty();
+                    pending.push(Comment { blank_before: comment.blank_before && !first, ..comment });
+                }
+            }
+        }
     }
 
     /// A statement, and what follows on its line without belonging to it.
@@ -120,6 +123,7 @@ impl Lower<'_> {
             }
             made.push(stmt);
         }
+        self.loosen_before(span.end);
         let loose = self.take_loose(before);
         let mut stmts = made.into_iter().collect::<Option<Vec<Stmt>>>()?.into_iter().rev();
         let mut whole = stmts.next()?;

@@ -79,13 +79,13 @@ impl Lower<'_> {
 
     fn comparison(&mut self, node: Node<'_>) -> Option<Cond> {
         let whole = self.span(&node);
-        let (mut mode, mut left, mut ty, mut ignore_case) = (None, None, None, false);
+        let (mut mode, mut sum, mut left, mut ty, mut ignore_case) = (None, None, None, None, false);
         let mut predicate: Option<Option<Predicate>> = None;
         let mut negated = false;
         for child in self.children(node) {
             match child.as_rule() {
                 Rule::mode => mode = self.mode(&child),
-                Rule::sum => left = Some(child),
+                Rule::sum => sum = Some(child),
                 Rule::as_type => {
                     let word = self.children(child).pop()?;
                     ty = Some(self.ty(&word));
@@ -98,19 +98,20 @@ impl Lower<'_> {
                     self.children(child);
                     ignore_case = true;
                 }
-                _ => predicate = Some(self.predicate(child)),
+                _ => {
+                    left = sum.take().and_then(|sum| self.sum(sum));
+                    predicate = Some(self.predicate(child));
+                }
             }
         }
-        let left = left?;
         let Some(predicate) = predicate else {
             if mode.is_some() || ty.is_some() || ignore_case {
                 let help = "compare it: `== …`, `is empty`, `contains …`, `in […]`";
                 self.error(codes::NOT_A_CONDITION, "this comparison has nothing to compare with", whole, help);
                 return None;
             }
-            return self.lone_condition(left);
+            return self.lone_condition(sum?);
         };
-        let left = self.sum(left);
         let ty = match ty {
             Some(None) => return None,
             Some(ty) => ty,
@@ -138,9 +139,7 @@ impl Lower<'_> {
     /// A condition without a predicate: a call, or something in parentheses.
     fn lone_condition(&mut self, sum: Node<'_>) -> Option<Cond> {
         let span = self.span(&sum);
-        let mut operands = sum.clone().into_inner().filter(|child| child.as_rule() != Rule::comment);
-        let only = operands.next().filter(|_| operands.next().is_none());
-        match only {
+        match only(&sum) {
             Some(node) if node.as_rule() == Rule::paren => {
                 let inner = self.children(node).pop()?;
                 self.cond(inner).map(|cond| Cond::Group(Box::new(cond)))

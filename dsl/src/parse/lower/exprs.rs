@@ -48,16 +48,14 @@ impl Lower<'_> {
     fn is_condition(&self, node: &Node<'_>) -> bool {
         let mut node = node.clone();
         loop {
-            let mut inner = node.into_inner().filter(|child| child.as_rule() != Rule::comment);
+            let mut inner = node.into_inner();
             let Some(first) = inner.next() else { return false };
             match first.as_rule() {
                 _ if inner.next().is_some() => return true,
                 Rule::and_chain | Rule::unary | Rule::comparison => node = first,
                 Rule::alone => return false,
                 Rule::sum => {
-                    let mut operands = first.into_inner().filter(|child| child.as_rule() != Rule::comment);
-                    let only = operands.next().filter(|_| operands.next().is_none());
-                    return only.is_some_and(|only| match only.as_rule() {
+                    return only(&first).is_some_and(|only| match only.as_rule() {
                         Rule::paren => only.into_inner().any(|inner| inner.as_rule() == Rule::value && self.is_condition(&inner)),
                         rule => rule == Rule::call && self.is_assertion(&only),
                     });
@@ -316,13 +314,6 @@ impl Lower<'_> {
             list.push(expr);
         }
         (self.out.len() == said).then_some(list)
-    }
-
-    /// Passes comments that have no place here to the enclosing statement.
-    pub fn loosen(&mut self, comments: Comments) {
-        self.loose.extend(comments.leading);
-        self.loose.extend(comments.trailing);
-        self.loose.extend(comments.after);
     }
 
     fn syntax(&mut self, node: &Node<'_>) -> Option<Syntax> {

@@ -2,7 +2,8 @@
 
 use pest::iterators::Pairs;
 
-use super::{Lower, Node, Rule, join_comments};
+use super::comments::join_comments;
+use super::{Lower, Node, Rule};
 use crate::ast::{
     Allowed, Block, Call, Callee, Comment, Comments, Direction, DurationLit, Expr, ExprKind, File, FileConnection, Item,
     ItemKind, Name, Param, Schedule, ServiceHead,
@@ -33,27 +34,26 @@ impl Lower<'_> {
         let mut leading: Vec<Comment> = Vec::new();
         let mut connection_ends: Option<u32> = None;
         for node in nodes {
-            match node.as_rule() {
-                Rule::comment if connection_ends.is_some_and(|end| self.same_line(end, self.span(&node).start)) => {
-                    let comment = Comment { blank_before: false, ..self.comment(&node) };
-                    connection_ends = None;
-                    if let Some(connection) = &mut file.connection {
-                        connection.trailing = Some(comment);
+            let span = self.span(&node);
+            while let Some((start, comment)) = self.comment_before(span.start) {
+                let beside = connection_ends.take().is_some_and(|end| self.same_line(end, start));
+                match file.connection.as_mut().filter(|_| beside) {
+                    Some(connection) => connection.trailing = Some(Comment { blank_before: false, ..comment }),
+                    None => {
+                        let blank_before = comment.blank_before && !leading.is_empty();
+                        leading.push(Comment { blank_before, ..comment });
                     }
                 }
+            }
+            match node.as_rule() {
                 Rule::connection => {
                     let above = std::mem::take(&mut leading);
-                    connection_ends = file.connection.is_none().then_some(self.span(&node).end);
+                    connection_ends = file.connection.is_none().then_some(span.end);
                     self.connection(node, above, &mut file);
-                }
-                Rule::comment => {
-                    let comment = self.comment(&node);
-                    let blank_before = comment.blank_before && !leading.is_empty();
-                    leading.push(Comment { blank_before, ..comment });
                 }
                 Rule::item => {
                     let mut above = std::mem::take(&mut leading);
-                    let blank = self.lines_before(self.span(&node).start) > 1;
+                    let blank = self.lines_before(span.start) > 1;
                     if let Some(last) = above.last_mut() {
                         last.blank_after = blank;
                     }
@@ -66,6 +66,7 @@ impl Lower<'_> {
                 Rule::EOI => {}
                 rule => unreachable_rule(rule),
             }
+            self.drop_before(span.end);
         }
         file.trailing = leading;
         file

@@ -1,7 +1,7 @@
 //! Statements, one function each.
 
 use super::items::unreachable_rule;
-use super::{Lower, Node, Rule, explain};
+use super::{Lower, Node, Rule, explain, only};
 use crate::ast::{Block, Callee, Comment, Cond, GroupKind, Stmt, StmtKind};
 use crate::codes;
 use crate::diagnostic::nearest;
@@ -134,15 +134,17 @@ impl Lower<'_> {
         let mut last_end: Option<u32> = None;
         for child in node.into_inner() {
             let place = self.span(&child);
-            match child.as_rule() {
-                Rule::comment if last_end.is_some() => {
-                    let comment = Comment { blank_before: false, ..self.comment(&child) };
-                    let beside = between.is_empty() && last_end.is_some_and(|end| self.same_line(end, place.start));
+            if let Some(end) = last_end {
+                while let Some((start, comment)) = self.comment_before(place.start) {
+                    let comment = Comment { blank_before: false, ..comment };
+                    let beside = between.is_empty() && self.same_line(end, start);
                     match arms.last_mut().filter(|_| beside) {
                         Some((_, block)) => block.trailing.push(comment),
                         None => between.push(comment),
                     }
                 }
+            }
+            match child.as_rule() {
                 Rule::kw_else => {
                     self.is_part(&child);
                     is_else = true;
@@ -272,30 +274,10 @@ impl Lower<'_> {
 
     /// A bare condition. If it is only a call, it becomes a call, which may have a block.
     fn check(&mut self, node: Node<'_>) -> Option<StmtKind> {
-        let (mut value, mut block) = (None, None);
-        for child in self.children(node) {
-            match child.as_rule() {
-                Rule::value => value = Some(child),
-                Rule::block => block = Some(self.block(child)),
-                rule => unreachable_rule(rule),
-            }
-        }
-        let value = value?;
-        match self.lone(&value) {
-            Some(node) if node.as_rule() == Rule::string => {
-                let span = self.span(&value);
-                let help = format!("to call the assertion of this name write `{} ()`", node.as_str());
-                self.error(codes::MISSING_PARENTHESES, "a text alone does nothing", span, help);
-                return None;
-            }
-            Some(node) if node.as_rule() == Rule::bare_word => {
-                self.unknown_statement(&node);
-                return None;
-            }
-            _ => {}
-        }
-        let cond = self.cond(value)?;
-        match (cond, block) {
+        let mut children = node.into_inner();
+        let cond = self.checked(children.next()?);
+        let block = children.next().map(|block| self.block(block));
+        match (cond?, block) {
             (Cond::Call(mut call), block) => {
                 if let (Callee::Encapsulated(_), Some(block)) = (&call.callee, &block) {
                     let help = "only some assertions of the gateway take one";
@@ -314,12 +296,28 @@ impl Lower<'_> {
         }
     }
 
+    /// What a statement checks that begins with no keyword.
+    fn checked(&mut self, value: Node<'_>) -> Option<Cond> {
+        match self.lone(&value) {
+            Some(node) if node.as_rule() == Rule::string => {
+                let span = self.span(&value);
+                let help = format!("to call the assertion of this name write `{} ()`", node.as_str());
+                self.error(codes::MISSING_PARENTHESES, "a text alone does nothing", span, help);
+                None
+            }
+            Some(node) if node.as_rule() == Rule::bare_word => {
+                self.unknown_statement(&node);
+                None
+            }
+            _ => self.cond(value),
+        }
+    }
+
     /// The single node of which a value consists, if there is only one.
     pub fn lone<'i>(&self, node: &Node<'i>) -> Option<Node<'i>> {
         let mut node = node.clone();
         loop {
-            let mut inner = node.into_inner().filter(|child| child.as_rule() != Rule::comment);
-            let first = inner.next().filter(|_| inner.next().is_none())?;
+            let first = only(&node)?;
             match first.as_rule() {
                 Rule::and_chain | Rule::unary | Rule::comparison | Rule::alone | Rule::sum => node = first,
                 _ => return Some(first),

@@ -123,6 +123,15 @@ pub(super) fn folder(folder: &Path, name: &str, files: &mut Files, problems: &mu
     files.texts.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
+/// Whether this is a folder, or a link to one. Of all but links the listing has told it, so the system is not asked again.
+pub(super) fn is_folder(entry: &fs::DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
+        Ok(kind) => kind.is_dir(),
+        Err(_) => false,
+    }
+}
+
 fn walk(folder: &Path, name: &str, depth: usize, files: &mut Files, problems: &mut Vec<Unreadable>) {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -130,13 +139,14 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Files, problems: &m
         Err(error) => return problems.push(Unreadable { path: folder.to_owned(), message: error.to_string() }),
     };
     for entry in entries {
-        let path = match entry {
-            Ok(entry) => entry.path(),
+        let entry = match entry {
+            Ok(entry) => entry,
             Err(error) => {
                 problems.push(Unreadable { path: folder.to_owned(), message: error.to_string() });
                 continue;
             }
         };
+        let path = entry.path();
         let Some(own) = path.file_name().and_then(|own| own.to_str()) else {
             problems.push(Unreadable { path, message: "its name is not UTF-8".to_owned() });
             continue;
@@ -146,7 +156,7 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Files, problems: &m
         }
         let policy = own.ends_with(".policy");
         let relative = format!("{name}/{own}");
-        if path.is_dir() && !policy {
+        if !policy && is_folder(&entry) {
             if depth < MAX_DEPTH {
                 walk(&path, &relative, depth + 1, files, problems);
             } else {
