@@ -319,7 +319,7 @@ impl Lower<'_> {
         loop {
             let first = only(&node)?;
             match first.as_rule() {
-                Rule::and_chain | Rule::unary | Rule::comparison | Rule::alone | Rule::sum => node = first,
+                Rule::comparison | Rule::sum => node = first,
                 _ => return Some(first),
             }
         }

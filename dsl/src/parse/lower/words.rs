@@ -72,9 +72,6 @@ pub fn expectation(error: &pest::error::Error<Rule>) -> (usize, Vec<&'static str
 fn expected_word(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::value
-        | Rule::alone
-        | Rule::and_chain
-        | Rule::unary
         | Rule::comparison
         | Rule::sum
         | Rule::call
