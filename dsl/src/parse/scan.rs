@@ -76,6 +76,11 @@ pub struct Inserted {
 }
 
 impl Scan {
+    /// Whether everything stands in the copy where it stands in the original.
+    pub fn is_faithful(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
     /// The offset in the original of an offset in the copy.
     pub fn original(&self, offset: usize) -> usize {
         let mut added = 0;

@@ -94,8 +94,10 @@ impl Lower<'_> {
     fn stmt(&mut self, node: Node<'_>) -> Option<Stmt> {
         let span = self.span(&node);
         let before = std::mem::take(&mut self.loose);
-        let children = self.children(node);
-        if children.len() > MAX_CHAIN {
+        let inner = node.into_inner();
+        // An `else` stands between two statements.
+        let count = inner.len().div_ceil(2);
+        if count > MAX_CHAIN {
             self.error(
                 codes::TOO_DEEP,
                 format!("more than {MAX_CHAIN} statements are joined by `else`"),
@@ -105,12 +107,15 @@ impl Lower<'_> {
             self.loose = before;
             return None;
         }
-        let count = children.len();
         let mut made: Vec<Option<Stmt>> = Vec::with_capacity(count);
-        for (n, child) in children.into_iter().enumerate() {
+        for child in inner {
+            if child.as_rule() == Rule::kw_else {
+                self.word(&child);
+                continue;
+            }
             let (rule, place) = (child.as_rule(), self.span(&child));
             let mut stmt = self.simple(child);
-            let last = n + 1 == count;
+            let last = made.len() + 1 == count;
             if rule == Rule::if_stmt && !last {
                 let help = "write `else { … }`; an `if` has one `else`, at its end";
                 self.error(

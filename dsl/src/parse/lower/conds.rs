@@ -68,15 +68,15 @@ impl Lower<'_> {
                 Rule::mode => mode = self.mode(&child),
                 Rule::sum => sum = Some(child),
                 Rule::as_type => {
-                    let word = self.children(child).pop()?;
+                    let word = self.part(child)?;
                     ty = Some(self.ty(&word));
                 }
                 Rule::negated => {
-                    self.children(child);
+                    self.words(child);
                     negated = true;
                 }
                 Rule::ignoring => {
-                    self.children(child);
+                    self.words(child);
                     ignore_case = true;
                 }
                 _ => {
@@ -123,7 +123,7 @@ impl Lower<'_> {
         let operand = if sum.as_rule() == Rule::sum { only(&sum) } else { None };
         match operand {
             Some(node) if node.as_rule() == Rule::paren => {
-                let inner = self.children(node).pop()?;
+                let inner = self.part(node)?;
                 self.cond(inner).map(|cond| Cond::Group(Box::new(cond)))
             }
             Some(node) if node.as_rule() == Rule::call && self.is_assertion(&node) => {
@@ -172,7 +172,7 @@ impl Lower<'_> {
             return self.compare(node);
         }
         let span = self.span(&node);
-        let operand = self.children(node).pop();
+        let operand = self.part(node);
         let make = match rule {
             Rule::empty => return Some(Predicate::Empty),
             Rule::not_empty => return Some(Predicate::NotEmpty),
@@ -195,7 +195,7 @@ impl Lower<'_> {
 
     fn compare(&mut self, node: Node<'_>) -> Option<Predicate> {
         let (mut op, mut right) = (None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::compare_op => op = self.compare_op(&child),
                 _ => right = self.sum(child),

@@ -63,7 +63,7 @@ impl Lower<'_> {
         let span = self.span(&node);
         let mut operands: Vec<Option<Expr>> = Vec::new();
         let mut ops: Vec<ArithmeticOp> = Vec::new();
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::product_op | Rule::minus => ops.extend(arithmetic(child.as_str())),
                 _ => operands.push(self.primary(child)),
@@ -102,7 +102,7 @@ impl Lower<'_> {
             Rule::raw => ExprKind::Raw(text[2..text.len() - 1].to_owned()),
             Rule::string => return Some(self.string(&node)),
             Rule::json_expr => {
-                let value = self.children(node).pop()?;
+                let value = self.part(node)?;
                 ExprKind::Json(self.json_value(value)?)
             }
             Rule::file_text => self.file_text(node)?,
@@ -145,7 +145,7 @@ impl Lower<'_> {
             }
             Rule::list => ExprKind::List(self.list(node)?),
             Rule::paren => {
-                let inner = self.children(node).pop()?;
+                let inner = self.part(node)?;
                 if self.is_condition(&inner) { self.condition(inner)? } else { ExprKind::Group(self.expr(inner)?) }
             }
             Rule::call => return self.function(node),

@@ -80,7 +80,7 @@ impl Lower<'_> {
         let mut body: Option<Block> = None;
         let before = std::mem::take(&mut self.loose);
         let mut named = false;
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::item_kind => kind_word = Some(child),
                 Rule::string | Rule::single_quoted | Rule::bare_name => {
@@ -103,7 +103,7 @@ impl Lower<'_> {
                 }
                 Rule::every => {
                     let span = self.span(&child);
-                    let duration = self.children(child).pop().and_then(|child| self.duration(&child));
+                    let duration = self.part(child).and_then(|child| self.duration(&child));
                     match duration {
                         Some(duration) => self.once(&mut clauses.every, duration, span, "every"),
                         None => clauses.unread = true,
@@ -128,7 +128,7 @@ impl Lower<'_> {
                 }
                 Rule::fails => {
                     let span = self.span(&child);
-                    match self.children(child).pop() {
+                    match self.part(child) {
                         Some(name) => {
                             let name = self.spanned(name.as_str().to_owned(), &name);
                             self.once(&mut clauses.fails, name, span, "fails with");
@@ -141,11 +141,11 @@ impl Lower<'_> {
                 }
                 Rule::disabled => {
                     let span = self.span(&child);
-                    self.children(child);
+                    self.words(child);
                     self.once(&mut clauses.disabled, (), span, "disabled");
                 }
                 Rule::block => body = Some(self.block(child)),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let loose = self.take_loose(before);
@@ -392,11 +392,11 @@ impl Lower<'_> {
         let span = Spanned::new((), self.span(&node));
         let mut callee = None;
         let mut args = Vec::new();
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::string => callee = self.name(child),
                 Rule::arguments => args = self.named_arguments(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let callee = callee?;
@@ -424,7 +424,7 @@ impl Lower<'_> {
         let span = self.span(&node);
         let (mut direction, mut name, mut ty, mut default) = (None, None, None, None);
         let (mut optional, mut allowed) = (None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::direction => {
                     direction = match child.as_str().to_ascii_lowercase().as_str() {
@@ -454,7 +454,7 @@ impl Lower<'_> {
                 Rule::range => allowed = self.range_of(&child, ty.as_ref()),
                 Rule::choices => allowed = self.choices_of(child, &mut ty),
                 Rule::value => default = self.expr(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let name: Name = name?;

@@ -30,6 +30,9 @@ struct Grammar;
 
 type Node<'i> = Pair<'i, Rule>;
 
+/// What a node may end with that is not part of it.
+const BLANKS: [char; 3] = [' ', '\n', '\r'];
+
 /// Builds the tree of a file whose brackets are paired.
 pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> File {
     let mut lower = Lower::new(file, text, scan, out);
@@ -111,12 +114,15 @@ impl Lower<'_> {
 
     /// The span of a node, without the blanks that the grammar may have read after it.
     fn span(&self, node: &Node<'_>) -> Span {
-        let start = node.as_span().start();
-        self.range(start, start + node.as_str().trim_end().len())
+        let span = node.as_span();
+        self.range(span.start(), span.start() + span.as_str().trim_end_matches(BLANKS).len())
     }
 
     /// A range of the repaired copy as a span in the author's text, of whole characters: the copy may have one byte of a character replaced.
     fn range(&self, start: usize, end: usize) -> Span {
+        if self.scan.is_faithful() {
+            return Span::new(self.file, start, end);
+        }
         let (start, end) = (self.scan.original(start), self.scan.original(end));
         Span::new(self.file, self.text.floor_char_boundary(start), self.text.ceil_char_boundary(end))
     }
@@ -125,17 +131,35 @@ impl Lower<'_> {
         Spanned::new(value, self.span(node))
     }
 
-    /// A node's children. Keywords are checked for their case and left out, like punctuation.
+    /// A node's children without keywords and punctuation.
     fn children<'i>(&mut self, node: Node<'i>) -> Vec<Node<'i>> {
-        node.into_inner().filter(|child| self.is_part(child)).collect()
+        node.into_inner().filter(|child| !self.is_word(child)).collect()
     }
 
-    fn is_part(&mut self, child: &Node<'_>) -> bool {
-        if let Some(spelling) = words::keyword(child.as_rule()) {
-            self.spelling(child, spelling);
-            return false;
+    /// The only one of a node's children that is neither keyword nor punctuation.
+    fn part<'i>(&mut self, node: Node<'i>) -> Option<Node<'i>> {
+        node.into_inner().filter(|child| !self.is_word(child)).last()
+    }
+
+    /// What consists of keywords only.
+    fn words(&mut self, node: Node<'_>) {
+        node.into_inner().for_each(|child| self.word(&child));
+    }
+
+    /// A keyword or punctuation, where nothing else can be.
+    fn word(&mut self, node: &Node<'_>) {
+        if !self.is_word(node) {
+            items::unreachable_rule(node.as_rule());
         }
-        !matches!(child.as_rule(), Rule::colon | Rule::assign_sign | Rule::comma)
+    }
+
+    /// Whether this is a keyword or punctuation. The case of keywords is checked.
+    fn is_word(&mut self, node: &Node<'_>) -> bool {
+        if let Some(spelling) = words::keyword(node.as_rule()) {
+            self.spelling(node, spelling);
+            return true;
+        }
+        matches!(node.as_rule(), Rule::colon | Rule::assign_sign | Rule::comma)
     }
 
     /// Reports a word that differs from `spelling` in case.
@@ -196,5 +220,5 @@ impl Lower<'_> {
 /// The only child of a node; `None` if there are more.
 fn only<'i>(node: &Node<'i>) -> Option<Node<'i>> {
     let mut inner = node.clone().into_inner();
-    inner.next().filter(|_| inner.next().is_none())
+    if inner.len() == 1 { inner.next() } else { None }
 }

@@ -16,34 +16,34 @@ impl Lower<'_> {
             Rule::default => self.assignment(node, true),
             Rule::declare => self.declare(node),
             Rule::include => {
-                let name = self.children(node).pop()?;
+                let name = self.part(node)?;
                 self.name(name).map(StmtKind::Include)
             }
             Rule::include_extension => {
-                let name = self.children(node).pop()?;
+                let name = self.part(node)?;
                 self.name(name).map(StmtKind::IncludeExtension)
             }
             Rule::if_stmt => self.if_stmt(node),
             Rule::for_each => self.for_each(node),
             Rule::handle_errors => self.handle_errors(node),
             Rule::raise => {
-                let value = self.children(node).pop()?;
+                let value = self.part(node)?;
                 self.expr(value).map(StmtKind::Raise)
             }
             Rule::fail => {
-                let value = self.children(node).pop()?;
+                let value = self.part(node)?;
                 self.expr(value).map(StmtKind::Fail)
             }
             Rule::continue_stmt => {
-                self.children(node);
+                self.words(node);
                 Some(StmtKind::Continue)
             }
             Rule::stop_stmt => {
-                self.children(node);
+                self.words(node);
                 Some(StmtKind::Stop)
             }
             Rule::done_stmt => {
-                self.children(node);
+                self.words(node);
                 Some(StmtKind::Done)
             }
             Rule::group => self.group(node),
@@ -63,7 +63,7 @@ impl Lower<'_> {
 
     fn assignment(&mut self, node: Node<'_>, default: bool) -> Option<StmtKind> {
         let (mut target, mut ty, mut value) = (None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::var | Rule::bare_var => {
@@ -72,7 +72,7 @@ impl Lower<'_> {
                 }
                 Rule::type_word => ty = self.ty(&child),
                 Rule::value => value = self.expr(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let (target, value) = (target?, value?);
@@ -90,7 +90,7 @@ impl Lower<'_> {
 
     fn declare(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut target, mut ty, mut allowed) = (None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::var | Rule::bare_var => {
@@ -99,7 +99,7 @@ impl Lower<'_> {
                 Rule::type_word => ty = self.ty(&child),
                 Rule::range => allowed = self.range_of(&child, ty.as_ref()),
                 Rule::choices => allowed = self.choices_of(child, &mut ty),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         Some(StmtKind::Declare { target: target?, ty, allowed })
@@ -146,7 +146,7 @@ impl Lower<'_> {
             }
             match child.as_rule() {
                 Rule::kw_else => {
-                    self.is_part(&child);
+                    self.word(&child);
                     is_else = true;
                 }
                 Rule::else_if => {
@@ -155,7 +155,7 @@ impl Lower<'_> {
                     if has_wrong_word {
                         self.error(codes::ELSEIF, format!("there is no `{text}`"), place, "write `else if`");
                     } else {
-                        self.children(child);
+                        self.words(child);
                     }
                 }
                 Rule::value => {
@@ -173,9 +173,7 @@ impl Lower<'_> {
                     }
                 }
                 _ => {
-                    if self.is_part(&child) {
-                        unreachable_rule(child.as_rule());
-                    }
+                    self.word(&child);
                 }
             }
         }
@@ -185,12 +183,12 @@ impl Lower<'_> {
 
     fn for_each(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut prefix, mut list, mut limit, mut body) = (None, None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::variable_name => prefix = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::sum => list = self.sum(child),
                 Rule::limit => {
-                    let number = self.children(child).pop()?;
+                    let number = self.part(child)?;
                     let value = number.as_str().parse::<i64>().ok().filter(|n| *n > 0);
                     if value.is_none() {
                         let span = self.span(&number);
@@ -200,7 +198,7 @@ impl Lower<'_> {
                     limit = value.map(|value| self.spanned(value, &number));
                 }
                 Rule::block => body = Some(self.block(child)),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         Some(StmtKind::ForEach { prefix: prefix?, list: list?, limit, body: body? })
@@ -208,12 +206,12 @@ impl Lower<'_> {
 
     fn handle_errors(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut prefix, mut body, mut handler) = (None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::string => prefix = self.name(child),
                 Rule::block => body = Some(self.block(child)),
-                Rule::on_error => handler = self.children(child).pop().map(|block| self.block(block)),
-                rule => unreachable_rule(rule),
+                Rule::on_error => handler = self.part(child).map(|block| self.block(block)),
+                _ => self.word(&child),
             }
         }
         Some(StmtKind::HandleErrors { prefix, body: body?, handler })
@@ -221,12 +219,12 @@ impl Lower<'_> {
 
     fn group(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut kind, mut label, mut body) = (None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::group_word => kind = self.group_kind(&child),
                 Rule::string => label = self.plain_text(&child),
                 Rule::block => body = Some(self.block(child)),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         Some(StmtKind::Group { kind: kind?, label, body: body? })
