@@ -30,9 +30,6 @@ struct Grammar;
 
 type Node<'i> = Pair<'i, Rule>;
 
-/// What a node may end with that is not part of it.
-const BLANKS: [char; 3] = [' ', '\n', '\r'];
-
 /// Builds the tree of a file whose brackets are paired.
 pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> File {
     let mut lower = Lower::new(file, text, scan, out);
@@ -115,7 +112,8 @@ impl Lower<'_> {
     /// The span of a node, without the blanks that the grammar may have read after it.
     fn span(&self, node: &Node<'_>) -> Span {
         let span = node.as_span();
-        self.range(span.start(), span.start() + span.as_str().trim_end_matches(BLANKS).len())
+        let blanks = span.as_str().bytes().rev().take_while(u8::is_ascii_whitespace).count();
+        self.range(span.start(), span.end() - blanks)
     }
 
     /// A range of the repaired copy as a span in the author's text, of whole characters: the copy may have one byte of a character replaced.
