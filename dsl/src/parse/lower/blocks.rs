@@ -2,6 +2,8 @@
 
 use super::items::unreachable_rule;
 use super::stmts::plain;
+use pest::iterators::Pairs;
+
 use super::comments::join_comments;
 use super::{Lower, Node, Rule, explain};
 use crate::ast::{Block, Comment, Stmt, StmtKind};
@@ -90,11 +92,19 @@ impl Lower<'_> {
         stmt
     }
 
-    /// `a else b else c`: to the right.
+    /// A statement, or several that `else` joins.
     fn stmt(&mut self, node: Node<'_>) -> Option<Stmt> {
         let span = self.span(&node);
         let before = std::mem::take(&mut self.loose);
-        let inner = node.into_inner();
+        let mut inner = node.into_inner();
+        let made = if inner.len() == 1 { inner.next().and_then(|only| self.simple(only)) } else { self.chain(inner, span) };
+        self.loosen_before(span.end);
+        let leading = self.take_loose(before);
+        Some(Stmt { leading, span: Spanned::new((), span), ..made? })
+    }
+
+    /// `a else b else c`: to the right.
+    fn chain(&mut self, inner: Pairs<'_, Rule>, span: Span) -> Option<Stmt> {
         // An `else` stands between two statements.
         let count = inner.len().div_ceil(2);
         if count > MAX_CHAIN {
@@ -104,7 +114,6 @@ impl Lower<'_> {
                 span,
                 "put them into an `AtLeastOne`",
             );
-            self.loose = before;
             return None;
         }
         let mut made: Vec<Option<Stmt>> = Vec::with_capacity(count);
@@ -128,16 +137,11 @@ impl Lower<'_> {
             }
             made.push(stmt);
         }
-        self.loosen_before(span.end);
-        let loose = self.take_loose(before);
         let mut stmts = made.into_iter().collect::<Option<Vec<Stmt>>>()?.into_iter().rev();
-        let mut whole = stmts.next()?;
-        for left in stmts {
-            let span = Spanned::new((), left.span.span.to(whole.span.span));
-            whole = plain(StmtKind::Else(Box::new(left), Box::new(whole)), span.span);
-        }
-        whole.span = Spanned::new((), span);
-        whole.leading = loose;
-        Some(whole)
+        let last = stmts.next()?;
+        Some(stmts.fold(last, |right, left| {
+            let span = left.span.span.to(right.span.span);
+            plain(StmtKind::Else(Box::new(left), Box::new(right)), span)
+        }))
     }
 }

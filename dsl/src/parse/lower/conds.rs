@@ -12,20 +12,27 @@ use crate::span::{Span, Spanned};
 impl Lower<'_> {
     /// Comparisons and operators: `and` before `or`. Or a single operand.
     pub fn cond(&mut self, node: Node<'_>) -> Option<Cond> {
+        let mut inner = node.into_inner();
+        if inner.len() == 1 {
+            return inner.next().and_then(|only| self.operand(only));
+        }
         let (mut whole, mut chain) = (Vec::new(), Vec::new());
-        for child in node.into_inner() {
+        for child in inner {
             match child.as_rule() {
-                Rule::comparison => chain.push(self.comparison(child)),
                 Rule::and_op => self.word_operator(&child, "and"),
                 Rule::or_op => {
                     self.word_operator(&child, "or");
                     whole.push(joined(std::mem::take(&mut chain), Cond::And));
                 }
-                _ => chain.push(self.lone_condition(child)),
+                _ => chain.push(self.operand(child)),
             }
         }
         whole.push(joined(chain, Cond::And));
         joined(whole, Cond::Or)
+    }
+
+    fn operand(&mut self, node: Node<'_>) -> Option<Cond> {
+        if node.as_rule() == Rule::comparison { self.comparison(node) } else { self.lone_condition(node) }
     }
 
     /// `and`, `or`, `not`, in the right spelling.

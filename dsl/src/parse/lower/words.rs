@@ -71,13 +71,7 @@ pub fn expectation(error: &pest::error::Error<Rule>) -> (usize, Vec<&'static str
 /// What an author would call it; `None` for what only the grammar knows.
 fn expected_word(rule: Rule) -> Option<&'static str> {
     Some(match rule {
-        Rule::value
-        | Rule::comparison
-        | Rule::sum
-        | Rule::call
-        | Rule::var
-        | Rule::number
-        | Rule::raw => "a value",
+        Rule::value | Rule::comparison | Rule::sum | Rule::call | Rule::var | Rule::number | Rule::raw => "a value",
         Rule::string | Rule::bare_name | Rule::single_quoted => "a name in quotes",
         Rule::variable_name => "the name of a variable",
         Rule::type_word => "a type",
