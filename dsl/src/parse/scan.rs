@@ -53,6 +53,7 @@ fn walk(file: FileId, text: &str, statements: bool) -> Scan {
         line: 0,
         statements,
         last: 0,
+        triple: 0..0,
         next: (0, false),
     };
     scanner.run();
@@ -124,6 +125,8 @@ struct Scanner<'a> {
     statements: bool,
     /// Where the last thing ends that is neither blank nor comment.
     last: usize,
+    /// Where the last `"""` text stands.
+    triple: std::ops::Range<usize>,
     /// Where the next such thing begins that was looked for, and whether it begins a statement wherever it stands.
     next: (usize, bool),
 }
@@ -483,6 +486,7 @@ impl Scanner<'_> {
             if self.rest(next).starts_with(b"\\\"\"\"") {
                 next += 4;
             } else if self.rest(next).starts_with(b"\"\"\"") {
+                self.triple = at..next + 3;
                 return next + 3;
             } else {
                 next += 1;
@@ -491,9 +495,14 @@ impl Scanner<'_> {
         let span = Span::new(self.file, at, at + 3);
         let diagnostic = Diagnostic::error(codes::UNCLOSED_TEXT, "this `\"\"\"` text never ends", span);
         self.diagnostics.push(diagnostic.help("add `\"\"\"` after its last line"));
-        // Everything after it may be text or policy, so only the part before is read.
-        self.blank(self.line_begin(at), self.bytes.len());
-        let from = self.line_begin(at);
+        // Everything after it may be text or policy, so only the part before is read. If its line begins within another text, that one
+        // may have no end either.
+        let line = self.line_begin(at);
+        let from = if self.triple.contains(&line) { self.line_end(self.triple.start) } else { line };
+        // Nor is a statement whose brackets are open.
+        let statement = self.open.iter().find(|open| !open.block).map(|open| self.start_of_statement(open.at));
+        let from = statement.map_or(from, |statement| statement.min(from));
+        self.blank(from, self.bytes.len());
         self.open.retain(|open| open.at < from && open.block);
         self.insert_braces(self.bytes.len());
         self.bytes.len()
@@ -501,9 +510,8 @@ impl Scanner<'_> {
 
     fn blank(&mut self, from: usize, to: usize) {
         for byte in self.copy.iter_mut().take(to).skip(from) {
-            if !matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
+            // Nothing is certain here, so no mark stays.
+            *byte = if matches!(byte, b'\n' | b'\r') { b'\n' } else { b' ' };
         }
         self.touch(from, to);
     }

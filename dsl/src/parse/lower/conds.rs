@@ -56,13 +56,13 @@ impl Lower<'_> {
             inner.next();
             nots += 1;
         }
+        let start = inner.peek().map_or(whole.start, |first| self.span(&first).start);
+        let cond = self.positive(inner, Span { start, ..whole });
         if nots > MAX_CHAIN {
             self.error(codes::TOO_DEEP, format!("more than {MAX_CHAIN} `not` in a row"), whole, "two of them cancel out");
             return None;
         }
-        let start = inner.peek().map_or(whole.start, |first| self.span(&first).start);
-        let cond = self.positive(inner, Span { start, ..whole })?;
-        Some((0..nots).fold(cond, |cond, _| Cond::Not(Box::new(cond))))
+        (0..nots).fold(cond, |cond, _| cond.map(|cond| Cond::Not(Box::new(cond))))
     }
 
     /// A comparison without the `not` before it.

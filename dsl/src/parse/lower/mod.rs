@@ -157,7 +157,7 @@ impl Lower<'_> {
             self.spelling(node, spelling);
             return true;
         }
-        matches!(node.as_rule(), Rule::colon | Rule::assign_sign | Rule::comma)
+        matches!(node.as_rule(), Rule::colon | Rule::assign_sign | Rule::comma | Rule::paren_end)
     }
 
     /// Reports a word that differs from `spelling` in case.
