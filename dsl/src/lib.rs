@@ -10,6 +10,7 @@ pub mod fmt;
 pub mod parse;
 pub mod place;
 pub mod resolve;
+pub mod shared;
 pub mod span;
 pub mod spec;
 mod sql;

@@ -1,5 +1,5 @@
-//! A first walk over the text, for brackets and quotes. It reports unpaired ones and repairs them in a copy. So the grammar sees
-//! only paired ones and can report what else is wrong in the file.
+//! A first walk over the text, for brackets, quotes and comments. It reports unpaired brackets and quotes and repairs them in a copy. So
+//! the grammar sees only paired ones and can report what else is wrong in the file. Comments are blank in the copy.
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -13,8 +13,10 @@ const MAX_PROBLEMS: usize = 50;
 
 /// The result of the walk.
 pub struct Scan {
-    /// The text with brackets and quotes paired.
+    /// The text with brackets and quotes paired, and blanks for comments.
     pub text: String,
+    /// Where comments stand in the original, in order.
+    pub comments: Vec<std::ops::Range<usize>>,
     /// What was added to it, by place.
     inserted: Vec<Inserted>,
     /// What was unpaired.
@@ -41,6 +43,7 @@ fn walk(file: FileId, text: &str, statements: bool) -> Scan {
         text,
         bytes: text.as_bytes(),
         copy: text.as_bytes().to_vec(),
+        comments: Vec::new(),
         open: Vec::new(),
         suspect: None,
         diagnostics: Vec::new(),
@@ -50,10 +53,11 @@ fn walk(file: FileId, text: &str, statements: bool) -> Scan {
         line: 0,
         statements,
         last: 0,
+        triple: 0..0,
         next: (0, false),
     };
     scanner.run();
-    let Scanner { copy, diagnostics, touched, readable, inserted, .. } = scanner;
+    let Scanner { copy, comments, diagnostics, touched, readable, inserted, .. } = scanner;
     // Whole characters are replaced by ASCII, so the copy is UTF-8. Otherwise the file would still be refused, with fewer
     // diagnostics.
     let (mut copy, readable) = match String::from_utf8(copy) {
@@ -63,7 +67,7 @@ fn walk(file: FileId, text: &str, statements: bool) -> Scan {
     for insertion in inserted.iter().rev() {
         copy.insert_str(insertion.at, &insertion.text);
     }
-    Scan { text: copy, inserted, diagnostics, touched, readable }
+    Scan { text: copy, comments, inserted, diagnostics, touched, readable }
 }
 
 /// Text added to the copy before offset `at` of the original.
@@ -73,6 +77,11 @@ pub struct Inserted {
 }
 
 impl Scan {
+    /// Whether everything stands in the copy where it stands in the original.
+    pub fn is_faithful(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
     /// The offset in the original of an offset in the copy.
     pub fn original(&self, offset: usize) -> usize {
         let mut added = 0;
@@ -102,6 +111,7 @@ struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     copy: Vec<u8>,
+    comments: Vec<std::ops::Range<usize>>,
     open: Vec<Open>,
     /// The brace that was left open, judging by the indentation.
     suspect: Option<Open>,
@@ -115,6 +125,8 @@ struct Scanner<'a> {
     statements: bool,
     /// Where the last thing ends that is neither blank nor comment.
     last: usize,
+    /// Where the last `"""` text stands.
+    triple: std::ops::Range<usize>,
     /// Where the next such thing begins that was looked for, and whether it begins a statement wherever it stands.
     next: (usize, bool),
 }
@@ -199,13 +211,12 @@ impl Scanner<'_> {
         self.end_of_declaration(self.bytes.len());
     }
 
-    /// A comment, without the `\r` at the end of its line; gives its end.
+    /// Notes a comment and blanks it; gives its end.
     fn comment(&mut self, at: usize) -> usize {
         let end = self.line_end(at);
-        for at in at..end {
-            if self.bytes.get(at) == Some(&b'\r') {
-                self.put(at, b' ');
-            }
+        self.comments.push(at..end);
+        if let Some(comment) = self.copy.get_mut(at..end) {
+            comment.fill(b' ');
         }
         end
     }
@@ -475,6 +486,7 @@ impl Scanner<'_> {
             if self.rest(next).starts_with(b"\\\"\"\"") {
                 next += 4;
             } else if self.rest(next).starts_with(b"\"\"\"") {
+                self.triple = at..next + 3;
                 return next + 3;
             } else {
                 next += 1;
@@ -483,9 +495,14 @@ impl Scanner<'_> {
         let span = Span::new(self.file, at, at + 3);
         let diagnostic = Diagnostic::error(codes::UNCLOSED_TEXT, "this `\"\"\"` text never ends", span);
         self.diagnostics.push(diagnostic.help("add `\"\"\"` after its last line"));
-        // Everything after it may be text or policy, so only the part before is read.
-        self.blank(self.line_begin(at), self.bytes.len());
-        let from = self.line_begin(at);
+        // Everything after it may be text or policy, so only the part before is read. If its line begins within another text, that one
+        // may have no end either.
+        let line = self.line_begin(at);
+        let from = if self.triple.contains(&line) { self.line_end(self.triple.start) } else { line };
+        // Nor is a statement whose brackets are open.
+        let statement = self.open.iter().find(|open| !open.block).map(|open| self.start_of_statement(open.at));
+        let from = statement.map_or(from, |statement| statement.min(from));
+        self.blank(from, self.bytes.len());
         self.open.retain(|open| open.at < from && open.block);
         self.insert_braces(self.bytes.len());
         self.bytes.len()
@@ -493,9 +510,8 @@ impl Scanner<'_> {
 
     fn blank(&mut self, from: usize, to: usize) {
         for byte in self.copy.iter_mut().take(to).skip(from) {
-            if !matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
+            // Nothing is certain here, so no mark stays.
+            *byte = if matches!(byte, b'\n' | b'\r') { b'\n' } else { b' ' };
         }
         self.touch(from, to);
     }

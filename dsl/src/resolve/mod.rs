@@ -19,8 +19,7 @@ mod steps;
 mod summary;
 pub mod visit;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use hashbrown::HashSet;
 
@@ -34,6 +33,7 @@ pub use steps::Step;
 use crate::ast;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::parse::parse;
+use crate::shared::{parts, shared};
 use crate::span::{FileId, Origin, Sources};
 use crate::spec::Catalogue;
 use build::{Builder, Space};
@@ -41,12 +41,6 @@ use data::DataFiles;
 use index::{Index, Kind};
 use names::Names;
 use summary::{Event, Gather};
-
-/// Most threads that load policies at a time, and how many files or policies are worth another one.
-const MAX_THREADS: usize = 8;
-const EACH: usize = 16;
-/// How many may run at a time. The system reads files to tell, so it is asked once.
-static PROCESSORS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// A resolved set of policies. Clones share everything.
 #[derive(Clone, Debug)]
@@ -125,37 +119,13 @@ pub fn load(mut sources: Sources, catalogue: &Catalogue) -> (Library, Vec<Diagno
     (library, tidy(diagnostics))
 }
 
-/// The results of `count` pieces of work, in their order. Several threads share them where that is worthwhile for so many files or policies.
-fn shared<T: Send>(size: usize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let useful = size.div_ceil(EACH).min(MAX_THREADS);
-    let threads = useful.min(*PROCESSORS);
-    let next = AtomicUsize::new(0);
-    let take = || {
-        let at = next.fetch_add(1, Ordering::Relaxed);
-        (at < count).then_some(at)
-    };
-    let some = || std::iter::from_fn(take).map(|at| (at, work(at))).collect::<Vec<_>>();
-    let mut all = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(some)).collect();
-        let mut all = some();
-        for helper in helpers {
-            all.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        all
-    });
-    all.sort_unstable_by_key(|(at, _)| *at);
-    all.into_iter().map(|(_, result)| result).collect()
-}
-
 /// The frames of those policies that own one.
 fn spaces(policies: &[Policy], names: &Arc<Names>, events: &[Vec<Event>]) -> Vec<Option<Space>> {
-    let parts: Vec<&[Policy]> = policies.chunks(policies.len().div_ceil(MAX_THREADS).max(EACH)).collect();
-    let frames = |part: usize| {
+    let frames = |part: &[Policy]| {
         let mut builder = Builder::new(names, events);
-        let part = parts.get(part).copied().unwrap_or_default();
         part.iter().map(|policy| policy.owns_frame().then(|| builder.space(policy))).collect::<Vec<_>>()
     };
-    shared(policies.len(), parts.len(), frames).into_iter().flatten().collect()
+    parts(policies, frames).into_iter().flatten().collect()
 }
 
 /// In the order of files and places, each problem once.

@@ -14,9 +14,10 @@ mod statements;
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_dsl::ast::{self, ItemKind};
+use portcullis_dsl::shared::parts;
 use portcullis_dsl::span::{FileId, Span};
 use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
 use regex::Regex;
@@ -38,25 +39,29 @@ pub fn compile(
     library: &Library,
     entries: &HashMap<&'static str, &'static assertion::Entry>,
 ) -> (Program, Vec<Diagnostic>, Vec<UsedName>) {
-    let mut compiler = Compiler {
-        library,
-        entries,
-        code: Code::default(),
-        frames: HashMap::new(),
-        reads: Reads::default(),
-        flow: Flow::default(),
-        names: Vec::new(),
-        cookies: Vec::new(),
-        patterns: HashMap::new(),
-        touched: RefCell::default(),
-        diagnostics: Vec::new(),
-    };
-    for policy in library.policies() {
-        if policy.owns_frame() {
-            compiler.frame(policy);
-        }
+    let patterns = Patterns::default();
+    let owners = library.policies().iter().filter(|policy| policy.owns_frame());
+    let (called, others): (Vec<&Policy>, Vec<&Policy>) =
+        owners.partition(|policy| matches!(policy.item.kind, ItemKind::Assertion(_)));
+    let mut compiler = Compiler::new(library, entries, &patterns, HashMap::new());
+    for policy in called {
+        compiler.frame(policy);
     }
-    let Compiler { code, frames, cookies, mut diagnostics, names, .. } = compiler;
+    let Compiler { mut code, mut frames, mut cookies, mut diagnostics, mut names, .. } = compiler;
+    // Nothing calls the others, so several threads share them.
+    let made = parts(&others, |part| {
+        let mut compiler = Compiler::new(library, entries, &patterns, frames.clone());
+        let made: Vec<_> = part.iter().filter_map(|policy| Some((policy.id, compiler.stretch(policy)?))).collect();
+        let Compiler { code, cookies, diagnostics, names, .. } = compiler;
+        (made, code, cookies, diagnostics, names)
+    });
+    for (stretches, part, cookies_too, diagnostics_too, names_too) in made {
+        let base = code.append(part);
+        frames.extend(stretches.into_iter().map(|(id, program)| (id, Arc::new(program.moved(base)))));
+        cookies_too.into_iter().for_each(|cookie| note(&mut cookies, cookie));
+        diagnostics.extend(diagnostics_too);
+        names.extend(names_too);
+    }
     let (program, astray) = code.link(frames, cookies, Arc::clone(library.sources()));
     diagnostics.extend(astray.into_iter().map(|span| defect("an instruction that leads nowhere", span)));
     // A fragment is compiled for each policy that includes it.
@@ -65,10 +70,15 @@ pub fn compile(
     (program, diagnostics, names)
 }
 
+/// Regular expressions: a fragment's are needed by each policy that includes it, and take long to compile.
+type Patterns = Mutex<HashMap<(String, bool), Regex>>;
+
 struct Compiler<'a> {
     library: &'a Library,
     entries: &'a HashMap<&'static str, &'static assertion::Entry>,
+    patterns: &'a Patterns,
     code: Code,
+    /// Encapsulated assertions.
     frames: HashMap<PolicyId, Arc<FrameProgram>>,
     /// The state of the frame being compiled.
     reads: Reads,
@@ -78,11 +88,16 @@ struct Compiler<'a> {
     names: Vec<UsedName>,
     /// Cookies that the policies set: names, or prefixes of names with a `*`.
     cookies: Vec<SmolStr>,
-    /// Regular expressions: a fragment's are needed by each policy that includes it, and take long to compile.
-    patterns: HashMap<(String, bool), Regex>,
     /// Variables that were named since [`Compiler::touched`], and whether an assertion may set them.
     touched: RefCell<Vec<(Slot, bool)>>,
     diagnostics: Vec<Diagnostic>,
+}
+
+/// Notes a cookie of this gateway, once.
+fn note(cookies: &mut Vec<SmolStr>, cookie: SmolStr) {
+    if !cookies.contains(&cookie) {
+        cookies.push(cookie);
+    }
 }
 
 /// The current scope: the frame of the variables, and the policy whose text is being compiled.
@@ -113,11 +128,39 @@ impl Scope<'_> {
 }
 
 impl<'a> Compiler<'a> {
-    /// Compiles a policy with variables of its own, once. The call graph has no cycles: the resolver has checked.
+    fn new(
+        library: &'a Library,
+        entries: &'a HashMap<&'static str, &'static assertion::Entry>,
+        patterns: &'a Patterns,
+        frames: HashMap<PolicyId, Arc<FrameProgram>>,
+    ) -> Self {
+        Compiler {
+            library,
+            entries,
+            patterns,
+            code: Code::default(),
+            frames,
+            reads: Reads::default(),
+            flow: Flow::default(),
+            names: Vec::new(),
+            cookies: Vec::new(),
+            touched: RefCell::default(),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// Compiles an encapsulated assertion, once. The call graph has no cycles: the resolver has checked.
     fn frame(&mut self, policy: &'a Policy) -> Option<Arc<FrameProgram>> {
         if let Some(done) = self.frames.get(&policy.id) {
             return Some(done.clone());
         }
+        let program = Arc::new(self.stretch(policy)?);
+        self.frames.insert(policy.id, program.clone());
+        Some(program)
+    }
+
+    /// Compiles a policy with variables of its own.
+    fn stretch(&mut self, policy: &'a Policy) -> Option<FrameProgram> {
         let frame = self.library.frame(policy.id)?;
         // One hidden slot after the frame's own holds the code given to `fail`.
         let code_slot = Slot(frame.slots() as u32);
@@ -225,8 +268,6 @@ impl<'a> Compiler<'a> {
         program.changes = self.flow.changed();
         self.diagnostics.extend(self.flow.torn());
         self.names.extend(self.flow.names());
-        let program = Arc::new(program);
-        self.frames.insert(policy.id, program.clone());
         Some(program)
     }
 
@@ -330,7 +371,7 @@ impl<'a> Compiler<'a> {
 
     /// A regular expression that stands in a policy.
     fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<Regex, regex::Error> {
-        match self.patterns.entry((pattern.to_owned(), ignore_case)) {
+        match self.patterns.lock().unwrap_or_else(PoisonError::into_inner).entry((pattern.to_owned(), ignore_case)) {
             Entry::Occupied(known) => Ok(known.get().clone()),
             Entry::Vacant(unknown) => Ok(unknown.insert(compile_written(pattern, ignore_case)?).clone()),
         }

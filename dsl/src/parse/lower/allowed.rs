@@ -1,6 +1,5 @@
 //! Which values an output or a declared variable may have: bounds and choices.
 
-use super::items::unreachable_rule;
 use super::{Lower, Node, Rule};
 use crate::ast::{Allowed, Range, Type};
 use crate::codes;
@@ -44,7 +43,7 @@ impl Lower<'_> {
     pub fn choices_of(&mut self, node: Node<'_>, ty: &mut Option<Spanned<Type>>) -> Option<Spanned<Allowed>> {
         let span = self.span(&node);
         let mut words: Vec<String> = Vec::new();
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::string => {
                     let word = self.plain_text(&child)?;
@@ -55,7 +54,7 @@ impl Lower<'_> {
                     }
                 }
                 Rule::single_quoted => self.single_quotes(&child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let ty = ty.get_or_insert(Spanned::new(Type::String, span));

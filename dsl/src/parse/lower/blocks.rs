@@ -2,7 +2,10 @@
 
 use super::items::unreachable_rule;
 use super::stmts::plain;
-use super::{Lower, Node, Rule, explain, join_comments};
+use pest::iterators::Pairs;
+
+use super::comments::join_comments;
+use super::{Lower, Node, Rule, explain};
 use crate::ast::{Block, Comment, Stmt, StmtKind};
 use crate::codes;
 use crate::parse::MAX_CHAIN;
@@ -15,23 +18,12 @@ impl Lower<'_> {
         let mut pending: Vec<Comment> = Vec::new();
         // The end of the last statement in the tree, as long as nothing came after it.
         let mut last_end: Option<u32> = None;
+        self.loosen_before(span.span.start);
         for child in node.into_inner() {
             let child_span = self.span(&child);
+            self.between_lines(child_span.start, last_end.take(), &mut stmts, &mut pending);
             match child.as_rule() {
-                Rule::comment => {
-                    let comment = self.comment(&child);
-                    let beside = last_end.is_some_and(|end| self.same_line(end, child_span.start));
-                    last_end = None;
-                    match stmts.last_mut().filter(|_| beside) {
-                        Some(stmt) => stmt.trailing = Some(Comment { blank_before: false, ..comment }),
-                        None => {
-                            let first = stmts.is_empty() && pending.is_empty();
-                            pending.push(Comment { blank_before: comment.blank_before && !first, ..comment });
-                        }
-                    }
-                }
                 Rule::line => {
-                    last_end = None;
                     let blank = self.lines_before(child_span.start) > 1;
                     if let Some(mut stmt) = self.line(child) {
                         let mut leading = std::mem::take(&mut pending);
@@ -47,14 +39,27 @@ impl Lower<'_> {
                         last_end = Some(child_span.end);
                     }
                 }
-                Rule::junk => {
-                    last_end = None;
-                    self.explain_junk(&child);
-                }
+                Rule::junk => self.explain_junk(&child),
                 rule => unreachable_rule(rule),
             }
+            self.drop_before(child_span.end);
         }
+        self.between_lines(span.span.end, last_end, &mut stmts, &mut pending);
         Block { stmts, trailing: pending, span }
+    }
+
+    /// Comments before `end`: the first one beside a statement that ended at `last_end` belongs to that one, the others to the next.
+    fn between_lines(&mut self, end: u32, mut last_end: Option<u32>, stmts: &mut [Stmt], pending: &mut Vec<Comment>) {
+        while let Some((start, comment)) = self.comment_before(end) {
+            let beside = last_end.take().is_some_and(|end| self.same_line(end, start));
+            match stmts.last_mut().filter(|_| beside) {
+                Some(stmt) => stmt.trailing = Some(Comment { blank_before: false, ..comment }),
+                None => {
+                    let first = stmts.is_empty() && pending.is_empty();
+                    pending.push(Comment { blank_before: comment.blank_before && !first, ..comment });
+                }
+            }
+        }
     }
 
     /// A statement, and what follows on its line without belonging to it.
@@ -87,27 +92,39 @@ impl Lower<'_> {
         stmt
     }
 
-    /// `a else b else c`: to the right.
+    /// A statement, or several that `else` joins.
     fn stmt(&mut self, node: Node<'_>) -> Option<Stmt> {
         let span = self.span(&node);
         let before = std::mem::take(&mut self.loose);
-        let children = self.children(node);
-        if children.len() > MAX_CHAIN {
+        let mut inner = node.into_inner();
+        let made = if inner.len() == 1 { inner.next().and_then(|only| self.simple(only)) } else { self.chain(inner, span) };
+        self.loosen_before(span.end);
+        let leading = self.take_loose(before);
+        Some(Stmt { leading, span: Spanned::new((), span), ..made? })
+    }
+
+    /// `a else b else c`: to the right.
+    fn chain(&mut self, inner: Pairs<'_, Rule>, span: Span) -> Option<Stmt> {
+        // An `else` stands between two statements.
+        let count = inner.len().div_ceil(2);
+        if count > MAX_CHAIN {
             self.error(
                 codes::TOO_DEEP,
                 format!("more than {MAX_CHAIN} statements are joined by `else`"),
                 span,
                 "put them into an `AtLeastOne`",
             );
-            self.loose = before;
             return None;
         }
-        let count = children.len();
         let mut made: Vec<Option<Stmt>> = Vec::with_capacity(count);
-        for (n, child) in children.into_iter().enumerate() {
+        for child in inner {
+            if child.as_rule() == Rule::kw_else {
+                self.word(&child);
+                continue;
+            }
             let (rule, place) = (child.as_rule(), self.span(&child));
             let mut stmt = self.simple(child);
-            let last = n + 1 == count;
+            let last = made.len() + 1 == count;
             if rule == Rule::if_stmt && !last {
                 let help = "write `else { … }`; an `if` has one `else`, at its end";
                 self.error(
@@ -120,15 +137,11 @@ impl Lower<'_> {
             }
             made.push(stmt);
         }
-        let loose = self.take_loose(before);
         let mut stmts = made.into_iter().collect::<Option<Vec<Stmt>>>()?.into_iter().rev();
-        let mut whole = stmts.next()?;
-        for left in stmts {
-            let span = Spanned::new((), left.span.span.to(whole.span.span));
-            whole = plain(StmtKind::Else(Box::new(left), Box::new(whole)), span.span);
-        }
-        whole.span = Spanned::new((), span);
-        whole.leading = loose;
-        Some(whole)
+        let last = stmts.next()?;
+        Some(stmts.fold(last, |right, left| {
+            let span = left.span.span.to(right.span.span);
+            plain(StmtKind::Else(Box::new(left), Box::new(right)), span)
+        }))
     }
 }

@@ -1,6 +1,5 @@
 //! Calls of assertions, with named arguments, and of functions, with positional arguments.
 
-use super::items::unreachable_rule;
 use super::{Lower, Node, Rule};
 use crate::ast::{Arg, Call, Callee, Comments, Expr, ExprKind, VarRef};
 use crate::codes;
@@ -16,7 +15,7 @@ impl Lower<'_> {
     pub fn assertion_call(&mut self, node: Node<'_>) -> Option<Call> {
         let span = self.span(&node);
         let (mut callee, mut args, mut optional) = (None, Vec::new(), None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::optional_mark => optional = Some(self.spanned((), &child)),
                 Rule::string => callee = self.name(child).map(Callee::Encapsulated),
@@ -30,7 +29,7 @@ impl Lower<'_> {
                     callee = Some(Callee::Native(name));
                 }
                 Rule::arguments => args = self.named_arguments(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         Some(Call { callee: callee?, optional, args, block: None, span: Spanned::new((), span) })
@@ -42,21 +41,21 @@ impl Lower<'_> {
 
     fn named_argument(&mut self, node: Node<'_>) -> Option<Arg> {
         let span = self.span(&node);
-        if let Some(sign) = node.clone().into_inner().find(|child| child.as_rule() == Rule::assign_sign) {
-            let place = self.span(&sign);
-            self.error(codes::BAD_ARGUMENT, "arguments are given with `:`", place, "write `:` instead of `=`");
-        }
         let (mut name, mut value) = (None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
-                Rule::shorthand => return self.children(child).pop().map(|word| self.shorthand(&word)),
+                Rule::shorthand => return self.part(child).map(|word| self.shorthand(&word)),
                 Rule::value if name.is_none() => match self.lone(&child).filter(|word| word.as_rule() == Rule::bare_word) {
                     Some(word) => return Some(self.shorthand(&word)),
                     None => value = self.expr(child),
                 },
                 Rule::arg_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
+                Rule::assign_sign => {
+                    let place = self.span(&child);
+                    self.error(codes::BAD_ARGUMENT, "arguments are given with `:`", place, "write `:` instead of `=`");
+                }
                 Rule::value => value = self.expr(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let value = value?;
@@ -88,7 +87,7 @@ impl Lower<'_> {
             return None;
         }
         let (mut name, mut args) = (None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::callee_name => name = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::optional_mark => {
@@ -96,7 +95,7 @@ impl Lower<'_> {
                     self.error(codes::BAD_ARGUMENT, "a function always gives a value", place, "remove the `?`");
                 }
                 Rule::arguments => args = self.positional(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         Some(Expr::new(ExprKind::Function(name?, args?), span))
@@ -108,7 +107,7 @@ impl Lower<'_> {
             node,
             |lower, node| {
                 let mut value = None;
-                for child in lower.children(node) {
+                for child in node.into_inner() {
                     match child.as_rule() {
                         Rule::arg_name => {
                             let span = lower.span(&child);
@@ -117,11 +116,15 @@ impl Lower<'_> {
                             lower.out.push(diagnostic.help("remove the name; names of assertions begin with a capital letter"));
                         }
                         Rule::shorthand if lower.inside => {
-                            value = lower.children(child).pop().and_then(|word| lower.inside_name(&word));
+                            value = lower.part(child).and_then(|word| lower.inside_name(&word));
                         }
-                        Rule::shorthand => lower.children(child).iter().for_each(|word| lower.bare_word(word)),
+                        Rule::shorthand => {
+                            if let Some(word) = lower.part(child) {
+                                lower.bare_word(&word);
+                            }
+                        }
                         Rule::value => value = lower.expr(child),
-                        rule => unreachable_rule(rule),
+                        _ => lower.word(&child),
                     }
                 }
                 value.map(|value| (value, Comments::default()))

@@ -1,5 +1,7 @@
 //! Conditions. The grammar has one rule for conditions and values; here it is read as a condition.
 
+use pest::iterators::Pairs;
+
 use super::items::unreachable_rule;
 use super::{Lower, Node, Rule, only};
 use crate::ast::{BinaryOp, Bounds, Comparison, Cond, ExprKind, Multi, Predicate};
@@ -8,38 +10,29 @@ use crate::parse::MAX_CHAIN;
 use crate::span::{Span, Spanned};
 
 impl Lower<'_> {
+    /// Comparisons and operators: `and` before `or`. Or a single operand.
     pub fn cond(&mut self, node: Node<'_>) -> Option<Cond> {
-        self.chain(node, Rule::and_chain, "or", |lower, child| lower.and_chain(child), Cond::Or)
-    }
-
-    fn and_chain(&mut self, node: Node<'_>) -> Option<Cond> {
-        self.chain(node, Rule::unary, "and", |lower, child| lower.unary(child), Cond::And)
-    }
-
-    fn chain(
-        &mut self,
-        node: Node<'_>,
-        operand: Rule,
-        word: &str,
-        mut one: impl FnMut(&mut Self, Node<'_>) -> Option<Cond>,
-        join: fn(Vec<Cond>) -> Cond,
-    ) -> Option<Cond> {
-        // Mostly there is one.
-        match only(&node) {
-            Some(child) if child.as_rule() == operand => return one(self, child),
-            Some(child) if child.as_rule() == Rule::alone => return self.lone_condition(child),
-            _ => {}
+        let mut inner = node.into_inner();
+        if inner.len() == 1 {
+            return inner.next().and_then(|only| self.operand(only));
         }
-        let mut operands = Vec::new();
-        for child in self.children(node) {
+        let (mut whole, mut chain) = (Vec::new(), Vec::new());
+        for child in inner {
             match child.as_rule() {
-                rule if rule == operand => operands.push(one(self, child)),
-                Rule::or_op | Rule::and_op => self.word_operator(&child, word),
-                rule => unreachable_rule(rule),
+                Rule::and_op => self.word_operator(&child, "and"),
+                Rule::or_op => {
+                    self.word_operator(&child, "or");
+                    whole.push(joined(std::mem::take(&mut chain), Cond::And));
+                }
+                _ => chain.push(self.operand(child)),
             }
         }
-        let mut operands = operands.into_iter().collect::<Option<Vec<Cond>>>()?;
-        if operands.len() == 1 { operands.pop() } else { Some(join(operands)) }
+        whole.push(joined(chain, Cond::And));
+        joined(whole, Cond::Or)
+    }
+
+    fn operand(&mut self, node: Node<'_>) -> Option<Cond> {
+        if node.as_rule() == Rule::comparison { self.comparison(node) } else { self.lone_condition(node) }
     }
 
     /// `and`, `or`, `not`, in the right spelling.
@@ -53,64 +46,60 @@ impl Lower<'_> {
         }
     }
 
-    fn unary(&mut self, node: Node<'_>) -> Option<Cond> {
-        if let Some(child) = only(&node).filter(|child| child.as_rule() == Rule::comparison) {
-            return self.comparison(child);
-        }
-        let span = self.span(&node);
+    /// A comparison, with each `not` before it.
+    fn comparison(&mut self, node: Node<'_>) -> Option<Cond> {
+        let whole = self.span(&node);
+        let mut inner = node.into_inner();
         let mut nots = 0;
-        let mut cond = None;
-        for child in self.children(node) {
-            match child.as_rule() {
-                Rule::not_op => {
-                    self.word_operator(&child, "not");
-                    nots += 1;
-                }
-                Rule::comparison => cond = self.comparison(child),
-                rule => unreachable_rule(rule),
-            }
+        while let Some(not) = inner.peek().filter(|child| child.as_rule() == Rule::not_op) {
+            self.word_operator(&not, "not");
+            inner.next();
+            nots += 1;
         }
+        let start = inner.peek().map_or(whole.start, |first| self.span(&first).start);
+        let cond = self.positive(inner, Span { start, ..whole });
         if nots > MAX_CHAIN {
-            self.error(codes::TOO_DEEP, format!("more than {MAX_CHAIN} `not` in a row"), span, "two of them cancel out");
+            self.error(codes::TOO_DEEP, format!("more than {MAX_CHAIN} `not` in a row"), whole, "two of them cancel out");
             return None;
         }
         (0..nots).fold(cond, |cond, _| cond.map(|cond| Cond::Not(Box::new(cond))))
     }
 
-    fn comparison(&mut self, node: Node<'_>) -> Option<Cond> {
-        let whole = self.span(&node);
-        let (mut mode, mut left, mut ty, mut ignore_case) = (None, None, None, false);
+    /// A comparison without the `not` before it.
+    fn positive(&mut self, inner: Pairs<'_, Rule>, whole: Span) -> Option<Cond> {
+        let (mut mode, mut sum, mut left, mut ty, mut ignore_case) = (None, None, None, None, false);
         let mut predicate: Option<Option<Predicate>> = None;
         let mut negated = false;
-        for child in self.children(node) {
+        for child in inner {
             match child.as_rule() {
                 Rule::mode => mode = self.mode(&child),
-                Rule::sum => left = Some(child),
+                Rule::sum => sum = Some(child),
                 Rule::as_type => {
-                    let word = self.children(child).pop()?;
+                    let word = self.part(child)?;
                     ty = Some(self.ty(&word));
                 }
                 Rule::negated => {
-                    self.children(child);
+                    self.words(child);
                     negated = true;
                 }
                 Rule::ignoring => {
-                    self.children(child);
+                    self.words(child);
                     ignore_case = true;
                 }
-                _ => predicate = Some(self.predicate(child)),
+                _ => {
+                    left = sum.take().and_then(|sum| self.sum(sum));
+                    predicate = Some(self.predicate(child));
+                }
             }
         }
-        let left = left?;
         let Some(predicate) = predicate else {
             if mode.is_some() || ty.is_some() || ignore_case {
                 let help = "compare it: `== …`, `is empty`, `contains …`, `in […]`";
                 self.error(codes::NOT_A_CONDITION, "this comparison has nothing to compare with", whole, help);
                 return None;
             }
-            return self.lone_condition(left);
+            return self.lone_condition(sum?);
         };
-        let left = self.sum(left);
         let ty = match ty {
             Some(None) => return None,
             Some(ty) => ty,
@@ -138,11 +127,10 @@ impl Lower<'_> {
     /// A condition without a predicate: a call, or something in parentheses.
     fn lone_condition(&mut self, sum: Node<'_>) -> Option<Cond> {
         let span = self.span(&sum);
-        let mut operands = sum.clone().into_inner().filter(|child| child.as_rule() != Rule::comment);
-        let only = operands.next().filter(|_| operands.next().is_none());
-        match only {
+        let operand = if sum.as_rule() == Rule::sum { only(&sum) } else { None };
+        match operand {
             Some(node) if node.as_rule() == Rule::paren => {
-                let inner = self.children(node).pop()?;
+                let inner = self.part(node)?;
                 self.cond(inner).map(|cond| Cond::Group(Box::new(cond)))
             }
             Some(node) if node.as_rule() == Rule::call && self.is_assertion(&node) => {
@@ -191,7 +179,7 @@ impl Lower<'_> {
             return self.compare(node);
         }
         let span = self.span(&node);
-        let operand = self.children(node).pop();
+        let operand = self.part(node);
         let make = match rule {
             Rule::empty => return Some(Predicate::Empty),
             Rule::not_empty => return Some(Predicate::NotEmpty),
@@ -214,11 +202,10 @@ impl Lower<'_> {
 
     fn compare(&mut self, node: Node<'_>) -> Option<Predicate> {
         let (mut op, mut right) = (None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::compare_op => op = self.compare_op(&child),
-                Rule::alone | Rule::sum => right = self.sum(child),
-                rule => unreachable_rule(rule),
+                _ => right = self.sum(child),
             }
         }
         Some(Predicate::Binary(op?, right?))
@@ -269,4 +256,10 @@ impl Lower<'_> {
             }
         }
     }
+}
+
+/// Several conditions as one; `None` if one of them could not be read.
+fn joined(conds: Vec<Option<Cond>>, join: fn(Vec<Cond>) -> Cond) -> Option<Cond> {
+    let mut conds = conds.into_iter().collect::<Option<Vec<Cond>>>()?;
+    if conds.len() == 1 { conds.pop() } else { Some(join(conds)) }
 }

@@ -13,26 +13,10 @@ impl Lower<'_> {
     /// A value. A condition in its place is reported.
     pub fn expr(&mut self, node: Node<'_>) -> Option<Expr> {
         let whole = self.span(&node);
-        let mut node = node;
-        loop {
-            let child = match only(&node) {
-                Some(child) => child,
-                None => {
-                    let mut children = self.children(node);
-                    if children.len() != 1 {
-                        return self.condition_for_value(whole);
-                    }
-                    children.pop()?
-                }
-            };
-            match child.as_rule() {
-                Rule::alone | Rule::sum => return self.sum(child),
-                Rule::and_chain | Rule::unary | Rule::comparison => node = child,
-                rule => {
-                    unreachable_rule(rule);
-                    return None;
-                }
-            }
+        let operand = only(&node).and_then(|child| if child.as_rule() == Rule::comparison { only(&child) } else { Some(child) });
+        match operand {
+            Some(operand) => self.sum(operand),
+            None => self.condition_for_value(whole),
         }
     }
 
@@ -46,25 +30,15 @@ impl Lower<'_> {
 
     /// Whether the parentheses contain a condition rather than a value.
     fn is_condition(&self, node: &Node<'_>) -> bool {
-        let mut node = node.clone();
-        loop {
-            let mut inner = node.into_inner().filter(|child| child.as_rule() != Rule::comment);
-            let Some(first) = inner.next() else { return false };
-            match first.as_rule() {
-                _ if inner.next().is_some() => return true,
-                Rule::and_chain | Rule::unary | Rule::comparison => node = first,
-                Rule::alone => return false,
-                Rule::sum => {
-                    let mut operands = first.into_inner().filter(|child| child.as_rule() != Rule::comment);
-                    let only = operands.next().filter(|_| operands.next().is_none());
-                    return only.is_some_and(|only| match only.as_rule() {
-                        Rule::paren => only.into_inner().any(|inner| inner.as_rule() == Rule::value && self.is_condition(&inner)),
-                        rule => rule == Rule::call && self.is_assertion(&only),
-                    });
-                }
-                _ => return true,
-            }
+        let Some(comparison) = only(node) else { return true };
+        if comparison.as_rule() != Rule::comparison {
+            return false;
         }
+        let Some(sum) = only(&comparison) else { return true };
+        only(&sum).is_some_and(|operand| match operand.as_rule() {
+            Rule::paren => operand.into_inner().any(|inner| inner.as_rule() == Rule::value && self.is_condition(&inner)),
+            rule => rule == Rule::call && self.is_assertion(&operand),
+        })
     }
 
     /// A condition as a value. It must not contain assertions, which take time and may fault: they need a statement of their own.
@@ -78,15 +52,18 @@ impl Lower<'_> {
         Some(ExprKind::Condition(cond))
     }
 
-    /// Operands and operators: `*`, `/`, `%` before `+`, `-`, each from the left.
+    /// Operands and operators: `*`, `/`, `%` before `+`, `-`, each from the left. Or a single operand.
     pub fn sum(&mut self, node: Node<'_>) -> Option<Expr> {
+        if node.as_rule() != Rule::sum {
+            return self.primary(node);
+        }
         if let Some(child) = only(&node) {
             return self.primary(child);
         }
         let span = self.span(&node);
         let mut operands: Vec<Option<Expr>> = Vec::new();
         let mut ops: Vec<ArithmeticOp> = Vec::new();
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::product_op | Rule::minus => ops.extend(arithmetic(child.as_str())),
                 _ => operands.push(self.primary(child)),
@@ -125,7 +102,7 @@ impl Lower<'_> {
             Rule::raw => ExprKind::Raw(text[2..text.len() - 1].to_owned()),
             Rule::string => return Some(self.string(&node)),
             Rule::json_expr => {
-                let value = self.children(node).pop()?;
+                let value = self.part(node)?;
                 ExprKind::Json(self.json_value(value)?)
             }
             Rule::file_text => self.file_text(node)?,
@@ -168,7 +145,7 @@ impl Lower<'_> {
             }
             Rule::list => ExprKind::List(self.list(node)?),
             Rule::paren => {
-                let inner = self.children(node).pop()?;
+                let inner = self.part(node)?;
                 if self.is_condition(&inner) { self.condition(inner)? } else { ExprKind::Group(self.expr(inner)?) }
             }
             Rule::call => return self.function(node),
@@ -316,13 +293,6 @@ impl Lower<'_> {
             list.push(expr);
         }
         (self.out.len() == said).then_some(list)
-    }
-
-    /// Passes comments that have no place here to the enclosing statement.
-    pub fn loosen(&mut self, comments: Comments) {
-        self.loose.extend(comments.leading);
-        self.loose.extend(comments.trailing);
-        self.loose.extend(comments.after);
     }
 
     fn syntax(&mut self, node: &Node<'_>) -> Option<Syntax> {

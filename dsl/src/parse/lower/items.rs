@@ -2,7 +2,8 @@
 
 use pest::iterators::Pairs;
 
-use super::{Lower, Node, Rule, join_comments};
+use super::comments::join_comments;
+use super::{Lower, Node, Rule};
 use crate::ast::{
     Allowed, Block, Call, Callee, Comment, Comments, Direction, DurationLit, Expr, ExprKind, File, FileConnection, Item,
     ItemKind, Name, Param, Schedule, ServiceHead,
@@ -33,27 +34,26 @@ impl Lower<'_> {
         let mut leading: Vec<Comment> = Vec::new();
         let mut connection_ends: Option<u32> = None;
         for node in nodes {
-            match node.as_rule() {
-                Rule::comment if connection_ends.is_some_and(|end| self.same_line(end, self.span(&node).start)) => {
-                    let comment = Comment { blank_before: false, ..self.comment(&node) };
-                    connection_ends = None;
-                    if let Some(connection) = &mut file.connection {
-                        connection.trailing = Some(comment);
+            let span = self.span(&node);
+            while let Some((start, comment)) = self.comment_before(span.start) {
+                let beside = connection_ends.take().is_some_and(|end| self.same_line(end, start));
+                match file.connection.as_mut().filter(|_| beside) {
+                    Some(connection) => connection.trailing = Some(Comment { blank_before: false, ..comment }),
+                    None => {
+                        let blank_before = comment.blank_before && !leading.is_empty();
+                        leading.push(Comment { blank_before, ..comment });
                     }
                 }
+            }
+            match node.as_rule() {
                 Rule::connection => {
                     let above = std::mem::take(&mut leading);
-                    connection_ends = file.connection.is_none().then_some(self.span(&node).end);
+                    connection_ends = file.connection.is_none().then_some(span.end);
                     self.connection(node, above, &mut file);
-                }
-                Rule::comment => {
-                    let comment = self.comment(&node);
-                    let blank_before = comment.blank_before && !leading.is_empty();
-                    leading.push(Comment { blank_before, ..comment });
                 }
                 Rule::item => {
                     let mut above = std::mem::take(&mut leading);
-                    let blank = self.lines_before(self.span(&node).start) > 1;
+                    let blank = self.lines_before(span.start) > 1;
                     if let Some(last) = above.last_mut() {
                         last.blank_after = blank;
                     }
@@ -66,6 +66,7 @@ impl Lower<'_> {
                 Rule::EOI => {}
                 rule => unreachable_rule(rule),
             }
+            self.drop_before(span.end);
         }
         file.trailing = leading;
         file
@@ -79,7 +80,7 @@ impl Lower<'_> {
         let mut body: Option<Block> = None;
         let before = std::mem::take(&mut self.loose);
         let mut named = false;
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::item_kind => kind_word = Some(child),
                 Rule::string | Rule::single_quoted | Rule::bare_name => {
@@ -102,7 +103,7 @@ impl Lower<'_> {
                 }
                 Rule::every => {
                     let span = self.span(&child);
-                    let duration = self.children(child).pop().and_then(|child| self.duration(&child));
+                    let duration = self.part(child).and_then(|child| self.duration(&child));
                     match duration {
                         Some(duration) => self.once(&mut clauses.every, duration, span, "every"),
                         None => clauses.unread = true,
@@ -127,7 +128,7 @@ impl Lower<'_> {
                 }
                 Rule::fails => {
                     let span = self.span(&child);
-                    match self.children(child).pop() {
+                    match self.part(child) {
                         Some(name) => {
                             let name = self.spanned(name.as_str().to_owned(), &name);
                             self.once(&mut clauses.fails, name, span, "fails with");
@@ -140,11 +141,11 @@ impl Lower<'_> {
                 }
                 Rule::disabled => {
                     let span = self.span(&child);
-                    self.children(child);
+                    self.words(child);
                     self.once(&mut clauses.disabled, (), span, "disabled");
                 }
                 Rule::block => body = Some(self.block(child)),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let loose = self.take_loose(before);
@@ -391,11 +392,11 @@ impl Lower<'_> {
         let span = Spanned::new((), self.span(&node));
         let mut callee = None;
         let mut args = Vec::new();
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::string => callee = self.name(child),
                 Rule::arguments => args = self.named_arguments(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let callee = callee?;
@@ -423,7 +424,7 @@ impl Lower<'_> {
         let span = self.span(&node);
         let (mut direction, mut name, mut ty, mut default) = (None, None, None, None);
         let (mut optional, mut allowed) = (None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::direction => {
                     direction = match child.as_str().to_ascii_lowercase().as_str() {
@@ -453,7 +454,7 @@ impl Lower<'_> {
                 Rule::range => allowed = self.range_of(&child, ty.as_ref()),
                 Rule::choices => allowed = self.choices_of(child, &mut ty),
                 Rule::value => default = self.expr(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let name: Name = name?;

@@ -47,7 +47,7 @@ impl Lower<'_> {
     fn member(&mut self, node: Node<'_>) -> Option<JsonMember> {
         let span = Spanned::new((), self.span(&node));
         let (mut key, mut optional, mut value) = (None, false, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::string => {
                     let expr = self.string(&child);
@@ -71,6 +71,7 @@ impl Lower<'_> {
                     key = Some(vec![Part::Text(text.to_owned())]);
                 }
                 Rule::optional_mark => optional = true,
+                Rule::colon => {}
                 _ => value = Some(self.json_value(child)),
             }
         }

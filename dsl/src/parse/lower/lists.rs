@@ -18,20 +18,25 @@ impl Lower<'_> {
         let mut last: Option<Span> = None;
         let mut last_is_made = false;
         let mut comma = true;
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::comment => {
-                    let comment = Comment { blank_before: false, ..self.comment(&child) };
-                    let start = self.span(&child).start;
-                    let beside = last_is_made && pending.is_empty() && last.is_some_and(|last| self.same_line(last.end, start));
-                    match made.last_mut().filter(|_| beside).map(&comments_of) {
-                        Some(comments) if comments.trailing.is_none() => comments.trailing = Some(comment),
-                        _ => pending.push(comment),
-                    }
+        let whole = self.span(&node);
+        self.loosen_before(whole.start);
+        // Comments before an offset: one beside an entry belongs to it, the others to the next.
+        let between = |lower: &mut Self, end: u32, last: Option<Span>, made: &mut Vec<T>, pending: &mut Vec<Comment>| {
+            while let Some((start, comment)) = lower.comment_before(end) {
+                let comment = Comment { blank_before: false, ..comment };
+                let beside = pending.is_empty() && last.is_some_and(|last| lower.same_line(last.end, start));
+                match made.last_mut().filter(|_| beside).map(&comments_of) {
+                    Some(comments) if comments.trailing.is_none() => comments.trailing = Some(comment),
+                    _ => pending.push(comment),
                 }
+            }
+        };
+        for child in node.into_inner() {
+            let span = self.span(&child);
+            between(self, span.start, last.filter(|_| last_is_made), &mut made, &mut pending);
+            match child.as_rule() {
                 Rule::comma => comma = true,
                 _ => {
-                    let span = self.span(&child);
                     if !comma {
                         let after = last.unwrap_or(span).end as usize;
                         let last_char = self.text[..after].chars().next_back().map_or(0, char::len_utf8);
@@ -42,6 +47,7 @@ impl Lower<'_> {
                     last = Some(span);
                     let before = std::mem::take(&mut self.loose);
                     let entry = one(self, child);
+                    self.loosen_before(span.end);
                     let inner = self.take_loose(before);
                     last_is_made = entry.is_some();
                     match entry {
@@ -56,6 +62,7 @@ impl Lower<'_> {
                 }
             }
         }
+        between(self, whole.end, last.filter(|_| last_is_made), &mut made, &mut pending);
         match made.last_mut().map(comments_of) {
             Some(comments) => comments.after = pending,
             None => self.loose.extend(pending),

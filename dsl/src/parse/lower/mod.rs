@@ -4,6 +4,7 @@
 mod allowed;
 mod blocks;
 mod calls;
+mod comments;
 mod conds;
 mod exprs;
 mod items;
@@ -31,7 +32,7 @@ type Node<'i> = Pair<'i, Rule>;
 
 /// Builds the tree of a file whose brackets are paired.
 pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> File {
-    let mut lower = Lower { file, text, scan, out, loose: Vec::new(), inside: false };
+    let mut lower = Lower::new(file, text, scan, out);
     match Grammar::parse(Rule::file, &scan.text) {
         Ok(pairs) => lower.file(pairs),
         Err(error) => {
@@ -43,10 +44,10 @@ pub fn file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) ->
 
 /// Builds the tree of a JSON data file.
 pub fn json_file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic>) -> Option<Json> {
-    let mut lower = Lower { file, text, scan, out, loose: Vec::new(), inside: false };
+    let mut lower = Lower::new(file, text, scan, out);
     match Grammar::parse(Rule::json_file, &scan.text) {
         Ok(mut pairs) => {
-            let node = pairs.find(|node| node.as_rule() != Rule::comment && node.as_rule() != Rule::EOI)?;
+            let node = pairs.find(|node| node.as_rule() != Rule::EOI)?;
             lower.json_value(node)
         }
         Err(error) => {
@@ -61,11 +62,11 @@ pub fn json_file(file: FileId, text: &str, scan: &Scan, out: &mut Vec<Diagnostic
 /// Reads a function or a calculation inside `${…}`. Its spans, and those of its diagnostics, begin at 0. `None` if it is neither.
 pub fn inside(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Expr> {
     let scan = super::scan::scan(file, text);
-    if !scan.diagnostics.is_empty() || !scan.readable || scan.text.contains("//") {
+    if !scan.diagnostics.is_empty() || !scan.readable || !scan.comments.is_empty() {
         return None;
     }
     let node = Grammar::parse(Rule::lone_sum, &scan.text).ok()?.next()?;
-    let mut lower = Lower { file, text, scan: &scan, out, loose: Vec::new(), inside: true };
+    let mut lower = Lower { inside: true, ..Lower::new(file, text, &scan, out) };
     lower.sum(node).filter(is_short)
 }
 
@@ -89,10 +90,18 @@ struct Lower<'a> {
     /// Its repaired copy, which the grammar has parsed.
     scan: &'a Scan,
     out: &'a mut Vec<Diagnostic>,
+    /// How many of the comments have their place in the tree: lowering goes through the text in order.
+    placed: usize,
     /// Comments at places that have none in the tree; the enclosing statement or entry takes them.
     loose: Vec<Comment>,
     /// Whether this is the inside of `${…}`, where names are variables.
     inside: bool,
+}
+
+impl<'a> Lower<'a> {
+    fn new(file: FileId, text: &'a str, scan: &'a Scan, out: &'a mut Vec<Diagnostic>) -> Self {
+        Lower { file, text, scan, out, placed: 0, loose: Vec::new(), inside: false }
+    }
 }
 
 impl Lower<'_> {
@@ -102,12 +111,16 @@ impl Lower<'_> {
 
     /// The span of a node, without the blanks that the grammar may have read after it.
     fn span(&self, node: &Node<'_>) -> Span {
-        let start = node.as_span().start();
-        self.range(start, start + node.as_str().trim_end().len())
+        let span = node.as_span();
+        let blanks = span.as_str().bytes().rev().take_while(u8::is_ascii_whitespace).count();
+        self.range(span.start(), span.end() - blanks)
     }
 
     /// A range of the repaired copy as a span in the author's text, of whole characters: the copy may have one byte of a character replaced.
     fn range(&self, start: usize, end: usize) -> Span {
+        if self.scan.is_faithful() {
+            return Span::new(self.file, start, end);
+        }
         let (start, end) = (self.scan.original(start), self.scan.original(end));
         Span::new(self.file, self.text.floor_char_boundary(start), self.text.ceil_char_boundary(end))
     }
@@ -116,23 +129,35 @@ impl Lower<'_> {
         Spanned::new(value, self.span(node))
     }
 
-    /// A node's children. Comments among them are put into `loose`. Keywords are checked for their case and left out, like
-    /// punctuation.
+    /// A node's children without keywords and punctuation.
     fn children<'i>(&mut self, node: Node<'i>) -> Vec<Node<'i>> {
-        node.into_inner().filter(|child| self.is_part(child)).collect()
+        node.into_inner().filter(|child| !self.is_word(child)).collect()
     }
 
-    fn is_part(&mut self, child: &Node<'_>) -> bool {
-        if child.as_rule() == Rule::comment {
-            let comment = self.comment(child);
-            self.loose.push(Comment { blank_before: false, ..comment });
-            return false;
+    /// The only one of a node's children that is neither keyword nor punctuation.
+    fn part<'i>(&mut self, node: Node<'i>) -> Option<Node<'i>> {
+        node.into_inner().filter(|child| !self.is_word(child)).last()
+    }
+
+    /// What consists of keywords only.
+    fn words(&mut self, node: Node<'_>) {
+        node.into_inner().for_each(|child| self.word(&child));
+    }
+
+    /// A keyword or punctuation, where nothing else can be.
+    fn word(&mut self, node: &Node<'_>) {
+        if !self.is_word(node) {
+            items::unreachable_rule(node.as_rule());
         }
-        if let Some(spelling) = words::keyword(child.as_rule()) {
-            self.spelling(child, spelling);
-            return false;
+    }
+
+    /// Whether this is a keyword or punctuation. The case of keywords is checked.
+    fn is_word(&mut self, node: &Node<'_>) -> bool {
+        if let Some(spelling) = words::keyword(node.as_rule()) {
+            self.spelling(node, spelling);
+            return true;
         }
-        !matches!(child.as_rule(), Rule::colon | Rule::assign_sign | Rule::comma)
+        matches!(node.as_rule(), Rule::colon | Rule::assign_sign | Rule::comma | Rule::paren_end)
     }
 
     /// Reports a word that differs from `spelling` in case.
@@ -148,15 +173,6 @@ impl Lower<'_> {
         }
     }
 
-    fn comment(&self, node: &Node<'_>) -> Comment {
-        let line = node.as_str().trim_end();
-        let slashes = line.bytes().take_while(|b| *b == b'/').count();
-        let doc = slashes == 3;
-        let text = line[if doc { 3 } else { 2 }..].to_owned();
-        let blank_before = self.lines_before(self.span(node).start) > 1;
-        Comment { text, doc, blank_before, blank_after: false }
-    }
-
     /// Line breaks between an offset of the author's text and the text before it.
     fn lines_before(&self, offset: u32) -> usize {
         let before = &self.text[..offset as usize];
@@ -166,11 +182,6 @@ impl Lower<'_> {
     /// Whether two offsets of the author's text are on one line.
     fn same_line(&self, from: u32, to: u32) -> bool {
         from <= to && !self.text[from as usize..to as usize].contains('\n')
-    }
-
-    /// Takes the comments found since `before` was set aside, and puts `before` back.
-    fn take_loose(&mut self, before: Vec<Comment>) -> Vec<Comment> {
-        std::mem::replace(&mut self.loose, before)
     }
 
     /// The grammar accepts any text; only its own limits (the stack) stop it.
@@ -204,19 +215,8 @@ impl Lower<'_> {
     }
 }
 
-/// The only child of a node; `None` if there are more, comments among them.
+/// The only child of a node; `None` if there are more.
 fn only<'i>(node: &Node<'i>) -> Option<Node<'i>> {
     let mut inner = node.clone().into_inner();
-    inner.next().filter(|_| inner.next().is_none())
-}
-
-/// Merges leading comments with those found inside, in the form in which they would be parsed again.
-fn join_comments(mut leading: Vec<Comment>, loose: Vec<Comment>) -> Vec<Comment> {
-    if loose.is_empty() {
-        return leading;
-    }
-    let blank = leading.last_mut().is_some_and(|last| std::mem::take(&mut last.blank_after));
-    let loose = loose.into_iter().enumerate();
-    leading.extend(loose.map(|(n, comment)| Comment { blank_before: blank && n == 0, blank_after: false, ..comment }));
-    leading
+    if inner.len() == 1 { inner.next() } else { None }
 }

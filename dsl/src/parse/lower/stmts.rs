@@ -1,7 +1,7 @@
 //! Statements, one function each.
 
 use super::items::unreachable_rule;
-use super::{Lower, Node, Rule, explain};
+use super::{Lower, Node, Rule, explain, only};
 use crate::ast::{Block, Callee, Comment, Cond, GroupKind, Stmt, StmtKind};
 use crate::codes;
 use crate::diagnostic::nearest;
@@ -16,34 +16,34 @@ impl Lower<'_> {
             Rule::default => self.assignment(node, true),
             Rule::declare => self.declare(node),
             Rule::include => {
-                let name = self.children(node).pop()?;
+                let name = self.part(node)?;
                 self.name(name).map(StmtKind::Include)
             }
             Rule::include_extension => {
-                let name = self.children(node).pop()?;
+                let name = self.part(node)?;
                 self.name(name).map(StmtKind::IncludeExtension)
             }
             Rule::if_stmt => self.if_stmt(node),
             Rule::for_each => self.for_each(node),
             Rule::handle_errors => self.handle_errors(node),
             Rule::raise => {
-                let value = self.children(node).pop()?;
+                let value = self.part(node)?;
                 self.expr(value).map(StmtKind::Raise)
             }
             Rule::fail => {
-                let value = self.children(node).pop()?;
+                let value = self.part(node)?;
                 self.expr(value).map(StmtKind::Fail)
             }
             Rule::continue_stmt => {
-                self.children(node);
+                self.words(node);
                 Some(StmtKind::Continue)
             }
             Rule::stop_stmt => {
-                self.children(node);
+                self.words(node);
                 Some(StmtKind::Stop)
             }
             Rule::done_stmt => {
-                self.children(node);
+                self.words(node);
                 Some(StmtKind::Done)
             }
             Rule::group => self.group(node),
@@ -63,7 +63,7 @@ impl Lower<'_> {
 
     fn assignment(&mut self, node: Node<'_>, default: bool) -> Option<StmtKind> {
         let (mut target, mut ty, mut value) = (None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::var | Rule::bare_var => {
@@ -72,7 +72,7 @@ impl Lower<'_> {
                 }
                 Rule::type_word => ty = self.ty(&child),
                 Rule::value => value = self.expr(child),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         let (target, value) = (target?, value?);
@@ -90,7 +90,7 @@ impl Lower<'_> {
 
     fn declare(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut target, mut ty, mut allowed) = (None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::variable_name => target = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::var | Rule::bare_var => {
@@ -99,7 +99,7 @@ impl Lower<'_> {
                 Rule::type_word => ty = self.ty(&child),
                 Rule::range => allowed = self.range_of(&child, ty.as_ref()),
                 Rule::choices => allowed = self.choices_of(child, &mut ty),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         Some(StmtKind::Declare { target: target?, ty, allowed })
@@ -134,17 +134,19 @@ impl Lower<'_> {
         let mut last_end: Option<u32> = None;
         for child in node.into_inner() {
             let place = self.span(&child);
-            match child.as_rule() {
-                Rule::comment if last_end.is_some() => {
-                    let comment = Comment { blank_before: false, ..self.comment(&child) };
-                    let beside = between.is_empty() && last_end.is_some_and(|end| self.same_line(end, place.start));
+            if let Some(end) = last_end {
+                while let Some((start, comment)) = self.comment_before(place.start) {
+                    let comment = Comment { blank_before: false, ..comment };
+                    let beside = between.is_empty() && self.same_line(end, start);
                     match arms.last_mut().filter(|_| beside) {
                         Some((_, block)) => block.trailing.push(comment),
                         None => between.push(comment),
                     }
                 }
+            }
+            match child.as_rule() {
                 Rule::kw_else => {
-                    self.is_part(&child);
+                    self.word(&child);
                     is_else = true;
                 }
                 Rule::else_if => {
@@ -153,7 +155,7 @@ impl Lower<'_> {
                     if has_wrong_word {
                         self.error(codes::ELSEIF, format!("there is no `{text}`"), place, "write `else if`");
                     } else {
-                        self.children(child);
+                        self.words(child);
                     }
                 }
                 Rule::value => {
@@ -171,9 +173,7 @@ impl Lower<'_> {
                     }
                 }
                 _ => {
-                    if self.is_part(&child) {
-                        unreachable_rule(child.as_rule());
-                    }
+                    self.word(&child);
                 }
             }
         }
@@ -183,12 +183,12 @@ impl Lower<'_> {
 
     fn for_each(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut prefix, mut list, mut limit, mut body) = (None, None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::variable_name => prefix = Some(self.spanned(child.as_str().to_owned(), &child)),
                 Rule::sum => list = self.sum(child),
                 Rule::limit => {
-                    let number = self.children(child).pop()?;
+                    let number = self.part(child)?;
                     let value = number.as_str().parse::<i64>().ok().filter(|n| *n > 0);
                     if value.is_none() {
                         let span = self.span(&number);
@@ -198,7 +198,7 @@ impl Lower<'_> {
                     limit = value.map(|value| self.spanned(value, &number));
                 }
                 Rule::block => body = Some(self.block(child)),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         Some(StmtKind::ForEach { prefix: prefix?, list: list?, limit, body: body? })
@@ -206,12 +206,12 @@ impl Lower<'_> {
 
     fn handle_errors(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut prefix, mut body, mut handler) = (None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::string => prefix = self.name(child),
                 Rule::block => body = Some(self.block(child)),
-                Rule::on_error => handler = self.children(child).pop().map(|block| self.block(block)),
-                rule => unreachable_rule(rule),
+                Rule::on_error => handler = self.part(child).map(|block| self.block(block)),
+                _ => self.word(&child),
             }
         }
         Some(StmtKind::HandleErrors { prefix, body: body?, handler })
@@ -219,12 +219,12 @@ impl Lower<'_> {
 
     fn group(&mut self, node: Node<'_>) -> Option<StmtKind> {
         let (mut kind, mut label, mut body) = (None, None, None);
-        for child in self.children(node) {
+        for child in node.into_inner() {
             match child.as_rule() {
                 Rule::group_word => kind = self.group_kind(&child),
                 Rule::string => label = self.plain_text(&child),
                 Rule::block => body = Some(self.block(child)),
-                rule => unreachable_rule(rule),
+                _ => self.word(&child),
             }
         }
         Some(StmtKind::Group { kind: kind?, label, body: body? })
@@ -272,30 +272,10 @@ impl Lower<'_> {
 
     /// A bare condition. If it is only a call, it becomes a call, which may have a block.
     fn check(&mut self, node: Node<'_>) -> Option<StmtKind> {
-        let (mut value, mut block) = (None, None);
-        for child in self.children(node) {
-            match child.as_rule() {
-                Rule::value => value = Some(child),
-                Rule::block => block = Some(self.block(child)),
-                rule => unreachable_rule(rule),
-            }
-        }
-        let value = value?;
-        match self.lone(&value) {
-            Some(node) if node.as_rule() == Rule::string => {
-                let span = self.span(&value);
-                let help = format!("to call the assertion of this name write `{} ()`", node.as_str());
-                self.error(codes::MISSING_PARENTHESES, "a text alone does nothing", span, help);
-                return None;
-            }
-            Some(node) if node.as_rule() == Rule::bare_word => {
-                self.unknown_statement(&node);
-                return None;
-            }
-            _ => {}
-        }
-        let cond = self.cond(value)?;
-        match (cond, block) {
+        let mut children = node.into_inner();
+        let cond = self.checked(children.next()?);
+        let block = children.next().map(|block| self.block(block));
+        match (cond?, block) {
             (Cond::Call(mut call), block) => {
                 if let (Callee::Encapsulated(_), Some(block)) = (&call.callee, &block) {
                     let help = "only some assertions of the gateway take one";
@@ -314,14 +294,30 @@ impl Lower<'_> {
         }
     }
 
+    /// What a statement checks that begins with no keyword.
+    fn checked(&mut self, value: Node<'_>) -> Option<Cond> {
+        match self.lone(&value) {
+            Some(node) if node.as_rule() == Rule::string => {
+                let span = self.span(&value);
+                let help = format!("to call the assertion of this name write `{} ()`", node.as_str());
+                self.error(codes::MISSING_PARENTHESES, "a text alone does nothing", span, help);
+                None
+            }
+            Some(node) if node.as_rule() == Rule::bare_word => {
+                self.unknown_statement(&node);
+                None
+            }
+            _ => self.cond(value),
+        }
+    }
+
     /// The single node of which a value consists, if there is only one.
     pub fn lone<'i>(&self, node: &Node<'i>) -> Option<Node<'i>> {
         let mut node = node.clone();
         loop {
-            let mut inner = node.into_inner().filter(|child| child.as_rule() != Rule::comment);
-            let first = inner.next().filter(|_| inner.next().is_none())?;
+            let first = only(&node)?;
             match first.as_rule() {
-                Rule::and_chain | Rule::unary | Rule::comparison | Rule::alone | Rule::sum => node = first,
+                Rule::comparison | Rule::sum => node = first,
                 _ => return Some(first),
             }
         }

@@ -59,7 +59,10 @@ pub fn expectation(error: &pest::error::Error<Rule>) -> (usize, Vec<&'static str
     };
     let mut expected = Vec::new();
     if let pest::error::ErrorVariant::ParsingError { positives, .. } = &error.variant {
-        for rule in positives {
+        // Where any value may be, texts and durations are no words of their own.
+        let value = positives.iter().any(|rule| matches!(rule, Rule::value | Rule::sum | Rule::call | Rule::number | Rule::raw));
+        let of_value = |rule: &Rule| value && matches!(rule, Rule::duration | Rule::string | Rule::single_quoted);
+        for rule in positives.iter().filter(|rule| !of_value(rule)) {
             if let Some(word) = expected_word(*rule).filter(|word| !expected.contains(word)) {
                 expected.push(word);
             }
@@ -71,22 +74,14 @@ pub fn expectation(error: &pest::error::Error<Rule>) -> (usize, Vec<&'static str
 /// What an author would call it; `None` for what only the grammar knows.
 fn expected_word(rule: Rule) -> Option<&'static str> {
     Some(match rule {
-        Rule::value
-        | Rule::alone
-        | Rule::and_chain
-        | Rule::unary
-        | Rule::comparison
-        | Rule::sum
-        | Rule::call
-        | Rule::var
-        | Rule::number
-        | Rule::raw => "a value",
+        Rule::value | Rule::comparison | Rule::sum | Rule::call | Rule::var | Rule::number | Rule::raw => "a value",
         Rule::string | Rule::bare_name | Rule::single_quoted => "a name in quotes",
         Rule::variable_name => "the name of a variable",
         Rule::type_word => "a type",
         Rule::assign_sign => "`=`",
         Rule::colon => "`:`",
         Rule::comma => "`,`",
+        Rule::paren_end => "`)`",
         Rule::block => "`{`",
         Rule::compare | Rule::empty | Rule::contains | Rule::compare_op => "a comparison",
         Rule::kw_in | Rule::one_of => "`in`",

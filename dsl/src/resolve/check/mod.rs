@@ -28,8 +28,8 @@ use crate::resolve::build::Space;
 use crate::resolve::data::DataFiles;
 use crate::resolve::index::{Index, Kind, Policy, PolicyId};
 use crate::resolve::names::Names;
-use crate::resolve::shared;
 use crate::resolve::summary::Event;
+use crate::shared::shared;
 use crate::span::{FileId, Sources, Span};
 use crate::spec::Catalogue;
 

@@ -66,11 +66,11 @@ fn changed_by_others(home: &Home) -> Vec<String> {
 const MAX_DEPTH: usize = 16;
 
 fn writable(path: &Path, below: usize, found: &mut Vec<(PathBuf, u32)>) {
-    let Some(mode) = mode_of(path) else { return };
-    if mode & WRITE != 0 {
+    let Ok(metadata) = fs::metadata(path) else { return };
+    if let Some(mode) = mode(&metadata).filter(|mode| mode & WRITE != 0) {
         found.push((path.to_owned(), mode));
     }
-    if below > 0 && path.is_dir() {
+    if below > 0 && metadata.is_dir() {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
             // The target of a link may be anywhere, even above.
             let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
@@ -115,15 +115,19 @@ fn has_password(url: &str) -> bool {
     url::Url::parse(url).is_ok_and(|url| url.password().is_some())
 }
 
-#[cfg(unix)]
 fn mode_of(path: &Path) -> Option<u32> {
+    mode(&fs::metadata(path).ok()?)
+}
+
+#[cfg(unix)]
+fn mode(metadata: &fs::Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
-    Some(fs::metadata(path).ok()?.permissions().mode() & 0o777)
+    Some(metadata.permissions().mode() & 0o777)
 }
 
 /// Other systems have no modes; inherited rights decide there.
 #[cfg(not(unix))]
-fn mode_of(_: &Path) -> Option<u32> {
+fn mode(_: &fs::Metadata) -> Option<u32> {
     None
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use portcullis_dsl::diagnostic::nearest;
 
+use super::read::is_folder;
 use super::{CUSTOMIZATIONS, Home, SERVICES, is_log};
 use crate::services::config::FILE;
 
@@ -91,7 +92,7 @@ fn walk(folder: &Path, name: &str, below: usize, judge: Judge<'_>, found: &mut V
             continue;
         }
         let path = if name.is_empty() { own.clone() } else { format!("{name}/{own}") };
-        if entry.path().is_dir() {
+        if is_folder(&entry) {
             if below > 0 {
                 walk(&entry.path(), &path, below - 1, judge, found);
             }

@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use portcullis_dsl::picture::{self, MAX_PICTURE_BYTES};
+use portcullis_dsl::shared::parts;
 use thiserror::Error;
 
 use super::shipped::{Files, Picture, ShippedFile};
@@ -119,24 +120,56 @@ fn picture(path: &Path) -> Option<Picture> {
 /// Reads every policy, text file and picture below `folder`, by path. Skips what editors leave beside a file (`.x.swp`, `x~`, `#x#`),
 /// and all other files: nothing could use them.
 pub(super) fn folder(folder: &Path, name: &str, files: &mut Files, problems: &mut Vec<Unreadable>) {
-    walk(folder, name, 0, files, problems);
+    let mut found = Vec::new();
+    walk(folder, name, 0, &mut found, files, problems);
+    let read = parts(&found, |part| part.iter().map(|file| text(&file.path)).collect::<Vec<_>>());
+    for (file, text) in found.into_iter().zip(read.into_iter().flatten()) {
+        match text {
+            Ok(Some(text)) => files.texts.push(ShippedFile { path: Cow::Owned(file.relative), text: Cow::Owned(text) }),
+            Ok(None) => {} // vanished since the folder was listed, or a link to nowhere
+            Err(error) if file.relative.ends_with(POLICY) => {
+                problems.push(Unreadable { path: file.path, message: error.to_string() });
+            }
+            Err(_) => {}
+        }
+    }
     files.texts.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
-fn walk(folder: &Path, name: &str, depth: usize, files: &mut Files, problems: &mut Vec<Unreadable>) {
+/// What may be a text.
+struct Found {
+    path: PathBuf,
+    /// The path as policies name it.
+    relative: String,
+}
+
+/// How the names of policies end.
+const POLICY: &str = ".policy";
+
+/// Whether this is a folder, or a link to one. Of all but links the listing has told it, so the system is not asked again.
+pub(super) fn is_folder(entry: &fs::DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
+        Ok(kind) => kind.is_dir(),
+        Err(_) => false,
+    }
+}
+
+fn walk(folder: &Path, name: &str, depth: usize, found: &mut Vec<Found>, files: &mut Files, problems: &mut Vec<Unreadable>) {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return,
         Err(error) => return problems.push(Unreadable { path: folder.to_owned(), message: error.to_string() }),
     };
     for entry in entries {
-        let path = match entry {
-            Ok(entry) => entry.path(),
+        let entry = match entry {
+            Ok(entry) => entry,
             Err(error) => {
                 problems.push(Unreadable { path: folder.to_owned(), message: error.to_string() });
                 continue;
             }
         };
+        let path = entry.path();
         let Some(own) = path.file_name().and_then(|own| own.to_str()) else {
             problems.push(Unreadable { path, message: "its name is not UTF-8".to_owned() });
             continue;
@@ -144,11 +177,10 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Files, problems: &m
         if own.starts_with('.') || own.ends_with(['~', '#']) || is_log(own) {
             continue;
         }
-        let policy = own.ends_with(".policy");
         let relative = format!("{name}/{own}");
-        if path.is_dir() && !policy {
+        if !own.ends_with(POLICY) && is_folder(&entry) {
             if depth < MAX_DEPTH {
-                walk(&path, &relative, depth + 1, files, problems);
+                walk(&path, &relative, depth + 1, found, files, problems);
             } else {
                 problems.push(Unreadable {
                     path,
@@ -161,11 +193,6 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Files, problems: &m
             files.pictures.extend(self::picture(&path).map(|picture| (relative, picture)));
             continue;
         }
-        match text(&path) {
-            Ok(Some(text)) => files.texts.push(ShippedFile { path: Cow::Owned(relative), text: Cow::Owned(text) }),
-            Ok(None) => {} // vanished since the folder was listed, or a link to nowhere
-            Err(error) if policy => problems.push(Unreadable { path, message: error.to_string() }),
-            Err(_) => {}
-        }
+        found.push(Found { path, relative });
     }
 }

@@ -4,7 +4,7 @@ use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Part};
 use smol_str::SmolStr;
 
-use super::{Compiler, Scope};
+use super::{Compiler, Scope, note};
 use crate::policy::build::BuildHost;
 use crate::policy::ctx::Slot;
 use crate::policy::expr::{Expr, Piece};
@@ -55,8 +55,6 @@ impl BuildHost for BuildSite<'_, '_> {
     }
 
     fn own_cookie(&mut self, pattern: SmolStr) {
-        if !self.compiler.cookies.contains(&pattern) {
-            self.compiler.cookies.push(pattern);
-        }
+        note(&mut self.compiler.cookies, pattern);
     }
 }

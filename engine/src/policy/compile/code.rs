@@ -58,6 +58,17 @@ impl Code {
         self.spans.push(span);
     }
 
+    /// Appends the instructions of another; gives the address at which they begin.
+    pub fn append(&mut self, other: Code) -> u32 {
+        let (base, labels) = (self.instrs.len() as u32, self.labels.len() as u32);
+        let moved = |label: Label| if label == Label::NEXT { label } else { Label(label.0 + labels) };
+        self.instrs.extend(other.instrs.into_iter().map(|(op, ok, no)| (op, moved(ok), moved(no))));
+        self.spans.extend(other.spans);
+        self.labels.extend(other.labels.into_iter().map(|place| Some(place? + base)));
+        self.touched.extend(other.touched.into_iter().map(|(at, touched)| (at + base, touched)));
+        base
+    }
+
     /// Resolves labels and shortens chains of jumps. Also returns the places of instructions that lead nowhere.
     pub fn link(
         self,

@@ -283,6 +283,18 @@ pub struct FrameProgram {
     pub span: Span,
 }
 
+impl FrameProgram {
+    /// The same for code that is moved to this address.
+    pub fn moved(mut self, base: u32) -> Self {
+        let moved = |address: u32| if address == NOWHERE { address } else { address + base };
+        self.entry = moved(self.entry);
+        self.fault_tail = self.fault_tail.map(moved);
+        self.failing =
+            self.failing.map(|failing| Failing { plain: moved(failing.plain), coded: moved(failing.coded), ..failing });
+        self
+    }
+}
+
 /// The code of a service with everything that it calls.
 pub struct Flat {
     /// Instructions.
