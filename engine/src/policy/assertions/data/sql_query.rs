@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, document, example, sets};
 use serde_json::Value as Json;
+use smol_str::SmolStr;
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
