@@ -19,10 +19,9 @@ use std::sync::Arc;
 use portcullis_dsl::ast::{self, ItemKind};
 use portcullis_dsl::span::{FileId, Span};
 use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
-use regex::Regex;
 use smol_str::SmolStr;
 
-use crate::data::pattern::compile_written;
+use crate::data::pattern::Written;
 use crate::policy::assertion;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
@@ -78,8 +77,8 @@ struct Compiler<'a> {
     names: Vec<UsedName>,
     /// Cookies that the policies set: names, or prefixes of names with a `*`.
     cookies: Vec<SmolStr>,
-    /// Regular expressions: a fragment's are needed by each policy that includes it, and take long to compile.
-    patterns: HashMap<(String, bool), Regex>,
+    /// Regular expressions: a fragment's are needed by each policy that includes it, and are compiled once for all.
+    patterns: HashMap<(String, bool), Arc<Written>>,
     /// Variables that were named since [`Compiler::touched`], and whether an assertion may set them.
     touched: RefCell<Vec<(Slot, bool)>>,
     diagnostics: Vec<Diagnostic>,
@@ -329,10 +328,10 @@ impl<'a> Compiler<'a> {
     }
 
     /// A regular expression that stands in a policy.
-    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<Regex, regex::Error> {
+    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<Arc<Written>, regex::Error> {
         match self.patterns.entry((pattern.to_owned(), ignore_case)) {
-            Entry::Occupied(known) => Ok(known.get().clone()),
-            Entry::Vacant(unknown) => Ok(unknown.insert(compile_written(pattern, ignore_case)?).clone()),
+            Entry::Occupied(known) => Ok(Arc::clone(known.get())),
+            Entry::Vacant(unknown) => Ok(Arc::clone(unknown.insert(Arc::new(Written::new(pattern, ignore_case)?)))),
         }
     }
 
