@@ -24,6 +24,9 @@ const WELCOME: [&str; 3] = ["policies/gateway.welcome.txt", "policies/gateway.sa
 /// Time for the rest after `limits.shutdown_timeout`: closing databases, finishing a reload.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// How often freed memory is given back.
+const GIVING_BACK: Duration = Duration::from_secs(5);
+
 /// Options of `serve`.
 #[derive(Args)]
 pub struct ServeArgs {
@@ -90,6 +93,7 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
         welcome(&host, &serving);
     }
     manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    tokio::spawn(give_back());
     loop {
         tokio::select! {
             () = signals.stop() => break,
@@ -124,6 +128,17 @@ async fn serve(home: Home, args: &ServeArgs, first: bool, mut signals: Signals) 
         tracing::info!("stopped");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives freed memory back to the system. The allocator does that after many allocations of a thread, and when one ends. A gateway at rest
+/// has neither, and would keep what its start took, or its busiest minute.
+async fn give_back() {
+    let mut interval = tokio::time::interval(GIVING_BACK);
+    loop {
+        interval.tick().await;
+        // It only counts as a thread of the allocator if it allocates. Without a thread, it is tried again.
+        let _ = std::thread::Builder::new().name("memory".to_owned()).spawn(|| drop(std::hint::black_box(Box::new(0_u8))));
+    }
 }
 
 /// The signals SIGTERM and SIGINT. A separate thread, which shares nothing with the gateway, listens for them. INVARIANT: the

@@ -1,10 +1,13 @@
 //! The interface for an assertion's builder: reads properties as written and returns what the run needs.
 
+use std::sync::Arc;
+
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Call, Callee, ExprKind, Part, Syntax};
 use portcullis_dsl::spec::{Kind, Literal, Need, Prop, Spec};
 use smol_str::SmolStr;
 
+use crate::data::pattern::Written;
 use crate::data::value::Value;
 use crate::policy::codes;
 use crate::policy::ctx::{MessageRef, Slot};
@@ -29,7 +32,7 @@ pub(crate) trait BuildHost {
     fn slot(&self, name: &str) -> Option<Slot>;
     fn with_prefix(&self, prefix: &str) -> Vec<(String, Slot)>;
     fn reads(&mut self) -> &mut Reads;
-    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<regex::Regex, regex::Error>;
+    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<Arc<Written>, regex::Error>;
     fn own_cookie(&mut self, pattern: SmolStr);
     fn report(&mut self, diagnostic: Diagnostic);
 }
@@ -154,7 +157,7 @@ impl<'b> Build<'b> {
     }
 
     /// A literal regular expression.
-    pub fn regex(&mut self, name: &str, case_insensitive: bool) -> Result<regex::Regex, Diagnostic> {
+    pub fn regex(&mut self, name: &str, case_insensitive: bool) -> Result<Arc<Written>, Diagnostic> {
         let text = self.literal(name)?;
         self.compiler.regex(&text, case_insensitive).map_err(|error| {
             let span = self.arg(name).map_or(self.call.span.span, |arg| arg.span.span);
@@ -162,7 +165,7 @@ impl<'b> Build<'b> {
         })
     }
 
-    /// A regular expression: compiled now if it is a literal, otherwise on each run.
+    /// A regular expression: read now if it is a literal, otherwise on each run.
     pub fn pattern(&mut self, name: &str, ignore_case: bool) -> Result<Pattern, Diagnostic> {
         match (self.arg(name), self.optional_literal(name)) {
             (Some(arg), Err(_)) => Ok(Pattern::Text(self.compiler.expr(arg), ignore_case)),

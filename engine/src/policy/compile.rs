@@ -20,10 +20,9 @@ use portcullis_dsl::ast::{self, ItemKind};
 use portcullis_dsl::shared::parts;
 use portcullis_dsl::span::{FileId, Span};
 use portcullis_dsl::{Diagnostic, Library, Policy, PolicyId};
-use regex::Regex;
 use smol_str::SmolStr;
 
-use crate::data::pattern::compile_written;
+use crate::data::pattern::Written;
 use crate::policy::assertion;
 use crate::policy::codes::defect;
 use crate::policy::ctx::Slot;
@@ -70,8 +69,8 @@ pub fn compile(
     (program, diagnostics, names)
 }
 
-/// Regular expressions: a fragment's are needed by each policy that includes it, and take long to compile.
-type Patterns = Mutex<HashMap<(String, bool), Regex>>;
+/// Regular expressions: a fragment's are needed by each policy that includes it, and are compiled once for all.
+type Patterns = Mutex<HashMap<(String, bool), Arc<Written>>>;
 
 struct Compiler<'a> {
     library: &'a Library,
@@ -370,10 +369,10 @@ impl<'a> Compiler<'a> {
     }
 
     /// A regular expression that stands in a policy.
-    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<Regex, regex::Error> {
+    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<Arc<Written>, regex::Error> {
         match self.patterns.lock().unwrap_or_else(PoisonError::into_inner).entry((pattern.to_owned(), ignore_case)) {
-            Entry::Occupied(known) => Ok(known.get().clone()),
-            Entry::Vacant(unknown) => Ok(unknown.insert(compile_written(pattern, ignore_case)?).clone()),
+            Entry::Occupied(known) => Ok(Arc::clone(known.get())),
+            Entry::Vacant(unknown) => Ok(Arc::clone(unknown.insert(Arc::new(Written::new(pattern, ignore_case)?)))),
         }
     }
 

@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use regex::{Captures, Regex};
 use smol_str::SmolStr;
 
-use crate::data::pattern::compile;
+use crate::data::pattern::{Written, compile};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::{Expr, Piece};
 
@@ -26,10 +26,10 @@ pub fn cached(pattern: &str, ignore_case: bool) -> Option<Arc<Regex>> {
     COMPILED.get_with((pattern.to_owned(), ignore_case), || compile(pattern, ignore_case).ok().map(Arc::new))
 }
 
-/// A pattern of an assertion: compiled with the policy if it is a literal, otherwise on each run.
+/// A pattern of an assertion: read with the policy if it is a literal, otherwise on each run.
 pub enum Pattern {
     /// A literal.
-    Fixed(Regex),
+    Fixed(Arc<Written>),
     /// A text with variables, and whether case is ignored.
     Text(Expr, bool),
 }
@@ -38,7 +38,7 @@ impl Pattern {
     /// The compiled pattern; `None` if the text of this run does not compile.
     pub fn regex<'p>(&'p self, ctx: &Ctx) -> Option<Cow<'p, Regex>> {
         match self {
-            Pattern::Fixed(regex) => Some(Cow::Borrowed(regex)),
+            Pattern::Fixed(pattern) => pattern.regex().map(Cow::Borrowed),
             Pattern::Text(text, ignore_case) => cached(&text.text(ctx), *ignore_case).map(|regex| Cow::Owned((*regex).clone())),
         }
     }

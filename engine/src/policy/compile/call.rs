@@ -1,10 +1,13 @@
 //! The compiler's interface for the builder of an assertion.
 
+use std::sync::Arc;
+
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Part};
 use smol_str::SmolStr;
 
 use super::{Compiler, Scope, note};
+use crate::data::pattern::Written;
 use crate::policy::build::BuildHost;
 use crate::policy::ctx::Slot;
 use crate::policy::expr::{Expr, Piece};
@@ -50,7 +53,7 @@ impl BuildHost for BuildSite<'_, '_> {
         self.scope.frame.with_prefix(prefix).into_iter().map(|(rest, slot)| (rest, self.compiler.hand_out(slot))).collect()
     }
 
-    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<regex::Regex, regex::Error> {
+    fn regex(&mut self, pattern: &str, ignore_case: bool) -> Result<Arc<Written>, regex::Error> {
         self.compiler.regex(pattern, ignore_case)
     }
 

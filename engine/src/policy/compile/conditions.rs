@@ -1,7 +1,5 @@
 //! Conditions: short-circuit wiring, and comparisons evaluated as far as their text allows.
 
-use std::sync::Arc;
-
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::{self, Comparison, Cond, Multi, Predicate};
 
@@ -97,7 +95,7 @@ impl<'a> Compiler<'a> {
             Predicate::Count(bounds) => Test::Count(*bounds),
             Predicate::Matches(right) => match right.literal() {
                 Some(pattern) => match self.regex(pattern, comparison.ignore_case) {
-                    Ok(regex) => Test::Matches(Arc::new(regex)),
+                    Ok(regex) => Test::Matches(regex),
                     Err(error) => {
                         let span = right.span.span;
                         self.report(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use portcullis_dsl::ast::{BinaryOp, Bounds, Multi, Type};
 
+use crate::data::pattern::Written;
 use crate::data::value::{Value, parse_decimal};
 use crate::policy::ctx::Ctx;
 use crate::policy::exec::quick::Quick;
@@ -70,7 +71,7 @@ pub enum Test {
     /// One of these.
     In(Expr),
     /// Found by a regular expression.
-    Matches(Arc<regex::Regex>),
+    Matches(Arc<Written>),
     /// Found by a regular expression computed at run time.
     MatchesText(Expr),
     /// Begins with.
@@ -248,7 +249,7 @@ impl Compare {
                 View::Text(text) => self.same(text, left),
                 View::Owned(value) => value.values().iter().any(|value| self.is(value, left)),
             },
-            Test::Matches(regex) => regex.is_match(left),
+            Test::Matches(pattern) => pattern.regex()?.is_match(left),
             Test::MatchesText(pattern) => crate::policy::pattern::cached(&pattern.text(ctx), self.ignore_case)?.is_match(left),
             Test::Length(bounds) => within(bounds, left.chars().count()),
             Test::ContainsAll(right) => right.eval(ctx).values().iter().all(|wanted| self.same(&wanted.as_text(), left)),

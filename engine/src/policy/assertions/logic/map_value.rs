@@ -1,5 +1,7 @@
 //! `MapValue`: a value chosen by regular expressions.
 
+use std::sync::Arc;
+
 use portcullis_dsl::Diagnostic;
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
@@ -8,6 +10,7 @@ use crate::policy::assertion::{Assertion, Build, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::{Expr, JsonNode, Piece};
 use crate::data::fault::{HELD, Verdict, falsified};
+use crate::data::pattern::Written;
 use crate::policy::pattern::Pattern;
 use crate::data::value::Value;
 
@@ -46,11 +49,11 @@ pub static ENTRY: Entry = Entry {
 };
 
 fn arms(p: &mut Build<'_>, ignore_case: bool) -> Result<Vec<(Pattern, JsonNode)>, Diagnostic> {
-    let fixed = |p: &Build<'_>, text: &str| match crate::policy::pattern::cached(text, ignore_case) {
+    let fixed = |p: &Build<'_>, text: &str| match Written::new(text, ignore_case) {
         _ if text.is_empty() => Err(p.refuse("map", "the empty regular expression matches everything; write `.*` if that is \
                                                      meant")),
-        Some(regex) => Ok(Pattern::Fixed((*regex).clone())),
-        None => Err(p.refuse("map", &format!("`{text}` is not a regular expression"))),
+        Ok(pattern) => Ok(Pattern::Fixed(Arc::new(pattern))),
+        Err(_) => Err(p.refuse("map", &format!("`{text}` is not a regular expression"))),
     };
     let map = p.value("map");
     match &map {
