@@ -172,9 +172,7 @@ impl Lower<'_> {
                         None => unreachable_rule(Rule::block),
                     }
                 }
-                _ => {
-                    self.word(&child);
-                }
+                _ => self.word(&child),
             }
         }
         let arms = arms.into_iter().map(|(cond, block)| cond.map(|cond| (cond, block))).collect::<Option<Vec<_>>>()?;

@@ -92,8 +92,8 @@ pub fn json(line: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What policies say of a request, as the field `told` of a line: `told = ?Members(&fields)`. Debug output is the fields of a line for people,
-/// and as "pretty" output (`{:#?}`) the object in JSON.
+/// What policies say of a request, as the field `told` of a line: `told = ?Members(&fields)`. Debug output is the fields of a line for
+/// people, and "pretty" output (`{:#?}`) the object in JSON.
 pub struct Members<'a>(pub &'a Map<String, Value>);
 
 impl fmt::Debug for Members<'_> {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, document, example, sets};
 use serde_json::Value as Json;
-use smol_str::SmolStr;
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -251,13 +250,8 @@ impl SqlQuery {
             });
             ctx.set(slot, Value::json(Json::Array(objects.collect())));
         }
-        // Policies read columns mostly in the order of the statement, so the next one is looked at first.
-        let mut next = 0;
         for (name, slot) in &self.columns {
-            let is_it = |column: &SmolStr| column.eq_ignore_ascii_case(name);
-            let after = rows.columns.iter().skip(next).position(is_it).map(|at| next + at);
-            let Some(at) = after.or_else(|| rows.columns.iter().take(next).position(is_it)) else { continue };
-            next = at + 1;
+            let Some(at) = rows.columns.iter().position(|column| column.eq_ignore_ascii_case(name)) else { continue };
             let short = || Fault::new(Blame::Internal, "a row has fewer values than columns");
             let cell = |row: &Vec<Value>| row.get(at).cloned().ok_or_else(short);
             let value = match &rows.rows[..] {
