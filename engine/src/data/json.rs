@@ -29,6 +29,11 @@ impl Document {
         self.0.clone().try_map_project(|json, _| find(json).ok_or(())).ok().map(Document)
     }
 
+    /// Whether it is the very same part of the same document, and so surely equal.
+    pub fn is_part_of_same(&self, other: &Document) -> bool {
+        std::ptr::eq(*self.0.get(), *other.0.get())
+    }
+
     /// Like [`Document::get`] for a path given as text; undefined if it is not a path.
     pub fn find(&self, path: &str) -> Value {
         // Names, the most common case, need neither parsing nor caching.

@@ -230,6 +230,12 @@ impl Compare {
         if let Some(ty) = self.ty {
             return self.one_text(&left.convert(ty)?.as_text(), ctx);
         }
+        if let (Test::Binary(op @ (BinaryOp::Eq | BinaryOp::Ne), right), Value::Json(left)) = (&self.test, left)
+            && let View::Value(Value::Json(right)) = right.view(ctx)
+            && left.is_part_of_same(right)
+        {
+            return Some(*op == BinaryOp::Eq);
+        }
         self.one_text(&left.as_text(), ctx)
     }
 

@@ -70,8 +70,8 @@ impl Default for QueryOptions {
 /// The result of a statement.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    /// Names of the columns, even if there is no row.
-    pub columns: Vec<SmolStr>,
+    /// Names of the columns, even if there is no row. Runs of one statement may share them.
+    pub columns: Arc<[SmolStr]>,
     /// The rows, each with a value per column; NULL is undefined.
     pub rows: Vec<Vec<Value>>,
     /// Rows that an insert, update or delete matched.

@@ -198,7 +198,7 @@ impl Vendor for Postgres {
             };
             arguments.add(Raw(raw, info.clone())).map_err(|error| failed(sqlx::Error::Encode(error)))?;
         }
-        let columns: Vec<SmolStr> = prepared.columns().iter().map(|column| column.name().into()).collect();
+        let columns: Arc<[SmolStr]> = prepared.columns().iter().map(|column| column.name().into()).collect();
         // The server also counts the rows of a select; only changed rows count here. What returns no columns selects nothing: a `with`
         // that ends in an `update`.
         let counts = !statement.may_read() || columns.is_empty();

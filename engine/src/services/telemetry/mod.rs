@@ -88,8 +88,9 @@ fn wanted(settings: &Logging) -> String {
 /// has stopped reading, and a closed pipe is not an error of a request.
 pub fn start_log(settings: &Logging) -> Result<Log, LogError> {
     let (filter, handle) = reload::Layer::new(filter(&wanted(settings))?);
-    let (writer, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(true).thread_name("log").finish(io::stderr());
+    // What waits is written at once.
+    let to = io::BufWriter::new(io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(true).thread_name("log").finish(to);
     let _ = DROPPED.set(writer.error_counter());
     let lines = fmt::layer().log_internal_errors(false).with_writer(writer);
     let lines = match settings.format {

@@ -1,11 +1,17 @@
 //! `SqlQuery`: one statement.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwapOption, Guard};
 use async_trait::async_trait;
+use aws_lc_rs::digest::{self, Digest, SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, document, example, sets};
 use serde_json::Value as Json;
+use smol_str::SmolStr;
 
 use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -64,6 +70,11 @@ static SPEC: Spec = Spec {
         document("{prefix}.rows", "all rows, as a JSON array of objects"),
         sets("{prefix}.queryresult.count", "number of rows found or changed"),
         sets(
+            "{prefix}.queryresult.digest",
+            "SHA-256 of all names and values, in Base64url. Only the same rows have the same digest, so what is made of them can \
+             be kept under it",
+        ),
+        sets(
             "{prefix}.refused",
             "why the database refused the values: `taken` (a unique value is already there) or `unfit` (a column cannot hold \
              one: it is too long, or has characters that the column's character set lacks; or another constraint forbids it). \
@@ -109,6 +120,16 @@ static SPEC: Spec = Spec {
             "#,
             Expect::Holds,
         ),
+        example(
+            "what comes of a row is kept for as long as the row stays the same",
+            r#"
+            SqlQuery(connection: "Test", query: sql "select 'a' as name", prefix: "row")
+            CacheStore(cache: "made", key: ${row.queryresult.digest}, value: "made of ${row.name}")
+            SqlQuery(connection: "Test", query: sql "select 'a' as name", prefix: "row")
+            CacheLookup(cache: "made", key: ${row.queryresult.digest}, target: "made")
+            "#,
+            Expect::Sets("made", "made of a"),
+        ),
         example("no row", r#"SqlQuery(connection: "Test", query: sql "select 1 where 1 = 2")"#, Expect::Fails),
         example(
             "what no column can hold is told apart from what is taken",
@@ -143,9 +164,10 @@ pub static ENTRY: Entry = Entry {
         let counts_rows = statement.counts_rows();
         let prefix = p.literal("prefix")?;
         let count = p.slot(&format!("{prefix}.queryresult.count"));
+        let digest = p.slot(&format!("{prefix}.queryresult.digest"));
         let rows = p.slot(&format!("{prefix}.rows"));
         let refused = p.slot(&format!("{prefix}.refused"));
-        let own = [count, rows, refused];
+        let own = [count, digest, rows, refused];
         let columns = p.with_prefix(&prefix).into_iter().filter(|(_, slot)| !own.contains(&Some(*slot))).collect();
         let max_rows = p.int("max_rows")?;
         let max_rows = usize::try_from(max_rows).map_err(|_| p.refuse("max_rows", "it must not be negative"))?;
@@ -154,7 +176,9 @@ pub static ENTRY: Entry = Entry {
             statement,
             params: template.params,
             columns,
+            places: ArcSwapOption::empty(),
             count,
+            digest,
             rows,
             refused,
             fail_if_none: counts_rows && !p.is_optional(),
@@ -171,7 +195,9 @@ struct SqlQuery {
     params: Vec<Expr>,
     /// Columns that the policy reads, in lower case.
     columns: Vec<(String, Slot)>,
+    places: ArcSwapOption<Places>,
     count: Option<Slot>,
+    digest: Option<Slot>,
     rows: Option<Slot>,
     refused: Option<Slot>,
     max_rows: usize,
@@ -221,6 +247,9 @@ impl AsyncAssertion for SqlQuery {
             }
         };
         ctx.set_if(self.refused, "");
+        if let Some(slot) = self.digest {
+            ctx.set(slot, URL_SAFE_NO_PAD.encode(digest_of(&rows)));
+        }
         let count = if rows.columns.is_empty() { rows.affected as i64 } else { rows.rows.len() as i64 };
         self.keep(rows, ctx)?;
         ctx.set_if(self.count, count);
@@ -230,6 +259,12 @@ impl AsyncAssertion for SqlQuery {
     fn changes_database(&self) -> bool {
         !self.statement.only_reads()
     }
+}
+
+/// Where in a row the columns are that the policy reads, as long as the rows have these columns.
+struct Places {
+    columns: Arc<[SmolStr]>,
+    at: Vec<Option<usize>>,
 }
 
 impl SqlQuery {
@@ -250,8 +285,9 @@ impl SqlQuery {
             });
             ctx.set(slot, Value::json(Json::Array(objects.collect())));
         }
-        for (name, slot) in &self.columns {
-            let Some(at) = rows.columns.iter().position(|column| column.eq_ignore_ascii_case(name)) else { continue };
+        let places = self.places(&rows);
+        for ((_, slot), at) in self.columns.iter().zip(&places.at) {
+            let Some(at) = *at else { continue };
             let short = || Fault::new(Blame::Internal, "a row has fewer values than columns");
             let cell = |row: &Vec<Value>| row.get(at).cloned().ok_or_else(short);
             let value = match &rows.rows[..] {
@@ -263,4 +299,40 @@ impl SqlQuery {
         }
         Ok(())
     }
+
+    /// Where the columns are; of two with one name the first counts.
+    fn places(&self, rows: &Rows) -> Arc<Places> {
+        let known = Guard::into_inner(self.places.load());
+        if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.columns, &rows.columns)) {
+            return known;
+        }
+        let place = |name: &str| rows.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
+        let at = self.columns.iter().map(|(name, _)| place(name)).collect();
+        let places = Arc::new(Places { columns: Arc::clone(&rows.columns), at });
+        // Only what others hold, too, may come again.
+        if Arc::strong_count(&rows.columns) > 2 {
+            self.places.store(Some(Arc::clone(&places)));
+        }
+        places
+    }
+}
+
+/// The digest of rows. Every text comes after its length, so that no two results look alike.
+fn digest_of(rows: &Rows) -> Digest {
+    let mut context = digest::Context::new(&SHA256);
+    let mut tell = |kind: u8, text: &str| {
+        context.update(&[kind]);
+        context.update(&(text.len() as u64).to_le_bytes());
+        context.update(text.as_bytes());
+    };
+    rows.columns.iter().for_each(|name| tell(0, name));
+    for value in rows.rows.iter().flatten() {
+        let kind = match value {
+            Value::Undefined => 1,
+            Value::Text(_) => 2,
+            _ => 3,
+        };
+        tell(kind, &value.as_text());
+    }
+    context.finish()
 }

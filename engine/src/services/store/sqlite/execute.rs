@@ -1,5 +1,7 @@
 //! One statement on one SQLite connection: binding, stepping, reading, and what the error codes mean.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +21,7 @@ use crate::services::store::{Kind, Rows, StoreError};
 pub(super) struct Handle {
     pub(super) connection: rusqlite::Connection,
     pub(super) deadline: Deadline,
+    pub(super) names: Names,
     /// The file it was opened on.
     pub(super) id: FileId,
 }
@@ -50,11 +53,11 @@ impl Deadline {
 
 impl Handle {
     /// Runs a statement, interrupted at `until`.
-    pub(super) fn run(&self, sql: &str, params: &[Value], max_rows: usize, until: Instant) -> rusqlite::Result<Rows> {
+    pub(super) fn run(&self, sql: &Arc<str>, params: &[Value], max_rows: usize, until: Instant) -> rusqlite::Result<Rows> {
         self.deadline.set(until);
         let rows = self.connection.prepare_cached(sql).and_then(|mut statement| {
             let before = self.connection.total_changes();
-            let mut rows = step(&mut statement, params, max_rows)?;
+            let mut rows = self.step(sql, &mut statement, params, max_rows)?;
             // `changes` refers to the last insert, update or delete, which need not be this statement.
             rows.affected = if self.connection.total_changes() == before { 0 } else { self.connection.changes() };
             Ok(rows)
@@ -64,14 +67,20 @@ impl Handle {
     }
 
     /// Like [`Handle::run`], but `None` for a statement that writes.
-    pub(super) fn read(&self, sql: &str, params: &[Value], max_rows: usize, until: Instant) -> rusqlite::Result<Option<Rows>> {
+    pub(super) fn read(
+        &self,
+        sql: &Arc<str>,
+        params: &[Value],
+        max_rows: usize,
+        until: Instant,
+    ) -> rusqlite::Result<Option<Rows>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         if !statement.readonly() {
             statement.discard();
             return Ok(None);
         }
         self.deadline.set(until);
-        let rows = step(&mut statement, params, max_rows);
+        let rows = self.step(sql, &mut statement, params, max_rows);
         self.deadline.clear();
         rows.map(Some)
     }
@@ -80,25 +89,68 @@ impl Handle {
     pub(super) fn control(&self, sql: &str) -> rusqlite::Result<()> {
         self.connection.prepare_cached(sql)?.raw_execute().map(|_| ())
     }
+
+    fn step(
+        &self,
+        sql: &Arc<str>,
+        statement: &mut rusqlite::Statement<'_>,
+        params: &[Value],
+        max_rows: usize,
+    ) -> rusqlite::Result<Rows> {
+        if statement.parameter_count() != params.len() {
+            return Err(rusqlite::Error::InvalidParameterCount(params.len(), statement.parameter_count()));
+        }
+        for (i, value) in params.iter().enumerate() {
+            statement.raw_bind_parameter(i + 1, Param(value))?;
+        }
+        let (mut columns, mut out) = (None, Vec::new());
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            // Known since the first step: before, they may be those of the tables as they once were.
+            let columns = columns.get_or_insert_with(|| self.names.of(sql, row.as_ref()));
+            if out.len() < max_rows {
+                let mut values = Vec::with_capacity(columns.len());
+                for i in 0..columns.len() {
+                    values.push(value(row.get_ref(i)?));
+                }
+                out.push(values);
+            }
+        }
+        drop(rows);
+        let columns = columns.unwrap_or_else(|| self.names.of(sql, statement));
+        Ok(Rows { columns, rows: out, ..Rows::default() })
+    }
 }
 
-fn step(statement: &mut rusqlite::Statement<'_>, params: &[Value], max_rows: usize) -> rusqlite::Result<Rows> {
-    if statement.parameter_count() != params.len() {
-        return Err(rusqlite::Error::InvalidParameterCount(params.len(), statement.parameter_count()));
-    }
-    for (i, value) in params.iter().enumerate() {
-        statement.raw_bind_parameter(i + 1, Param(value))?;
-    }
-    let columns: Vec<SmolStr> = statement.column_names().into_iter().map(SmolStr::new).collect();
-    let mut out = Vec::new();
-    let mut rows = statement.raw_query();
-    while let Some(row) = rows.next()? {
-        if out.len() < max_rows {
-            let values = (0..columns.len()).map(|i| row.get_ref(i).map(value));
-            out.push(values.collect::<rusqlite::Result<Vec<Value>>>()?);
+/// Most statements whose columns' names are kept.
+const NAMED: usize = 512;
+
+/// Names of the columns of statements, by the place of the statement's text.
+#[derive(Default)]
+pub(super) struct Names(RefCell<HashMap<usize, Named>>);
+
+/// The text is kept, so that no other one can have its place.
+struct Named {
+    _text: Arc<str>,
+    names: Arc<[SmolStr]>,
+}
+
+impl Names {
+    fn of(&self, sql: &Arc<str>, statement: &rusqlite::Statement<'_>) -> Arc<[SmolStr]> {
+        let (mut known, place) = (self.0.borrow_mut(), sql.as_ptr().addr());
+        if let Some(named) = known.get(&place) {
+            return Arc::clone(&named.names);
         }
+        let names: Arc<[SmolStr]> = statement.column_names().into_iter().map(SmolStr::new).collect();
+        // What `*` stands for may change.
+        if !sql.contains('*') {
+            if known.len() >= NAMED {
+                known.clear();
+            }
+            known.insert(place, Named { _text: Arc::clone(sql), names: Arc::clone(&names) });
+        }
+        names
     }
-    Ok(Rows { columns, rows: out, ..Rows::default() })
 }
 
 /// A value for SQLite.
@@ -124,7 +176,10 @@ fn value(column: ValueRef<'_>) -> Value {
         ValueRef::Null => Value::Undefined,
         ValueRef::Integer(number) => Value::Int(number),
         ValueRef::Real(number) => Value::Decimal(number),
-        ValueRef::Text(bytes) => Value::text(String::from_utf8_lossy(bytes)),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Value::text(text),
+            Err(_) => Value::text(String::from_utf8_lossy(bytes)),
+        },
         ValueRef::Blob(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => Value::from(text),
             Err(_) => Value::from(STANDARD.encode(bytes)),

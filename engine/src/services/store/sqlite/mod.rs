@@ -20,7 +20,7 @@ use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::backup::backup;
-use self::execute::{Deadline, Handle, store_error};
+use self::execute::{Deadline, Handle, Names, store_error};
 pub(super) use self::kind::Sqlite;
 use self::session::InHand;
 use self::writer::{Bound, Job};
@@ -245,7 +245,7 @@ impl File {
         connection.progress_handler(4000, Some(move || watch.passed())).map_err(failed)?;
         let id = self.look(true)?;
         self.look.lock().unwrap_or_else(PoisonError::into_inner).opened = true;
-        Ok(Handle { connection, deadline, id })
+        Ok(Handle { connection, deadline, names: Names::default(), id })
     }
 }
 

@@ -244,3 +244,15 @@ async fn a_file_that_never_shrank_is_converted() {
     let mode: i64 = after.query_row("pragma auto_vacuum", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_table_shows_its_own_columns() {
+    let db = sqlite();
+    let table = db.table().await;
+    let select = statement(&format!("select * from {table}"));
+    let columns = async || db.connection.run(&select, &[], QueryOptions::default()).await.unwrap().columns;
+    let before = columns().await;
+    db.sql(&format!("alter table {table} add column another integer"), &[]).await.unwrap();
+    let after = columns().await;
+    assert_eq!((after.len(), &*after[before.len()]), (before.len() + 1, "another"));
+}

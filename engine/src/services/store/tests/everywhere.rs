@@ -20,7 +20,7 @@ async fn values_come_back_as_they_went_in() {
         db.sql(&format!("insert into {table} (a, b) values (?, ?)"), &[Value::Undefined, text("42")]).await.unwrap();
         let rows =
             db.sql(&format!("select a, b, c, d, e, f from {table} where b = ?"), &[text(&i64::MAX.to_string())]).await.unwrap();
-        assert_eq!(rows.columns, ["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(rows.columns[..], ["a", "b", "c", "d", "e", "f"]);
         let row = &rows.rows[0];
         assert_eq!(row[0].as_text(), "ü' \" ; -- ?");
         assert!(matches!(row[1], Value::Int(i64::MAX)));
