@@ -32,20 +32,20 @@ pub fn rows(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     if bench.wanted("protected API, cached token") {
         let token = token(bench.https(), &clients[0], "grant_type=client_credentials")?;
         let api = format!("GET /oauth/v2/protectedapi/foo HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
-        bench.row(table, "protected API, cached token", Floor::TlsGet, Some(0.70), bench.https(), || {
+        bench.row(table, "protected API, cached token", Floor::TlsGet, Some(0.80), bench.https(), || {
             bench.repeat(api.clone().into_bytes())
         })?;
     }
-    issued(bench, table, &clients, "client_credentials, synchronous=FULL (the default)", Some(0.10))?;
-    bench.row(table, "refresh_token, rotated", Floor::TlsPost, None, bench.https(), || {
+    issued(bench, table, &clients, "client_credentials, synchronous=FULL (the default)", Some(0.20))?;
+    bench.row(table, "refresh_token, rotated", Floor::TlsPost, Some(0.15), bench.https(), || {
         let codes = codes(bench, &clients, 1)?;
         clients.iter().zip(codes).map(|(client, codes)| refresh(bench.https(), client, &codes)).collect()
     })?;
-    bench.row(table, "authorization_code, code for tokens", Floor::TlsPost, None, bench.https(), || {
+    bench.row(table, "authorization_code, code for tokens", Floor::TlsPost, Some(0.15), bench.https(), || {
         let codes = codes(bench, &clients, bench.most(MOST_PER_SECOND))?;
         Ok(clients.iter().zip(codes).map(|(client, codes)| redeem(client, codes)).collect())
     })?;
-    bench.row(table, "revoke", Floor::TlsPost, None, bench.https(), || {
+    bench.row(table, "revoke", Floor::TlsPost, Some(0.15), bench.https(), || {
         let tokens = gather(bench, &clients, bench.most(MOST_PER_SECOND), |client, _| {
             post(client, TOKEN, "grant_type=client_credentials")
         })?;

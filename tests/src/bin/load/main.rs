@@ -238,11 +238,11 @@ fn start_and_memory(home: &Path, options: &Options, table: &mut Table, with: &st
     table.fact(
         &format!("start to first answer{with}"),
         format!("{:.0} ms", table::median(&mut millis)),
-        Aim::AtMost(300.0),
+        Aim::AtMost(150.0),
         table::median(&mut millis),
     );
     let mib = resident as f64 / 1024.0;
-    table.fact(&format!("resident memory at rest{with}"), format!("{mib:.1} MiB"), Aim::AtMost(40.0), mib);
+    table.fact(&format!("resident memory at rest{with}"), format!("{mib:.1} MiB"), Aim::AtMost(30.0), mib);
     Ok(())
 }
 
@@ -358,8 +358,8 @@ impl Bench<'_> {
 
     fn respond(&self, table: &mut Table) -> Result<()> {
         let request = || self.repeat(get("/bench/respond"));
-        self.row(table, "one Respond, plain HTTP", Floor::PlainGet, Some(0.85), self.http(), request)?;
-        self.row(table, "one Respond, TLS 1.3", Floor::TlsGet, Some(0.85), self.https(), request)
+        self.row(table, "one Respond, plain HTTP", Floor::PlainGet, Some(0.90), self.http(), request)?;
+        self.row(table, "one Respond, TLS 1.3", Floor::TlsGet, Some(0.90), self.https(), request)
     }
 
     /// A save every 200 ms under load: no failed request, and each answer of one version.
