@@ -225,8 +225,9 @@ impl AsyncAssertion for SqlQuery {
             }
         };
         // Variables from an earlier run with the same prefix must not pass for results of this one.
-        for (_, slot) in &self.columns {
-            ctx.set(*slot, Value::Undefined);
+        let given = [self.digest, self.rows].into_iter().flatten();
+        for slot in self.columns.iter().map(|(_, slot)| *slot).chain(given) {
+            ctx.set(slot, Value::Undefined);
         }
         let rows = match result {
             Ok(rows) => rows,
@@ -330,7 +331,11 @@ fn digest_of(rows: &Rows) -> Digest {
         let kind = match value {
             Value::Undefined => 1,
             Value::Text(_) => 2,
-            _ => 3,
+            Value::Int(_) => 3,
+            Value::Decimal(_) => 4,
+            Value::Bool(_) => 5,
+            Value::Time(_) => 6,
+            _ => 7,
         };
         tell(kind, &value.as_text());
     }
