@@ -44,6 +44,13 @@ ${found} contains "CN=ec""#,
             Expect::Holds,
         ),
         example("no such file", r#"LookupCertificate(name: "partner")"#, Expect::Fails),
+        example(
+            "what was found before is forgotten",
+            r#"LookupCertificate(alias: "ec", prefix: "own")
+LookupCertificate(subject: "CN=nobody", prefix: "own") else Continue
+set found = "${own.certificate}${own.pem}${own.subject}${own.chain}""#,
+            Expect::Sets("found", ""),
+        ),
         example("of nobody", r#"LookupCertificate(subject: "CN=nobody")"#, Expect::Fails),
     ],
     also: &["Look Up Certificate", "Look Up Trusted Certificate"],
@@ -119,6 +126,10 @@ impl Assertion for LookupCertificate {
         };
         let found: Vec<Arc<Certificate>> = candidates.into_iter().filter(fits).collect();
         ctx.set_if(self.count, found.len() as i64);
+        // What was found before must not pass for what is found now.
+        for slot in [self.certificate, self.pem, self.subject, self.chain] {
+            ctx.set_if(slot, Value::Undefined);
+        }
         let Some(first) = found.into_iter().next() else {
             return falsified("no such certificate");
         };
