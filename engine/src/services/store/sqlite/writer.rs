@@ -22,6 +22,10 @@ use crate::services::store::{Kind, QueryOptions, Rows, StoreError};
 const BATCH: usize = 512;
 const BATCH_TIME: Duration = Duration::from_millis(20);
 
+/// How often a batch lets others run who may join it, and the time after which it no longer does.
+const YIELDS: u32 = 4;
+const PATIENCE: Duration = Duration::from_millis(1);
+
 /// How long nobody must have written before unused space is given back. Between two requests of a busy gateway there is less.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -249,9 +253,25 @@ impl Writer {
                 return (handle, Err(Lost));
             }
             let room = pending.len() < BATCH && begun.elapsed() < BATCH_TIME;
-            next = if room { self.queue.try_recv().ok() } else { None };
+            next = if room { self.waiting() } else { None };
         }
         (handle, Ok(None))
+    }
+
+    /// A job that waits to be done. Where there is none, others may be about to ask who wait for the same processor. Each would get a
+    /// commit of its own.
+    fn waiting(&mut self) -> Option<Job> {
+        let asked = Instant::now();
+        for _ in 0..YIELDS {
+            if let Ok(job) = self.queue.try_recv() {
+                return Some(job);
+            }
+            if asked.elapsed() > PATIENCE {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+        self.queue.try_recv().ok()
     }
 
     /// A job that waited too long is not started; its caller is told that nothing was done.
