@@ -225,10 +225,11 @@ impl AsyncAssertion for SqlQuery {
             }
         };
         // Variables from an earlier run with the same prefix must not pass for results of this one.
-        let given = [self.digest, self.rows].into_iter().flatten();
-        for slot in self.columns.iter().map(|(_, slot)| *slot).chain(given) {
-            ctx.set(slot, Value::Undefined);
+        for (_, slot) in &self.columns {
+            ctx.set(*slot, Value::Undefined);
         }
+        ctx.set_if(self.digest, Value::Undefined);
+        ctx.set_if(self.rows, Value::Undefined);
         let rows = match result {
             Ok(rows) => rows,
             Err(error) => {
@@ -304,16 +305,13 @@ impl SqlQuery {
     /// Where the columns are; of two with one name the first counts.
     fn places(&self, rows: &Rows) -> Arc<Places> {
         let known = Guard::into_inner(self.places.load());
-        if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.columns, &rows.columns)) {
+        if let Some(known) = known.filter(|known| known.columns == rows.columns) {
             return known;
         }
         let place = |name: &str| rows.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
         let at = self.columns.iter().map(|(name, _)| place(name)).collect();
         let places = Arc::new(Places { columns: Arc::clone(&rows.columns), at });
-        // Only what others hold, too, may come again.
-        if Arc::strong_count(&rows.columns) > 2 {
-            self.places.store(Some(Arc::clone(&places)));
-        }
+        self.places.store(Some(Arc::clone(&places)));
         places
     }
 }

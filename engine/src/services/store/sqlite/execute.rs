@@ -176,10 +176,7 @@ fn value(column: ValueRef<'_>) -> Value {
         ValueRef::Null => Value::Undefined,
         ValueRef::Integer(number) => Value::Int(number),
         ValueRef::Real(number) => Value::Decimal(number),
-        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => Value::text(text),
-            Err(_) => Value::text(String::from_utf8_lossy(bytes)),
-        },
+        ValueRef::Text(bytes) => Value::text(String::from_utf8_lossy(bytes)),
         ValueRef::Blob(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => Value::from(text),
             Err(_) => Value::from(STANDARD.encode(bytes)),

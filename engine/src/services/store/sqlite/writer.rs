@@ -261,17 +261,20 @@ impl Writer {
     /// A job that waits to be done. Where there is none, others may be about to ask who wait for the same processor. Each would get a
     /// commit of its own.
     fn waiting(&mut self) -> Option<Job> {
+        if let Ok(job) = self.queue.try_recv() {
+            return Some(job);
+        }
         let asked = Instant::now();
         for _ in 0..YIELDS {
+            std::thread::yield_now();
             if let Ok(job) = self.queue.try_recv() {
                 return Some(job);
             }
             if asked.elapsed() > PATIENCE {
-                return None;
+                break;
             }
-            std::thread::yield_now();
         }
-        self.queue.try_recv().ok()
+        None
     }
 
     /// A job that waited too long is not started; its caller is told that nothing was done.
