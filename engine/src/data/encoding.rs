@@ -19,6 +19,15 @@ pub fn all_bytes(text: &[u8], kind: impl Fn(u8) -> bool) -> bool {
     text.iter().fold(true, |all, byte| all & kind(*byte))
 }
 
+/// Where a character begins, counted from zero; its length if it has fewer.
+pub fn byte_of(text: &str, character: usize) -> usize {
+    match text.as_bytes().get(..character) {
+        None => text.len(),
+        Some(begin) if begin.is_ascii() => character,
+        Some(_) => text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte),
+    }
+}
+
 /// An encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -114,7 +123,26 @@ pub fn percent_escape(bytes: &[u8]) -> Option<(u8, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::Encoding;
+    use super::{Encoding, byte_of};
+
+    #[test]
+    fn a_character_begins_at_a_byte() {
+        for (text, character, byte) in [
+            ("", 0, 0),
+            ("", 3, 0),
+            ("abc", 0, 0),
+            ("abc", 2, 2),
+            ("abc", 3, 3),
+            ("abc", 9, 3),
+            ("aéb", 1, 1),
+            ("aéb", 2, 3),
+            ("éé", 1, 2),
+            ("éé", 2, 4),
+            ("éé", 3, 4),
+        ] {
+            assert_eq!(byte_of(text, character), byte, "{text:?} {character}");
+        }
+    }
 
     #[test]
     fn what_is_encoded_decodes_to_itself() {

@@ -44,6 +44,12 @@ impl Message {
         message
     }
 
+    /// What somebody else sent.
+    #[inline]
+    pub fn received(headers: HeaderMap, body: Bytes) -> Self {
+        Message { headers, body, received: true, ..Message::default() }
+    }
+
     /// The result of `set m: message = …` for another value: JSON and XML keep their type, everything else is plain text.
     pub fn from_value(value: &Value) -> Self {
         use portcullis_dsl::ast::Syntax;
@@ -147,6 +153,11 @@ pub const SINGLE_FIELDS: [HeaderName; 12] = [
     HeaderName::from_static("sec-fetch-dest"),
     HeaderName::from_static("sec-fetch-user"),
 ];
+
+/// Whether there is a field of this name.
+pub fn has_field(headers: &HeaderMap, name: &HeaderName) -> bool {
+    if headers.keys_len() <= FEW { headers.keys().any(|own| own == name) } else { headers.contains_key(name) }
+}
 
 /// A field's value as text. Bytes that are not text become U+FFFD: so an existing field never looks absent, and equals nothing
 /// that a policy expects. The compiler ensures that a service never reads such a field of a request.

@@ -14,6 +14,7 @@ use crate::data::message::Message;
 use crate::data::principal::{Credential, User};
 use crate::data::value::Value;
 use crate::policy::answer::draft::Draft;
+use crate::policy::exec::spare;
 use crate::policy::request::Request;
 use crate::services::Services;
 use crate::services::cache::{Author, Removal};
@@ -145,8 +146,15 @@ pub struct OpenTransaction {
     pub handle: crate::services::store::Transaction,
 }
 
+impl Drop for Ctx {
+    fn drop(&mut self) {
+        spare::give_back(std::mem::take(&mut self.slots));
+    }
+}
+
 impl Ctx {
     /// A run over `request`, with no variables yet.
+    #[inline]
     pub fn new(environment: Arc<dyn Environment>, request: impl Into<Box<Request>>, service: SmolStr) -> Self {
         let author = environment.services().caches.author();
         Ctx {

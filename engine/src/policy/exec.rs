@@ -11,6 +11,7 @@ pub mod observer;
 pub mod program;
 pub mod quick;
 mod shown;
+pub mod spare;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -301,6 +302,10 @@ async fn run_from<O: Observer>(code: Code<'_>, ctx: &mut Ctx, entry: u32, mut ob
 /// Room for all variables of the frame.
 fn make_room(code: &Code<'_>, ctx: &mut Ctx) {
     ctx.base = 0;
+    if code.flat && ctx.slots.is_empty() {
+        ctx.slots = spare::slots(code.slots);
+        return;
+    }
     ctx.slots.reserve(if code.flat { code.slots } else { code.slots + CALLEES });
     if ctx.slots.len() < code.slots {
         ctx.slots.resize_with(code.slots, Value::default);

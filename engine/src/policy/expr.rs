@@ -8,6 +8,7 @@ use portcullis_dsl::ast::{ArithmeticOp, Syntax};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use crate::data::encoding::all_bytes;
 use crate::data::json::{self, Path};
 use crate::data::value::{LIST_DELIMITER, Value};
 use crate::policy::ctx::{Ctx, Slot};
@@ -102,10 +103,10 @@ impl View<'_> {
         let value = match self {
             View::Value(value) => value,
             View::Owned(value) => value,
-            View::Text(text) => return write_json(out, *text),
+            View::Text(text) => return quote(out, text),
         };
         match value {
-            Value::Text(text) => write_json(out, text.as_str()),
+            Value::Text(text) => quote(out, text),
             Value::Int(number) => write_json(out, number),
             Value::Bool(value) => write_json(out, value),
             Value::Json(json) => write_json(out, &**json),
@@ -312,7 +313,7 @@ impl JsonNode {
                     if !std::mem::take(&mut first) {
                         out.push(b',');
                     }
-                    write_json(out, fixed(key).unwrap_or_default());
+                    quote(out, fixed(key).unwrap_or_default());
                     out.push(b':');
                     match value {
                         Some(value) => value.write_json(out),
@@ -392,6 +393,17 @@ pub(crate) fn fixed(key: &[Piece]) -> Option<&str> {
 fn write_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
     // Writing to a `Vec` and serializing our own tree cannot fail.
     let _ = serde_json::to_writer(out, value);
+}
+
+/// Appends a text as JSON. Nearly all of them need no escape.
+fn quote(out: &mut Vec<u8>, text: &str) {
+    if !all_bytes(text.as_bytes(), |byte| (byte >= b' ') & (byte != b'"') & (byte != b'\\')) {
+        return write_json(out, text);
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// Integers only; anything else, overflow and division by zero give undefined.

@@ -7,7 +7,6 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use smol_str::SmolStr;
 
 use crate::data::basic;
-use crate::data::encoding::all_bytes;
 use crate::data::message::SINGLE_FIELDS;
 use crate::policy::request::Request;
 use crate::policy::vars::{MessageSelector, raw_cookies};
@@ -163,7 +162,7 @@ impl Reads {
     fn check_cookies(&self, headers: &HeaderMap) -> Result<(), Unreadable> {
         let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
         for (name, value) in fields.flat_map(raw_cookies) {
-            if !is_ascii_text(value)
+            if !value.is_ascii()
                 && let Some(read) = self.cookies.iter().find(|read| read.as_bytes() == name)
             {
                 return Err(Unreadable::Cookie(read.clone()));
@@ -173,13 +172,9 @@ impl Reads {
     }
 }
 
+/// Whether a field's value is visible ASCII, blanks and tabs (RFC 9110, section 5.5). No value has other control characters.
 fn is_text(value: &HeaderValue) -> bool {
-    is_ascii_text(value.as_bytes())
-}
-
-/// Visible ASCII, blanks and tabs: the characters of a field's value (RFC 9110, section 5.5).
-fn is_ascii_text(value: &[u8]) -> bool {
-    all_bytes(value, |byte| matches!(byte, 0x20..=0x7e) | (byte == b'\t'))
+    value.as_bytes().is_ascii()
 }
 
 fn note<T: Clone + PartialEq>(known: &mut Vec<T>, name: &T) {

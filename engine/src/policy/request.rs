@@ -43,15 +43,21 @@ pub struct Request {
     pub depth: u8,
     /// Connections on which the calling policies have an open transaction.
     pub held: Vec<SmolStr>,
-    correlation: OnceLock<Correlation>,
+    correlation: Correlation,
     query_parameters: OnceLock<Parameters>,
 }
 
 impl Request {
     /// A request with only method and path; the server and tests fill in the rest.
     pub fn new(method: Method, path: impl Into<SmolStr>) -> Self {
+        Request::of(method, path, Message::default(), Correlation::new())
+    }
+
+    /// The same with header fields and a body, identified like this.
+    #[inline]
+    pub fn of(method: Method, path: impl Into<SmolStr>, message: Message, correlation: Correlation) -> Self {
         Request {
-            message: Message::default(),
+            message,
             method,
             version: Version::HTTP_11,
             secure: false,
@@ -65,27 +71,21 @@ impl Request {
             started: Instant::now(),
             depth: 0,
             held: Vec::new(),
-            correlation: OnceLock::new(),
+            correlation,
             query_parameters: OnceLock::new(),
         }
     }
 
-    /// Identifies this request in the log, in audit records, in its answer and to other servers. Created on first use, unless the
-    /// request came with one.
+    /// Identifies this request in the log, in audit records, in its answer and to other servers.
     pub fn correlation(&self) -> &Correlation {
-        self.correlation.get_or_init(Correlation::new)
+        &self.correlation
     }
 
     /// The same request, identified like this.
     #[must_use]
     pub fn with(mut self, correlation: Correlation) -> Self {
-        self.identify(correlation);
+        self.correlation = correlation;
         self
-    }
-
-    /// Identifies it like this.
-    pub fn identify(&mut self, correlation: Correlation) {
-        self.correlation = OnceLock::from(correlation);
     }
 
     /// Its id.

@@ -66,29 +66,29 @@ pub struct Route {
 }
 
 /// A service, what its policy runs in, and whether the body is left out of the answer.
-type Begun = (Arc<Route>, Box<Ctx>, bool);
+type Begun<'s> = (&'s Arc<Route>, Box<Ctx>, bool);
 
 impl Route {
     /// Runs the service's policy to its answer, or to where it has to wait. Only what is left then is a future.
-    fn answer(self: Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> Answering {
+    fn answer(self: &Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> Answering {
         if ctx.refused.is_some() || !site.around.before.is_empty() {
-            let site = Arc::clone(site);
-            return answer::later(async move { self.answer_around(&site, ctx, head).await });
+            let (route, site) = (Arc::clone(self), Arc::clone(site));
+            return answer::later(async move { route.answer_around(&site, ctx, head).await });
         }
         match exec::start(&site.program, &self.frame, &mut ctx) {
             Started::Ended(ending) => self.answer_ended(site, ctx, ending, head),
             Started::Waits(rest) => {
-                let site = Arc::clone(site);
+                let (route, site) = (Arc::clone(self), Arc::clone(site));
                 answer::later(async move {
-                    let ending = exec::go_on(&site.program, &self.frame, &mut ctx, rest).await;
-                    self.answer_ended(&site, ctx, ending, head).await
+                    let ending = exec::go_on(&site.program, &route.frame, &mut ctx, rest).await;
+                    route.answer_ended(&site, ctx, ending, head).await
                 })
             }
         }
     }
 
     /// The same where there is more than the service's policy, or less.
-    async fn answer_around(self: Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
+    async fn answer_around(self: &Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
         if let Some(refused) = ctx.refused.as_deref() {
             let (service, request, status) = (&self.name, ctx.request.id(), refused.status.as_u16());
             tracing::debug!(%service, %request, status, "refused before the policy: {}", refused.reason);
@@ -99,7 +99,7 @@ impl Route {
     }
 
     /// The answer of a policy that has ended.
-    fn answer_ended(self: Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, ending: exec::Ending, head: bool) -> Answering {
+    fn answer_ended(self: &Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, ending: exec::Ending, head: bool) -> Answering {
         if let exec::Ending::Broken(fault) = &ending {
             site.services.metrics.fault(fault.blame.word());
             let (service, request, blame) = (&self.name, ctx.request.id(), fault.blame.word());
@@ -119,7 +119,7 @@ impl Route {
 
     /// What comes after the answer was made.
     fn finish(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         site: &Arc<Site>,
         mut ctx: Box<Ctx>,
         response: http::Response<bytes::Bytes>,
@@ -128,14 +128,14 @@ impl Route {
         if site.around.after.is_empty() && !ctx.is_telling() {
             return answer::now(self.finished(site, &mut ctx, response, head));
         }
-        let site = Arc::clone(site);
+        let (route, site) = (Arc::clone(self), Arc::clone(site));
         answer::later(async move {
             if !site.around.after.is_empty() {
-                self.complete(&site, &mut ctx, &response).await;
+                route.complete(&site, &mut ctx, &response).await;
             }
             // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
             ctx.others_know().await;
-            self.finished(&site, &mut ctx, response, head)
+            route.finished(&site, &mut ctx, response, head)
         })
     }
 
@@ -159,7 +159,7 @@ impl Route {
     }
 
     /// The answer to a request that the gateway refuses, in the words of the service's error assertion.
-    async fn refuse(self: Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
+    async fn refuse(self: &Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> http::Response<bytes::Bytes> {
         let ending = match exec::refuse(&site.program, &self.frame, &mut ctx) {
             Some(run) => run.await,
             None => exec::Ending::Failed,
@@ -318,7 +318,7 @@ impl Site {
         self: &Arc<Self>,
         mut request: Box<Request>,
         refused: Option<Refused>,
-    ) -> Result<Begun, http::Response<bytes::Bytes>> {
+    ) -> Result<Begun<'_>, http::Response<bytes::Bytes>> {
         let path = path::upper_escapes(&request.path);
         let (endpoint, rest, form) = match self.route(&path) {
             Routed::To(endpoint, rest, form) => (endpoint, rest.len(), form),
@@ -335,7 +335,7 @@ impl Site {
             found = endpoint.route(&Method::GET);
             head = found.is_some();
         }
-        let Some(route) = found.or_else(|| endpoint.first()).map(Arc::clone) else {
+        let Some(route) = found.or_else(|| endpoint.first()) else {
             return Err(answer::plain(StatusCode::NOT_FOUND, ""));
         };
         let mut refused = refused.or_else(|| found.is_none().then(|| answer::method_not_allowed(endpoint.allow())));
@@ -364,7 +364,9 @@ impl Site {
             refused = Some(answer::bad_request(unreadable));
         }
         request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
-        let mut ctx = Box::new(Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
+        // What is made in a box that is there need not be moved into it.
+        let ctx = Box::new_uninit();
+        let mut ctx = Box::write(ctx, Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
         ctx.refused = refused.map(Box::new);
         Ok((route, ctx, head))
     }

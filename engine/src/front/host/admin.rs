@@ -50,7 +50,7 @@ pub(super) fn start(host: &Arc<Host>, server: Server) -> Running {
 }
 
 impl Handler for Admin {
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, correlation: Correlation) -> Answering {
+    fn handle(&self, head: &mut request::Parts, body: Bytes, conn: &ConnInfo, correlation: &Correlation) -> Answering {
         let (admin, direct) = (Admin { host: Arc::clone(&self.host) }, conn.direct);
         match receive::request(head, body, conn, correlation) {
             Ok(request) => answer::later(async move { admin.answer(request, direct).await }),

@@ -32,10 +32,10 @@ impl Front {
     fn answer(
         &self,
         site: &Arc<Site>,
-        head: request::Parts,
+        head: &mut request::Parts,
         body: Bytes,
         conn: &ConnInfo,
-        correlation: Correlation,
+        correlation: &Correlation,
     ) -> Answering {
         let request = match receive::request(head, body, conn, correlation) {
             Ok(request) => request,
@@ -89,19 +89,21 @@ async fn health(host: &Host) -> Response<Bytes> {
 }
 
 impl Handler for Front {
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, correlation: Correlation) -> Answering {
+    fn handle(&self, head: &mut request::Parts, body: Bytes, conn: &ConnInfo, correlation: &Correlation) -> Answering {
         // INVARIANT: one generation from here to the answer.
-        let site = self.host.site.load_full();
+        let site = self.host.site.load();
         let services = &site.services;
+        let within;
         let (correlation, traced) = match &services.tracer {
             None => (correlation, None),
             Some(tracer) => {
-                let (correlation, parent) = tracer.begin(&correlation);
-                let sampled = correlation.trace().is_some_and(|trace| trace.sampled);
-                (correlation, sampled.then(|| (Arc::clone(tracer), parent)))
+                let (own, parent) = tracer.begin(correlation);
+                within = own;
+                let sampled = within.trace().is_some_and(|trace| trace.sampled);
+                (&within, sampled.then(|| (Arc::clone(tracer), parent)))
             }
         };
-        let logged = services.told.then(|| Box::new(Access::begin(&head, conn, &correlation, services.access, traced)));
+        let logged = services.told.then(|| Box::new(Access::begin(head, conn, correlation, services.access, traced)));
         let end = End { logged, strict: services.security == Security::Strict, secure: conn.secure };
         end.after(self.answer(&site, head, body, conn, correlation))
     }
@@ -109,15 +111,15 @@ impl Handler for Front {
     /// In the words of the service that the request is for.
     fn refuse(
         &self,
-        head: request::Parts,
+        head: &mut request::Parts,
         conn: &ConnInfo,
         status: StatusCode,
         reason: &'static str,
-        correlation: Correlation,
+        correlation: &Correlation,
     ) -> Option<Answering> {
         let site = self.host.site.load_full();
         let services = &site.services;
-        let logged = services.told.then(|| Box::new(Access::begin(&head, conn, &correlation, services.access, None)));
+        let logged = services.told.then(|| Box::new(Access::begin(head, conn, correlation, services.access, None)));
         let refused = Refused { status, reason: reason.to_owned(), headers: HeaderMap::new() };
         let request = receive::request(head, Bytes::new(), conn, correlation).ok()?;
         let answer = site.refuse(request, refused)?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri::Authority};
 use smol_str::SmolStr;
 
+use crate::data::message::Message;
 use crate::front::server::ConnInfo;
 use crate::policy::request::Request;
 use crate::services::outbound::fields;
@@ -16,18 +17,26 @@ pub(super) type Refusal = &'static str;
 
 /// Builds the request. Refuses a request without a clear target, because two readers could understand it differently: several
 /// hosts, none although the protocol requires one (RFC 9112, section 3.2), or a target with another host than the `Host` field.
-pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo, correlation: Correlation) -> Result<Box<Request>, Refusal> {
-    let Parts { method, uri, version, mut headers, .. } = head;
+pub(super) fn request(
+    head: &mut Parts,
+    body: Bytes,
+    conn: &ConnInfo,
+    correlation: &Correlation,
+) -> Result<Box<Request>, Refusal> {
+    let Parts { method, uri, version, headers, .. } = head;
+    let version = *version;
     if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
         return Err("the target's scheme is neither http nor https");
     }
-    let (host, port) = target(uri.authority(), &headers, version, conn)?;
-    fields::remove_nominated(&mut headers);
+    let (host, port) = target(uri.authority(), headers, version, conn)?;
+    fields::remove_nominated(headers);
     if version == Version::HTTP_2 {
-        join_cookies(&mut headers);
+        join_cookies(headers);
     }
-    let mut request = Box::new(Request::new(method, uri.path()));
-    request.identify(correlation);
+    let message = Message::received(std::mem::take(headers), body);
+    // What is made in a box that is there need not be moved into it.
+    let request = Box::new_uninit();
+    let mut request = Box::write(request, Request::of(std::mem::take(method), uri.path(), message, correlation.clone()));
     request.version = version;
     request.secure = conn.secure;
     request.host = host;
@@ -35,9 +44,6 @@ pub(super) fn request(head: Parts, body: Bytes, conn: &ConnInfo, correlation: Co
     request.query = uri.query().map(SmolStr::new).unwrap_or_default();
     request.remote = conn.remote;
     request.client_certificate.clone_from(&conn.client_certificate);
-    request.message.headers = headers;
-    request.message.received = true;
-    request.message.set_body(body);
     Ok(request)
 }
 
@@ -53,9 +59,9 @@ fn target(
         let (host, port) = place(text).ok_or("the host of the request is not a host name or address with an optional port")?;
         Ok((SmolStr::new(host), port.unwrap_or(default_port(conn))))
     };
-    let mut fields = headers.get_all(header::HOST).iter();
+    let mut fields = headers.iter().filter(|(name, _)| *name == header::HOST);
     let field = match (fields.next(), fields.next()) {
-        (Some(field), None) => Some(field.to_str().map_err(|_| "the header field `host` cannot be read")?),
+        (Some((_, field)), None) => Some(field.to_str().map_err(|_| "the header field `host` cannot be read")?),
         (None, _) => None,
         _ => return Err("there is more than one header field `host`"),
     };
@@ -87,9 +93,8 @@ fn place(text: &str) -> Option<(&str, Option<u16>)> {
             (address, rest)
         }
         None => {
-            let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
-            let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-            if host.is_empty() || !host.bytes().all(named) {
+            let (host, rest) = text.split_at(memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len()));
+            if host.is_empty() || !host.bytes().all(|byte| NAMED[usize::from(byte)]) {
                 return None;
             }
             (host, rest)
@@ -98,10 +103,21 @@ fn place(text: &str) -> Option<(&str, Option<u16>)> {
     if rest.is_empty() {
         return Some((host, None));
     }
-    let digits = rest.strip_prefix(':').filter(|port| port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let port = digits.parse::<u16>().ok().filter(|port| *port > 0)?;
-    Some((host, Some(port)))
+    let digits = rest.strip_prefix(':').filter(|port| port.len() <= 5)?;
+    let port = digits.bytes().try_fold(0, |port, byte| byte.is_ascii_digit().then(|| port * 10 + u32::from(byte - b'0')))?;
+    Some((host, Some(u16::try_from(port).ok().filter(|port| *port > 0)?)))
 }
+
+/// The bytes of a host's name.
+const NAMED: [bool; 256] = {
+    let mut named = [false; 256];
+    let mut byte = 0;
+    while byte < named.len() {
+        named[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'-' | b'_');
+        byte += 1;
+    }
+    named
+};
 
 fn default_port(conn: &ConnInfo) -> u16 {
     if conn.secure { 443 } else { 80 }
@@ -189,7 +205,7 @@ mod tests {
             ("/a", Version::HTTP_11, &[("host", "a b")], false, None),
             ("/a", Version::HTTP_11, &[("host", "a/b")], false, None),
         ] {
-            let found = request(parts(uri, version, fields), Bytes::new(), &conn(secure), Correlation::new());
+            let found = request(&mut parts(uri, version, fields), Bytes::new(), &conn(secure), &Correlation::new());
             let found = found.as_ref().ok().map(|request| (request.host.as_str(), request.port));
             assert_eq!(found, expected, "{uri} {fields:?}");
         }
@@ -197,8 +213,8 @@ mod tests {
 
     #[test]
     fn split_cookies_are_joined() {
-        let head = parts("https://h/a", Version::HTTP_2, &[("cookie", "a=1"), ("cookie", "b=2")]);
-        let request = request(head, Bytes::new(), &conn(true), Correlation::new()).unwrap();
+        let mut head = parts("https://h/a", Version::HTTP_2, &[("cookie", "a=1"), ("cookie", "b=2")]);
+        let request = request(&mut head, Bytes::new(), &conn(true), &Correlation::new()).unwrap();
         assert_eq!(request.message.header(&http::header::COOKIE).as_deref(), Some("a=1; b=2"));
         assert_eq!(request.message.headers.get_all("cookie").iter().count(), 1);
     }

@@ -266,8 +266,8 @@ async fn a_request_is_a_small_future() {
     let address = "127.0.0.1:1".parse().unwrap();
     let conn =
         crate::front::server::ConnInfo { remote: address, local: address, secure: false, direct: true, client_certificate: None };
-    let (head, ()) = http::Request::get("/hello").body(()).unwrap().into_parts();
-    let answer = crate::front::server::Handler::handle(&front, head, bytes::Bytes::new(), &conn, Default::default());
+    let (mut head, ()) = http::Request::get("/hello").body(()).unwrap().into_parts();
+    let answer = crate::front::server::Handler::handle(&front, &mut head, bytes::Bytes::new(), &conn, &Default::default());
     assert!(matches!(answer, Answering::Left(_)), "`/hello` waits for nothing");
     assert!(size_of_val(&answer) <= 192, "{} bytes", size_of_val(&answer));
     serving.shutdown().await;

@@ -16,12 +16,12 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 
 use super::body::Memory;
 use super::guard::{Entered, Guard, Guards};
 use super::outgoing::Streams;
 use super::proxies::Proxies;
+use super::socket::{Socket, Tcp};
 use super::tuned::{Tuned, Tuner};
 use super::{ConnInfo, Handler, Place, TlsServer, exchange};
 
@@ -50,6 +50,8 @@ pub(super) struct HttpConnection<H> {
     pub(super) shared: Arc<Shared<H>>,
     pub(super) tuned: Arc<Tuned>,
     pub(super) info: ConnInfo,
+    /// Whether the peer is a trusted proxy.
+    pub(super) trusted: bool,
     pub(super) entered: Entered,
     /// For the bodies of its requests.
     pub(super) memory: Arc<Memory>,
@@ -70,6 +72,7 @@ pub(super) async fn serve<H: Handler>(
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let entered = shared.guards.enter(shared.proxies.trusts(remote.ip()));
+    let stream = Tcp(stream);
     let mut info = ConnInfo { remote, local, secure: tls.is_some(), direct: true, client_certificate: None };
     let tuned = shared.tuned.load_full();
     let Some(tls) = tls else {
@@ -90,23 +93,6 @@ pub(super) async fn serve<H: Handler>(
     }
 }
 
-/// A stream whose socket can be reached.
-trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    fn tcp(&self) -> &TcpStream;
-}
-
-impl Socket for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl Socket for TlsStream<TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
-    }
-}
-
 async fn drive<S, H>(
     stream: S,
     builder: &auto::Builder<Streams>,
@@ -124,15 +110,15 @@ async fn drive<S, H>(
     let left = Arc::new(Mutex::new(None));
     let io = TokioIo::new(Guarded { stream: Some(stream), guard: Arc::clone(&guard), left: Arc::clone(&left) });
     let memory = shared.memory.share(tuned.limits.connection_body_memory());
-    let background = Arc::default();
-    let connection = Arc::new(HttpConnection { shared, tuned, info, entered, memory, background, _place: place });
+    let (trusted, background) = (shared.proxies.trusts(remote.ip()), Arc::default());
+    let connection = Arc::new(HttpConnection { shared, tuned, info, trusted, entered, memory, background, _place: place });
     let _open = Arc::clone(&connection);
-    let mut told = false;
+    let (mut told, mut registered) = (false, None);
     let ended = {
         let service = service_fn(move |request| exchange::answer(&connection, request));
         let mut conn = pin!(builder.serve_connection(io, service));
         poll_fn(|cx| {
-            match guard.orders(cx) {
+            match guard.orders(cx, &mut registered) {
                 Some(false) => {}
                 Some(true) if told => {}
                 Some(true) => {

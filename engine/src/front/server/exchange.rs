@@ -17,9 +17,9 @@ use tokio::time::timeout;
 
 use super::body::{self, Held};
 use super::conn::HttpConnection;
-use super::guard::{Active, Guard};
+use super::guard::Guard;
 use super::outgoing::Outgoing;
-use super::proxies::Origin;
+use super::proxies::{self, Origin};
 use super::run::{Panicked, ToTheEnd, part};
 use super::{ConnInfo, Handler, strict};
 use crate::policy::answer::Answering;
@@ -30,12 +30,17 @@ type Answered = Result<Response<Outgoing>, Infallible>;
 /// A request's answer, at once or later.
 pub(super) type Exchanged = Either<Ready<Answered>, BoxFuture<'static, Answered>>;
 
-/// A request that has got a header.
-struct Exchange<H> {
+/// A request that has got a header. It counts as running until it is dropped.
+struct Exchange<H: Handler> {
     connection: Arc<HttpConnection<H>>,
     correlation: Correlation,
     http2: bool,
-    _active: Active,
+}
+
+impl<H: Handler> Drop for Exchange<H> {
+    fn drop(&mut self) {
+        self.guard().end();
+    }
 }
 
 /// A run keeps its place among the connections and the memory of its body.
@@ -62,9 +67,9 @@ pub(super) fn answer<H: Handler>(connection: &Arc<HttpConnection<H>>, request: R
     if !exchange.is_ready(&request) {
         return Either::Right(Box::pin(exchange.wait(request)));
     }
-    let (head, _) = request.into_parts();
+    let (mut head, _) = request.into_parts();
     let begun = match exchange.admit(&head) {
-        Ok(info) => Ok(exchange.begin(head, Bytes::new(), None, &info)),
+        Ok(info) => Ok(exchange.begin(&mut head, Bytes::new(), None, &info)),
         Err(status) => Err(status.into()),
     };
     match begun {
@@ -76,10 +81,9 @@ pub(super) fn answer<H: Handler>(connection: &Arc<HttpConnection<H>>, request: R
 impl<H: Handler> Exchange<H> {
     fn new(connection: &Arc<HttpConnection<H>>, request: &Request<Incoming>) -> Exchange<H> {
         let http2 = request.version() == Version::HTTP_2;
-        let active = connection.entered.guard().begin(http2);
-        let trusted = connection.shared.proxies.trusts(connection.info.remote.ip());
-        let correlation = Correlation::of(request.headers(), trusted);
-        Exchange { connection: Arc::clone(connection), correlation, http2, _active: active }
+        connection.entered.guard().begin(http2);
+        let correlation = Correlation::of(request.headers(), connection.trusted);
+        Exchange { connection: Arc::clone(connection), correlation, http2 }
     }
 
     fn guard(&self) -> &Arc<Guard> {
@@ -106,6 +110,9 @@ impl<H: Handler> Exchange<H> {
             strict::framing(&head.headers)?;
         }
         let info = &connection.info;
+        if !connection.trusted && !proxies::is_forwarded(&head.headers) {
+            return Ok(Cow::Borrowed(info));
+        }
         let origin = self.correlation.around(|| connection.shared.proxies.origin(info.remote, &head.headers));
         match origin {
             Ok(Origin { remote, direct: true }) if remote == info.remote => Ok(Cow::Borrowed(info)),
@@ -115,9 +122,9 @@ impl<H: Handler> Exchange<H> {
     }
 
     /// Begins the policy's run. Most end here.
-    fn begin(&self, head: request::Parts, body: Bytes, held: Option<Held>, info: &ConnInfo) -> Begun<H> {
+    fn begin(&self, head: &mut request::Parts, body: Bytes, held: Option<Held>, info: &ConnInfo) -> Begun<H> {
         let connection = &self.connection;
-        match part(&self.correlation, || connection.shared.handler.handle(head, body, info, self.correlation.clone())) {
+        match part(&self.correlation, || connection.shared.handler.handle(head, body, info, &self.correlation)) {
             Ok(Either::Left(response)) => Ok(response.into_inner()),
             Ok(Either::Right(run)) => Err(self.to_the_end(run, held)),
             Err(panicked) => Ok(self.panicked(panicked)),
@@ -145,7 +152,7 @@ impl<H: Handler> Exchange<H> {
         } else {
             guard.flushed().await; // the guard ends a connection that does not get this far
         }
-        let (head, incoming) = request.into_parts();
+        let (mut head, incoming) = request.into_parts();
         let info = self.admit(&head)?;
         let read = if header_bytes(&head.method, &head.uri, &head.headers) > limits.header_bytes.0 {
             Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -153,7 +160,7 @@ impl<H: Handler> Exchange<H> {
             body::read(incoming, limits, &self.connection.memory).await
         };
         match read {
-            Ok((body, held)) => Ok(self.begin(head, body, held, &info)),
+            Ok((body, held)) => Ok(self.begin(&mut head, body, held, &info)),
             Err(status) => Err(Refused { status, request: Some(Box::new((head, info.into_owned()))) }),
         }
     }
@@ -207,7 +214,7 @@ impl<H: Handler> Exchange<H> {
         }
     }
 
-    async fn worded(&self, (head, info): (request::Parts, ConnInfo), status: StatusCode) -> Option<Response<Bytes>> {
+    async fn worded(&self, (mut head, info): (request::Parts, ConnInfo), status: StatusCode) -> Option<Response<Bytes>> {
         let reason = match status {
             StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
             StatusCode::REQUEST_TIMEOUT => "the body did not arrive in time",
@@ -215,8 +222,8 @@ impl<H: Handler> Exchange<H> {
             StatusCode::SERVICE_UNAVAILABLE => "too many requests are being read; try again",
             _ => "the body could not be read",
         };
-        let (connection, own) = (&self.connection, self.correlation.clone());
-        let begun = part(&self.correlation, || connection.shared.handler.refuse(head, &info, status, reason, own));
+        let (connection, own) = (&self.connection, &self.correlation);
+        let begun = part(own, || connection.shared.handler.refuse(&mut head, &info, status, reason, own));
         match begun.ok()?? {
             Answering::Left(response) => Some(response.into_inner()),
             Answering::Right(run) => {

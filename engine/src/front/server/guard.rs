@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
@@ -68,7 +68,8 @@ pub(super) struct Guard {
     pieces: [AtomicU32; 2],
     closing_since: AtomicU64,
     order: AtomicU8,
-    waker: AtomicWaker,
+    /// The connection's task. An order leaves it there, so that the task need not register again at each poll.
+    task: Mutex<Option<Waker>>,
 }
 
 /// State about all connections, shared by the guards.
@@ -229,13 +230,18 @@ impl Guard {
         self.pieces(round).fetch_sub(1, Relaxed);
     }
 
-    /// A request's header is complete. The request counts as running until the result is dropped.
-    pub(super) fn begin(self: &Arc<Self>, http2: bool) -> Active {
+    /// A request's header is complete. The request counts as running until [`Guard::end`].
+    pub(super) fn begin(&self, http2: bool) {
         self.http2.store(http2, Relaxed);
         self.header_since.store(0, Relaxed);
         self.used.store(true, Relaxed);
         self.active.fetch_add(1, Relaxed);
-        Active(Arc::clone(self))
+    }
+
+    /// The request has an answer, or nobody waits for one.
+    pub(super) fn end(&self) {
+        self.last_done.store(self.now(), Relaxed);
+        self.active.fetch_sub(1, Relaxed);
     }
 
     /// The connection shall close, because of an order or by itself.
@@ -252,13 +258,22 @@ impl Guard {
     fn order(&self, order: u8) {
         self.closing();
         self.order.fetch_max(order, Relaxed);
-        self.waker.wake();
+        if let Some(task) = &*self.task() {
+            task.wake_by_ref();
+        }
     }
 
-    /// Registers the connection's task and returns its order: `None` to end now, `Some(true)` to close as soon as possible.
-    pub(super) fn orders(&self, cx: &Context<'_>) -> Option<bool> {
-        // Registered each time, because an order consumes the waker, and an order to end may follow an order to close.
-        self.waker.register(cx.waker());
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection's order: `None` to end now, `Some(true)` to close as soon as possible. `registered` is the task that is polled with the
+    /// next one; nothing at first.
+    pub(super) fn orders(&self, cx: &Context<'_>, registered: &mut Option<Waker>) -> Option<bool> {
+        if !registered.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            *registered = Some(cx.waker().clone());
+            self.task().clone_from(registered);
+        }
         match self.order.load(Relaxed) {
             STAY => Some(false),
             CLOSE => Some(true),
@@ -268,8 +283,8 @@ impl Guard {
 
     /// Runs what comes before a connection's first request; `None` if ordered to close meanwhile.
     pub(super) async fn unless_closing<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
-        poll_fn(|cx| match self.orders(cx) {
+        let (mut future, mut registered) = (pin!(future), None);
+        poll_fn(|cx| match self.orders(cx, &mut registered) {
             Some(false) => future.as_mut().poll(cx).map(Some),
             _ => Poll::Ready(None),
         })
@@ -320,16 +335,6 @@ impl Guard {
         self.round.store(next, Relaxed);
         self.round_since.store(now, Relaxed);
         false
-    }
-}
-
-/// A running request.
-pub(super) struct Active(Arc<Guard>);
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.last_done.store(self.0.now(), Relaxed);
-        self.0.active.fetch_sub(1, Relaxed);
     }
 }
 
@@ -426,7 +431,7 @@ impl Guards {
             pieces: [AtomicU32::new(0), AtomicU32::new(0)],
             closing_since: AtomicU64::new(0),
             order: AtomicU8::new(STAY),
-            waker: AtomicWaker::new(),
+            task: Mutex::default(),
         });
         let id = self.next.fetch_add(1, Relaxed);
         let mut all = self.shared.all();

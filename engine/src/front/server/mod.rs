@@ -11,6 +11,7 @@ mod outgoing;
 mod peers;
 pub(crate) mod proxies;
 mod run;
+mod socket;
 mod strict;
 mod tls;
 mod tuned;
@@ -58,8 +59,9 @@ pub struct ConnInfo {
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request; its body has been read within the limits. What has begun runs to its end, also if nobody waits for it.
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, correlation: Correlation) -> Answering;
+    /// Answers one request; its body has been read within the limits. What has begun runs to its end, also if nobody waits for it. The head's
+    /// parts may be taken out of it: it is lent, because it is large and goes through several hands.
+    fn handle(&self, head: &mut request::Parts, body: Bytes, conn: &ConnInfo, correlation: &Correlation) -> Answering;
 
     /// A request of this peer was refused before it got here, with this status.
     fn refused(&self, _status: http::StatusCode, _peer: IpAddr, _correlation: &Correlation) {}
@@ -67,11 +69,11 @@ pub trait Handler: Send + Sync + 'static {
     /// The answer to a request whose header was read and which is refused with this status, for this reason; `None` for the usual one.
     fn refuse(
         &self,
-        _head: request::Parts,
+        _head: &mut request::Parts,
         _conn: &ConnInfo,
         _status: http::StatusCode,
         _reason: &'static str,
-        _correlation: Correlation,
+        _correlation: &Correlation,
     ) -> Option<Answering> {
         None
     }

@@ -30,7 +30,7 @@ const LARGE: usize = 33_000;
 static LATE: AtomicUsize = AtomicUsize::new(0);
 
 impl Handler for Echo {
-    fn handle(&self, head: request::Parts, body: Bytes, conn: &ConnInfo, _: Correlation) -> Answering {
+    fn handle(&self, head: &mut request::Parts, body: Bytes, conn: &ConnInfo, _: &Correlation) -> Answering {
         let subject = conn.client_certificate.as_ref().map_or("-", |certificate| &certificate.subject);
         let text = format!("{} {} {} {subject} {}", head.method, head.uri.path(), body.len(), conn.secure);
         let response = http::Response::new(Bytes::from(text));

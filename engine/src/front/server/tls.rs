@@ -13,10 +13,10 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection, SignatureScheme, version};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::socket::Tcp;
 use crate::data::certificate::Certificate;
 use crate::services::config::{ClientCertificate, Tls, TlsVersion};
 
@@ -61,7 +61,7 @@ impl TlsServer {
         self.served.0.store(identity);
     }
 
-    pub(super) fn accept(&self, stream: TcpStream) -> impl Future<Output = io::Result<TlsStream<TcpStream>>> + Send + use<> {
+    pub(super) fn accept(&self, stream: Tcp) -> impl Future<Output = io::Result<TlsStream<Tcp>>> + Send + use<> {
         self.acceptor.accept(stream)
     }
 }

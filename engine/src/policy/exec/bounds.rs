@@ -4,6 +4,7 @@
 use portcullis_dsl::ast::{Allowed, Range, Type};
 use smol_str::SmolStr;
 
+use crate::data::encoding::byte_of;
 use crate::data::fault::Fault;
 use crate::data::value::Value;
 use crate::policy::ctx::{Ctx, Slot};
@@ -23,10 +24,8 @@ fn shown(name: &str, value: &str) -> String {
     if secret || random {
         return "***".to_owned();
     }
-    match value.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
-    }
+    let end = byte_of(value, MAX_SHOWN);
+    if end < value.len() { format!("{}…", &value[..end]) } else { value.to_owned() }
 }
 
 /// A variable with its declared bounds or choices.

@@ -248,7 +248,14 @@ impl Compare {
         Some(match &self.test {
             Test::Binary(op, right) => self.binary_text(*op, left, &right.text(ctx)),
             Test::Contains(right) => self.folded(left, &right.text(ctx), |left, right| left.contains(right)),
-            Test::StartsWith(right) => self.folded(left, &right.text(ctx), |left, right| left.starts_with(right)),
+            Test::StartsWith(right) => {
+                let right = right.text(ctx);
+                match left.split_at_checked(right.len()) {
+                    // Upper and lower case have the same length, so only the beginning counts.
+                    Some((beginning, _)) if beginning.is_ascii() && right.is_ascii() => self.same(beginning, &right),
+                    _ => self.folded(left, &right, |left, right| left.starts_with(right)),
+                }
+            }
             Test::EndsWith(right) => self.folded(left, &right.text(ctx), |left, right| left.ends_with(right)),
             Test::In(right) => match right.view(ctx) {
                 View::Value(value) => value.values().iter().any(|value| self.is(value, left)),

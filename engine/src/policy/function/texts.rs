@@ -3,6 +3,7 @@
 use portcullis_dsl::spec::Gives;
 
 use super::{Function, function};
+use crate::data::encoding::byte_of;
 use crate::data::value::{MAX_MADE, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -75,9 +76,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let skip = args[1].to_int().unwrap_or(0).max(0) as usize;
             let take = args.given(2).map_or(usize::MAX, |length| length.to_int().unwrap_or(0).max(0) as usize);
             let text = args[0].as_text();
-            let byte = |text: &str, character| text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte);
-            let rest = &text[byte(&text, skip)..];
-            Value::from(&rest[..byte(rest, take)])
+            let rest = &text[byte_of(&text, skip)..];
+            Value::from(&rest[..byte_of(rest, take)])
         },
     ),
     function(

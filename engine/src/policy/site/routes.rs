@@ -1,8 +1,8 @@
 //! Which service a path leads to.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use http::Method;
 
 use super::Route;
@@ -11,7 +11,7 @@ use crate::data::path::{self, Form};
 /// Paths of all services that are served. They are added one by one, then [`Routes::settle`] is called once.
 #[derive(Default)]
 pub struct Routes {
-    exact: HashMap<String, Endpoint>,
+    exact: HashMap<String, Exact>,
     /// Paths that end in `*`, longest first.
     prefixes: Vec<Prefix>,
     /// Paths of services as the least strict server compares them.
@@ -35,6 +35,13 @@ type Whose = usize;
 pub struct Endpoint {
     routes: Vec<Arc<Route>>,
     allow: String,
+}
+
+/// A path without `*`.
+struct Exact {
+    endpoint: Endpoint,
+    /// Whether all servers read it alike: then a request for it needs no look at its form.
+    plain: bool,
 }
 
 struct Prefix {
@@ -94,8 +101,11 @@ impl Routes {
         let written = path.strip_suffix('*').unwrap_or(path);
         if written == path {
             match self.exact.get_mut(path) {
-                Some(endpoint) => endpoint.add(route),
-                None => drop(self.exact.insert(path.to_owned(), Endpoint::new(route))),
+                Some(exact) => exact.endpoint.add(route),
+                None => {
+                    let plain = path::form(path) == Ok(Form::Plain);
+                    self.exact.insert(path.to_owned(), Exact { endpoint: Endpoint::new(route), plain });
+                }
             }
             return;
         }
@@ -121,8 +131,8 @@ impl Routes {
         let mut write = |path: &str, star: bool, whose: Whose| {
             self.folded.entry(path::folded(path).into_owned()).or_default().push(Written { length: path.len(), star, whose });
         };
-        for (path, endpoint) in &self.exact {
-            write(path, false, whose(endpoint));
+        for (path, exact) in &self.exact {
+            write(path, false, whose(&exact.endpoint));
         }
         for prefix in &mut self.prefixes {
             prefix.whose = whose(&prefix.endpoint);
@@ -141,22 +151,20 @@ impl Routes {
 
     /// All paths without `/*`, each with a service that answers there.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<Route>)> {
-        let exact = self.exact.iter().map(|(path, endpoint)| (path.as_str(), endpoint));
+        let exact = self.exact.iter().map(|(path, exact)| (path.as_str(), &exact.endpoint));
         let prefixes = self.prefixes.iter().map(|prefix| (prefix.path.trim_end_matches('/'), &prefix.endpoint));
         exact.chain(prefixes).flat_map(|(path, endpoint)| endpoint.routes.iter().map(move |route| (path, route)))
     }
 
     /// The services that a path leads to.
     pub fn find<'p>(&self, path: &'p str) -> Routed<'_, 'p> {
+        if let Some(Exact { endpoint, plain: true }) = self.exact.get(path) {
+            return Routed::To(endpoint, "", Form::Plain);
+        }
         let form = match path::form(path) {
             Ok(form) => form,
             Err(reason) => return Routed::Refused(reason),
         };
-        if form == Form::Plain
-            && let Some(endpoint) = self.exact.get(path)
-        {
-            return Routed::To(endpoint, "", form);
-        }
         let found = self.prefixes.iter().find_map(|prefix| Some((prefix, path.strip_prefix(prefix.path.as_str())?)));
         match (found, form) {
             (Some((prefix, _)), Form::Unusual(reason)) if prefix.endpoint.plain_paths() => Routed::Refused(reason),

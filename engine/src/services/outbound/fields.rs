@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::data::message::{Message, SINGLE_FIELDS};
+use crate::data::message::{Message, SINGLE_FIELDS, has_field};
 use crate::services::config::Forwarded;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -37,10 +37,10 @@ pub fn is_of_connection(name: &HeaderName) -> bool {
 /// Removes from a received message the fields that its sender declares for this connection only, and `Connection` itself. So the
 /// sender cannot affect fields that policies add later.
 pub fn remove_nominated(headers: &mut HeaderMap) {
-    let values: SmallVec<[HeaderValue; 1]> = headers.get_all(header::CONNECTION).iter().cloned().collect();
-    if values.is_empty() {
+    if !has_field(headers, &header::CONNECTION) {
         return;
     }
+    let values: SmallVec<[HeaderValue; 1]> = headers.get_all(header::CONNECTION).iter().cloned().collect();
     headers.remove(header::CONNECTION);
     // Not read as one text: a non-ASCII byte must not hide the other names.
     for name in values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
@@ -52,6 +52,7 @@ pub fn remove_nominated(headers: &mut HeaderMap) {
         // Nobody may remove `Host`, because it names the target of the request.
         if let Ok(name) = named
             && name != header::HOST
+            && has_field(headers, &name)
         {
             headers.remove(name);
         }

@@ -3,6 +3,7 @@
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 use smol_str::SmolStr;
 
+use crate::data::encoding::byte_of;
 use crate::data::fault::{HELD, Verdict};
 use crate::policy::assertion::{Assertion, Entry, Runnable};
 use crate::policy::ctx::Ctx;
@@ -56,10 +57,8 @@ struct LogField {
 impl Assertion for LogField {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
         let value = self.value.to_text(ctx);
-        let value = match value.char_indices().nth(MAX_VALUE) {
-            Some((end, _)) => SmolStr::new(value.get(..end).unwrap_or_default()),
-            None => value,
-        };
+        let end = byte_of(&value, MAX_VALUE);
+        let value = if end < value.len() { SmolStr::new(&value[..end]) } else { value };
         ctx.told.retain(|(name, _)| *name != self.name);
         if !value.is_empty() && ctx.told.len() < MAX_FIELDS {
             ctx.told.push((self.name.clone(), value));

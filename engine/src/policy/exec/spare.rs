@@ -1,0 +1,72 @@
+//! Slots of runs that have ended, for the next runs of the same length. A run has some hundred variables, mostly unset: to allocate, fill and
+//! drop them costs more than to find out that they are unset.
+
+use std::cell::RefCell;
+
+use crate::data::value::Value;
+
+/// How many vectors a thread keeps: about as many as there are services that are asked often.
+const MOST: usize = 16;
+/// Longer vectors are not kept.
+const LONGEST: usize = 2048;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<Value>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// As many unset variables.
+pub(super) fn slots(count: usize) -> Vec<Value> {
+    let kept = SPARE.with_borrow_mut(|spare| {
+        let at = spare.iter().rposition(|slots| slots.len() == count)?;
+        Some(spare.swap_remove(at))
+    });
+    kept.unwrap_or_else(|| {
+        let mut slots = Vec::new();
+        slots.resize_with(count, Value::default);
+        slots
+    })
+}
+
+/// Takes back what a run used.
+pub fn give_back(mut slots: Vec<Value>) {
+    if slots.is_empty() || slots.len() > LONGEST {
+        return;
+    }
+    // INVARIANT: nothing of a run is left for another one.
+    for value in &mut slots {
+        if !matches!(value, Value::Undefined) {
+            *value = Value::Undefined;
+        }
+    }
+    // While a thread ends, there is nothing to keep them for.
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() == MOST {
+            spare.remove(0);
+        }
+        spare.push(slots);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_run_is_left_for_another_one() {
+        let mut used = slots(3);
+        used[0] = Value::from("secret");
+        used[2] = Value::Int(3);
+        let place = used.as_ptr();
+        give_back(used);
+        assert_eq!(slots(2).len(), 2);
+        let again = slots(3);
+        assert!(again.as_ptr() == place && again.iter().all(Value::is_undefined));
+    }
+
+    #[test]
+    fn a_thread_keeps_only_so_many() {
+        (1..100).for_each(|count| give_back(slots(count)));
+        assert_eq!(SPARE.with_borrow(Vec::len), MOST);
+    }
+}
