@@ -114,7 +114,7 @@ fn policies(bench: &mut Criterion) {
 
     let empty = site(r#"service "Empty" at "/api/*" { Respond(body: "hello") }"#);
     bench.bench_function("a request to a policy of one Respond", |b| {
-        b.iter_batched(request, |request| now(empty.handle(request)).status(), BatchSize::SmallInput);
+        b.iter_batched(request, |request| now(empty.handle(request).into_future()).status(), BatchSize::SmallInput);
     });
 
     run(bench, "ten conditions, three assignments", &conditions(&[]));

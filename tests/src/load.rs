@@ -99,6 +99,12 @@ pub async fn run(target: Target, scripts: Vec<Box<dyn Script>>, time: Duration) 
         tasks.push(tokio::spawn(drive(stream, script, end)));
     }
     let mut total = Outcome::default();
+    // A generator that sleeps has to be woken by the server, which costs the server more the faster it is, up to a fifth of a short answer.
+    let awake = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
     for task in tasks {
         let part = task.await?;
         total.good += part.good;
@@ -106,6 +112,7 @@ pub async fn run(target: Target, scripts: Vec<Box<dyn Script>>, time: Duration) 
         total.broken += part.broken;
         total.example = total.example.or(part.example);
     }
+    awake.abort();
     total.elapsed = begun.elapsed();
     Ok(total)
 }

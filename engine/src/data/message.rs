@@ -45,7 +45,8 @@ impl Message {
     }
 
     /// What somebody else sent.
-    #[inline]
+    // Made where it is kept, not moved there.
+    #[inline(always)]
     pub fn received(headers: HeaderMap, body: Bytes) -> Self {
         Message { headers, body, received: true, ..Message::default() }
     }

@@ -19,16 +19,30 @@ use crate::policy::exec::Ending;
 
 /// An answer, or what has to be waited for until there is one. Most requests wait for nothing, and futures cost more than they seem to:
 /// they are copied when they are made, and contain whatever may be waited for.
-pub type Answering = Either<Ready<Response<Bytes>>, BoxFuture<'static, Response<Bytes>>>;
-
-/// An answer that is there.
-pub fn now(response: Response<Bytes>) -> Answering {
-    Either::Left(ready(response))
+pub enum Answering {
+    /// It is there.
+    Now(Response<Bytes>),
+    /// It has to be waited for.
+    Later(BoxFuture<'static, Response<Bytes>>),
 }
 
-/// An answer that has to be waited for.
-pub fn later(answer: impl Future<Output = Response<Bytes>> + Send + 'static) -> Answering {
-    Either::Right(answer.boxed())
+impl Answering {
+    /// An answer that has to be waited for.
+    pub fn later(answer: impl Future<Output = Response<Bytes>> + Send + 'static) -> Answering {
+        Answering::Later(answer.boxed())
+    }
+}
+
+impl IntoFuture for Answering {
+    type Output = Response<Bytes>;
+    type IntoFuture = Either<Ready<Response<Bytes>>, BoxFuture<'static, Response<Bytes>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        match self {
+            Answering::Now(response) => Either::Left(ready(response)),
+            Answering::Later(answer) => Either::Right(answer),
+        }
+    }
 }
 
 /// An extension of an answer that says who gave it, if requested.

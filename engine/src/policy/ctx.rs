@@ -154,7 +154,8 @@ impl Drop for Ctx {
 
 impl Ctx {
     /// A run over `request`, with no variables yet.
-    #[inline]
+    // Made where it is kept, not moved there.
+    #[inline(always)]
     pub fn new(environment: Arc<dyn Environment>, request: impl Into<Box<Request>>, service: SmolStr) -> Self {
         let author = environment.services().caches.author();
         Ctx {

@@ -54,7 +54,8 @@ impl Request {
     }
 
     /// The same with header fields and a body, identified like this.
-    #[inline]
+    // Made where it is kept, not moved there.
+    #[inline(always)]
     pub fn of(method: Method, path: impl Into<SmolStr>, message: Message, correlation: Correlation) -> Self {
         Request {
             message,

@@ -73,13 +73,13 @@ impl Route {
     fn answer(self: &Arc<Self>, site: &Arc<Site>, mut ctx: Box<Ctx>, head: bool) -> Answering {
         if ctx.refused.is_some() || !site.around.before.is_empty() {
             let (route, site) = (Arc::clone(self), Arc::clone(site));
-            return answer::later(async move { route.answer_around(&site, ctx, head).await });
+            return Answering::later(async move { route.answer_around(&site, ctx, head).await });
         }
         match exec::start(&site.program, &self.frame, &mut ctx) {
             Started::Ended(ending) => self.answer_ended(site, ctx, ending, head),
             Started::Waits(rest) => {
                 let (route, site) = (Arc::clone(self), Arc::clone(site));
-                answer::later(async move {
+                Answering::later(async move {
                     let ending = exec::go_on(&site.program, &route.frame, &mut ctx, rest).await;
                     route.answer_ended(&site, ctx, ending, head).await
                 })
@@ -122,40 +122,35 @@ impl Route {
         self: &Arc<Self>,
         site: &Arc<Site>,
         mut ctx: Box<Ctx>,
-        response: http::Response<bytes::Bytes>,
+        mut response: http::Response<bytes::Bytes>,
         head: bool,
     ) -> Answering {
         if site.around.after.is_empty() && !ctx.is_telling() {
-            return answer::now(self.finished(site, &mut ctx, response, head));
+            self.finished(site, &mut ctx, &mut response, head);
+            return Answering::Now(response);
         }
         let (route, site) = (Arc::clone(self), Arc::clone(site));
-        answer::later(async move {
+        Answering::later(async move {
             if !site.around.after.is_empty() {
                 route.complete(&site, &mut ctx, &response).await;
             }
             // What the answer says is true on the other gateways too. This costs a round trip to the bus, less than the commit before.
             ctx.others_know().await;
-            route.finished(&site, &mut ctx, response, head)
+            route.finished(&site, &mut ctx, &mut response, head);
+            response
         })
     }
 
     /// Counts an answer, and says who gave it if that is requested.
-    fn finished(
-        &self,
-        site: &Site,
-        ctx: &mut Ctx,
-        mut response: http::Response<bytes::Bytes>,
-        head: bool,
-    ) -> http::Response<bytes::Bytes> {
+    fn finished(&self, site: &Site, ctx: &mut Ctx, response: &mut http::Response<bytes::Bytes>, head: bool) {
         if head {
-            answer::without_body(&mut response);
+            answer::without_body(response);
         }
         self.metrics.answered(response.status().as_u16(), ctx.request.started.elapsed());
         if site.services.told {
             let told = answer::Told { service: self.name.clone(), fields: std::mem::take(&mut ctx.told) };
             response.extensions_mut().insert(told);
         }
-        response
     }
 
     /// The answer to a request that the gateway refuses, in the words of the service's error assertion.
@@ -302,7 +297,7 @@ impl Site {
     pub fn handle(self: &Arc<Self>, request: impl Into<Box<Request>>) -> Answering {
         match self.begin(request.into(), None) {
             Ok((route, ctx, head)) => route.answer(self, ctx, head),
-            Err(response) => answer::now(response),
+            Err(response) => Answering::Now(response),
         }
     }
 
@@ -429,8 +424,8 @@ impl Environment for Site {
 
     fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, http::Response<bytes::Bytes>> {
         match self.handle(request) {
-            Answering::Left(now) => now.boxed(),
-            Answering::Right(later) => later,
+            Answering::Now(response) => std::future::ready(response).boxed(),
+            Answering::Later(answer) => answer,
         }
     }
 }

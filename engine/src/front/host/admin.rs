@@ -12,7 +12,7 @@ use http::{Method, Response, StatusCode, header, request};
 use super::handler::plain;
 use super::{Host, receive};
 use crate::front::server::{ConnInfo, Handler, Running, Server};
-use crate::policy::answer::{self, Answering};
+use crate::policy::answer::Answering;
 use crate::policy::request::Request;
 use crate::services::config::{Config, Limits, ListenAddress};
 use crate::services::telemetry::Correlation;
@@ -53,8 +53,8 @@ impl Handler for Admin {
     fn handle(&self, head: &mut request::Parts, body: Bytes, conn: &ConnInfo, correlation: &Correlation) -> Answering {
         let (admin, direct) = (Admin { host: Arc::clone(&self.host) }, conn.direct);
         match receive::request(head, body, conn, correlation) {
-            Ok(request) => answer::later(async move { admin.answer(request, direct).await }),
-            Err(why) => answer::now(plain(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))),
+            Ok(request) => Answering::later(async move { admin.answer(request, direct).await }),
+            Err(why) => Answering::Now(plain(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))),
         }
     }
 }

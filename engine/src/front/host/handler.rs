@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::{Host, receive};
 use crate::front::server::{ConnInfo, Handler};
-use crate::policy::answer::{self, Answering, Told};
+use crate::policy::answer::{Answering, Told};
 use crate::policy::ctx::Refused;
 use crate::policy::site::{Routed, Site};
 use crate::services::config::{Audience, Config, Monitoring, Security};
@@ -42,15 +42,15 @@ impl Front {
             Err(why) => {
                 let status = StatusCode::BAD_REQUEST;
                 self.host.metrics.refused(status.as_u16());
-                return answer::now(plain(status, "text/plain; charset=utf-8", format!("{status}: {why}\n")));
+                return Answering::Now(plain(status, "text/plain; charset=utf-8", format!("{status}: {why}\n")));
             }
         };
         if self.is_own(&request.path, conn) && matches!(site.route(&request.path), Routed::Nowhere) {
             if request.path == self.monitoring.metrics {
-                return answer::now(self.host.metrics_page());
+                return Answering::Now(self.host.metrics_page());
             }
             let host = Arc::clone(&self.host);
-            return answer::later(async move { health(&host).await });
+            return Answering::later(async move { health(&host).await });
         }
         site.handle(request)
     }
@@ -144,21 +144,26 @@ struct End {
 }
 
 impl End {
-    fn after(self, answer: Answering) -> Answering {
-        match answer {
-            Answering::Left(response) => answer::now(self.of(response.into_inner())),
-            Answering::Right(answer) => answer::later(answer.map(|response| self.of(response))),
+    fn after(self, mut answer: Answering) -> Answering {
+        match &mut answer {
+            Answering::Now(response) => self.of(response),
+            Answering::Later(_) => {
+                return Answering::later(answer.into_future().map(|mut response| {
+                    self.of(&mut response);
+                    response
+                }));
+            }
         }
+        answer
     }
 
-    fn of(self, mut response: Response<Bytes>) -> Response<Bytes> {
+    fn of(self, response: &mut Response<Bytes>) {
         if self.strict {
             harden(response.headers_mut(), self.secure);
         }
         if let Some(logged) = self.logged {
-            (*logged).end(&mut response);
+            (*logged).end(response);
         }
-        response
     }
 }
 

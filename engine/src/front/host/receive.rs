@@ -93,7 +93,7 @@ fn place(text: &str) -> Option<(&str, Option<u16>)> {
             (address, rest)
         }
         None => {
-            let (host, rest) = text.split_at(memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len()));
+            let (host, rest) = text.split_at(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()));
             if host.is_empty() || !host.bytes().all(|byte| NAMED[usize::from(byte)]) {
                 return None;
             }

@@ -268,7 +268,7 @@ async fn a_request_is_a_small_future() {
         crate::front::server::ConnInfo { remote: address, local: address, secure: false, direct: true, client_certificate: None };
     let (mut head, ()) = http::Request::get("/hello").body(()).unwrap().into_parts();
     let answer = crate::front::server::Handler::handle(&front, &mut head, bytes::Bytes::new(), &conn, &Default::default());
-    assert!(matches!(answer, Answering::Left(_)), "`/hello` waits for nothing");
+    assert!(matches!(answer, Answering::Now(_)), "`/hello` waits for nothing");
     assert!(size_of_val(&answer) <= 192, "{} bytes", size_of_val(&answer));
     serving.shutdown().await;
 }

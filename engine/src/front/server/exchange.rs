@@ -125,8 +125,8 @@ impl<H: Handler> Exchange<H> {
     fn begin(&self, head: &mut request::Parts, body: Bytes, held: Option<Held>, info: &ConnInfo) -> Begun<H> {
         let connection = &self.connection;
         match part(&self.correlation, || connection.shared.handler.handle(head, body, info, &self.correlation)) {
-            Ok(Either::Left(response)) => Ok(response.into_inner()),
-            Ok(Either::Right(run)) => Err(self.to_the_end(run, held)),
+            Ok(Answering::Now(response)) => Ok(response),
+            Ok(Answering::Later(run)) => Err(self.to_the_end(run, held)),
             Err(panicked) => Ok(self.panicked(panicked)),
         }
     }
@@ -225,8 +225,8 @@ impl<H: Handler> Exchange<H> {
         let (connection, own) = (&self.connection, &self.correlation);
         let begun = part(own, || connection.shared.handler.refuse(&mut head, &info, status, reason, own));
         match begun.ok()?? {
-            Answering::Left(response) => Some(response.into_inner()),
-            Answering::Right(run) => {
+            Answering::Now(response) => Some(response),
+            Answering::Later(run) => {
                 let limit = connection.tuned.limits.request_timeout.0;
                 timeout(limit, self.to_the_end(run, None)).await.ok()?.ok()
             }

@@ -12,7 +12,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::policy::answer;
 use crate::services::config::units::{Bytes as Size, Span};
 use crate::services::config::{Tls, TlsVersion};
 
@@ -37,20 +36,20 @@ impl Handler for Echo {
         match head.uri.path() {
             "/slow" => after(300, response),
             "/never" => after(3_600_000, response),
-            "/large" => answer::now(http::Response::new(Bytes::from(vec![b'x'; LARGE]))),
-            "/huge" => answer::now(http::Response::new(Bytes::from(vec![b'x'; 16 << 20]))),
+            "/large" => Answering::Now(http::Response::new(Bytes::from(vec![b'x'; LARGE]))),
+            "/huge" => Answering::Now(http::Response::new(Bytes::from(vec![b'x'; 16 << 20]))),
             "/panic" => panic!("on purpose"),
-            "/break" => answer::later(after(10, response).map(|_| panic!("on purpose"))),
-            "/late" => answer::later(after(200, response).inspect(|_| {
+            "/break" => Answering::later(after(10, response).into_future().map(|_| panic!("on purpose"))),
+            "/late" => Answering::later(after(200, response).into_future().inspect(|_| {
                 LATE.fetch_add(1, Ordering::SeqCst);
             })),
-            _ => answer::now(response),
+            _ => Answering::Now(response),
         }
     }
 }
 
 fn after(millis: u64, response: http::Response<Bytes>) -> Answering {
-    answer::later(async move {
+    Answering::later(async move {
         tokio::time::sleep(Duration::from_millis(millis)).await;
         response
     })

@@ -146,8 +146,8 @@ pub fn current() -> Option<SmolStr> {
 fn fresh() -> SmolStr {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
     let mut digits = [0; 22];
-    for half in digits.chunks_exact_mut(11) {
-        let mut bits: u64 = rand::random();
+    let halves: [u64; 2] = rand::random();
+    for (half, mut bits) in digits.chunks_exact_mut(11).zip(halves) {
         for digit in half {
             *digit = DIGITS[(bits % 32) as usize];
             bits /= 32;
