@@ -358,7 +358,9 @@ impl Site {
         {
             refused = Some(answer::bad_request(unreadable));
         }
-        request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
+        if rest > 0 {
+            request.path_rest = SmolStr::new(&request.path[request.path.len() - rest..]);
+        }
         // What is made in a box that is there need not be moved into it.
         let ctx = Box::new_uninit();
         let mut ctx = Box::write(ctx, Ctx::new(Arc::clone(self) as Arc<dyn Environment>, request, route.name.clone()));
