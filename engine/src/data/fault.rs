@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// The answer of an assertion, or the fault that prevented it.
 pub type Verdict = Result<Outcome, Fault>;
@@ -56,9 +57,13 @@ impl Blame {
     }
 }
 
-/// A fault. `Display` with a `{:#}`-like chain is for logs only.
+/// A fault. `Display` with a `{:#}`-like chain is for logs only. It is one pointer, because each step of a policy returns that there is none.
 #[derive(Debug)]
-pub struct Fault {
+pub struct Fault(Box<Parts>);
+
+/// What there is to say of a fault.
+#[derive(Debug)]
+pub struct Parts {
     /// Who caused it.
     pub blame: Blame,
     /// What was being done.
@@ -78,7 +83,8 @@ pub struct Fault {
 impl Fault {
     /// A fault without an underlying error.
     pub fn new(blame: Blame, context: impl Into<Cow<'static, str>>) -> Self {
-        Fault { blame, context: context.into(), cause: None, raised: false, passing: false, lost: false, place: None }
+        let context = context.into();
+        Fault(Box::new(Parts { blame, context, cause: None, raised: false, passing: false, lost: false, place: None }))
     }
 
     /// A fault with its cause.
@@ -87,18 +93,36 @@ impl Fault {
         context: impl Into<Cow<'static, str>>,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Fault { cause: Some(cause.into()), ..Fault::new(blame, context) }
+        let mut fault = Fault::new(blame, context);
+        fault.cause = Some(cause.into());
+        fault
     }
 
     /// The fault of `Raise`.
     pub fn raised(message: impl Into<Cow<'static, str>>) -> Self {
-        Fault { raised: true, ..Fault::new(Blame::Configuration, message) }
+        let mut fault = Fault::new(Blame::Configuration, message);
+        fault.raised = true;
+        fault
     }
 
     /// The same fault with the place where it first occurred.
     pub fn at(mut self, place: impl FnOnce() -> String) -> Self {
         self.place.get_or_insert_with(place);
         self
+    }
+}
+
+impl Deref for Fault {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Fault {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
     }
 }
 

@@ -44,11 +44,20 @@ impl Message {
         message
     }
 
-    /// What somebody else sent.
+    /// A message of these fields and this body.
     // Made where it is kept, not moved there.
     #[inline(always)]
-    pub fn received(headers: HeaderMap, body: Bytes) -> Self {
-        Message { headers, body, received: true, ..Message::default() }
+    pub fn of(headers: HeaderMap, body: Bytes) -> Self {
+        Message {
+            headers,
+            status: None,
+            body,
+            received: false,
+            placed: SmallVec::new_const(),
+            placed_cookies: SmallVec::new_const(),
+            form: OnceLock::new(),
+            json: OnceLock::new(),
+        }
     }
 
     /// The result of `set m: message = …` for another value: JSON and XML keep their type, everything else is plain text.

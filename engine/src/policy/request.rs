@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use http::{Method, Version};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Version};
 use smol_str::SmolStr;
 
 use crate::data::certificate::Certificate;
@@ -50,15 +51,15 @@ pub struct Request {
 impl Request {
     /// A request with only method and path; the server and tests fill in the rest.
     pub fn new(method: Method, path: impl Into<SmolStr>) -> Self {
-        Request::of(method, path, Message::default(), Correlation::new())
+        Request::of(method, path, HeaderMap::new(), Bytes::new(), Correlation::new())
     }
 
     /// The same with header fields and a body, identified like this.
     // Made where it is kept, not moved there.
     #[inline(always)]
-    pub fn of(method: Method, path: impl Into<SmolStr>, message: Message, correlation: Correlation) -> Self {
+    pub fn of(method: Method, path: impl Into<SmolStr>, headers: HeaderMap, body: Bytes, correlation: Correlation) -> Self {
         Request {
-            message,
+            message: Message::of(headers, body),
             method,
             version: Version::HTTP_11,
             secure: false,

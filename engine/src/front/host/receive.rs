@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri::Authority};
 use smol_str::SmolStr;
 
-use crate::data::message::Message;
 use crate::front::server::ConnInfo;
 use crate::policy::request::Request;
 use crate::services::outbound::fields;
@@ -33,10 +32,11 @@ pub(super) fn request(
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }
-    let message = Message::received(std::mem::take(headers), body);
     // What is made in a box that is there need not be moved into it.
     let request = Box::new_uninit();
-    let mut request = Box::write(request, Request::of(std::mem::take(method), uri.path(), message, correlation.clone()));
+    let (method, headers) = (std::mem::take(method), std::mem::take(headers));
+    let mut request = Box::write(request, Request::of(method, uri.path(), headers, body, correlation.clone()));
+    request.message.received = true;
     request.version = version;
     request.secure = conn.secure;
     request.host = host;

@@ -217,6 +217,8 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Fault {
         let blame = if error.kind == Kind::Invalid { Blame::Configuration } else { Blame::Store };
         let (passing, lost) = (error.passes(), error.kind == Kind::Busy);
-        Fault { passing, lost, ..Fault::because(blame, "query failed", error) }
+        let mut fault = Fault::because(blame, "query failed", error);
+        (fault.passing, fault.lost) = (passing, lost);
+        fault
     }
 }

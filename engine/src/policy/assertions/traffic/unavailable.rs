@@ -33,6 +33,8 @@ struct Unavailable {
 
 impl Assertion for Unavailable {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        Err(Fault { passing: true, blame: Blame::Upstream, ..Fault::raised(self.because.to_text(ctx).to_string()) })
+        let mut fault = Fault::raised(self.because.to_text(ctx).to_string());
+        (fault.passing, fault.blame) = (true, Blame::Upstream);
+        Err(fault)
     }
 }
