@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri::Authority};
 use smol_str::SmolStr;
 
+use crate::data::encoding::all_bytes;
 use crate::front::server::ConnInfo;
 use crate::policy::request::Request;
 use crate::services::outbound::fields;
@@ -94,7 +95,8 @@ fn place(text: &str) -> Option<(&str, Option<u16>)> {
         }
         None => {
             let (host, rest) = text.split_at(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()));
-            if host.is_empty() || !host.bytes().all(|byte| NAMED[usize::from(byte)]) {
+            let named = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'-' | b'_');
+            if host.is_empty() || !all_bytes(host.as_bytes(), named) {
                 return None;
             }
             (host, rest)
@@ -107,17 +109,6 @@ fn place(text: &str) -> Option<(&str, Option<u16>)> {
     let port = digits.bytes().try_fold(0, |port, byte| byte.is_ascii_digit().then(|| port * 10 + u32::from(byte - b'0')))?;
     Some((host, Some(u16::try_from(port).ok().filter(|port| *port > 0)?)))
 }
-
-/// The bytes of a host's name.
-const NAMED: [bool; 256] = {
-    let mut named = [false; 256];
-    let mut byte = 0;
-    while byte < named.len() {
-        named[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'-' | b'_');
-        byte += 1;
-    }
-    named
-};
 
 fn default_port(conn: &ConnInfo) -> u16 {
     if conn.secure { 443 } else { 80 }

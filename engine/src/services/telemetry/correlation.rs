@@ -142,14 +142,14 @@ pub fn current() -> Option<SmolStr> {
     CURRENT.try_with(SmolStr::clone).ok()
 }
 
-/// An id of 110 random bits. It is as long as a text may be that is copied without an allocation.
+/// An id of 110 random bits, short enough to be copied without an allocation.
 fn fresh() -> SmolStr {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
     let mut digits = [0; 22];
     let halves: [u64; 2] = rand::random();
     for (half, mut bits) in digits.chunks_exact_mut(11).zip(halves) {
         for digit in half {
-            *digit = DIGITS[(bits % 32) as usize];
+            let five = (bits % 32) as u8;
+            *digit = if five < 10 { b'0' + five } else { b'a' + five - 10 };
             bits /= 32;
         }
     }
