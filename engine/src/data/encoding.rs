@@ -19,7 +19,7 @@ pub fn all_bytes(text: &[u8], kind: impl Fn(u8) -> bool) -> bool {
     text.iter().fold(true, |all, byte| all & kind(*byte))
 }
 
-/// Where a character begins, counted from zero; its length if it has fewer.
+/// Where a character begins, counted from zero; the length of the text if it has fewer.
 pub fn byte_of(text: &str, character: usize) -> usize {
     match text.as_bytes().get(..character) {
         None => text.len(),

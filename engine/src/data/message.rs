@@ -53,8 +53,8 @@ impl Message {
             status: None,
             body,
             received: false,
-            placed: SmallVec::new_const(),
-            placed_cookies: SmallVec::new_const(),
+            placed: SmallVec::new(),
+            placed_cookies: SmallVec::new(),
             form: OnceLock::new(),
             json: OnceLock::new(),
         }
