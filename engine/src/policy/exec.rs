@@ -303,9 +303,7 @@ async fn run_from<O: Observer>(code: Code<'_>, ctx: &mut Ctx, entry: u32, mut ob
 fn make_room(code: &Code<'_>, ctx: &mut Ctx) {
     ctx.base = 0;
     if code.flat && ctx.slots.is_empty() {
-        if code.slots > 0 {
-            ctx.slots = spare::slots(code.slots);
-        }
+        ctx.slots = spare::slots(code.slots);
         return;
     }
     ctx.slots.reserve(if code.flat { code.slots } else { code.slots + CALLEES });

@@ -4,7 +4,7 @@
 use portcullis_dsl::ast::{Allowed, Range, Type};
 use smol_str::SmolStr;
 
-use crate::data::encoding::byte_of;
+use super::shown::cut;
 use crate::data::fault::Fault;
 use crate::data::value::Value;
 use crate::policy::ctx::{Ctx, Slot};
@@ -24,8 +24,7 @@ fn shown(name: &str, value: &str) -> String {
     if secret || random {
         return "***".to_owned();
     }
-    let end = byte_of(value, MAX_SHOWN);
-    if end < value.len() { format!("{}…", &value[..end]) } else { value.to_owned() }
+    cut(value, MAX_SHOWN)
 }
 
 /// A variable with its declared bounds or choices.

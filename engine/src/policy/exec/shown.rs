@@ -6,6 +6,7 @@ use http::header;
 
 use super::compare::Compare;
 use super::program::Program;
+use crate::data::encoding::byte_of;
 use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
 
@@ -79,11 +80,10 @@ fn shown(text: &str, secrets: &[String]) -> String {
     if secrets.iter().any(part) || is_random(text) { STARS.to_owned() } else { format!("`{}`", cut(text, MAX_SHOWN)) }
 }
 
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+/// A text, or as many of its characters, and that there are more.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    let end = byte_of(text, most);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
 }
 
 /// A quoted text is the policy's own.

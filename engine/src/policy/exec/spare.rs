@@ -16,6 +16,9 @@ thread_local! {
 
 /// As many unset variables.
 pub(super) fn slots(count: usize) -> Vec<Value> {
+    if count == 0 {
+        return Vec::new();
+    }
     let kept = SPARE.with_borrow_mut(|spare| {
         let at = spare.iter().rposition(|slots| slots.len() == count)?;
         Some(spare.swap_remove(at))

@@ -54,10 +54,7 @@ pub static ENTRY: Entry = Entry {
         let headers = Fields::new(p.optional("headers"));
         headers.cookies().iter().for_each(|cookie| p.own_cookie(cookie));
         Runnable::sync(Respond {
-            status: match p.status("status")? {
-                Expr::Const(status) => Status::Fixed(status.to_int()),
-                status => Status::Any(status),
-            },
+            status: p.status("status")?,
             content_type: p.optional("type"),
             body: match p.value("body") {
                 Expr::Json(node) if node.has_fixed_names() => Body::Json(node),
@@ -70,15 +67,10 @@ pub static ENTRY: Entry = Entry {
 };
 
 struct Respond {
-    status: Status,
+    status: Expr,
     content_type: Option<Expr>,
     body: Body,
     headers: Fields,
-}
-
-enum Status {
-    Fixed(Option<i64>),
-    Any(Expr),
 }
 
 enum Body {
@@ -91,11 +83,7 @@ enum Body {
 
 impl Assertion for Respond {
     fn run(&self, ctx: &mut Ctx) -> Verdict {
-        let status = match &self.status {
-            Status::Fixed(status) => *status,
-            Status::Any(status) => status.eval(ctx).to_int(),
-        };
-        let Some(status) = status.filter(|status| (200..600).contains(status)) else {
+        let Some(status) = self.status.eval(ctx).to_int().filter(|status| (200..600).contains(status)) else {
             return falsified("the status is not from 200 to 599");
         };
         let mut headers = match self.headers.make(ctx) {
