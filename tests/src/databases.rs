@@ -75,10 +75,10 @@ impl Database {
         // The servers run under accounts of their own.
         fs::set_permissions(database.folder.path(), Permissions::from_mode(0o755))?;
         let data = database.data();
-        fs::create_dir(&data)?;
-        fs::set_permissions(&data, Permissions::from_mode(0o700))?;
-        if is_root() {
-            said(Command::new("chown").arg(account(kind)).arg(&data))?;
+        for folder in [&data, &database.temporary()] {
+            fs::create_dir(folder)?;
+            fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+            give(kind, folder)?;
         }
         match kind {
             Kind::MySql => {
@@ -119,9 +119,7 @@ impl Database {
             let path = data.join(name);
             fs::write(&path, text)?;
             fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-            if is_root() {
-                said(Command::new("chown").arg(account(self.kind)).arg(&path))?;
-            }
+            give(self.kind, &path)?;
         }
         Ok(())
     }
@@ -274,6 +272,11 @@ impl Database {
         self.folder.path().join("data")
     }
 
+    /// MariaDB, when it starts, removes the temporary tables of each other server that shares the folder.
+    fn temporary(&self) -> PathBuf {
+        self.folder.path().join("temporary")
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
@@ -288,7 +291,7 @@ impl Database {
         } else {
             Command::new(program)
         };
-        command.current_dir("/");
+        command.current_dir("/").env("TMPDIR", self.temporary());
         command
     }
 }
@@ -305,6 +308,14 @@ fn account(kind: Kind) -> &'static str {
         Kind::MySql => "mysql",
         Kind::Postgres => "postgres",
     }
+}
+
+/// Makes the account of the server the owner.
+fn give(kind: Kind, path: &Path) -> Result<()> {
+    if is_root() {
+        said(Command::new("chown").arg(account(kind)).arg(path))?;
+    }
+    Ok(())
 }
 
 fn is_root() -> bool {
@@ -387,5 +398,19 @@ impl Drop for Pooler {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Database, Kind, give};
+
+    #[test]
+    fn a_server_leaves_the_temporary_tables_of_others_alone() {
+        let another = tempfile::Builder::new().prefix("#sql-temptable-").suffix(".MAI").tempfile().expect("a file");
+        give(Kind::MySql, another.path()).expect("another owner");
+        if Database::start(Kind::MySql).expect("a server").is_some() {
+            assert!(another.path().exists());
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! A test's own OpenLDAP server, in its own folder and on its own ports: started, stopped, started again.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::servers::free_port;
 
 /// Longer than any start takes.
 const START: Duration = Duration::from_secs(20);
@@ -150,8 +152,4 @@ impl Drop for Directory {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
