@@ -28,7 +28,7 @@ pub use services::store::Connections;
 /// The executor, for benchmarks.
 pub mod exec {
     pub use crate::policy::exec::observer::{Ended, Observer};
-    pub use crate::policy::exec::{Ending, run};
+    pub use crate::policy::exec::{Ending, Started, start};
 }
 
 /// The identity providers.

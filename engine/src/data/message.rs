@@ -105,6 +105,7 @@ impl Message {
     }
 
     /// The first field of this name as text.
+    #[inline]
     pub fn header(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
         let value = if self.headers.len() <= FEW {
             self.headers.iter().find_map(|(own, value)| (own == name).then_some(value))
@@ -171,13 +172,17 @@ pub fn has_field(headers: &HeaderMap, name: &HeaderName) -> bool {
 
 /// A field's value as text. Bytes that are not text become U+FFFD: so an existing field never looks absent, and equals nothing
 /// that a policy expects. The compiler ensures that a service never reads such a field of a request.
+#[inline]
 pub fn field_text(value: &HeaderValue) -> Cow<'_, str> {
     match value.to_str() {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            Cow::Owned(value.as_bytes().iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '\u{fffd}' }).collect())
-        }
+        Err(_) => Cow::Owned(replaced(value)),
     }
+}
+
+#[cold]
+fn replaced(value: &HeaderValue) -> String {
+    value.as_bytes().iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '\u{fffd}' }).collect()
 }
 
 fn header_field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static str> {

@@ -10,6 +10,7 @@ mod loops;
 pub mod observer;
 pub mod program;
 pub mod quick;
+pub mod row;
 mod shown;
 pub mod spare;
 mod steps;

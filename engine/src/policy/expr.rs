@@ -88,7 +88,17 @@ pub enum View<'a> {
     Owned(Value),
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// A text that may be there.
+    #[inline(always)]
+    pub fn of(text: Option<Cow<'a, str>>) -> View<'a> {
+        match text {
+            Some(Cow::Borrowed(text)) => View::Text(text),
+            Some(Cow::Owned(text)) => View::Owned(Value::from(text)),
+            None => View::Value(&Value::Undefined),
+        }
+    }
+
     /// As [`Value::is_empty`].
     pub fn is_empty(&self) -> bool {
         match self {
@@ -160,16 +170,27 @@ impl Expr {
     }
 
     /// Evaluates without copying a variable.
+    #[inline]
     pub fn view<'a>(&'a self, ctx: &'a Ctx) -> View<'a> {
         match self {
             Expr::Const(value) => View::Value(value),
             Expr::Slot(slot) => View::Value(ctx.get(*slot)),
-            Expr::Builtin(accessor) if accessor.borrows() => match accessor.text(ctx) {
-                Some(Cow::Borrowed(text)) => View::Text(text),
-                Some(Cow::Owned(text)) => View::Owned(Value::from(text)),
-                None => View::Owned(Value::Undefined),
-            },
-            Expr::Builtin(accessor) => View::Owned(accessor.value(ctx)),
+            Expr::Builtin(accessor) => accessor.view(ctx),
+            other => other.view_of_parts(ctx),
+        }
+    }
+
+    /// Whether both read the same variable. `false` also where that is not obvious.
+    pub fn reads_the_same(&self, other: &Expr) -> bool {
+        match (self, other) {
+            (Expr::Slot(one), Expr::Slot(other)) => one == other,
+            (Expr::Builtin(one), Expr::Builtin(other)) => one.reads_the_same(other),
+            _ => false,
+        }
+    }
+
+    fn view_of_parts<'a>(&'a self, ctx: &'a Ctx) -> View<'a> {
+        match self {
             Expr::Index(inner, index) => match inner.view(ctx) {
                 View::Value(Value::Json(document)) => View::Owned(document.element(*index as usize)),
                 View::Value(value) => value.values().get(*index as usize).map_or(View::Owned(Value::Undefined), View::Value),

@@ -104,18 +104,25 @@ impl Compare {
 
     /// Whether it is true.
     pub fn holds(&self, ctx: &Ctx) -> bool {
-        let left = self.left.view(ctx);
-        if let Some(quick) = &self.quick
-            && let Some(passed) = quick.passes(&left)
-        {
-            return passed != self.negate;
+        self.passes(&self.left.view(ctx), ctx)
+    }
+
+    /// Whether it is true of its left side, which is read already.
+    #[inline]
+    pub fn passes(&self, left: &View<'_>, ctx: &Ctx) -> bool {
+        match self.quick.as_ref().and_then(|quick| quick.passes(left)) {
+            Some(passed) => passed != self.negate,
+            None => self.passes_slowly(left, ctx),
         }
+    }
+
+    fn passes_slowly(&self, left: &View<'_>, ctx: &Ctx) -> bool {
         match &self.test {
             Test::Empty => {
                 return left.is_empty() != self.negate;
             }
             Test::Count(bounds) => {
-                let count = match &left {
+                let count = match left {
                     View::Value(value) => value.values().len(),
                     View::Text(_) => 1,
                     View::Owned(value) => value.values().len(),
@@ -123,7 +130,7 @@ impl Compare {
                 return within(bounds, count) != self.negate;
             }
             Test::True => {
-                let value = match &left {
+                let value = match left {
                     View::Value(value) => value.to_bool(),
                     View::Text(text) => Value::text(*text).to_bool(),
                     View::Owned(value) => value.to_bool(),
@@ -133,7 +140,7 @@ impl Compare {
             _ => {}
         }
         // An undefined left side fails, negated or not.
-        let passed = match &left {
+        let passed = match left {
             View::Text(text) => self.one_text(text, ctx),
             View::Value(Value::Undefined) => return false,
             View::Owned(Value::Undefined) => return false,

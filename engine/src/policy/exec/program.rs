@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use super::bounds::Bounds;
 use super::compare::Compare;
+use super::row::Row;
 use crate::data::value::Value;
 use crate::policy::ctx::{Refusal, Slot};
 use crate::policy::expr::Expr;
@@ -134,6 +135,8 @@ pub enum Op {
     End(bool),
     /// Marks where the compiler failed. Running it is a fault, so that missing code never counts as success.
     Defect,
+    /// Of a [`Flat`]: comparisons, which are the next instructions.
+    Row(Row),
     /// Of a [`Flat`]: variables whose values are known.
     Values(Box<[(Slot, Value)]>),
     /// Of a [`Flat`]: something that is known to fail has failed, for this reason.
@@ -191,6 +194,7 @@ impl Op {
                 | Op::DropDraft
                 | Op::End(_)
                 | Op::Defect
+                | Op::Row(_)
                 | Op::Values(_)
                 | Op::Failed(_)
                 | Op::Pass(_)

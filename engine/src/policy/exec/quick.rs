@@ -62,6 +62,7 @@ impl Quick {
     }
 
     /// Whether a value passes. `None`: it is of another kind, and the comparison must go the general way.
+    #[inline]
     pub fn passes(&self, left: &View<'_>) -> Option<bool> {
         let value = match left {
             View::Text(text) => return self.text(text),
@@ -76,6 +77,7 @@ impl Quick {
         }
     }
 
+    #[inline]
     fn text(&self, left: &str) -> Option<bool> {
         Some(match self {
             Quick::Same(right, differs) => (left == right) != *differs,

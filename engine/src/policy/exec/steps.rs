@@ -92,6 +92,7 @@ fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -
             Ok(instr.ok)
         }
         Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
+        Op::Row(row) => Ok(row.failing(ctx).map_or(instr.ok, |number| pc + 1 + number as u32)),
         Op::Test(compare) => Ok(run.condition(ctx, code.program, pc, instr, compare)),
         Op::Sync(assertion, twice) => {
             ctx.outside += u32::from(!twice);

@@ -14,6 +14,7 @@ use super::selector::{MessageSelector as Part, TimeSelector, cookies, header_nam
 use crate::data::principal::User;
 use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
+use crate::policy::expr::View;
 use crate::policy::reads::Reads;
 use crate::policy::request::Request;
 
@@ -45,9 +46,9 @@ enum Read {
 #[derive(Clone)]
 pub enum Accessor {
     /// Text, without a copy where that is possible.
-    Text(for<'a> fn(&'a Ctx) -> Option<Cow<'a, str>>),
+    Text(TextRead),
     /// Text under a name.
-    TextOf(for<'a> fn(&'a Ctx, &str) -> Option<Cow<'a, str>>, SmolStr),
+    TextOf(for<'a> fn(&'a Ctx, &str) -> Option<&'a str>, SmolStr),
     /// A value.
     Value(fn(&Ctx) -> Value),
     /// A value under a name.
@@ -67,7 +68,7 @@ pub enum Accessor {
 use Accessor as A;
 use Type::{Boolean, Certificate, DateTime, Int, Json, List, String as Text};
 
-type TextRead = for<'a> fn(&'a Ctx) -> Option<Cow<'a, str>>;
+type TextRead = for<'a> fn(&'a Ctx) -> &'a str;
 
 const fn row(name: &'static str, ty: Type, doc: &'static str, read: Read, notes: fn(&mut Reads)) -> Variable {
     Variable { spec: Builtin { name, ty, writable: false, doc }, read, notes }
@@ -106,21 +107,21 @@ static BUILTINS: &[Variable] = &[
     value("request.clientid", Text, "address of the peer: the usual key of a rate limit", peer),
     value("request.tcp.remoteAddress", Text, "address of the peer", peer),
     value("request.url", Text, "the whole URL", |ctx| Value::from(ctx.request.url())),
-    text("request.url.host", "host the request was sent to", |ctx| some(&ctx.request.host)),
+    text("request.url.host", "host the request was sent to", |ctx| &ctx.request.host),
     value("request.url.port", Int, "port the request was sent to", |ctx| Value::Int(i64::from(ctx.request.port))),
-    text("request.url.path", "path, percent-escapes untouched", |ctx| some(&ctx.request.path)),
-    text("request.url.protocol", "`https` or `http`", |ctx| some(if ctx.request.secure { "https" } else { "http" })),
-    text("request.url.query", "query without the question mark", |ctx| some(&ctx.request.query)),
-    text("request.url.file", "path and query", |ctx| Some(file(&ctx.request))),
-    text("request.path.rest", "what `*` in the service's path matched", |ctx| some(&ctx.request.path_rest)),
-    text("request.http.method", "method", |ctx| some(ctx.request.method.as_str())),
-    text("request.http.version", "`1.1`, `2.0`", |ctx| some(version(&ctx.request))),
+    text("request.url.path", "path, percent-escapes untouched", |ctx| &ctx.request.path),
+    text("request.url.protocol", "`https` or `http`", |ctx| if ctx.request.secure { "https" } else { "http" }),
+    text("request.url.query", "query without the question mark", |ctx| &ctx.request.query),
+    value("request.url.file", Text, "path and query", |ctx| Value::from(file(&ctx.request))),
+    text("request.path.rest", "what `*` in the service's path matched", |ctx| &ctx.request.path_rest),
+    text("request.http.method", "method", |ctx| ctx.request.method.as_str()),
+    text("request.http.version", "`1.1`, `2.0`", |ctx| version(&ctx.request)),
     value("request.http.secure", Boolean, "`true` over TLS", |ctx| Value::Bool(ctx.request.secure)),
     family("request.http.header.*", Text, "first header of this name", |name| Some(A::Request(Part::Header(header_name(name)?)))),
     family("request.http.headerValues.*", List, "all headers of this name", |name| Some(A::Request(Part::HeaderValues(header_name(name)?)))),
     plain("request.http.headerNames", List, "names of all headers", || A::Request(Part::HeaderNames)),
     row("request.http.parameter.*", Text, "first parameter of this name, in the URL or else in the form", Read::Family(|name| {
-        Some(A::TextOf(|ctx, name| some(ctx.request.parameter(name)?), name.into()))
+        Some(A::TextOf(|ctx, name| Some(ctx.request.parameter(name)?), name.into()))
     }), Reads::parameters),
     row("request.http.parameters.*", List, "all parameters of this name, those of the URL first", Read::Family(|name| {
         Some(A::ValueOf(|ctx, name| texts(ctx.request.parameters(name)), name.into()))
@@ -136,7 +137,7 @@ static BUILTINS: &[Variable] = &[
         Value::Bool(ctx.request.query_parameters().is_malformed() || ctx.request.message.form().is_malformed())
     }), Reads::malformed),
     row("request.http.query.*", Text, "first URL parameter of this name", Read::Family(|name| {
-        Some(A::TextOf(|ctx, name| some(ctx.request.query_parameters().first(name)?), name.into()))
+        Some(A::TextOf(|ctx, name| Some(ctx.request.query_parameters().first(name)?), name.into()))
     }), Reads::parameters),
     row("request.http.queryValues.*", List, "all URL parameters of this name", Read::Family(|name| {
         Some(A::ValueOf(|ctx, name| texts(ctx.request.query_parameters().all(name)), name.into()))
@@ -237,29 +238,33 @@ impl Accessor {
         Some(accessor)
     }
 
-    /// Whether [`Accessor::text`] may give text without a copy.
-    pub fn borrows(&self) -> bool {
-        matches!(self, A::Text(_) | A::TextOf(..) | A::Request(Part::Header(_) | Part::Cookie(_)))
+    /// The value, borrowed where that is possible.
+    #[inline]
+    pub fn view<'a>(&'a self, ctx: &'a Ctx) -> View<'a> {
+        match self {
+            A::Text(read) => View::Text(read(ctx)),
+            A::TextOf(read, name) => read(ctx, name).map_or(View::Value(&Value::Undefined), View::Text),
+            A::Request(Part::Header(name)) => View::of(ctx.request.message.header(name)),
+            A::Request(Part::Cookie(name)) => {
+                View::of(cookies(&ctx.request.message).find(|(own, _)| own == name).map(|(_, text)| text))
+            }
+            other => View::Owned(other.value(ctx)),
+        }
     }
 
-    /// The value as text, borrowed where that is possible. `None` = undefined.
-    pub fn text<'a>(&'a self, ctx: &'a Ctx) -> Option<Cow<'a, str>> {
-        match self {
-            A::Text(read) => read(ctx),
-            A::TextOf(read, name) => read(ctx, name),
-            A::Request(Part::Header(name)) => ctx.request.message.header(name),
-            A::Request(Part::Cookie(name)) => Some(cookies(&ctx.request.message).find(|(own, _)| own == name)?.1),
-            other => match other.value(ctx) {
-                Value::Undefined => None,
-                value => Some(Cow::Owned(value.as_text().into_owned())),
-            },
+    /// Whether both read the same. `false` also where that is not obvious.
+    pub fn reads_the_same(&self, other: &Accessor) -> bool {
+        match (self, other) {
+            (A::Text(one), A::Text(other)) => std::ptr::fn_addr_eq(*one, *other),
+            (A::Request(one), A::Request(other)) => one == other,
+            _ => false,
         }
     }
 
     /// The value.
     pub fn value(&self, ctx: &Ctx) -> Value {
         match self {
-            A::Text(read) => Value::from(read(ctx)),
+            A::Text(read) => Value::text(read(ctx)),
             A::TextOf(read, name) => Value::from(read(ctx, name)),
             A::Value(read) => read(ctx),
             A::ValueOf(read, name) => read(ctx, name),
@@ -270,10 +275,6 @@ impl Accessor {
             A::PolicyName => Value::Undefined,
         }
     }
-}
-
-fn some(text: &str) -> Option<Cow<'_, str>> {
-    Some(Cow::Borrowed(text))
 }
 
 fn texts<'a>(texts: impl Iterator<Item = &'a SmolStr>) -> Value {

@@ -6,6 +6,7 @@
 //!            variable ([`state`]): a decision that is known leaves one way, a value that is known is a constant ([`fold`])
 //! live.rs    finds which variables somebody still reads: what sets others is left out
 //! emit.rs    writes the code
+//! rows.rs    joins comparisons that follow each other
 //! ```
 //!
 //! Policies configure themselves with constants, mostly: who is asked, what is allowed, how long. A run is left with the instructions that
@@ -26,6 +27,7 @@ mod fold;
 mod graph;
 mod live;
 mod nowhere;
+mod rows;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -72,5 +74,5 @@ pub fn now<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
 fn make(program: &Program, frame: &FrameProgram) -> Option<Flat> {
     let graph = walk::walk(program, frame)?;
     let live = live::live(&graph);
-    emit::emit(&graph, &live)
+    emit::emit(&graph, &live).map(rows::join)
 }

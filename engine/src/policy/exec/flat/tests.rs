@@ -206,6 +206,12 @@ fn the_flat_form_does_the_same() {
         "set a = UNKNOWN\n set b = ${a}\n default a = 1\n default m = ${b}\n set b = 3\n set c = \"${m}${a}\"",
         "set a = UNKNOWN\n HandleErrors { set b = ${a}\n set a = 5\n \"Deep\" (n: ${b}) } on error { set c = \"${a} ${b}\" }",
         "set m = UNKNOWN\n set b = ${m}\n Cached(cache: \"copies\", key: ${b}, keep: \"m\") { set a = ${m}\n set m = \"made ${a}\" }\n set c = \"${m} ${b}\"",
+        "UNKNOWN == \"GET\"\n UNKNOWN starts with \"G\"\n UNKNOWN contains \"E\"\n set a = 1",
+        "UNKNOWN == \"GET\"\n UNKNOWN starts with \"P\"\n UNKNOWN contains \"E\"\n set a = 1",
+        "set a = UNKNOWN\n ${a} == \"GET\"\n not UNKNOWN == \"POST\"\n length(UNKNOWN) > 2\n ${a} == \"PUT\"\n fail 1",
+        "AtLeastOne { All { UNKNOWN == \"GET\"; UNKNOWN == \"PUT\"; set a = 1 }; All { UNKNOWN == \"GET\"; UNKNOWN is not empty; set b = 2 } }",
+        "UNKNOWN is not empty else { UNKNOWN == \"PUT\" }\n UNKNOWN == \"GET\"\n UNKNOWN == \"GET\"\n set a = 1",
+        "ForEach item in [\"GET\", \"x\"] { UNKNOWN == \"GET\"\n UNKNOWN != ${item} else ${item} == \"GET\"\n UNKNOWN starts with \"G\"\n set a = \"${a}${item}\" }",
         "set a: message = message(\"<x/>\", \"text/xml\")\n AddHeader(target: \"a\", name: \"x\", value: \"1\")\n set b = ${a.http.header.x}",
     ];
     let commands = |(at, body): (usize, &&str)| {
@@ -245,6 +251,8 @@ fn what_is_known_costs_nothing() {
     assert_eq!(left("AuditDetail(message: \"m\")"), 1);
     assert_eq!(left("set m = \"text\"; AuditDetail(message: ${m})"), 2, "an assertion reads its variables");
     assert_eq!(left("set n: int = ${request.http.method}"), 1, "it may fail");
+    // Conditions in a row are one instruction more.
+    assert_eq!(left("${request.http.method} == \"GET\"; ${request.id} is not empty; ${request.http.method} is not empty"), 4);
 }
 
 /// A policy of random statements.
@@ -299,14 +307,15 @@ impl Maker {
     fn statement(&mut self) -> String {
         let (variable, value) = (self.variable(), self.value());
         let simple = self.depth > 3;
-        match self.random.random_range(0..if simple { 8 } else { 19 }) {
+        match self.random.random_range(0..if simple { 9 } else { 20 }) {
             0..=2 => format!("set {variable} = {value}"),
             3 => format!("default {variable} = {value}"),
             4 => format!("set n: int = \"${{{variable}}}${{{}}}\" else set {variable} = \"no number\"", self.variable()),
             5 => self.condition(),
             6 => format!("\"Inner\" (n: {value})"),
             7 => self.pick(&["Stop", "fail ${a}", "Raise \"r ${b}\"", "Continue", "set a = 1"]).to_owned(),
-            8 => format!("if {} {{ {} }} else {{ {} }}", self.condition(), self.block(), self.block()),
+            8 => format!("{}\n{}\n{}", self.condition(), self.condition(), self.condition()),
+            19 => format!("if {} {{ {} }} else {{ {} }}", self.condition(), self.block(), self.block()),
             9 => format!("AtLeastOne {{ All {{ {} }}; All {{ {} }} }}", self.block(), self.block()),
             10 => format!("HandleErrors {{ {} }} on error {{ {} }}", self.block(), self.block()),
             11 => format!("ForEach item in {value} {{ set {variable} = ${{item}}\n {} }}", self.block()),

@@ -391,7 +391,7 @@ impl<'p> Walk<'p> {
             }
             Op::End(_) => found.op(at, instr.op.clone(), Vec::new(), SURELY),
             Op::Defect => found.op(at, Op::Defect, Vec::new(), Can { fault: true, ..SURELY }),
-            Op::Values(_) | Op::Failed(_) | Op::Pass(_) | Op::Give(_) | Op::FailInlined(_) => return None,
+            Op::Row(_) | Op::Values(_) | Op::Failed(_) | Op::Pass(_) | Op::Give(_) | Op::FailInlined(_) => return None,
         }
         Some(found)
     }
