@@ -146,7 +146,7 @@ pub fn beginnings(folded: &str) -> impl Iterator<Item = &str> {
 
 /// The same path with escapes in upper case, which mean the same (RFC 3986, section 6.2.2.1).
 pub fn upper_escapes(path: &str) -> Cow<'_, str> {
-    if all_bytes(path.as_bytes(), |byte| byte != b'%')
+    if !path.as_bytes().contains(&b'%')
         || !path.split('%').skip(1).any(|escape| escape.bytes().take(2).any(|digit| digit.is_ascii_lowercase()))
     {
         return Cow::Borrowed(path);

@@ -58,9 +58,9 @@ pub struct Told {
 pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {
     match ending {
         Ending::Held => match ctx.draft.take() {
-            Some(draft) => drafted(draft, std::mem::take(&mut ctx.response.headers)),
+            Some(draft) => drafted(draft, ctx.response.take().map(|response| response.headers)),
             None => {
-                let response = std::mem::take(&mut ctx.response);
+                let response = ctx.response.take().map(|response| *response).unwrap_or_default();
                 let status = response.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
                 build(status, response.headers, response.body)
             }
@@ -74,12 +74,12 @@ pub fn answer(ctx: &mut Ctx, ending: Ending) -> Response<Bytes> {
 /// a fault that passes. `broken` says of a fault whether it passes.
 fn failed(ctx: &mut Ctx, broken: Option<bool>) -> Response<Bytes> {
     if let Some(draft) = ctx.draft.take() {
-        return drafted(draft, survivors(ctx));
+        return drafted(draft, Some(survivors(ctx)));
     }
     if let Some(template) = ctx.error_draft.take()
         && let Some(draft) = template.render(ctx)
     {
-        return drafted(draft, survivors(ctx));
+        return drafted(draft, Some(survivors(ctx)));
     }
     let headers = survivors(ctx);
     if broken.is_none() && headers.contains_key(header::WWW_AUTHENTICATE) {
@@ -91,19 +91,19 @@ fn failed(ctx: &mut Ctx, broken: Option<bool>) -> Response<Bytes> {
 
 /// Headers that go out although the policy failed: all that do not describe a body.
 fn survivors(ctx: &Ctx) -> HeaderMap {
-    let mut headers = ctx.response.headers.clone();
+    let mut headers = ctx.response.as_ref().map(|response| response.headers.clone()).unwrap_or_default();
     for name in draft::OF_ONE_ANSWER {
         headers.remove(name);
     }
     headers
 }
 
-fn drafted(draft: Draft, headers: HeaderMap) -> Response<Bytes> {
+fn drafted(draft: Draft, beside: Option<HeaderMap>) -> Response<Bytes> {
     let status = StatusCode::from_u16(draft.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if headers.is_empty() {
-        return build(status, draft.headers, draft.body);
+    match beside {
+        Some(headers) if !headers.is_empty() => build(status, draft.beside(headers), draft.body),
+        _ => build(status, draft.headers, draft.body),
     }
-    build(status, draft.beside(headers), draft.body)
 }
 
 /// Hop-by-hop fields and lengths are the server's (RFC 9110, section 7.6.1).

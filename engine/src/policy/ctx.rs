@@ -98,7 +98,8 @@ pub struct Ctx {
     /// The request. It is made where it is kept, because it is passed on several times before it comes here.
     pub request: Box<Request>,
     /// Headers, body and status collected for the answer. The headers survive a failure (`WWW-Authenticate`, CORS).
-    pub response: Message,
+    /// Most answers are drafted, so it is made where somebody sets something in it.
+    pub response: Option<Box<Message>>,
     /// The last `Respond`; wins over `response`'s status and body. Dropped when the policy fails.
     pub draft: Option<Draft>,
     /// The last `CustomizeErrorResponse`.
@@ -149,6 +150,7 @@ pub struct OpenTransaction {
 impl Drop for Ctx {
     fn drop(&mut self) {
         spare::give_back(std::mem::take(&mut self.slots));
+        spare::give_back_fields(std::mem::take(&mut self.request.message.headers));
     }
 }
 
@@ -164,7 +166,7 @@ impl Ctx {
             told_others: None,
             environment,
             request: request.into(),
-            response: Message::default(),
+            response: None,
             draft: None,
             error_draft: None,
             refusal: None,
@@ -256,14 +258,23 @@ impl Ctx {
     /// The answer as it would go out now.
     pub fn answer(&self) -> std::borrow::Cow<'_, Message> {
         use std::borrow::Cow;
-        self.draft.as_ref().map_or(Cow::Borrowed(&self.response), |draft| Cow::Owned(draft.message(&self.response)))
+        match (&self.draft, self.response.as_deref()) {
+            (Some(draft), response) => Cow::Owned(draft.message(response)),
+            (None, Some(response)) => Cow::Borrowed(response),
+            (None, None) => Cow::Owned(Message::default()),
+        }
+    }
+
+    /// What is collected for the answer, to change it.
+    pub fn response_mut(&mut self) -> &mut Message {
+        self.response.get_or_insert_default()
     }
 
     /// A message to change; a variable without a message becomes one.
     pub fn message_mut(&mut self, message: MessageRef) -> &mut Message {
         match message {
             MessageRef::Request => &mut self.request.message,
-            MessageRef::Response => &mut self.response,
+            MessageRef::Response => self.response_mut(),
             MessageRef::Slot(slot) => {
                 let value = self.place(self.base + slot.0 as usize);
                 let made = match &*value {

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri::Authority};
 use smol_str::SmolStr;
 
-use crate::data::encoding::all_bytes;
 use crate::front::server::ConnInfo;
 use crate::policy::request::Request;
 use crate::services::outbound::fields;
@@ -94,9 +93,9 @@ fn place(text: &str) -> Option<(&str, Option<u16>)> {
             (address, rest)
         }
         None => {
-            let (host, rest) = text.split_at(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()));
-            let named = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'-' | b'_');
-            if host.is_empty() || !all_bytes(host.as_bytes(), named) {
+            let named = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            let (host, rest) = text.split_at(text.as_bytes().iter().take_while(|byte| named(byte)).count());
+            if host.is_empty() {
                 return None;
             }
             (host, rest)

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -30,24 +31,34 @@ type Answered = Result<Response<Outgoing>, Infallible>;
 /// A request's answer, at once or later.
 pub(super) type Exchanged = Either<Ready<Answered>, BoxFuture<'static, Answered>>;
 
-/// A request that has got a header. It counts as running until it is dropped.
-struct Exchange<H: Handler> {
-    connection: Arc<HttpConnection<H>>,
+/// A request that has got a header.
+struct Exchange<'c, H: Handler> {
+    connection: &'c Arc<HttpConnection<H>>,
     correlation: Correlation,
     http2: bool,
 }
 
-impl<H: Handler> Drop for Exchange<H> {
+/// Counts a request as running until it is dropped.
+struct Running<G: Deref<Target = Guard>>(G);
+
+impl<G: Deref<Target = Guard>> Drop for Running<G> {
     fn drop(&mut self) {
-        self.guard().end();
+        self.0.end();
     }
 }
 
 /// A run keeps its place among the connections and the memory of its body.
 type Run<H> = ToTheEnd<(Arc<HttpConnection<H>>, Option<Held>)>;
 
-/// A policy's answer, or the rest of its run.
-type Begun<H> = Result<Response<Bytes>, Run<H>>;
+/// What there is to wait for.
+enum Waits<H: Handler> {
+    /// The rest of a policy's run.
+    Run(Run<H>),
+    /// What comes before the policy.
+    Request(Request<Incoming>),
+    /// A refusal.
+    Refused(Refused),
+}
 
 /// A request that gets no answer of the handler, and its header if the handler may word the refusal.
 struct Refused {
@@ -63,29 +74,43 @@ impl From<StatusCode> for Refused {
 
 /// Answers a request.
 pub(super) fn answer<H: Handler>(connection: &Arc<HttpConnection<H>>, request: Request<Incoming>) -> Exchanged {
-    let exchange = Exchange::new(connection, &request);
-    if !exchange.is_ready(&request) {
-        return Either::Right(Box::pin(exchange.wait(request)));
-    }
-    let (mut head, _) = request.into_parts();
-    let begun = match exchange.admit(&head) {
-        Ok(info) => Ok(exchange.begin(&mut head, Bytes::new(), None, &info)),
-        Err(status) => Err(status.into()),
+    let http2 = request.version() == Version::HTTP_2;
+    let guard = connection.entered.guard();
+    guard.begin(http2);
+    let running = Running(&**guard);
+    let exchange = Exchange { connection, correlation: Correlation::of(request.headers(), connection.trusted), http2 };
+    let waits = if exchange.is_ready(&request) {
+        let (mut head, _) = request.into_parts();
+        match exchange.admit(&head) {
+            Ok(info) => match exchange.begin(&mut head, Bytes::new(), &info) {
+                Answering::Now(response) => return Either::Left(ready(Ok(exchange.finish(response)))),
+                Answering::Later(run) => Waits::Run(exchange.to_the_end(run, None)),
+            },
+            Err(status) => Waits::Refused(status.into()),
+        }
+    } else {
+        Waits::Request(request)
     };
-    match begun {
-        Ok(Ok(response)) => Either::Left(ready(Ok(exchange.finish(response)))),
-        begun => Either::Right(Box::pin(exchange.conclude(begun))),
-    }
+    let (correlation, connection) = (exchange.correlation, Arc::clone(connection));
+    let still_running = Running(Arc::clone(guard));
+    std::mem::forget(running);
+    Either::Right(Box::pin(async move {
+        let _running = still_running;
+        let exchange = Exchange { connection: &connection, correlation, http2 };
+        let ended = match waits {
+            Waits::Run(run) => exchange.run(run).await,
+            Waits::Request(request) => exchange.wait(request).await,
+            Waits::Refused(refused) => Err(refused),
+        };
+        let response = match ended {
+            Ok(response) => response,
+            Err(refused) => Box::pin(exchange.refuse(refused)).await,
+        };
+        Ok(exchange.finish(response))
+    }))
 }
 
-impl<H: Handler> Exchange<H> {
-    fn new(connection: &Arc<HttpConnection<H>>, request: &Request<Incoming>) -> Exchange<H> {
-        let http2 = request.version() == Version::HTTP_2;
-        connection.entered.guard().begin(http2);
-        let correlation = Correlation::of(request.headers(), connection.trusted);
-        Exchange { connection: Arc::clone(connection), correlation, http2 }
-    }
-
+impl<H: Handler> Exchange<'_, H> {
     fn guard(&self) -> &Arc<Guard> {
         self.connection.entered.guard()
     }
@@ -100,7 +125,7 @@ impl<H: Handler> Exchange<H> {
 
     /// Where a request comes from, or a status that refuses it.
     fn admit(&self, head: &request::Parts) -> Result<Cow<'_, ConnInfo>, StatusCode> {
-        let connection = &*self.connection;
+        let connection = self.connection;
         // A client that keeps opening and resetting streams has to wait for the runs that this started. No service words this, because
         // that would be one more run.
         if connection.background.load(Relaxed) >= connection.tuned.limits.http2_streams {
@@ -122,12 +147,11 @@ impl<H: Handler> Exchange<H> {
     }
 
     /// Begins the policy's run. Most end here.
-    fn begin(&self, head: &mut request::Parts, body: Bytes, held: Option<Held>, info: &ConnInfo) -> Begun<H> {
-        let connection = &self.connection;
-        match part(&self.correlation, || connection.shared.handler.handle(head, body, info, &self.correlation)) {
-            Ok(Answering::Now(response)) => Ok(response),
-            Ok(Answering::Later(run)) => Err(self.to_the_end(run, held)),
-            Err(panicked) => Ok(self.panicked(panicked)),
+    fn begin(&self, head: &mut request::Parts, body: Bytes, info: &ConnInfo) -> Answering {
+        let handler = &self.connection.shared.handler;
+        match part(&self.correlation, || handler.handle(head, body, info, &self.correlation)) {
+            Ok(answering) => answering,
+            Err(panicked) => Answering::Now(self.panicked(panicked)),
         }
     }
 
@@ -138,12 +162,15 @@ impl<H: Handler> Exchange<H> {
     }
 
     /// Waits for what comes before the policy, and for the policy.
-    async fn wait(self, request: Request<Incoming>) -> Answered {
-        let begun = self.read(request).await;
-        self.conclude(begun).await
+    async fn wait(&self, request: Request<Incoming>) -> Result<Response<Bytes>, Refused> {
+        let (begun, held) = self.read(request).await?;
+        match begun {
+            Answering::Now(response) => Ok(response),
+            Answering::Later(run) => self.run(self.to_the_end(run, held)).await,
+        }
     }
 
-    async fn read(&self, request: Request<Incoming>) -> Result<Begun<H>, Refused> {
+    async fn read(&self, request: Request<Incoming>) -> Result<(Answering, Option<Held>), Refused> {
         let (guard, limits) = (self.guard(), &self.connection.tuned.limits);
         if self.http2 {
             if guard.is_closed() || timeout(limits.request_timeout.0, guard.room()).await.is_err() {
@@ -160,23 +187,9 @@ impl<H: Handler> Exchange<H> {
             body::read(incoming, limits, &self.connection.memory).await
         };
         match read {
-            Ok((body, held)) => Ok(self.begin(&mut head, body, held, &info)),
+            Ok((body, held)) => Ok((self.begin(&mut head, body, &info), held)),
             Err(status) => Err(Refused { status, request: Some(Box::new((head, info.into_owned()))) }),
         }
-    }
-
-    /// The answer, once the run has ended.
-    async fn conclude(self, begun: Result<Begun<H>, Refused>) -> Answered {
-        let ended = match begun {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(run)) => self.run(run).await,
-            Err(refused) => Err(refused),
-        };
-        let response = match ended {
-            Ok(response) => response,
-            Err(refused) => Box::pin(self.refuse(refused)).await,
-        };
-        Ok(self.finish(response))
     }
 
     async fn run(&self, run: Run<H>) -> Result<Response<Bytes>, Refused> {

@@ -235,13 +235,22 @@ impl Guard {
         self.http2.store(http2, Relaxed);
         self.header_since.store(0, Relaxed);
         self.used.store(true, Relaxed);
-        self.active.fetch_add(1, Relaxed);
+        if http2 {
+            self.active.fetch_add(1, Relaxed);
+        } else {
+            // One after the other.
+            self.active.store(1, Relaxed);
+        }
     }
 
     /// The request has an answer, or nobody waits for one.
     pub(super) fn end(&self) {
         self.last_done.store(self.now(), Relaxed);
-        self.active.fetch_sub(1, Relaxed);
+        if self.http2.load(Relaxed) {
+            self.active.fetch_sub(1, Relaxed);
+        } else {
+            self.active.store(0, Relaxed);
+        }
     }
 
     /// The connection shall close, because of an order or by itself.

@@ -20,7 +20,10 @@ pub(super) struct Panicked;
 
 /// Runs a part of a request; every line that it logs has the request's id. What panicked is never touched again.
 pub(super) fn part<T>(correlation: &Correlation, run: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(|| correlation.around(run))).map_err(|_| Panicked)
+    let mut made = None;
+    // Answers are large, so they are not passed through all this.
+    let ended = catch_unwind(AssertUnwindSafe(|| correlation.around(|| made = Some(run()))));
+    if ended.is_ok() { made.ok_or(Panicked) } else { Err(Panicked) }
 }
 
 /// The rest of a run that has begun and has to wait, in the foreground: somebody waits for its answer. If it is dropped before its end,

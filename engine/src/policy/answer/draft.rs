@@ -33,9 +33,9 @@ impl Draft {
     }
 
     /// The answer as a message.
-    pub fn message(&self, response: &Message) -> Message {
+    pub fn message(&self, response: Option<&Message>) -> Message {
         let mut message = Message::default();
-        message.headers = self.beside(response.headers.clone());
+        message.headers = self.beside(response.map(|response| response.headers.clone()).unwrap_or_default());
         message.status = Some(self.status);
         message.set_body(self.body.clone());
         message

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
+use crate::policy::exec::spare;
 use crate::policy::expr::{Expr, JsonNode, Piece, fixed};
 
 /// A name or value that HTTP does not allow. Its text contains no value.
@@ -59,10 +60,10 @@ impl Fields {
     /// The fields of this run.
     pub fn make(&self, ctx: &Ctx) -> Result<HeaderMap, NoField> {
         match self {
-            Fields::Fixed(headers) if headers.is_empty() => Ok(HeaderMap::new()),
+            Fields::Fixed(headers) if headers.is_empty() => Ok(spare::fields()),
             Fields::Fixed(headers) => Ok(headers.clone()),
             Fields::Named(fields) => {
-                let mut headers = HeaderMap::with_capacity(fields.len() + 2);
+                let mut headers = spare::fields();
                 for (name, expr) in fields {
                     let added = match expr.eval(ctx) {
                         Value::Text(text) => append(&mut headers, name, &text),

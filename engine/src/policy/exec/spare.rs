@@ -1,17 +1,46 @@
-//! Slots of runs that have ended, for the next runs of the same length. A run has some hundred variables, mostly unset: to allocate, fill and
-//! drop them costs more than to find out that they are unset.
+//! What runs that have ended leave for the next ones of their thread: slots, and the maps of header fields.
+//!
+//! A run has some hundred variables, mostly unset: to allocate, fill and drop them costs more than to find out that they are unset. And the
+//! map that held the fields of a request is as good for those of an answer.
 
 use std::cell::RefCell;
 
+use http::HeaderMap;
+
 use crate::data::value::Value;
 
-/// How many vectors a thread keeps: about as many as there are services that are asked often.
+/// How many vectors, and how many maps, a thread keeps: about as many as there are services that are asked often.
 const MOST: usize = 16;
 /// Longer vectors are not kept.
 const LONGEST: usize = 2048;
 
+/// Maps with room for more fields are not kept.
+const WIDEST: usize = 64;
+
 thread_local! {
     static SPARE: RefCell<Vec<Vec<Value>>> = const { RefCell::new(Vec::new()) };
+    static MAPS: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A map without fields.
+pub fn fields() -> HeaderMap {
+    MAPS.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+/// Takes back the fields that a run no longer needs.
+pub fn give_back_fields(mut map: HeaderMap) {
+    if !(1..=WIDEST).contains(&map.capacity()) {
+        return;
+    }
+    // INVARIANT: nothing of a run is left for another one.
+    map.clear();
+    // While a thread ends, there is nothing to keep it for.
+    let _ = MAPS.try_with(|maps| {
+        let mut maps = maps.borrow_mut();
+        if maps.len() < MOST {
+            maps.push(map);
+        }
+    });
 }
 
 /// As many unset variables.
@@ -65,6 +94,19 @@ mod tests {
         assert_eq!(slots(2).len(), 2);
         let again = slots(3);
         assert!(again.as_ptr() == place && again.iter().all(Value::is_undefined));
+    }
+
+    #[test]
+    fn no_field_of_a_run_is_left_for_another_one() {
+        let mut used = HeaderMap::new();
+        used.insert(http::header::COOKIE, http::HeaderValue::from_static("secret"));
+        used.append(http::header::COOKIE, http::HeaderValue::from_static("secret too"));
+        give_back_fields(used);
+        give_back_fields(HeaderMap::new());
+        give_back_fields(HeaderMap::with_capacity(1000));
+        let again = fields();
+        assert!(again.capacity() > 0 && again.is_empty() && again.get(http::header::COOKIE).is_none());
+        assert_eq!(fields().capacity(), 0, "neither one without room nor a wide one is kept");
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Route {
         for after in &site.around.after {
             ctx.begin_anew();
             ctx.draft = None;
-            ctx.response = answer.clone();
+            ctx.response = Some(Box::new(answer.clone()));
             if let Ending::Broken(fault) = exec::run(&site.program, after, ctx).await {
                 site.services.metrics.fault(fault.blame.word());
                 let (service, policy, request, blame) = (&self.name, &after.name, ctx.request.id(), fault.blame.word());

@@ -144,16 +144,21 @@ pub fn current() -> Option<SmolStr> {
 
 /// An id of 110 random bits, short enough to be copied without an allocation.
 fn fresh() -> SmolStr {
-    let mut digits = [0; 22];
-    let halves: [u64; 2] = rand::random();
-    for (half, mut bits) in digits.chunks_exact_mut(11).zip(halves) {
-        for digit in half {
-            let five = (bits % 32) as u8;
-            *digit = if five < 10 { b'0' + five } else { b'a' + five - 10 };
-            bits /= 32;
-        }
-    }
-    SmolStr::new_inline(std::str::from_utf8(&digits).unwrap_or_default())
+    let [one, other]: [u64; 2] = rand::random();
+    let words = [digits(one), digits(one >> 40 | other << 24), digits(other >> 16)];
+    let digits = words.as_flattened().get(..22).unwrap_or_default();
+    SmolStr::new_inline(std::str::from_utf8(digits).unwrap_or_default())
+}
+
+/// The lowest 40 bits as eight digits, `0` to `9` and `a` to `v`, all of which are made at once: each has a byte of the number.
+fn digits(bits: u64) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let bits = (bits & 0xf_ffff) | ((bits << 12) & 0x000f_ffff_0000_0000);
+    let bits = (bits & 0x0000_03ff_0000_03ff) | ((bits << 6) & 0x03ff_0000_03ff_0000);
+    let bits = (bits & 0x001f_001f_001f_001f) | ((bits << 3) & 0x1f00_1f00_1f00_1f00);
+    // 1 where the digit is a letter: with this, ten and more reach the highest bit of their byte.
+    let letters = ((bits + EACH * (0x80 - 10)) >> 7) & EACH;
+    (bits + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_le_bytes()
 }
 
 /// The field of this name, when there is exactly one.
@@ -197,6 +202,23 @@ mod tests {
         ] {
             assert_eq!(Trace::read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn digits_are_those_of_the_number() {
+        for (bits, written) in [
+            (0, "00000000"),
+            (0x7fff_ffff_ffff, "vvvvvvvv"),
+            (1 << 63, "00000000"),
+            (9 | 10 << 5 | 31 << 10 | 1 << 15 | 11 << 20 | 30 << 25 | 8 << 30 | 16 << 35, "9av1bu8g"),
+        ] {
+            assert_eq!(std::str::from_utf8(&digits(bits)).unwrap(), written);
+        }
+        let ids: std::collections::HashSet<SmolStr> = (0..1000).map(|_| fresh()).collect();
+        assert!(ids.len() == 1000 && ids.iter().all(|id| id.len() == 22));
+        // Each digit takes each value.
+        let kinds = |at: usize| ids.iter().map(|id| id.as_bytes()[at]).collect::<std::collections::HashSet<u8>>().len();
+        assert!((0..22).all(|at| kinds(at) == 32));
     }
 
     #[test]

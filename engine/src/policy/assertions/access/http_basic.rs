@@ -81,7 +81,7 @@ impl Assertion for HttpBasic {
                     let realm = realm.text(ctx).replace('\\', "\\\\").replace('"', "\\\"");
                     let challenge = HeaderValue::from_str(&format!("Basic realm=\"{realm}\", charset=\"UTF-8\""));
                     let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"gateway\", charset=\"UTF-8\""));
-                    ctx.response.headers.insert(WWW_AUTHENTICATE, challenge);
+                    ctx.response_mut().headers.insert(WWW_AUTHENTICATE, challenge);
                 }
                 falsified(reason)
             }

@@ -111,7 +111,7 @@ impl Assertion for Cors {
         if !any {
             // The answer depends on who asks, so no shared cache may give one origin's answer to another (Fetch, "CORS protocol
             // and HTTP caches").
-            vary(&mut ctx.response.headers, "Origin");
+            vary(&mut ctx.response_mut().headers, "Origin");
         }
         let Some(origin) = origin else { return HELD };
         let credentials = self.credentials.eval(ctx).to_bool() == Some(true);
@@ -134,13 +134,13 @@ impl Assertion for Cors {
         }
         if preflight {
             for field in ["Access-Control-Request-Method", "Access-Control-Request-Headers"] {
-                vary(&mut ctx.response.headers, field);
+                vary(&mut ctx.response_mut().headers, field);
             }
         }
         for (name, value) in &answer {
-            ctx.response.headers.insert(name, value.clone());
+            ctx.response_mut().headers.insert(name, value.clone());
             // Another server's answer, which knows nothing of this list, must not override it.
-            ctx.response.place(name);
+            ctx.response_mut().place(name);
         }
         ctx.set_if(self.allowed, true);
         HELD
