@@ -230,8 +230,9 @@ impl Ctx {
     }
 
     /// Whether a nonexistent slot was used since the last call.
+    #[inline]
     pub(super) fn went_astray(&mut self) -> bool {
-        std::mem::take(self.defect.get_mut())
+        *self.defect.get_mut() && std::mem::take(self.defect.get_mut())
     }
 
     /// Assigns a variable if anybody reads it.

@@ -175,12 +175,6 @@ pub struct Input {
 }
 
 impl Op {
-    /// Whether it may wait.
-    #[inline]
-    pub fn waits(&self) -> bool {
-        matches!(self, Op::Async(..) | Op::Begin(_) | Op::EndBlock(_) | Op::Fail(..) | Op::FailCall(..) | Op::FailInlined(_))
-    }
-
     /// Whether an author would call it a step, and not just glue between steps.
     pub fn is_step(&self) -> bool {
         !matches!(

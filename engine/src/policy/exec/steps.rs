@@ -30,6 +30,19 @@ pub enum Why<'p> {
     Ended(Ending),
 }
 
+/// Why an instruction leads to no other one.
+enum Halt {
+    Waits,
+    Broke(Fault),
+    End(bool),
+}
+
+impl From<Fault> for Halt {
+    fn from(fault: Fault) -> Halt {
+        Halt::Broke(fault)
+    }
+}
+
 /// Runs instructions until one has to wait, one breaks, or the run ends.
 pub fn steps<'p, O: Observer>(code: &Code<'p>, ctx: &mut Ctx, run: &mut Run, mut pc: u32, observer: &mut O) -> Stop<'p> {
     loop {
@@ -39,17 +52,12 @@ pub fn steps<'p, O: Observer>(code: &Code<'p>, ctx: &mut Ctx, run: &mut Run, mut
         if code.flat {
             ctx.base = instr.base as usize;
         }
-        if let Op::End(held) = &instr.op {
-            return Stop { at: pc, why: Why::Ended(end(code, ctx, run, pc, *held)) };
-        }
         let caller = begun(observer, code.program, run, instr);
-        let step = if instr.op.waits() {
-            match at_once(code, ctx, run, pc, instr) {
-                Some(step) => step,
-                None => return Stop { at: pc, why: Why::Waits(instr, caller) },
-            }
-        } else {
-            step(code, ctx, run, pc, instr)
+        let step = match step(code, ctx, run, pc, instr) {
+            Ok(next) => Ok(next),
+            Err(Halt::Broke(fault)) => Err(fault),
+            Err(Halt::Waits) => return Stop { at: pc, why: Why::Waits(instr, caller) },
+            Err(Halt::End(held)) => return Stop { at: pc, why: Why::Ended(end(code, ctx, run, pc, held)) },
         };
         let step = if ctx.went_astray() { Err(astray()) } else { step };
         tell(observer, code.program, instr, caller, &step);
@@ -60,28 +68,9 @@ pub fn steps<'p, O: Observer>(code: &Code<'p>, ctx: &mut Ctx, run: &mut Run, mut
     }
 }
 
-/// Runs an instruction that may wait, if it need not this time.
-fn at_once(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> Option<Result<u32, Fault>> {
-    match &instr.op {
-        Op::Begin(assertion) => {
-            let begun = assertion.begin_now(ctx)?;
-            Some(Ok(run.entered(ctx, pc, instr, begun)))
-        }
-        // No block has to be left.
-        Op::Fail(slot, given) if run.blocks.is_empty() => {
-            let given = given.eval(ctx);
-            run.explain(ctx, code, pc, &given.as_text());
-            run.unwind_to_service(ctx, code);
-            ctx.set(*slot, given);
-            Some(Ok(instr.ok))
-        }
-        _ => None,
-    }
-}
-
 /// Runs one instruction. The next one.
 #[inline(always)]
-fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> Result<u32, Fault> {
+fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -> Result<u32, Halt> {
     match &instr.op {
         Op::Jump => Ok(instr.ok),
         Op::Set(slot, value, ty) => Ok(set(ctx, run, pc, instr, *slot, value, *ty)),
@@ -91,12 +80,16 @@ fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -
             values.iter().for_each(|(slot, value)| ctx.set(*slot, value.clone()));
             Ok(instr.ok)
         }
-        Op::Within(bounds) => bounds.check(ctx).map(|()| instr.ok),
+        Op::Within(bounds) => {
+            bounds.check(ctx)?;
+            Ok(instr.ok)
+        }
         Op::Row(row) => Ok(row.failing(ctx).map_or(instr.ok, |number| pc + 1 + number as u32)),
         Op::Test(compare) => Ok(run.condition(ctx, code.program, pc, instr, compare)),
         Op::Sync(assertion, twice) => {
             ctx.outside += u32::from(!twice);
-            assertion.run(ctx).map(|outcome| run.after(pc, instr, outcome))
+            let outcome = assertion.run(ctx)?;
+            Ok(run.after(pc, instr, outcome))
         }
         Op::Call(site) => {
             if call(ctx, run, site, pc) {
@@ -131,13 +124,16 @@ fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -
             run.failed = Some((pc, reason.clone()));
             Ok(instr.ok)
         }
-        Op::Return(held) => ret(ctx, run, code.program, *held),
+        Op::Return(held) => Ok(ret(ctx, run, code.program, *held)?),
         Op::LoopBegin(list) => {
             run.loops.push(LoopState::over(list.eval(ctx)));
             Ok(instr.ok)
         }
-        Op::LoopNext(data) => next_round(ctx, run, data).map(|goes_on| if goes_on { instr.ok } else { instr.no }),
-        Op::LoopLeave => run.loops.pop().map(|_| instr.ok).ok_or_else(|| defect("no loop is open")),
+        Op::LoopNext(data) => Ok(if next_round(ctx, run, data)? { instr.ok } else { instr.no }),
+        Op::LoopLeave => {
+            run.loops.pop().ok_or_else(|| defect("no loop is open"))?;
+            Ok(instr.ok)
+        }
         Op::PushHandler(message) => {
             run.handlers.push(Handler {
                 at: pc,
@@ -150,14 +146,17 @@ fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -
             });
             Ok(instr.ok)
         }
-        Op::PopHandler => run.handlers.pop().map(|_| instr.ok).ok_or_else(|| defect("no `HandleErrors` is open")),
-        Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned())),
+        Op::PopHandler => {
+            run.handlers.pop().ok_or_else(|| defect("no `HandleErrors` is open"))?;
+            Ok(instr.ok)
+        }
+        Op::Raise(text) => Err(Fault::raised(text.text(ctx).into_owned()).into()),
         Op::Done if run.calls.is_empty() && ctx.transactions.is_empty() => {
             run.loops.clear();
             run.handlers.clear();
             Ok(instr.ok)
         }
-        Op::Done => Err(defect("a `Done` inside a block that must run to its own end")),
+        Op::Done => Err(defect("a `Done` inside a block that must run to its own end").into()),
         Op::DropDraft => {
             if run.failed.is_some() && run.broken.is_none() {
                 run.explain(ctx, code, pc, "");
@@ -165,14 +164,21 @@ fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -
             ctx.draft = None;
             Ok(instr.ok)
         }
-        Op::Async(..)
-        | Op::Begin(_)
-        | Op::EndBlock(_)
-        | Op::Fail(..)
-        | Op::FailCall(..)
-        | Op::FailInlined(_)
-        | Op::End(_)
-        | Op::Defect => Err(defect("the compiler failed here")),
+        Op::Begin(assertion) => {
+            let begun = assertion.begin_now(ctx).ok_or(Halt::Waits)?;
+            Ok(run.entered(ctx, pc, instr, begun))
+        }
+        // No block has to be left.
+        Op::Fail(slot, given) if run.blocks.is_empty() => {
+            let given = given.eval(ctx);
+            run.explain(ctx, code, pc, &given.as_text());
+            run.unwind_to_service(ctx, code);
+            ctx.set(*slot, given);
+            Ok(instr.ok)
+        }
+        Op::Async(..) | Op::EndBlock(_) | Op::Fail(..) | Op::FailCall(..) | Op::FailInlined(_) => Err(Halt::Waits),
+        Op::End(held) => Err(Halt::End(*held)),
+        Op::Defect => Err(defect("the compiler failed here").into()),
     }
 }
 
