@@ -1,7 +1,9 @@
 //! Correlates everything about one request: its id, which is in every log line, every audit record and the answer, and its place
 //! in a trace across several servers.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -19,8 +21,24 @@ pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Longest id that is taken from a proxy, in bytes.
 pub const MAX_ID: usize = 128;
 
-tokio::task_local! {
-    static CURRENT: SmolStr;
+thread_local! {
+    /// The request that this thread works on, until it works on another one.
+    static CURRENT: RefCell<Option<SmolStr>> = const { RefCell::new(None) };
+}
+
+/// While it lives, the thread works on a request. Dropping it brings the one before back.
+struct Entered(Option<SmolStr>);
+
+impl Entered {
+    fn new(id: &SmolStr) -> Entered {
+        Entered(CURRENT.replace(Some(id.clone())))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
 }
 
 /// A request's id and its place in a trace.
@@ -79,12 +97,21 @@ impl Correlation {
 
     /// Runs something; every line that it logs has the id.
     pub fn within<F: Future>(&self, run: F) -> impl Future<Output = F::Output> + use<F> {
-        CURRENT.scope(self.id.clone(), run)
+        let id = self.id.clone();
+        async move {
+            let mut run = pin!(run);
+            poll_fn(|cx| {
+                let _entered = Entered::new(&id);
+                run.as_mut().poll(cx)
+            })
+            .await
+        }
     }
 
     /// The same for what does not wait.
     pub fn around<T>(&self, run: impl FnOnce() -> T) -> T {
-        CURRENT.sync_scope(self.id.clone(), run)
+        let _entered = Entered::new(&self.id);
+        run()
     }
 
     /// Tells the next server, unless a policy does.
@@ -139,7 +166,8 @@ impl Trace {
 
 /// The request that is being worked on here, for lines of the log that are written elsewhere.
 pub fn current() -> Option<SmolStr> {
-    CURRENT.try_with(SmolStr::clone).ok()
+    // While a thread ends, it works on nothing.
+    CURRENT.try_with(|current| current.borrow().clone()).ok()?
 }
 
 /// An id of 110 random bits, short enough to be copied without an allocation.
@@ -202,6 +230,32 @@ mod tests {
         ] {
             assert_eq!(Trace::read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_thread_works_on_one_request_at_a_time() {
+        let (one, other) = (Correlation::new(), Correlation::new());
+        assert_eq!(current(), None);
+        one.around(|| {
+            assert_eq!(current().as_ref(), Some(one.id()));
+            other.around(|| assert_eq!(current().as_ref(), Some(other.id())));
+            assert_eq!(current().as_ref(), Some(one.id()), "the one before is back");
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| other.around(|| panic!("a run panics"))));
+            assert!(panicked.is_err() && current().as_ref() == Some(one.id()), "after a panic, too");
+        });
+        assert_eq!(current(), None);
+        // A run that waits is worked on only while it is polled.
+        let mut polls = 0;
+        let mut run = pin!(one.within(poll_fn(|_| {
+            polls += 1;
+            assert_eq!(current().as_ref(), Some(one.id()));
+            if polls < 2 { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+        })));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        while run.as_mut().poll(&mut cx).is_pending() {
+            assert_eq!(current(), None);
+        }
+        assert_eq!(current(), None);
     }
 
     #[test]
