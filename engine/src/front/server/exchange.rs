@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request};
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
@@ -24,7 +24,7 @@ use super::proxies::{self, Origin};
 use super::run::{Panicked, ToTheEnd, part};
 use super::{ConnInfo, Handler, strict};
 use crate::policy::answer::Answering;
-use crate::services::telemetry::{Correlation, REQUEST_ID};
+use crate::services::telemetry::{Correlation, REQUEST_ID, TRACEPARENT};
 
 type Answered = Result<Response<Outgoing>, Infallible>;
 
@@ -35,8 +35,34 @@ pub(super) type Exchanged = Either<Ready<Answered>, BoxFuture<'static, Answered>
 struct Exchange<'c, H: Handler> {
     connection: &'c Arc<HttpConnection<H>>,
     correlation: Correlation,
+    glance: Glance,
     http2: bool,
 }
+
+/// What a glance at a request's header tells.
+#[derive(Clone, Copy)]
+struct Glance {
+    /// Bytes of request line and header fields, as they are on the wire in HTTP/1.1.
+    bytes: usize,
+    /// Whether a field is there that says how the body is framed, where the request comes from, or what it belongs to. Most requests have
+    /// none, and nobody need look for them.
+    special: bool,
+}
+
+impl Glance {
+    fn at(request: &Request<Incoming>) -> Glance {
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        let mut glance = Glance { bytes: request.method().as_str().len() + target + "  HTTP/1.1".len() + 4, special: false };
+        for (name, value) in request.headers() {
+            glance.bytes += name.as_str().len() + value.len() + 4;
+            glance.special |= SPECIAL.contains(name) || proxies::is_of_proxies(name);
+        }
+        glance
+    }
+}
+
+/// What [`strict::framing`] and [`Correlation::of`] look for.
+const SPECIAL: [HeaderName; 3] = [header::TRANSFER_ENCODING, REQUEST_ID, TRACEPARENT];
 
 /// Counts a request as running until it is dropped.
 struct Running<G: Deref<Target = Guard>>(G);
@@ -78,7 +104,13 @@ pub(super) fn answer<H: Handler>(connection: &Arc<HttpConnection<H>>, request: R
     let guard = connection.entered.guard();
     guard.begin(http2);
     let running = Running(&**guard);
-    let exchange = Exchange { connection, correlation: Correlation::of(request.headers(), connection.trusted), http2 };
+    let glance = Glance::at(&request);
+    let correlation = if glance.special {
+        Correlation::of(request.headers(), connection.trusted)
+    } else {
+        Correlation::unnamed(connection.trusted)
+    };
+    let exchange = Exchange { connection, correlation, glance, http2 };
     let waits = if exchange.is_ready(&request) {
         let (mut head, _) = request.into_parts();
         match exchange.admit(&head) {
@@ -96,7 +128,7 @@ pub(super) fn answer<H: Handler>(connection: &Arc<HttpConnection<H>>, request: R
     std::mem::forget(running);
     Either::Right(Box::pin(async move {
         let _running = still_running;
-        let exchange = Exchange { connection: &connection, correlation, http2 };
+        let exchange = Exchange { connection: &connection, correlation, glance, http2 };
         let ended = match waits {
             Waits::Run(run) => exchange.run(run).await,
             Waits::Request(request) => exchange.wait(request).await,
@@ -117,10 +149,11 @@ impl<H: Handler> Exchange<'_, H> {
 
     /// Whether there is nothing to wait for before the policy, and nothing to refuse that the policy may word.
     fn is_ready(&self, request: &Request<Incoming>) -> bool {
-        !self.http2 && self.guard().is_flushed() && request.body().is_end_stream() && {
-            let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-            header_bytes(method, uri, headers) <= self.connection.tuned.limits.header_bytes.0
-        }
+        !self.http2 && self.guard().is_flushed() && request.body().is_end_stream() && !self.is_too_large()
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.glance.bytes > self.connection.tuned.limits.header_bytes.0
     }
 
     /// Where a request comes from, or a status that refuses it.
@@ -131,11 +164,11 @@ impl<H: Handler> Exchange<'_, H> {
         if connection.background.load(Relaxed) >= connection.tuned.limits.http2_streams {
             return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
-        if !self.http2 {
+        let (info, special) = (&connection.info, self.glance.special);
+        if special && !self.http2 {
             strict::framing(&head.headers)?;
         }
-        let info = &connection.info;
-        if !connection.trusted && !proxies::is_forwarded(&head.headers) {
+        if !connection.trusted && !(special && proxies::is_forwarded(&head.headers)) {
             return Ok(Cow::Borrowed(info));
         }
         let origin = self.correlation.around(|| connection.shared.proxies.origin(info.remote, &head.headers));
@@ -181,7 +214,7 @@ impl<H: Handler> Exchange<'_, H> {
         }
         let (mut head, incoming) = request.into_parts();
         let info = self.admit(&head)?;
-        let read = if header_bytes(&head.method, &head.uri, &head.headers) > limits.header_bytes.0 {
+        let read = if self.is_too_large() {
             Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
         } else {
             body::read(incoming, limits, &self.connection.memory).await
@@ -254,13 +287,6 @@ impl<H: Handler> Exchange<'_, H> {
         }
         response.map(|body| Outgoing::new(body, self.guard(), self.http2, id))
     }
-}
-
-/// Bytes of request line and header fields, as they are on the wire in HTTP/1.1.
-fn header_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
-    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    method.as_str().len() + target + "  HTTP/1.1".len() + 4 + fields
 }
 
 /// The answer to a request that reaches no policy.

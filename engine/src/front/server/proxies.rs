@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use crate::data::network;
@@ -29,32 +29,34 @@ pub(super) struct Origin {
 
 /// Whether a field that proxies write says that the request was forwarded.
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
-    let proxied = |name: &http::HeaderName| {
-        let name = name.as_str();
-        match name.as_bytes().first() {
-            Some(b'x') => {
-                name.starts_with("x-forwarded")
-                    || matches!(
-                        name,
-                        "x-real-ip"
-                            | "x-client-ip"
-                            | "x-cluster-client-ip"
-                            | "x-envoy-external-address"
-                            | "x-original-forwarded-for"
-                            | "x-original-host"
-                            | "x-originating-ip"
-                            | "x-remote-ip"
-                            | "x-proxyuser-ip"
-                    )
-            }
-            Some(b'f') => matches!(name, "forwarded" | "fastly-client-ip"),
-            Some(b'v') => name == "via",
-            Some(b't') => name == "true-client-ip",
-            Some(b'c') => name == "cf-connecting-ip",
-            _ => false,
+    headers.keys().any(is_of_proxies)
+}
+
+/// Whether proxies write a field of this name.
+pub(super) fn is_of_proxies(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    match name.as_bytes().first() {
+        Some(b'x') => {
+            name.starts_with("x-forwarded")
+                || matches!(
+                    name,
+                    "x-real-ip"
+                        | "x-client-ip"
+                        | "x-cluster-client-ip"
+                        | "x-envoy-external-address"
+                        | "x-original-forwarded-for"
+                        | "x-original-host"
+                        | "x-originating-ip"
+                        | "x-remote-ip"
+                        | "x-proxyuser-ip"
+                )
         }
-    };
-    headers.keys().any(proxied)
+        Some(b'f') => matches!(name, "forwarded" | "fastly-client-ip"),
+        Some(b'v') => name == "via",
+        Some(b't') => name == "true-client-ip",
+        Some(b'c') => name == "cf-connecting-ip",
+        _ => false,
+    }
 }
 
 /// A proxy's header does not name the origin of a request.

@@ -64,7 +64,7 @@ pub struct Trace {
 impl Correlation {
     /// For work outside a request: a task, a command.
     pub fn new() -> Self {
-        Correlation { id: fresh(), trace: None, trusted: false }
+        Correlation::unnamed(false)
     }
 
     /// For a request. The id is new unless a trusted proxy gave one, because whoever could choose it could hide among the lines
@@ -73,6 +73,11 @@ impl Correlation {
         let given = if trusted { single(headers, &REQUEST_ID).filter(|id| is_id(id)) } else { None };
         let id = given.map_or_else(fresh, SmolStr::new);
         Correlation { id, trace: single(headers, &TRACEPARENT).and_then(Trace::read).map(Arc::new), trusted }
+    }
+
+    /// For a request whose header names neither an id nor a trace.
+    pub fn unnamed(trusted: bool) -> Self {
+        Correlation { id: fresh(), trace: None, trusted }
     }
 
     /// The id.
