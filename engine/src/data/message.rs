@@ -142,6 +142,9 @@ impl Message {
 
     /// Parameters of a form body; none unless the content type is `application/x-www-form-urlencoded`.
     pub fn form(&self) -> &Parameters {
+        if self.body.is_empty() {
+            return Parameters::none();
+        }
         self.form.get_or_init(|| {
             if self.is_type("application/x-www-form-urlencoded") { Parameters::parse(&self.body) } else { Parameters::default() }
         })
@@ -200,6 +203,12 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// Those of what is empty.
+    pub fn none() -> &'static Parameters {
+        static NONE: Parameters = Parameters { pairs: Vec::new(), malformed: false };
+        &NONE
+    }
+
     /// Reads `application/x-www-form-urlencoded` strictly. A bad percent-escape, invalid UTF-8 or a NUL (which some databases
     /// cannot store in any text) marks the whole form as malformed, and that pair is left out.
     pub fn parse(bytes: &[u8]) -> Parameters {

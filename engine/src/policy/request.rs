@@ -103,6 +103,9 @@ impl Request {
 
     /// Parameters of the URL.
     pub fn query_parameters(&self) -> &Parameters {
+        if self.query.is_empty() {
+            return Parameters::none();
+        }
         self.query_parameters.get_or_init(|| Parameters::parse(self.query.as_bytes()))
     }
 
