@@ -168,7 +168,8 @@ impl<H: Handler> Exchange<'_, H> {
         if special && !self.http2 {
             strict::framing(&head.headers)?;
         }
-        if !connection.trusted && !(special && proxies::is_forwarded(&head.headers)) {
+        let forwarded = special && proxies::is_forwarded(&head.headers);
+        if !(connection.trusted || forwarded) {
             return Ok(Cow::Borrowed(info));
         }
         let origin = self.correlation.around(|| connection.shared.proxies.origin(info.remote, &head.headers));
