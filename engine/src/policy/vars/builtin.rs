@@ -32,7 +32,7 @@ struct Variable {
 
 /// How it is read.
 enum Read {
-    /// Text, without a copy where that is possible.
+    /// Text that is there as it is read.
     Text(TextRead),
     /// A value.
     Value(fn(&Ctx) -> Value),
@@ -45,7 +45,7 @@ enum Read {
 /// A built-in as the executor reads it.
 #[derive(Clone)]
 pub enum Accessor {
-    /// Text, without a copy where that is possible.
+    /// Text that is there as it is read.
     Text(TextRead),
     /// Text under a name.
     TextOf(for<'a> fn(&'a Ctx, &str) -> Option<&'a str>, SmolStr),
