@@ -194,7 +194,7 @@ const CALLEES: usize = 64;
 pub enum Started {
     /// It has ended.
     Ended(Ending),
-    /// It goes on with [`go_on`]. Boxed, because it is passed on several times.
+    /// It goes on with `go_on`. Boxed, because it is passed on several times.
     Waits(Box<Rest>),
 }
 
