@@ -91,7 +91,7 @@ fn failed(ctx: &mut Ctx, broken: Option<bool>) -> Response<Bytes> {
 
 /// Headers that go out although the policy failed: all that do not describe a body.
 fn survivors(ctx: &Ctx) -> HeaderMap {
-    let mut headers = ctx.response.as_ref().map(|response| response.headers.clone()).unwrap_or_default();
+    let mut headers = ctx.response_fields();
     for name in draft::OF_ONE_ANSWER {
         headers.remove(name);
     }

@@ -260,10 +260,15 @@ impl Ctx {
     pub fn answer(&self) -> std::borrow::Cow<'_, Message> {
         use std::borrow::Cow;
         match (&self.draft, self.response.as_deref()) {
-            (Some(draft), response) => Cow::Owned(draft.message(response)),
+            (Some(draft), _) => Cow::Owned(draft.message(self.response_fields())),
             (None, Some(response)) => Cow::Borrowed(response),
             (None, None) => Cow::Owned(Message::default()),
         }
+    }
+
+    /// The header fields that are collected for the answer.
+    pub fn response_fields(&self) -> HeaderMap {
+        self.response.as_ref().map(|response| response.headers.clone()).unwrap_or_default()
     }
 
     /// What is collected for the answer, to change it.

@@ -105,9 +105,7 @@ impl Handler for Front {
         };
         let logged = services.told.then(|| Box::new(Access::begin(head, conn, correlation, services.access, traced)));
         let end = End { logged, strict: services.security == Security::Strict, secure: conn.secure };
-        let mut answer = self.answer(&site, head, body, conn, correlation);
-        end.after(&mut answer);
-        answer
+        end.after(self.answer(&site, head, body, conn, correlation))
     }
 
     /// In the words of the service that the request is for.
@@ -124,10 +122,9 @@ impl Handler for Front {
         let logged = services.told.then(|| Box::new(Access::begin(head, conn, correlation, services.access, None)));
         let refused = Refused { status, reason: reason.to_owned(), headers: HeaderMap::new() };
         let request = receive::request(head, Bytes::new(), conn, correlation).ok()?;
-        let mut answer = site.refuse(request, refused)?;
+        let answer = site.refuse(request, refused)?;
         self.host.metrics.refused(status.as_u16());
-        End { logged, strict: services.security == Security::Strict, secure: conn.secure }.after(&mut answer);
-        Some(answer)
+        Some(End { logged, strict: services.security == Security::Strict, secure: conn.secure }.after(answer))
     }
 
     fn refused(&self, status: StatusCode, peer: IpAddr, correlation: &Correlation) {
@@ -147,17 +144,17 @@ struct End {
 }
 
 impl End {
-    fn after(self, answer: &mut Answering) {
-        match answer {
+    fn after(self, mut answer: Answering) -> Answering {
+        match &mut answer {
             Answering::Now(response) => self.of(response),
-            Answering::Later(later) => {
-                let later = std::mem::replace(later, std::future::pending().boxed());
-                *answer = Answering::later(later.map(|mut response| {
+            Answering::Later(_) => {
+                return Answering::later(answer.into_future().map(|mut response| {
                     self.of(&mut response);
                     response
                 }));
             }
         }
+        answer
     }
 
     fn of(self, response: &mut Response<Bytes>) {

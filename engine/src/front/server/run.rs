@@ -22,8 +22,8 @@ pub(super) struct Panicked;
 pub(super) fn part<T>(correlation: &Correlation, run: impl FnOnce() -> T) -> Result<T, Panicked> {
     let mut made = None;
     // Answers are large, so they are not passed through all this.
-    let ended = catch_unwind(AssertUnwindSafe(|| correlation.around(|| made = Some(run()))));
-    if ended.is_ok() { made.ok_or(Panicked) } else { Err(Panicked) }
+    catch_unwind(AssertUnwindSafe(|| correlation.around(|| made = Some(run())))).map_err(|_| Panicked)?;
+    made.ok_or(Panicked)
 }
 
 /// The rest of a run that has begun and has to wait, in the foreground: somebody waits for its answer. If it is dropped before its end,

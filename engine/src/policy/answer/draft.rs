@@ -32,10 +32,10 @@ impl Draft {
         headers
     }
 
-    /// The answer as a message.
-    pub fn message(&self, response: Option<&Message>) -> Message {
+    /// The answer as a message, with these fields beside its own.
+    pub fn message(&self, beside: HeaderMap) -> Message {
         let mut message = Message::default();
-        message.headers = self.beside(response.map(|response| response.headers.clone()).unwrap_or_default());
+        message.headers = self.beside(beside);
         message.status = Some(self.status);
         message.set_body(self.body.clone());
         message

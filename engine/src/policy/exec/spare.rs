@@ -13,7 +13,6 @@ use crate::data::value::Value;
 const MOST: usize = 16;
 /// Longer vectors are not kept.
 const LONGEST: usize = 2048;
-
 /// Maps with room for more fields are not kept.
 const WIDEST: usize = 64;
 

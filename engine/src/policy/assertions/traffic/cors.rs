@@ -137,10 +137,11 @@ impl Assertion for Cors {
                 vary(&mut ctx.response_mut().headers, field);
             }
         }
+        let response = ctx.response_mut();
         for (name, value) in &answer {
-            ctx.response_mut().headers.insert(name, value.clone());
+            response.headers.insert(name, value.clone());
             // Another server's answer, which knows nothing of this list, must not override it.
-            ctx.response_mut().place(name);
+            response.place(name);
         }
         ctx.set_if(self.allowed, true);
         HELD

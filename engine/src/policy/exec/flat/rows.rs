@@ -13,31 +13,30 @@ pub fn join(flat: Flat) -> Flat {
         }
         _ => false,
     };
-    // Where each instruction will be: the row, for the first of some comparisons.
-    let mut places = Vec::with_capacity(code.len());
-    let mut rows = Vec::new();
-    for at in 0..code.len() {
-        places.push((at + rows.len()) as u32);
-        if follows(at) && !at.checked_sub(1).is_some_and(follows) {
-            rows.push(at);
+    let begins = |at: &usize| follows(*at) && !at.checked_sub(1).is_some_and(follows);
+    let firsts: Vec<usize> = (0..code.len()).filter(begins).collect();
+    let row = |first: &usize| {
+        let count = (*first..).take_while(|at| follows(*at)).count() + 1;
+        let tests = code.get(*first..first + count)?;
+        let compares = tests.iter().filter_map(|test| if let Op::Test(compare) = &test.op { Some(compare) } else { None });
+        let (begin, end) = (tests.first()?, tests.last()?);
+        Some(Instr { op: Op::Row(Row::of(compares)), ok: end.ok, no: NOWHERE, origin: begin.origin, base: begin.base })
+    };
+    let mut rows = firsts.iter().filter_map(row).collect::<Vec<_>>().into_iter();
+    // Each instruction moves by the rows before it. What leads to the first of some comparisons leads to their row.
+    let place = |at: u32| match at {
+        NOWHERE => NOWHERE,
+        at => at + firsts.partition_point(|first| *first < at as usize) as u32,
+    };
+    let mut joined = Vec::with_capacity(code.len() + firsts.len());
+    for (at, instr) in code.into_iter().enumerate() {
+        if firsts.binary_search(&at).is_ok() {
+            joined.extend(rows.next());
         }
+        joined.push(instr);
     }
-    if rows.is_empty() {
-        return Flat { code, entry, fault_tail, slots };
-    }
-    let place = |at: u32| places.get(at as usize).copied().unwrap_or(NOWHERE);
-    let mut joined: Vec<Instr> = Vec::with_capacity(code.len() + rows.len());
-    let mut rows = rows.into_iter().peekable();
-    for (at, instr) in code.iter().enumerate() {
-        if rows.next_if_eq(&at).is_some() {
-            let count = (at..).take_while(|at| follows(*at)).count() + 1;
-            let tests = code.iter().skip(at).take(count);
-            let compares = tests.filter_map(|test| if let Op::Test(compare) = &test.op { Some(compare) } else { None });
-            let after = code.get(at + count - 1).map_or(NOWHERE, |last| place(last.ok));
-            joined.push(Instr { op: Op::Row(Row::of(compares)), ok: after, no: NOWHERE, origin: instr.origin, base: instr.base });
-        }
-        let Instr { op, ok, no, origin, base } = instr;
-        joined.push(Instr { op: op.clone(), ok: place(*ok), no: place(*no), origin: *origin, base: *base });
+    for instr in &mut joined {
+        (instr.ok, instr.no) = (place(instr.ok), place(instr.no));
     }
     Flat { code: joined, entry: place(entry), fault_tail: fault_tail.map(place), slots }
 }

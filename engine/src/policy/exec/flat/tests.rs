@@ -315,7 +315,6 @@ impl Maker {
             6 => format!("\"Inner\" (n: {value})"),
             7 => self.pick(&["Stop", "fail ${a}", "Raise \"r ${b}\"", "Continue", "set a = 1"]).to_owned(),
             8 => format!("{}\n{}\n{}", self.condition(), self.condition(), self.condition()),
-            19 => format!("if {} {{ {} }} else {{ {} }}", self.condition(), self.block(), self.block()),
             9 => format!("AtLeastOne {{ All {{ {} }}; All {{ {} }} }}", self.block(), self.block()),
             10 => format!("HandleErrors {{ {} }} on error {{ {} }}", self.block(), self.block()),
             11 => format!("ForEach item in {value} {{ set {variable} = ${{item}}\n {} }}", self.block()),
@@ -325,6 +324,7 @@ impl Maker {
             15 => format!("\"Caught\" (n: {value})"),
             16 => format!("\"Passes\" (n: {value})"),
             17 => format!("\"Turns\" (a: {value}, b: ${{{variable}}})"),
+            18 => format!("if {} {{ {} }} else {{ {} }}", self.condition(), self.block(), self.block()),
             _ => format!("\"Stored\" (n: {value})"),
         }
     }
