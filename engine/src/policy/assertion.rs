@@ -7,7 +7,7 @@ use portcullis_dsl::Diagnostic;
 use portcullis_dsl::spec::Spec;
 
 pub use crate::policy::build::Build;
-pub use crate::policy::runnable::{Assertion, AsyncAssertion, Begin, BlockAssertion, BlockEnd, OpenBlock, Runnable};
+pub use crate::policy::runnable::{Assertion, AsyncAssertion, Begin, BlockAssertion, BlockEnd, OpenBlock, Places, Runnable};
 
 /// An assertion's place in the catalogue.
 pub struct Entry {

@@ -7,12 +7,33 @@ use async_trait::async_trait;
 use portcullis_dsl::Diagnostic;
 
 use crate::data::fault::{Fault, Verdict};
-use crate::policy::ctx::Ctx;
+use crate::policy::ctx::{Ctx, Slot};
+use crate::policy::expr::Expr;
+
+/// Where a policy's variables are once it is one stretch of code with everything that it calls, and what is known of them.
+pub trait Places {
+    /// An expression, with what is known as constants.
+    fn expr(&self, expr: &Expr) -> Expr;
+
+    /// A variable that the assertion sets whenever it succeeds, and at no other time unless nobody can tell.
+    fn target(&self, slot: Slot) -> Slot;
+
+    /// An expression that may be there.
+    fn optional(&self, expr: &Option<Expr>) -> Option<Expr> {
+        expr.as_ref().map(|expr| self.expr(expr))
+    }
+}
 
 /// An assertion that does no I/O. It never yields.
 pub trait Assertion: Send + Sync {
     /// Answers.
     fn run(&self, ctx: &mut Ctx) -> Verdict;
+
+    /// The same assertion with its variables in these places. `None`: they have to stay where they are. What runs often gains most: its
+    /// constants are not set before it, and what only it reads is not copied. It must not keep an expression for later.
+    fn placed(&self, _places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        None
+    }
 }
 
 /// An assertion that does I/O.
@@ -24,6 +45,11 @@ pub trait AsyncAssertion: Send + Sync {
     /// Whether it changes the database of its connection.
     fn changes_database(&self) -> bool {
         false
+    }
+
+    /// As [`Assertion::placed`].
+    fn placed(&self, _places: &dyn Places) -> Option<Arc<dyn AsyncAssertion>> {
+        None
     }
 }
 

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
 use crate::data::value::Value;
+use crate::policy::assertion::Places;
 use crate::policy::ctx::Ctx;
 use crate::policy::exec::spare;
 use crate::policy::expr::{Expr, JsonNode, Piece, fixed};
@@ -31,6 +32,17 @@ impl Fields {
             Expr::Const(value) => of_object(&value.to_json()).map_or_else(|_| Fields::Any(object.clone()), Fields::Fixed),
             Expr::Json(node) => named(node).map_or_else(|| Fields::Any(object.clone()), Fields::Named),
             _ => Fields::Any(object),
+        }
+    }
+
+    /// The same with their variables in these places.
+    pub fn placed(&self, places: &dyn Places) -> Fields {
+        match self {
+            Fields::Fixed(headers) => Fields::Fixed(headers.clone()),
+            Fields::Named(fields) => {
+                Fields::Named(fields.iter().map(|(name, value)| (name.clone(), places.expr(value))).collect())
+            }
+            Fields::Any(object) => Fields::Any(places.expr(object)),
         }
     }
 

@@ -143,9 +143,8 @@ pub enum Op {
     Failed(Cow<'static, str>),
     /// Of a [`Flat`]: an input of a call.
     Pass(Box<Input>),
-    /// Of a [`Flat`]: outputs of a call: the callee's variable seen from the caller, the caller's own, and whether it is also given if it is
-    /// undefined.
-    Give(Box<[(Slot, Slot, bool)]>),
+    /// Of a [`Flat`]: outputs of a call.
+    Give(Box<[Given]>),
     /// Of a [`Flat`]: `fail` in an assertion, which leaves what was opened in it.
     FailInlined(Box<(Slot, Expr, Opened)>),
 }
@@ -159,6 +158,19 @@ pub struct Opened {
     pub handlers: usize,
     /// Blocks of assertions.
     pub blocks: usize,
+}
+
+/// An output of a call that is part of a [`Flat`].
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// The callee's variable, by its place among those of all frames.
+    pub inner: Slot,
+    /// The caller's.
+    pub outer: Slot,
+    /// Whether it is also given if it is undefined.
+    pub always: bool,
+    /// Whether nobody reads the callee's variable afterwards.
+    pub last: bool,
 }
 
 /// An input of a call that is part of a [`Flat`].

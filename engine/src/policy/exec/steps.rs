@@ -5,7 +5,7 @@ use portcullis_dsl::ast::Type;
 use super::inputs::{WRONG_TYPE, passed, wrong_input};
 use super::loops::LoopState;
 use super::observer::Observer;
-use super::program::{CallSite, Instr, Loop, Op, Program};
+use super::program::{CallSite, Given, Instr, Loop, Op, Program};
 use super::{Activation, Code, Ending, Handler, Run, astray, begun, defect, tell};
 use crate::data::fault::Fault;
 use crate::data::value::Value;
@@ -112,8 +112,8 @@ fn step(code: &Code<'_>, ctx: &mut Ctx, run: &mut Run, pc: u32, instr: &Instr) -
             }
         },
         Op::Give(outputs) => {
-            for (inner, outer, always) in outputs {
-                let value = ctx.take(*inner);
+            for Given { inner, outer, always, last } in outputs {
+                let value = if *last { ctx.take(*inner) } else { ctx.get(*inner).clone() };
                 if *always || !value.is_undefined() {
                     ctx.set(*outer, value);
                 }

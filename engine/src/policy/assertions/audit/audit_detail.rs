@@ -1,10 +1,12 @@
 //! `AuditDetail`: a record in the audit log.
 
+use std::sync::Arc;
+
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 use serde_json::{Map, Value as Json};
 
 use crate::data::fault::{HELD, Verdict};
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::services::telemetry::{AuditRecord, Level, in_log, wanted_in_log};
@@ -119,5 +121,17 @@ impl Assertion for AuditDetail {
         };
         if self.log { in_log(record) } else { audit.record(record) }
         HELD
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(AuditDetail {
+            message: places.optional(&self.message),
+            event: places.optional(&self.event),
+            fields: places.optional(&self.fields),
+            level: self.level,
+            log: self.log,
+            logger: places.optional(&self.logger),
+            limit: places.optional(&self.limit),
+        }))
     }
 }

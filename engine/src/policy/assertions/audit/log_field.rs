@@ -1,11 +1,13 @@
 //! `LogField`: adds a policy's own fields to the log lines of its request.
 
+use std::sync::Arc;
+
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 use smol_str::SmolStr;
 
 use crate::data::encoding::byte_of;
 use crate::data::fault::{HELD, Verdict};
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::services::telemetry::OWN_FIELDS;
@@ -64,5 +66,9 @@ impl Assertion for LogField {
             ctx.told.push((self.name.clone(), value));
         }
         HELD
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(LogField { name: self.name.clone(), value: places.expr(&self.value) }))
     }
 }

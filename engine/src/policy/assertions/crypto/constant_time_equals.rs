@@ -1,8 +1,10 @@
 //! `ConstantTimeEquals`: compares secrets so that the time reveals nothing.
 
+use std::sync::Arc;
+
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict, falsified};
@@ -45,5 +47,9 @@ impl Assertion for ConstantTimeEquals {
             return falsified("one of the two is empty");
         }
         if constant_time_eq(left.as_bytes(), right.as_bytes()) { HELD } else { falsified("they differ") }
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(ConstantTimeEquals { left: places.expr(&self.left), right: places.expr(&self.right) }))
     }
 }

@@ -1,9 +1,11 @@
 //! `EncodeDecode`: text encodings, and back.
 
+use std::sync::Arc;
+
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::data::encoding::Encoding;
 use crate::policy::expr::Expr;
@@ -97,5 +99,9 @@ impl Assertion for EncodeDecode {
         };
         ctx.set(self.target, result);
         HELD
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(EncodeDecode { source: places.expr(&self.source), target: places.target(self.target), ..*self }))
     }
 }

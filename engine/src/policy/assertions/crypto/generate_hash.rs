@@ -1,10 +1,12 @@
 //! `GenerateHash`: SHA-1 and SHA-2, and MD5 for protocols that are as old.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::data::encoding::Encoding;
 use crate::policy::expr::Expr;
@@ -109,5 +111,9 @@ impl Assertion for GenerateHash {
         let kept = kept.ok_or_else(|| Fault::new(Blame::Internal, "a hash is shorter than its algorithm says"))?;
         ctx.set(self.target, self.encoding.encode(kept));
         HELD
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(GenerateHash { source: places.expr(&self.source), target: places.target(self.target), ..*self }))
     }
 }

@@ -1,9 +1,11 @@
 //! `CacheLookup`: finds what `CacheStore` kept.
 
+use std::sync::Arc;
+
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Prop, Spec, example, sets};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict, falsified};
@@ -64,5 +66,14 @@ impl Assertion for CacheLookup {
             }
             None => falsified("nothing in the cache"),
         }
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(CacheLookup {
+            cache: places.expr(&self.cache),
+            key: places.expr(&self.key),
+            max_age: places.optional(&self.max_age),
+            target: self.target.map(|slot| places.target(slot)),
+        }))
     }
 }

@@ -1,8 +1,10 @@
 //! `CacheStore`: keeps a value in memory.
 
+use std::sync::Arc;
+
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::Ctx;
 use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict, falsified};
@@ -76,5 +78,16 @@ impl Assertion for CacheStore {
             ctx.tell_others(vec![Removal::key(&cache, &key)]);
         }
         if stored.fits { HELD } else { falsified("the value is too large to be kept") }
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(CacheStore {
+            cache: places.expr(&self.cache),
+            key: places.expr(&self.key),
+            value: places.expr(&self.value),
+            max_entries: places.expr(&self.max_entries),
+            max_age: places.expr(&self.max_age),
+            max_size: places.expr(&self.max_size),
+        }))
     }
 }

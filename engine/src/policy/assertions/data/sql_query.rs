@@ -261,6 +261,25 @@ impl AsyncAssertion for SqlQuery {
     fn changes_database(&self) -> bool {
         !self.statement.only_reads()
     }
+
+    fn placed(&self, places: &dyn crate::policy::assertion::Places) -> Option<Arc<dyn AsyncAssertion>> {
+        let target = |slot: &Option<Slot>| slot.map(|slot| places.target(slot));
+        Some(Arc::new(SqlQuery {
+            connection: places.expr(&self.connection),
+            statement: self.statement.clone(),
+            params: self.params.iter().map(|param| places.expr(param)).collect(),
+            columns: self.columns.iter().map(|(name, slot)| (name.clone(), places.target(*slot))).collect(),
+            places: ArcSwapOption::empty(),
+            count: target(&self.count),
+            digest: target(&self.digest),
+            rows: target(&self.rows),
+            refused: target(&self.refused),
+            max_rows: self.max_rows,
+            fail_if_none: self.fail_if_none,
+            timeout: places.optional(&self.timeout),
+            fault_fails: self.fault_fails,
+        }))
+    }
 }
 
 /// Where in a row the columns are that the policy reads, as long as the rows have these columns.

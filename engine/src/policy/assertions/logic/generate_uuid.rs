@@ -1,10 +1,12 @@
 //! `GenerateUuid`: random identifiers.
 
+use std::sync::Arc;
+
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 use uuid::{Builder, Uuid};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::data::fault::{HELD, Verdict, falsified};
@@ -76,5 +78,10 @@ impl Assertion for GenerateUuid {
         };
         ctx.set(self.target, made);
         HELD
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        let (target, quantity) = (places.target(self.target), places.expr(&self.quantity));
+        Some(Arc::new(GenerateUuid { target, quantity, ordered: self.ordered }))
     }
 }

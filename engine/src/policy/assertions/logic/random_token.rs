@@ -1,10 +1,12 @@
 //! `RandomToken`: secrets that nobody can guess.
 
+use std::sync::Arc;
+
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::data::encoding::Encoding;
 use crate::data::fault::{Blame, Fault, HELD, Verdict};
@@ -54,5 +56,9 @@ impl Assertion for RandomToken {
         SystemRandom::new().fill(&mut bytes).map_err(|_| Fault::new(Blame::Internal, "the system gives no random bytes"))?;
         ctx.set(self.target, self.encoding.encode(&bytes));
         HELD
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(RandomToken { target: places.target(self.target), ..*self }))
     }
 }

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example};
 
-use crate::policy::assertion::{Assertion, Entry, Runnable};
+use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::answer::draft::{Draft, body_bytes};
 use crate::policy::answer::fields::Fields;
 use crate::policy::ctx::Ctx;
@@ -56,11 +56,7 @@ pub static ENTRY: Entry = Entry {
         Runnable::sync(Respond {
             status: p.status("status")?,
             content_type: p.optional("type"),
-            body: match p.value("body") {
-                Expr::Json(node) if node.has_fixed_names() => Body::Json(node),
-                Expr::Const(body) => Body::Fixed((!body.is_undefined()).then(|| natural_type(&body)), body_bytes(body)),
-                body => Body::Any(body),
-            },
+            body: Body::of(p.value("body")),
             headers,
         })
     },
@@ -79,6 +75,16 @@ enum Body {
     /// A constant, with its natural content type.
     Fixed(Option<HeaderValue>, Bytes),
     Any(Expr),
+}
+
+impl Body {
+    fn of(body: Expr) -> Body {
+        match body {
+            Expr::Json(node) if node.has_fixed_names() => Body::Json(node),
+            Expr::Const(body) => Body::Fixed((!body.is_undefined()).then(|| natural_type(&body)), body_bytes(body)),
+            body => Body::Any(body),
+        }
+    }
 }
 
 impl Assertion for Respond {
@@ -118,6 +124,19 @@ impl Assertion for Respond {
         }
         ctx.draft = Some(draft);
         HELD
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn Assertion>> {
+        Some(Arc::new(Respond {
+            status: places.expr(&self.status),
+            content_type: places.optional(&self.content_type),
+            body: match &self.body {
+                Body::Json(node) => Body::of(places.expr(&Expr::Json(Arc::clone(node)))),
+                Body::Fixed(natural, body) => Body::Fixed(natural.clone(), body.clone()),
+                Body::Any(body) => Body::of(places.expr(body)),
+            },
+            headers: self.headers.placed(places),
+        }))
     }
 }
 

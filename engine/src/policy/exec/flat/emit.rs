@@ -6,7 +6,7 @@ use super::graph::{Act, Can, Graph, Node, Step};
 use super::live::Live;
 use crate::data::value::Value;
 use crate::policy::ctx::Slot;
-use crate::policy::exec::program::{Flat, Instr, Loop, NOWHERE, Op};
+use crate::policy::exec::program::{Flat, Given, Instr, Loop, NOWHERE, Op};
 
 /// Writes the code. `None` if the graph is wrong.
 pub fn emit(graph: &Graph, live: &Live<'_>) -> Option<Flat> {
@@ -75,12 +75,17 @@ fn line(node: &Node, live: &Live<'_>) -> Vec<Left> {
             }
             Act::Give(outputs) => {
                 let outputs = outputs.iter().filter(|(_, outer, _)| is_read(outer));
-                let outputs: Vec<_> = outputs.map(|(inner, outer, always)| (place(inner), place(outer), *always)).collect();
-                let reads = outputs.iter().flat_map(|(inner, outer, _)| [inner.0 as usize, outer.0 as usize]).collect();
+                let outputs: Vec<_> = outputs
+                    .map(|(inner, outer, always)| {
+                        let (last, inner) = (!is_read(inner), place(inner));
+                        Given { inner, outer: place(outer), always: *always, last }
+                    })
+                    .collect();
+                let reads = outputs.iter().flat_map(|given| [given.inner.0 as usize, given.outer.0 as usize]).collect();
                 (LeftOp::Op(Op::Give(outputs.into())), 0, reads, Can::default())
             }
             Act::Failed(reason) => (LeftOp::Failed(reason.clone()), base as u32, Vec::new(), Can::default()),
-            Act::Op { op, reads, sets, can } => {
+            Act::Op { op, reads, sets, can, .. } => {
                 // What it sets has an older value, which may count where it fails.
                 let reads = reads.iter().chain(sets).copied().collect();
                 let op = match op {

@@ -1,14 +1,17 @@
 //! Expressions with what is known of their variables.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use portcullis_dsl::ast::Type;
 
 use super::state::State;
 use crate::data::value::Value;
+use crate::policy::assertion::Places;
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::exec::compare::{Compare, Condition, Test};
 use crate::policy::expr::{Expr, JsonNode, Piece};
+use crate::policy::vars::Accessor;
 
 /// Evaluates what is known. What is left names variables by their places among those of all frames, and originals instead of their copies.
 pub struct Fold<'a> {
@@ -42,6 +45,11 @@ impl Fold<'_> {
     fn place(&self, slot: Slot) -> Slot {
         let place = self.state.original(self.base + slot.0 as usize);
         u32::try_from(place).map_or(slot, Slot)
+    }
+
+    /// Where a variable is, among those of all frames.
+    fn own_place(&self, slot: Slot) -> Slot {
+        u32::try_from(self.base).map_or(slot, |base| Slot(base + slot.0))
     }
 
     /// The value, if it is known and the same in every run.
@@ -182,6 +190,44 @@ impl Fold<'_> {
     }
 }
 
+/// Folds what an assertion reads, and notes which variables these are and which ones it sets.
+pub struct Placing<'a> {
+    fold: &'a Fold<'a>,
+    noted: RefCell<Noted>,
+}
+
+/// Variables of an assertion, by their places among those of all frames.
+#[derive(Default)]
+pub struct Noted {
+    /// Those that it reads.
+    pub reads: Vec<usize>,
+    /// Those that it sets.
+    pub sets: Vec<usize>,
+}
+
+impl<'a> Placing<'a> {
+    /// What this makes of an assertion, and its variables.
+    pub fn of<T>(fold: &'a Fold<'a>, make: impl FnOnce(&dyn Places) -> Option<T>) -> Option<(T, Noted)> {
+        let placing = Placing { fold, noted: RefCell::default() };
+        let made = make(&placing)?;
+        Some((made, placing.noted.into_inner()))
+    }
+}
+
+impl Places for Placing<'_> {
+    fn expr(&self, expr: &Expr) -> Expr {
+        let expr = self.fold.expr(expr);
+        self.noted.borrow_mut().reads.append(&mut Needs::of(&expr).reads);
+        expr
+    }
+
+    fn target(&self, slot: Slot) -> Slot {
+        let slot = self.fold.own_place(slot);
+        self.noted.borrow_mut().sets.push(slot.0 as usize);
+        slot
+    }
+}
+
 /// What a folded expression needs of its surroundings.
 #[derive(Default)]
 pub struct Needs {
@@ -258,6 +304,29 @@ impl Needs {
         self.expr(&compare.left);
         compare.right().into_iter().for_each(|right| self.expr(right));
     }
+}
+
+/// Whether a folded expression surely gives something.
+pub fn is_defined(value: &Expr, state: &State) -> bool {
+    match value {
+        Expr::Const(value) => !value.is_undefined(),
+        Expr::Slot(slot) => state.is_defined(slot.0 as usize),
+        Expr::Builtin(Accessor::Text(_)) => true,
+        Expr::Text(_) | Expr::Template(..) | Expr::Json(_) | Expr::List(_) | Expr::Condition(_) => true,
+        Expr::Either(both) => is_defined(&both.0, state) || is_defined(&both.1, state),
+        _ => false,
+    }
+}
+
+/// The variable that is surely not undefined where this comparison is true; by its place.
+pub fn shows_defined(compare: &Compare) -> Option<usize> {
+    let Expr::Slot(slot) = &compare.left else { return None };
+    let shown = match &compare.test {
+        Test::Empty => compare.negate,
+        Test::Count(bounds) => !compare.negate && bounds.min.is_some_and(|min| min > 0),
+        _ => true,
+    };
+    shown.then_some(slot.0 as usize)
 }
 
 /// The variable that another one is a copy of once it has this value; by its place.

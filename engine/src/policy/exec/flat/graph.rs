@@ -18,6 +18,8 @@ pub struct Graph {
     pub slots: usize,
     /// Variables that are read after the end.
     pub kept: Vec<usize>,
+    /// Variables that have a value before it begins.
+    pub given: Vec<usize>,
 }
 
 /// An instruction, called from a certain place.
@@ -48,6 +50,7 @@ pub struct Step {
 }
 
 /// What a step does.
+#[expect(clippy::large_enum_variant, reason = "most steps are instructions")]
 pub enum Act {
     /// Sets variables to known values.
     Values(Vec<(Slot, Value)>),
@@ -60,8 +63,12 @@ pub enum Act {
         op: Op,
         /// Variables that it may read, by their places among those of all frames.
         reads: Vec<usize>,
-        /// The variable that it sets if it succeeds.
-        sets: Option<usize>,
+        /// Variables that it sets if it succeeds.
+        sets: Vec<usize>,
+        /// Variables that it may set, whatever becomes of it.
+        may_set: Vec<usize>,
+        /// Whether it names variables by their places among those of all frames, and so could name other ones.
+        moves: bool,
         /// What may happen.
         can: Can,
     },

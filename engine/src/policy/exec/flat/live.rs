@@ -8,8 +8,9 @@ use crate::policy::exec::program::Op;
 pub struct Set(Vec<u64>);
 
 impl Set {
+    /// Empty. Besides the variables it may contain the last failure.
     fn new(slots: usize) -> Set {
-        Set(vec![0; slots.div_ceil(64)])
+        Set(vec![0; (slots + 1).div_ceil(64)])
     }
 
     /// Whether a variable is in it.
@@ -17,19 +18,22 @@ impl Set {
         self.0.get(slot / 64).is_some_and(|word| word & (1 << (slot % 64)) != 0)
     }
 
-    fn add(&mut self, slot: usize) {
+    /// A variable is in it.
+    pub fn add(&mut self, slot: usize) {
         if let Some(word) = self.0.get_mut(slot / 64) {
             *word |= 1 << (slot % 64);
         }
     }
 
-    fn remove(&mut self, slot: usize) {
+    /// A variable is not in it.
+    pub fn remove(&mut self, slot: usize) {
         if let Some(word) = self.0.get_mut(slot / 64) {
             *word &= !(1 << (slot % 64));
         }
     }
 
-    fn extend(&mut self, other: &Set) {
+    /// So are these.
+    pub fn extend(&mut self, other: &Set) {
         self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
     }
 }
@@ -74,6 +78,31 @@ pub fn live(graph: &Graph) -> Live<'_> {
 }
 
 impl Live<'_> {
+    /// None of the variables.
+    pub fn none(&self) -> Set {
+        Set::new(self.graph.slots)
+    }
+
+    /// The last failure, as if it were a variable: who refuses tells it.
+    fn reason(&self) -> usize {
+        self.graph.slots
+    }
+
+    /// Adds what is read if a step does not go on.
+    pub fn otherwise(&self, node: &Node, act: &Act, set: &mut Set) {
+        let Act::Op { op, can, .. } = act else { return };
+        if can.fail {
+            self.join(node.no, set);
+        }
+        if can.fault {
+            self.join(node.handler, set);
+            self.join(self.graph.tail, set);
+        }
+        if matches!(op, Op::End(_)) || (can.fault && self.graph.tail.is_none()) {
+            set.extend(&self.kept);
+        }
+    }
+
     /// What is read after a node.
     pub fn after(&self, node: &Node) -> Set {
         let mut set = Set::new(self.graph.slots);
@@ -82,7 +111,8 @@ impl Live<'_> {
         set
     }
 
-    fn join(&self, node: Option<usize>, set: &mut Set) {
+    /// Adds what is read from a node on.
+    pub fn join(&self, node: Option<usize>, set: &mut Set) {
         node.and_then(|node| self.at.get(node)).into_iter().for_each(|live| set.extend(live));
     }
 
@@ -124,26 +154,33 @@ impl Live<'_> {
                 }
                 needed
             }
-            Act::Failed(_) => true,
-            Act::Op { op, reads, sets, can } => {
-                if !can.fail && !can.fault && !can.more && sets.is_some_and(|sets| !set.has(sets)) {
+            Act::Failed(_) => {
+                let needed = set.has(self.reason());
+                set.remove(self.reason());
+                needed
+            }
+            Act::Op { op, reads, sets, can, .. } => {
+                if !can.fail && !can.fault && !can.more && !sets.iter().any(|sets| set.has(*sets)) {
                     return false;
                 }
                 sets.iter().for_each(|sets| set.remove(*sets));
-                if can.fail {
-                    self.join(node.no, set);
-                }
-                if can.fault {
-                    self.join(node.handler, set);
-                    self.join(self.graph.tail, set);
-                }
-                // Without a tail, a fault is an end.
-                if matches!(op, Op::End(_)) || (can.fault && self.graph.tail.is_none()) {
-                    set.extend(&self.kept);
+                let told = set.has(self.reason());
+                self.otherwise(node, act, set);
+                match op {
+                    // What fails here says so itself. A fault that is caught may follow an older failure.
+                    _ if fails_anew(op) && !told && node.handler.is_none() => set.remove(self.reason()),
+                    Op::End(false) | Op::Fail(..) | Op::DropDraft => set.add(self.reason()),
+                    Op::FailInlined(_) => set.remove(self.reason()),
+                    _ => {}
                 }
                 reads.iter().for_each(|slot| set.add(*slot));
                 true
             }
         }
     }
+}
+
+/// Whether an instruction that fails is the last failure then.
+fn fails_anew(op: &Op) -> bool {
+    matches!(op, Op::Set(..) | Op::Default(..) | Op::Pass(_) | Op::Test(_) | Op::Sync(..) | Op::Async(..) | Op::Begin(_))
 }

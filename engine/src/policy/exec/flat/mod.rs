@@ -4,6 +4,8 @@
 //! ```text
 //! walk.rs    follows the program from the service's first instruction, into everything that it calls, with what is known of each
 //!            variable ([`state`]): a decision that is known leaves one way, a value that is known is a constant ([`fold`])
+//! calls.rs   does so through calls
+//! merge.rs   gives one place to variables that pass their value on
 //! live.rs    finds which variables somebody still reads: what sets others is left out
 //! emit.rs    writes the code
 //! rows.rs    joins comparisons that follow each other
@@ -22,10 +24,12 @@
 //!
 //! Whoever runs this form and whoever runs the program itself sees the same: `flat/tests.rs` runs policies both ways.
 
+mod calls;
 mod emit;
 mod fold;
 mod graph;
 mod live;
+mod merge;
 mod nowhere;
 mod rows;
 mod state;
@@ -72,7 +76,8 @@ pub fn now<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
 }
 
 fn make(program: &Program, frame: &FrameProgram) -> Option<Flat> {
-    let graph = walk::walk(program, frame)?;
+    let mut graph = walk::walk(program, frame)?;
+    merge::merge(&mut graph);
     let live = live::live(&graph);
     emit::emit(&graph, &live).map(rows::join)
 }

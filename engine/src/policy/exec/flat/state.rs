@@ -31,6 +31,8 @@ pub struct Frame {
     pub values: Vec<Value>,
     /// Whether they are unknown.
     pub unknown: Vec<bool>,
+    /// Whether they are surely not undefined.
+    defined: Vec<bool>,
 }
 
 /// Two ways to the same place have left different things open.
@@ -39,7 +41,7 @@ pub struct Torn;
 impl State {
     /// Enters a frame that begins there. Its variables are undefined.
     pub fn enter(&mut self, base: usize, slots: usize) {
-        let frame = Frame { values: vec![Value::Undefined; slots], unknown: vec![false; slots] };
+        let frame = Frame { values: vec![Value::Undefined; slots], unknown: vec![false; slots], defined: vec![false; slots] };
         self.frames.push((base, Rc::new(frame)));
         self.parted(|place| (base..base + slots).contains(&place));
     }
@@ -68,6 +70,7 @@ impl State {
     /// A variable has this value. `None`: there is no such variable.
     pub fn set(&mut self, base: usize, slot: Slot, value: Value) -> Option<()> {
         let (frame, place) = (self.frame_mut(base)?, slot.0 as usize);
+        *frame.defined.get_mut(place)? = !value.is_undefined();
         *frame.values.get_mut(place)? = value;
         *frame.unknown.get_mut(place)? = false;
         self.parted(|changed| changed == base + place);
@@ -77,10 +80,27 @@ impl State {
     /// A variable has an unknown value.
     pub fn forget(&mut self, base: usize, slot: Slot) -> Option<()> {
         self.parted(|place| place == base + slot.0 as usize);
-        if !*self.frame(base)?.unknown.get(slot.0 as usize)? {
+        let frame = self.frame(base)?;
+        if !*frame.unknown.get(slot.0 as usize)? || *frame.defined.get(slot.0 as usize)? {
             self.frame_mut(base)?.forget(slot.0 as usize);
         }
         Some(())
+    }
+
+    /// Whether a variable is surely not undefined; by its place.
+    pub fn is_defined(&self, place: usize) -> bool {
+        let frame = self.frames.iter().rev().find(|(base, _)| *base <= place);
+        frame.is_some_and(|(base, frame)| frame.defined.get(place - base) == Some(&true))
+    }
+
+    /// A variable is surely not undefined; by its place.
+    pub fn define(&mut self, place: usize) {
+        if let Some((base, frame)) = self.frames.iter_mut().rev().find(|(base, _)| *base <= place)
+            && frame.defined.get(place - *base) == Some(&false)
+            && let Some(defined) = Rc::make_mut(frame).defined.get_mut(place - *base)
+        {
+            *defined = true;
+        }
     }
 
     /// Nothing is known of the variables of this frame and of those inside it.
@@ -139,10 +159,15 @@ impl State {
             if base != base_there || own.values.len() != there.values.len() {
                 return Err(Torn);
             }
-            let lost = if Rc::ptr_eq(own, there) { Vec::new() } else { own.lost(there) };
-            if !lost.is_empty() {
+            if Rc::ptr_eq(own, there) {
+                continue;
+            }
+            let lost = own.lost(there);
+            let defined: Vec<bool> = own.defined.iter().zip(&there.defined).map(|(own, there)| *own && *there).collect();
+            if !lost.is_empty() || defined != own.defined {
                 let own = Rc::make_mut(own);
                 lost.into_iter().for_each(|place| own.forget(place));
+                own.defined = defined;
                 less = true;
             }
         }
@@ -152,9 +177,10 @@ impl State {
 
 impl Frame {
     fn forget(&mut self, place: usize) {
-        if let (Some(value), Some(unknown)) = (self.values.get_mut(place), self.unknown.get_mut(place)) {
+        let variable = (self.values.get_mut(place), self.unknown.get_mut(place), self.defined.get_mut(place));
+        if let (Some(value), Some(unknown), Some(defined)) = variable {
             *value = Value::Undefined;
-            *unknown = true;
+            (*unknown, *defined) = (true, false);
         }
     }
 

@@ -8,16 +8,17 @@ use http::Method;
 use portcullis_dsl::ast::Type;
 use smol_str::SmolStr;
 
-use super::fold::{Fold, Needs, held, may_misfit};
+use super::fold::{Fold, Needs, Noted, Placing, held, is_defined, may_misfit, shows_defined};
 use super::graph::{Act, Can, Graph, Node, Step};
 use super::nowhere::Nowhere;
 use super::state::State;
 use crate::data::value::Value;
+use crate::policy::assertion::Places;
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::exec::compare::Compare;
-use crate::policy::exec::inputs::{WRONG_TYPE, passed, wrong_input};
+use crate::policy::exec::inputs::WRONG_TYPE;
 use crate::policy::exec::loops::LoopState;
-use crate::policy::exec::program::{CallSite, FrameProgram, Input, Instr, Loop, Op, Opened, Program};
+use crate::policy::exec::program::{CallSite, FrameProgram, Instr, Loop, Op, Opened, Program};
 use crate::policy::expr::Expr;
 use crate::policy::request::Request;
 
@@ -55,23 +56,24 @@ pub fn walk(program: &Program, frame: &FrameProgram) -> Option<Graph> {
     let mut kept = walk.kept;
     let told = frame.told.iter().flat_map(|told| [told.code, told.answered]);
     kept.extend(frame.outputs.iter().map(|(_, slot)| *slot).chain(told).map(|slot| slot.0 as usize));
-    Some(Graph { nodes: walk.nodes, entry, tail, slots: walk.slots, kept })
+    let given = frame.inputs.iter().map(|(_, slot, _)| slot.0 as usize).collect();
+    Some(Graph { nodes: walk.nodes, entry, tail, slots: walk.slots, kept, given })
 }
 
 /// A chain of calls.
-struct Path<'p> {
+pub(super) struct Path<'p> {
     /// The path and the instruction that calls; `None` for the policy itself.
-    caller: Option<(usize, u32, &'p CallSite)>,
-    base: usize,
-    slots: usize,
+    pub(super) caller: Option<(usize, u32, &'p CallSite)>,
+    pub(super) base: usize,
+    pub(super) slots: usize,
     /// What is open around the call.
-    around: Opened,
-    order: Box<[u32]>,
+    pub(super) around: Opened,
+    pub(super) order: Box<[u32]>,
 }
 
 /// A part of an instruction's work.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Stage {
+pub(super) enum Stage {
     Whole,
     /// An input of a call has the wrong type.
     CallFailed,
@@ -86,67 +88,87 @@ struct Place {
     queued: bool,
 }
 
-struct Walk<'p> {
-    program: &'p Program,
+pub(super) struct Walk<'p> {
+    pub(super) program: &'p Program,
     /// How many ways lead to each instruction, within its policy.
     ways: Vec<u8>,
-    ctx: Ctx,
-    paths: Vec<Path<'p>>,
-    path_ids: HashMap<(usize, u32), usize>,
+    pub(super) ctx: Ctx,
+    pub(super) paths: Vec<Path<'p>>,
+    pub(super) path_ids: HashMap<(usize, u32), usize>,
     nodes: Vec<Node>,
     places: Vec<Place>,
     ids: HashMap<(usize, u32, Stage), usize>,
     queue: BinaryHeap<Reverse<(Box<[u32]>, usize)>>,
-    slots: usize,
+    pub(super) slots: usize,
     /// Variables of the policy itself that assertions touch: an error answer reads them after the end.
     kept: Vec<usize>,
 }
 
 /// What a visit finds.
 #[derive(Default)]
-struct Found {
-    steps: Vec<Step>,
-    ok: Option<usize>,
-    no: Option<usize>,
+pub(super) struct Found {
+    pub(super) steps: Vec<Step>,
+    pub(super) ok: Option<usize>,
+    pub(super) no: Option<usize>,
     skip: Option<usize>,
 }
 
 /// The place of an instruction that is being visited.
 #[derive(Clone, Copy)]
-struct At<'p> {
-    path: usize,
-    base: usize,
-    pc: u32,
-    instr: &'p Instr,
+pub(super) struct At<'p> {
+    pub(super) path: usize,
+    pub(super) base: usize,
+    pub(super) pc: u32,
+    pub(super) instr: &'p Instr,
 }
 
 impl At<'_> {
     /// A variable by its place among those of all frames.
-    fn place(&self, slot: Slot) -> Option<Slot> {
+    pub(super) fn place(&self, slot: Slot) -> Option<Slot> {
         u32::try_from(self.base + slot.0 as usize).ok().map(Slot)
     }
 }
 
 impl Found {
-    fn values(&mut self, at: At<'_>, values: Vec<(Slot, Value)>) {
+    pub(super) fn values(&mut self, at: At<'_>, values: Vec<(Slot, Value)>) {
         if !values.is_empty() {
             self.steps.push(Step { act: Act::Values(values), base: at.base, origin: at.pc });
         }
     }
 
     /// An instruction that names variables of its own frame, as the program does.
-    fn op(&mut self, at: At<'_>, op: Op, reads: Vec<usize>, can: Can) {
-        self.steps.push(Step { act: Act::Op { op, reads, sets: None, can }, base: at.base, origin: at.pc });
+    fn op(&mut self, at: At<'_>, op: Op, uses: Uses, can: Can) {
+        let Uses { reads, may_set } = uses;
+        let act = Act::Op { op, reads, sets: Vec::new(), may_set, moves: false, can };
+        self.steps.push(Step { act, base: at.base, origin: at.pc });
     }
 
     /// One that names variables by their places among those of all frames: what is folded does.
-    fn folded(&mut self, at: At<'_>, op: Op, reads: Vec<usize>, sets: Option<Slot>, can: Can) {
-        let sets = sets.map(|slot| slot.0 as usize);
-        self.steps.push(Step { act: Act::Op { op, reads, sets, can }, base: 0, origin: at.pc });
+    pub(super) fn folded(&mut self, at: At<'_>, op: Op, reads: Vec<usize>, sets: Option<Slot>, can: Can) {
+        let sets = sets.iter().map(|slot| slot.0 as usize).collect();
+        let act = Act::Op { op, reads, sets, may_set: Vec::new(), moves: true, can };
+        self.steps.push(Step { act, base: 0, origin: at.pc });
     }
 
-    fn failed(&mut self, at: At<'_>, reason: std::borrow::Cow<'static, str>) {
+    pub(super) fn failed(&mut self, at: At<'_>, reason: std::borrow::Cow<'static, str>) {
         self.steps.push(Step { act: Act::Failed(reason), base: at.base, origin: at.pc });
+    }
+}
+
+/// Variables of an instruction that stays in its frame, by their places among those of all frames.
+#[derive(Default)]
+struct Uses {
+    /// Those that it may read or set.
+    reads: Vec<usize>,
+    /// Those that it may set.
+    may_set: Vec<usize>,
+}
+
+impl Uses {
+    /// One that it may read and set.
+    fn of(at: At<'_>, slot: Slot) -> Uses {
+        let place = at.base + slot.0 as usize;
+        Uses { reads: vec![place], may_set: vec![place] }
     }
 }
 
@@ -189,7 +211,7 @@ impl<'p> Walk<'p> {
     }
 
     /// A way leads to an instruction, with this knowledge. The node; `None` if the ways there do not fit together.
-    fn reach(&mut self, path: usize, pc: u32, stage: Stage, state: State) -> Option<usize> {
+    pub(super) fn reach(&mut self, path: usize, pc: u32, stage: Stage, state: State) -> Option<usize> {
         let id = match self.ids.get(&(path, pc, stage)) {
             Some(id) => *id,
             None => {
@@ -218,7 +240,7 @@ impl<'p> Walk<'p> {
         Some(id)
     }
 
-    fn go(&mut self, at: At<'_>, pc: u32, state: State) -> Option<Option<usize>> {
+    pub(super) fn go(&mut self, at: At<'_>, pc: u32, state: State) -> Option<Option<usize>> {
         self.reach(at.path, pc, Stage::Whole, state).map(Some)
     }
 
@@ -267,21 +289,25 @@ impl<'p> Walk<'p> {
                     let (mut needs, own) = (Needs::of(&value), at.place(*slot)?);
                     needs.reads.push(own.0 as usize);
                     let can = Can { fail: may_misfit(*ty), fault: false, more: needs.more };
+                    let defined = ty.is_none() && is_defined(&value, &state);
                     found.folded(at, Op::Default(own, value, *ty), needs.reads, Some(own), can);
                     if can.fail {
                         found.no = self.go(at, instr.no, state.clone())?;
                     }
                     state.forget(base, *slot)?;
+                    if defined {
+                        state.define(own.0 as usize);
+                    }
                     found.ok = self.go(at, instr.ok, state)?;
                 }
             },
             Op::Within(bounds) => {
-                let (slot, place) = (bounds.slot, base + bounds.slot.0 as usize);
+                let slot = bounds.slot;
                 match state.known(base, slot).cloned() {
                     Some(before) => {
                         self.ctx.slots.clone_from(&state.frame(base)?.values);
                         if bounds.check(&mut self.ctx).is_err() {
-                            found.op(at, instr.op.clone(), vec![place], Can { fault: true, ..SURELY });
+                            found.op(at, instr.op.clone(), Uses::of(at, slot), Can { fault: true, ..SURELY });
                             return Some(found);
                         }
                         let after = self.ctx.get(slot).clone();
@@ -291,7 +317,7 @@ impl<'p> Walk<'p> {
                         }
                     }
                     None => {
-                        found.op(at, instr.op.clone(), vec![place], Can { fault: true, ..SURELY });
+                        found.op(at, instr.op.clone(), Uses::of(at, slot), Can { fault: true, ..SURELY });
                         state.forget(base, slot)?;
                     }
                 }
@@ -299,7 +325,14 @@ impl<'p> Walk<'p> {
             }
             Op::Test(compare) => return self.test(at, state, compare),
             Op::Sync(..) | Op::Async(..) => {
-                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, Can { fail: true, fault: true, more: true });
+                let can = Can { fail: true, fault: true, more: true };
+                match self.placed(at, &mut state, &instr.op) {
+                    Some((op, Noted { reads, sets })) => {
+                        let act = Act::Op { op, reads, sets, may_set: Vec::new(), moves: true, can };
+                        found.steps.push(Step { act, base: 0, origin: at.pc });
+                    }
+                    None => found.op(at, instr.op.clone(), self.touches(at, &mut state)?, can),
+                }
                 found.no = self.go(at, instr.no, state.clone())?;
                 found.ok = self.go(at, instr.ok, state)?;
             }
@@ -337,20 +370,20 @@ impl<'p> Walk<'p> {
             Op::LoopNext(data) => return self.round(at, state, data),
             Op::LoopLeave => {
                 state.loops = state.loops.checked_sub(1)?;
-                found.op(at, Op::LoopLeave, Vec::new(), SURELY);
+                found.op(at, Op::LoopLeave, Uses::default(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
-            Op::PushHandler(_) => {
+            Op::PushHandler(message) => {
                 let mut caught = state.clone();
                 caught.forget_from(base);
-                found.op(at, instr.op.clone(), Vec::new(), SURELY);
+                found.op(at, instr.op.clone(), Uses { may_set: Uses::of(at, *message).may_set, reads: Vec::new() }, SURELY);
                 found.no = self.go(at, instr.no, caught)?;
                 state.handlers.push(found.no?);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::PopHandler => {
                 state.handlers.pop()?;
-                found.op(at, Op::PopHandler, Vec::new(), SURELY);
+                found.op(at, Op::PopHandler, Uses::default(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Raise(text) => {
@@ -364,7 +397,7 @@ impl<'p> Walk<'p> {
                     return None;
                 }
                 state.close_to(Opened::default());
-                found.op(at, Op::Done, Vec::new(), Can { fault: true, ..SURELY });
+                found.op(at, Op::Done, Uses::default(), Can { fault: true, ..SURELY });
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Fail(slot, code) | Op::FailCall(slot, code) => {
@@ -386,11 +419,11 @@ impl<'p> Walk<'p> {
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::DropDraft => {
-                found.op(at, Op::DropDraft, Vec::new(), SURELY);
+                found.op(at, Op::DropDraft, Uses::default(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
-            Op::End(_) => found.op(at, instr.op.clone(), Vec::new(), SURELY),
-            Op::Defect => found.op(at, Op::Defect, Vec::new(), Can { fault: true, ..SURELY }),
+            Op::End(_) => found.op(at, instr.op.clone(), Uses::default(), SURELY),
+            Op::Defect => found.op(at, Op::Defect, Uses::default(), Can { fault: true, ..SURELY }),
             Op::Row(_) | Op::Values(_) | Op::Failed(_) | Op::Pass(_) | Op::Give(_) | Op::FailInlined(_) => return None,
         }
         Some(found)
@@ -425,17 +458,21 @@ impl<'p> Walk<'p> {
         }
         let needs = Needs::of(&value);
         let can = Can { fail: may_misfit(ty), fault: false, more: needs.more };
+        let defined = ty.is_none() && is_defined(&value, &state);
         found.folded(at, Op::Set(own, value, ty), needs.reads, Some(own), can);
         if can.fail {
             found.no = self.go(at, at.instr.no, state.clone())?;
         }
         state.forget(at.base, slot)?;
+        if defined {
+            state.define(own.0 as usize);
+        }
         held.into_iter().for_each(|original| state.copy(own.0 as usize, original));
         found.ok = self.go(at, at.instr.ok, state)?;
         Some(found)
     }
 
-    fn test(&mut self, at: At<'p>, state: State, compare: &Compare) -> Option<Found> {
+    fn test(&mut self, at: At<'p>, mut state: State, compare: &Compare) -> Option<Found> {
         let mut found = Found::default();
         let (known, folded) = Fold::with(&mut self.ctx, &state, at.base, |fold| (fold.holds(compare), fold.compare(compare)));
         match known {
@@ -445,141 +482,50 @@ impl<'p> Walk<'p> {
                 found.ok = self.go(at, at.instr.no, state)?;
             }
             None => {
-                let reads = Needs::of_compare(&folded).reads;
+                let (reads, defined) = (Needs::of_compare(&folded).reads, shows_defined(&folded));
                 found.folded(at, Op::Test(folded), reads, None, Can { fail: true, ..SURELY });
                 found.no = self.go(at, at.instr.no, state.clone())?;
+                defined.into_iter().for_each(|place| state.define(place));
                 found.ok = self.go(at, at.instr.ok, state)?;
             }
         }
         Some(found)
     }
 
-    /// Nothing is known of what an assertion may set. Its variables, by their places.
-    fn touches(&mut self, at: At<'p>, state: &mut State) -> Option<Vec<usize>> {
+    /// Nothing is known of what an assertion may set.
+    fn touches(&mut self, at: At<'p>, state: &mut State) -> Option<Uses> {
         let touched = self.program.touched.get(&at.pc)?;
         for slot in touched.sets.iter() {
             state.forget(at.base, *slot)?;
         }
-        let places: Vec<usize> = touched.all.iter().map(|slot| at.base + slot.0 as usize).collect();
+        let places = |slots: &[Slot]| slots.iter().map(|slot| at.base + slot.0 as usize).collect::<Vec<_>>();
+        let uses = Uses { reads: places(&touched.all), may_set: places(&touched.sets) };
         if self.paths.get(at.path)?.caller.is_none() {
-            self.kept.extend(&places);
+            self.kept.extend(&uses.reads);
         }
-        Some(places)
+        Some(uses)
     }
 
-    fn call(&mut self, at: At<'p>, mut state: State, site: &'p CallSite) -> Option<Found> {
-        let mut found = Found::default();
-        let caller = self.paths.get(at.path)?;
-        let (before, order) = (caller.slots, caller.order.iter().copied().chain([at.pc]).collect());
-        let base = at.base + before;
-        let around = state.opened();
-        let path = match self.path_ids.get(&(at.path, at.pc)) {
-            Some(path) => *path,
-            None => {
-                let path = self.paths.len();
-                self.paths.push(Path { caller: Some((at.path, at.pc, site)), base, slots: site.slots, around, order });
-                self.path_ids.insert((at.path, at.pc), path);
-                path
-            }
+    /// An assertion that can have its variables anywhere, with what is known of them. What it sets is not known.
+    fn placed(&mut self, at: At<'p>, state: &mut State, op: &Op) -> Option<(Op, Noted)> {
+        let placed = |places: &dyn Places| match op {
+            Op::Sync(assertion, twice) => Some(Op::Sync(assertion.placed(places)?, *twice)),
+            Op::Async(assertion, twice) => Some(Op::Async(assertion.placed(places)?, *twice)),
+            _ => None,
         };
-        if self.paths.get(path)?.around != around {
-            return None;
+        let (op, noted) = Fold::with(&mut self.ctx, state, at.base, |fold| Placing::of(fold, placed))?;
+        for place in &noted.sets {
+            state.forget(at.base, Slot(place.checked_sub(at.base)? as u32))?;
         }
-        self.slots = self.slots.max(base + site.slots);
-        let outside = state.clone();
-        state.enter(base, site.slots);
-        let inner = |slot: Slot| Slot(before as u32 + slot.0);
-        let given = |slot: u32| site.inputs.iter().any(|(given, ..)| given.0 == slot);
-        let unset = (0..site.slots as u32).filter(|slot| !given(*slot));
-        found.values(at, unset.map(|slot| (inner(Slot(slot)), Value::Undefined)).collect());
-        let mut may_fail = false;
-        for (slot, value, ty) in &site.inputs {
-            let value = Fold::with(&mut self.ctx, &state, at.base, |fold| fold.expr(value));
-            if let Expr::Const(value) = value {
-                let Some(value) = passed(value, *ty) else {
-                    found.failed(at, wrong_input(&site.name));
-                    found.ok = Some(self.reach(at.path, at.pc, Stage::CallFailed, outside)?);
-                    if may_fail {
-                        found.no = found.ok;
-                    }
-                    return Some(found);
-                };
-                state.set(base, *slot, value.clone())?;
-                found.values(at, vec![(inner(*slot), value)]);
-                continue;
-            }
-            let (needs, own, held) = (Needs::of(&value), at.place(inner(*slot))?, held(&value, *ty));
-            let can = Can { fail: may_misfit(*ty), fault: false, more: needs.more };
-            may_fail |= can.fail;
-            let input = Input { slot: own, value, ty: *ty, callee: site.name.clone() };
-            found.folded(at, Op::Pass(Box::new(input)), needs.reads, Some(own), can);
-            state.forget(base, *slot)?;
-            held.into_iter().for_each(|original| state.copy(own.0 as usize, original));
-        }
-        if may_fail {
-            found.no = Some(self.reach(at.path, at.pc, Stage::CallFailed, outside)?);
-        }
-        found.ok = Some(self.reach(path, site.entry, Stage::Whole, state)?);
-        Some(found)
-    }
-
-    fn call_failed(&mut self, at: At<'p>, mut state: State) -> Option<Found> {
-        let Op::Call(site) = &at.instr.op else { return None };
-        let mut found = Found::default();
-        if let Some((_, outer)) = site.failure {
-            state.set(at.base, outer, Value::Undefined)?;
-            found.values(at, vec![(outer, Value::Undefined)]);
-        }
-        found.ok = self.go(at, at.instr.no, state)?;
-        Some(found)
-    }
-
-    fn leave(&mut self, at: At<'p>, mut state: State, held: bool) -> Option<Found> {
-        let mut found = Found::default();
-        let path = self.paths.get(at.path)?;
-        if state.opened() != path.around {
-            return None;
-        }
-        let (caller, pc, site) = path.caller?;
-        let outer = self.paths.get(caller)?;
-        let instr = self.program.code.get(pc as usize)?;
-        let to = At { path: caller, base: outer.base, pc, instr };
-        let before = outer.slots as u32;
-        let outputs = site.outputs.iter().map(|(inner, outer)| (*inner, *outer, false));
-        // A failure without a code must not keep the code of an earlier one.
-        let failure = site.failure.map(|(inner, outer)| (inner, outer, !held));
-        for (inner, outer, always) in outputs.chain(failure) {
-            match state.known(at.base, inner).cloned() {
-                Some(value) if always || !value.is_undefined() => {
-                    state.set(to.base, outer, value.clone())?;
-                    found.values(to, vec![(outer, value)]);
-                }
-                Some(_) => {}
-                None => {
-                    let (own, held) = (to.place(outer)?.0 as usize, state.original(at.place(inner)?.0 as usize));
-                    if held == state.original(own) {
-                        continue;
-                    }
-                    // What is undefined is not given, and the caller's variable keeps what it has.
-                    let given = always || state.known(to.base, outer).is_some_and(Value::is_undefined);
-                    state.forget(to.base, outer)?;
-                    if given && held < at.base {
-                        state.copy(own, held);
-                    }
-                    let given = vec![(Slot(before + inner.0), outer, always)];
-                    found.steps.push(Step { act: Act::Give(given), base: to.base, origin: at.pc });
-                }
-            }
-        }
-        state.leave(at.base);
-        found.ok = self.go(to, if held { instr.ok } else { instr.no }, state)?;
-        Some(found)
+        Some((op, noted))
     }
 
     fn round(&mut self, at: At<'p>, mut state: State, data: &Loop) -> Option<Found> {
         let mut found = Found::default();
-        let stop = at.base + data.stop.0 as usize;
-        found.op(at, at.instr.op.clone(), vec![stop], Can { fail: true, ..SURELY });
+        let set = [data.item, data.current, data.iterations, Some(data.exceeded)];
+        let may_set = set.into_iter().flatten().map(|slot| at.base + slot.0 as usize).collect();
+        let uses = Uses { reads: vec![at.base + data.stop.0 as usize], may_set };
+        found.op(at, at.instr.op.clone(), uses, Can { fail: true, ..SURELY });
         let mut over = state.clone();
         over.loops = over.loops.checked_sub(1)?;
         over.forget(at.base, data.exceeded)?;
