@@ -1,5 +1,7 @@
 //! Compiled expressions: properties, right sides of `set`, and templates after the policy has loaded.
 
+mod json_text;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use crate::policy::exec::compare::Condition;
 use crate::policy::function::{Args, Function};
 use crate::policy::template;
 use crate::policy::vars::{Accessor, Selector};
+
+pub use json_text::JsonText;
 
 /// An expression, ready to run.
 #[derive(Clone)]
@@ -314,47 +318,6 @@ impl JsonNode {
             JsonNode::Array(items) => items.iter().map(JsonNode::constant).collect::<Option<_>>().map(serde_json::Value::Array),
             JsonNode::Value(expr) => expr.as_const().map(Value::to_json),
             JsonNode::Null => Some(serde_json::Value::Null),
-        }
-    }
-
-    /// The text of the tree of [`JsonNode::eval`], without building the tree. INVARIANT: names are fixed.
-    pub fn write(&self, ctx: &Ctx, out: &mut Vec<u8>) {
-        match self {
-            JsonNode::Object(members) => {
-                out.push(b'{');
-                let mut first = true;
-                for (key, optional, node) in members {
-                    let value = match (optional, node) {
-                        (true, JsonNode::Value(expr)) => match expr.view(ctx) {
-                            value if value.is_empty() => continue,
-                            value => Some(value),
-                        },
-                        _ => None,
-                    };
-                    if !std::mem::take(&mut first) {
-                        out.push(b',');
-                    }
-                    quote(out, fixed(key).unwrap_or_default());
-                    out.push(b':');
-                    match value {
-                        Some(value) => value.write_json(out),
-                        None => node.write(ctx, out),
-                    }
-                }
-                out.push(b'}');
-            }
-            JsonNode::Array(items) => {
-                out.push(b'[');
-                for (i, item) in items.iter().enumerate() {
-                    if i > 0 {
-                        out.push(b',');
-                    }
-                    item.write(ctx, out);
-                }
-                out.push(b']');
-            }
-            JsonNode::Value(expr) => expr.view(ctx).write_json(out),
-            JsonNode::Null => out.extend_from_slice(b"null"),
         }
     }
 

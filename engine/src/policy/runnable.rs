@@ -18,6 +18,9 @@ pub trait Places {
     /// A variable that the assertion sets whenever it succeeds, and at no other time unless nobody can tell.
     fn target(&self, slot: Slot) -> Slot;
 
+    /// A variable that the assertion may read or set.
+    fn variable(&self, slot: Slot) -> Slot;
+
     /// An expression that may be there.
     fn optional(&self, expr: &Option<Expr>) -> Option<Expr> {
         expr.as_ref().map(|expr| self.expr(expr))
@@ -30,7 +33,8 @@ pub trait Assertion: Send + Sync {
     fn run(&self, ctx: &mut Ctx) -> Verdict;
 
     /// The same assertion with its variables in these places. `None`: they have to stay where they are. What runs often gains most: its
-    /// constants are not set before it, and what only it reads is not copied. It must not keep an expression for later.
+    /// constants are not set before it, and what only it reads is not copied. It must not keep an expression for later, and reads nothing
+    /// after it has set something.
     fn placed(&self, _places: &dyn Places) -> Option<Arc<dyn Assertion>> {
         None
     }
@@ -63,6 +67,11 @@ pub trait BlockAssertion: Send + Sync {
 
     /// The same where it could not be known.
     async fn begin(&self, ctx: &mut Ctx) -> Result<Begin, Fault>;
+
+    /// As [`Assertion::placed`]. What ends the block may read its variables ([`Places::variable`]), and set none.
+    fn placed(&self, _places: &dyn Places) -> Option<Arc<dyn BlockAssertion>> {
+        None
+    }
 }
 
 /// What happens to a block.

@@ -23,6 +23,10 @@ pub enum Quick {
     EndsWith(SmolStr),
     /// `contains`.
     Contains(Box<Finder<'static>>),
+    /// `is empty`.
+    Empty,
+    /// A condition that is a value.
+    True,
 }
 
 impl Quick {
@@ -33,6 +37,8 @@ impl Quick {
             _ => None,
         };
         match (test, ty) {
+            (Test::Empty, _) => Some(Quick::Empty),
+            (Test::True, _) => Some(Quick::True),
             (Test::Binary(op @ (BinaryOp::Eq | BinaryOp::Ne), Expr::Const(right)), None | Some(Type::String)) => match right {
                 Value::Text(text) => Some(Quick::Same(text.clone(), *op == BinaryOp::Ne)),
                 Value::Bool(value) => Some(Quick::Same(SmolStr::new_static(word(*value)), *op == BinaryOp::Ne)),
@@ -70,7 +76,9 @@ impl Quick {
             View::Owned(value) => value,
         };
         match (value, self) {
+            (value, Quick::Empty) => Some(value.is_empty()),
             (Value::Text(text), _) => self.text(text),
+            (Value::Bool(value), Quick::True) => Some(*value),
             (Value::Int(left), Quick::Int(op, right)) => Some(ordered(*op, left.cmp(right))),
             (Value::Bool(value), Quick::Same(right, differs)) => Some((word(*value) == right) != *differs),
             _ => None,
@@ -85,7 +93,8 @@ impl Quick {
             Quick::StartsWith(right) => left.starts_with(right.as_str()),
             Quick::EndsWith(right) => left.ends_with(right.as_str()),
             Quick::Contains(finder) => finder.find(left.as_bytes()).is_some(),
-            Quick::Int(..) => return None,
+            Quick::Empty => left.is_empty(),
+            Quick::Int(..) | Quick::True => return None,
         })
     }
 }

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use crate::data::fault::{Fault, HELD, Verdict};
 use crate::data::value::Value;
-use crate::policy::assertion::{Begin, BlockAssertion, BlockEnd, Entry, OpenBlock, Runnable};
+use crate::policy::assertion::{Begin, BlockAssertion, BlockEnd, Entry, OpenBlock, Places, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::services::cache::{Key, Limits, Removal};
@@ -151,6 +151,24 @@ impl BlockAssertion for Cached {
             return Some(Begin::Skip);
         }
         (!self.once).then(|| self.load(cache, key, limits, None))
+    }
+
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn BlockAssertion>> {
+        // `valid` asks for the variables as they were found.
+        if self.valid.is_some() {
+            return None;
+        }
+        Some(Arc::new(Cached {
+            cache: places.expr(&self.cache),
+            key: places.expr(&self.key),
+            keep: self.keep.iter().map(|slot| places.variable(*slot)).collect(),
+            valid: None,
+            max_age: places.expr(&self.max_age),
+            max_entries: places.expr(&self.max_entries),
+            max_size: places.expr(&self.max_size),
+            once: self.once,
+            found: self.found.map(|slot| places.variable(slot)),
+        }))
     }
 
     /// The first one who misses a value loads it, and others wait for that.

@@ -11,7 +11,7 @@ use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::answer::draft::{Draft, body_bytes};
 use crate::policy::answer::fields::Fields;
 use crate::policy::ctx::Ctx;
-use crate::policy::expr::{Expr, JsonNode};
+use crate::policy::expr::{Expr, JsonNode, JsonText};
 use crate::data::fault::{HELD, Verdict, falsified};
 use crate::data::value::Value;
 
@@ -71,7 +71,7 @@ struct Respond {
 
 enum Body {
     /// The common case, written directly.
-    Json(Arc<JsonNode>),
+    Json(Arc<JsonNode>, JsonText),
     /// A constant, with its natural content type.
     Fixed(Option<HeaderValue>, Bytes),
     Any(Expr),
@@ -80,7 +80,10 @@ enum Body {
 impl Body {
     fn of(body: Expr) -> Body {
         match body {
-            Expr::Json(node) if node.has_fixed_names() => Body::Json(node),
+            Expr::Json(node) => match JsonText::of(&node) {
+                Some(text) => Body::Json(node, text),
+                None => Body::Any(Expr::Json(node)),
+            },
             Expr::Const(body) => Body::Fixed((!body.is_undefined()).then(|| natural_type(&body)), body_bytes(body)),
             body => Body::Any(body),
         }
@@ -97,9 +100,9 @@ impl Assertion for Respond {
             Err(error) => return falsified(error.to_string()),
         };
         let (natural, body) = match &self.body {
-            Body::Json(node) => {
+            Body::Json(_, body) => {
                 let mut text = Vec::with_capacity(256);
-                node.write(ctx, &mut text);
+                body.write(ctx, &mut text);
                 (Some(JSON), text.into())
             }
             Body::Fixed(natural, body) => (natural.clone(), body.clone()),
@@ -131,7 +134,7 @@ impl Assertion for Respond {
             status: places.expr(&self.status),
             content_type: places.optional(&self.content_type),
             body: match &self.body {
-                Body::Json(node) => Body::of(places.expr(&Expr::Json(Arc::clone(node)))),
+                Body::Json(node, _) => Body::of(places.expr(&Expr::Json(Arc::clone(node)))),
                 Body::Fixed(natural, body) => Body::Fixed(natural.clone(), body.clone()),
                 Body::Any(body) => Body::of(places.expr(body)),
             },

@@ -85,9 +85,9 @@ fn line(node: &Node, live: &Live<'_>) -> Vec<Left> {
                 (LeftOp::Op(Op::Give(outputs.into())), 0, reads, Can::default())
             }
             Act::Failed(reason) => (LeftOp::Failed(reason.clone()), base as u32, Vec::new(), Can::default()),
-            Act::Op { op, reads, sets, can, .. } => {
+            Act::Op { op, reads, sets, may_set, can, .. } => {
                 // What it sets has an older value, which may count where it fails.
-                let reads = reads.iter().chain(sets).copied().collect();
+                let reads = reads.iter().chain(sets).chain(may_set).copied().collect();
                 let op = match op {
                     Op::LoopNext(data) => {
                         let read = |slot: Option<Slot>| slot.filter(is_read);

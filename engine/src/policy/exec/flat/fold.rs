@@ -203,6 +203,8 @@ pub struct Noted {
     pub reads: Vec<usize>,
     /// Those that it sets.
     pub sets: Vec<usize>,
+    /// Those that it may read or set.
+    pub may_set: Vec<usize>,
 }
 
 impl<'a> Placing<'a> {
@@ -224,6 +226,14 @@ impl Places for Placing<'_> {
     fn target(&self, slot: Slot) -> Slot {
         let slot = self.fold.own_place(slot);
         self.noted.borrow_mut().sets.push(slot.0 as usize);
+        slot
+    }
+
+    fn variable(&self, slot: Slot) -> Slot {
+        let slot = self.fold.own_place(slot);
+        let noted = &mut *self.noted.borrow_mut();
+        noted.reads.push(slot.0 as usize);
+        noted.may_set.push(slot.0 as usize);
         slot
     }
 }

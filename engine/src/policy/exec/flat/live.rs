@@ -2,6 +2,7 @@
 
 use super::graph::{Act, Graph, Node};
 use crate::policy::exec::program::Op;
+use crate::policy::runnable::BlockEnd;
 
 /// Variables, by their places among those of all frames.
 #[derive(Clone, PartialEq, Eq)]
@@ -182,5 +183,7 @@ impl Live<'_> {
 
 /// Whether an instruction that fails is the last failure then.
 fn fails_anew(op: &Op) -> bool {
-    matches!(op, Op::Set(..) | Op::Default(..) | Op::Pass(_) | Op::Test(_) | Op::Sync(..) | Op::Async(..) | Op::Begin(_))
+    let held = |ending: &BlockEnd| *ending == BlockEnd::Held;
+    matches!(op, Op::EndBlock(ending) if held(ending))
+        || matches!(op, Op::Set(..) | Op::Default(..) | Op::Pass(_) | Op::Test(_) | Op::Sync(..) | Op::Async(..) | Op::Begin(_))
 }

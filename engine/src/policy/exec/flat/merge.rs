@@ -255,9 +255,9 @@ impl Moving<'_> {
             Act::Give(outputs) => outputs.iter_mut().for_each(|(inner, outer, _)| {
                 (*inner, *outer) = (self.slot(base, *inner), self.slot(base, *outer));
             }),
-            Act::Op { op, reads, sets, moves: true, .. } => {
+            Act::Op { op, reads, sets, may_set, moves: true, .. } => {
                 self.op(op);
-                reads.iter_mut().chain(sets).for_each(|place| *place = self.place(*place));
+                reads.iter_mut().chain(sets).chain(may_set).for_each(|place| *place = self.place(*place));
             }
             // These say where their frame is, and their variables stay.
             Act::Failed(_) | Act::Op { .. } => return,
@@ -277,6 +277,7 @@ impl Moving<'_> {
             Op::LoopBegin(value) | Op::Raise(value) => *value = expr(value),
             Op::Sync(assertion, _) => *assertion = assertion.placed(self).unwrap_or_else(|| Arc::clone(assertion)),
             Op::Async(assertion, _) => *assertion = assertion.placed(self).unwrap_or_else(|| Arc::clone(assertion)),
+            Op::Begin(assertion) => *assertion = assertion.placed(self).unwrap_or_else(|| Arc::clone(assertion)),
             _ => {}
         }
     }
@@ -288,6 +289,10 @@ impl Places for Moving<'_> {
     }
 
     fn target(&self, slot: Slot) -> Slot {
+        self.slot(0, slot)
+    }
+
+    fn variable(&self, slot: Slot) -> Slot {
         self.slot(0, slot)
     }
 }

@@ -18,8 +18,11 @@ pub struct State {
     copies: Rc<BTreeMap<usize, usize>>,
     /// Open loops.
     pub loops: usize,
-    /// Open blocks.
-    pub blocks: usize,
+    /// Open blocks, the innermost last: the variables of those that do not have them where the policy has them ([`Assertion::placed`]), by
+    /// their places among those of all frames.
+    ///
+    /// [`Assertion::placed`]: crate::policy::assertion::Assertion::placed
+    pub blocks: Vec<Option<Rc<[usize]>>>,
     /// Where the open error handlers continue, as nodes.
     pub handlers: Vec<usize>,
 }
@@ -133,13 +136,13 @@ impl State {
 
     /// What is open.
     pub fn opened(&self) -> Opened {
-        Opened { loops: self.loops, handlers: self.handlers.len(), blocks: self.blocks }
+        Opened { loops: self.loops, handlers: self.handlers.len(), blocks: self.blocks.len() }
     }
 
     /// Leaves what was opened since.
     pub fn close_to(&mut self, around: Opened) {
         self.loops = around.loops;
-        self.blocks = around.blocks;
+        self.blocks.truncate(around.blocks);
         self.handlers.truncate(around.handlers);
     }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Method;
@@ -150,6 +151,12 @@ impl Found {
         self.steps.push(Step { act, base: 0, origin: at.pc });
     }
 
+    /// An assertion that names variables by their places among those of all frames.
+    fn placed(&mut self, at: At<'_>, op: Op, noted: Noted) {
+        let Noted { reads, sets, may_set } = noted;
+        self.steps.push(Step { act: Act::Op { op, reads, sets, may_set, moves: true, can: ANYTHING }, base: 0, origin: at.pc });
+    }
+
     pub(super) fn failed(&mut self, at: At<'_>, reason: std::borrow::Cow<'static, str>) {
         self.steps.push(Step { act: Act::Failed(reason), base: at.base, origin: at.pc });
     }
@@ -172,6 +179,8 @@ impl Uses {
     }
 }
 
+/// What may happen in an assertion.
+const ANYTHING: Can = Can { fail: true, fault: true, more: true };
 /// What always happens.
 const SURELY: Can = Can { fail: false, fault: false, more: true };
 
@@ -325,27 +334,24 @@ impl<'p> Walk<'p> {
             }
             Op::Test(compare) => return self.test(at, state, compare),
             Op::Sync(..) | Op::Async(..) => {
-                let can = Can { fail: true, fault: true, more: true };
-                match self.placed(at, &mut state, &instr.op) {
-                    Some((op, Noted { reads, sets })) => {
-                        let act = Act::Op { op, reads, sets, may_set: Vec::new(), moves: true, can };
-                        found.steps.push(Step { act, base: 0, origin: at.pc });
-                    }
-                    None => found.op(at, instr.op.clone(), self.touches(at, &mut state)?, can),
-                }
+                self.assertion(at, &mut state, &mut found)?;
                 found.no = self.go(at, instr.no, state.clone())?;
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Begin(_) => {
-                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, Can { fail: true, fault: true, more: true });
+                let open = self.assertion(at, &mut state, &mut found)?;
                 found.no = self.go(at, instr.no, state.clone())?;
                 found.skip = self.go(at, at.pc + 1, state.clone())?;
-                state.blocks += 1;
+                state.blocks.push(open);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::EndBlock(ending) => {
-                found.op(at, instr.op.clone(), self.touches(at, &mut state)?, Can { fail: true, fault: true, more: true });
-                state.blocks = state.blocks.checked_sub(1)?;
+                match state.blocks.pop()? {
+                    Some(variables) => {
+                        found.placed(at, instr.op.clone(), Noted { reads: variables.to_vec(), ..Noted::default() })
+                    }
+                    None => found.op(at, instr.op.clone(), self.touches(at, &mut state)?, ANYTHING),
+                }
                 found.no = self.go(at, instr.no, state.clone())?;
                 if *ending == crate::policy::runnable::BlockEnd::Held {
                     found.ok = self.go(at, instr.ok, state)?;
@@ -393,7 +399,7 @@ impl<'p> Walk<'p> {
             }
             Op::Done => {
                 // Only where nothing but loops and handlers can be open.
-                if self.paths.get(at.path)?.caller.is_some() || state.blocks > 0 {
+                if self.paths.get(at.path)?.caller.is_some() || !state.blocks.is_empty() {
                     return None;
                 }
                 state.close_to(Opened::default());
@@ -506,18 +512,26 @@ impl<'p> Walk<'p> {
         Some(uses)
     }
 
-    /// An assertion that can have its variables anywhere, with what is known of them. What it sets is not known.
-    fn placed(&mut self, at: At<'p>, state: &mut State, op: &Op) -> Option<(Op, Noted)> {
+    /// An assertion, with what is known of its variables if it can have them anywhere; these variables then, for the end of its block. What
+    /// it may set is not known after it.
+    fn assertion(&mut self, at: At<'p>, state: &mut State, found: &mut Found) -> Option<Option<Rc<[usize]>>> {
+        let op = &at.instr.op;
         let placed = |places: &dyn Places| match op {
             Op::Sync(assertion, twice) => Some(Op::Sync(assertion.placed(places)?, *twice)),
             Op::Async(assertion, twice) => Some(Op::Async(assertion.placed(places)?, *twice)),
+            Op::Begin(assertion) => Some(Op::Begin(assertion.placed(places)?)),
             _ => None,
         };
-        let (op, noted) = Fold::with(&mut self.ctx, state, at.base, |fold| Placing::of(fold, placed))?;
-        for place in &noted.sets {
+        let Some((op, noted)) = Fold::with(&mut self.ctx, state, at.base, |fold| Placing::of(fold, placed)) else {
+            found.op(at, op.clone(), self.touches(at, state)?, ANYTHING);
+            return Some(None);
+        };
+        for place in noted.sets.iter().chain(&noted.may_set) {
             state.forget(at.base, Slot(place.checked_sub(at.base)? as u32))?;
         }
-        Some((op, noted))
+        let variables = noted.may_set.as_slice().into();
+        found.placed(at, op, noted);
+        Some(Some(variables))
     }
 
     fn round(&mut self, at: At<'p>, mut state: State, data: &Loop) -> Option<Found> {
