@@ -403,7 +403,7 @@ impl<'p> Walk<'p> {
                     return None;
                 }
                 state.close_to(Opened::default());
-                found.op(at, Op::Done, Uses::default(), Can { fault: true, ..SURELY });
+                found.op(at, Op::Done, Uses::default(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Fail(slot, code) | Op::FailCall(slot, code) => {
