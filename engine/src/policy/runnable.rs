@@ -15,7 +15,7 @@ pub trait Places {
     /// An expression, with what is known as constants.
     fn expr(&self, expr: &Expr) -> Expr;
 
-    /// A variable that the assertion sets whenever it succeeds, and at no other time unless nobody can tell.
+    /// A variable that the assertion sets whenever it succeeds. After a failure its value counts as unknown.
     fn target(&self, slot: Slot) -> Slot;
 
     /// A variable that the assertion may read or set.

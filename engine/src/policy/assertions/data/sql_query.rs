@@ -13,7 +13,7 @@ use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, document, example,
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
-use crate::policy::assertion::{AsyncAssertion, Entry, Runnable};
+use crate::policy::assertion::{AsyncAssertion, Entry, Places, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
 use crate::policy::expr::Expr;
 use crate::data::fault::{Blame, Fault, HELD, Outcome, Verdict, falsified};
@@ -195,7 +195,7 @@ struct SqlQuery {
     params: Vec<Expr>,
     /// Columns that the policy reads, in lower case.
     columns: Vec<(String, Slot)>,
-    places: ArcSwapOption<Places>,
+    places: ArcSwapOption<ColumnPlaces>,
     count: Option<Slot>,
     digest: Option<Slot>,
     rows: Option<Slot>,
@@ -262,7 +262,7 @@ impl AsyncAssertion for SqlQuery {
         !self.statement.only_reads()
     }
 
-    fn placed(&self, places: &dyn crate::policy::assertion::Places) -> Option<Arc<dyn AsyncAssertion>> {
+    fn placed(&self, places: &dyn Places) -> Option<Arc<dyn AsyncAssertion>> {
         let target = |slot: &Option<Slot>| slot.map(|slot| places.target(slot));
         Some(Arc::new(SqlQuery {
             connection: places.expr(&self.connection),
@@ -283,7 +283,7 @@ impl AsyncAssertion for SqlQuery {
 }
 
 /// Where in a row the columns are that the policy reads, as long as the rows have these columns.
-struct Places {
+struct ColumnPlaces {
     columns: Arc<[SmolStr]>,
     at: Vec<Option<usize>>,
 }
@@ -322,14 +322,14 @@ impl SqlQuery {
     }
 
     /// Where the columns are; of two with one name the first counts.
-    fn places(&self, rows: &Rows) -> Arc<Places> {
+    fn places(&self, rows: &Rows) -> Arc<ColumnPlaces> {
         let known = Guard::into_inner(self.places.load());
         if let Some(known) = known.filter(|known| known.columns == rows.columns) {
             return known;
         }
         let place = |name: &str| rows.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
         let at = self.columns.iter().map(|(name, _)| place(name)).collect();
-        let places = Arc::new(Places { columns: Arc::clone(&rows.columns), at });
+        let places = Arc::new(ColumnPlaces { columns: Arc::clone(&rows.columns), at });
         self.places.store(Some(Arc::clone(&places)));
         places
     }

@@ -183,7 +183,9 @@ impl Live<'_> {
 
 /// Whether an instruction that fails is the last failure then.
 fn fails_anew(op: &Op) -> bool {
-    let held = |ending: &BlockEnd| *ending == BlockEnd::Held;
-    matches!(op, Op::EndBlock(ending) if held(ending))
-        || matches!(op, Op::Set(..) | Op::Default(..) | Op::Pass(_) | Op::Test(_) | Op::Sync(..) | Op::Async(..) | Op::Begin(_))
+    match op {
+        Op::Set(..) | Op::Default(..) | Op::Pass(_) | Op::Test(_) | Op::Sync(..) | Op::Async(..) | Op::Begin(_) => true,
+        Op::EndBlock(ending) => *ending == BlockEnd::Held,
+        _ => false,
+    }
 }
