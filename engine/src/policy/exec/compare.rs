@@ -98,7 +98,7 @@ impl Compare {
 
     /// The same `ignoring case`.
     pub fn ignoring_case(self, ignore_case: bool) -> Compare {
-        let quick = if ignore_case { None } else { self.quick };
+        let quick = self.quick.filter(|quick| !ignore_case || !quick.compares_texts());
         Compare { ignore_case, quick, ..self }
     }
 
@@ -118,9 +118,6 @@ impl Compare {
 
     fn passes_slowly(&self, left: &View<'_>, ctx: &Ctx) -> bool {
         match &self.test {
-            Test::Empty => {
-                return left.is_empty() != self.negate;
-            }
             Test::Count(bounds) => {
                 let count = match left {
                     View::Value(value) => value.values().len(),

@@ -67,6 +67,11 @@ impl Quick {
         }
     }
 
+    /// Whether the letters of texts count.
+    pub fn compares_texts(&self) -> bool {
+        !matches!(self, Quick::Empty | Quick::True)
+    }
+
     /// Whether a value passes. `None`: it is of another kind, and the comparison must go the general way.
     #[inline]
     pub fn passes(&self, left: &View<'_>) -> Option<bool> {

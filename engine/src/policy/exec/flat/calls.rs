@@ -58,10 +58,7 @@ impl<'p> Walk<'p> {
             let input = Input { slot: own, value, ty: *ty, callee: site.name.clone() };
             let defined = ty.is_none() && is_defined(&input.value, &state);
             found.folded(at, Op::Pass(Box::new(input)), needs.reads, Some(own), can);
-            state.forget(base, *slot)?;
-            if defined {
-                state.define(own.0 as usize);
-            }
+            state.renew(base, *slot, defined)?;
             held.into_iter().for_each(|original| state.copy(own.0 as usize, original));
         }
         if may_fail {
@@ -112,10 +109,7 @@ impl<'p> Walk<'p> {
                     // What is undefined is not given, and the caller's variable keeps what it has.
                     let defined = state.is_defined(inside) || state.is_defined(held);
                     let given = always || defined || state.known(to.base, outer).is_some_and(Value::is_undefined);
-                    state.forget(to.base, outer)?;
-                    if defined {
-                        state.define(own);
-                    }
+                    state.renew(to.base, outer, defined)?;
                     if given && held < at.base {
                         state.copy(own, held);
                     }

@@ -196,14 +196,14 @@ pub struct Placing<'a> {
     noted: RefCell<Noted>,
 }
 
-/// Variables of an assertion, by their places among those of all frames.
+/// Variables of an instruction, by their places among those of all frames.
 #[derive(Default)]
 pub struct Noted {
     /// Those that it reads.
     pub reads: Vec<usize>,
-    /// Those that it sets.
+    /// Those that it sets if it succeeds.
     pub sets: Vec<usize>,
-    /// Those that it may read or set.
+    /// Those that it may set, whatever becomes of it.
     pub may_set: Vec<usize>,
 }
 

@@ -99,6 +99,7 @@ impl Live<'_> {
             self.join(node.handler, set);
             self.join(self.graph.tail, set);
         }
+        // Without a tail, a fault is an end.
         if matches!(op, Op::End(_)) || (can.fault && self.graph.tail.is_none()) {
             set.extend(&self.kept);
         }

@@ -20,26 +20,25 @@ use crate::policy::exec::program::{Input, Op};
 use crate::policy::expr::Expr;
 use crate::policy::request::Request;
 
-/// The same graph, with fewer variables and copies.
-pub fn merge(graph: &mut Graph) {
+/// The same graph, with fewer variables and copies. `None` if an assertion cannot be moved that could be placed.
+pub fn merge(graph: &mut Graph) -> Option<()> {
     // A variable that is set in vain would be set in vain no more.
     prune(graph);
     let (places, moved) = Shared::of(graph).places();
     if !moved {
-        return;
+        return Some(());
     }
     let mut state = State::default();
     places.iter().enumerate().for_each(|(own, place)| state.copy(own, *place));
     let mut ctx = Ctx::new(Arc::new(Nowhere::default()), Request::new(Method::GET, ""), SmolStr::default());
     Fold::with(&mut ctx, &state, 0, |fold| {
         let moving = Moving { fold, places: &places };
-        for step in graph.nodes.iter_mut().flat_map(|node| &mut node.steps) {
-            moving.step(step);
-        }
         for node in &mut graph.nodes {
+            node.steps.iter_mut().try_for_each(|step| moving.step(step))?;
             node.steps.retain(|step| !copies_itself(&step.act));
         }
-    });
+        Some(())
+    })
 }
 
 /// Leaves out what is not needed.
@@ -248,7 +247,7 @@ impl Moving<'_> {
         u32::try_from(self.place(base + slot.0 as usize)).map_or(slot, Slot)
     }
 
-    fn step(&self, step: &mut Step) {
+    fn step(&self, step: &mut Step) -> Option<()> {
         let base = step.base;
         match &mut step.act {
             Act::Values(values) => values.iter_mut().for_each(|(slot, _)| *slot = self.slot(base, *slot)),
@@ -256,16 +255,17 @@ impl Moving<'_> {
                 (*inner, *outer) = (self.slot(base, *inner), self.slot(base, *outer));
             }),
             Act::Op { op, reads, sets, may_set, moves: true, .. } => {
-                self.op(op);
+                self.op(op)?;
                 reads.iter_mut().chain(sets).chain(may_set).for_each(|place| *place = self.place(*place));
             }
             // These say where their frame is, and their variables stay.
-            Act::Failed(_) | Act::Op { .. } => return,
+            Act::Failed(_) | Act::Op { .. } => return Some(()),
         }
         step.base = 0;
+        Some(())
     }
 
-    fn op(&self, op: &mut Op) {
+    fn op(&self, op: &mut Op) -> Option<()> {
         let expr = |expr: &Expr| self.fold.expr(expr);
         match op {
             Op::Set(slot, value, _) | Op::Default(slot, value, _) | Op::Fail(slot, value) => {
@@ -275,11 +275,12 @@ impl Moving<'_> {
             Op::Pass(input) => (input.slot, input.value) = (self.slot(0, input.slot), expr(&input.value)),
             Op::FailInlined(fail) => (fail.0, fail.1) = (self.slot(0, fail.0), expr(&fail.1)),
             Op::LoopBegin(value) | Op::Raise(value) => *value = expr(value),
-            Op::Sync(assertion, _) => *assertion = assertion.placed(self).unwrap_or_else(|| Arc::clone(assertion)),
-            Op::Async(assertion, _) => *assertion = assertion.placed(self).unwrap_or_else(|| Arc::clone(assertion)),
-            Op::Begin(assertion) => *assertion = assertion.placed(self).unwrap_or_else(|| Arc::clone(assertion)),
+            Op::Sync(assertion, _) => *assertion = assertion.placed(self)?,
+            Op::Async(assertion, _) => *assertion = assertion.placed(self)?,
+            Op::Begin(assertion) => *assertion = assertion.placed(self)?,
             _ => {}
         }
+        Some(())
     }
 }
 

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! Policies configure themselves with constants, mostly: who is asked, what is allowed, how long. A run is left with the instructions that
-//! depend on its request. What an assertion reads or sets is not known here, only which variables it may use
-//! ([`Program::touched`](super::program::Program::touched)): these are set before it as the policy says, and those that it may set are
-//! unknown after it.
+//! depend on its request. Of most assertions only the variables are known that they may use
+//! ([`Program::touched`](super::program::Program::touched)): these are set before them as the policy says. Others are made anew with what is
+//! known ([`Assertion::placed`](crate::policy::assertion::Assertion::placed)). What an assertion may set is unknown after it.
 //!
 //! Calls pass values that are not known, either: inputs, outputs and `set a = ${b}` make copies. As long as neither changes, the original is
 //! read instead of its copy, and mostly nobody is left who reads the copy.
@@ -77,7 +77,7 @@ pub fn now<'p>(program: &Program, frame: &'p FrameProgram) -> Option<&'p Flat> {
 
 fn make(program: &Program, frame: &FrameProgram) -> Option<Flat> {
     let mut graph = walk::walk(program, frame)?;
-    merge::merge(&mut graph);
+    merge::merge(&mut graph)?;
     let live = live::live(&graph);
     emit::emit(&graph, &live).map(rows::join)
 }

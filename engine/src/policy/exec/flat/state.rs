@@ -90,6 +90,15 @@ impl State {
         Some(())
     }
 
+    /// A variable has a new value, which is not known; whether it is surely not undefined.
+    pub fn renew(&mut self, base: usize, slot: Slot, defined: bool) -> Option<()> {
+        self.forget(base, slot)?;
+        if defined {
+            self.define(base + slot.0 as usize);
+        }
+        Some(())
+    }
+
     /// Whether a variable is surely not undefined; by its place.
     pub fn is_defined(&self, place: usize) -> bool {
         let frame = self.frames.iter().rev().find(|(base, _)| *base <= place);

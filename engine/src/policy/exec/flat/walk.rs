@@ -138,44 +138,25 @@ impl Found {
     }
 
     /// An instruction that names variables of its own frame, as the program does.
-    fn op(&mut self, at: At<'_>, op: Op, uses: Uses, can: Can) {
-        let Uses { reads, may_set } = uses;
-        let act = Act::Op { op, reads, sets: Vec::new(), may_set, moves: false, can };
-        self.steps.push(Step { act, base: at.base, origin: at.pc });
+    fn op(&mut self, at: At<'_>, op: Op, noted: Noted, can: Can) {
+        let Noted { reads, sets, may_set } = noted;
+        self.steps.push(Step { act: Act::Op { op, reads, sets, may_set, moves: false, can }, base: at.base, origin: at.pc });
     }
 
     /// One that names variables by their places among those of all frames: what is folded does.
     pub(super) fn folded(&mut self, at: At<'_>, op: Op, reads: Vec<usize>, sets: Option<Slot>, can: Can) {
         let sets = sets.iter().map(|slot| slot.0 as usize).collect();
-        let act = Act::Op { op, reads, sets, may_set: Vec::new(), moves: true, can };
-        self.steps.push(Step { act, base: 0, origin: at.pc });
+        self.moving(at, op, Noted { reads, sets, may_set: Vec::new() }, can);
     }
 
-    /// An assertion that names variables by their places among those of all frames.
-    fn placed(&mut self, at: At<'_>, op: Op, noted: Noted) {
+    /// The same with all its variables.
+    fn moving(&mut self, at: At<'_>, op: Op, noted: Noted, can: Can) {
         let Noted { reads, sets, may_set } = noted;
-        self.steps.push(Step { act: Act::Op { op, reads, sets, may_set, moves: true, can: ANYTHING }, base: 0, origin: at.pc });
+        self.steps.push(Step { act: Act::Op { op, reads, sets, may_set, moves: true, can }, base: 0, origin: at.pc });
     }
 
     pub(super) fn failed(&mut self, at: At<'_>, reason: std::borrow::Cow<'static, str>) {
         self.steps.push(Step { act: Act::Failed(reason), base: at.base, origin: at.pc });
-    }
-}
-
-/// Variables of an instruction that stays in its frame, by their places among those of all frames.
-#[derive(Default)]
-struct Uses {
-    /// Those that it may read or set.
-    reads: Vec<usize>,
-    /// Those that it may set.
-    may_set: Vec<usize>,
-}
-
-impl Uses {
-    /// One that it may read and set.
-    fn of(at: At<'_>, slot: Slot) -> Uses {
-        let place = at.base + slot.0 as usize;
-        Uses { reads: vec![place], may_set: vec![place] }
     }
 }
 
@@ -303,20 +284,18 @@ impl<'p> Walk<'p> {
                     if can.fail {
                         found.no = self.go(at, instr.no, state.clone())?;
                     }
-                    state.forget(base, *slot)?;
-                    if defined {
-                        state.define(own.0 as usize);
-                    }
+                    state.renew(base, *slot, defined)?;
                     found.ok = self.go(at, instr.ok, state)?;
                 }
             },
             Op::Within(bounds) => {
-                let slot = bounds.slot;
+                let (slot, place) = (bounds.slot, base + bounds.slot.0 as usize);
+                let noted = Noted { reads: vec![place], may_set: vec![place], ..Noted::default() };
                 match state.known(base, slot).cloned() {
                     Some(before) => {
                         self.ctx.slots.clone_from(&state.frame(base)?.values);
                         if bounds.check(&mut self.ctx).is_err() {
-                            found.op(at, instr.op.clone(), Uses::of(at, slot), Can { fault: true, ..SURELY });
+                            found.op(at, instr.op.clone(), noted, Can { fault: true, ..SURELY });
                             return Some(found);
                         }
                         let after = self.ctx.get(slot).clone();
@@ -326,7 +305,7 @@ impl<'p> Walk<'p> {
                         }
                     }
                     None => {
-                        found.op(at, instr.op.clone(), Uses::of(at, slot), Can { fault: true, ..SURELY });
+                        found.op(at, instr.op.clone(), noted, Can { fault: true, ..SURELY });
                         state.forget(base, slot)?;
                     }
                 }
@@ -348,7 +327,8 @@ impl<'p> Walk<'p> {
             Op::EndBlock(ending) => {
                 match state.blocks.pop()? {
                     Some(variables) => {
-                        found.placed(at, instr.op.clone(), Noted { reads: variables.to_vec(), ..Noted::default() })
+                        let noted = Noted { reads: variables.to_vec(), ..Noted::default() };
+                        found.moving(at, instr.op.clone(), noted, ANYTHING);
                     }
                     None => found.op(at, instr.op.clone(), self.touches(at, &mut state)?, ANYTHING),
                 }
@@ -376,20 +356,21 @@ impl<'p> Walk<'p> {
             Op::LoopNext(data) => return self.round(at, state, data),
             Op::LoopLeave => {
                 state.loops = state.loops.checked_sub(1)?;
-                found.op(at, Op::LoopLeave, Uses::default(), SURELY);
+                found.op(at, Op::LoopLeave, Noted::default(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::PushHandler(message) => {
                 let mut caught = state.clone();
                 caught.forget_from(base);
-                found.op(at, instr.op.clone(), Uses { may_set: Uses::of(at, *message).may_set, reads: Vec::new() }, SURELY);
+                let may_set = vec![base + message.0 as usize];
+                found.op(at, instr.op.clone(), Noted { may_set, ..Noted::default() }, SURELY);
                 found.no = self.go(at, instr.no, caught)?;
                 state.handlers.push(found.no?);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::PopHandler => {
                 state.handlers.pop()?;
-                found.op(at, Op::PopHandler, Uses::default(), SURELY);
+                found.op(at, Op::PopHandler, Noted::default(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Raise(text) => {
@@ -403,7 +384,7 @@ impl<'p> Walk<'p> {
                     return None;
                 }
                 state.close_to(Opened::default());
-                found.op(at, Op::Done, Uses::default(), SURELY);
+                found.op(at, Op::Done, Noted::default(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::Fail(slot, code) | Op::FailCall(slot, code) => {
@@ -425,11 +406,11 @@ impl<'p> Walk<'p> {
                 found.ok = self.go(at, instr.ok, state)?;
             }
             Op::DropDraft => {
-                found.op(at, Op::DropDraft, Uses::default(), SURELY);
+                found.op(at, Op::DropDraft, Noted::default(), SURELY);
                 found.ok = self.go(at, instr.ok, state)?;
             }
-            Op::End(_) => found.op(at, instr.op.clone(), Uses::default(), SURELY),
-            Op::Defect => found.op(at, Op::Defect, Uses::default(), Can { fault: true, ..SURELY }),
+            Op::End(_) => found.op(at, instr.op.clone(), Noted::default(), SURELY),
+            Op::Defect => found.op(at, Op::Defect, Noted::default(), Can { fault: true, ..SURELY }),
             Op::Row(_) | Op::Values(_) | Op::Failed(_) | Op::Pass(_) | Op::Give(_) | Op::FailInlined(_) => return None,
         }
         Some(found)
@@ -469,10 +450,7 @@ impl<'p> Walk<'p> {
         if can.fail {
             found.no = self.go(at, at.instr.no, state.clone())?;
         }
-        state.forget(at.base, slot)?;
-        if defined {
-            state.define(own.0 as usize);
-        }
+        state.renew(at.base, slot, defined)?;
         held.into_iter().for_each(|original| state.copy(own.0 as usize, original));
         found.ok = self.go(at, at.instr.ok, state)?;
         Some(found)
@@ -499,17 +477,17 @@ impl<'p> Walk<'p> {
     }
 
     /// Nothing is known of what an assertion may set.
-    fn touches(&mut self, at: At<'p>, state: &mut State) -> Option<Uses> {
+    fn touches(&mut self, at: At<'p>, state: &mut State) -> Option<Noted> {
         let touched = self.program.touched.get(&at.pc)?;
         for slot in touched.sets.iter() {
             state.forget(at.base, *slot)?;
         }
         let places = |slots: &[Slot]| slots.iter().map(|slot| at.base + slot.0 as usize).collect::<Vec<_>>();
-        let uses = Uses { reads: places(&touched.all), may_set: places(&touched.sets) };
+        let noted = Noted { reads: places(&touched.all), may_set: places(&touched.sets), ..Noted::default() };
         if self.paths.get(at.path)?.caller.is_none() {
-            self.kept.extend(&uses.reads);
+            self.kept.extend(&noted.reads);
         }
-        Some(uses)
+        Some(noted)
     }
 
     /// An assertion, with what is known of its variables if it can have them anywhere; these variables then, for the end of its block. What
@@ -530,7 +508,7 @@ impl<'p> Walk<'p> {
             state.forget(at.base, Slot(place.checked_sub(at.base)? as u32))?;
         }
         let variables = noted.may_set.as_slice().into();
-        found.placed(at, op, noted);
+        found.moving(at, op, noted, ANYTHING);
         Some(Some(variables))
     }
 
@@ -538,8 +516,8 @@ impl<'p> Walk<'p> {
         let mut found = Found::default();
         let set = [data.item, data.current, data.iterations, Some(data.exceeded)];
         let may_set = set.into_iter().flatten().map(|slot| at.base + slot.0 as usize).collect();
-        let uses = Uses { reads: vec![at.base + data.stop.0 as usize], may_set };
-        found.op(at, at.instr.op.clone(), uses, Can { fail: true, ..SURELY });
+        let noted = Noted { reads: vec![at.base + data.stop.0 as usize], may_set, ..Noted::default() };
+        found.op(at, at.instr.op.clone(), noted, Can { fail: true, ..SURELY });
         let mut over = state.clone();
         over.loops = over.loops.checked_sub(1)?;
         over.forget(at.base, data.exceeded)?;
