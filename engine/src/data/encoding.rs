@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use smol_str::SmolStr;
 
 mod escape;
 
@@ -58,13 +59,13 @@ impl Encoding {
     }
 
     /// Encodes.
-    pub fn encode(self, bytes: &[u8]) -> String {
+    pub fn encode(self, bytes: &[u8]) -> SmolStr {
         match self {
-            Encoding::Base64 => STANDARD.encode(bytes),
-            Encoding::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
-            Encoding::Hex => hex::encode(bytes),
-            Encoding::Url => percent_encode(bytes, COMPONENT).to_string(),
-            Encoding::Form => percent_encode(bytes, COMPONENT).to_string().replace("%20", "+"),
+            Encoding::Base64 => in_base64(&STANDARD, bytes),
+            Encoding::Base64Url => in_base64(&URL_SAFE_NO_PAD, bytes),
+            Encoding::Hex => hex::encode(bytes).into(),
+            Encoding::Url => percent_encode(bytes, COMPONENT).to_string().into(),
+            Encoding::Form => percent_encode(bytes, COMPONENT).to_string().replace("%20", "+").into(),
         }
     }
 
@@ -85,6 +86,16 @@ impl Encoding {
             Encoding::Url => percent_decode(text),
             Encoding::Form => form_decode(text.as_bytes()),
         }
+    }
+}
+
+/// Hashes, the most common case, are written where they need no memory of their own.
+fn in_base64(engine: &GeneralPurpose, bytes: &[u8]) -> SmolStr {
+    let mut short = [0; 88];
+    let written = engine.encode_slice(bytes, &mut short).ok().and_then(|length| short.get(..length));
+    match written.map(str::from_utf8) {
+        Some(Ok(text)) => SmolStr::new(text),
+        _ => engine.encode(bytes).into(),
     }
 }
 

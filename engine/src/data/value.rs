@@ -147,12 +147,18 @@ impl Value {
                 serde_json::Value::String(text) => Cow::Borrowed(text),
                 other => Cow::Owned(serde_json::to_string(other).unwrap_or_default()),
             },
-            other => {
-                let mut text = String::new();
-                other.write_text(LIST_DELIMITER, &mut text);
-                Cow::Owned(text)
-            }
+            Value::List(values) => match only(values) {
+                Some(Value::Text(text)) => Cow::Borrowed(text),
+                _ => Cow::Owned(self.written()),
+            },
+            other => Cow::Owned(other.written()),
         }
+    }
+
+    fn written(&self) -> String {
+        let mut text = String::new();
+        self.write_text(LIST_DELIMITER, &mut text);
+        text
     }
 
     /// Like [`Value::as_text`], as an owned value that is cheap to keep.

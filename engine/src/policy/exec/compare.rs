@@ -98,7 +98,7 @@ impl Compare {
 
     /// The same `ignoring case`.
     pub fn ignoring_case(self, ignore_case: bool) -> Compare {
-        let quick = self.quick.filter(|quick| !ignore_case || !quick.compares_texts());
+        let quick = if ignore_case { self.quick.and_then(Quick::ignoring_case) } else { self.quick };
         Compare { ignore_case, quick, ..self }
     }
 
@@ -117,24 +117,13 @@ impl Compare {
     }
 
     fn passes_slowly(&self, left: &View<'_>, ctx: &Ctx) -> bool {
-        match &self.test {
-            Test::Count(bounds) => {
-                let count = match left {
-                    View::Value(value) => value.values().len(),
-                    View::Text(_) => 1,
-                    View::Owned(value) => value.values().len(),
-                };
-                return within(bounds, count) != self.negate;
-            }
-            Test::True => {
-                let value = match left {
-                    View::Value(value) => value.to_bool(),
-                    View::Text(text) => Value::text(*text).to_bool(),
-                    View::Owned(value) => value.to_bool(),
-                };
-                return value.is_some_and(|value| value != self.negate);
-            }
-            _ => {}
+        if matches!(self.test, Test::True) {
+            let value = match left {
+                View::Value(value) => value.to_bool(),
+                View::Text(text) => Value::text(*text).to_bool(),
+                View::Owned(value) => value.to_bool(),
+            };
+            return value.is_some_and(|value| value != self.negate);
         }
         // An undefined left side fails, negated or not.
         let passed = match left {
@@ -328,7 +317,7 @@ pub(super) fn ordered(op: BinaryOp, ordering: Ordering) -> bool {
     }
 }
 
-fn within(bounds: &Bounds, count: usize) -> bool {
+pub(super) fn within(bounds: &Bounds, count: usize) -> bool {
     let count = count as u64;
     bounds.min.is_none_or(|min| count >= min) && bounds.max.is_none_or(|max| count <= max)
 }

@@ -93,7 +93,7 @@ impl Assertion for EncodeDecode {
             let Some(bytes) = self.encoding.decode(&source.as_text()) else { return falsified("the source is not valid in the \
                                                                                                encoding") };
             match String::from_utf8(bytes) {
-                Ok(text) => text,
+                Ok(text) => text.into(),
                 Err(_) => return falsified("the decoded source is not UTF-8"),
             }
         };

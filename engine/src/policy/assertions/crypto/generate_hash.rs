@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
+use smol_str::SmolStr;
 
 use crate::policy::assertion::{Assertion, Entry, Places, Runnable};
 use crate::policy::ctx::{Ctx, Slot};
@@ -84,10 +85,12 @@ impl Algorithm {
         }
     }
 
-    fn digest(self, bytes: &[u8]) -> Vec<u8> {
+    /// The text form of as many bytes of the hash; `None` if it has fewer.
+    fn hash(self, bytes: &[u8], keep: usize, encoding: Encoding) -> Option<SmolStr> {
+        let written = |hash: &[u8]| hash.get(..keep).map(|kept| encoding.encode(kept));
         match self {
-            Algorithm::Sha(algorithm) => digest::digest(algorithm, bytes).as_ref().to_vec(),
-            Algorithm::Md5 => <md5::Md5 as md5::Digest>::digest(bytes).to_vec(),
+            Algorithm::Sha(algorithm) => written(digest::digest(algorithm, bytes).as_ref()),
+            Algorithm::Md5 => written(&<md5::Md5 as md5::Digest>::digest(bytes)),
         }
     }
 }
@@ -106,10 +109,8 @@ impl Assertion for GenerateHash {
         if source.is_undefined() {
             return falsified("the source is undefined");
         }
-        let hash = self.algorithm.digest(&super::bytes(&source));
-        let kept = hash.get(..self.keep);
-        let kept = kept.ok_or_else(|| Fault::new(Blame::Internal, "a hash is shorter than its algorithm says"))?;
-        ctx.set(self.target, self.encoding.encode(kept));
+        let hash = self.algorithm.hash(&super::bytes(&source), self.keep, self.encoding);
+        ctx.set(self.target, hash.ok_or_else(|| Fault::new(Blame::Internal, "a hash is shorter than its algorithm says"))?);
         HELD
     }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use portcullis_dsl::ast::Type;
 use portcullis_dsl::spec::{Expect, Kind, Literal, Prop, Spec, example, sets};
-use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::data::fault::{Fault, HELD, Verdict};
@@ -208,26 +207,22 @@ impl Cached {
         let Some(value) = ctx.services().caches.lookup(cache, key, Some(limits.max_age_millis), ctx.now_millis()) else {
             return false;
         };
-        let mut before: SmallVec<[(Slot, Value); 2]> = SmallVec::new();
-        let mut set = |slot: Slot, value: Value| {
-            before.push((slot, ctx.take(slot)));
-            ctx.set(slot, value);
-        };
-        match (&self.keep[..], value) {
-            ([slot], value) => set(*slot, value),
-            (slots, Value::List(values)) if values.len() == slots.len() => {
-                slots.iter().zip(values.iter()).for_each(|(slot, value)| set(*slot, value.clone()));
-            }
+        let found = match (&self.keep[..], &value) {
+            ([_], one) => std::slice::from_ref(one),
+            (slots, Value::List(values)) if values.len() == slots.len() => values,
             // The key contains a value of another kind.
             _ => return false,
+        };
+        let before = self.valid.as_ref().map(|valid| (valid, self.keep.iter().map(|slot| ctx.take(*slot)).collect::<Vec<_>>()));
+        self.keep.iter().zip(found).for_each(|(slot, value)| ctx.set(*slot, value.clone()));
+        if let Some((valid, before)) = before
+            && valid.eval(ctx).to_bool() != Some(true)
+        {
+            self.keep.iter().zip(before).for_each(|(slot, value)| ctx.set(*slot, value));
+            return false;
         }
-        let valid = self.valid.as_ref().is_none_or(|valid| valid.eval(ctx).to_bool() == Some(true));
-        if valid {
-            ctx.set_if(self.found, true);
-        } else {
-            before.into_iter().for_each(|(slot, value)| ctx.set(slot, value));
-        }
-        valid
+        ctx.set_if(self.found, true);
+        true
     }
 }
 

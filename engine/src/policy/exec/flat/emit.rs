@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::filled::{Filled, filled};
 use super::graph::{Act, Can, Graph, Node, Step};
 use super::live::Live;
 use crate::data::value::Value;
@@ -12,8 +13,14 @@ use crate::policy::exec::program::{Flat, Given, Instr, Loop, NOWHERE, Op};
 pub fn emit(graph: &Graph, live: &Live<'_>) -> Option<Flat> {
     let lines: Vec<Vec<Left>> = graph.nodes.iter().map(|node| line(node, live)).collect();
     let empty = lines.iter().map(Vec::is_empty).collect();
-    let follows = vec![None; graph.nodes.len()];
-    let mut emit = Emit { graph, live, lines, empty, follows, code: Vec::new(), targets: Vec::new(), aside: Vec::new() };
+    let (follows, mut joins) = (vec![None; graph.nodes.len()], vec![Join::default(); graph.nodes.len()]);
+    // A fault leads from anywhere.
+    for node in graph.nodes.iter().filter_map(|node| node.handler).chain(graph.tail).chain([graph.entry]) {
+        joins.get_mut(node)?.anywhere = true;
+    }
+    let filled = filled(graph);
+    let mut emit =
+        Emit { graph, live, filled, lines, empty, follows, joins, code: Vec::new(), targets: Vec::new(), aside: Vec::new() };
     let entry = emit.meant(graph.entry)?;
     let tail = match graph.tail {
         Some(tail) => Some(emit.meant(tail)?),
@@ -122,14 +129,29 @@ struct Aside {
     to: usize,
 }
 
+/// What is written of the ways to a node.
+#[derive(Clone, Default)]
+struct Join {
+    /// How many ways lead there.
+    ways: u32,
+    /// How many of them are written.
+    written: u32,
+    /// What is known on one of these, and not written there.
+    open: Known,
+    /// Other ways may lead there, too.
+    anywhere: bool,
+}
+
 struct Emit<'g> {
     graph: &'g Graph,
     live: &'g Live<'g>,
+    filled: Filled,
     lines: Vec<Vec<Left>>,
     /// By node: whether nothing is left of it.
     empty: Vec<bool>,
     /// The node that is written right after a node, because nothing else leads to it.
     follows: Vec<Option<usize>>,
+    joins: Vec<Join>,
     code: Vec<Instr>,
     targets: Vec<(To, To)>,
     aside: Vec<Aside>,
@@ -151,11 +173,11 @@ impl Emit<'_> {
     fn chain(&mut self, entered: &[Option<usize>]) -> Option<Vec<usize>> {
         let nodes = &self.graph.nodes;
         let left: Vec<usize> = (0..nodes.len()).filter(|id| self.empty.get(*id) == Some(&false)).collect();
-        let mut ways = vec![0u32; nodes.len()];
         for id in &left {
             let node = nodes.get(*id)?;
             for target in [node.ok, node.no, node.skip].into_iter().flatten() {
-                *ways.get_mut(self.meant(target)?)? += 1;
+                let target = self.meant(target)?;
+                self.joins.get_mut(target)?.ways += 1;
             }
         }
         let mut heads: Vec<bool> = vec![true; nodes.len()];
@@ -163,7 +185,7 @@ impl Emit<'_> {
             let node = nodes.get(*id)?;
             if let (Some(ok), None) = (node.ok, node.skip)
                 && let Some(next) = self.meant(ok)
-                && ways.get(next) == Some(&1)
+                && self.joins.get(next)?.ways == 1
                 && !entered.contains(&Some(next))
             {
                 *self.follows.get_mut(*id)? = Some(next);
@@ -181,9 +203,54 @@ impl Emit<'_> {
         self.targets.push((To::At(next), To::Nowhere));
     }
 
+    /// What is known where a chain begins, and is perhaps not written.
+    fn begins(&mut self, head: usize) -> Option<Known> {
+        let join = self.joins.get_mut(head)?;
+        let mut known = std::mem::take(&mut join.open);
+        if join.anywhere {
+            return Some(Known::default());
+        }
+        if join.written < join.ways {
+            // A way from below: all the same is known there.
+            let needed = |place: usize, value: &Value| self.live.is_read(head, place) && !self.is_so(head, place, value);
+            let read = self.graph.nodes.get(head)?.known.iter().filter(|(place, value)| needed(*place, value));
+            let all =
+                read.map(|(place, value)| Some((Slot(u32::try_from(*place).ok()?), value.clone()))).collect::<Option<_>>()?;
+            known.set(all, known.origin);
+        }
+        Some(known)
+    }
+
+    /// Leaves to a node, to which a way leads from here, what is known there too: it sets that when it needs it. The rest is kept.
+    fn leave(&mut self, known: &mut Known, to: usize) -> Option<()> {
+        known.keep(|slot| self.live.is_read(to, slot));
+        let join = self.joins.get_mut(to)?;
+        if !join.anywhere {
+            let there = &self.graph.nodes.get(to)?.known;
+            let is_known =
+                |slot: Slot, value: &Value| there.iter().any(|(place, known)| *place == slot.0 as usize && known.is_same(value));
+            let left = known.values.extract_if(.., |(slot, value)| is_known(*slot, value)).collect();
+            join.open.set(left, known.origin);
+        }
+        Some(())
+    }
+
+    /// Whether a variable that has this value in a node has it anyway: it is undefined, and nobody has set it.
+    fn is_so(&self, node: usize, place: usize, value: &Value) -> bool {
+        value.is_undefined() && !self.filled.has(node, place)
+    }
+
+    /// A way to a node is written.
+    fn led(&mut self, to: Option<usize>) -> Option<()> {
+        if let Some(to) = to {
+            self.joins.get_mut(to)?.written += 1;
+        }
+        Some(())
+    }
+
     /// Writes a chain. What is known is set as late as possible: most of it counts on ways that are hardly ever taken.
     fn write(&mut self, head: usize) -> Option<()> {
-        let mut known = Known::default();
+        let mut known = self.begins(head)?;
         let (mut id, begin) = (head, self.code.len());
         loop {
             let node = self.graph.nodes.get(id)?;
@@ -194,7 +261,8 @@ impl Emit<'_> {
             for left in std::mem::take(self.lines.get_mut(id)?) {
                 let Left { op, base, origin, reads, can } = left;
                 let op = match op {
-                    LeftOp::Values(values) => {
+                    LeftOp::Values(mut values) => {
+                        values.retain(|(slot, value)| !self.is_so(id, slot.0 as usize, value));
                         known.set(values, origin);
                         continue;
                     }
@@ -219,12 +287,13 @@ impl Emit<'_> {
                     self.targets.get_mut(at)?.1 = To::Node(no);
                     let mut there = known.clone();
                     there.failed = None;
-                    there.keep(|slot| live.is_read(no, slot));
+                    self.leave(&mut there, no)?;
                     if can.fail && !there.is_empty() {
                         self.aside.push(Aside { from: at, failed: true, known: there, to: no });
                     }
                 }
             }
+            self.led(no)?;
             match self.follows.get(id).copied().flatten() {
                 Some(next) => {
                     known.keep(|slot| self.live.is_read(next, slot));
@@ -238,13 +307,16 @@ impl Emit<'_> {
             Some(ok) => Some(self.meant(ok)?),
             None => None,
         };
-        let live = self.live;
+        self.led(ok)?;
         if let Some(skip) = node.skip {
             let (skip, begin) = (self.meant(skip)?, self.code.len().checked_sub(1)?);
+            self.led(Some(skip))?;
             let mut there = known.clone();
-            there.keep(|slot| live.is_read(skip, slot));
+            self.leave(&mut there, skip)?;
             let mut within = known;
-            within.keep(|slot| ok.is_some_and(|ok| live.is_read(ok, slot)));
+            if let Some(ok) = ok {
+                self.leave(&mut within, ok)?;
+            }
             // Where the executor continues if the block is skipped: the instruction after `Begin`.
             let origin = self.code.last()?.origin;
             if there.is_empty() {
@@ -266,7 +338,10 @@ impl Emit<'_> {
             }
             return Some(());
         }
-        known.write(self, |slot| ok.is_some_and(|ok| live.is_read(ok, slot)));
+        if let Some(ok) = ok {
+            self.leave(&mut known, ok)?;
+            known.write(self, |_| true);
+        }
         known.write_failed(self);
         if self.code.len() == begin {
             self.push(Op::Jump, 0, 0);

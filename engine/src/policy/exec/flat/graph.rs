@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::state::State;
 use crate::data::value::Value;
 use crate::policy::ctx::Slot;
 use crate::policy::exec::program::Op;
@@ -20,6 +21,8 @@ pub struct Graph {
     pub kept: Vec<usize>,
     /// Variables that have a value before it begins.
     pub given: Vec<usize>,
+    /// By node: what is known where several ways lead, until [`Node::known`] is made of it.
+    pub met: Vec<Option<State>>,
 }
 
 /// An instruction, called from a certain place.
@@ -37,6 +40,9 @@ pub struct Node {
     pub skip: Option<usize>,
     /// Where a fault leads that is handled.
     pub handler: Option<usize>,
+    /// Variables that have the same value whatever way leads here, by their places among those of all frames. Only of nodes to which
+    /// several ways lead, and only what is read from here on.
+    pub known: Vec<(usize, Value)>,
 }
 
 /// A part of a node.

@@ -10,7 +10,7 @@ pub struct Set(Vec<u64>);
 
 impl Set {
     /// Empty. Besides the variables it may contain the last failure.
-    fn new(slots: usize) -> Set {
+    pub fn new(slots: usize) -> Set {
         Set(vec![0; (slots + 1).div_ceil(64)])
     }
 

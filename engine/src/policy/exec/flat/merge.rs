@@ -36,15 +36,21 @@ pub fn merge(graph: &mut Graph) -> Option<()> {
         for node in &mut graph.nodes {
             node.steps.iter_mut().try_for_each(|step| moving.step(step))?;
             node.steps.retain(|step| !copies_itself(&step.act));
+            node.known.iter_mut().for_each(|(place, _)| *place = moving.place(*place));
         }
         Some(())
     })
 }
 
-/// Leaves out what is not needed.
+/// Leaves out what is not needed, of what is done and of what is known.
 fn prune(graph: &mut Graph) {
-    let read: Vec<Vec<Option<Set>>> = {
+    let met = std::mem::take(&mut graph.met);
+    let (read, known): (Vec<Vec<Option<Set>>>, Vec<_>) = {
         let live = live(graph);
+        let known = met.iter().enumerate().map(|(id, state)| {
+            let known = state.iter().flat_map(State::all_known).filter(|(place, _)| live.is_read(id, *place));
+            known.map(|(place, value)| (place, value.clone())).collect::<Vec<_>>()
+        });
         let of = |node: &Node| {
             let mut read = live.after(node);
             let mut after: Vec<Option<Set>> = node
@@ -59,9 +65,10 @@ fn prune(graph: &mut Graph) {
             after.reverse();
             after
         };
-        graph.nodes.iter().map(of).collect()
+        (graph.nodes.iter().map(of).collect(), known.collect())
     };
-    for (node, read) in graph.nodes.iter_mut().zip(read) {
+    for ((node, read), known) in graph.nodes.iter_mut().zip(read).zip(known) {
+        node.known = known;
         let mut read = read.into_iter();
         node.steps.retain_mut(|Step { act, base, .. }| {
             let Some(Some(read)) = read.next() else { return false };

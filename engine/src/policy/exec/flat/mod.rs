@@ -7,6 +7,7 @@
 //! calls.rs   does so through calls
 //! merge.rs   gives one place to variables that pass their value on
 //! live.rs    finds which variables somebody still reads: what sets others is left out
+//! filled.rs  finds which variables may have been set: what makes others undefined is left out, too
 //! emit.rs    writes the code
 //! rows.rs    joins comparisons that follow each other
 //! ```
@@ -26,6 +27,7 @@
 
 mod calls;
 mod emit;
+mod filled;
 mod fold;
 mod graph;
 mod live;

@@ -70,6 +70,14 @@ impl State {
         if *frame.unknown.get(place)? { None } else { frame.values.get(place) }
     }
 
+    /// All variables whose values are known, by their places, and these values.
+    pub fn all_known(&self) -> impl Iterator<Item = (usize, &Value)> {
+        self.frames.iter().flat_map(|(base, frame)| {
+            let variables = frame.values.iter().zip(&frame.unknown).enumerate();
+            variables.filter(|(_, (_, unknown))| !**unknown).map(|(place, (value, _))| (*base + place, value))
+        })
+    }
+
     /// A variable has this value. `None`: there is no such variable.
     pub fn set(&mut self, base: usize, slot: Slot, value: Value) -> Option<()> {
         let (frame, place) = (self.frame_mut(base)?, slot.0 as usize);

@@ -58,7 +58,8 @@ pub fn walk(program: &Program, frame: &FrameProgram) -> Option<Graph> {
     let told = frame.told.iter().flat_map(|told| [told.code, told.answered]);
     kept.extend(frame.outputs.iter().map(|(_, slot)| *slot).chain(told).map(|slot| slot.0 as usize));
     let given = frame.inputs.iter().map(|(_, slot, _)| slot.0 as usize).collect();
-    Some(Graph { nodes: walk.nodes, entry, tail, slots: walk.slots, kept, given })
+    let met = walk.places.into_iter().map(|place| place.state).collect();
+    Some(Graph { nodes: walk.nodes, entry, tail, slots: walk.slots, kept, given, met })
 }
 
 /// A chain of calls.
@@ -260,7 +261,7 @@ impl<'p> Walk<'p> {
         let node = self.nodes.get_mut(id)?;
         let Found { steps, ok, no, skip } = found;
         let order = std::mem::take(&mut node.order);
-        *node = Node { order, steps, ok, no, skip, handler };
+        *node = Node { order, steps, ok, no, skip, handler, known: Vec::new() };
         Some(())
     }
 
