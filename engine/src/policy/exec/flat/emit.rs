@@ -13,11 +13,7 @@ use crate::policy::exec::program::{Flat, Given, Instr, Loop, NOWHERE, Op};
 pub fn emit(graph: &Graph, live: &Live<'_>) -> Option<Flat> {
     let lines: Vec<Vec<Left>> = graph.nodes.iter().map(|node| line(node, live)).collect();
     let empty = lines.iter().map(Vec::is_empty).collect();
-    let (follows, mut joins) = (vec![None; graph.nodes.len()], vec![Join::default(); graph.nodes.len()]);
-    // A fault leads from anywhere.
-    for node in graph.nodes.iter().filter_map(|node| node.handler).chain(graph.tail).chain([graph.entry]) {
-        joins.get_mut(node)?.anywhere = true;
-    }
+    let (follows, joins) = (vec![None; graph.nodes.len()], vec![Join::default(); graph.nodes.len()]);
     let filled = filled(graph);
     let mut emit =
         Emit { graph, live, filled, lines, empty, follows, joins, code: Vec::new(), targets: Vec::new(), aside: Vec::new() };
@@ -138,8 +134,6 @@ struct Join {
     written: u32,
     /// What is known on one of these, and not written there.
     open: Known,
-    /// Other ways may lead there, too.
-    anywhere: bool,
 }
 
 struct Emit<'g> {
@@ -207,9 +201,6 @@ impl Emit<'_> {
     fn begins(&mut self, head: usize) -> Option<Known> {
         let join = self.joins.get_mut(head)?;
         let mut known = std::mem::take(&mut join.open);
-        if join.anywhere {
-            return Some(Known::default());
-        }
         if join.written < join.ways {
             // A way from below: all the same is known there.
             let needed = |place: usize, value: &Value| self.live.is_read(head, place) && !self.is_so(head, place, value);
@@ -224,14 +215,11 @@ impl Emit<'_> {
     /// Leaves to a node, to which a way leads from here, what is known there too: it sets that when it needs it. The rest is kept.
     fn leave(&mut self, known: &mut Known, to: usize) -> Option<()> {
         known.keep(|slot| self.live.is_read(to, slot));
-        let join = self.joins.get_mut(to)?;
-        if !join.anywhere {
-            let there = &self.graph.nodes.get(to)?.known;
-            let is_known =
-                |slot: Slot, value: &Value| there.iter().any(|(place, known)| *place == slot.0 as usize && known.is_same(value));
-            let left = known.values.extract_if(.., |(slot, value)| is_known(*slot, value)).collect();
-            join.open.set(left, known.origin);
-        }
+        let (join, there) = (self.joins.get_mut(to)?, &self.graph.nodes.get(to)?.known);
+        let is_known =
+            |slot: Slot, value: &Value| there.iter().any(|(place, known)| *place == slot.0 as usize && known.is_same(value));
+        let left = known.values.extract_if(.., |(slot, value)| is_known(*slot, value)).collect();
+        join.open.set(left, known.origin);
         Some(())
     }
 

@@ -68,6 +68,9 @@ assertion "Stored" (in n, out m, out known) {
 /// Something that is not known beforehand.
 const UNKNOWN: &str = "${request.http.method}";
 
+/// An assertion that reads `a` where it is, and sets `c`.
+const REPLACED: &str = r#"RegexReplace(source: ${a}, pattern: r"x", replacement: "y", target: "c")"#;
+
 /// Nothing is taken for known then.
 struct Watcher;
 
@@ -146,6 +149,10 @@ fn the_flat_form_does_the_same() {
         "\"Outer\" ()\n \"Outer\" ()\n set c = ${o}",
         "ForEach item in [\"x\", \"y\"] { set a = ${item.current}; set b = ${item.iterations} }\n set c = ${item.iterations}",
         "set a = 0\n ForEach item in [1, 2, 3] { set a = ${a} + ${item}; set now = UNKNOWN }\n set b = ${a}",
+        // What is known where the ways of a loop meet, and changes in between.
+        "set a = \"v\"\n REPLACED\n ForEach item in [1, 2] { REPLACED; set b = \"${b}${c}\"; set a = \"x\"; REPLACED; set b = \"${b}${c}\"; set a = \"v\" }",
+        "set a = \"v\"\n if UNKNOWN == \"GET\" { set a = \"x\"; REPLACED; set b = ${c}; set a = \"v\" } else { set b = 1 }\n REPLACED",
+        "set a = \"v\"\n if UNKNOWN == \"GET\" { set a = \"x\"; REPLACED; set b = ${c}; set a = \"v\" }\n HandleErrors { REPLACED; Raise \"r\" } on error { REPLACED }",
         "set a = 0\n set b = 1\n ForEach item in split(\"a UNKNOWN b\", \" \") { set c = \"${c}${item}${b}\"; set b = ${a}; set a = 7 }",
         "HandleErrors { set a = 1; Raise \"r\" } on error { set b = 9 }\n set c = 3",
         "set a = 1\n HandleErrors { set a = UNKNOWN; set a = 2; Raise \"r UNKNOWN\" } on error { set b = ${a} }",
@@ -215,7 +222,7 @@ fn the_flat_form_does_the_same() {
         "set a: message = message(\"<x/>\", \"text/xml\")\n AddHeader(target: \"a\", name: \"x\", value: \"1\")\n set b = ${a.http.header.x}",
     ];
     let commands = |(at, body): (usize, &&str)| {
-        let body = body.replace("UNKNOWN", UNKNOWN);
+        let body = body.replace("UNKNOWN", UNKNOWN).replace("REPLACED", REPLACED);
         format!("command \"c{at}\" (out a, out b, out c) {{ declare n: int\n declare m\n declare q\n {body} }}\n")
     };
     let left = both_ways(&format!("{CALLED}{}", bodies.iter().enumerate().map(commands).collect::<String>()));
