@@ -16,6 +16,7 @@ use crate::data::value::Value;
 use crate::policy::answer::draft::Draft;
 use crate::policy::exec::spare;
 use crate::policy::request::Request;
+use crate::policy::slots::Slots;
 use crate::services::Services;
 use crate::services::cache::{Author, Removal};
 use crate::services::cluster::Ticket;
@@ -128,7 +129,7 @@ pub struct Ctx {
     pub service: SmolStr,
     /// Log fields that the policy sets for the request: names and values.
     pub told: Vec<(SmolStr, SmolStr)>,
-    pub(crate) slots: Vec<Value>,
+    pub(crate) slots: Slots,
     pub(crate) base: usize,
     /// Takes values for nonexistent slots, so that they overwrite nothing else.
     stray: Option<Box<Value>>,
@@ -178,7 +179,7 @@ impl Ctx {
             outside: 0,
             service,
             told: Vec::new(),
-            slots: Vec::new(),
+            slots: Slots::default(),
             base: 0,
             stray: None,
             defect: AtomicBool::new(false),
@@ -192,7 +193,7 @@ impl Ctx {
 
     /// Forgets all variables, for the run of another policy on the same request.
     pub fn begin_anew(&mut self) {
-        self.slots.clear();
+        self.slots.truncate(0);
         self.base = 0;
     }
 

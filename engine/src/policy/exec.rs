@@ -276,7 +276,7 @@ pub fn failed_before<'r>(
 ) -> Option<impl Future<Output = Ending> + Send + 'r> {
     let failing = frame.failing?;
     ctx.begin_anew();
-    ctx.slots.resize_with(frame.slots, Value::default);
+    ctx.slots.grow_to(frame.slots);
     let entry = if code.is_undefined() { failing.plain } else { failing.coded };
     ctx.set(failing.code, code);
     Some(run_from(Code::of(program, frame), ctx, entry, Nobody))
@@ -308,9 +308,7 @@ fn make_room(code: &Code<'_>, ctx: &mut Ctx) {
         return;
     }
     ctx.slots.reserve(if code.flat { code.slots } else { code.slots + CALLEES });
-    if ctx.slots.len() < code.slots {
-        ctx.slots.resize_with(code.slots, Value::default);
-    }
+    ctx.slots.grow_to(code.slots);
 }
 
 /// Goes on where a run has stopped, to its end.

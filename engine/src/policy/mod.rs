@@ -15,6 +15,7 @@ pub mod reads;
 pub mod request;
 pub mod runnable;
 pub mod site;
+pub mod slots;
 pub mod template;
 pub mod unsupported;
 pub mod vars;

@@ -388,7 +388,7 @@ impl Site {
         let policy = self.library.commands().chain(self.library.tasks()).find(|policy| policy.name == name)?;
         let frame = self.program.frames.get(&policy.id)?.clone();
         let mut ctx = Ctx::new(Arc::clone(self) as Arc<dyn Environment>, Request::new(Method::GET, ""), frame.name.clone());
-        ctx.slots.resize_with(frame.slots, Value::default);
+        ctx.slots.grow_to(frame.slots);
         for (input, slot, ty) in &frame.inputs {
             if let Some((_, value)) = inputs.iter().find(|(name, _)| name.eq_ignore_ascii_case(input)) {
                 let value = ty.map_or_else(|| Some(value.clone()), |ty| value.convert(ty))?;

@@ -3,15 +3,15 @@
 
 use super::{Run, abandon};
 use crate::data::fault::Fault;
-use crate::data::value::Value;
 use crate::policy::ctx::Ctx;
+use crate::policy::slots::Slots;
 use crate::services::store::Again;
 
 /// Where a block began, and with what.
 pub(super) struct Checkpoint {
     /// The instruction that begins it.
     at: u32,
-    slots: Vec<Value>,
+    slots: Slots,
     base: usize,
     calls: usize,
     loops: usize,

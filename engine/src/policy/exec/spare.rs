@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use http::HeaderMap;
 
-use crate::data::value::Value;
+use crate::policy::slots::Slots;
 
 /// How many vectors, and how many maps, a thread keeps: about as many as there are services that are asked often.
 const MOST: usize = 16;
@@ -17,7 +17,7 @@ const LONGEST: usize = 2048;
 const WIDEST: usize = 64;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<Value>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Slots>> = const { RefCell::new(Vec::new()) };
     static MAPS: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -43,32 +43,28 @@ pub fn give_back_fields(mut map: HeaderMap) {
 }
 
 /// As many unset variables.
-pub(super) fn slots(count: usize) -> Vec<Value> {
+pub(super) fn slots(count: usize) -> Slots {
     if count == 0 {
-        return Vec::new();
+        return Slots::default();
     }
     let kept = SPARE.with_borrow_mut(|spare| {
         let at = spare.iter().rposition(|slots| slots.len() == count)?;
         Some(spare.swap_remove(at))
     });
     kept.unwrap_or_else(|| {
-        let mut slots = Vec::new();
-        slots.resize_with(count, Value::default);
+        let mut slots = Slots::default();
+        slots.grow_to(count);
         slots
     })
 }
 
 /// Takes back what a run used.
-pub fn give_back(mut slots: Vec<Value>) {
+pub fn give_back(mut slots: Slots) {
     if slots.is_empty() || slots.len() > LONGEST {
         return;
     }
     // INVARIANT: nothing of a run is left for another one.
-    for value in &mut slots {
-        if !matches!(value, Value::Undefined) {
-            *value = Value::Undefined;
-        }
-    }
+    slots.unset();
     // While a thread ends, there is nothing to keep them for.
     let _ = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
@@ -82,17 +78,18 @@ pub fn give_back(mut slots: Vec<Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::value::Value;
 
     #[test]
     fn nothing_of_a_run_is_left_for_another_one() {
         let mut used = slots(3);
-        used[0] = Value::from("secret");
-        used[2] = Value::Int(3);
-        let place = used.as_ptr();
+        *used.get_mut(0).unwrap() = Value::from("secret");
+        *used.get_mut(2).unwrap() = Value::Int(3);
+        let place: *const Value = used.get(0).unwrap();
         give_back(used);
         assert_eq!(slots(2).len(), 2);
         let again = slots(3);
-        assert!(again.as_ptr() == place && again.iter().all(Value::is_undefined));
+        assert!(std::ptr::eq(again.get(0).unwrap(), place) && (0..3).all(|index| again.get(index).unwrap().is_undefined()));
     }
 
     #[test]

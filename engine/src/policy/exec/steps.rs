@@ -219,7 +219,7 @@ pub(super) fn assign(ctx: &mut Ctx, slot: Slot, value: Value, ty: Option<Type>) 
 /// cannot be converted to its type, so the call fails.
 pub(super) fn call(ctx: &mut Ctx, run: &mut Run, site: &CallSite, at: u32) -> bool {
     let base = ctx.slots.len();
-    ctx.slots.resize_with(base + site.slots, Value::default);
+    ctx.slots.grow_to(base + site.slots);
     for (slot, expr, ty) in &site.inputs {
         let Some(value) = passed(expr.eval(ctx), *ty) else {
             ctx.slots.truncate(base);

@@ -144,7 +144,7 @@ mod tests {
         let (site, ..) = Site::build(Sources::default(), Arc::new(Services::default()), "", &[]);
         let site: Arc<dyn Environment> = Arc::new(site.expect("no policies"));
         let mut ctx = Ctx::new(site, Request::new(Method::GET, "/"), "t".into());
-        ctx.slots = vec![Value::text("\"v\","), Value::empty()];
+        ctx.slots.copy(&[Value::text("\"v\","), Value::empty()]);
         for node in nodes {
             let mut text = Vec::new();
             JsonText::of(&node).expect("its names are fixed").write(&ctx, &mut text);

@@ -29,7 +29,7 @@ impl Fold<'_> {
     pub fn with<T>(ctx: &mut Ctx, state: &State, base: usize, fold: impl FnOnce(&Fold<'_>) -> T) -> T {
         let unknown: &[bool] = match state.frame(base) {
             Some(frame) => {
-                ctx.slots.clone_from(&frame.values);
+                ctx.slots.copy(&frame.values);
                 &frame.unknown
             }
             None => &[],

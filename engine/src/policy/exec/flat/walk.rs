@@ -294,7 +294,7 @@ impl<'p> Walk<'p> {
                 let noted = Noted { reads: vec![place], may_set: vec![place], ..Noted::default() };
                 match state.known(base, slot).cloned() {
                     Some(before) => {
-                        self.ctx.slots.clone_from(&state.frame(base)?.values);
+                        self.ctx.slots.copy(&state.frame(base)?.values);
                         if bounds.check(&mut self.ctx).is_err() {
                             found.op(at, instr.op.clone(), noted, Can { fault: true, ..SURELY });
                             return Some(found);
