@@ -3,8 +3,8 @@
 use super::graph::{Act, Graph, Node};
 use super::live::Set;
 
-/// What may have been set when each node has run.
-pub struct Filled(Vec<Set>);
+/// What may have been set when each node has run. None: no way leads there.
+pub struct Filled(Vec<Option<Set>>);
 
 /// Finds it for all nodes.
 pub fn filled(graph: &Graph) -> Filled {
@@ -12,25 +12,48 @@ pub fn filled(graph: &Graph) -> Filled {
     (0..graph.slots).for_each(|place| all.add(place));
     let mut given = Set::new(graph.slots);
     graph.given.iter().for_each(|place| given.add(*place));
-    let mut filled = Filled(vec![Set::new(graph.slots); graph.nodes.len()]);
+    let mut filled = Filled(vec![None; graph.nodes.len()]);
+    // What may have been set when a node begins.
+    let mut before = filled.0.clone();
+    add(&mut before, graph.entry, &given);
     // A fault leads there from anywhere.
-    let anywhere = graph.nodes.iter().filter_map(|node| node.handler).chain(graph.tail).map(|node| (node, &all));
-    let mut ways: Vec<(usize, Set)> = anywhere.chain([(graph.entry, &given)]).map(|(node, set)| (node, set.clone())).collect();
-    let mut seen = vec![false; graph.nodes.len()];
-    while let Some((id, before)) = ways.pop() {
-        let (Some(node), Some(known), Some(seen)) = (graph.nodes.get(id), filled.0.get_mut(id), seen.get_mut(id)) else {
-            continue;
-        };
-        let mut after = before;
-        sets(node, &mut after);
-        after.extend(known);
-        if std::mem::replace(seen, true) && after == *known {
-            continue;
+    graph.nodes.iter().filter_map(|node| node.handler).chain(graph.tail).for_each(|node| {
+        add(&mut before, node, &all);
+    });
+    // What is set earlier is mostly found first.
+    let mut order: Vec<usize> = (0..graph.nodes.len()).collect();
+    order.sort_by(|one, other| {
+        graph.nodes.get(*one).map(|node| &node.order).cmp(&graph.nodes.get(*other).map(|node| &node.order))
+    });
+    loop {
+        let mut more = false;
+        for id in &order {
+            let (Some(node), Some(Some(set))) = (graph.nodes.get(*id), before.get(*id)) else { continue };
+            let mut after = set.clone();
+            sets(node, &mut after);
+            for to in [node.ok, node.no, node.skip].into_iter().flatten() {
+                more |= add(&mut before, to, &after);
+            }
+            if let Some(known) = filled.0.get_mut(*id) {
+                *known = Some(after);
+            }
         }
-        ways.extend([node.ok, node.no, node.skip].into_iter().flatten().map(|to| (to, after.clone())));
-        *known = after;
+        if !more {
+            return filled;
+        }
     }
-    filled
+}
+
+/// These may have been set when a node begins. Whether that is more than was known.
+fn add(before: &mut [Option<Set>], node: usize, set: &Set) -> bool {
+    match before.get_mut(node) {
+        Some(Some(known)) => known.extend(set),
+        Some(unset) => {
+            *unset = Some(set.clone());
+            true
+        }
+        None => false,
+    }
 }
 
 /// Adds what a node may set.
@@ -49,6 +72,6 @@ fn sets(node: &Node, set: &mut Set) {
 impl Filled {
     /// Whether a variable may have been set before the end of a node.
     pub fn has(&self, node: usize, place: usize) -> bool {
-        self.0.get(node).is_none_or(|set| set.has(place))
+        self.0.get(node).and_then(Option::as_ref).is_none_or(|set| set.has(place))
     }
 }

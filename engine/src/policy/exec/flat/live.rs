@@ -33,9 +33,14 @@ impl Set {
         }
     }
 
-    /// So are these.
-    pub fn extend(&mut self, other: &Set) {
-        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+    /// So are these. Whether one of them was not.
+    pub fn extend(&mut self, other: &Set) -> bool {
+        let mut more = false;
+        for (word, other) in self.0.iter_mut().zip(&other.0) {
+            more |= other & !*word != 0;
+            *word |= other;
+        }
+        more
     }
 }
 
@@ -115,7 +120,9 @@ impl Live<'_> {
 
     /// Adds what is read from a node on.
     pub fn join(&self, node: Option<usize>, set: &mut Set) {
-        node.and_then(|node| self.at.get(node)).into_iter().for_each(|live| set.extend(live));
+        node.and_then(|node| self.at.get(node)).into_iter().for_each(|live| {
+            set.extend(live);
+        });
     }
 
     /// Whether a variable is read from a node on.
