@@ -166,7 +166,7 @@ impl Emit<'_> {
     /// Joins nodes to chains; the first node of each, in the order of the program.
     fn chain(&mut self, entered: &[Option<usize>]) -> Option<Vec<usize>> {
         let nodes = &self.graph.nodes;
-        let left: Vec<usize> = (0..nodes.len()).filter(|id| self.empty.get(*id) == Some(&false)).collect();
+        let left: Vec<usize> = self.graph.in_order().into_iter().filter(|id| self.empty.get(*id) == Some(&false)).collect();
         for id in &left {
             let node = nodes.get(*id)?;
             for target in [node.ok, node.no, node.skip].into_iter().flatten() {
@@ -186,9 +186,7 @@ impl Emit<'_> {
                 *heads.get_mut(next)? = false;
             }
         }
-        let mut found: Vec<usize> = left.into_iter().filter(|id| heads.get(*id) == Some(&true)).collect();
-        found.sort_by(|one, other| nodes.get(*one).map(|node| &node.order).cmp(&nodes.get(*other).map(|node| &node.order)));
-        Some(found)
+        Some(left.into_iter().filter(|id| heads.get(*id) == Some(&true)).collect())
     }
 
     fn push(&mut self, op: Op, base: u32, origin: u32) {

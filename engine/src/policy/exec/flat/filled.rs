@@ -21,10 +21,7 @@ pub fn filled(graph: &Graph) -> Filled {
         add(&mut before, node, &all);
     });
     // What is set earlier is mostly found first.
-    let mut order: Vec<usize> = (0..graph.nodes.len()).collect();
-    order.sort_by(|one, other| {
-        graph.nodes.get(*one).map(|node| &node.order).cmp(&graph.nodes.get(*other).map(|node| &node.order))
-    });
+    let order = graph.in_order();
     loop {
         let mut more = false;
         for id in &order {

@@ -25,6 +25,15 @@ pub struct Graph {
     pub met: Vec<Option<State>>,
 }
 
+impl Graph {
+    /// The numbers of the nodes in the order of the program.
+    pub fn in_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by_key(|id| self.nodes.get(*id).map(|node| &node.order));
+        order
+    }
+}
+
 /// An instruction, called from a certain place.
 #[derive(Default)]
 pub struct Node {

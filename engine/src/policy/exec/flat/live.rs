@@ -58,13 +58,10 @@ pub fn live(graph: &Graph) -> Live<'_> {
     graph.kept.iter().for_each(|slot| kept.add(*slot));
     let mut live = Live { graph, at: vec![Set::new(graph.slots); graph.nodes.len()], kept };
     // What is read later is mostly found first.
-    let mut order: Vec<usize> = (0..graph.nodes.len()).collect();
-    order.sort_by(|one, other| {
-        graph.nodes.get(*other).map(|node| &node.order).cmp(&graph.nodes.get(*one).map(|node| &node.order))
-    });
+    let order = graph.in_order();
     loop {
         let mut more = false;
-        for id in &order {
+        for id in order.iter().rev() {
             let Some(node) = graph.nodes.get(*id) else { continue };
             let mut set = live.after(node);
             for step in node.steps.iter().rev() {
